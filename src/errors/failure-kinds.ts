@@ -1,0 +1,159 @@
+/** What can go wrong with an attempt or a call. The table below says what each kind means. */
+export type FailureKind =
+  | 'rate_limit'
+  | 'quota_exhausted'
+  | 'billing'
+  | 'overloaded'
+  | 'server_error'
+  | 'timeout'
+  | 'network'
+  | 'dns'
+  | 'tls'
+  | 'auth'
+  | 'permission'
+  | 'region_blocked'
+  | 'not_found'
+  | 'invalid_request'
+  | 'request_too_large'
+  | 'context_length'
+  | 'content_filter'
+  | 'refusal'
+  | 'conflict'
+  | 'truncated'
+  | 'empty_response'
+  | 'malformed_output'
+  | 'schema_mismatch'
+  | 'aborted'
+  | 'deadline'
+  | 'circuit_open'
+  | 'budget_exhausted'
+  | 'idempotency_mismatch'
+  | 'in_progress'
+  | 'outcome_unknown'
+  | 'store_unavailable'
+  | 'multiplied_retries'
+  | 'unknown'
+
+/**
+ * Whether the provider may have done the work: `'no'` only when it surely did not,
+ * `'yes'` when an answer came back, `'maybe'` for everything between.
+ */
+export type Executed = 'no' | 'maybe' | 'yes'
+
+export interface FailureTraits {
+  /**
+   * May the same request be sent again? `'once'`: a single time per call. `'reask'`: not
+   * unchanged, but with the bad answer and its errors appended.
+   */
+  readonly retry: 'yes' | 'once' | 'reask' | 'no'
+  /** Counts as a failure of the target in its circuit breaker. */
+  readonly tripsBreaker: boolean
+  /** In the default `on` of a fallback. */
+  readonly fallsBack: boolean
+  /** A final refusal by the provider: kept for an idempotency key's later callers for ten minutes. */
+  readonly permanent: boolean
+  /** Decided by steadycall itself, not read from a provider or a socket. */
+  readonly ours: boolean
+  /** What a user can do about it; the last sentence of an error message. */
+  readonly advice: string
+}
+
+type Meaning = Omit<FailureTraits, 'advice'>
+const no: Meaning = {
+  retry: 'no',
+  tripsBreaker: false,
+  fallsBack: false,
+  permanent: false,
+  ours: false,
+}
+const transient: Meaning = { ...no, retry: 'yes', tripsBreaker: true, fallsBack: true }
+const refused: Meaning = { ...no, permanent: true }
+const ours: Meaning = { ...no, ours: true }
+
+/** The whole table of failure kinds: one row says everything the rest of the code asks of a kind. */
+export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
+  rate_limit: {
+    ...transient,
+    tripsBreaker: false,
+    advice: 'Lower the request rate, or raise deadlineMs.',
+  },
+  quota_exhausted: {
+    ...no,
+    fallsBack: true,
+    advice: 'Raise the quota at the provider; no retry can help.',
+  },
+  billing: {
+    ...no,
+    fallsBack: true,
+    advice: 'Settle the account with the provider; no retry can help.',
+  },
+  overloaded: { ...transient, advice: 'The provider is out of capacity: call again later.' },
+  server_error: { ...transient, advice: 'The provider failed: call again later.' },
+  timeout: { ...transient, advice: 'Raise attemptTimeoutMs if such calls are known to be slow.' },
+  network: { ...transient, advice: 'Check the connection to the provider.' },
+  dns: { ...no, advice: "Check the client's baseURL: its host name does not resolve." },
+  tls: { ...no, advice: "Check the certificate and protocol of the client's baseURL." },
+  auth: { ...no, advice: 'Check the API key.' },
+  permission: { ...no, advice: 'Check what this API key may use.' },
+  region_blocked: { ...no, advice: 'The provider does not serve this region.' },
+  not_found: { ...no, advice: 'Check the model name and the baseURL.' },
+  invalid_request: { ...refused, advice: 'Correct the request.' },
+  request_too_large: {
+    ...refused,
+    advice: 'Send a smaller request: this one exceeds what one request may ask.',
+  },
+  context_length: {
+    ...refused,
+    fallsBack: true,
+    advice: 'Shorten the messages, or add a fallback with a larger context.',
+  },
+  content_filter: { ...refused, advice: 'The provider filtered the prompt or the answer.' },
+  refusal: { ...refused, advice: 'The model declined to answer.' },
+  conflict: { ...transient, tripsBreaker: false, fallsBack: false, advice: 'Call again later.' },
+  truncated: { ...no, advice: "Raise max_completion_tokens, or set onTruncated: 'extend'." },
+  empty_response: { ...no, retry: 'once', advice: 'The provider answered without a choice.' },
+  malformed_output: {
+    ...no,
+    retry: 'reask',
+    advice: 'State the format in the prompt, or use a stronger model.',
+  },
+  schema_mismatch: {
+    ...no,
+    retry: 'reask',
+    advice: 'Describe the failing fields in the schema or the prompt.',
+  },
+  aborted: { ...ours, advice: "The caller's signal was aborted." },
+  deadline: { ...ours, advice: 'Raise deadlineMs.' },
+  circuit_open: {
+    ...ours,
+    fallsBack: true,
+    advice: 'The target failed repeatedly and is being rested: call again later.',
+  },
+  budget_exhausted: {
+    ...ours,
+    advice: 'Too many calls to this target are failing to retry them all: call again later.',
+  },
+  idempotency_mismatch: {
+    ...ours,
+    advice: 'Use another idempotency key for another payload.',
+  },
+  in_progress: { ...ours, advice: 'Another caller is running this key: call again later.' },
+  outcome_unknown: {
+    ...ours,
+    advice: 'Find out whether the work was done, then resolve the key.',
+  },
+  store_unavailable: {
+    ...ours,
+    advice: "Check the idempotency store, or set onStoreError: 'bypass'.",
+  },
+  multiplied_retries: {
+    ...ours,
+    advice: 'Something below or around steadycall retries too: switch its retries off.',
+  },
+  unknown: { ...no, advice: 'See the cause.' },
+}
+
+/** True for a string that names a failure kind. */
+export function isFailureKind(value: unknown): value is FailureKind {
+  return typeof value === 'string' && Object.hasOwn(FAILURE_KINDS, value)
+}
