@@ -1,0 +1,102 @@
+import {
+  type Context,
+  context,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+} from '@opentelemetry/api'
+import type { AttemptReport } from '../errors/call-error.ts'
+import * as names from './attributes.ts'
+import type { AttemptInfo, CallInfo } from './call-info.ts'
+import {
+  attemptAttributes,
+  attemptOutcome,
+  attemptTarget,
+  errorType,
+  httpStatus,
+  metricAttributes,
+  present,
+  reportAttributes,
+} from './describe.ts'
+import { type Instruments, measure } from './metrics.ts'
+import { annotate, openSpan, quietly, withSpan } from './spans.ts'
+
+/** The span of one attempt, below its call's. It carries no `gen_ai.*`: nothing counts twice. */
+export class AttemptSpan {
+  /** The call's context with this span in it. */
+  readonly context: Context
+  readonly #target: CallInfo
+  readonly #span: Span | undefined
+  #ended = false
+
+  constructor(parts: AttemptParts) {
+    this.#target = attemptTarget(parts.call, parts.attempt)
+    this.#span = openSpan(
+      parts.tracer,
+      `${names.SPAN_ATTEMPT} ${this.#target.name}`,
+      parts.call.operation === 'chat' ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      {},
+      parts.parent,
+    )
+    this.context = withSpan(parts.parent, this.#span)
+    annotate(this.#span, (span) => {
+      span.setAttributes(attemptAttributes(this.#target, parts.attempt, parts.resendCount))
+    })
+  }
+
+  /** Calls `fn` once, with this span active, and returns or throws what it does. */
+  run<T>(fn: () => T): T {
+    let called = false
+    try {
+      return context.with(this.context, () => {
+        called = true
+        return fn()
+      })
+    } catch (error) {
+      // A context manager that fails before it calls us must not cost the attempt.
+      if (called) throw error
+      return fn()
+    }
+  }
+
+  /** Ends the span. Only the first call counts. `firstChunkMs` counts from sending the request. */
+  end(report: AttemptReport, extra?: { readonly firstChunkMs?: number | undefined }): void {
+    if (this.#ended) return
+    this.#ended = true
+    const chat = this.#target.operation === 'chat'
+    annotate(this.#span, (span) => {
+      span.setAttributes(reportAttributes(report, extra?.firstChunkMs, chat))
+      if (errorType(report.outcome) !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
+    })
+    quietly(() => this.#span?.end())
+    measure((measured) => {
+      this.#measureAttempt(measured, report, chat)
+    })
+  }
+
+  #measureAttempt(measured: Instruments, report: AttemptReport, chat: boolean): void {
+    const base = metricAttributes(this.#target)
+    const attributes = present({
+      ...base,
+      [names.ATTEMPT_CAUSE]: report.cause,
+      [names.OUTCOME]: attemptOutcome(report),
+      [names.ERROR_TYPE]: errorType(report.outcome),
+      [names.HTTP_RESPONSE_STATUS_CODE]: chat ? httpStatus(report.status) : undefined,
+    })
+    measured.attemptDuration.record(report.durationMs / 1_000, attributes)
+    if (!chat || report.usage === undefined) return
+    const { inputTokens, outputTokens } = report.usage
+    measured.tokenUsage.record(inputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'input' })
+    measured.tokenUsage.record(outputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'output' })
+  }
+}
+
+/** What a call hands to its attempt. */
+export interface AttemptParts {
+  readonly call: CallInfo
+  readonly attempt: AttemptInfo
+  readonly parent: Context
+  readonly tracer: Tracer | undefined
+  readonly resendCount: number | undefined
+}

@@ -1,0 +1,89 @@
+import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Clock } from '../time.ts'
+import type { ContentCapture } from './content.ts'
+
+/** What is known of a logical call before it starts. */
+export interface CallInfo {
+  /** `chat`: a chat completion, a CLIENT span with `gen_ai.*`. `run`: anything else, INTERNAL. */
+  readonly operation: 'chat' | 'run'
+  /** The model, or the name given to `run`. Part of span names and metrics: few values, please. */
+  readonly name: string
+  /** In the semantic conventions' spelling. @default 'openai' */
+  readonly providerName?: string | undefined
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  /** The stored hash of the idempotency key, 64 hex digits. Anything else is left out. */
+  readonly keyHash?: string | undefined
+  readonly deadlineMs: number
+  readonly request?: RequestInfo | undefined
+  /** Only looked at for `chat`. */
+  readonly content?: ContentCapture | undefined
+  readonly clock: Pick<Clock, 'monotonicMs'>
+}
+
+/** The parameters of a chat request that go onto its span. */
+export interface RequestInfo {
+  readonly maxTokens?: number | undefined
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  readonly seed?: number | undefined
+  readonly stop?: string | readonly string[] | undefined
+  readonly choiceCount?: number | undefined
+  readonly stream?: boolean | undefined
+  readonly outputType?: 'json' | 'text' | undefined
+}
+
+/** What is known of an attempt before it starts. */
+export interface AttemptInfo {
+  readonly number: number
+  readonly cause: AttemptReport['cause']
+  /** Of a fallback's target. @default the call's */
+  readonly model?: string | undefined
+  /** Of a fallback's target. @default the call's */
+  readonly providerName?: string | undefined
+  /** @default the call's, with its port */
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  /** Waited before this attempt. */
+  readonly delayMs: number
+  readonly delaySource?: 'backoff' | 'hint' | undefined
+}
+
+/** How a logical call ended. */
+export type CallOutcome = SucceededCall | FailedCall
+
+export interface SucceededCall {
+  readonly ok: true
+  readonly source: 'provider' | 'store' | 'shared'
+  readonly response?: ResponseInfo | undefined
+  /** Local repairs. @default the sum of what `repaired` was told */
+  readonly repairs?: number | undefined
+  /** False when the store could not keep the result. */
+  readonly persisted?: boolean | undefined
+  /** The ChatCompletion, or an array of messages. Looked at only where content is captured. */
+  readonly answer?: unknown
+  /** From the start of the call to the first chunk of its stream. */
+  readonly firstChunkMs?: number | undefined
+  /** Only `complete` is read; the sums are taken from the attempts. */
+  readonly usage?: Usage | undefined
+  readonly attempts: readonly AttemptReport[]
+}
+
+export interface FailedCall {
+  readonly ok: false
+  readonly kind: FailureKind
+  /** Where the failure came from. @default 'provider' */
+  readonly source?: 'provider' | 'store' | 'shared' | undefined
+  readonly reason?: StopReason | undefined
+  readonly usage?: Usage | undefined
+  readonly attempts: readonly AttemptReport[]
+}
+
+/** What the provider's answer said about itself. */
+export interface ResponseInfo {
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly finishReasons?: readonly string[] | undefined
+  readonly systemFingerprint?: string | undefined
+}

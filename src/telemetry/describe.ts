@@ -1,0 +1,218 @@
+import type { Attributes } from '@opentelemetry/api'
+import type { AttemptReport } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import * as names from './attributes.ts'
+import type { AttemptInfo, CallInfo, CallOutcome, RequestInfo, ResponseInfo } from './call-info.ts'
+
+/** What the conventions want at the creation of a chat span, for samplers to see. */
+export function samplingAttributes(info: CallInfo): Attributes {
+  const attributes: Attributes = {
+    [names.GEN_AI_OPERATION_NAME]: 'chat',
+    [names.GEN_AI_PROVIDER_NAME]: info.providerName ?? 'openai',
+    [names.GEN_AI_REQUEST_MODEL]: info.name,
+  }
+  if (info.host !== undefined) attributes[names.SERVER_ADDRESS] = info.host
+  if (info.port !== undefined) attributes[names.SERVER_PORT] = info.port
+  return attributes
+}
+
+/** The rest of what is known of a call when it starts. */
+export function callAttributes(info: CallInfo): Attributes {
+  const own = {
+    [names.DEADLINE]: info.deadlineMs / 1_000,
+    [names.KEY_HASH]: shortHash(info.keyHash),
+  }
+  if (info.operation === 'run') return own
+  return { ...own, [names.OPENAI_API_TYPE]: 'chat_completions', ...requestAttributes(info.request) }
+}
+
+function requestAttributes(request: RequestInfo = {}): Attributes {
+  const { stop, choiceCount } = request
+  return {
+    [names.GEN_AI_REQUEST_MAX_TOKENS]: request.maxTokens,
+    [names.GEN_AI_REQUEST_TEMPERATURE]: request.temperature,
+    [names.GEN_AI_REQUEST_TOP_P]: request.topP,
+    [names.GEN_AI_REQUEST_SEED]: request.seed,
+    [names.GEN_AI_REQUEST_STOP_SEQUENCES]: typeof stop === 'string' ? [stop] : stop && [...stop],
+    [names.GEN_AI_REQUEST_CHOICE_COUNT]: choiceCount === 1 ? undefined : choiceCount,
+    [names.GEN_AI_REQUEST_STREAM]: request.stream === true ? true : undefined,
+    [names.GEN_AI_OUTPUT_TYPE]: request.outputType,
+  }
+}
+
+/** How a call ended. */
+export function outcomeAttributes(
+  info: CallInfo,
+  outcome: CallOutcome,
+  repairs: number,
+): Attributes {
+  const chat = info.operation === 'chat'
+  return {
+    [names.OUTCOME]: outcomeName(outcome),
+    [names.SOURCE]: outcome.source,
+    [names.ATTEMPT_COUNT]: outcome.attempts.length,
+    [names.ERROR_TYPE]: errorType(failureOf(outcome)),
+    [names.STOP_REASON]: outcome.ok ? undefined : outcome.reason,
+    [names.PERSISTED]: outcome.ok ? outcome.persisted : undefined,
+    [names.REPAIR_COUNT]: repairs > 0 ? repairs : undefined,
+    ...(chat && usageAttributes(outcome)),
+    ...(chat && outcome.ok && responseAttributes(outcome.response, outcome.firstChunkMs)),
+  }
+}
+
+// A replay or a joined call was billed nothing, or its tokens are on the owner's span.
+function usageAttributes(outcome: CallOutcome): Attributes {
+  if ((outcome.source ?? 'provider') !== 'provider') return {}
+  const billed = outcome.attempts.flatMap(({ usage }) => usage ?? [])
+  const sums =
+    billed.length === 0
+      ? {}
+      : {
+          [names.GEN_AI_USAGE_INPUT_TOKENS]: billed.reduce((sum, use) => sum + use.inputTokens, 0),
+          [names.GEN_AI_USAGE_OUTPUT_TOKENS]: billed.reduce(
+            (sum, use) => sum + use.outputTokens,
+            0,
+          ),
+        }
+  return { ...sums, [names.USAGE_COMPLETE]: outcome.usage?.complete }
+}
+
+function responseAttributes(
+  response: ResponseInfo = {},
+  firstChunkMs: number | undefined,
+): Attributes {
+  return {
+    [names.GEN_AI_RESPONSE_ID]: identifier(response.id),
+    [names.GEN_AI_RESPONSE_MODEL]: identifier(response.model),
+    [names.GEN_AI_RESPONSE_FINISH_REASONS]: response.finishReasons
+      ?.slice(0, MAX_CHOICES)
+      .map((reason) => (FINISH_REASONS.has(reason) ? reason : '_OTHER')),
+    [names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT]: identifier(response.systemFingerprint),
+    [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs),
+  }
+}
+
+// OpenAI accepts n up to 128.
+const MAX_CHOICES = 128
+const FINISH_REASONS: ReadonlySet<string> = new Set([
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+  'function_call',
+])
+
+/** The call as one of its attempts sees it: a fallback has another model, and maybe another host. */
+export function attemptTarget(call: CallInfo, attempt: AttemptInfo): CallInfo {
+  const { model, providerName, host } = attempt
+  if (model === undefined && providerName === undefined && host === undefined) return call
+  return {
+    ...call,
+    name: model ?? call.name,
+    providerName: providerName ?? call.providerName,
+    host: host ?? call.host,
+    port: host === undefined ? call.port : attempt.port,
+  }
+}
+
+/** What is known of an attempt when it starts. */
+export function attemptAttributes(
+  target: CallInfo,
+  attempt: AttemptInfo,
+  resendCount: number | undefined,
+): Attributes {
+  return {
+    [names.ATTEMPT_NUMBER]: attempt.number,
+    [names.ATTEMPT_CAUSE]: attempt.cause,
+    [names.SERVER_ADDRESS]: target.host,
+    [names.SERVER_PORT]: target.port,
+    [names.HTTP_REQUEST_RESEND_COUNT]: target.operation === 'chat' ? resendCount : undefined,
+    [names.DELAY_DURATION]: attempt.delayMs > 0 ? attempt.delayMs / 1_000 : undefined,
+    [names.DELAY_SOURCE]: attempt.delaySource,
+    [names.KEY_HASH]: shortHash(target.keyHash),
+  }
+}
+
+/** How an attempt ended. */
+export function reportAttributes(
+  report: AttemptReport,
+  firstChunkMs: number | undefined,
+  chat: boolean,
+): Attributes {
+  const failed = report.outcome !== 'success'
+  const requestId = identifier(report.requestId)
+  return {
+    [names.OUTCOME]: attemptOutcome(report),
+    [names.ERROR_TYPE]: errorType(report.outcome),
+    [names.ATTEMPT_RETRYABLE]: failed ? report.retryable : undefined,
+    [names.ATTEMPT_EXECUTED]: failed ? report.executed : undefined,
+    [names.ATTEMPT_RETRY_AFTER]: seconds(report.retryAfterMs),
+    [names.ATTEMPT_WIRE_REQUESTS]: report.wireRequests,
+    [names.ATTEMPT_INPUT_TOKENS]: report.usage?.inputTokens,
+    [names.ATTEMPT_OUTPUT_TOKENS]: report.usage?.outputTokens,
+    [names.ATTEMPT_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs),
+    ...(chat && {
+      [names.HTTP_RESPONSE_STATUS_CODE]: httpStatus(report.status),
+      [names.HTTP_RESPONSE_HEADER_X_REQUEST_ID]: requestId && [requestId],
+    }),
+  }
+}
+
+/** What every metric says of its call. Only what the application configured: few values. */
+export function metricAttributes(info: CallInfo): Attributes {
+  if (info.operation === 'run') return { [names.RUN_NAME]: info.name }
+  return samplingAttributes(info)
+}
+
+/** `recovered`: the call succeeded although an attempt had failed. */
+export function outcomeName(outcome: CallOutcome): 'success' | 'recovered' | 'failed' | 'aborted' {
+  if (!outcome.ok) return outcome.kind === 'aborted' ? 'aborted' : 'failed'
+  const recovered = outcome.attempts.some((attempt) => errorType(attempt.outcome) !== undefined)
+  return recovered ? 'recovered' : 'success'
+}
+
+/** The same words for one attempt. */
+export function attemptOutcome({ outcome }: AttemptReport): 'success' | 'failed' | 'aborted' {
+  return outcome === 'success' || outcome === 'aborted' ? outcome : 'failed'
+}
+
+/** An outcome in the form a report has it. */
+export function failureOf(outcome: CallOutcome): 'success' | FailureKind {
+  return outcome.ok ? 'success' : outcome.kind
+}
+
+/**
+ * `error.type`, or undefined where there is no error. A caller who aborts did not meet one
+ * (semantic conventions for HTTP spans, version 1.41).
+ */
+export function errorType(outcome: 'success' | FailureKind): FailureKind | undefined {
+  return outcome === 'success' || outcome === 'aborted' ? undefined : outcome
+}
+
+/** A status that HTTP can have (RFC 9110 §15), else undefined. */
+export function httpStatus(status: number | undefined): number | undefined {
+  if (status === undefined || !Number.isInteger(status)) return undefined
+  return status >= 100 && status <= 599 ? status : undefined
+}
+
+/** First 12 digits of a hash of 64 hex digits. Undefined for anything else: it may be a raw key. */
+export function shortHash(hash: string | undefined): string | undefined {
+  return hash !== undefined && /^[0-9a-f]{64}$/.test(hash) ? hash.slice(0, 12) : undefined
+}
+
+/**
+ * Only the attributes that have a value. For events and metrics: a span's `setAttributes` skips
+ * the others by itself.
+ */
+export function present(attributes: Attributes): Attributes {
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
+}
+
+// Ids come from the provider and are shown as they are; a sentence (of a prompt, say) is no id.
+function identifier(value: string | undefined): string | undefined {
+  return value !== undefined && /^[!-~]{1,200}$/.test(value) ? value : undefined
+}
+
+function seconds(milliseconds: number | undefined): number | undefined {
+  return milliseconds === undefined ? undefined : milliseconds / 1_000
+}

@@ -1,0 +1,240 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+} from '@opentelemetry/api'
+import type { StopReason } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import { AttemptSpan } from './attempt-span.ts'
+import * as names from './attributes.ts'
+import type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
+import { answerMessages, captureMessages, capturesContent } from './content.ts'
+import {
+  callAttributes,
+  errorType,
+  failureOf,
+  metricAttributes,
+  outcomeAttributes,
+  outcomeName,
+  present,
+  samplingAttributes,
+  shortHash,
+} from './describe.ts'
+import { type Instruments, measure } from './metrics.ts'
+import { annotate, currentTracer, openSpan, quietly, withSpan } from './spans.ts'
+
+export type { AttemptSpan } from './attempt-span.ts'
+export type {
+  AttemptInfo,
+  CallInfo,
+  CallOutcome,
+  FailedCall,
+  RequestInfo,
+  ResponseInfo,
+  SucceededCall,
+} from './call-info.ts'
+export type { ContentCapture } from './content.ts'
+
+/**
+ * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
+ * what a tracer, an exporter or a `redact` hook throws is dropped, with the data it was about.
+ */
+export function startCall(info: CallInfo): CallSpan {
+  return new CallSpan(info)
+}
+
+/** The span of one logical call: tells a trace and the metrics what the call went through. */
+export class CallSpan {
+  /** The caller's context with this span in it: what runs in it nests below the call. */
+  readonly context: Context
+  readonly #info: CallInfo
+  readonly #tracer: Tracer | undefined
+  readonly #span: Span | undefined
+  readonly #startedAtMs: number
+  #resends = 0
+  #repairs = 0
+  #ended = false
+
+  constructor(info: CallInfo) {
+    this.#info = info
+    this.#startedAtMs = info.clock.monotonicMs()
+    this.#tracer = currentTracer()
+    const parent = quietly(() => context.active()) ?? ROOT_CONTEXT
+    const chat = info.operation === 'chat'
+    this.#span = openSpan(
+      this.#tracer,
+      `${chat ? names.SPAN_CHAT : names.SPAN_RUN} ${info.name}`,
+      chat ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      chat ? samplingAttributes(info) : {},
+      parent,
+    )
+    this.context = withSpan(parent, this.#span)
+    annotate(this.#span, (span) => {
+      span.setAttributes(callAttributes(info))
+    })
+    if (chat) this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
+  }
+
+  /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
+  startAttempt(attempt: AttemptInfo): AttemptSpan {
+    const { cause } = attempt
+    if (cause === 'retry') this.#resends += 1
+    // A re-ask or a fallback is a new request; a hedge is a second copy of the one under way.
+    else if (cause !== 'hedge') this.#resends = 0
+    return new AttemptSpan({
+      call: this.#info,
+      attempt,
+      parent: this.context,
+      tracer: this.#tracer,
+      resendCount: cause === 'retry' ? this.#resends : undefined,
+    })
+  }
+
+  /** Attempt `number` failed with `kind`; the next one follows after `delayMs`. */
+  retryScheduled(retry: {
+    readonly number: number
+    readonly kind: FailureKind
+    readonly delayMs: number
+    readonly delaySource: 'backoff' | 'hint'
+  }): void {
+    this.#addEvent(names.EVENT_RETRY_SCHEDULED, () => ({
+      [names.ATTEMPT_NUMBER]: retry.number,
+      [names.ERROR_TYPE]: retry.kind,
+      [names.DELAY_DURATION]: retry.delayMs / 1_000,
+      [names.DELAY_SOURCE]: retry.delaySource,
+    }))
+    measure(({ retries }) => {
+      retries.add(1, {
+        ...metricAttributes(this.#info),
+        [names.ERROR_TYPE]: retry.kind,
+        [names.DELAY_SOURCE]: retry.delaySource,
+      })
+    })
+  }
+
+  /** No further attempt follows. */
+  stopped(stop: { readonly reason: StopReason; readonly kind: FailureKind }): void {
+    this.#addEvent(names.EVENT_RETRY_STOPPED, () => ({
+      [names.STOP_REASON]: stop.reason,
+      [names.ERROR_TYPE]: stop.kind,
+    }))
+  }
+
+  /** The answer of attempt `number` was no good, and the model is told why. */
+  reaskSent(reask: {
+    readonly number: number
+    readonly kind: FailureKind
+    readonly issueCount: number
+  }): void {
+    this.#addEvent(names.EVENT_REASK_SENT, () => ({
+      [names.ATTEMPT_NUMBER]: reask.number,
+      [names.ERROR_TYPE]: reask.kind,
+      [names.REASK_ISSUE_COUNT]: reask.issueCount,
+    }))
+  }
+
+  /** Attempt `number` failed with `kind`; the next one goes to another target. */
+  fallbackSelected(fallback: {
+    readonly number: number
+    readonly from?: string | undefined
+    readonly to: string
+    readonly kind: FailureKind
+  }): void {
+    this.#addEvent(names.EVENT_FALLBACK_SELECTED, () => ({
+      [names.ATTEMPT_NUMBER]: fallback.number,
+      [names.FALLBACK_FROM]: fallback.from,
+      [names.FALLBACK_TO]: fallback.to,
+      [names.ERROR_TYPE]: fallback.kind,
+    }))
+  }
+
+  /** More than one request was seen for one attempt: `wireRequests` counts them all. */
+  multipliedRetries({ wireRequests }: { readonly wireRequests: number }): void {
+    this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({
+      [names.MULTIPLIED_BY]: 'below',
+      [names.ATTEMPT_WIRE_REQUESTS]: wireRequests,
+    }))
+    this.#countMultiplied('below', Math.max(1, wireRequests - 1))
+  }
+
+  /** This request was given up a moment ago and comes again: a loop around us retries too. */
+  callRepeated(): void {
+    this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({ [names.MULTIPLIED_BY]: 'above' }))
+    this.#countMultiplied('above', 1)
+  }
+
+  /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
+  repaired(repair: { readonly count: number; readonly rules?: readonly string[] }): void {
+    this.#repairs += repair.count
+    this.#addEvent(names.EVENT_OUTPUT_REPAIRED, () => ({
+      [names.REPAIR_COUNT]: repair.count,
+      [names.REPAIR_RULES]: repair.rules && [...new Set(repair.rules)],
+    }))
+  }
+
+  /** Ends the span. Only the first call counts. */
+  end(outcome: CallOutcome): void {
+    if (this.#ended) return
+    this.#ended = true
+    const repairs = (outcome.ok ? outcome.repairs : undefined) ?? this.#repairs
+    annotate(this.#span, (span) => {
+      span.setAttributes(outcomeAttributes(this.#info, outcome, repairs))
+      if (errorType(failureOf(outcome)) !== undefined)
+        span.setStatus({ code: SpanStatusCode.ERROR })
+    })
+    if (outcome.ok && this.#info.operation === 'chat') {
+      this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(outcome.answer))
+    }
+    quietly(() => this.#span?.end())
+    measure((measured) => {
+      this.#measureOutcome(measured, outcome, repairs)
+    })
+  }
+
+  #countMultiplied(by: 'below' | 'above', count: number): void {
+    measure(({ multipliedRetries }) => {
+      multipliedRetries.add(count, { ...metricAttributes(this.#info), [names.MULTIPLIED_BY]: by })
+    })
+  }
+
+  #measureOutcome(measured: Instruments, outcome: CallOutcome, repairs: number): void {
+    const base = metricAttributes(this.#info)
+    const attributes = present({
+      ...base,
+      [names.OUTCOME]: outcomeName(outcome),
+      [names.SOURCE]: outcome.source ?? 'provider',
+      [names.ERROR_TYPE]: errorType(failureOf(outcome)),
+    })
+    measured.callAttempts.record(outcome.attempts.length, attributes)
+    if (repairs > 0) measured.repairs.add(repairs, base)
+    if (this.#info.operation === 'chat') {
+      const durationMs = this.#info.clock.monotonicMs() - this.#startedAtMs
+      measured.operationDuration.record(durationMs / 1_000, attributes)
+    }
+  }
+
+  #recordContent(name: string, messages: () => unknown): void {
+    annotate(this.#span, (span) => {
+      const { content } = this.#info
+      if (!capturesContent(content)) return
+      const captured = captureMessages(messages(), content?.redact)
+      if (captured === undefined) return
+      span.setAttribute(name, captured.json)
+      if (captured.truncated) span.setAttribute(names.CONTENT_TRUNCATED, true)
+    })
+  }
+
+  #addEvent(name: string, attributes: () => Attributes): void {
+    annotate(this.#span, (span) => {
+      span.addEvent(
+        name,
+        present({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.keyHash) }),
+      )
+    })
+  }
+}
