@@ -1,0 +1,145 @@
+import type { Failure, StopReason } from '../errors/call-error.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+
+/** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
+export const MIN_ATTEMPT_MS = 250
+
+/** What happens after an attempt. */
+export type Verdict =
+  | { readonly verdict: 'accept' }
+  | {
+      readonly verdict: 'retry'
+      /** Milliseconds to wait, finite and not negative. */
+      readonly delayMs: number
+      readonly delaySource: 'backoff' | 'hint'
+    }
+  | { readonly verdict: 'reask' }
+  | { readonly verdict: 'fallback'; readonly target: number }
+  | { readonly verdict: 'stop'; readonly reason: StopReason }
+
+/** An attempt that failed, or was refused before it was sent. */
+export interface FailedAttempt {
+  readonly ok: false
+  readonly failure: Failure
+  /** Content has reached the caller: nothing may be sent again. */
+  readonly delivered?: boolean
+  /**
+   * May the model be asked again with its bad answer? `repeated`: it gave this very answer before.
+   * Absent: yes for the kinds whose retry is a re-ask, no for the others.
+   */
+  readonly reask?: 'allowed' | 'repeated' | 'no'
+}
+
+/** Everything a verdict depends on. */
+export interface DecideInput {
+  readonly result: { readonly ok: true } | FailedAttempt
+  readonly policy: {
+    /** Includes the first attempt. */
+    readonly maxAttempts: number
+    readonly maxReasks: number
+    readonly maxRetryAfterMs: number
+    readonly onUncertain: 'rerun' | 'fail'
+  }
+  /** Attempts made so far, whatever caused them. */
+  readonly attempts: number
+  readonly reasks: number
+  /** The caller's signal has fired. */
+  readonly aborted: boolean
+  /** Until the deadline, milliseconds. */
+  readonly remainingMs: number
+  /** How long the target asked to be left alone, milliseconds. 0: no hint, backoff decides. */
+  readonly hintMs: number
+  /** A kind that may be retried once has had its retry in this call. */
+  readonly retriedOnce: boolean
+  /** The state of the current target's breaker. */
+  readonly breakerClosed: boolean
+  /** The current target's budget can pay for a retry after this failure. */
+  readonly tokenAvailable: boolean
+  /** Draws the wait to use without a hint. */
+  readonly backoffMs: () => number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** Targets after the current one, in order. */
+  readonly fallbacks: readonly FallbackChoice[]
+}
+
+export interface FallbackChoice {
+  readonly target: number
+  /** Failures it takes over. */
+  readonly on: ReadonlySet<FailureKind>
+  /** Its breaker is not open and its budget has a token. */
+  readonly available: boolean
+}
+
+/**
+ * The retry policy, as one pure function. The first step that applies decides:
+ *
+ * 1. the caller aborted → stop
+ * 2. content was delivered → stop
+ * 3. under `onUncertain: 'fail'` the attempt may have been executed → stop
+ * 4. attempts or deadline are spent → stop
+ * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
+ * 6. the same target may be retried → retry
+ * 7. a fallback is left, takes this kind and is available → fall back
+ * 8. stop, with the reason from 5 or 6
+ */
+export function decide(input: DecideInput): Verdict {
+  const { result, policy } = input
+  if (result.ok) return { verdict: 'accept' }
+  const { kind, executed } = result.failure
+
+  if (input.aborted || kind === 'aborted') return stop('aborted')
+  if (result.delivered === true) return stop('delivered')
+  if (policy.onUncertain === 'fail' && executed !== 'no') return stop('outcome_unknown')
+  if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
+  if (input.remainingMs < MIN_ATTEMPT_MS || kind === 'deadline') return stop('deadline')
+
+  const here = isOutputFailure(result) ? reask(result, input) : retry(result.failure, input)
+  if (here.verdict !== 'stop') return here
+
+  const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
+  return next === undefined ? here : { verdict: 'fallback', target: next.target }
+}
+
+function stop(reason: StopReason): Verdict {
+  return { verdict: 'stop', reason }
+}
+
+function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
+  if (verdict === undefined) return FAILURE_KINDS[failure.kind].retry === 'reask'
+  return verdict !== 'no'
+}
+
+function reask(result: FailedAttempt, input: DecideInput): Verdict {
+  if (result.reask === 'repeated') return stop('repeated_answer')
+  return input.reasks < input.policy.maxReasks ? { verdict: 'reask' } : stop('max_reasks')
+}
+
+function retry(failure: Failure, input: DecideInput): Verdict {
+  const { hintMs, remainingMs } = input
+  if (failure.kind === 'circuit_open') return stop('circuit_open')
+  if (!failure.retryable || spent(failure.kind, input)) return stop('not_retryable')
+  if (!input.breakerClosed) return stop('circuit_open')
+  if (hintMs > input.policy.maxRetryAfterMs) return stop('hint_exceeds_max')
+  if (hintMs > remainingMs - MIN_ATTEMPT_MS) return stop('hint_exceeds_deadline')
+
+  const delayMs = hintMs > 0 ? spreadAfterHint(input) : input.backoffMs()
+  // A shorter wait than the one drawn would undo the jitter just when everybody hurries.
+  if (delayMs > remainingMs - MIN_ATTEMPT_MS) return stop('deadline')
+  if (!input.tokenAvailable) return stop('retry_budget')
+  return { verdict: 'retry', delayMs, delaySource: hintMs > 0 ? 'hint' : 'backoff' }
+}
+
+function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
+  return retriedOnce && FAILURE_KINDS[kind].retry === 'once'
+}
+
+// Callers told the same hint would all come back in the same millisecond, so each adds a random
+// part. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
+function spreadAfterHint({ hintMs, remainingMs, random }: DecideInput): number {
+  const latestMs = remainingMs - MIN_ATTEMPT_MS
+  const wantedMs = Math.min(Math.max(hintMs / 2, 250), 15_000)
+  const delayMs = hintMs + random() * Math.min(wantedMs, latestMs - hintMs)
+  // Timers drop fractions of a millisecond, and this one must not fire before the hint.
+  return Math.min(Math.ceil(delayMs), latestMs)
+}

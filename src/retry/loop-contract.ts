@@ -1,0 +1,76 @@
+import type { Failure, StopReason } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Clock, Deadline } from '../time.ts'
+import type { Backoff } from './backoff.ts'
+import type { FailedAttempt, Verdict } from './decide.ts'
+import type { TargetState } from './target-state.ts'
+
+/** What `runAttempts` is asked. */
+export interface LoopRequest<T> {
+  readonly policy: LoopPolicy
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** The caller's. Attempts must obey it themselves; the loop obeys it between them. */
+  readonly signal: AbortSignal | undefined
+  readonly deadline: Deadline
+  /** The primary target, then its fallbacks in order; at least one. */
+  readonly targets: readonly LoopTarget[]
+  /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
+  attempt(step: AttemptStep): Promise<AttemptResult<T>>
+  /** Told of every verdict, before it is obeyed. Must not throw. */
+  readonly onVerdict?: ((event: VerdictEvent) => void) | undefined
+}
+
+export interface LoopPolicy {
+  /** All attempts of the call, the first included. */
+  readonly maxAttempts: number
+  readonly maxReasks: number
+  readonly maxRetryAfterMs: number
+  readonly backoff: Backoff
+  readonly onUncertain: 'rerun' | 'fail'
+}
+
+export interface LoopTarget {
+  /** For messages: `host model`. */
+  readonly name: string
+  readonly state: TargetState
+  /** Failures of an earlier target that it takes over; not read for the primary. */
+  readonly on: ReadonlySet<FailureKind>
+}
+
+export interface AttemptStep {
+  /** 1 for the first attempt of the call. */
+  readonly number: number
+  readonly cause: 'initial' | 'retry' | 'reask' | 'fallback'
+  /** Index into `targets`. */
+  readonly target: number
+  /** Waited for this attempt, in the gate too, milliseconds. */
+  readonly delayMs: number
+  readonly delaySource?: 'backoff' | 'hint'
+}
+
+export type AttemptResult<T> = { readonly ok: true; readonly value: T } | FailedAttempt
+
+export interface VerdictEvent {
+  readonly verdict: Verdict
+  /** Attempts made so far. */
+  readonly attempts: number
+  /** Index of the target the verdict is about. */
+  readonly target: number
+  /** What was judged; absent for `accept`. */
+  readonly failure?: Failure
+}
+
+export type LoopOutcome<T> =
+  | { readonly ok: true; readonly value: T; readonly attempts: number }
+  | {
+      readonly ok: false
+      readonly failure: Failure
+      /** Why no further attempt was made. */
+      readonly reason: StopReason
+      /** The model gave the same wrong answer again: another call will not help. */
+      readonly deterministic: boolean
+      /** Attempts really made: 0 when the first was refused. */
+      readonly attempts: number
+    }

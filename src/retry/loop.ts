@@ -1,0 +1,38 @@
+import pRetry from 'p-retry'
+import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
+import { AttemptFailed, Run } from './run.ts'
+
+export type {
+  AttemptResult,
+  AttemptStep,
+  LoopOutcome,
+  LoopPolicy,
+  LoopRequest,
+  LoopTarget,
+  VerdictEvent,
+} from './loop-contract.ts'
+
+/**
+ * Makes the attempts of one logical call, one after the other, until `decide` accepts or stops.
+ *
+ * It owns the one counter: whatever causes an attempt, at most `maxAttempts` are made. Every wait
+ * ends at once when the signal aborts, and none begins that could not end before the deadline.
+ * Failures of attempts are returned, never thrown; it rejects only when `attempt` or `onVerdict`
+ * breaks its promise not to.
+ */
+export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
+  const run = new Run(request)
+  try {
+    if (!(await run.mayStart(undefined))) return run.stopped()
+    const value = await pRetry(() => run.attempt(), {
+      // One more than decide() ever allows, so that p-retry asks after the last failure too.
+      retries: request.policy.maxAttempts,
+      minTimeout: 0,
+      shouldRetry: ({ error }) => error instanceof AttemptFailed && run.mayStart(error.result),
+    })
+    return { ok: true, value, attempts: run.attempts }
+  } catch (error) {
+    if (error instanceof AttemptFailed) return run.stopped()
+    throw error
+  }
+}

@@ -1,0 +1,55 @@
+/** What one numeric option accepts, and its value when it is not given. */
+export interface NumberOption {
+  readonly fallback: number
+  readonly min: number
+  readonly max: number
+}
+
+/**
+ * Reads an options object whose fields are all numbers, at construction. `undefined` means the
+ * fallback.
+ *
+ * @throws TypeError for something that is no object, an unknown option name or a value that is no
+ * number; RangeError for a number outside its range. Both name the option and what it accepts.
+ */
+export function readNumbers<Name extends string>(
+  owner: string,
+  given: { readonly [name in Name]?: number | undefined },
+  accepted: Readonly<Record<Name, NumberOption>>,
+): Record<Name, number> {
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`${owner}: the options are ${describe(given)}; an object is accepted`)
+  }
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(accepted, name)) continue
+    const names = Object.keys(accepted).join(', ')
+    throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}`)
+  }
+  // Every value below is checked before it is stored, and every name of `accepted` is visited.
+  const numbers = {} as Record<Name, number>
+  // The keys of a Record<Name, …> are Names.
+  for (const name of Object.keys(accepted) as Name[]) {
+    numbers[name] = readNumber(`${owner}: ${name}`, given[name], accepted[name])
+  }
+  return numbers
+}
+
+/** Reads one number; `label` opens the message of the error. */
+export function readNumber(label: string, given: unknown, accepted: NumberOption): number {
+  const value = given === undefined ? accepted.fallback : given
+  const { min, max } = accepted
+  const range = `a number from ${min} to ${max}`
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw new TypeError(`${label} is ${describe(value)}; accepted is ${range}`)
+  }
+  if (value < min || value > max) {
+    throw new RangeError(`${label} is ${value}; accepted is ${range}`)
+  }
+  return value
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (value === null) return 'null'
+  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value)
+}

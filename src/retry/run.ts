@@ -1,0 +1,308 @@
+import type { Failure, StopReason } from '../errors/call-error.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { sleep } from '../time.ts'
+import { drawDelayMs } from './backoff.ts'
+import { type Permit, settlePermit } from './breaker.ts'
+import { retryCost, type Withdrawal } from './budget.ts'
+import {
+  type DecideInput,
+  decide,
+  type FailedAttempt,
+  type FallbackChoice,
+  MIN_ATTEMPT_MS,
+  type Verdict,
+} from './decide.ts'
+import type {
+  AttemptResult,
+  AttemptStep,
+  LoopOutcome,
+  LoopRequest,
+  LoopTarget,
+} from './loop-contract.ts'
+import { abortedFailure, ownFailure, stopFailure } from './stop-failure.ts'
+
+/**
+ * One call on its way through its attempts: what has been made, paid and waited, and what comes
+ * next. It asks `decide` and obeys; it has no opinion of its own.
+ */
+export class Run<T> {
+  readonly #request: LoopRequest<T>
+  #attempts = 0
+  #target: LoopTarget
+  #next: NextAttempt = { cause: 'initial', index: 0, delayMs: 0 }
+  /** `#next` has not been sent yet. */
+  #pending = true
+  #permit: Permit | undefined
+  #last: FailedAttempt | undefined
+  #payment: Withdrawal | undefined
+  /** How long the target asked to be left alone, by its last failure or at the gate. */
+  #hintMs = 0
+  #reasks = 0
+  #retriesHere = 0
+  #previousDelayMs = 0
+  #retriedOnce = false
+  #outcome: Stopped | undefined
+
+  constructor(request: LoopRequest<T>) {
+    this.#request = request
+    this.#target = targetAt(request, 0)
+  }
+
+  get attempts(): number {
+    return this.#attempts
+  }
+
+  stopped(): Stopped {
+    if (this.#outcome === undefined) throw new Error('The retry loop ended without an outcome')
+    return this.#outcome
+  }
+
+  async attempt(): Promise<T> {
+    this.#attempts += 1
+    this.#pending = false
+    const result = await this.#send()
+    if (result.ok) {
+      this.#payment?.refund()
+      this.#tell({ verdict: 'accept' })
+      return result.value
+    }
+    this.#last = result
+    // Another call's hint binds this one's retry as well: both go to the same limit.
+    const { gate } = this.#target.state
+    this.#hintMs = Math.max(result.failure.retryAfterMs ?? 0, gate.waitMs(this.#nowMs()))
+    throw new AttemptFailed(result)
+  }
+
+  /**
+   * Judges what failed, obeys the verdict, and judges again whatever then refuses the next
+   * attempt, until an attempt may start (true) or the call is over (false). Without a failure it
+   * starts with what might refuse the first attempt.
+   */
+  async mayStart(failed: FailedAttempt | undefined): Promise<boolean> {
+    let refused = failed ?? this.#admit()
+    while (refused !== undefined) {
+      const verdict = decide(this.#inputFor(refused))
+      this.#tell(verdict, refused.failure)
+      if (!(await this.#obey(verdict, refused))) return false
+      refused = this.#admit()
+    }
+    return true
+  }
+
+  async #send(): Promise<AttemptResult<T>> {
+    const { cause, index, delayMs, delaySource } = this.#next
+    const { budget, gate } = this.#target.state
+    const request = this.#request
+    const permit = this.#permit
+    const step = { number: this.#attempts, cause, target: index, delayMs }
+    const isFirst = cause === 'initial' || cause === 'fallback'
+    let succeeded = false
+    if (isFirst) budget.firstAttemptStarted()
+    try {
+      const result = await request.attempt(
+        delaySource === undefined ? step : { ...step, delaySource },
+      )
+      succeeded = result.ok
+      if (permit !== undefined) settlePermit(permit, result.ok ? undefined : result.failure)
+      if (!result.ok) gate.learn(result.failure, this.#nowMs(), request.policy.maxRetryAfterMs)
+      return result
+    } finally {
+      // Only an `attempt` that broke its promise and rejected has left the permit unsettled.
+      permit?.cancel()
+      if (isFirst) budget.firstAttemptEnded(succeeded)
+    }
+  }
+
+  /** Undefined: the next attempt may start, with a permit. Else what stands in its way. */
+  #admit(): FailedAttempt | undefined {
+    const { name, state } = this.#target
+    if (this.#aborted()) return { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
+    if (this.#request.deadline.remainingMs() < MIN_ATTEMPT_MS) {
+      return this.#refusal('deadline', 'The deadline leaves no time for an attempt')
+    }
+    // A re-ask goes on with an exchange the target has just answered: it never waits, and a
+    // breaker that opened meanwhile does not waste that paid answer.
+    const isReask = this.#next.cause === 'reask'
+    this.#hintMs = isReask ? 0 : state.gate.waitMs(this.#nowMs())
+    if (this.#hintMs > 0) {
+      return this.#refusal('rate_limit', `${name} is rate limited`, this.#hintMs)
+    }
+    this.#permit = state.breaker.tryAcquire()
+    if (this.#permit !== undefined || isReask) return undefined
+    const restMs = (state.breaker.retryAtMs ?? 0) - this.#nowMs()
+    return this.#refusal('circuit_open', `The circuit breaker of ${name} is not closed`, restMs)
+  }
+
+  /** Where a retry or re-ask is refused, the failure before it is judged anew. */
+  #refusal(kind: FailureKind, message: string, retryAfterMs = 0): FailedAttempt {
+    const { cause } = this.#next
+    if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) return this.#last
+    const failure = ownFailure(kind, message, this.#last?.failure)
+    return { ok: false, failure: retryAfterMs > 0 ? { ...failure, retryAfterMs } : failure }
+  }
+
+  #inputFor(result: FailedAttempt): DecideInput {
+    const { policy, random, deadline } = this.#request
+    const { budget, breaker } = this.#target.state
+    const { failure } = result
+    const pending = this.#pending
+    return {
+      result,
+      policy,
+      attempts: this.#attempts,
+      reasks: this.#reasks,
+      aborted: this.#aborted(),
+      remainingMs: deadline.remainingMs(),
+      hintMs: this.#hintMs,
+      retriedOnce: this.#retriedOnce && !pending,
+      // A first attempt waits in the gate before it asks the breaker.
+      breakerClosed: breaker.state === 'closed' || (pending && this.#next.cause !== 'retry'),
+      // A pending attempt is paid for, or free.
+      tokenAvailable: pending || budget.has(retryCost(failure)),
+      backoffMs: () =>
+        drawDelayMs(policy.backoff, {
+          retry: this.#retriesHere + 1,
+          kind: failure.kind,
+          previousDelayMs: this.#previousDelayMs,
+          random,
+        }),
+      random,
+      fallbacks: this.#fallbacks(),
+    }
+  }
+
+  async #obey(verdict: Verdict, judged: FailedAttempt): Promise<boolean> {
+    // An attempt given up before it was sent costs nothing.
+    if (this.#pending && verdict.verdict !== 'retry') this.#next.payment?.refund()
+    switch (verdict.verdict) {
+      case 'accept':
+        return false
+      case 'stop':
+        this.#stop(verdict.reason, judged)
+        return false
+      case 'reask':
+        this.#reasks += 1
+        this.#plan({ cause: 'reask', index: this.#next.index, delayMs: 0 })
+        return true
+      case 'fallback':
+        this.#fallBack(verdict.target)
+        return true
+      case 'retry':
+        if (this.#pending) this.#prolong(verdict)
+        else this.#planRetry(verdict, judged.failure)
+        await this.#wait(verdict.delayMs)
+        return true
+    }
+  }
+
+  #plan(next: NextAttempt): void {
+    this.#next = next
+    this.#pending = true
+    this.#permit = undefined
+    this.#payment = next.payment ?? this.#payment
+  }
+
+  #planRetry({ delayMs, delaySource }: Retry, failure: Failure): void {
+    const cost = retryCost(failure)
+    const payment = cost > 0 ? this.#target.state.budget.withdraw(cost) : undefined
+    this.#plan({ cause: 'retry', index: this.#next.index, delayMs, delaySource, payment })
+    this.#retriesHere += 1
+    this.#previousDelayMs = delayMs
+    this.#retriedOnce ||= FAILURE_KINDS[failure.kind].retry === 'once'
+  }
+
+  /** The gate closed, or is still closed, before an attempt that was already planned. */
+  #prolong({ delayMs, delaySource }: Retry): void {
+    this.#next = { ...this.#next, delayMs: this.#next.delayMs + delayMs, delaySource }
+  }
+
+  #fallBack(index: number): void {
+    this.#target = targetAt(this.#request, index)
+    this.#retriesHere = 0
+    this.#previousDelayMs = 0
+    const payment = this.#target.state.budget.withdraw(FALLBACK_COST)
+    this.#plan({ cause: 'fallback', index, delayMs: 0, payment })
+  }
+
+  async #wait(delayMs: number): Promise<void> {
+    if (delayMs <= 0) return
+    // It rejects only by the signal, which #admit looks at next.
+    await sleep(this.#request.clock, delayMs, this.#request.signal).catch(() => {})
+  }
+
+  #stop(reason: StopReason, { failure, reask }: FailedAttempt): void {
+    if (reason === 'aborted') this.#payment?.refund()
+    const facts = { target: this.#target.name, hintMs: this.#hintMs }
+    const isLate = reason === 'aborted' && failure.kind !== 'aborted'
+    this.#outcome = {
+      ok: false,
+      failure: isLate ? this.#abortedAfter(failure) : stopFailure(reason, failure, facts),
+      reason,
+      deterministic: reask === 'repeated',
+      attempts: this.#attempts,
+    }
+  }
+
+  #abortedAfter(last: Failure | undefined): Failure {
+    return abortedFailure(last, this.#request.signal?.reason)
+  }
+
+  #fallbacks(): readonly FallbackChoice[] {
+    const first = this.#next.index + 1
+    return this.#request.targets.slice(first).map(({ on, state }, offset) => ({
+      target: first + offset,
+      on,
+      available: state.breaker.state !== 'open' && state.budget.has(FALLBACK_COST),
+    }))
+  }
+
+  #tell(verdict: Verdict, failure?: Failure): void {
+    const { onVerdict } = this.#request
+    if (onVerdict === undefined) return
+    const event = { verdict, attempts: this.#attempts, target: this.#next.index }
+    onVerdict(failure === undefined ? event : { ...event, failure })
+  }
+
+  #aborted(): boolean {
+    return this.#request.signal?.aborted ?? false
+  }
+
+  #nowMs(): number {
+    return this.#request.clock.monotonicMs()
+  }
+}
+
+/**
+ * What p-retry gets to see of a failed attempt, whatever failed: it takes a TypeError for a bug of
+ * the operation and never retries one.
+ */
+export class AttemptFailed extends Error {
+  readonly result: FailedAttempt
+
+  constructor(result: FailedAttempt) {
+    super('attempt failed')
+    this.result = result
+  }
+}
+
+type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
+
+/** The attempt to be made next. */
+interface NextAttempt {
+  readonly cause: AttemptStep['cause']
+  readonly index: number
+  readonly delayMs: number
+  readonly delaySource?: 'backoff' | 'hint'
+  /** Tokens taken for it. */
+  readonly payment?: Withdrawal | undefined
+}
+
+type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
+
+const FALLBACK_COST = 1
+
+function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
+  const target = targets[index]
+  if (target === undefined) throw new RangeError(`There is no target ${index}`)
+  return target
+}

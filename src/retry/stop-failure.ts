@@ -1,0 +1,42 @@
+import type { Failure, StopReason } from '../errors/call-error.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+
+/**
+ * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it. Where
+ * we ended the call ourselves the kind says so, and the provider's evidence and error stay on it.
+ */
+export function stopFailure(
+  reason: StopReason,
+  failure: Failure,
+  facts: { readonly target: string; readonly hintMs: number },
+): Failure {
+  if (reason === 'hint_exceeds_max' || reason === 'hint_exceeds_deadline') {
+    // The hint may be another call's, kept by the gate.
+    return { ...failure, retryAfterMs: facts.hintMs }
+  }
+  if (reason === 'retry_budget') {
+    const message = `The retry budget of ${facts.target} is empty: ${failure.message}`
+    return { ...failure, ...ownFailure('budget_exhausted', message, failure) }
+  }
+  // An answer that came ('yes') has a known outcome, even if it is a bad one.
+  if (reason === 'outcome_unknown' && failure.executed === 'maybe') {
+    return { ...failure, ...ownFailure('outcome_unknown', failure.message, failure) }
+  }
+  return failure
+}
+
+/** The caller aborted, and gave `cause` as the reason. */
+export function abortedFailure(last: Failure | undefined, cause: unknown): Failure {
+  return { ...ownFailure('aborted', 'The caller aborted the call', last), cause }
+}
+
+/** A failure decided here, whose cause is what was caught last. */
+export function ownFailure(kind: FailureKind, message: string, last: Failure | undefined): Failure {
+  return {
+    kind,
+    retryable: FAILURE_KINDS[kind].retry === 'yes',
+    executed: last?.executed ?? 'no',
+    message,
+    cause: last?.cause,
+  }
+}

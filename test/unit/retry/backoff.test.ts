@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest'
+import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
+import {
+  type Backoff,
+  decorrelatedJitter,
+  drawDelayMs,
+  equalJitter,
+  exponential,
+  fixed,
+  fullJitter,
+} from '../../../src/retry/backoff.ts'
+
+function delay(
+  backoff: Backoff,
+  retry: number,
+  drawn: number,
+  {
+    kind = 'server_error',
+    previousDelayMs = 0,
+  }: { kind?: FailureKind; previousDelayMs?: number } = {},
+): number {
+  return backoff.delayMs({ retry, kind, previousDelayMs, random: () => drawn })
+}
+
+describe('fullJitter', () => {
+  it.each([
+    { retry: 1, drawn: 0, expected: 0 },
+    { retry: 1, drawn: 0.5, expected: 250 },
+    { retry: 2, drawn: 0.5, expected: 500 },
+    { retry: 6, drawn: 0.5, expected: 8_000 },
+    { retry: 7, drawn: 0.5, expected: 10_000 },
+    { retry: 1_000_000, drawn: 0.5, expected: 10_000 },
+  ])(
+    'waits $expected ms before retry $retry when $drawn is drawn',
+    ({ retry, drawn, expected }) => {
+      expect(delay(fullJitter(), retry, drawn)).toBe(expected)
+    },
+  )
+
+  it('starts a rate limit at a second instead of half a second', () => {
+    expect(delay(fullJitter(), 1, 0.5, { kind: 'rate_limit' })).toBe(500)
+  })
+
+  it('takes its own base and cap', () => {
+    const backoff = fullJitter({ baseMs: 100, rateLimitBaseMs: 300, capMs: 350 })
+    expect(delay(backoff, 1, 0.5)).toBe(50)
+    expect(delay(backoff, 3, 0.5)).toBe(175)
+    expect(delay(backoff, 1, 0.5, { kind: 'rate_limit' })).toBe(150)
+  })
+
+  it('stays 0 with a base of 0 where the power of two has overflowed', () => {
+    expect(delay(fullJitter({ baseMs: 0 }), 5_000, 0.5)).toBe(0)
+  })
+})
+
+describe('the other backoffs', () => {
+  it('equalJitter waits at least half of the exponential delay', () => {
+    expect(delay(equalJitter(), 2, 0)).toBe(500)
+    expect(delay(equalJitter(), 2, 0.5)).toBe(750)
+  })
+
+  it('decorrelatedJitter grows from what was waited before', () => {
+    expect(delay(decorrelatedJitter(), 1, 0.5)).toBe(1_000)
+    expect(delay(decorrelatedJitter(), 9, 0.5, { previousDelayMs: 4_000 })).toBe(6_250)
+    expect(delay(decorrelatedJitter(), 9, 0.999, { previousDelayMs: 20_000 })).toBe(20_000)
+  })
+
+  it('decorrelatedJitter obeys a cap below its base', () => {
+    expect(delay(decorrelatedJitter({ capMs: 100 }), 1, 0.5)).toBe(100)
+  })
+
+  it('fixed always waits the same', () => {
+    expect(delay(fixed(1_234), 1, 0.5)).toBe(1_234)
+    expect(delay(fixed(1_234), 9, 0)).toBe(1_234)
+  })
+
+  it('exponential draws nothing', () => {
+    expect(delay(exponential(), 3, 0)).toBe(2_000)
+    expect(delay(exponential(), 100, 0)).toBe(20_000)
+  })
+})
+
+describe('options', () => {
+  it.each([
+    [
+      { baseMs: -1 },
+      RangeError,
+      'fullJitter: baseMs is -1; accepted is a number from 0 to 2147483647',
+    ],
+    [{ capMs: Infinity }, RangeError, 'fullJitter: capMs is Infinity; accepted is'],
+    [{ rateLimitBaseMs: Number.NaN }, TypeError, 'fullJitter: rateLimitBaseMs is NaN; accepted is'],
+    [{ baseMs: '500' }, TypeError, 'fullJitter: baseMs is "500"; accepted is'],
+    [{ base: 1 }, TypeError, 'unknown option "base"; accepted are baseMs, rateLimitBaseMs, capMs'],
+    [null, TypeError, 'fullJitter: the options are null; an object is accepted'],
+  ])('refuses %j and says what it accepts', (options, kind, message) => {
+    // What a caller without types may pass.
+    const attempt = () => fullJitter(options as object)
+    expect(attempt).toThrow(kind)
+    expect(attempt).toThrow(message)
+  })
+
+  it('takes undefined for the default', () => {
+    expect(delay(fullJitter({ baseMs: undefined }), 1, 0.5)).toBe(250)
+  })
+
+  it.each([[-1], [Number.NaN], [undefined]])('refuses fixed(%s)', (delayMs) => {
+    // What a caller without types may pass.
+    expect(() => fixed(delayMs as number)).toThrow('fixed: delayMs is')
+  })
+})
+
+describe('drawDelayMs', () => {
+  const step = { retry: 1, kind: 'network', previousDelayMs: 0, random: () => 0.5 } as const
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('bug')
+      },
+    ],
+    ['returns NaN', () => Number.NaN],
+    ['returns a negative number', () => -5],
+    ['never ends', () => Infinity],
+  ])("waits as by default when the user's backoff %s", (_, delayMs) => {
+    expect(drawDelayMs({ delayMs }, step)).toBe(250)
+  })
+
+  it("obeys the user's backoff otherwise", () => {
+    expect(drawDelayMs({ delayMs: () => 77 }, step)).toBe(77)
+  })
+})
