@@ -1,0 +1,134 @@
+import type { FailureKind } from './failure-kinds.ts'
+
+/** What an error without a response must be; all that is given must hold. Everything is lower case. */
+export interface Cause {
+  /** Its `code`; a trailing `*` matches any rest. */
+  readonly code?: string
+  /** Its `name`, or the name of its class. */
+  readonly name?: string
+  /** The name of its own cause. */
+  readonly causeName?: string
+  /** The system call that failed. */
+  readonly syscall?: string
+  /** Its whole message. */
+  readonly message?: string
+  /** Occurs in its message. */
+  readonly text?: string
+}
+
+/** One way for a request to fail without an answer. */
+export interface CauseRule {
+  readonly kind: FailureKind
+  /** `'no'` only where no byte of the request can have been acted upon. */
+  readonly executed: 'no' | 'maybe'
+  readonly when: Cause
+  /** Says only that something failed: a cause below it says what. */
+  readonly vague?: true
+  readonly example: {
+    readonly code?: string
+    readonly name?: string
+    readonly syscall?: string
+    readonly message?: string
+    readonly cause?: { readonly name: string }
+  }
+}
+
+/**
+ * Aborts, timeouts, TLS, name resolution and the network, the first match wins. The codes are
+ * Node's (`errors` and `tls` pages of its documentation, libuv's errno list), undici's and
+ * Bun's; the messages those of runtimes and libraries that set no code.
+ */
+// biome-ignore format: a rule is one line
+export const CAUSE_RULES: readonly CauseRule[] = [
+  { kind: 'aborted', executed: 'maybe', when: { name: 'apiuseraborterror' }, example: { name: 'APIUserAbortError' } },
+  { kind: 'aborted', executed: 'maybe', when: { message: 'request was aborted.' }, example: { message: 'Request was aborted.' } },
+  { kind: 'timeout', executed: 'maybe', when: { name: 'timeouterror' }, example: { name: 'TimeoutError' } },
+  // Node's own functions wrap the reason of AbortSignal.timeout().
+  { kind: 'timeout', executed: 'maybe', when: { name: 'aborterror', causeName: 'timeouterror' }, example: { name: 'AbortError', cause: { name: 'TimeoutError' } } },
+  { kind: 'aborted', executed: 'maybe', when: { name: 'aborterror' }, example: { name: 'AbortError' } },
+  { kind: 'aborted', executed: 'maybe', when: { code: 'abort_err' }, example: { code: 'ABORT_ERR' } },
+  { kind: 'aborted', executed: 'maybe', when: { code: 'und_err_aborted' }, example: { code: 'UND_ERR_ABORTED' } },
+  { kind: 'aborted', executed: 'maybe', when: { code: 'err_canceled' }, example: { code: 'ERR_CANCELED' } },
+
+  { kind: 'timeout', executed: 'no', when: { code: 'und_err_connect_timeout' }, example: { code: 'UND_ERR_CONNECT_TIMEOUT' } },
+  { kind: 'timeout', executed: 'no', when: { code: 'err_socket_connection_timeout' }, example: { code: 'ERR_SOCKET_CONNECTION_TIMEOUT' } },
+  { kind: 'timeout', executed: 'no', when: { code: 'err_tls_handshake_timeout' }, example: { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' } },
+  { kind: 'timeout', executed: 'no', when: { code: 'etimedout', syscall: 'connect' }, example: { code: 'ETIMEDOUT', syscall: 'connect' } },
+  { kind: 'timeout', executed: 'maybe', when: { code: 'etimedout' }, example: { code: 'ETIMEDOUT', syscall: 'read' } },
+  { kind: 'timeout', executed: 'maybe', when: { code: 'esockettimedout' }, example: { code: 'ESOCKETTIMEDOUT' } },
+  { kind: 'timeout', executed: 'maybe', when: { code: 'und_err_headers_timeout' }, example: { code: 'UND_ERR_HEADERS_TIMEOUT' } },
+  { kind: 'timeout', executed: 'maybe', when: { code: 'und_err_body_timeout' }, example: { code: 'UND_ERR_BODY_TIMEOUT' } },
+  { kind: 'timeout', executed: 'maybe', when: { name: 'apiconnectiontimeouterror' }, example: { name: 'APIConnectionTimeoutError' } },
+  { kind: 'timeout', executed: 'maybe', when: { message: 'request timed out.' }, example: { message: 'Request timed out.' } },
+  { kind: 'timeout', executed: 'maybe', when: { code: 'econnaborted', text: 'timeout of' }, example: { code: 'ECONNABORTED', message: 'timeout of 1000ms exceeded' } },
+
+  // A record garbled on an open connection, not a refused handshake.
+  { kind: 'network', executed: 'maybe', when: { code: 'err_ssl_decryption_failed_or_bad_record_mac' }, example: { code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'err_ssl_sslv3_alert_bad_record_mac' }, example: { code: 'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC' } },
+  { kind: 'network', executed: 'no', when: { text: 'before secure tls connection was established' }, example: { code: 'ECONNRESET', message: 'Client network socket disconnected before secure TLS connection was established' } },
+  { kind: 'tls', executed: 'no', when: { code: 'err_tls_*' }, example: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } },
+  { kind: 'tls', executed: 'no', when: { code: 'err_ssl_*' }, example: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' } },
+  { kind: 'tls', executed: 'no', when: { code: 'eproto' }, example: { code: 'EPROTO' } },
+  { kind: 'tls', executed: 'no', when: { code: 'und_err_prx_tls' }, example: { code: 'UND_ERR_PRX_TLS' } },
+  { kind: 'tls', executed: 'no', when: { code: 'cert_*' }, example: { code: 'CERT_HAS_EXPIRED' } },
+  { kind: 'tls', executed: 'no', when: { code: 'crl_*' }, example: { code: 'CRL_HAS_EXPIRED' } },
+  { kind: 'tls', executed: 'no', when: { code: 'unable_to_*' }, example: { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' } },
+  { kind: 'tls', executed: 'no', when: { code: 'depth_zero_self_signed_cert' }, example: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } },
+  { kind: 'tls', executed: 'no', when: { code: 'self_signed_cert_in_chain' }, example: { code: 'SELF_SIGNED_CERT_IN_CHAIN' } },
+  { kind: 'tls', executed: 'no', when: { code: 'hostname_mismatch' }, example: { code: 'HOSTNAME_MISMATCH' } },
+  { kind: 'tls', executed: 'no', when: { code: 'invalid_ca' }, example: { code: 'INVALID_CA' } },
+  { kind: 'tls', executed: 'no', when: { text: 'self signed certificate' }, example: { message: 'self signed certificate in certificate chain' } },
+  { kind: 'tls', executed: 'no', when: { text: 'self-signed certificate' }, example: { message: 'request failed, reason: self-signed certificate' } },
+  { kind: 'tls', executed: 'no', when: { text: 'unable to verify the first certificate' }, example: { message: 'unable to verify the first certificate' } },
+  { kind: 'tls', executed: 'no', when: { text: 'certificate has expired' }, example: { message: 'certificate has expired' } },
+
+  { kind: 'dns', executed: 'no', when: { code: 'enotfound' }, example: { code: 'ENOTFOUND', syscall: 'getaddrinfo' } },
+  { kind: 'dns', executed: 'no', when: { code: 'enodata' }, example: { code: 'ENODATA' } },
+  { kind: 'dns', executed: 'no', when: { code: 'eai_nodata' }, example: { code: 'EAI_NODATA' } },
+  { kind: 'dns', executed: 'no', when: { code: 'eai_noname' }, example: { code: 'EAI_NONAME' } },
+  { kind: 'dns', executed: 'no', when: { text: 'getaddrinfo enotfound' }, example: { message: 'request to https://x.invalid failed, reason: getaddrinfo ENOTFOUND x.invalid' } },
+  { kind: 'network', executed: 'no', when: { code: 'eai_again' }, example: { code: 'EAI_AGAIN', syscall: 'getaddrinfo' } },
+  { kind: 'network', executed: 'no', when: { text: 'getaddrinfo eai_again' }, example: { message: 'getaddrinfo EAI_AGAIN api.openai.com' } },
+
+  { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_url' }, example: { code: 'ERR_INVALID_URL', message: 'Invalid URL' } },
+  { kind: 'invalid_request', executed: 'no', when: { message: 'unknown scheme' }, example: { message: 'unknown scheme' } },
+  { kind: 'invalid_request', executed: 'no', when: { message: 'bad port' }, example: { message: 'bad port' } },
+
+  { kind: 'network', executed: 'no', when: { code: 'econnrefused' }, example: { code: 'ECONNREFUSED' } },
+  { kind: 'network', executed: 'no', when: { text: 'connect econnrefused' }, example: { message: 'request to http://127.0.0.1:1/ failed, reason: connect ECONNREFUSED 127.0.0.1:1' } },
+  { kind: 'network', executed: 'no', when: { code: 'connectionrefused' }, example: { code: 'ConnectionRefused' } },
+  { kind: 'network', executed: 'no', when: { code: 'failedtoopensocket' }, example: { code: 'FailedToOpenSocket' } },
+  { kind: 'network', executed: 'no', when: { code: 'eaddrnotavail' }, example: { code: 'EADDRNOTAVAIL' } },
+  { kind: 'network', executed: 'no', when: { code: 'emfile' }, example: { code: 'EMFILE' } },
+  { kind: 'network', executed: 'no', when: { code: 'e*', syscall: 'connect' }, example: { code: 'EHOSTUNREACH', syscall: 'connect' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'econnreset' }, example: { code: 'ECONNRESET', syscall: 'read' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'connectionreset' }, example: { code: 'ConnectionReset' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'connectionclosed' }, example: { code: 'ConnectionClosed' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'econnaborted' }, example: { code: 'ECONNABORTED' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'epipe' }, example: { code: 'EPIPE', syscall: 'write' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'enotconn' }, example: { code: 'ENOTCONN' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'ehostunreach' }, example: { code: 'EHOSTUNREACH', syscall: 'read' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'ehostdown' }, example: { code: 'EHOSTDOWN' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'enetunreach' }, example: { code: 'ENETUNREACH' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'enetdown' }, example: { code: 'ENETDOWN' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'enetreset' }, example: { code: 'ENETRESET' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'und_err_socket' }, example: { code: 'UND_ERR_SOCKET', message: 'other side closed' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'und_err_closed' }, example: { code: 'UND_ERR_CLOSED' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'und_err_destroyed' }, example: { code: 'UND_ERR_DESTROYED' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'und_err_res_*' }, example: { code: 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'err_stream_premature_close' }, example: { code: 'ERR_STREAM_PREMATURE_CLOSE' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'err_http2_*' }, example: { code: 'ERR_HTTP2_STREAM_ERROR' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'hpe_*' }, example: { code: 'HPE_INVALID_CONSTANT' } },
+  { kind: 'network', executed: 'maybe', when: { code: 'z_buf_error' }, example: { code: 'Z_BUF_ERROR', message: 'unexpected end of file' } },
+  { kind: 'network', executed: 'maybe', when: { message: 'socket hang up' }, example: { message: 'socket hang up' } },
+  { kind: 'network', executed: 'maybe', when: { message: 'other side closed' }, example: { message: 'other side closed' } },
+  { kind: 'network', executed: 'maybe', when: { message: 'premature close' }, example: { message: 'Premature close' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'network connection lost' }, example: { message: 'Network connection lost.' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'terminated' }, example: { message: 'terminated' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'fetch failed' }, example: { message: 'fetch failed' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'failed to fetch' }, example: { message: 'Failed to fetch' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'load failed' }, example: { message: 'Load failed' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { text: 'error sending request for url' }, example: { message: 'error sending request for url (https://api.openai.com/): connection closed' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { name: 'apiconnectionerror' }, example: { name: 'APIConnectionError' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'connection error.' }, example: { message: 'Connection error.' } },
+]

@@ -1,0 +1,58 @@
+import { CAUSE_RULES, type Cause, type CauseRule } from './cause-rules.ts'
+import { readProperty, readText } from './hostile.ts'
+
+/** Which way an error without a response failed, or undefined. */
+export function matchCause(error: unknown): { rule: CauseRule; code?: string } | undefined {
+  const seen = observe(error)
+  const rule = CAUSE_RULES.find(({ when }) => holds(when, seen))
+  if (rule === undefined) return undefined
+  const code = readText(error, 'code', MAX_LENGTH)
+  return code === undefined || !SAFE_CODE.test(code) ? { rule } : { rule, code }
+}
+
+// The messages of runtimes are a line long.
+const MAX_LENGTH = 500
+const SAFE_CODE = /^\w{1,64}$/
+
+interface Observed {
+  readonly code: string
+  readonly names: readonly string[]
+  readonly causeNames: readonly string[]
+  readonly syscall: string
+  readonly message: string
+}
+
+function observe(error: unknown): Observed {
+  const text = typeof error === 'string' ? error.slice(0, MAX_LENGTH) : undefined
+  return {
+    code: lower(error, 'code'),
+    names: namesOf(error),
+    causeNames: namesOf(readProperty(error, 'cause')),
+    syscall: lower(error, 'syscall'),
+    message: text?.toLowerCase() ?? lower(error, 'message'),
+  }
+}
+
+function holds(when: Cause, seen: Observed): boolean {
+  return (
+    (when.code === undefined || codeHolds(when.code, seen.code)) &&
+    (when.name === undefined || seen.names.includes(when.name)) &&
+    (when.causeName === undefined || seen.causeNames.includes(when.causeName)) &&
+    (when.syscall === undefined || seen.syscall === when.syscall) &&
+    (when.message === undefined || seen.message === when.message) &&
+    (when.text === undefined || seen.message.includes(when.text))
+  )
+}
+
+function codeHolds(pattern: string, code: string): boolean {
+  return pattern.endsWith('*') ? code.startsWith(pattern.slice(0, -1)) : code === pattern
+}
+
+/** openai's errors set no `name`: their class tells them apart. */
+function namesOf(error: unknown): readonly string[] {
+  return [lower(error, 'name'), lower(readProperty(error, 'constructor'), 'name')]
+}
+
+function lower(value: unknown, key: string): string {
+  return readText(value, key, MAX_LENGTH)?.toLowerCase() ?? ''
+}

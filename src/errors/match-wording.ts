@@ -1,0 +1,37 @@
+import type { Envelope } from './envelope.ts'
+import { type StatusTest, WORDING_RULES, type Wording, type WordingRule } from './rules.ts'
+
+/** The first line of the table that says what this body says. */
+export function matchWording(body: Envelope, status: number | undefined): WordingRule | undefined {
+  return WORDING_RULES.find(({ when }) => holds(when, body, status))
+}
+
+function holds(when: Wording, body: Envelope, status: number | undefined): boolean {
+  const texts = typeof when.text === 'string' ? [when.text] : (when.text ?? [])
+  return (
+    (when.status === undefined || isOneOf(when.status, status)) &&
+    (when.notStatus === undefined || !isOneOf(when.notStatus, status)) &&
+    (when.code === undefined || body.codes.includes(when.code)) &&
+    texts.every((text) => body.text.includes(text)) &&
+    (when.without === undefined || !body.text.includes(when.without)) &&
+    (when.exceeds === undefined || exceeds(body.text, when.exceeds))
+  )
+}
+
+function isOneOf(tests: readonly StatusTest[], status: number | undefined): boolean {
+  const group = status === undefined ? 'none' : `${Math.floor(status / 100)}xx`
+  return tests.some((test) => test === status || test === group)
+}
+
+/** 'limit 7000, used 0, requested 12903': the second number is greater than the first. */
+function exceeds(text: string, [limit, requested]: readonly [string, string]): boolean {
+  const limitNumber = numberAfter(text, limit)
+  const requestedNumber = numberAfter(text, requested)
+  return limitNumber !== undefined && requestedNumber !== undefined && requestedNumber > limitNumber
+}
+
+function numberAfter(text: string, word: string): number | undefined {
+  // The words come from the table, plain letters.
+  const digits = new RegExp(`\\b${word}:? (\\d{1,15})\\b`).exec(text)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}

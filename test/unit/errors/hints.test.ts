@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest'
+import { readRetryAfter } from '../../../src/errors/hints.ts'
+
+const now = Date.UTC(2026, 0, 1)
+const read = (headers: Record<string, string>, status?: number) =>
+  readRetryAfter({ headers, status, now })
+const said = (message: string) => readRetryAfter({ message, now })
+
+describe('retry-after headers', () => {
+  it.each([
+    [{ 'retry-after-ms': '634' }, 634],
+    [{ 'retry-after-ms': '0' }, 0],
+    [{ 'retry-after-ms': '1.5' }, 1.5],
+    [{ 'retry-after-ms': '100', 'retry-after': '9' }, 100],
+    [{ 'retry-after-ms': 'soon', 'retry-after': '9' }, 9000],
+    [{ 'retry-after': '20' }, 20_000],
+    [{ 'Retry-After': '1.5' }, 1500],
+    [{ 'retry-after': '0' }, 0],
+    [{ 'retry-after': '86400' }, 86_400_000],
+    [{ 'retry-after': '99999999999999999999' }, Number.MAX_SAFE_INTEGER],
+    [{ 'retry-after': '9'.repeat(400) }, Number.MAX_SAFE_INTEGER],
+  ])('reads %j as %d ms', (headers, expected) => {
+    expect(read(headers)).toBe(expected)
+    expect(readRetryAfter({ headers: new Headers(headers), now })).toBe(expected)
+  })
+
+  it.each([
+    'Infinity',
+    '-1',
+    '10abc',
+    'abc',
+    '0x10',
+    '1e3',
+    '5 ',
+    ' 5',
+    '5,10',
+    '.5',
+    '5.',
+    '+5',
+    'NaN',
+    '',
+    '٣',
+    '1_000',
+    '2026-01-01T00:00:10Z',
+    'Thu, 32 Jan 2026 00:00:10 GMT',
+    'Tue, 31 Feb 2026 00:00:10 GMT',
+    'Thu, 01 Jan 2026 24:00:10 GMT',
+    'Thu, 01 Jan 2026 00:00:10 UTC',
+    'thu, 01 jan 2026 00:00:10 gmt',
+    '9'.repeat(2000),
+  ])('takes %j as absent', (value) => {
+    expect(read({ 'retry-after': value, 'retry-after-ms': value })).toBeUndefined()
+  })
+
+  it.each([
+    ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
+    ['Thursday, 01-Jan-26 00:00:10 GMT', 10_000],
+    ['Thu Jan  1 00:00:10 2026', 10_000],
+    ['Wed, 31 Dec 2025 23:59:50 GMT', 0],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 0],
+    ['Sunday, 06-Nov-94 08:49:37 GMT', 0],
+  ])('reads the date %s', (value, expected) => {
+    expect(read({ 'retry-after': value })).toBe(expected)
+  })
+
+  it("measures a date against the server's own clock", () => {
+    const date = 'Thu, 01 Jan 2026 01:00:00 GMT'
+    expect(read({ 'retry-after': 'Thu, 01 Jan 2026 01:00:30 GMT', date })).toBe(30_000)
+    expect(read({ 'retry-after': 'Thu, 01 Jan 2026 00:00:30 GMT', date: 'today' })).toBe(30_000)
+  })
+})
+
+describe('rate limit headers', () => {
+  const bucket = (remaining: string, reset: string) => ({
+    'x-ratelimit-remaining-requests': remaining,
+    'x-ratelimit-reset-requests': reset,
+  })
+
+  it.each([
+    ['1s', 1000],
+    ['6m0s', 360_000],
+    ['20ms', 20],
+    ['1h2m3.5s', 3_723_500],
+    ['2m59.56s', 179_560],
+    ['1d', 86_400_000],
+    ['0s', 0],
+    ['24h0m0s', 86_400_000],
+    [`${'9'.repeat(400)}h`, Number.MAX_SAFE_INTEGER],
+  ])('reads a reset of %s', (reset, expected) => {
+    expect(read(bucket('0', reset), 429)).toBe(expected)
+  })
+
+  it.each(['', 's', '1', '1.5', '-1s', '1s2m', '1 s', '1s ', 'Infinitys', '1x', '1ms1s', '1,5s'])(
+    'takes a reset of %j as absent',
+    (reset) => {
+      expect(read(bucket('0', reset), 429)).toBeUndefined()
+    },
+  )
+
+  it('counts only under 429, and only for an empty bucket', () => {
+    expect(read(bucket('0', '1s'), 503)).toBeUndefined()
+    expect(read(bucket('0', '1s'))).toBeUndefined()
+    expect(read(bucket('1', '1s'), 429)).toBeUndefined()
+    expect(read({ 'x-ratelimit-reset-requests': '1s' }, 429)).toBeUndefined()
+  })
+
+  it('waits for the later of two empty buckets, and not for one with something left', () => {
+    const tokens = (remaining: string) => ({
+      'x-ratelimit-remaining-tokens': remaining,
+      'x-ratelimit-reset-tokens': '6m0s',
+    })
+    expect(read({ ...bucket('0', '1s'), ...tokens('0') }, 429)).toBe(360_000)
+    expect(read({ ...bucket('0', '1s'), ...tokens('5') }, 429)).toBe(1000)
+  })
+
+  it('yields to retry-after', () => {
+    expect(read({ ...bucket('0', '1s'), 'retry-after': '3' }, 429)).toBe(3000)
+  })
+})
+
+describe('hints in the body', () => {
+  it.each([
+    [{ retry_after: 120 }, 120_000],
+    [{ error: { retry_after: '2.5' } }, 2500],
+    [{ error: { message: 'loading', estimated_time: 20 } }, 20_000],
+    [{ error: { retry_after_ms: 7 } }, 7],
+    [{ error: { details: [{ reason: 'x' }, { retryDelay: '38s' }] } }, 38_000],
+  ])('reads %j', (body, expected) => {
+    expect(readRetryAfter({ body, now })).toBe(expected)
+  })
+
+  it.each([
+    { retry_after: -1 },
+    { retry_after: Number.NaN },
+    { retry_after: Infinity },
+    { retry_after: null },
+    { retry_after: true },
+    { retry_after: '10abc' },
+    { error: { details: [{ retryDelay: 'soon' }] } },
+  ])('takes %j as absent', (body) => {
+    expect(readRetryAfter({ body, now })).toBeUndefined()
+  })
+
+  it('yields to a header and comes before the text', () => {
+    const body = { retry_after: 2 }
+    const message = 'Please try again in 3s.'
+    expect(readRetryAfter({ headers: { 'retry-after': '1' }, body, message, now })).toBe(1000)
+    expect(readRetryAfter({ body, message, now })).toBe(2000)
+  })
+})
+
+describe('hints in the text', () => {
+  it.each([
+    ['Please try again in 9.816s. Visit https://x', 9816],
+    ['Please try again in 634ms.', 634],
+    ['Please try again in 6m0s.', 360_000],
+    ['Please try again in 1h2m3.5s', 3_723_500],
+    ['Please retry after 38 seconds. Please go here', 38_000],
+    ['Please retry after 1 second', 1000],
+    ['Rate limit is exceeded. Try again in 30 seconds.', 30_000],
+    ['please RETRY in 2 Minutes', 120_000],
+    ['try again in 1 minute and 5 seconds', 65_000],
+    ['try again in 2 days, 3 hours', 183_600_000],
+    ['retry after 999999999999999 days', Number.MAX_SAFE_INTEGER],
+  ])('reads %j', (message, expected) => {
+    expect(said(message)).toBe(expected)
+  })
+
+  it.each([
+    'Please try again later.',
+    'Please try again in a few seconds.',
+    'Please try again in -5 seconds',
+    'Please try again in 5',
+    'Please try again in 5 parsecs',
+    'You asked for 5 seconds',
+    'retry attempt 5 s',
+    'the entry after 5 seconds',
+    `${'x'.repeat(5000)} try again in 5s`,
+  ])('finds none in %j', (message) => {
+    expect(said(message)).toBeUndefined()
+  })
+})
+
+it('finds none where nothing was said', () => {
+  expect(readRetryAfter({ now })).toBeUndefined()
+})
