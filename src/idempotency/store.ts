@@ -7,9 +7,10 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
  * absent → claimed(owner, fence, lease) → dispatched → done | failed | uncertain.
  * Every verb is one atomic step on the store's own clock. A verb of an owner takes effect only
  * while the record still carries that owner and fence, so a late writer can never touch its
- * successor's record. A verb rejects when the store cannot be reached, and only then.
+ * successor's record. A verb rejects when the store cannot do it (unreachable, full), and only then.
  *
- * All durations are milliseconds from the moment the store executes the verb.
+ * All durations are milliseconds from the moment the store executes the verb. A record is absent
+ * from the instant its time is up, and never before the end of a lease it granted.
  */
 export interface Store {
   /** For messages and spans, such as `memory` or `redis`. */
@@ -17,38 +18,53 @@ export interface Store {
 
   /**
    * Takes the key, or says why not. Exactly one of any number of concurrent claims gets `owned`.
-   * Takes over: an absent or expired record; one `claimed` whose lease ran out; one `dispatched`
-   * whose lease ran out, under `onUncertain: 'rerun'` only. Under `'fail'` that last one becomes
-   * `uncertain`. The stricter of the record's and the request's `onUncertain` wins and is kept.
-   * A `fingerprint` other than the record's gives `mismatch` in every state but `failed` and absent.
-   * `owned` raises the fence by one over any earlier owner of a record that still exists.
+   *
+   * In this order: an absent, expired or released key is free. A `fingerprint` other than the
+   * record's is a `mismatch`, except that a `failed` record does not bind it: there the key is
+   * free. A kept outcome is `settled`. A notice for the fence in `waitedFor` is `left`, also when
+   * somebody else has claimed since. A lease that has not run out is `busy`. One that has: a
+   * `claimed` record is taken over, a `dispatched` one under `'rerun'` only; under `'fail'` it
+   * becomes `uncertain`, for this request's `ttlMs`.
+   *
+   * The stricter of the record's and the request's `onUncertain` wins and is kept, also by a claim
+   * that finds the record busy; a free key begins with the request's. `owned` raises the fence by
+   * one over any earlier owner of a record that still exists.
    */
   claim(request: ClaimRequest): Promise<ClaimResult>
 
-  /** Extends the lease. `false`: the claim is lost. */
+  /** Extends the lease, also one that ran out unnoticed. `false`: the claim is lost. */
   heartbeat(claim: Claim, leaseMs: number): Promise<boolean>
 
-  /** Marks that the work is about to leave this process. `false`: lost, so it must not be sent. */
+  /**
+   * Marks that the work is about to leave this process. `false`: the claim is lost or its lease
+   * has run out, so the work must not be sent. Repeating it changes nothing.
+   */
   dispatch(claim: Claim): Promise<boolean>
 
   /**
-   * Keeps the outcome for `ttlMs`. `stored` also when this claim had stored it already (a lost
-   * acknowledgement). `lost`: somebody took over; their record stands.
+   * Keeps the outcome for `ttlMs`, also over an uncertainty that arose while the owner was silent.
+   * `stored` also when this claim had stored one already, which stands (a lost acknowledgement).
+   * `lost`: the record is somebody else's by now, or gone.
    */
   complete(claim: Claim, outcome: Outcome, ttlMs: number): Promise<'stored' | 'lost'>
 
   /**
    * Gives the key back: it is free for the next claim. With a notice, callers whose claim names
-   * this fence in `waitedFor` get it, for `noticeMs`, instead of a claim of their own.
+   * this fence in `waitedFor` get it, for `noticeMs`, instead of a claim of their own. `false`:
+   * the claim is lost or settled.
    */
   release(claim: Claim, notice?: FailureNotice, noticeMs?: number): Promise<boolean>
 
-  /** The work may have been done and nobody knows: kept for `ttlMs` or until `resolve`. */
+  /**
+   * The work may have been done and nobody knows: kept for `ttlMs` or until `resolve`. `false`:
+   * the claim is lost or settled.
+   */
   markUncertain(claim: Claim, ttlMs: number): Promise<boolean>
 
   /**
    * The operator's verdict on an `uncertain` record: `rerun` frees the key, an outcome completes
-   * it. `false` when the record is not uncertain.
+   * it for `ttlMs`. Either way the owner that left it has lost its claim. `false` when the record
+   * is not uncertain.
    */
   resolve(key: string, verdict: 'rerun' | Outcome, ttlMs: number): Promise<boolean>
 
@@ -61,11 +77,11 @@ export interface ClaimRequest {
   readonly key: string
   /** Hash of the payload. */
   readonly fingerprint: string
-  /** Random, one per claim. */
+  /** Random, one per claim: two claims never share it. */
   readonly owner: string
   readonly leaseMs: number
   readonly onUncertain: 'rerun' | 'fail'
-  /** How long a claim may stand at most, if its owner dies: the record's own expiry. */
+  /** How long the record of an owner that dies stands at most, beyond its lease. */
   readonly ttlMs: number
   /** The fence of the owner this caller has been waiting for. */
   readonly waitedFor?: number

@@ -1,0 +1,207 @@
+import { classify } from '../errors/classify.ts'
+import { isNotExecuted } from '../errors/not-executed.ts'
+import type { AttemptReport, Failure } from '../errors/call-error.ts'
+import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
+import type { AttemptSpan } from '../telemetry/telemetry.ts'
+import type { Clock, Deadline } from '../time.ts'
+import { type Bounds, boundAttempt } from './bounds.ts'
+import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+import type { CallKey, IdempotencyHeaders } from './keys.ts'
+import { isExhausted, runInScope, type Scope } from './nesting.ts'
+import type { CallRecord } from './record.ts'
+import { providerName } from './targets.ts'
+import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
+
+export interface AttemptRequest<T> {
+  readonly job: Job<T>
+  readonly step: AttemptStep
+  readonly key: CallKey
+  readonly headers: IdempotencyHeaders
+  readonly record: CallRecord
+  readonly scope: Scope
+  readonly clock: Clock
+  readonly signal: AbortSignal | undefined
+  readonly deadline: Deadline
+  /** Under `'throw'`, a failed attempt whose requests were multiplied fails as that. */
+  readonly onMultiplied: (wireRequests: number) => 'warn' | 'throw'
+}
+
+/** An attempt's result, with what the call needs of it besides. */
+export type AttemptEnd<T> = AttemptResult<T> & { readonly completion?: unknown }
+
+/**
+ * One attempt: one request under one set of limits, with a span and a report of its own. Never
+ * rejects: whatever the client throws comes back classified.
+ */
+export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<AttemptEnd<T>> {
+  const { job, step, record, clock, headers } = request
+  const open = openAttempt(request)
+  const wire = createWireRecord(step.number - 1)
+  const bounds = boundAttempt({
+    clock,
+    timeoutMs: limitMs(job),
+    deadline: request.deadline,
+    signal: request.signal,
+  })
+  const exchange: Exchange = {
+    number: step.number,
+    cause: step.cause,
+    target: step.target,
+    bounds,
+    wire,
+    key: request.key.text,
+    idempotencyHeader: (body) => headers.next(body),
+  }
+  let sent: Sent<T>
+  try {
+    sent = await open.span.run(() =>
+      runInScope(request.scope, wire, () => job.send(exchange)),
+    )
+  } catch (error) {
+    sent = { ok: false, failure: classifyThrown(error, exchange, job.face), facts: thrownFacts(wire) }
+  }
+  if (isCompleteAnswer(sent)) headers.answered()
+  const settled = withMultiplication(sent, wire, request)
+  if (settled.ok && settled.tail !== undefined) {
+    record.tail = settled.tail.then(({ failure, facts }) => {
+      bounds.dispose()
+      open.end(failure ?? 'success', facts, wire)
+      record.answered(facts)
+      return failure
+    })
+    return { ok: true, value: settled.value }
+  }
+  bounds.dispose()
+  open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
+  if (settled.ok) {
+    record.answered(settled.facts)
+    return { ok: true, value: settled.value }
+  }
+  return {
+    ok: false,
+    failure: settled.failure,
+    ...(settled.reask !== undefined && { reask: settled.reask }),
+    ...(settled.completion !== undefined && { completion: settled.completion }),
+  }
+}
+
+/** Streams wait for their first content; all else for the whole answer. */
+function limitMs<T>({ options, telemetry }: Job<T>): number {
+  return telemetry?.stream === true ? options.firstChunkTimeoutMs : options.attemptTimeoutMs
+}
+
+interface OpenAttempt {
+  readonly span: AttemptSpan
+  end(outcome: 'success' | Failure, facts: AnswerFacts, wire: WireRecord): void
+}
+
+/** Starts the attempt's span, tells of it, and ends both with its report. */
+function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAttempt {
+  const target = job.targets[step.target]
+  const name = target?.name ?? job.name
+  const { number, cause, delayMs, delaySource } = step
+  const startedAtMs = clock.wallMs()
+  const startedMs = clock.monotonicMs()
+  record.tell({ type: 'attempt-started', number, cause, target: name, delayMs })
+  const span = record.span.startAttempt({
+    number,
+    cause,
+    delayMs,
+    ...(delaySource !== undefined && { delaySource }),
+    ...(target?.model !== undefined && { model: target.model }),
+    ...(target?.host !== undefined && {
+      host: target.host,
+      providerName: providerName(target.host),
+    }),
+    ...(target?.port !== undefined && { port: target.port }),
+  })
+  return {
+    span,
+    end(outcome, facts, wire) {
+      const sentRequests = job.face === 'run' || job.face === 'guard' ? undefined : wireRequests(wire)
+      const failure = outcome === 'success' ? undefined : outcome
+      const status = failure?.status ?? facts.status
+      const requestId = failure?.requestId ?? facts.requestId
+      const report: AttemptReport = {
+        number,
+        cause,
+        target: name,
+        outcome: failure?.kind ?? 'success',
+        retryable: failure?.retryable ?? false,
+        executed: failure?.executed ?? 'yes',
+        ...(status !== undefined && { status }),
+        ...(requestId !== undefined && { requestId }),
+        startedAtMs,
+        durationMs: clock.monotonicMs() - startedMs,
+        delayMs,
+        ...(delaySource !== undefined && { delaySource }),
+        ...(failure?.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
+        ...(sentRequests !== undefined && { wireRequests: sentRequests }),
+        ...(facts.usage !== undefined && { usage: facts.usage }),
+      }
+      span.end(report)
+      record.attemptEnded(report)
+    },
+  }
+}
+
+/** What the client threw, or the limit that made it throw. */
+export function classifyThrown(
+  error: unknown,
+  { bounds, wire }: Pick<Exchange, 'bounds' | 'wire'>,
+  face: Job<unknown>['face'],
+): Failure {
+  const limit = limitReached(bounds, error)
+  if (limit !== undefined) return limit
+  const found = classify(error, {
+    ...(wire.status !== undefined && { status: wire.status }),
+    ...(wire.headers !== undefined && { headers: wire.headers }),
+    ...(wire.errorBody !== undefined && { body: wire.errorBody }),
+  })
+  return {
+    ...found,
+    message: found.kind,
+    cause: error,
+    // The innermost steadycall layer has the hints, and has retried already.
+    ...(isExhausted(error) && { retryable: false }),
+    // A user's function may have done anything before it threw, unless it says otherwise.
+    ...((face === 'run' || face === 'guard') && {
+      executed: isNotExecuted(error) ? ('no' as const) : ('maybe' as const),
+    }),
+  }
+}
+
+function limitReached({ ended }: Bounds, error: unknown): Failure | undefined {
+  if (ended === undefined) return undefined
+  return {
+    kind: ended,
+    retryable: ended === 'timeout',
+    executed: 'maybe',
+    message: ended,
+    cause: error,
+  }
+}
+
+function thrownFacts(wire: WireRecord): AnswerFacts {
+  return wire.status === undefined ? {} : { status: wire.status }
+}
+
+/** A 200 read whole, or a complete server error: what a server that knows the key would repeat. */
+function isCompleteAnswer<T>(sent: Sent<T>): boolean {
+  const { status } = sent.facts
+  if (sent.ok) return true
+  return status !== undefined && (status >= 500 || (status === 200 && sent.failure.executed === 'yes'))
+}
+
+/** Somebody below us retries: it is told, and thrown where that was asked for. Never a paid success. */
+function withMultiplication<T>(
+  sent: Sent<T>,
+  wire: WireRecord,
+  { onMultiplied, job }: AttemptRequest<T>,
+): Sent<T> {
+  if (job.face === 'run' || job.face === 'guard' || !multiplied(wire)) return sent
+  const reaction = onMultiplied(wireRequests(wire) ?? 1)
+  if (sent.ok || reaction === 'warn') return sent
+  const { failure } = sent
+  return { ...sent, failure: { ...failure, kind: 'multiplied_retries', retryable: false } }
+}

@@ -1,0 +1,189 @@
+import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { once, type OnceResult } from '../idempotency/once.ts'
+import type { FailureNotice } from '../idempotency/store.ts'
+import { startCall } from '../telemetry/telemetry.ts'
+import { deadlineAfter } from '../time.ts'
+import { type CallContext, runWork } from './work.ts'
+import { explain } from './explain.ts'
+import type { Job } from './job.ts'
+import { type CallKey, resolveKey } from './keys.ts'
+import { brandExhausted, currentScope } from './nesting.ts'
+import { callError, CallRecord } from './record.ts'
+import { attachReport, type CallReport } from './report.ts'
+import { defaultStore } from './runtime.ts'
+
+export interface CallResult<T> {
+  readonly value: T
+  readonly report: CallReport
+  /** For a stream: its final report, once it has ended. */
+  readonly ended?: Promise<CallReport>
+}
+
+/**
+ * One logical call, top to bottom: deadline, key and span; then the key is claimed in the store and
+ * its stored outcome replayed, a call in flight joined, or the work done here, attempt by attempt;
+ * then the report. Only `runWork` sends anything, and at most `maxAttempts` times.
+ * @throws {CallError} whatever went wrong.
+ */
+export async function call<T>(job: Job<T>, context: CallContext): Promise<CallResult<T>> {
+  const { runtime, settings } = context
+  const { clock } = runtime
+  const deadline = deadlineAfter(clock, job.options.deadlineMs, currentScope()?.deadline)
+  const key = resolveKey(job, settings, runtime)
+  const span = startSpan(job, key, context)
+  const { onEvent } = settings
+  const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
+  try {
+    const flight = { signal: job.options.signal, deadline, onUncertain: job.options.onUncertain }
+    const done = isStored(job, key)
+      ? await once(throughStore(job, context, key, record, deadline))
+      : await unstored(runWork({ job, context, key, record, flight }))
+    const value = await checkedAgain(job, done, key, record)
+    return settle(value, done, record)
+  } catch (error) {
+    throw failed(error, key, record)
+  }
+}
+
+/** Only a key that the caller gave or had derived is kept, and only for a result that can be. */
+function isStored<T>(job: Job<T>, key: CallKey): key is CallKey & { readonly fingerprint: string } {
+  return key.fingerprint !== undefined && job.codec !== undefined
+}
+
+async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceResult<T>> {
+  const done = await work
+  if (!done.ok) throw done.error
+  return { value: done.value, source: 'provider', persisted: true }
+}
+
+/** The idempotency protocol's view of this call. */
+function throughStore<T>(
+  job: Job<T>,
+  context: CallContext,
+  key: CallKey & { readonly fingerprint: string },
+  record: CallRecord,
+  deadline: Parameters<typeof once<T>>[0]['deadline'],
+): Parameters<typeof once<T>>[0] {
+  const { runtime, settings } = context
+  const { options, codec } = job
+  return {
+    store: settings.store ?? defaultStore(runtime),
+    flights: runtime.shared.flights,
+    clock: runtime.clock,
+    random: runtime.random,
+    key: key.hash,
+    idempotencyKey: key.text,
+    fingerprint: key.fingerprint,
+    onUncertain: options.onUncertain,
+    onStoreError: options.onStoreError,
+    ttlMs: options.ttlMs,
+    ...(options.signal !== undefined && { signal: options.signal }),
+    deadline,
+    work: (flight) => runWork({ job, context, key, record, flight }),
+    encode: (value) => codec?.encode(value) ?? '',
+    // `isStored` has seen the codec.
+    decode: (result) => codec?.decode(result, 'store') as T,
+    failure: (notice, source) => noticeError(job, notice, source, key),
+  }
+}
+
+/** A failure that another caller met, as this one's error. */
+function noticeError<T>(
+  { name, targets }: Job<T>,
+  { kind, retryAfterMs, status }: FailureNotice,
+  source: 'store' | 'shared',
+  key: CallKey,
+): CallError {
+  const how = source === 'store' ? 'is kept under this key' : 'ended the call that this one joined'
+  return new CallError({
+    kind,
+    message: `A failure (${kind}) at ${targets[0]?.host ?? name} ${how}.`,
+    status,
+    retryAfterMs,
+    idempotencyKey: key.text,
+    source,
+  })
+}
+
+/** Everybody checks a kept result against his own schema, and nobody gets another's object. */
+async function checkedAgain<T>(
+  job: Job<T>,
+  done: OnceResult<T>,
+  key: CallKey,
+  record: CallRecord,
+): Promise<T> {
+  const { source } = done
+  if (source === 'provider') return done.value
+  const { codec } = job
+  const isOthers = source === 'shared' && codec !== undefined
+  const value = isOthers ? codec.decode(codec.encode(done.value), source) : done.value
+  if (job.replayedFacts !== undefined) record.answered(job.replayedFacts(value))
+  if (job.recheck === undefined) return value
+  const checked = await job.recheck(value)
+  if (checked.ok) return checked.value
+  const { failure } = checked
+  const message = explain({
+    failure,
+    reason: 'not_retryable',
+    where: source === 'store' ? 'the store' : 'the joined call',
+    attempts: 0,
+    elapsedMs: record.elapsedMs,
+    remainingMs: 0,
+    maxRetryAfterMs: 0,
+    deterministic: false,
+  })
+  throw callError(failure, message, { attempts: [], key: key.text, source })
+}
+
+function settle<T>(value: T, { source, persisted }: OnceResult<T>, record: CallRecord): CallResult<T> {
+  const { tail } = record
+  if (tail === undefined) return { value, report: record.succeed({ source, persisted }) }
+  // A stream: the span stays open, and the report is completed, until it has ended.
+  const ended = tail.then((failure) =>
+    failure === undefined
+      ? record.succeed({ source, persisted })
+      : record.fail(failure.kind, 'delivered', source),
+  )
+  return { value, report: record.soFar({ source, persisted }), ended }
+}
+
+/** Ends the span and the report, and marks the error as given up by a steadycall layer. */
+function failed(error: unknown, key: CallKey, record: CallRecord): CallError {
+  const known = isCallError(error) ? error : unexpected(error, key, record)
+  const report = record.fail(known.kind, known.reason, known.source)
+  attachReport(known, report)
+  brandExhausted(known)
+  return known
+}
+
+/** A defect of ours, or a callback that broke its promise: never hidden, always with its cause. */
+function unexpected(error: unknown, key: CallKey, record: CallRecord): CallError {
+  const failure: Failure = {
+    kind: 'unknown',
+    retryable: false,
+    executed: record.attempts.length === 0 ? 'no' : 'maybe',
+    message: 'unexpected',
+    cause: error,
+  }
+  const message = 'steadycall itself failed: see the cause, and please report it.'
+  return callError(failure, message, { attempts: record.attempts, key: key.text })
+}
+
+function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallContext) {
+  const { telemetry, targets, options } = job
+  const { messages, providerName, ...request } = telemetry ?? {}
+  const { host, port } = targets[0] ?? {}
+  return startCall({
+    operation: job.face === 'run' || job.face === 'guard' ? 'run' : 'chat',
+    name: job.name,
+    clock: runtime.clock,
+    keyHash: key.hash,
+    deadlineMs: options.deadlineMs,
+    request,
+    ...(providerName !== undefined && { providerName }),
+    ...(host !== undefined && { host }),
+    ...(port !== undefined && { port }),
+    // Left open, the standard environment variable decides; it is off by default.
+    content: { ...settings.telemetry, capture: settings.telemetry?.captureContent, messages },
+  })
+}

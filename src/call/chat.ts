@@ -1,0 +1,295 @@
+import type { ResolvedCall } from '../options.ts'
+import { classifyErrorBody } from '../errors/classify.ts'
+import type { Failure } from '../errors/call-error.ts'
+import type { Clock } from '../time.ts'
+import { classifyThrown } from './attempt.ts'
+import type { Answer } from './call-promise.ts'
+import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
+import { type ChunkStream, openStream, type StreamEnd } from './stream.ts'
+import { type CallTarget, type ChatClient, providerName } from './targets.ts'
+import { WIRE } from './wire-observer.ts'
+
+/** A chat completion request, as far as it is read here. */
+export type ChatParams = Readonly<Record<string, unknown>>
+
+/** openai's request options, as far as they are read here; the rest is passed on. */
+export type RequestOptions = Readonly<Record<string, unknown>>
+
+export interface ChatRequest {
+  readonly params: ChatParams
+  readonly requestOptions: RequestOptions
+  readonly options: ResolvedCall
+  readonly targets: readonly [CallTarget, ...CallTarget[]]
+  readonly clock: Clock
+}
+
+/** The drop-in call, not streamed: what openai answers is what the caller gets. */
+export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
+  return {
+    ...chatBasics('create', request),
+    codec: completionCodec,
+    replayedFacts: ({ data, response }) => factsOf(data, response),
+    async send(exchange) {
+      const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
+      const { data, response } = answer
+      const facts = factsOf(data, response)
+      const failure = failureInAnswer(data, response)
+      return failure === undefined
+        ? { ok: true, value: answer, facts }
+        : { ok: false, failure, facts, completion: data }
+    },
+  }
+}
+
+/** `create(…).asResponse()`: guarded until the head has arrived; the body is the caller's. */
+export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
+  return {
+    ...chatBasics('create', request),
+    async send(exchange) {
+      const body = bodyFor(request, exchange, request.params)
+      const response = await exchange.bounds.race(startChat(request, exchange, body).asResponse())
+      const facts = { status: response.status, ...requestIdOf(response) }
+      return { ok: true, value: answerOf(undefined, response), facts }
+    },
+  }
+}
+
+/** The drop-in call with `stream: true`: held until its first content, then released. */
+export function streamJob(
+  request: ChatRequest,
+  toCallerError: (failure: Failure) => unknown,
+): Job<Answer<ChunkStream>> {
+  const { options, clock } = request
+  return {
+    ...chatBasics('create', request),
+    async send(exchange) {
+      const body = bodyFor(request, exchange, request.params)
+      const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
+      const live = await openStream({
+        source,
+        bounds: exchange.bounds,
+        clock,
+        chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
+        toCallerError: (error) => toCallerError(classifyThrown(error, exchange, 'create')),
+      })
+      const facts = { status: response.status, ...requestIdOf(response) }
+      const tail = live.ended.then((end) => streamTail(exchange, end, facts))
+      return { ok: true, value: answerOf(live.stream, response), facts, tail }
+    },
+  }
+}
+
+function streamTail(
+  exchange: Exchange,
+  { error, usage, finishReasons, abandoned }: StreamEnd,
+  facts: AnswerFacts,
+): { failure?: Failure; facts: AnswerFacts } {
+  const counted = usageOf(usage)
+  return {
+    ...(error !== undefined && !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
+    facts: { ...facts, finishReasons, ...(counted !== undefined && { usage: counted }) },
+  }
+}
+
+/** What every chat job has in common. */
+export function chatBasics(
+  face: 'create' | 'json',
+  { params, options, targets }: ChatRequest,
+): Pick<
+  Job<never>,
+  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload'
+> {
+  return {
+    face,
+    operation: 'chat',
+    name: String(params['model']),
+    options,
+    targets,
+    telemetry: requestTelemetry(params, targets),
+    payload: () => params,
+  }
+}
+
+function requestTelemetry(params: ChatParams, targets: readonly CallTarget[]): RequestTelemetry {
+  const host = targets[0]?.host
+  const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
+  const { temperature, top_p: topP, seed, n } = params
+  return {
+    ...(host !== undefined && { providerName: providerName(host) }),
+    ...(typeof maxTokens === 'number' && { maxTokens }),
+    ...(typeof temperature === 'number' && { temperature }),
+    ...(typeof topP === 'number' && { topP }),
+    ...(typeof seed === 'number' && { seed }),
+    ...(typeof n === 'number' && n !== 1 && { choiceCount: n }),
+    ...(params['stream'] === true && { stream: true }),
+    messages: params['messages'],
+  }
+}
+
+/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
+export function failureInAnswer(
+  data: unknown,
+  { status, headers }: Response,
+): Failure | undefined {
+  const found = classifyErrorBody(data, { status, headers })
+  if (found === undefined) return undefined
+  return { ...found, message: found.kind, cause: isObject(data) ? Reflect.get(data, 'error') : data }
+}
+
+/** The request body of one attempt: the given one, under the target's own model. */
+export function bodyFor(
+  { targets, params }: ChatRequest,
+  { target }: Exchange,
+  body: ChatParams,
+): ChatParams {
+  const model = targets[target]?.model
+  return model === undefined || model === params['model'] ? body : { ...body, model }
+}
+
+/** One request through openai's own method, its answer read whole (or its stream opened). */
+export function sendChat<T = unknown>(
+  request: ChatRequest,
+  exchange: Exchange,
+  body: ChatParams,
+): Promise<Answer<T>> {
+  const sending = startChat<T>(request, exchange, body).withResponse()
+  return exchange.bounds.race(sending).then(({ data, response }) => answerOf(data, response))
+}
+
+interface ResponsePromise<T> {
+  asResponse(): Promise<Response>
+  withResponse(): Promise<{ data: T; response: Response }>
+}
+
+// A 32-bit integer, as openai requires; ours is the limit that counts.
+const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
+
+function startChat<T>(
+  { targets, requestOptions, options }: ChatRequest,
+  exchange: Exchange,
+  body: ChatParams,
+): ResponsePromise<T> {
+  const { attemptTimeoutMs } = options
+  const client: ChatClient | undefined = targets[exchange.target]?.client
+  const fetchOptions = Object(requestOptions['fetchOptions'])
+  const nested = Reflect.has(fetchOptions, WIRE)
+  const sdkOptions = {
+    ...requestOptions,
+    maxRetries: 0,
+    timeout: Math.min(Math.ceil(attemptTimeoutMs), MAX_SDK_TIMEOUT_MS),
+    signal: exchange.bounds.signal,
+    headers: withOwnHeaders(requestOptions['headers'], nested, {
+      'x-stainless-retry-count': exchange.wire.retryCount,
+      'idempotency-key': exchange.idempotencyHeader(body),
+    }),
+    fetchOptions: { ...fetchOptions, [WIRE]: exchange.wire },
+  }
+  // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
+  // and its promise has these two methods since v4.
+  return client?.chat.completions.create(
+    body as never,
+    sdkOptions as never,
+  ) as unknown as ResponsePromise<T>
+}
+
+/**
+ * The caller's headers with ours beneath: who sets one of these names himself keeps it, unless that
+ * was an outer steadycall layer, whose count and key are not those of our attempts.
+ */
+function withOwnHeaders(
+  given: unknown,
+  nested: boolean,
+  own: Readonly<Record<string, string>>,
+): unknown {
+  const all = headerPairs(given)
+  if (all.length === 0) return own
+  const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
+  const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all
+  const taken = new Set(pairs.map(([name]) => String(name).toLowerCase()))
+  return [...Object.entries(own).filter(([name]) => !taken.has(name)), ...pairs]
+}
+
+/** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */
+function headerPairs(given: unknown): readonly (readonly unknown[])[] {
+  if (given instanceof Headers || Array.isArray(given)) return [...given]
+  if (!isObject(given)) return []
+  const { values, nulls }: { values?: unknown; nulls?: unknown } = given
+  if (values instanceof Headers && nulls instanceof Set) {
+    return [...values, ...[...nulls].map((name) => [name, null])]
+  }
+  return Object.entries(given)
+}
+
+function answerOf<T>(data: T, response: Response): Answer<T> {
+  return { data, response, props: { response, options: {} } }
+}
+
+/** A completion is kept as the JSON it came as; on replay it gets a response of its own. */
+const completionCodec: Codec<Answer<unknown>> = {
+  encode: ({ data }) => encodeCompletion(data),
+  decode: (result, source) => answerOf(decodeCompletion(result), replayedResponse(result, source)),
+}
+
+export function encodeCompletion(completion: unknown): string {
+  return JSON.stringify(completion)
+}
+
+export function decodeCompletion(result: string): unknown {
+  return JSON.parse(result)
+}
+
+function replayedResponse(result: string, source: 'store' | 'shared'): Response {
+  return new Response(result, {
+    status: 200,
+    headers: { 'content-type': 'application/json', 'x-steadycall-source': source },
+  })
+}
+
+interface CompletionShape {
+  readonly id?: unknown
+  readonly model?: unknown
+  readonly usage?: unknown
+  readonly choices?: unknown
+  readonly system_fingerprint?: unknown
+}
+
+/** What a completion and its response say about themselves; anything may be missing. */
+export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
+  const facts =
+    response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
+  if (!isObject(data)) return facts
+  const { id, model, usage, choices, system_fingerprint: systemFingerprint }: CompletionShape = data
+  const counted = usageOf(usage)
+  const finishReasons = (Array.isArray(choices) ? choices : [])
+    .map((choice: unknown) => (isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined))
+    .filter((reason): reason is string => typeof reason === 'string')
+  return {
+    ...facts,
+    ...(typeof id === 'string' && { id }),
+    ...(typeof model === 'string' && { model }),
+    ...(typeof systemFingerprint === 'string' && { systemFingerprint }),
+    ...(counted !== undefined && { usage: counted }),
+    ...(finishReasons.length > 0 && { finishReasons }),
+  }
+}
+
+function usageOf(usage: unknown): AnswerFacts['usage'] {
+  if (!isObject(usage)) return undefined
+  const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
+  const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')
+  return isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function requestIdOf(response: Response): { requestId?: string } {
+  const requestId = response.headers.get('x-request-id')
+  return requestId === null ? {} : { requestId }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+

@@ -1,0 +1,104 @@
+import { adviceFor, type Failure, type StopReason } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+
+export interface Explanation {
+  readonly failure: Failure
+  readonly reason: StopReason
+  /** Host, or the name given to `run`. */
+  readonly where: string
+  /** Attempts made. */
+  readonly attempts: number
+  readonly elapsedMs: number
+  /** Milliseconds left of the deadline. */
+  readonly remainingMs: number
+  readonly maxRetryAfterMs: number
+  readonly deterministic: boolean
+}
+
+/** What failed, after what, and what to do: the message of a `CallError`, free of content. */
+export function explain(input: Explanation): string {
+  const { failure, attempts, elapsedMs } = input
+  const evidence = [failure.status, failure.code].filter((part) => part !== undefined).join(' ')
+  const shown = evidence === '' ? '' : ` (${evidence})`
+  const spent =
+    attempts === 0
+      ? 'before any attempt'
+      : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${seconds(elapsedMs)}`
+  const parts = [`${TITLES[failure.kind]} at ${input.where}${shown} ${spent}`, ...whyStopped(input)]
+  return `${parts.join('; ')}. ${adviceFor(failure.kind)}`
+}
+
+function whyStopped(input: Explanation): readonly string[] {
+  const { failure, reason } = input
+  const hint = failure.retryAfterMs
+  switch (reason) {
+    case 'hint_exceeds_max':
+      return [`it asks to wait ${seconds(hint)}, maxRetryAfterMs allows ${seconds(input.maxRetryAfterMs)}`]
+    case 'hint_exceeds_deadline':
+      return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
+    case 'deadline':
+      return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
+    case 'repeated_answer':
+      return ['the same wrong answer came twice, so a further attempt would not help', ...issues(failure)]
+    case 'retry_budget':
+      return ['the retry budget of this target is spent']
+    case 'circuit_open':
+      return failure.kind === 'circuit_open' ? [] : ['its circuit breaker is open']
+    case 'outcome_unknown':
+      return ['the work may have been done, and running it again was not allowed']
+    default:
+      return issues(failure)
+  }
+}
+
+// The first few are enough to see what is wrong; the error's `issues` has them all.
+const SHOWN_ISSUES = 3
+
+function issues({ issues: all = [] }: Failure): readonly string[] {
+  if (all.length === 0) return []
+  const shown = all.slice(0, SHOWN_ISSUES).map(({ path, message }) => `${path || '/'} ${message}`)
+  const more = all.length > SHOWN_ISSUES ? [`${all.length - SHOWN_ISSUES} more`] : []
+  return [[...shown, ...more].join(', ')]
+}
+
+function seconds(ms: number | undefined): string {
+  if (ms === undefined) return 'longer'
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`
+  return `${(ms / 1_000).toFixed(ms < 100_000 ? 1 : 0).replace(/\.0$/, '')} s`
+}
+
+const TITLES: Readonly<Record<FailureKind, string>> = {
+  rate_limit: 'Rate limited',
+  quota_exhausted: 'Quota exhausted',
+  billing: 'Payment required',
+  overloaded: 'Overloaded',
+  server_error: 'Server error',
+  timeout: 'Timed out',
+  network: 'Connection failed',
+  dns: 'Host name not found',
+  tls: 'TLS handshake failed',
+  auth: 'Not authenticated',
+  permission: 'Not permitted',
+  region_blocked: 'Region not served',
+  not_found: 'Not found',
+  invalid_request: 'Invalid request',
+  request_too_large: 'Request too large',
+  context_length: 'Context length exceeded',
+  content_filter: 'Content filtered',
+  refusal: 'Refused by the model',
+  conflict: 'Conflict',
+  truncated: 'Answer truncated',
+  empty_response: 'Empty response',
+  malformed_output: 'Answer is not JSON',
+  schema_mismatch: 'Answer does not match the schema',
+  aborted: 'Aborted by the caller',
+  deadline: 'Deadline exceeded',
+  circuit_open: 'Circuit open',
+  budget_exhausted: 'Retry budget exhausted',
+  idempotency_mismatch: 'Idempotency key used for another payload',
+  in_progress: 'Idempotency key still in progress',
+  outcome_unknown: 'Outcome unknown',
+  store_unavailable: 'Idempotency store unavailable',
+  multiplied_retries: 'Retries multiplied outside steadycall',
+  unknown: 'Unclassified failure',
+}

@@ -1,0 +1,100 @@
+/** Marks a wrapped client; its value is the client inside. */
+const RAW = Symbol.for('steadycall.raw-client.v1')
+
+/** The client inside a wrapped one, or the client itself. */
+export function rawClient<C extends object>(client: C): C {
+  const raw: unknown = Reflect.get(client, RAW)
+  // Only a facade answers to the symbol, with the client it wraps.
+  return raw === undefined ? client : (raw as C)
+}
+
+/** True for a client that is wrapped already. */
+export function isFacade(client: object): boolean {
+  return Reflect.get(client, RAW) !== undefined
+}
+
+/** The helpers of openai's completions resource that call `create` through `this._client`. */
+const HELPERS: ReadonlySet<PropertyKey> = new Set(['parse', 'stream', 'runTools'])
+
+export interface FacadeMethods {
+  readonly create: (...args: never[]) => unknown
+  /** Further methods of the wrapped client, such as `json` and `run`. */
+  readonly own: Readonly<Record<string, unknown>>
+  /** Wraps what `withOptions` derives. */
+  wrapAgain(client: object): object
+}
+
+interface Client {
+  readonly chat: { readonly completions: object }
+  withOptions?(options: unknown): object
+}
+
+/**
+ * The wrapped client: answers our own names and `chat.completions.create`, and reads everything
+ * else from the client itself, with the client as `this`, so that private fields, `instanceof`,
+ * late credentials and other resources stay as they are.
+ */
+export function facadeOf<C extends object>(client: C & Client, methods: FacadeMethods): C {
+  const facade: C = through(client, (key) => {
+    if (key === RAW) return { value: client }
+    if (key === 'chat') return { value: chat }
+    if (key === 'withOptions' && typeof client.withOptions === 'function') {
+      return { value: withOptions }
+    }
+    return typeof key === 'string' && Object.hasOwn(methods.own, key)
+      ? { value: methods.own[key] }
+      : undefined
+  })
+  const withOptions = (options: unknown) => {
+    const derived = client.withOptions?.(options)
+    return derived === undefined ? undefined : methods.wrapAgain(derived)
+  }
+  const chat = through(client.chat, (key) =>
+    key === 'completions' ? { value: completions } : undefined,
+  )
+  const completions = completionsFacade(client.chat.completions, facade, methods.create)
+  return facade
+}
+
+function completionsFacade(
+  resource: object,
+  facade: object,
+  create: FacadeMethods['create'],
+): object {
+  // The helpers find our `create` through this view; the resource itself has no private fields.
+  const view: object = Object.create(resource, { _client: { value: facade } })
+  const helpers = new Map<PropertyKey, unknown>()
+  return through(resource, (key) => {
+    if (key === 'create') return { value: create }
+    if (!HELPERS.has(key)) return undefined
+    const helper: unknown = Reflect.get(resource, key)
+    if (typeof helper !== 'function') return undefined
+    if (!helpers.has(key)) {
+      helpers.set(key, (...args: unknown[]) => Reflect.apply(helper, view, args))
+    }
+    return { value: helpers.get(key) }
+  })
+}
+
+/** A proxy that answers some keys itself and takes the rest from the target, bound to it. */
+function through<T extends object>(
+  target: T,
+  answer: (key: PropertyKey) => { readonly value: unknown } | undefined,
+): T {
+  const bound = new Map<PropertyKey, { readonly from: unknown; readonly value: unknown }>()
+  return new Proxy(target, {
+    get(_, key) {
+      const own = answer(key)
+      if (own !== undefined) return own.value
+      const value: unknown = Reflect.get(target, key, target)
+      if (typeof value !== 'function' || key === 'constructor') return value
+      const known = bound.get(key)
+      if (known?.from === value) return known.value
+      const method = (...args: unknown[]): unknown => Reflect.apply(value, target, args)
+      bound.set(key, { from: value, value: method })
+      return method
+    },
+    set: (_, key, value) => Reflect.set(target, key, value, target),
+    has: (_, key) => answer(key) !== undefined || Reflect.has(target, key),
+  })
+}

@@ -1,0 +1,109 @@
+import type { Failure } from '../errors/call-error.ts'
+import type { TargetState } from '../retry/target-state.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Bounds } from './bounds.ts'
+import type { ResolvedCall } from '../options.ts'
+import type { WireRecord } from './wire-observer.ts'
+
+/**
+ * What a face (`create`, `json`, `run`, `runIdempotent`) gives to the main path: where it may go,
+ * how to send one attempt, and how to keep its result. The main path does the rest.
+ */
+export interface Job<T> {
+  readonly face: 'create' | 'json' | 'run' | 'guard'
+  /** Namespace of the idempotency key: `chat`, or the name given to `run`. */
+  readonly operation: string
+  /** In span names: the model, or the name given to `run`. */
+  readonly name: string
+  readonly options: ResolvedCall
+  /** The first, then the fallbacks in order. */
+  readonly targets: readonly [JobTarget, ...JobTarget[]]
+  /** Request attributes for the span. */
+  readonly telemetry?: RequestTelemetry
+  /** What the key stands for where the caller gave no `payload`: the request before any adaptation. */
+  payload(): unknown
+  /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
+  send(exchange: Exchange): Promise<Sent<T>>
+  /** How a result is kept; absent where it cannot be (a stream, a raw response). */
+  readonly codec?: Codec<T>
+  /** Checks a replayed or shared result as if it were this caller's own answer. */
+  recheck?(value: T): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
+  /** What a replayed or shared result says about itself. */
+  replayedFacts?(value: T): AnswerFacts
+}
+
+export interface JobTarget {
+  readonly name: string
+  readonly host?: string
+  readonly port?: number | undefined
+  readonly model?: string
+  readonly state: TargetState
+  readonly on: ReadonlySet<FailureKind>
+}
+
+export interface Codec<T> {
+  encode(value: T): string
+  decode(result: string, source: 'store' | 'shared'): T
+}
+
+/** One attempt, as its sender sees it. */
+export interface Exchange {
+  readonly number: number
+  readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
+  /** Index into the job's targets. */
+  readonly target: number
+  readonly bounds: Bounds
+  readonly wire: WireRecord
+  /** As the caller gave it, or derived or generated. */
+  readonly key: string
+  /** The `Idempotency-Key` header for this body. */
+  idempotencyHeader(body: unknown): string
+}
+
+export type Sent<T> =
+  | {
+      readonly ok: true
+      readonly value: T
+      readonly facts: AnswerFacts
+      /** A stream's end, told later; the attempt stays open until then. */
+      readonly tail?: Promise<Tail>
+    }
+  | {
+      readonly ok: false
+      readonly failure: Failure
+      readonly facts: AnswerFacts
+      readonly reask?: 'allowed' | 'repeated'
+      /** The answer that was no good, for the error. */
+      readonly completion?: unknown
+    }
+
+/** What an answer says about itself. */
+export interface AnswerFacts {
+  readonly status?: number
+  readonly requestId?: string
+  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number }
+  readonly id?: string
+  readonly model?: string
+  readonly systemFingerprint?: string
+  readonly finishReasons?: readonly string[]
+  /** Local repairs of the accepted answer. */
+  readonly repairs?: number
+}
+
+/** How a stream ended after its first content. */
+export interface Tail {
+  readonly failure?: Failure
+  readonly facts: AnswerFacts
+}
+
+export interface RequestTelemetry {
+  readonly providerName?: string
+  readonly maxTokens?: number
+  readonly temperature?: number
+  readonly topP?: number
+  readonly seed?: number
+  readonly choiceCount?: number
+  readonly stream?: boolean
+  readonly outputType?: 'json' | 'text'
+  readonly messages?: unknown
+}

@@ -1,0 +1,116 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../idempotency/key.ts'
+import type { Job } from './job.ts'
+import { type Runtime, warnOnce } from './runtime.ts'
+
+/** The namespace of a client's keys. */
+export interface KeySpace {
+  readonly tenant?: string
+  readonly keySecret?: string
+}
+
+/** A call's idempotency key, and where its result is kept, if anywhere. */
+export interface CallKey {
+  /** As the caller gave it, or derived or generated. */
+  readonly text: string
+  /** Hash of it, for spans, headers and stores; the text itself never leaves the process. */
+  readonly hash: string
+  /** Hash of the payload; present when the result is to be kept under the key. */
+  readonly fingerprint?: string
+}
+
+/**
+ * The key as given; or derived from the request where the caller asked for that; or generated,
+ * which is returned and sent but never stored.
+ * @throws {TypeError} when the payload has no canonical JSON, with the path of what is in the way.
+ */
+export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): CallKey {
+  const { options, operation } = job
+  const given = options.idempotencyKey
+  if (given === undefined && options.idempotency === 'given') {
+    const text = randomUUID()
+    return { text, hash: hashOf(job, space, text) }
+  }
+  const payload = options.payload === undefined ? job.payload() : options.payload
+  const fingerprint = fingerprintOf(payload)
+  if (given !== undefined) return { text: given, hash: hashOf(job, space, given), fingerprint }
+  if (options.occurrence === undefined) warnOfSampling(job, runtime)
+  const text = deriveKey(
+    operation,
+    [payload, options.occurrence ?? 0],
+    space.tenant === undefined ? {} : { tenant: space.tenant },
+  )
+  return { text, hash: hashOf(job, space, text), fingerprint }
+}
+
+function hashOf<T>({ operation }: Job<T>, { tenant, keySecret }: KeySpace, key: string): string {
+  return storedKey({
+    operation,
+    key,
+    ...(tenant !== undefined && { tenant }),
+    ...(keySecret !== undefined && { keySecret }),
+  })
+}
+
+function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void {
+  if (face === 'run' || face === 'guard' || telemetry?.temperature === 0) return
+  warnOnce(
+    runtime,
+    'STEADYCALL_DERIVED_KEY',
+    "idempotency: 'derive' gives equal requests one answer, also where temperature is not 0; " +
+      'pass occurrence to tell intended repetitions apart.',
+  )
+}
+
+/** Fingerprint of a request that need not have one: undefined where it has no canonical JSON. */
+export function fingerprintIfAny<T>(job: Job<T>): string | undefined {
+  try {
+    return fingerprintOf([job.operation, job.options.payload ?? job.payload()])
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The `Idempotency-Key` headers of one call: equal for a body sent again while nobody knows what
+ * became of it, another one for another body, and another one after a complete answer, since a
+ * server that honours the key would only repeat that answer.
+ */
+export class IdempotencyHeaders {
+  readonly #key: CallKey
+  #body: unknown
+  #digest = ''
+  #completeAnswers = 0
+
+  constructor(key: CallKey) {
+    this.#key = key
+  }
+
+  next(body: unknown): string {
+    if (body !== this.#body) {
+      this.#body = body
+      // Of a generated key, each use is unique already: the body's place in the call is enough.
+      const bound = this.#key.fingerprint === undefined ? this.#digest : bytesOf(body)
+      this.#digest = sha256(`${this.#key.hash}\n${bound}`)
+    }
+    return this.#completeAnswers === 0
+      ? this.#digest
+      : sha256(`${this.#digest}\n${this.#completeAnswers}`)
+  }
+
+  answered(): void {
+    this.#completeAnswers++
+  }
+}
+
+function bytesOf(body: unknown): string {
+  try {
+    return canonicalJson(body)
+  } catch {
+    return JSON.stringify(body)
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

@@ -1,0 +1,76 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Failure } from '../errors/call-error.ts'
+import type { Deadline } from '../time.ts'
+import type { WireRecord } from './wire-observer.ts'
+
+/**
+ * What a call inside another call must know of it. One outer call has one scope; it is inert once
+ * that call has settled.
+ */
+export interface Scope {
+  readonly deadline: Deadline
+  /** Failed attempts by request fingerprint, so that a loop around an inner call cannot multiply them. */
+  readonly failed: Map<string, { readonly attempts: number; readonly failure: Failure }>
+  settled: boolean
+}
+
+/** What is carried along the asynchronous context of an attempt. */
+interface Frame {
+  readonly scope: Scope
+  readonly wire: WireRecord
+}
+
+const STORAGE = Symbol.for('steadycall.scope.v1')
+
+/** One storage for all copies of the package, so that they see each other's calls. */
+function storage(): AsyncLocalStorage<Frame> {
+  const existing: unknown = Reflect.get(globalThis, STORAGE)
+  // Only this function sets that symbol, and its version is part of its name.
+  if (existing !== undefined) return existing as AsyncLocalStorage<Frame>
+  const created = new AsyncLocalStorage<Frame>()
+  Object.defineProperty(globalThis, STORAGE, { value: created })
+  return created
+}
+
+export function createScope(deadline: Deadline): Scope {
+  return { deadline, failed: new Map(), settled: false }
+}
+
+/** The outer call we are in, unless it has settled. */
+export function currentScope(): Scope | undefined {
+  const scope = storage().getStore()?.scope
+  return scope === undefined || scope.settled ? undefined : scope
+}
+
+/** The attempt that a socket opened now belongs to. */
+export function currentWire(): WireRecord | undefined {
+  return storage().getStore()?.wire
+}
+
+/** Runs one attempt's work inside its call's scope. */
+export function runInScope<T>(scope: Scope, wire: WireRecord, work: () => T): T {
+  return storage().run({ scope, wire }, work)
+}
+
+const EXHAUSTED = Symbol.for('steadycall.exhausted.v1')
+
+/** Marks an error as given up by a steadycall layer: no outer layer retries it again. */
+export function brandExhausted(error: unknown): void {
+  if (typeof error !== 'object' || error === null || !Object.isExtensible(error)) return
+  if (Object.hasOwn(error, EXHAUSTED)) return
+  Object.defineProperty(error, EXHAUSTED, { value: true })
+}
+
+// Deep enough for any honest chain of causes; a cyclic one ends here.
+const MAX_CAUSES = 10
+
+/** Was this error, or one it was caused by, given up by an inner steadycall layer? */
+export function isExhausted(error: unknown): boolean {
+  let current = error
+  for (let depth = 0; depth < MAX_CAUSES; depth++) {
+    if (typeof current !== 'object' || current === null) return false
+    if (Reflect.get(current, EXHAUSTED) === true) return true
+    current = Reflect.get(current, 'cause')
+  }
+  return false
+}

@@ -1,0 +1,173 @@
+import { type AttemptReport, CallError, type Failure, type StopReason, type Usage } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { CallSpan } from '../telemetry/telemetry.ts'
+import type { Clock } from '../time.ts'
+import type { AnswerFacts } from './job.ts'
+import type { CallEvent, CallReport } from './report.ts'
+
+export interface RecordRequest {
+  readonly operation: string
+  readonly key: string
+  readonly span: CallSpan
+  readonly clock: Clock
+  readonly onEvent: ((event: CallEvent) => void) | undefined
+}
+
+type EventDetail = CallEvent extends infer E
+  ? E extends CallEvent
+    ? Omit<E, 'operation' | 'idempotencyKey'>
+    : never
+  : never
+
+/** What happened in one logical call: kept once, told to the span, to `onEvent` and in the report. */
+export class CallRecord {
+  readonly span: CallSpan
+  readonly attempts: AttemptReport[] = []
+  /** A released stream: settles when it has ended, with its failure if it was cut. */
+  tail: Promise<Failure | undefined> | undefined
+  readonly #request: RecordRequest
+  readonly #startedMs: number
+  #facts: AnswerFacts = {}
+
+  constructor(request: RecordRequest) {
+    this.span = request.span
+    this.#request = request
+    this.#startedMs = request.clock.monotonicMs()
+  }
+
+  get elapsedMs(): number {
+    return this.#request.clock.monotonicMs() - this.#startedMs
+  }
+
+  /** The facts of the answer that will be returned. */
+  answered(facts: AnswerFacts): void {
+    this.#facts = facts
+  }
+
+  attemptEnded(attempt: AttemptReport): void {
+    this.attempts.push(Object.freeze(attempt))
+    this.tell({ type: 'attempt-ended', attempt })
+  }
+
+  /** Tells `onEvent`; what it throws must not change the call. */
+  tell(detail: EventDetail): void {
+    const { onEvent, operation, key } = this.#request
+    if (onEvent === undefined) return
+    // The detail is one member of the union, less the two fields that are added here.
+    const event = Object.freeze({ ...detail, operation, idempotencyKey: key }) as CallEvent
+    try {
+      onEvent(event)
+    } catch {
+      // Documented: ignored.
+    }
+  }
+
+  succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
+    const report = this.#report({ outcome: 'success', ...how })
+    this.tell({ type: 'call-settled', report })
+    const { id, model, finishReasons, systemFingerprint, repairs } = this.#facts
+    this.span.end({
+      ok: true,
+      source: how.source,
+      persisted: how.persisted,
+      attempts: report.attempts,
+      usage: report.usage,
+      response: {
+        ...(id !== undefined && { id }),
+        ...(model !== undefined && { model }),
+        ...(finishReasons !== undefined && { finishReasons }),
+        ...(systemFingerprint !== undefined && { systemFingerprint }),
+      },
+      ...(repairs !== undefined && { repairs }),
+      ...(answer !== undefined && { answer }),
+    })
+    return report
+  }
+
+  /** The report of a stream that has only begun. */
+  soFar(how: Pick<CallReport, 'source' | 'persisted'>): CallReport {
+    return this.#report({ outcome: 'success', ...how })
+  }
+
+  fail(kind: FailureKind, reason: StopReason | undefined, source: CallReport['source']): CallReport {
+    const report = this.#report({
+      outcome: kind,
+      ...(reason !== undefined && { reason }),
+      source,
+      persisted: false,
+    })
+    this.tell({ type: 'call-settled', report })
+    const { attempts, usage } = report
+    this.span.end({ ok: false, kind, source, attempts, usage, ...(reason !== undefined && { reason }) })
+    return report
+  }
+
+  #report(
+    end: Pick<CallReport, 'outcome' | 'source' | 'persisted'> & { reason?: StopReason },
+  ): CallReport {
+    const { operation, key } = this.#request
+    const caused = end.source === 'provider'
+    const usage = caused ? usageOf(this.attempts) : NO_USAGE
+    const counted = this.#facts.usage
+    const report: CallReport = Object.freeze({
+      operation,
+      ...end,
+      attempts: Object.freeze([...this.attempts]),
+      idempotencyKey: key,
+      usage,
+      ...(!caused && counted !== undefined && { replayedUsage: { ...counted, complete: true } }),
+      durationMs: this.elapsedMs,
+    })
+    return report
+  }
+}
+
+const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complete: true })
+
+/** What the attempts were billed, as far as they told. */
+function usageOf(attempts: readonly AttemptReport[]): Usage {
+  let inputTokens = 0
+  let outputTokens = 0
+  let complete = true
+  for (const { usage, executed } of attempts) {
+    inputTokens += usage?.inputTokens ?? 0
+    outputTokens += usage?.outputTokens ?? 0
+    if (usage === undefined && executed !== 'no') complete = false
+  }
+  return Object.freeze({ inputTokens, outputTokens, complete })
+}
+
+/** The error of a call that could not succeed, from its last failure. */
+export function callError(
+  failure: Failure,
+  message: string,
+  more: {
+    readonly reason?: StopReason
+    readonly attempts: readonly AttemptReport[]
+    readonly key: string
+    readonly deterministic?: boolean
+    readonly completion?: unknown
+    readonly source?: 'store' | 'shared'
+  },
+): CallError {
+  return new CallError({
+    kind: failure.kind,
+    message,
+    cause: failure.cause,
+    // An exhausted call may succeed later when its failure is one that passes.
+    retryable: failure.retryable && more.deterministic !== true,
+    executed: failure.executed,
+    status: failure.status,
+    code: failure.code,
+    requestId: failure.requestId,
+    retryAfterMs: failure.retryAfterMs,
+    issues: failure.issues,
+    deterministic: more.deterministic,
+    completion: more.completion,
+    attempts: Object.freeze([...more.attempts]),
+    idempotencyKey: more.key,
+    usage: usageOf(more.attempts),
+    ...(more.reason !== undefined && { reason: more.reason }),
+    ...(more.source !== undefined && { source: more.source }),
+  })
+}

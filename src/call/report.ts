@@ -1,0 +1,89 @@
+import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+
+/** How one logical call went, for values and errors alike. */
+export interface CallReport {
+  /** `chat`, or the name given to `run`. */
+  readonly operation: string
+  readonly outcome: 'success' | FailureKind
+  /** Why no further attempt was made, for a failure. */
+  readonly reason?: StopReason
+  readonly attempts: readonly AttemptReport[]
+  /** Given, derived or generated. */
+  readonly idempotencyKey: string
+  readonly source: 'provider' | 'store' | 'shared'
+  /** False when the store could not keep a result it was meant to. */
+  readonly persisted: boolean
+  /** What this call caused: zero when `source` is not `'provider'`. */
+  readonly usage: Usage
+  /** What the work cost when it was done, for a replayed or shared result. */
+  readonly replayedUsage?: Usage
+  /** Monotonic, from the call to its outcome; for a stream to its end. */
+  readonly durationMs: number
+}
+
+/** A decision of a call, as `onEvent` gets it: frozen, and free of prompt and answer. */
+export type CallEvent = CallEventBase &
+  (
+    | {
+        readonly type: 'attempt-started'
+        readonly number: number
+        readonly cause: AttemptReport['cause']
+        readonly target: string
+        readonly delayMs: number
+      }
+    | { readonly type: 'attempt-ended'; readonly attempt: AttemptReport }
+    | {
+        readonly type: 'retry-scheduled'
+        readonly number: number
+        readonly kind: FailureKind
+        readonly delayMs: number
+        readonly delaySource: 'backoff' | 'hint'
+      }
+    | { readonly type: 'reask-sent'; readonly number: number; readonly kind: FailureKind }
+    | {
+        readonly type: 'fallback-selected'
+        readonly number: number
+        readonly kind: FailureKind
+        readonly target: string
+      }
+    | { readonly type: 'call-stopped'; readonly reason: StopReason; readonly kind: FailureKind }
+    | { readonly type: 'retries-multiplied'; readonly wireRequests: number }
+    | { readonly type: 'call-repeated' }
+    | { readonly type: 'call-settled'; readonly report: CallReport }
+  )
+
+interface CallEventBase {
+  readonly operation: string
+  readonly idempotencyKey: string
+}
+
+const REPORTS = Symbol.for('steadycall.reports.v1')
+
+/**
+ * How the call behind this value or error went: attempts, key, usage, source. For drop-in calls,
+ * whose results and errors are openai's own; also for a `CallError`, a `json` result and a stream
+ * (whose report is complete when the stream has ended).
+ */
+export function callReport(valueOrError: unknown): CallReport | undefined {
+  return isObject(valueOrError) ? reports().get(valueOrError) : undefined
+}
+
+/** Keeps the report beside the object, so that the object itself stays untouched. */
+export function attachReport(valueOrError: unknown, report: CallReport): void {
+  if (isObject(valueOrError)) reports().set(valueOrError, report)
+}
+
+/** One map for all copies of the package; weak, so it holds nothing alive. */
+function reports(): WeakMap<object, CallReport> {
+  const existing: unknown = Reflect.get(globalThis, REPORTS)
+  // Only this function sets that symbol, and its version is part of its name.
+  if (existing !== undefined) return existing as WeakMap<object, CallReport>
+  const created = new WeakMap<object, CallReport>()
+  Object.defineProperty(globalThis, REPORTS, { value: created })
+  return created
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}

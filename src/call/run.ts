@@ -1,0 +1,44 @@
+import type { ResolvedCall } from '../options.ts'
+import type { TargetState } from '../retry/target-state.ts'
+import { DEFAULT_FALLBACK_ON } from '../options.ts'
+import type { Job } from './job.ts'
+
+/** What the function given to `run` gets. */
+export interface RunContext {
+  /** Aborts on the attempt's timeout, the call's deadline or the caller's signal: pass it on. */
+  readonly signal: AbortSignal
+  /** 1 for the first attempt. */
+  readonly attempt: number
+  /** Given, derived or generated: pass it on to a service that honours one. */
+  readonly idempotencyKey: string
+}
+
+export interface RunRequest<T> {
+  readonly face: 'run' | 'guard'
+  readonly name: string
+  readonly options: ResolvedCall
+  readonly state: TargetState
+  work(context: RunContext): PromiseLike<T> | T
+}
+
+/** Any promise-returning function under the same policy as a chat completion. */
+export function functionJob<T>({ face, name, options, state, work }: RunRequest<T>): Job<T> {
+  return {
+    face,
+    operation: name,
+    name,
+    options,
+    targets: [{ name: `run ${name}`, state, on: DEFAULT_FALLBACK_ON }],
+    payload: () => options.payload,
+    // Wrapped, so that a function that returns nothing can be replayed too.
+    codec: {
+      encode: (value) => JSON.stringify({ value }),
+      decode: (result) => Reflect.get(Object(JSON.parse(result)), 'value') as T,
+    },
+    async send({ bounds, number, key }) {
+      const { signal } = bounds
+      const doing = Promise.resolve(work({ signal, attempt: number, idempotencyKey: key }))
+      return { ok: true, value: await bounds.race(doing), facts: {} }
+    },
+  }
+}

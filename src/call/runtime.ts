@@ -1,0 +1,130 @@
+import { memoryStore } from '../idempotency/memory-store.ts'
+import type { Flights } from '../idempotency/once.ts'
+import type { Store } from '../idempotency/store.ts'
+import type { RetryBudgetOptions } from '../retry/budget.ts'
+import { createTargetState, type TargetState } from '../retry/target-state.ts'
+import { type Clock, systemClock } from '../time.ts'
+
+/**
+ * What calls share: retry budgets, breakers and gates per target, calls in flight, and the default
+ * store. One per process, unless `createRuntime()` made another for a test or a tenant.
+ */
+export interface Runtime {
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** @internal */
+  readonly shared: SharedState
+}
+
+/** @internal */
+export interface SharedState {
+  readonly targets: Map<string, TargetState>
+  readonly flights: Flights
+  /** Fingerprints of calls that gave up, with the monotonic time: an outer loop sends them again. */
+  readonly exhausted: Map<string, number>
+  readonly warned: Set<string>
+  defaultStore: Store | undefined
+}
+
+export interface RuntimeOptions {
+  /** @default the system's clock */
+  readonly clock?: Clock
+  /** Uniform in [0, 1). @default Math.random */
+  readonly random?: () => number
+}
+
+/** A runtime of its own: shares no budget, breaker, flight or memory store with any other. */
+export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  const { clock = systemClock, random = Math.random } = options
+  if (typeof clock?.schedule !== 'function' || typeof clock.monotonicMs !== 'function') {
+    throw new TypeError('createRuntime(): clock must be a Clock with wallMs, monotonicMs, schedule')
+  }
+  if (typeof random !== 'function') {
+    throw new TypeError(`createRuntime(): random must be a function, got ${typeof random}`)
+  }
+  const shared: SharedState = {
+    targets: new Map(),
+    flights: new Map(),
+    exhausted: new Map(),
+    warned: new Set(),
+    defaultStore: undefined,
+  }
+  return Object.freeze({ clock, random, shared })
+}
+
+const PROCESS_RUNTIME = Symbol.for('steadycall.runtime.v1')
+
+/** The process's own runtime, shared by every copy of this package. */
+export function processRuntime(): Runtime {
+  const existing: unknown = Reflect.get(globalThis, PROCESS_RUNTIME)
+  // Only this function sets that symbol, and its version is part of its name.
+  if (existing !== undefined) return existing as Runtime
+  const created = createRuntime()
+  Object.defineProperty(globalThis, PROCESS_RUNTIME, { value: created })
+  return created
+}
+
+/** The runtime's memory store, made when the first keyed call needs one. */
+export function defaultStore({ shared, clock }: Runtime): Store {
+  const store = shared.defaultStore ?? memoryStore({ clock })
+  shared.defaultStore = store
+  return store
+}
+
+export interface TargetSettings {
+  readonly retryBudget: false | RetryBudgetOptions | undefined
+  readonly breaker: boolean | undefined
+}
+
+// Host, model and credential of a process are few; a bound keeps hostile model names from growing it.
+const MAX_TARGETS = 1_000
+
+/** Budget, breaker and gate of one target, shared by all calls that go there. */
+export function targetState(runtime: Runtime, key: string, settings: TargetSettings): TargetState {
+  const { targets } = runtime.shared
+  const existing = targets.get(key)
+  if (existing !== undefined) return existing
+  const created = createTargetState({
+    clock: runtime.clock,
+    random: runtime.random,
+    retryBudget: settings.retryBudget,
+    breaker: settings.breaker,
+  })
+  targets.set(key, created)
+  dropOldest(targets, MAX_TARGETS)
+  return created
+}
+
+const EXHAUSTION_MEMORY_MS = 60_000
+const MAX_EXHAUSTED = 1_000
+
+/** Remembers for a minute that this request has been given up. */
+export function rememberExhausted(runtime: Runtime, fingerprint: string): void {
+  const { exhausted } = runtime.shared
+  exhausted.delete(fingerprint)
+  exhausted.set(fingerprint, runtime.clock.monotonicMs())
+  dropOldest(exhausted, MAX_EXHAUSTED)
+}
+
+/** Was the same request given up within the last minute? Then somebody is looping around us. */
+export function wasExhausted(runtime: Runtime, fingerprint: string): boolean {
+  const at = runtime.shared.exhausted.get(fingerprint)
+  return at !== undefined && runtime.clock.monotonicMs() - at <= EXHAUSTION_MEMORY_MS
+}
+
+/** One process warning per runtime and topic. */
+export function warnOnce(runtime: Runtime, topic: string, message: string): void {
+  const { warned } = runtime.shared
+  if (warned.has(topic) || warned.size >= MAX_EXHAUSTED) return
+  warned.add(topic)
+  globalThis.process?.emitWarning?.(message, { type: 'SteadycallWarning', code: topic })
+}
+
+function dropOldest(map: Map<string, unknown>, limit: number): void {
+  if (map.size <= limit) return
+  for (const key of map.keys()) {
+    map.delete(key)
+    return
+  }
+}

@@ -1,0 +1,195 @@
+import type { Clock } from '../time.ts'
+import type { Bounds } from './bounds.ts'
+
+/** The parts of a chat completion chunk that are read here. */
+interface Chunk {
+  readonly choices?: readonly {
+    readonly index?: number
+    readonly delta?: object | null
+    readonly finish_reason?: string | null
+  }[]
+  readonly usage?: unknown
+}
+
+/** openai's `Stream`, structurally. */
+export interface ChunkStream extends AsyncIterable<unknown> {
+  readonly controller: AbortController
+}
+
+/** How a released stream ended, once it has: told exactly once, on every path. */
+export interface StreamEnd {
+  /** Absent when it ended as it should, or when the caller stopped reading. */
+  readonly error?: unknown
+  /** The caller stopped reading: `break`, or the stream's own `controller.abort()`. */
+  readonly abandoned: boolean
+  readonly usage: unknown
+  readonly finishReasons: readonly string[]
+}
+
+export interface LiveStream {
+  /** What the caller iterates. */
+  readonly stream: ChunkStream
+  readonly ended: Promise<StreamEnd>
+}
+
+/** A provider closed the connection before it had finished. */
+export class StreamCutError extends Error {
+  override readonly name = 'StreamCutError'
+  readonly code = 'STREAM_CUT'
+}
+
+/** No chunk came for as long as the caller was ready to wait. */
+export class StreamIdleError extends Error {
+  override readonly name = 'TimeoutError'
+  readonly code = 'STREAM_IDLE'
+}
+
+export interface OpenStream {
+  readonly source: ChunkStream
+  readonly bounds: Bounds
+  readonly clock: Clock
+  readonly chunkIdleTimeoutMs: number
+  /** Turns what went wrong after the first content into what the caller is to catch. */
+  toCallerError(error: unknown): unknown
+}
+
+/**
+ * Reads a stream up to its first content, holding what comes before: until then a failure rejects
+ * here and the attempt can be retried. Then releases all of it, in order, as a stream of the same
+ * class, which watches for silence and for an end without a finish_reason.
+ */
+export async function openStream(request: OpenStream): Promise<LiveStream> {
+  const { source, bounds } = request
+  const chunks = source[Symbol.asyncIterator]()
+  const progress = new Progress()
+  const held: unknown[] = []
+  let started = false
+  while (!started) {
+    const next = await bounds.race(chunks.next())
+    if (next.done) {
+      // openai ends an aborted stream silently; the limit that was reached is the truth.
+      if (!progress.finished) throw cutBeforeEnd()
+      break
+    }
+    held.push(next.value)
+    started = progress.see(next.value)
+  }
+  // The deadline governs a stream only until its first delivery.
+  bounds.disarm()
+  return release(request, chunks, held, progress)
+}
+
+function release(
+  request: OpenStream,
+  chunks: AsyncIterator<unknown>,
+  held: unknown[],
+  progress: Progress,
+): LiveStream {
+  const { source, bounds } = request
+  let settle: (end: StreamEnd) => void = () => {}
+  const ended = new Promise<StreamEnd>((resolve) => {
+    settle = resolve
+  })
+  let consumed = false
+
+  async function* iterate(): AsyncGenerator<unknown, void, undefined> {
+    if (consumed) throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
+    consumed = true
+    let error: unknown
+    let abandoned = true
+    try {
+      yield* held.splice(0)
+      for (;;) {
+        const next = await nextWithin(request, chunks)
+        if (next.done) break
+        progress.see(next.value)
+        yield next.value
+      }
+      abandoned = source.controller.signal.aborted
+      if (!progress.finished && !abandoned) throw cutBeforeEnd()
+    } catch (caught) {
+      abandoned = false
+      error = request.toCallerError(caught)
+      throw error
+    } finally {
+      bounds.dispose()
+      if (!progress.finished || abandoned) source.controller.abort()
+      settle({ ...(error !== undefined && { error }), abandoned, ...progress.summary() })
+    }
+  }
+
+  // openai's streams are built from an iterator function and the controller of their request.
+  const StreamClass = source.constructor as new (
+    iterate: () => AsyncIterator<unknown>,
+    controller: AbortController,
+  ) => ChunkStream
+  return { stream: new StreamClass(iterate, source.controller), ended }
+}
+
+/** The next chunk, or an error when none comes in time. The timer runs only while we wait. */
+async function nextWithin(
+  { bounds, clock, chunkIdleTimeoutMs }: OpenStream,
+  chunks: AsyncIterator<unknown>,
+): Promise<IteratorResult<unknown>> {
+  let cancel: (() => void) | undefined
+  const idle = new Promise<never>((_, reject) => {
+    cancel = clock.schedule(chunkIdleTimeoutMs, () =>
+      reject(new StreamIdleError(`no chunk within ${chunkIdleTimeoutMs} ms`)),
+    )
+  })
+  try {
+    return await bounds.race(Promise.race([chunks.next(), idle]))
+  } finally {
+    cancel?.()
+  }
+}
+
+function cutBeforeEnd(): StreamCutError {
+  return new StreamCutError('the stream ended before its finish_reason')
+}
+
+/** What has been seen of a stream: which choices were opened, and which of them have ended. */
+class Progress {
+  readonly #open = new Set<number>()
+  readonly #finishReasons = new Map<number, string>()
+  #usage: unknown
+
+  /** True for a chunk with content: something a caller would show. */
+  see(value: unknown): boolean {
+    // A provider may send anything: every field is optional here, and read defensively.
+    const chunk = (typeof value === 'object' && value !== null ? value : {}) as Chunk
+    if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
+    let content = false
+    for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
+      const index = typeof choice?.index === 'number' ? choice.index : 0
+      this.#open.add(index)
+      if (typeof choice?.finish_reason === 'string') {
+        this.#finishReasons.set(index, choice.finish_reason)
+        content = true
+      }
+      if (hasContent(choice?.delta)) content = true
+    }
+    return content
+  }
+
+  /** Every opened choice has its finish_reason, and there was at least one. */
+  get finished(): boolean {
+    return this.#open.size > 0 && this.#finishReasons.size === this.#open.size
+  }
+
+  summary(): { usage: unknown; finishReasons: readonly string[] } {
+    return { usage: this.#usage, finishReasons: [...this.#finishReasons.values()] }
+  }
+}
+
+/** Anything in a delta but the role: text, a refusal, a tool call, audio, reasoning. */
+function hasContent(delta: unknown): boolean {
+  if (typeof delta !== 'object' || delta === null) return false
+  return Object.entries(delta).some(
+    ([key, value]) =>
+      key !== 'role' &&
+      value !== null &&
+      value !== '' &&
+      !(Array.isArray(value) && value.length === 0),
+  )
+}

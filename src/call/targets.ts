@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
+import type { TargetState } from '../retry/target-state.ts'
+import { isFacade, rawClient } from './facade.ts'
+import { currentScope } from './nesting.ts'
+import { type Runtime, type TargetSettings, targetState } from './runtime.ts'
+import { observeClient } from './wire-observer.ts'
+
+/** What steadycall needs of an openai client; `OpenAI`, `AzureOpenAI` and subclasses have it. */
+export interface ChatClient {
+  readonly baseURL: string
+  readonly maxRetries: number
+  readonly timeout: number
+  readonly chat: {
+    readonly completions: { create(body: never, options?: never): PromiseLike<unknown> }
+  }
+}
+
+/** openai's error classes, as found on a client's own constructor. */
+export interface ErrorClasses {
+  readonly APIError: new (
+    status: number | undefined,
+    error: object | undefined,
+    message: string | undefined,
+    headers: Headers | undefined,
+  ) => Error
+  readonly APIConnectionError: new (init: { message?: string; cause?: Error }) => Error
+  readonly APIConnectionTimeoutError: new (init: { message?: string }) => Error
+  readonly APIUserAbortError: new (init: { message?: string }) => Error
+}
+
+const ERROR_CLASSES = [
+  'APIError',
+  'APIConnectionError',
+  'APIConnectionTimeoutError',
+  'APIUserAbortError',
+] as const
+
+/**
+ * Checks that this is an openai client and prepares it, once, in place: its `fetch` is observed,
+ * and inside a steadycall attempt its `maxRetries` reads 0, so that the SDK's own retries never
+ * multiply ours. Outside of one, nothing changes for anybody who holds the client.
+ * @throws {TypeError} naming what is missing.
+ */
+export function prepareClient(where: string, client: unknown): asserts client is ChatClient {
+  if (typeof client !== 'object' || client === null) {
+    throw new TypeError(`${where} must be an openai client, got ${client === null ? 'null' : typeof client}`)
+  }
+  const create = read(read(read(client, 'chat'), 'completions'), 'create')
+  const missing =
+    typeof create !== 'function'
+      ? 'chat.completions.create'
+      : ERROR_CLASSES.find((name) => typeof read(client.constructor, name) !== 'function')
+  if (missing !== undefined) {
+    const shown = missing.startsWith('chat') ? missing : `constructor.${missing}`
+    throw new TypeError(`${where} must be an openai client: ${shown} is missing`)
+  }
+  if (isFacade(client)) return
+  observeClient(client)
+  neutraliseRetries(client)
+}
+
+/** openai's error classes of this client; `prepareClient` has proved that they are there. */
+export function errorClasses(client: ChatClient): ErrorClasses {
+  return client.constructor as unknown as ErrorClasses
+}
+
+/** `maxRetries` as its owner set it, whatever scope we are read in. */
+const ownRetries = new WeakMap<object, { maxRetries: unknown }>()
+
+function neutraliseRetries(client: object): void {
+  const descriptor = Object.getOwnPropertyDescriptor(client, 'maxRetries')
+  // Ours already, a facade, or frozen: the per-request option does the work alone.
+  if (descriptor?.configurable !== true || !('value' in descriptor)) return
+  const own: { maxRetries: unknown } = { maxRetries: descriptor.value }
+  ownRetries.set(client, own)
+  Object.defineProperty(client, 'maxRetries', {
+    configurable: true,
+    enumerable: true,
+    get: () => (currentScope() === undefined ? own.maxRetries : 0),
+    set: (value: unknown) => {
+      own.maxRetries = value
+    },
+  })
+}
+
+// openai-node's DEFAULT_MAX_RETRIES: indistinguishable from "not set", so it is not a wish.
+const SDK_DEFAULT_MAX_RETRIES = 2
+
+/** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
+export function clientAttempts(client: ChatClient): number | undefined {
+  const own = ownRetries.get(rawClient(client))
+  const maxRetries = own === undefined ? client.maxRetries : own.maxRetries
+  return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
+}
+
+// The upper end of maxAttempts.
+const MOST_ATTEMPTS = 10
+
+/** openai's `maxRetries` as our `maxAttempts`: who switched retries off gets none. */
+export function attemptsFor(maxRetries: unknown): number | undefined {
+  if (typeof maxRetries !== 'number' || !Number.isInteger(maxRetries)) return undefined
+  return Math.min(Math.max(maxRetries, 0) + 1, MOST_ATTEMPTS)
+}
+
+/** Where an attempt goes: host, model and credential, with what we know of their health. */
+export interface CallTarget {
+  /** `host model`, for reports and events. */
+  readonly name: string
+  readonly host: string
+  readonly port: number | undefined
+  readonly model: string
+  readonly client: ChatClient
+  readonly state: TargetState
+  /** Failure kinds that lead here from the target before. */
+  readonly on: ReadonlySet<FailureKind>
+}
+
+/** The call's own target, then its fallbacks in order. */
+export function chatTargets(
+  runtime: Runtime,
+  settings: TargetSettings,
+  client: ChatClient,
+  model: string,
+  fallbacks: readonly Fallback[],
+): readonly [CallTarget, ...CallTarget[]] {
+  const first = chatTarget(runtime, settings, client, model, DEFAULT_FALLBACK_ON)
+  if (fallbacks.length === 0) return [first]
+  return [
+    first,
+    ...fallbacks.map((fallback) =>
+      chatTarget(
+        runtime,
+        settings,
+        fallback.client ?? client,
+        fallback.model ?? model,
+        fallback.on === undefined ? DEFAULT_FALLBACK_ON : new Set(fallback.on),
+      ),
+    ),
+  ]
+}
+
+function chatTarget(
+  runtime: Runtime,
+  settings: TargetSettings,
+  client: ChatClient,
+  model: string,
+  on: ReadonlySet<FailureKind>,
+): CallTarget {
+  const { host, port, prefix } = endpointOf(client)
+  const state = targetState(runtime, `${prefix} ${model}`, settings)
+  return { name: `${host} ${model}`, host, port, model, client, state, on }
+}
+
+interface Endpoint {
+  readonly baseURL: unknown
+  readonly apiKey: unknown
+  readonly host: string
+  readonly port: number | undefined
+  /** Host and credential: what a target's budget belongs to, besides the model. */
+  readonly prefix: string
+}
+
+const endpoints = new WeakMap<object, Endpoint>()
+
+/** Parsed once per client, and again when its URL or key has changed. */
+function endpointOf(client: ChatClient): Endpoint {
+  const { baseURL } = client
+  const apiKey = read(client, 'apiKey')
+  const known = endpoints.get(client)
+  if (known !== undefined && known.baseURL === baseURL && known.apiKey === apiKey) return known
+  const url = URL.parse(baseURL)
+  const host = url?.hostname ?? 'unknown'
+  const port = url === null ? undefined : Number(url.port) || (url.protocol === 'http:' ? 80 : 443)
+  const credential =
+    typeof apiKey === 'string'
+      ? createHash('sha256').update(apiKey).digest('hex').slice(0, 12)
+      : 'none'
+  const endpoint = { baseURL, apiKey, host, port, prefix: `${host}:${port} ${credential}` }
+  endpoints.set(client, endpoint)
+  return endpoint
+}
+
+// Values of gen_ai.provider.name in the GenAI semantic conventions 1.41, by host.
+const PROVIDERS: readonly (readonly [suffix: string, name: string])[] = [
+  ['.openai.azure.com', 'azure.ai.openai'],
+  ['.services.ai.azure.com', 'azure.ai.inference'],
+  ['api.groq.com', 'groq'],
+  ['api.deepseek.com', 'deepseek'],
+  ['api.mistral.ai', 'mistral_ai'],
+  ['api.x.ai', 'x_ai'],
+  ['api.perplexity.ai', 'perplexity'],
+  ['generativelanguage.googleapis.com', 'gcp.gemini'],
+  ['api.anthropic.com', 'anthropic'],
+]
+
+/** The telemetry flavour of a host; `openai` for all that speak its protocol under other names. */
+export function providerName(host: string): string {
+  return PROVIDERS.find(([suffix]) => host.endsWith(suffix))?.[1] ?? 'openai'
+}
+
+function read(value: unknown, key: string): unknown {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+    ? Reflect.get(value, key)
+    : undefined
+}

@@ -1,0 +1,161 @@
+import { currentWire } from './nesting.ts'
+
+/**
+ * What was really seen on the wire during one attempt. Reached through a symbol in the request's
+ * `fetchOptions`, which openai hands on to `fetch`, so that no request of anybody else is touched.
+ */
+export interface WireRecord {
+  /** Calls of `fetch` with this record. */
+  fetches: number
+  /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
+  sockets: number
+  /** Path of the first of these: a redirect to elsewhere is no retry. */
+  socketPath: string | undefined
+  /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
+  tokenReplays: number
+  /** Somebody else raised the retry-count header that we set. */
+  foreignRetryCount: boolean
+  readonly retryCount: string
+  status: number | undefined
+  headers: Headers | undefined
+  /** The body of an error response, as it came, at most `MAX_ERROR_BODY_BYTES`. */
+  errorBody: string | undefined
+}
+
+/** Also tells an inner steadycall layer that `maxRetries: 0` was set by an outer one. */
+export const WIRE = Symbol.for('steadycall.wire.v1')
+
+export function createWireRecord(retryCount: number): WireRecord {
+  return {
+    fetches: 0,
+    sockets: 0,
+    socketPath: undefined,
+    tokenReplays: 0,
+    foreignRetryCount: false,
+    retryCount: String(retryCount),
+    status: undefined,
+    headers: undefined,
+    errorBody: undefined,
+  }
+}
+
+/** HTTP requests really sent, or undefined where nothing could be observed. */
+export function wireRequests(wire: WireRecord): number | undefined {
+  const seen = Math.max(wire.fetches, wire.sockets)
+  return seen === 0 ? undefined : seen
+}
+
+/** Did somebody below us send more than the one request that we asked for? */
+export function multiplied(wire: WireRecord): boolean {
+  const requests = wireRequests(wire) ?? 1
+  return requests - wire.tokenReplays > 1 || wire.foreignRetryCount
+}
+
+type Fetch = (url: unknown, init?: object) => Promise<Response>
+
+const OBSERVED = Symbol.for('steadycall.observed.v1')
+
+/**
+ * Puts the observer around the client's own `fetch`, once and in place: a derived client would lose
+ * credentials set later, and some client kinds refuse to be derived. Without our symbol in a
+ * request's options it only passes the call on.
+ */
+export function observeClient(client: object): void {
+  watchSockets()
+  const original: unknown = Reflect.get(client, 'fetch')
+  if (typeof original !== 'function' || Reflect.get(original, OBSERVED) === true) return
+  // openai calls it with undefined as `this`, and so do we
+  const observed = observe((url, init) => Reflect.apply(original, undefined, [url, init]))
+  Object.defineProperty(observed, OBSERVED, { value: true })
+  Reflect.set(client, 'fetch', observed)
+}
+
+function observe(fetch: Fetch): Fetch {
+  return (url, init) => {
+    const wire: unknown = init === undefined ? undefined : Reflect.get(init, WIRE)
+    // Only attempt.ts sets the symbol, to a WireRecord.
+    return wire === undefined ? fetch(url, init) : observedFetch(fetch, url, init, wire as WireRecord)
+  }
+}
+
+async function observedFetch(
+  fetch: Fetch,
+  url: unknown,
+  init: object | undefined,
+  wire: WireRecord,
+): Promise<Response> {
+  wire.fetches++
+  if (wire.status === 401) wire.tokenReplays++
+  const headers: unknown = init === undefined ? undefined : Reflect.get(init, 'headers')
+  if (headers instanceof Headers) {
+    const count = headers.get('x-stainless-retry-count')
+    if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
+  }
+  const response = await fetch(url, init)
+  wire.status = response.status
+  wire.headers = response.headers
+  return response.ok ? response : keepErrorBody(response, wire)
+}
+
+// Providers' error bodies are a few kilobytes; openai reads them whole, however long they are.
+const MAX_ERROR_BODY_BYTES = 256 * 1024
+
+/** Reads an error's body, keeps it, and hands on an equal response. */
+async function keepErrorBody(response: Response, wire: WireRecord): Promise<Response> {
+  const body = await readCapped(response)
+  wire.errorBody = body
+  const { status, statusText, headers, url } = response
+  const decoded = new Headers(headers)
+  // The text below is decoded already.
+  decoded.delete('content-encoding')
+  decoded.delete('content-length')
+  const empty = status === 204 || status === 205 || status === 304
+  const rebuilt = new Response(empty ? null : body, { status, statusText, headers: decoded })
+  Object.defineProperty(rebuilt, 'url', { value: url })
+  return rebuilt
+}
+
+async function readCapped(response: Response): Promise<string> {
+  if (response.body === null) return ''
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return text + decoder.decode()
+      bytes += value.byteLength
+      text += decoder.decode(value, { stream: true })
+      if (bytes > MAX_ERROR_BODY_BYTES) {
+        await reader.cancel()
+        return text.slice(0, MAX_ERROR_BODY_BYTES)
+      }
+    }
+  } catch {
+    // The status has arrived: what came of the body is evidence enough.
+    return text
+  }
+}
+
+const SOCKETS = Symbol.for('steadycall.sockets.v1')
+
+/**
+ * Counts the requests that undici, Node's own HTTP client, opens in an attempt's context. Where
+ * there is no such channel (Bun, Deno, Workers) the observer around `fetch` counts alone.
+ */
+function watchSockets(): void {
+  if (Reflect.has(globalThis, SOCKETS)) return
+  Object.defineProperty(globalThis, SOCKETS, { value: true })
+  const channels = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
+  channels?.subscribe('undici:request:create', (message) => {
+    const wire = currentWire()
+    if (wire === undefined || typeof message !== 'object' || message === null) return
+    const request: unknown = Reflect.get(message, 'request')
+    if (typeof request !== 'object' || request === null) return
+    const path = String(Reflect.get(request, 'path'))
+    if (Reflect.get(request, 'method') !== 'POST') return
+    wire.socketPath ??= path
+    if (wire.socketPath === path) wire.sockets++
+  })
+}

@@ -1,0 +1,274 @@
+import { type CallError, type Failure, isCallError, type StopReason } from '../errors/call-error.ts'
+import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import type { WorkOutcome } from '../idempotency/once.ts'
+import type { SteadyOptions } from '../options.ts'
+import {
+  type AttemptStep,
+  type LoopOutcome,
+  runAttempts,
+  type VerdictEvent,
+} from '../retry/loop.ts'
+import type { Deadline } from '../time.ts'
+import { type AttemptEnd, makeAttempt } from './attempt.ts'
+import { explain } from './explain.ts'
+import type { Job } from './job.ts'
+import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
+import { createScope, currentScope, type Scope } from './nesting.ts'
+import { callError, type CallRecord } from './record.ts'
+import { rememberExhausted, type Runtime, warnOnce, wasExhausted } from './runtime.ts'
+
+/** What one wrapped client gives to each of its calls. */
+export interface CallContext {
+  readonly runtime: Runtime
+  readonly settings: SteadyOptions
+  /** Requests were multiplied under `'throw'`: the next send fails instead. */
+  multiplied: boolean
+}
+
+export interface WorkRequest<T> {
+  readonly job: Job<T>
+  readonly context: CallContext
+  readonly key: CallKey
+  readonly record: CallRecord
+  /** Whose signal and deadline bind the work: the caller's, or those of all who joined. */
+  readonly flight: {
+    readonly signal: AbortSignal | undefined
+    readonly deadline: Deadline
+    readonly onUncertain: 'rerun' | 'fail'
+    /** Awaited before each send; rejects when the claim is lost. */
+    dispatch?(): Promise<void>
+  }
+}
+
+/**
+ * The work of one call: its attempts, as the retry loop asks for them. Counts what an outer call
+ * has spent on the same request, and says in the end what may be kept under the key.
+ */
+export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T>> {
+  const { job, context, record, flight } = request
+  const { runtime } = context
+  const outer = outerUse(request)
+  const refusal = outer.refusal ?? multipliedBefore(context)
+  if (refusal !== undefined) return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
+  noticeRepetition(request, outer.fingerprint)
+  const scope = createScope(flight.deadline)
+  const headers = new IdempotencyHeaders(request.key)
+  let completion: unknown
+  const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
+    const refused = await refusedDispatch(request)
+    if (refused !== undefined) return refused
+    const end = await makeAttempt({ ...request, step, headers, scope, ...reactions(request) })
+    if (!end.ok) completion = end.completion
+    return end
+  }
+  const outcome = await runAttempts({
+    policy: {
+      maxAttempts: outer.attemptsLeft,
+      maxReasks: job.options.maxReasks,
+      maxRetryAfterMs: job.options.maxRetryAfterMs,
+      backoff: job.options.backoff,
+      // Read at each decision: a stricter caller may join.
+      get onUncertain() {
+        return flight.onUncertain
+      },
+    },
+    clock: runtime.clock,
+    random: runtime.random,
+    signal: flight.signal,
+    deadline: flight.deadline,
+    targets: job.targets,
+    attempt,
+    onVerdict: (event) => tellVerdict(record, job, event),
+  })
+  scope.settled = true
+  outer.spent(outcome)
+  if (outcome.ok) return outcome
+  rememberIfLooped(runtime, outer.fingerprint ?? fingerprintIfAny(job), outcome.failure)
+  return giveUp(request, outcome, completion)
+}
+
+interface OuterUse {
+  /** Of the request; computed only inside an outer call. */
+  readonly fingerprint: string | undefined
+  readonly attemptsLeft: number
+  /** The outer call has spent all attempts on this very request. */
+  readonly refusal?: { readonly failure: Failure; readonly reason: StopReason }
+  spent(outcome: LoopOutcome<unknown>): void
+}
+
+/** What an outer call leaves us for this request: six different calls of an agent are six calls. */
+function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
+  const { maxAttempts } = job.options
+  const scope: Scope | undefined = currentScope()
+  const fingerprint = scope === undefined ? undefined : fingerprintIfAny(job)
+  if (scope === undefined || fingerprint === undefined) {
+    return { fingerprint: undefined, attemptsLeft: maxAttempts, spent() {} }
+  }
+  const before = scope.failed.get(fingerprint)
+  const attemptsLeft = maxAttempts - (before?.attempts ?? 0)
+  return {
+    fingerprint,
+    attemptsLeft,
+    ...(before !== undefined &&
+      attemptsLeft <= 0 && {
+        refusal: { failure: { ...before.failure, retryable: false }, reason: 'max_attempts' },
+      }),
+    spent(outcome) {
+      if (outcome.ok) scope.failed.delete(fingerprint)
+      else {
+        const attempts = (before?.attempts ?? 0) + outcome.attempts
+        scope.failed.set(fingerprint, { attempts, failure: outcome.failure })
+      }
+    },
+  }
+}
+
+/** Under `'throw'`, what was multiplied without failing stops the next send. */
+function multipliedBefore(
+  context: CallContext,
+): { readonly failure: Failure; readonly reason: StopReason } | undefined {
+  if (!context.multiplied) return undefined
+  context.multiplied = false
+  const failure: Failure = {
+    kind: 'multiplied_retries',
+    retryable: false,
+    executed: 'no',
+    message: 'multiplied_retries',
+    cause: undefined,
+  }
+  return { failure, reason: 'not_retryable' }
+}
+
+/** The same request again soon after it was given up: somebody else's loop is around us. */
+function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: string): void {
+  const { runtime } = context
+  if (runtime.shared.exhausted.size === 0) return
+  const fingerprint = known ?? fingerprintIfAny(job)
+  if (fingerprint === undefined || !wasExhausted(runtime, fingerprint)) return
+  record.tell({ type: 'call-repeated' })
+  record.span.callRepeated()
+  warnOnce(
+    runtime,
+    'STEADYCALL_REPEATED_CALL',
+    `The same request (${job.operation}) came again within a minute of being given up. ` +
+      'A retry loop around steadycall multiplies its attempts: remove it.',
+  )
+}
+
+function rememberIfLooped(runtime: Runtime, fingerprint: string | undefined, failure: Failure): void {
+  if (fingerprint !== undefined && FAILURE_KINDS[failure.kind].retry === 'yes') {
+    rememberExhausted(runtime, fingerprint)
+  }
+}
+
+async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
+  if (flight.dispatch === undefined) return undefined
+  try {
+    await flight.dispatch()
+    return undefined
+  } catch (error) {
+    const kind = isCallError(error) ? error.kind : 'store_unavailable'
+    const failure: Failure = { kind, retryable: false, executed: 'no', message: kind, cause: error }
+    return { ok: false, failure }
+  }
+}
+
+/** What an attempt may set off in its call. */
+function reactions<T>({ job, context, key, record, flight }: WorkRequest<T>) {
+  const { runtime, settings } = context
+  return {
+    job,
+    key,
+    record,
+    clock: runtime.clock,
+    signal: flight.signal,
+    deadline: flight.deadline,
+    onMultiplied(wireRequests: number): 'warn' | 'throw' {
+      const reaction = settings.onMultipliedRetries ?? 'warn'
+      record.tell({ type: 'retries-multiplied', wireRequests })
+      record.span.multipliedRetries({ wireRequests })
+      if (reaction === 'throw') context.multiplied = true
+      warnOnce(
+        runtime,
+        'STEADYCALL_MULTIPLIED_RETRIES',
+        `One attempt sent ${wireRequests} HTTP requests: something below steadycall retries too. ` +
+          'Switch its retries off.',
+      )
+      return reaction
+    },
+  }
+}
+
+function tellVerdict<T>(
+  record: CallRecord,
+  { targets }: Job<T>,
+  { verdict, attempts, target, failure }: VerdictEvent,
+): void {
+  // Accepted: the attempt's own report says so.
+  if (failure === undefined) return
+  const { kind } = failure
+  const { span } = record
+  switch (verdict.verdict) {
+    case 'accept':
+      return
+    case 'retry': {
+      const { delayMs, delaySource } = verdict
+      record.tell({ type: 'retry-scheduled', number: attempts, kind, delayMs, delaySource })
+      return span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
+    }
+    case 'reask':
+      record.tell({ type: 'reask-sent', number: attempts, kind })
+      return span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
+    case 'fallback': {
+      const from = targets[target]?.name ?? ''
+      const to = targets[verdict.target]?.name ?? ''
+      record.tell({ type: 'fallback-selected', number: attempts, kind, target: to })
+      return span.fallbackSelected({ number: attempts, kind, from, to })
+    }
+    case 'stop':
+      record.tell({ type: 'call-stopped', reason: verdict.reason, kind })
+      return span.stopped({ reason: verdict.reason, kind })
+  }
+}
+
+type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok'>
+
+/** The error of a call that is over, and what its key's record becomes. */
+function giveUp<T>(
+  { job, key, record, flight }: WorkRequest<T>,
+  { failure, reason, deterministic }: GivenUp,
+  completion?: unknown,
+): WorkOutcome<T> {
+  const uncertain = flight.onUncertain === 'fail' && failure.executed === 'maybe'
+  const told: Failure =
+    uncertain && reason === 'outcome_unknown' ? { ...failure, kind: 'outcome_unknown', retryable: false } : failure
+  const message = explain({
+    failure: told,
+    reason,
+    deterministic,
+    where: job.targets[0].host ?? job.name,
+    attempts: record.attempts.length,
+    elapsedMs: record.elapsedMs,
+    remainingMs: flight.deadline.remainingMs(),
+    maxRetryAfterMs: job.options.maxRetryAfterMs,
+  })
+  const { attempts } = record
+  const error: CallError = callError(told, message, {
+    attempts,
+    reason,
+    deterministic,
+    completion,
+    key: key.text,
+  })
+  const { kind, retryAfterMs, status } = told
+  return {
+    ok: false,
+    error,
+    disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
+    notice: {
+      kind,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(status !== undefined && { status }),
+    },
+  }
+}

@@ -1,0 +1,153 @@
+import { sleep } from '../time.ts'
+import { type Claimed, claimKey, endingOf } from './claim-key.ts'
+import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { Lease } from './lease.ts'
+import type { OnceRequest, WorkOutcome } from './once.ts'
+import { storeUnavailable } from './once-errors.ts'
+import { answerOr, recordFailure, recordSuccess, unrecorded } from './settle.ts'
+
+/**
+ * The protocol between processes: claims the key until the store gives an outcome, a refusal or the
+ * key itself; with the key, runs the work under a lease and records how it ended.
+ */
+export async function claimAndRun<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  own: OwnWork<T>,
+): Promise<Landing<T>> {
+  let waitedFor: number | undefined
+  let missesLeft = 0
+  for (let round = 1; !flight.signal.aborted; round++) {
+    const sentAtMs = request.clock.monotonicMs()
+    const claimed = await claimKey(request, flight, waitedFor)
+    if (claimed.state === 'owned') {
+      const landing = await runOwned(request, flight, own, claimed, sentAtMs)
+      if (landing !== 'lost') return landing
+      waitedFor = undefined
+      missesLeft = 0
+    } else if (claimed.state === 'busy') {
+      waitedFor = claimed.fence
+      missesLeft = MAX_MISSED_POLLS
+    } else if (claimed.state === 'unreachable') {
+      if (missesLeft === 0) return withoutStore(request, flight, own, claimed.cause)
+      missesLeft--
+    }
+    const ending = endingOf(claimed)
+    if (ending !== undefined) return ending
+    flight.waiting = waitedFor !== undefined
+    await pause(request, flight, round)
+  }
+  return AGAIN
+}
+
+/** A caller who knows that somebody is at work does not give up the wait for a hiccup. */
+const MAX_MISSED_POLLS = 2
+
+/**
+ * Full jitter between 50 ms and a ceiling that doubles up to 1 s, so that many processes waiting
+ * for one owner spread out. The floor keeps a low draw from polling in a tight loop.
+ */
+async function pause<T>(
+  { clock, random }: OnceRequest<T>,
+  flight: SharedFlight,
+  round: number,
+): Promise<void> {
+  if (flight.signal.aborted) return
+  const ceilingMs = Math.min(MAX_POLL_MS, MIN_POLL_MS * 2 ** Math.min(round, 10))
+  const delayMs = MIN_POLL_MS + random() * (ceilingMs - MIN_POLL_MS)
+  // Abandoned meanwhile: the loop sees that by itself.
+  await sleep(clock, delayMs, flight.signal).catch(() => {})
+}
+
+const MIN_POLL_MS = 50
+const MAX_POLL_MS = 1_000
+
+type Owned = Extract<Claimed, { readonly state: 'owned' }>
+
+/** Runs the work under the claim. `'lost'`: it was stopped because the claim could not be kept. */
+async function runOwned<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  own: OwnWork<T>,
+  { claim, onUncertain }: Owned,
+  sentAtMs: number,
+): Promise<Landing<T> | 'lost'> {
+  const { store, clock, random, onStoreError } = request
+  if (flight.signal.aborted) {
+    await answerOr(clock, () => store.release(claim), false)
+    return AGAIN
+  }
+  flight.waiting = false
+  flight.tighten(onUncertain)
+  const lease = new Lease({
+    store,
+    clock,
+    random,
+    claim,
+    sentAtMs,
+    onStoreError,
+    // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
+    mayOutlive: onUncertain === 'fail' || onStoreError === 'bypass',
+  })
+  const signal = AbortSignal.any([flight.signal, lease.signal])
+  const outcome = await run(request, flight, own, signal, async () => {
+    await lease.dispatch()
+    flight.dispatched = true
+  })
+  lease.end()
+  if (!outcome.ok) return recordFailure(request, flight, claim, lease, outcome, own)
+  own.outcome = outcome
+  return recordSuccess(request, flight, claim, outcome)
+}
+
+/** The store is down: an error, or the work without a record where the caller prefers an answer. */
+async function withoutStore<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  own: OwnWork<T>,
+  cause: unknown,
+): Promise<Landing<T>> {
+  if (request.onStoreError === 'fail') {
+    const executed = flight.dispatched ? 'maybe' : 'no'
+    return { type: 'error', init: storeUnavailable('be asked', cause, executed) }
+  }
+  flight.waiting = false
+  const outcome = await run(request, flight, own, flight.signal, async () => {
+    flight.dispatched = true
+  })
+  own.outcome = outcome
+  return unrecorded(request, flight, outcome)
+}
+
+async function run<T>(
+  { work }: OnceRequest<T>,
+  flight: SharedFlight,
+  own: OwnWork<T>,
+  signal: AbortSignal,
+  dispatch: () => Promise<void>,
+): Promise<WorkOutcome<T>> {
+  const running = (async () =>
+    work({
+      signal,
+      deadline: flight.deadline,
+      get onUncertain() {
+        return flight.onUncertain
+      },
+      dispatch,
+    }))().catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))
+  own.running = running
+  const outcome = await running
+  own.running = undefined
+  return outcome
+}
+
+/** Work that rejects says nothing about what it did. */
+function brokenPromise<T>(error: unknown, flight: SharedFlight): WorkOutcome<T> {
+  const uncertain = flight.dispatched && flight.onUncertain === 'fail'
+  return {
+    ok: false,
+    error,
+    disposition: uncertain ? 'uncertain' : 'release',
+    notice: { kind: uncertain ? 'outcome_unknown' : 'unknown' },
+  }
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto'
+import type { Ending, SharedFlight } from './flight.ts'
+import { LEASE_MS } from './lease.ts'
+import type { OnceRequest } from './once.ts'
+import { mismatch, outcomeUnknown } from './once-errors.ts'
+import type { ClaimResult } from './store.ts'
+
+export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
+
+/** Asks the store for the key, once. */
+export async function claimKey<T>(
+  { store, key, fingerprint, ttlMs }: OnceRequest<T>,
+  { onUncertain }: SharedFlight,
+  waitedFor?: number,
+): Promise<Claimed> {
+  try {
+    return await store.claim({
+      key,
+      fingerprint,
+      owner: randomUUID(),
+      leaseMs: LEASE_MS,
+      onUncertain,
+      ttlMs,
+      ...(waitedFor !== undefined && { waitedFor }),
+    })
+  } catch (cause) {
+    return { state: 'unreachable', cause }
+  }
+}
+
+/** What the store's answer is to everybody who asked; undefined where it settles nothing. */
+export function endingOf(claimed: Claimed): Ending | undefined {
+  switch (claimed.state) {
+    case 'settled':
+      return claimed.outcome.ok
+        ? { type: 'result', result: claimed.outcome.result, source: 'store', persisted: true }
+        : { type: 'failure', notice: claimed.outcome.notice, source: 'store' }
+    case 'left':
+      return { type: 'failure', notice: claimed.notice, source: 'shared' }
+    case 'uncertain':
+      return { type: 'error', init: outcomeUnknown('store') }
+    case 'mismatch':
+      return { type: 'error', init: mismatch() }
+    case 'owned':
+    case 'busy':
+    case 'unreachable':
+      return undefined
+  }
+}

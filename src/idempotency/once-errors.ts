@@ -1,0 +1,64 @@
+import { adviceFor, type CallErrorInit } from '../errors/call-error.ts'
+import type { Executed, FailureKind } from '../errors/failure-kinds.ts'
+
+/**
+ * The errors of the idempotency protocol itself, as what a `CallError` is made from: a failure may
+ * concern many callers, and each gets an object of his own.
+ */
+
+export function aborted(cause: unknown, executed: Executed): CallErrorInit {
+  return { kind: 'aborted', message: adviceFor('aborted'), cause, executed }
+}
+
+export function deadlinePassed(executed: Executed): CallErrorInit {
+  return say('deadline', 'The deadline passed before the work under this key had ended.', {
+    executed,
+  })
+}
+
+/** The deadline passed while somebody else had the key. */
+export function inProgress(): CallErrorInit {
+  return say('in_progress', 'The deadline passed while another caller was running this key.', {
+    retryable: true,
+    executed: 'maybe',
+  })
+}
+
+export function claimLost(): CallErrorInit {
+  return say('in_progress', 'The claim on this key was lost.', { retryable: true })
+}
+
+export function mismatch(): CallErrorInit {
+  return say('idempotency_mismatch', 'This idempotency key is bound to another payload.')
+}
+
+export function outcomeUnknown(source: 'provider' | 'store'): CallErrorInit {
+  return say('outcome_unknown', 'The work under this key was begun, and nobody knows its end.', {
+    executed: 'maybe',
+    source,
+  })
+}
+
+/** `task` completes "The idempotency store could not …". */
+export function storeUnavailable(task: string, cause: unknown, executed: Executed): CallErrorInit {
+  return say('store_unavailable', `The idempotency store could not ${task}.`, {
+    cause,
+    retryable: true,
+    executed,
+  })
+}
+
+export function unexpected(cause: unknown): CallErrorInit {
+  return say('unknown', 'The idempotency protocol failed unexpectedly.', {
+    cause,
+    executed: 'maybe',
+  })
+}
+
+function say(
+  kind: FailureKind,
+  what: string,
+  more: Omit<CallErrorInit, 'kind' | 'message'> = {},
+): CallErrorInit {
+  return { ...more, kind, message: `${what} ${adviceFor(kind)}` }
+}

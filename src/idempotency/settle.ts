@@ -1,0 +1,170 @@
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Clock } from '../time.ts'
+import { type Claimed, claimKey, endingOf } from './claim-key.ts'
+import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import type { Lease } from './lease.ts'
+import type { OnceRequest, WorkOutcome } from './once.ts'
+import { outcomeUnknown, storeUnavailable } from './once-errors.ts'
+import type { Claim, FailureNotice, Outcome } from './store.ts'
+
+/** Keeps the result of work that succeeded. The result is returned whatever the store says. */
+export async function recordSuccess<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  claim: Claim,
+  outcome: Success<T>,
+): Promise<Landing<T>> {
+  const { store, clock, ttlMs } = request
+  const result = encoded(request, outcome.value)
+  if (result === undefined) {
+    const strict = flight.onUncertain === 'fail'
+    const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
+    await answerOr(clock, verdict, false)
+    const others: Ending = strict ? { type: 'error', init: outcomeUnknown('provider') } : AGAIN
+    return { type: 'own', outcome, persisted: false, others }
+  }
+  const kept = await complete(request, claim, { ok: true, result }, ttlMs)
+  return kept === 'lost'
+    ? readStored(request, flight, outcome, result)
+    : ownResult(outcome, result, kept === 'stored')
+}
+
+/** Somebody took over while we worked: everybody gets the one outcome that the store has. */
+async function readStored<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  outcome: Success<T>,
+  result: string,
+): Promise<Landing<T>> {
+  const { clock, ttlMs } = request
+  const nothing: Claimed = { state: 'unreachable', cause: undefined }
+  const claimed = await answerOr(clock, () => claimKey(request, flight), nothing)
+  const stored = claimed.state === 'settled' ? endingOf(claimed) : undefined
+  if (stored !== undefined) return stored
+  // The record is gone and the key was free: ours is the one outcome after all.
+  const kept =
+    claimed.state === 'owned' &&
+    (await complete(request, claimed.claim, { ok: true, result }, ttlMs)) === 'stored'
+  return ownResult(outcome, result, kept)
+}
+
+/** Records how work failed: kept, given back or left uncertain, as the work itself says. */
+export async function recordFailure<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  claim: Claim,
+  lease: Lease,
+  outcome: Failed<T>,
+  own: OwnWork<T>,
+): Promise<Landing<T> | 'lost'> {
+  const { store, clock, ttlMs } = request
+  const { stoppedBy, dispatched } = lease
+  const unsent = stoppedBy !== undefined && !dispatched
+  const disposition = unsent ? 'release' : outcome.disposition
+  const stopped = stoppedBy !== undefined && disposition === 'release'
+  if (!stopped) own.outcome = outcome
+  switch (disposition) {
+    case 'keep':
+      await complete(request, claim, { ok: false, notice: outcome.notice }, KEPT_FAILURE_MS)
+      break
+    case 'uncertain':
+      await answerOr(clock, () => store.markUncertain(claim, ttlMs), false)
+      break
+    case 'release': {
+      const notice = stopped ? undefined : noticeForOthers(outcome, flight)
+      await answerOr(clock, () => store.release(claim, notice, NOTICE_MS), false)
+    }
+  }
+  if (!stopped) {
+    return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+  }
+  if (stoppedBy.kind !== 'store_unavailable') return 'lost'
+  return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
+}
+
+/** The end of work that ran without a record. */
+export function unrecorded<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  outcome: WorkOutcome<T>,
+): Landing<T> {
+  return outcome.ok
+    ? ownResult(outcome, encoded(request, outcome.value), false)
+    : { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+}
+
+type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
+type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
+
+/** A refusal that is final stands for a while only: limits and filters change. */
+const KEPT_FAILURE_MS = 10 * 60_000
+
+/** Long enough for everybody who polls to hear of a failure, short enough to try again soon. */
+const NOTICE_MS = 5_000
+
+function ownResult<T>(
+  outcome: Success<T>,
+  result: string | undefined,
+  persisted: boolean,
+): Landing<T> {
+  const others: Ending =
+    result === undefined ? AGAIN : { type: 'result', result, source: 'shared', persisted }
+  return { type: 'own', outcome, persisted, others }
+}
+
+/** A result that has no text can be returned, but neither kept nor shared. */
+function encoded<T>({ encode }: OnceRequest<T>, value: T): string | undefined {
+  try {
+    const result: unknown = encode(value)
+    return typeof result === 'string' ? result : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Failures of one caller's own making: no news to another who still has time. */
+const PERSONAL: ReadonlySet<FailureKind> = new Set(['aborted', 'deadline', 'multiplied_retries'])
+
+/** What others may know of a failure; undefined where they should rather try for themselves. */
+function noticeForOthers<T>(
+  { notice, disposition }: Failed<T>,
+  flight: SharedFlight,
+): FailureNotice | undefined {
+  const abandoned = flight.signal.aborted && disposition === 'release'
+  return abandoned || PERSONAL.has(notice.kind) ? undefined : notice
+}
+
+function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
+  const notice = noticeForOthers(outcome, flight)
+  return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
+}
+
+/** Tries twice: the outcome of work that was paid for is worth a second connection. */
+async function complete<T>(
+  { store, clock }: OnceRequest<T>,
+  claim: Claim,
+  outcome: Outcome,
+  ttlMs: number,
+): Promise<'stored' | 'lost' | 'unknown'> {
+  const attempt = async () => store.complete(claim, outcome, ttlMs)
+  return answerOr(clock, () => attempt().catch(attempt), 'unknown')
+}
+
+/** How long callers wait for the store once the work has ended. */
+const SETTLE_MS = 5_000
+
+/** What the store answers, or `otherwise` when it fails or takes too long: the work is done. */
+export async function answerOr<R, O>(
+  clock: Clock,
+  ask: () => Promise<R>,
+  otherwise: O,
+): Promise<R | O> {
+  const answer = (async () => ask())().catch(() => otherwise)
+  let cancel: () => void = () => {}
+  const patience = new Promise<O>((resolve) => {
+    cancel = clock.schedule(SETTLE_MS, () => resolve(otherwise))
+  })
+  const first = await Promise.race([answer, patience])
+  cancel()
+  return first
+}

@@ -1,0 +1,225 @@
+import {
+  childPath,
+  isRecord,
+  LargeInteger,
+  own,
+  type ParsedJson,
+  parseWithSources,
+} from './json-value.ts'
+import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
+import { JSON_NUMBER } from './repair-syntax.ts'
+import type { SchemaValidator } from './schema.ts'
+
+/** A value after coercion. It may still be invalid: the caller validates it. */
+export interface Coerced {
+  readonly value: unknown
+  /** Empty when nothing could be changed; `value` is then the parsed one itself. */
+  readonly repairs: readonly Repair[]
+}
+
+/**
+ * Changes a value that the schema refuses, only where it refuses it and only by the rules of
+ * `level`. What needs a guess stays as it is: a required property is never made up, and inside a
+ * union nothing is changed unless exactly one branch then fits.
+ */
+export function coerce(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel): Coerced {
+  const plain = new Coercion(parsed, schema, level).run(parsed.value)
+  if (isValid(schema, plain.value)) return plain
+  const inner = allows(level, 'unwrap') ? wrapped(parsed.value, schema) : undefined
+  if (inner === undefined) return plain
+  const unwrapped = new Coercion(parsed, schema, level).run(inner.value)
+  if (!isValid(schema, unwrapped.value)) return plain
+  return {
+    value: unwrapped.value,
+    repairs: [{ path: inner.path, rule: 'unwrap' }, ...unwrapped.repairs],
+  }
+}
+
+function isValid(schema: SchemaValidator, value: unknown): boolean {
+  return schema.errorsAt('', value).length === 0
+}
+
+/** A value, where it stands, and which part of the schema it is held against. */
+interface Site {
+  readonly value: unknown
+  readonly path: string
+  /** JSON Pointer into the schema. */
+  readonly at: string
+  /** Paths with an error at or below them. */
+  readonly failing: ReadonlySet<string>
+  readonly source: string | undefined
+  /** `$ref`s followed without going down into the value. */
+  readonly refs: number
+}
+
+// A union tries each of its branches, and unions nest: hostile text must not buy more than this.
+const MAX_VISITS = 100_000
+const MAX_BRANCHES = 500
+const MAX_REFS = 20
+
+class Coercion {
+  readonly #schema: SchemaValidator
+  readonly #level: RepairLevel
+  readonly #parsed: ParsedJson[]
+  #repairs: Repair[] = []
+  #visits = 0
+  #branches = 0
+
+  constructor(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel) {
+    this.#parsed = [parsed]
+    this.#schema = schema
+    this.#level = level
+  }
+
+  run(value: unknown): Coerced {
+    const source = this.#sourceOf(this.#parsed[0]?.value, value)
+    const failing = this.#failing('', '', value)
+    const coerced = this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
+    return { value: coerced, repairs: this.#repairs }
+  }
+
+  // The value that stands alone under a wrapper key is looked up in its wrapper.
+  #sourceOf(holder: unknown, value: unknown): string | undefined {
+    if (!isRecord(holder)) return undefined
+    const key = Object.keys(holder).find((name) => holder[name] === value)
+    return key === undefined ? undefined : this.#parsed[0]?.sourceOf(holder, key)
+  }
+
+  #visit(site: Site): unknown {
+    this.#visits += 1
+    if (!site.failing.has(site.path) || this.#visits > MAX_VISITS) return site.value
+    const schema = this.#partAt(site.at)
+    if (!isRecord(schema)) return site.value
+    let here = this.#ruled(site, schema)
+    const target = localRef(schema)
+    if (target !== undefined && here.refs < MAX_REFS) {
+      here = { ...here, value: this.#visit({ ...here, at: target, refs: here.refs + 1 }) }
+    }
+    for (const at of partsOf(schema, site.at, 'allOf')) {
+      here = { ...here, value: this.#visit({ ...here, at }) }
+    }
+    for (const keyword of ['anyOf', 'oneOf']) {
+      const branches = partsOf(schema, site.at, keyword)
+      if (branches.length > 0) here = { ...here, value: this.#union(here, branches) }
+    }
+    if (Array.isArray(here.value)) return this.#elements(here, here.value, schema)
+    return isRecord(here.value) ? this.#members(here, here.value, schema) : here.value
+  }
+
+  #ruled(site: Site, schema: SchemaPart): Site {
+    const parse = (text: string): unknown => this.#parse(text)
+    for (const { name, apply } of VALUE_RULES) {
+      if (!allows(this.#level, name)) continue
+      const value = apply({ value: site.value, schema, source: site.source, parse })
+      if (value === undefined) continue
+      this.#repairs.push({ path: site.path, rule: name })
+      // What was a string may be an object now, with failures of its own.
+      return { ...site, value, failing: this.#failing(site.at, site.path, value) }
+    }
+    return site
+  }
+
+  #parse(text: string): unknown {
+    try {
+      const parsed = parseWithSources(text)
+      this.#parsed.push(parsed)
+      return parsed.value
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The value as the only branch has it that fits after coercion; else the value itself. */
+  #union(site: Site, branches: readonly string[]): unknown {
+    const before = this.#repairs
+    const fitting: { readonly value: unknown; readonly repairs: Repair[] }[] = []
+    for (const at of branches) {
+      this.#branches += 1
+      if (this.#branches > MAX_BRANCHES) return site.value
+      this.#repairs = []
+      const failing = this.#failing(at, site.path, site.value)
+      const value = this.#visit({ ...site, at, failing })
+      if (this.#schema.errorsAt(at, value).length === 0) {
+        fitting.push({ value, repairs: this.#repairs })
+      }
+      this.#repairs = before
+    }
+    const [only, ...others] = fitting
+    if (only === undefined || others.length > 0) return site.value
+    this.#repairs = [...before, ...only.repairs]
+    return only.value
+  }
+
+  #elements(site: Site, items: readonly unknown[], schema: SchemaPart): unknown {
+    const coerced = items.map((value, index) => {
+      const at = itemPointer(schema, site.at, index)
+      return at === undefined ? value : this.#child(site, items, String(index), at)
+    })
+    return coerced.some((value, index) => value !== items[index]) ? coerced : items
+  }
+
+  #members(
+    site: Site,
+    record: Readonly<Record<string, unknown>>,
+    schema: SchemaPart,
+  ): unknown {
+    const entries: [string, unknown][] = []
+    let changed = false
+    for (const key of Object.keys(record)) {
+      const path = childPath(site.path, key)
+      if (this.#droppable(record[key], key, schema) && site.failing.has(path)) {
+        this.#repairs.push({ path, rule: 'drop-null' })
+        changed = true
+        continue
+      }
+      const at = memberPointer(schema, site.at, key)
+      const value = at === undefined ? record[key] : this.#child(site, record, key, at)
+      changed ||= value !== record[key]
+      entries.push([key, value])
+    }
+    // Defines own properties, also for the key __proto__.
+    return changed ? Object.fromEntries(entries) : record
+  }
+
+  #droppable(value: unknown, key: string, schema: SchemaPart): boolean {
+    const required = schema['required']
+    return (
+      value === null &&
+      allows(this.#level, 'drop-null') &&
+      own(schema['properties'], key) !== undefined &&
+      !(Array.isArray(required) && required.includes(key))
+    )
+  }
+
+  #child(site: Site, holder: object, key: string, at: string): unknown {
+    const path = childPath(site.path, key)
+    const value = own(holder, key)
+    if (!site.failing.has(path)) return value
+    const parsed = this.#parsed.find((one) => one.sourceOf(holder, key) !== undefined)
+    const source = parsed?.sourceOf(holder, key)
+    return this.#visit({ value, path, at, failing: site.failing, source, refs: 0 })
+  }
+
+  /** The paths at which the part of the schema refuses the value, and all paths above them. */
+  #failing(at: string, base: string, value: unknown): ReadonlySet<string> {
+    const paths = new Set<string>()
+    for (const { instancePath } of this.#schema.errorsAt(at, value)) {
+      let path = base + instancePath
+      while (!paths.has(path)) {
+        paths.add(path)
+        if (path === base) break
+        path = path.slice(0, path.lastIndexOf('/'))
+      }
+    }
+    return paths
+  }
+
+  #partAt(pointer: string): unknown {
+    if (pointer === '') return this.#schema.jsonSchema
+    return pointer
+      .slice(1)
+      .split('/')
+      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+      .reduce<unknown>(own, this.#schema.jsonSchema)
+  }
+}

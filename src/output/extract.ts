@@ -1,0 +1,190 @@
+import type { RepairRule } from './repair-rules.ts'
+import { matchAt, tokenAt } from './scan.ts'
+
+/** A piece of the answer that may be the JSON asked for. */
+export interface Candidate {
+  readonly text: string
+  /** False when the text ends before its brackets do. */
+  readonly closed: boolean
+  /** The text ends inside a string. */
+  readonly insideString: boolean
+}
+
+export interface Extraction {
+  /** In the order of the text, each different text once. Only the last can be unclosed. */
+  readonly candidates: readonly Candidate[]
+  /** What had to be dropped to get at them. */
+  readonly rules: readonly RepairRule[]
+  /** There were more than `MAX_CANDIDATES`. */
+  readonly overflow: boolean
+}
+
+export const MAX_CANDIDATES = 50
+
+/**
+ * Finds what may be JSON in a model's answer: outside reasoning blocks, whatever fences, tags and
+ * prose are around it. One pass, linear in the length of the text; a bracket inside a JSON string
+ * never counts, nor does a fence or a tag.
+ */
+export function extract(text: string): Extraction {
+  const found = new Findings()
+  let at = 0
+  while (at < text.length) {
+    MARKER.lastIndex = at
+    const next = MARKER.exec(text)?.index ?? text.length
+    found.prose(text.slice(at, next))
+    at = next < text.length ? stepAt(text, next, found) : next
+  }
+  return found.result()
+}
+
+// The characters that anything but prose can begin with.
+const MARKER = /[<{[`~◁]/g
+
+/** Consumes whatever begins at a marker; returns where it ends. */
+function stepAt(text: string, at: number, found: Findings): number {
+  const reasoning = reasoningEnd(text, at, found)
+  if (reasoning !== undefined) return reasoning
+  if (looksLikeJson(text, at)) {
+    const candidate = candidateAt(text, at)
+    found.add(candidate)
+    return at + candidate.text.length
+  }
+  const fence = matchAt(FENCE, text, at)
+  if (fence > at) {
+    found.rule('strip-fence')
+    return fence
+  }
+  const tag = matchAt(TAG, text, at)
+  if (tag > at) {
+    found.rule('strip-tags')
+    return tag
+  }
+  const run = Math.max(matchAt(RUN, text, at), at + 1)
+  found.prose(text.slice(at, run))
+  return run
+}
+
+const FENCE = /(?:`{3,}|~{3,})[\w+-]*/y
+const TAG = /<[/|]?[A-Za-z_][^<>{}[\]]{0,200}>/y
+const RUN = /`+|~+/y
+
+/** Marks of a reasoning block. A block that never closes holds the rest of the text. */
+const REASONING: readonly { readonly open: RegExp; readonly close: string }[] = [
+  ...['think', 'thinking', 'thought', 'reasoning', 'reflection', 'scratchpad'].map((name) => ({
+    open: new RegExp(`<${name}(?:\\s[^<>]{0,200})?>`, 'iy'),
+    close: `</${name}>`,
+  })),
+  // Mistral's Magistral
+  { open: /\[THINK\]/y, close: '[/THINK]' },
+  // OpenAI's Harmony format
+  { open: /<\|channel\|>analysis<\|message\|>/y, close: '<|end|>' },
+  // Moonshot's Kimi
+  { open: /◁think▷/y, close: '◁/think▷' },
+]
+
+function reasoningEnd(text: string, at: number, found: Findings): number | undefined {
+  for (const { open, close } of REASONING) {
+    const inside = matchAt(open, text, at)
+    if (inside > at) {
+      found.rule('strip-reasoning')
+      return endOf(close, text, inside)
+    }
+    if (text.startsWith(close, at) && close !== '<|end|>') {
+      // The opening mark was part of the prompt: all that came before is reasoning.
+      found.forget()
+      return at + close.length
+    }
+  }
+  return undefined
+}
+
+function endOf(close: string, text: string, from: number): number {
+  const at = text.indexOf(close, from)
+  return at < 0 ? text.length : at + close.length
+}
+
+// Prose is full of brackets: [see below], [TODO], { x | x > 0 }. What follows the bracket must be
+// what JSON, or something close to it, has there.
+function looksLikeJson(text: string, at: number): boolean {
+  if (text[at] === '{') return OBJECT_START.test(text.slice(at, at + PEEK))
+  return text[at] === '[' && ARRAY_START.test(text.slice(at, at + PEEK))
+}
+
+const PEEK = 200
+const OBJECT_START = /^\{[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘}]|\/[/*]|#|[\w$][\w$-]*\s*:|$)/
+const ARRAY_START =
+  /^\[[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\]]|\/[/*]|#|-?\d|(?:true|false|null|True|False|None)\b|$)/
+
+/** Reads on from an opening bracket until its own closing one. */
+function candidateAt(text: string, start: number): Candidate {
+  let depth = 0
+  let valueMayStart = true
+  for (let at = start; at < text.length; ) {
+    const { kind, end, closed } = tokenAt(text, at, valueMayStart)
+    if (!closed) return unclosed(text.slice(start), kind === 'string')
+    if (kind === 'word' && text.startsWith('```', at)) return unclosed(text.slice(start, at), false)
+    if (kind === 'punctuation') {
+      if (text[at] === '{' || text[at] === '[') depth++
+      else if (text[at] === '}' || text[at] === ']') depth--
+      if (depth === 0) return { text: text.slice(start, end), closed: true, insideString: false }
+    }
+    if (kind !== 'space' && kind !== 'comment') {
+      valueMayStart = kind === 'punctuation' && text[at] !== '}' && text[at] !== ']'
+    }
+    at = end
+  }
+  return unclosed(text.slice(start), false)
+}
+
+function unclosed(text: string, insideString: boolean): Candidate {
+  return { text: text.replace(TRAILING_FENCE, ''), closed: false, insideString }
+}
+
+const TRAILING_FENCE = /\n(?:`{3,}|~{3,})$/
+
+class Findings {
+  readonly #candidates = new Map<string, Candidate>()
+  readonly #rules = new Set<RepairRule>()
+  #prose: string[] = []
+  #overflow = false
+
+  prose(text: string): void {
+    if (text !== '') this.#prose.push(text)
+  }
+
+  rule(rule: RepairRule): void {
+    this.#rules.add(rule)
+  }
+
+  add(candidate: Candidate): void {
+    const known = this.#candidates.has(candidate.text)
+    if (known) this.#rules.add('collapse-duplicates')
+    else if (this.#candidates.size < MAX_CANDIDATES) this.#candidates.set(candidate.text, candidate)
+    else this.#overflow = true
+  }
+
+  forget(): void {
+    this.#candidates.clear()
+    this.#prose = []
+    this.#overflow = false
+    this.#rules.clear()
+    this.#rules.add('strip-reasoning')
+  }
+
+  result(): Extraction {
+    const all = this.#prose.join('')
+    const visible = all.replace(INVISIBLE, '')
+    if (visible.length < all.length) this.#rules.add('strip-invisible')
+    const rest = visible.trim()
+    const candidates = [...this.#candidates.values()]
+    if (candidates.length > 0 && rest !== '') this.#rules.add('strip-prose')
+    // No brackets at all: a number or a string that stands alone, in a fence or after reasoning.
+    if (candidates.length === 0 && rest !== '') {
+      candidates.push({ text: rest, closed: true, insideString: false })
+    }
+    return { candidates, rules: [...this.#rules], overflow: this.#overflow }
+  }
+}
+
+const INVISIBLE = /[\u200b-\u200d\u2060\ufeff]/g

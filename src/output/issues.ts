@@ -1,0 +1,86 @@
+import type { ErrorObject } from 'ajv'
+import type { OutputIssue } from '../errors/call-error.ts'
+
+/** How many problems an answer's report lists at most: more do not help a model, or a reader. */
+export const MAX_ISSUES = 12
+
+/**
+ * AJV's errors as a model can use them: at most twelve, one per place and cause. A message says
+ * what was expected there and never quotes the answer.
+ */
+export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[] {
+  const useful = withoutUnionNoise(errors)
+  const issues: OutputIssue[] = []
+  const seen = new Set<string>()
+  for (const error of useful) {
+    if (issues.length === MAX_ISSUES) break
+    const path = error.instancePath
+    const isType = error.keyword === 'type'
+    const identity = isType ? `${path} type` : `${path} ${expectation(error)}`
+    if (seen.has(identity)) continue
+    seen.add(identity)
+    issues.push({ path, message: isType ? typesAt(path, useful) : expectation(error) })
+  }
+  return issues
+}
+
+const MAX_MESSAGE = 400
+
+// A union that fails reports itself and every branch. The branches say more, where they say
+// anything; a oneOf that matched twice has none.
+function withoutUnionNoise(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const concrete = errors.filter(({ keyword }) => !UNIONS.has(keyword))
+  const explained = new Set<string>()
+  for (const { instancePath } of concrete) {
+    for (let path = instancePath; !explained.has(path); path = parent(path)) explained.add(path)
+  }
+  return errors.filter(({ keyword, instancePath, params }) => {
+    if (!UNIONS.has(keyword)) return true
+    return keyword === 'oneOf' && params['passingSchemas'] !== null
+      ? true
+      : !explained.has(instancePath)
+  })
+}
+
+const UNIONS = new Set(['anyOf', 'oneOf', 'if'])
+
+function parent(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), 0))
+}
+
+/** `expected number or null`: the branches of a union each name one type. */
+function typesAt(path: string, errors: readonly ErrorObject[]): string {
+  const types = errors
+    .filter(({ keyword, instancePath }) => keyword === 'type' && instancePath === path)
+    .flatMap(({ params }) => params['type'])
+  return `expected ${[...new Set(types)].join(' or ')}`
+}
+
+function expectation(error: ErrorObject): string {
+  const message = wording(error)
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
+}
+
+function wording({ keyword, params, message }: ErrorObject): string {
+  switch (keyword) {
+    case 'enum':
+      return `expected one of ${params['allowedValues'].map((v: unknown) => JSON.stringify(v)).join(', ')}`
+    case 'const':
+      return `expected exactly ${JSON.stringify(params['allowedValue'])}`
+    case 'required':
+      return `missing required property ${JSON.stringify(params['missingProperty'])}`
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      // The property's name is the model's own text.
+      return 'has a property that the schema does not declare'
+    case 'anyOf':
+    case 'oneOf':
+      return Array.isArray(params['passingSchemas'])
+        ? 'matches more than one of the alternatives, expected exactly one'
+        : 'matches none of the alternatives'
+    case 'false schema':
+      return 'expected nothing here'
+    default:
+      return message ?? `violates ${keyword}`
+  }
+}

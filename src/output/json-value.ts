@@ -1,0 +1,115 @@
+/**
+ * An integer that a JavaScript number would round, kept as the digits it was written with. It
+ * stands in a parsed value until a rule turns it into a string, and never leaves this folder.
+ */
+export class LargeInteger {
+  readonly source: string
+
+  constructor(source: string) {
+    this.source = source
+  }
+}
+
+/** A parsed text, with the characters each number was written with. */
+export interface ParsedJson {
+  readonly value: unknown
+  /** The number at `holder[key]` as written, while `holder` is the object that was parsed. */
+  sourceOf(holder: object, key: string): string | undefined
+}
+
+/**
+ * `JSON.parse`, but an integer that a number would round becomes a `LargeInteger`. Costs one scan
+ * of the text where there is no such integer.
+ *
+ * @throws SyntaxError as `JSON.parse` does.
+ */
+export function parseExact(text: string): unknown {
+  return mayRoundIntegers(text) ? parseWithSources(text).value : JSON.parse(text)
+}
+
+/** False when no integer in the text can be one that a number rounds: 2^53 has 16 digits. */
+export function mayRoundIntegers(text: string): boolean {
+  return /\d{16}/.test(text)
+}
+
+/** As `parseExact`, and remembers the source text of every number. */
+export function parseWithSources(text: string): ParsedJson {
+  const sources = new WeakMap<object, Map<string, string>>()
+  const reviver: Reviver = function (key, value, context) {
+    if (typeof value !== 'number') return value
+    const written = context?.source ?? String(value)
+    if (typeof this === 'object' && this !== null) remember(sources, this, key, written)
+    return isRounded(written, value) ? new LargeInteger(written) : value
+  }
+  // JSON.parse calls it so (ECMAScript 2026, 25.5.1); the es2023 types lack the third argument.
+  const parsed: unknown = JSON.parse(text, reviver as (key: string, value: unknown) => unknown)
+  return { value: parsed, sourceOf: (holder, key) => sources.get(holder)?.get(key) }
+}
+
+type Reviver = (
+  this: unknown,
+  key: string,
+  value: unknown,
+  context?: { source?: string },
+) => unknown
+
+function remember(
+  sources: WeakMap<object, Map<string, string>>,
+  holder: object,
+  key: string,
+  source: string,
+): void {
+  const known = sources.get(holder)
+  if (known === undefined) sources.set(holder, new Map([[key, source]]))
+  else known.set(key, source)
+}
+
+function isRounded(source: string, value: number): boolean {
+  if (Number.isSafeInteger(value) || !INTEGER.test(source)) return false
+  // Infinity, past 309 digits; and BigInt is not linear in the length of what it reads.
+  if (!Number.isFinite(value)) return true
+  return BigInt(source) !== BigInt(value)
+}
+
+const INTEGER = /^-?\d+$/
+
+/** Where the integers stand that would have been rounded: JSON Pointers. */
+export function largeIntegerPaths(value: unknown, path = ''): readonly string[] {
+  if (value instanceof LargeInteger) return [path]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, child]) =>
+    largeIntegerPaths(child, childPath(path, key)),
+  )
+}
+
+/** The JSON Pointer (RFC 6901) of a member of what `path` points at. */
+export function childPath(path: string, key: string): string {
+  return `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** An object of a parsed JSON text: no array, no null. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof LargeInteger)
+  )
+}
+
+/** An own property, so that a key of the answer such as `constructor` never finds an inherited one. */
+export function own(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+  return Reflect.get(value, key)
+}
+
+/** One text for all spellings of a JSON value: keys sorted, no white space. */
+export function sortedJson(value: unknown): string {
+  if (value instanceof LargeInteger) return value.source
+  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`
+  if (!isRecord(value)) return JSON.stringify(value) ?? 'null'
+  const members = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${sortedJson(value[key])}`)
+  return `{${members.join(',')}}`
+}

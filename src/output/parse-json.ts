@@ -1,0 +1,255 @@
+import type { OutputIssue } from '../errors/call-error.ts'
+import { coerce } from './coerce.ts'
+import { type Candidate, extract, MAX_CANDIDATES } from './extract.ts'
+import type { InferSchema, SchemaInput } from './infer.ts'
+import { MAX_ISSUES } from './issues.ts'
+import {
+  isRecord,
+  largeIntegerPaths,
+  mayRoundIntegers,
+  own,
+  parseExact,
+  parseWithSources,
+  sortedJson,
+} from './json-value.ts'
+import { isRefusal } from './refusal.ts'
+import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
+import { repairSyntax } from './repair-syntax.ts'
+import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
+import { looksCut, saysTruncated } from './truncation.ts'
+
+export type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
+
+export interface ParseOptions {
+  /** How much may be changed. @default 'safe' */
+  readonly level?: RepairLevel | undefined
+  /** The provider's `finish_reason`. One that says "cut at a limit" makes any text `truncated`. */
+  readonly finishReason?: string | undefined
+  /** Longest text that is read at all, UTF-8 bytes. @default 4_194_304 */
+  readonly maxBytes?: number | undefined
+}
+
+export type ParseResult<T> =
+  | { readonly ok: true; readonly value: T; readonly repairs: readonly Repair[] }
+  | ParseFailure
+
+export interface ParseFailure {
+  readonly ok: false
+  /**
+   * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON, but not the
+   * schema's. `truncated`: the text ends inside the JSON. `refusal`: the model declined.
+   */
+  readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated' | 'refusal'
+  readonly issues: readonly OutputIssue[]
+}
+
+/** The type of a valid value for a schema, compiled or not; `unknown` where it cannot be known. */
+export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
+
+/**
+ * Reads a model's answer as JSON that the schema accepts, or says why it cannot. A text that
+ * parses and validates as it stands is returned unchanged; every change made to another is listed
+ * in `repairs`. Never completes what was cut, makes up a required value, or rounds an integer.
+ *
+ * A Standard Schema's own refinements and transforms run last, and `value` is its output. A
+ * compiled schema leaves them to its `finish`.
+ *
+ * @throws TypeError when the schema is none, or validates asynchronously; never for the text.
+ *
+ * @example
+ * const answer = parseJson('The age is {"age": "36",}', {
+ *   type: 'object', properties: { age: { type: 'integer' } }, required: ['age'],
+ * })
+ * // value { age: 36 }; repairs strip-prose, fix-syntax and, at /age, number-from-string
+ */
+export function parseJson<const S extends SchemaInput | CompiledSchema | boolean = object>(
+  text: string,
+  schema?: S,
+  options: ParseOptions = {},
+): ParseResult<ParsedBy<S>> {
+  const validator = schema === undefined ? undefined : validatorFor(schema)
+  const result = guarded(text, validator, options)
+  const finished =
+    result.ok && validator !== undefined && schema !== validator
+      ? finish(result, validator)
+      : result
+  // The schema accepted the value, or there is none and the type says `unknown`.
+  return finished as ParseResult<ParsedBy<S>>
+}
+
+const MAX_BYTES = 4 * 1024 * 1024
+
+type Result = ParseResult<unknown>
+type Accepted = Result & { readonly ok: true }
+
+function validatorFor(schema: unknown): SchemaValidator {
+  const compiled = compileSchema(schema)
+  // compileSchema makes nothing else.
+  return compiled as SchemaValidator
+}
+
+function finish(accepted: Accepted, validator: SchemaValidator): Result {
+  const finished = validator.finishNow(accepted.value)
+  return finished.ok
+    ? { ...accepted, value: finished.value }
+    : { ok: false, kind: 'schema_mismatch', issues: finished.issues }
+}
+
+function guarded(
+  text: string,
+  validator: SchemaValidator | undefined,
+  options: ParseOptions,
+): Result {
+  try {
+    return parse(text, validator, options)
+  } catch (error) {
+    // Deep nesting overflows the stack of whatever walks it, AJV included.
+    if (error instanceof RangeError) return malformed('nested too deeply')
+    throw error
+  }
+}
+
+function parse(
+  text: string,
+  validator: SchemaValidator | undefined,
+  { level = 'safe', finishReason, maxBytes = MAX_BYTES }: ParseOptions,
+): Result {
+  if (isLonger(text, maxBytes)) return malformed(`expected at most ${maxBytes} bytes`)
+  if (saysTruncated(finishReason)) return failure('truncated', CUT)
+  if (finishReason === 'refusal') return failure('refusal', DECLINED)
+  const whole = parsedOrUndefined(text)
+  if (whole !== undefined) return judged(text, whole.value, validator, level)
+
+  const { candidates, rules, overflow } = extract(text)
+  const last = candidates.at(-1)
+  if (last !== undefined && looksCut(last, finishReason)) return failure('truncated', CUT)
+  if (level === 'off') return malformed('expected JSON and nothing else')
+  if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
+  const results = candidates.map((candidate) => read(candidate, validator, level))
+  return chosen(results, rules) ?? noneOf(results, text)
+}
+
+const CUT = 'the answer is cut off'
+const DECLINED = 'the model declined to answer'
+
+function isLonger(text: string, maxBytes: number): boolean {
+  // UTF-8 has at least one byte per UTF-16 unit, and at most three.
+  if (text.length > maxBytes) return true
+  return text.length * 3 > maxBytes && new TextEncoder().encode(text).length > maxBytes
+}
+
+/** Boxed, as the value may itself be anything. */
+function parsedOrUndefined(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: parseExact(text) }
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+/** One candidate, mended where its syntax needs it. */
+function read(
+  { text }: Candidate,
+  validator: SchemaValidator | undefined,
+  level: RepairLevel,
+): Result {
+  const strict = parsedOrUndefined(text)
+  if (strict !== undefined) return judged(text, strict.value, validator, level)
+  if (!/^[{[]/.test(text)) return malformed('expected JSON')
+  const repaired = repairSyntax(text)
+  if (!repaired.ok) return malformed(repaired.message)
+  const parsed = parsedOrUndefined(repaired.text)
+  if (parsed === undefined) return malformed('expected JSON')
+  return withRules(judged(repaired.text, parsed.value, validator, level), repaired.rules)
+}
+
+function withRules(result: Result, rules: readonly RepairRule[]): Result {
+  if (!result.ok || rules.length === 0) return result
+  return { ...result, repairs: [...rules.map((rule) => ({ path: '', rule })), ...result.repairs] }
+}
+
+/** A parsed value against the schema: as it is, else coerced. */
+function judged(
+  json: string,
+  value: unknown,
+  validator: SchemaValidator | undefined,
+  level: RepairLevel,
+): Result {
+  const issues = issuesWith(json, value, validator)
+  if (issues.length === 0) return { ok: true, value, repairs: [] }
+  if (validator === undefined || !allows(level, 'number-from-string')) {
+    return { ok: false, kind: 'schema_mismatch', issues }
+  }
+  const coerced = coerce(parseWithSources(json), validator, level)
+  if (coerced.repairs.length === 0) return { ok: false, kind: 'schema_mismatch', issues }
+  const left = issuesWith(json, coerced.value, validator)
+  return left.length === 0
+    ? { ok: true, value: coerced.value, repairs: coerced.repairs }
+    : { ok: false, kind: 'schema_mismatch', issues: left }
+}
+
+function issuesWith(
+  json: string,
+  value: unknown,
+  validator: SchemaValidator | undefined,
+): readonly OutputIssue[] {
+  const issues = validator?.validate(value) ?? []
+  const large = mayRoundIntegers(json) ? largeIntegerPaths(value).slice(0, MAX_ISSUES) : []
+  if (large.length > 0) {
+    const elsewhere = issues.filter(({ path }) => !large.includes(path))
+    return [...large.map((path) => ({ path, message: TOO_LARGE })), ...elsewhere].slice(
+      0,
+      MAX_ISSUES,
+    )
+  }
+  if (issues.length > 0 || validator === undefined) return issues
+  return echoes(value, validator.jsonSchema) ? [{ path: '', message: ECHO }] : []
+}
+
+const TOO_LARGE = 'integer too large to keep exactly; expected it as a string, or smaller'
+const ECHO = 'expected data that follows the schema, got the schema'
+
+/** JSON that repeats the schema is no data, also where every property is optional. */
+function echoes(value: unknown, schema: object): boolean {
+  const declared = own(schema, 'properties')
+  const repeated = own(value, 'properties')
+  if (!isRecord(declared) || !isRecord(repeated)) return false
+  if (own(declared, 'properties') !== undefined || own(value, 'type') !== own(schema, 'type')) {
+    return false
+  }
+  return Object.keys(declared).every((key) => Object.hasOwn(repeated, key))
+}
+
+/** The one answer that several candidates agree on. */
+function chosen(results: readonly Result[], rules: readonly RepairRule[]): Result | undefined {
+  const valid = results.filter((result) => result.ok)
+  const [first, ...others] = valid
+  if (first === undefined) return undefined
+  const same = sortedJson(first.value)
+  if (others.some(({ value }) => sortedJson(value) !== same)) {
+    return malformed('ambiguous: several different answers, expected one')
+  }
+  const collapsed = others.length > 0 && !rules.includes('collapse-duplicates')
+  return withRules(first, collapsed ? [...rules, 'collapse-duplicates'] : rules)
+}
+
+/** The failure that says most: the candidate nearest to the schema, else the last one. */
+function noneOf(results: readonly Result[], text: string): Result {
+  const mismatches = results
+    .filter((result) => !result.ok)
+    .filter(({ kind }) => kind === 'schema_mismatch')
+    .toSorted((a, b) => a.issues.length - b.issues.length)
+  const [nearest] = mismatches
+  if (nearest !== undefined) return nearest
+  if (isRefusal(text)) return failure('refusal', DECLINED)
+  return results.at(-1) ?? malformed('expected JSON, found none')
+}
+
+function malformed(message: string): ParseFailure {
+  return failure('malformed_output', message)
+}
+
+function failure(kind: ParseFailure['kind'], message: string): ParseFailure {
+  return { ok: false, kind, issues: [{ path: '', message }] }
+}

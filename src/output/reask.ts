@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import type { OutputIssue } from '../errors/call-error.ts'
+import { MAX_ISSUES } from './issues.ts'
+import { sortedJson } from './json-value.ts'
+
+export interface BadAnswer {
+  /** The answer's text, as the model wrote it. */
+  readonly answer: string
+  readonly issues: readonly OutputIssue[]
+  readonly kind: 'malformed_output' | 'schema_mismatch'
+}
+
+export interface ReaskMessage {
+  readonly role: 'assistant' | 'user'
+  readonly content: string
+}
+
+/**
+ * What is appended to a request to have a bad answer corrected: the answer itself, its middle
+ * left out beyond 32,768 characters, then what is wrong with it, at most twelve points. Appended
+ * and never inserted, so that the provider's prompt cache still matches all that came before.
+ */
+export function reaskMessages({ answer, issues, kind }: BadAnswer): ReaskMessage[] {
+  const request: ReaskMessage = { role: 'user', content: requestFor(kind, issues) }
+  // Providers refuse an assistant message without content.
+  if (answer.trim() === '') return [request]
+  return [{ role: 'assistant', content: shortened(answer) }, request]
+}
+
+const OPENINGS: Readonly<Record<BadAnswer['kind'], string>> = {
+  malformed_output: 'Your answer could not be read as JSON.',
+  schema_mismatch: 'Your answer is JSON, but it does not follow the schema.',
+}
+
+function requestFor(kind: BadAnswer['kind'], issues: readonly OutputIssue[]): string {
+  const points = issues
+    .slice(0, MAX_ISSUES)
+    .map(({ path, message }) => `- ${path === '' ? 'the whole answer' : path}: ${message}`)
+  return [
+    OPENINGS[kind],
+    ...(points.length > 0 ? ['What is wrong, with JSON Pointers into it:', ...points] : []),
+    'Answer again with the corrected JSON only: no explanation and no Markdown.',
+  ].join('\n')
+}
+
+const MAX_ANSWER_CHARS = 32 * 1024
+const CUT_MARK = '\n[… part of the answer left out …]\n'
+
+/** Both ends are kept: how an answer begins and how it ends is where it goes wrong. */
+function shortened(answer: string): string {
+  if (answer.length <= MAX_ANSWER_CHARS) return answer
+  const half = Math.floor((MAX_ANSWER_CHARS - CUT_MARK.length) / 2)
+  // A cut through a surrogate pair would leave half a character, which is no valid UTF-8.
+  const head = answer.slice(0, half).replace(/[\ud800-\udbff]$/, '')
+  const tail = answer.slice(-half).replace(/^[\udc00-\udfff]/, '')
+  return `${head}${CUT_MARK}${tail}`
+}
+
+/**
+ * Equal for two answers that are the same answer: by value where they are JSON, by their trimmed
+ * text otherwise. 64 hex digits (SHA-256).
+ */
+export function answerSignature(text: string): string {
+  return createHash('sha256').update(normalized(text)).digest('hex')
+}
+
+function normalized(text: string): string {
+  try {
+    return sortedJson(JSON.parse(text))
+  } catch {
+    // No JSON, or nested too deeply to be walked.
+    return text.trim()
+  }
+}

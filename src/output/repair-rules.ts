@@ -1,0 +1,105 @@
+/** One change made to a model's raw output: where (a JSON Pointer, `''` for the whole text), and which rule. */
+export interface Repair {
+  readonly path: string
+  readonly rule: RepairRule
+}
+
+/**
+ * How much may be changed. Each level includes the ones before it:
+ * `off` parses and validates only; `syntax` finds the JSON and mends its syntax; `safe` also
+ * coerces values without loss; `lenient` also applies the rules marked `lenient` below.
+ */
+export type RepairLevel = 'off' | 'syntax' | 'safe' | 'lenient'
+
+/** The name of a repair. `REPAIR_RULES` says what each does. */
+export type RepairRule =
+  | 'strip-invisible'
+  | 'strip-reasoning'
+  | 'strip-fence'
+  | 'strip-tags'
+  | 'strip-prose'
+  | 'collapse-duplicates'
+  | 'fix-syntax'
+  | 'keep-backslash'
+  | 'guess-quotes'
+  | 'number-from-string'
+  | 'boolean-from-string'
+  | 'enum-case'
+  | 'parse-stringified'
+  | 'string-from-number'
+  | 'drop-null'
+  | 'unwrap'
+  | 'number-from-text'
+  | 'enum-separators'
+
+/** The whole table of repairs: from which level each is applied, and what it does. */
+export const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
+  'strip-invisible': {
+    level: 'syntax',
+    meaning: 'A byte order mark or zero-width characters around the JSON were dropped.',
+  },
+  'strip-reasoning': { level: 'syntax', meaning: 'A reasoning block was dropped, never read.' },
+  'strip-fence': { level: 'syntax', meaning: 'A Markdown fence around the JSON was dropped.' },
+  'strip-tags': { level: 'syntax', meaning: 'XML tags around the JSON were dropped.' },
+  'strip-prose': { level: 'syntax', meaning: 'Text around the JSON was dropped.' },
+  'collapse-duplicates': {
+    level: 'syntax',
+    meaning: 'The same answer was written more than once; one was kept.',
+  },
+  'fix-syntax': {
+    level: 'syntax',
+    meaning:
+      'Commas, quotes, comments, unquoted keys, raw line breaks or Python literals were made JSON.',
+  },
+  'keep-backslash': {
+    level: 'syntax',
+    meaning: 'The backslash of an escape that JSON does not have was kept as a character.',
+  },
+  'guess-quotes': {
+    level: 'syntax',
+    meaning: 'jsonrepair settled where a string ends; no character of the content was changed.',
+  },
+  'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
+  'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },
+  'enum-case': {
+    level: 'safe',
+    meaning: 'The one allowed value that differs only in case or in spaces around it.',
+  },
+  'parse-stringified': {
+    level: 'safe',
+    meaning: 'An object or array that was written as a string of JSON.',
+  },
+  'string-from-number': {
+    level: 'safe',
+    meaning: 'A number where a string is due, digit for digit as it was written.',
+  },
+  'drop-null': {
+    level: 'safe',
+    meaning: 'null for an optional property that must not be null: the property was dropped.',
+  },
+  unwrap: {
+    level: 'safe',
+    meaning: 'The answer stood alone under a wrapper key such as "result", or in a tool call.',
+  },
+  'number-from-text': {
+    level: 'lenient',
+    meaning: 'A number with spaces around it, a leading plus, or unmistakable thousands commas.',
+  },
+  'enum-separators': {
+    level: 'lenient',
+    meaning: 'The one allowed value that differs only in case, spaces, hyphens and underscores.',
+  },
+}
+
+export interface RepairTraits {
+  /** The lowest level that applies the rule. */
+  readonly level: Exclude<RepairLevel, 'off'>
+  readonly meaning: string
+}
+
+/** True when `level` applies the rule. */
+export function allows(level: RepairLevel, rule: RepairRule): boolean {
+  return RANK[level] >= RANK[REPAIR_RULES[rule].level]
+}
+
+const RANK: Readonly<Record<RepairLevel, number>> = { off: 0, syntax: 1, safe: 2, lenient: 3 }

@@ -1,0 +1,274 @@
+import { createRequire } from 'node:module'
+import type * as JsonRepair from 'jsonrepair'
+import { type EscapedContent, looseEscapes } from './escapes.ts'
+import type { RepairRule } from './repair-rules.ts'
+import { type Token, tokenAt } from './scan.ts'
+
+export type SyntaxRepair =
+  | { readonly ok: true; readonly text: string; readonly rules: readonly RepairRule[] }
+  | { readonly ok: false; readonly message: string }
+
+/**
+ * Makes JSON of a text whose brackets are complete but whose syntax is not JSON's: first by rules
+ * that allow one reading only; what they cannot read goes to `jsonrepair`, whose result is taken
+ * only when it kept every character of the content. Refuses where content was left out.
+ */
+export function repairSyntax(text: string): SyntaxRepair {
+  const tokens = tokensOf(text)
+  if (tokens === undefined) return { ok: false, message: 'a string or a comment does not end' }
+  if (tokens.some((token) => leavesOut(text, token))) {
+    return { ok: false, message: 'content is left out with an ellipsis' }
+  }
+  const writer = new Writer(text)
+  if (tokens.every((token) => writer.take(token)) && writer.done) {
+    return { ok: true, text: writer.text, rules: writer.rules }
+  }
+  return withJsonrepair(text, tokens)
+}
+
+function tokensOf(text: string): readonly Token[] | undefined {
+  const tokens: Token[] = []
+  let valueMayStart = true
+  for (let at = 0; at < text.length; ) {
+    const token = tokenAt(text, at, valueMayStart)
+    if (!token.closed) return undefined
+    if (token.kind !== 'space' && token.kind !== 'comment') {
+      valueMayStart = token.kind === 'punctuation' && !'}]'.includes(text.charAt(at))
+    }
+    tokens.push(token)
+    at = token.end
+  }
+  return tokens
+}
+
+// "// ... 40 more rows", "/* rest omitted */", [1, 2, ...]: the model did not write it all.
+function leavesOut(text: string, { kind, start, end }: Token): boolean {
+  if (kind === 'word') return ELLIPSIS.test(text.slice(start, end))
+  return kind === 'comment' && OMISSION.test(text.slice(start, end))
+}
+
+const ELLIPSIS = /\.\.\.|…/
+const OMISSION = /\.\.\.|…|\b(?:omitted|remaining|rest|more|etc|continues?|truncated|similar)\b/i
+
+/** Writes the tokens as JSON, and gives up at the first that could be read in two ways. */
+class Writer {
+  readonly #source: string
+  readonly #out: string[] = []
+  readonly #stack: string[] = []
+  #expects: 'value' | 'key' | 'colon' | 'separator' | 'nothing' = 'value'
+  /** Inside a container that has no member yet, or after a comma: a closing bracket may come. */
+  #mayClose = false
+  #comma = false
+  #lineBreak = false
+  #lastWasWord = false
+  #backslash = false
+
+  constructor(source: string) {
+    this.#source = source
+  }
+
+  get done(): boolean {
+    return this.#expects === 'nothing'
+  }
+
+  get text(): string {
+    return this.#out.join('')
+  }
+
+  get rules(): readonly RepairRule[] {
+    return this.#backslash ? ['fix-syntax', 'keep-backslash'] : ['fix-syntax']
+  }
+
+  /** False when the token does not fit. */
+  take({ kind, start, end }: Token): boolean {
+    const raw = this.#source.slice(start, end)
+    if (kind === 'space' || kind === 'comment') {
+      this.#lineBreak ||= raw.includes('\n')
+      return true
+    }
+    const taken = kind === 'punctuation' ? this.#punctuation(raw) : this.#scalar(raw, kind)
+    this.#lineBreak = false
+    this.#lastWasWord = kind === 'word'
+    return taken
+  }
+
+  #punctuation(mark: string): boolean {
+    switch (mark) {
+      case '{':
+      case '[':
+        return this.#open(mark)
+      case ',':
+        if (this.#expects !== 'separator') return false
+        this.#comma = true
+        this.#mayClose = true
+        this.#expects = this.#inObject ? 'key' : 'value'
+        return true
+      case ':':
+        if (this.#expects !== 'colon') return false
+        this.#out.push(':')
+        this.#expects = 'value'
+        return true
+      default:
+        return this.#close(mark)
+    }
+  }
+
+  #open(bracket: string): boolean {
+    // [{…} {…}]: only a comma can be missing between two brackets.
+    if (this.#expects === 'separator' && !this.#inObject && !this.#lastWasWord) this.#missingComma()
+    if (this.#expects !== 'value') return false
+    this.#write(bracket)
+    this.#stack.push(bracket)
+    this.#expects = bracket === '{' ? 'key' : 'value'
+    this.#mayClose = true
+    return true
+  }
+
+  #close(bracket: string): boolean {
+    if (this.#stack.at(-1) !== (bracket === '}' ? '{' : '[')) return false
+    if (this.#expects !== 'separator' && !this.#mayClose) return false
+    this.#stack.pop()
+    this.#comma = false
+    this.#out.push(bracket)
+    this.#afterValue()
+    return true
+  }
+
+  #scalar(raw: string, kind: 'string' | 'word'): boolean {
+    // A line break, or the colon that must follow a key, tells two strings from one with quotes in it.
+    if (this.#expects === 'separator' && kind === 'string' && !this.#lastWasWord) {
+      if (this.#inObject || this.#lineBreak) this.#missingComma()
+    }
+    if (this.#expects !== 'value' && this.#expects !== 'key') return false
+    const isKey = this.#expects === 'key'
+    const json = kind === 'string' ? this.#string(raw) : wordAsJson(raw, isKey)
+    if (json === undefined) return false
+    this.#write(json)
+    if (isKey) this.#expects = 'colon'
+    else this.#afterValue()
+    this.#mayClose = false
+    return true
+  }
+
+  #string(raw: string): string {
+    const content = looseEscapes(raw.slice(1, -1))
+    this.#backslash ||= content.keptBackslash
+    return `"${content.json}"`
+  }
+
+  #missingComma(): void {
+    this.#comma = true
+    this.#expects = this.#inObject ? 'key' : 'value'
+  }
+
+  #write(json: string): void {
+    if (this.#comma) this.#out.push(',')
+    this.#comma = false
+    this.#out.push(json)
+  }
+
+  #afterValue(): void {
+    this.#expects = this.#stack.length === 0 ? 'nothing' : 'separator'
+    this.#mayClose = false
+  }
+
+  get #inObject(): boolean {
+    return this.#stack.at(-1) === '{'
+  }
+}
+
+function wordAsJson(word: string, isKey: boolean): string | undefined {
+  if (isKey) return /^[A-Za-z_$][\w$-]*$/.test(word) ? JSON.stringify(word) : undefined
+  return KEYWORDS.get(word) ?? (JSON_NUMBER.test(word) ? word : undefined)
+}
+
+const KEYWORDS: ReadonlyMap<string, string> = new Map([
+  ['true', 'true'],
+  ['false', 'false'],
+  ['null', 'null'],
+  ['True', 'true'],
+  ['False', 'false'],
+  ['None', 'null'],
+])
+
+/** The grammar of a number in RFC 8259, section 6. */
+export const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+
+// On hostile text the time jsonrepair takes grows with its length and the square of its quotes
+// (version 3.15.0: 29 s for 16 KiB of unclosed strings). These bounds keep it under some 40 ms.
+const MAX_JSONREPAIR_CHARS = 32_768
+const MAX_JSONREPAIR_WORK = 2e8
+
+function affordable(text: string): boolean {
+  if (text.length > MAX_JSONREPAIR_CHARS) return false
+  const quotes = text.match(/["'`\u2018\u2019\u201c\u201d]/g)?.length ?? 0
+  return quotes ** 2 * text.length <= MAX_JSONREPAIR_WORK
+}
+
+function withJsonrepair(text: string, tokens: readonly Token[]): SyntaxRepair {
+  const refused = {
+    ok: false,
+    message: 'expected JSON, and its syntax has no single repair',
+  } as const
+  if (!affordable(text)) return refused
+  if (tokens.some(({ start, end }) => NOT_JSON.has(text.slice(start, end)))) return refused
+  let backslash = false
+  const prepared = tokens.map((token) => {
+    const { json, keptBackslash } = preparedFor(text, token)
+    backslash ||= keptBackslash
+    return json
+  })
+  const before = prepared.join('')
+  const after = tryJsonrepair(before)
+  if (after === undefined || contentOf(after) !== contentOf(before)) return refused
+  return {
+    ok: true,
+    text: after,
+    rules: backslash ? ['guess-quotes', 'keep-backslash'] : ['guess-quotes'],
+  }
+}
+
+// jsonrepair would make strings of them, or null.
+const NOT_JSON: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', 'undefined'])
+
+/** Comments out, Python's words translated, no escape left that jsonrepair would unescape. */
+function preparedFor(text: string, { kind, start, end }: Token): EscapedContent {
+  const raw = text.slice(start, end)
+  if (kind === 'comment') return { json: ' ', keptBackslash: false }
+  if (kind === 'string') {
+    const { json, keptBackslash } = looseEscapes(raw.slice(1, -1))
+    return { json: `"${json}"`, keptBackslash }
+  }
+  if (kind === 'word' && raw.includes('\\')) return looseEscapes(raw)
+  return { json: KEYWORDS.get(raw) ?? raw, keptBackslash: false }
+}
+
+function tryJsonrepair(text: string): string | undefined {
+  try {
+    // The module is what its declarations say. It loads on first use; see ajv-engine.ts.
+    const { jsonrepair } = createRequire(import.meta.url)('jsonrepair') as typeof JsonRepair
+    return jsonrepair(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** All but separators, quotes and white space: equal before and after a repair that lost nothing. */
+function contentOf(text: string): string {
+  return text
+    .replace(ESCAPE, (found) => ESCAPED_CONTENT.get(found) ?? found)
+    .replace(NO_CONTENT, '')
+}
+
+const ESCAPED_CONTENT: ReadonlyMap<string, string> = new Map([
+  ['\\"', ''],
+  ["\\'", ''],
+  ['\\/', '/'],
+  ['\\b', ''],
+  ['\\f', ''],
+  ['\\n', ''],
+  ['\\r', ''],
+  ['\\t', ''],
+])
+const ESCAPE = /\\[\s\S]/g
+const NO_CONTENT = /[\s\p{Cc}\u200b-\u200d\u2060,:"'`\u2018\u2019\u201c\u201d]/gu

@@ -1,0 +1,79 @@
+/** A piece of a text that is nearly JSON. */
+export interface Token {
+  readonly kind: 'space' | 'comment' | 'punctuation' | 'string' | 'word'
+  readonly start: number
+  readonly end: number
+  /** False for a string or a comment that the text ends in. */
+  readonly closed: boolean
+}
+
+/**
+ * The token at `start`, read as leniently as models write: comments, other quotes, bare words.
+ * `valueMayStart` says that the token before was an opening bracket, a comma or a colon: only
+ * there does an apostrophe open a string. Reading a whole text token by token is linear.
+ */
+export function tokenAt(text: string, start: number, valueMayStart: boolean): Token {
+  const first = text[start] ?? ''
+  if (PUNCTUATION.includes(first)) return token('punctuation', start, start + 1)
+  const space = matchAt(SPACE, text, start)
+  if (space > start) return token('space', start, space)
+  if (first === '"') return stringToken(text, start, '"')
+  if (first === '/' || first === '#') {
+    const comment = commentAt(text, start)
+    if (comment !== undefined) return comment
+  }
+  const closer = valueMayStart && !text.startsWith('```', start) ? CLOSERS[first] : undefined
+  if (closer !== undefined) return stringToken(text, start, closer)
+  return token('word', start, Math.max(matchAt(WORD, text, start), start + 1))
+}
+
+const PUNCTUATION = '{}[],:'
+
+/** White space, and the invisible characters that text picks up on its way through editors. */
+const SPACE = /[\s\u200b-\u200d\u2060]+/y
+const WORD = /(?:[^\s\u200b-\u200d\u2060{}[\],:"/]|\/(?![/*]))+/y
+
+/** What ends a string that does not open with a double quote. */
+const CLOSERS: Readonly<Record<string, string>> = {
+  "'": "'",
+  '`': '`',
+  '\u2018': '\u2019',
+  '\u201c': '\u201d',
+}
+
+function token(kind: Token['kind'], start: number, end: number, closed = true): Token {
+  return { kind, start, end, closed }
+}
+
+function stringToken(text: string, start: number, closer: string): Token {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text[at]
+    if (character === '\\') at++
+    else if (character === closer && (closer === '"' || endsValue(text, at + 1))) {
+      return token('string', start, at + 1)
+    }
+  }
+  return token('string', start, text.length, false)
+}
+
+// An apostrophe inside 'it's' does not end the string; one before a comma or a bracket does.
+function endsValue(text: string, at: number): boolean {
+  const next = text[matchAt(SPACE, text, at)]
+  return next === undefined || ',:]}'.includes(next)
+}
+
+function commentAt(text: string, start: number): Token | undefined {
+  if (text.startsWith('/*', start)) {
+    const end = text.indexOf('*/', start + 2)
+    return end < 0 ? token('comment', start, text.length, false) : token('comment', start, end + 2)
+  }
+  if (!text.startsWith('//', start) && text[start] !== '#') return undefined
+  const end = text.indexOf('\n', start)
+  return token('comment', start, end < 0 ? text.length : end)
+}
+
+/** Where a sticky pattern's match at `at` ends; `at` itself where there is none. */
+export function matchAt(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at
+  return pattern.test(text) ? pattern.lastIndex : at
+}

@@ -1,0 +1,268 @@
+import type { ErrorObject } from 'ajv'
+import type { OutputIssue } from '../errors/call-error.ts'
+import { compileText, type Draft, type SchemaEngine } from './ajv-engine.ts'
+import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
+import { issuesOf, MAX_ISSUES } from './issues.ts'
+import { childPath, isRecord, own } from './json-value.ts'
+
+/** A schema made ready for checking answers. */
+export interface CompiledSchema {
+  /**
+   * What the model is asked to produce: the user's JSON Schema, or a Standard Schema's input
+   * side. A copy; do not change it.
+   */
+  readonly jsonSchema: object
+  /** What is wrong with a value, at most twelve issues; empty when it is valid. */
+  validate(value: unknown): readonly OutputIssue[]
+  /**
+   * The rest of a Standard Schema's work on a value that `validate` accepts: its refinements,
+   * defaults and transforms. The value itself for a plain JSON Schema. Rejects with what the
+   * user's own transform throws.
+   */
+  finish(value: unknown): Promise<Finished>
+}
+
+export type Finished =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly issues: readonly OutputIssue[] }
+
+/**
+ * Compiles a JSON Schema (an object or a boolean), or a Standard Schema that can give its JSON
+ * Schema. The draft is read from `$schema`: draft-07 (also for draft-06), 2019-09 or 2020-12.
+ * Without it 2020-12 is tried first, then draft-07, which alone knows an array of `items`.
+ *
+ * Compiled schemas are kept per object, and validators per schema text, so that a schema built
+ * anew for each call compiles once. Changing a schema object after its first use has no effect.
+ *
+ * @throws TypeError when it is no schema, too large (1 MiB of JSON, 100 levels), or one that AJV
+ * cannot compile.
+ */
+export function compileSchema(schema: unknown): CompiledSchema {
+  if (schema instanceof SchemaValidator) return schema
+  if (typeof schema === 'boolean') return new SchemaValidator(schema ? {} : { not: {} }, undefined)
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null) {
+    throw new TypeError(
+      `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
+    )
+  }
+  const known = compiled.get(schema)
+  if (known !== undefined) return known
+  const standard = standardProps(schema)
+  const created = new SchemaValidator(
+    standard === undefined ? plainSchema(schema) : standardJsonSchema(standard),
+    standard,
+  )
+  compiled.set(schema, created)
+  return created
+}
+
+const compiled = new WeakMap<object, SchemaValidator>()
+
+/** What `compileSchema` makes; the rest of this folder also asks it about parts of the schema. */
+export class SchemaValidator implements CompiledSchema {
+  readonly jsonSchema: object
+  readonly #engine: SchemaEngine
+  readonly #standard: StandardProps | undefined
+
+  constructor(jsonSchema: object, standard: StandardProps | undefined) {
+    const text = serialized(jsonSchema)
+    this.#engine = engineFor(text)
+    // As AJV saw it: no getters, no toJSON, and out of the user's reach. It is an object's text.
+    this.jsonSchema = JSON.parse(text)
+    this.#standard = standard
+  }
+
+  validate(value: unknown): readonly OutputIssue[] {
+    const errors = this.#engine.errors(value)
+    return errors.length === 0 ? [] : issuesOf(errors)
+  }
+
+  async finish(value: unknown): Promise<Finished> {
+    if (this.#standard?.validate === undefined) return { ok: true, value }
+    return finishedWith(await this.#standard.validate(value))
+  }
+
+  /** `finish` for a schema that works synchronously; a TypeError for another. */
+  finishNow(value: unknown): Finished {
+    if (this.#standard?.validate === undefined) return { ok: true, value }
+    const result = this.#standard.validate(value)
+    if (!('then' in result)) return finishedWith(result)
+    // Nobody is left to hear of its rejection.
+    result.then(undefined, () => {})
+    throw new TypeError('schema: validates asynchronously, which needs `finish` of compileSchema')
+  }
+
+  /** AJV's own errors for one part of the schema, `''` for the whole. */
+  errorsAt(pointer: string, value: unknown): readonly ErrorObject[] {
+    return pointer === '' ? this.#engine.errors(value) : this.#engine.errorsAt(pointer, value)
+  }
+}
+
+function finishedWith(result: StandardResult<unknown>): Finished {
+  return result.issues === undefined
+    ? { ok: true, value: result.value }
+    : { ok: false, issues: result.issues.slice(0, MAX_ISSUES).map(fromStandardIssue) }
+}
+
+function fromStandardIssue({ path = [], message }: StandardIssue): OutputIssue {
+  const keys = path.map((segment) =>
+    typeof segment === 'object' ? String(segment.key) : String(segment),
+  )
+  return { path: keys.reduce(childPath, ''), message: message.slice(0, MAX_STANDARD_MESSAGE) }
+}
+
+const MAX_STANDARD_MESSAGE = 400
+
+function standardProps(schema: object): StandardProps | undefined {
+  const props: unknown = Reflect.get(schema, '~standard')
+  if (typeof props !== 'object' || props === null) return undefined
+  // The key is reserved for this one interface (standardschema.dev); its members are looked at
+  // before use.
+  return props as StandardProps
+}
+
+function standardJsonSchema(standard: StandardProps): object {
+  const convert = standard.jsonSchema
+  if (typeof convert?.input !== 'function') {
+    throw new TypeError(
+      `schema: this ${standard.vendor} schema cannot give its JSON Schema (Standard JSON Schema). ${howToGetOne(standard.vendor)}`,
+    )
+  }
+  let first: unknown
+  for (const target of ['draft-2020-12', 'draft-07'] as const) {
+    try {
+      return convert.input({ target })
+    } catch (error) {
+      first ??= error
+    }
+  }
+  throw new TypeError(
+    `schema: ${standard.vendor} cannot express it as JSON Schema: ${messageOf(first)}`,
+    { cause: first },
+  )
+}
+
+function howToGetOne(vendor: string): string {
+  if (vendor === 'zod') return 'Use zod 4.2 or later, or pass a JSON Schema.'
+  if (vendor === 'valibot') return 'Wrap it in toStandardJsonSchema of @valibot/to-json-schema.'
+  return 'Use a version of the library that can, or pass a JSON Schema.'
+}
+
+function plainSchema(schema: object): object {
+  if (typeof schema === 'function' || Array.isArray(schema) || !isPlain(schema)) {
+    throw new TypeError(
+      `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
+    )
+  }
+  const keys = Object.keys(schema)
+  // AJV ignores what it does not know, so that { name: … } would accept any answer at all.
+  if (keys.length > 0 && !keys.some((key) => KEYWORDS.has(key))) {
+    throw new TypeError(
+      'schema: no JSON Schema keyword in it; wrap fields in { type: "object", properties }',
+    )
+  }
+  return schema
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  // The second test holds for plain objects of another realm too.
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'an instance of a class' : `a ${typeof value}`
+}
+
+// Validation and annotation keywords of draft-07, 2019-09 and 2020-12 that can open a schema.
+const KEYWORDS: ReadonlySet<string> = new Set(
+  (
+    '$schema $id $ref $defs $anchor $comment $dynamicRef $dynamicAnchor $recursiveRef $recursiveAnchor ' +
+    'definitions title description default examples deprecated readOnly writeOnly ' +
+    'type enum const not allOf anyOf oneOf if then else ' +
+    'properties required additionalProperties patternProperties propertyNames minProperties ' +
+    'maxProperties dependencies dependentRequired dependentSchemas unevaluatedProperties ' +
+    'items prefixItems additionalItems contains minContains maxContains minItems maxItems ' +
+    'uniqueItems unevaluatedItems minimum maximum exclusiveMinimum exclusiveMaximum multipleOf ' +
+    'minLength maxLength pattern format contentEncoding contentMediaType contentSchema nullable'
+  ).split(' '),
+)
+
+const MAX_SCHEMA_CHARS = 1024 * 1024
+const MAX_SCHEMA_DEPTH = 100
+
+/** The schema as JSON. AJV turns a schema into code, so its size is bounded first. */
+function serialized(schema: object): string {
+  checkSize(schema, 0, { nodes: 0 })
+  const text = jsonOf(schema)
+  if (text.length > MAX_SCHEMA_CHARS) throw new TypeError(TOO_LARGE)
+  return text
+}
+
+// Counted, not only measured in depth: an object that is shared by two others at each of a hundred
+// levels is small in memory and endless as JSON.
+function checkSize(value: unknown, depth: number, seen: { nodes: number }): void {
+  if (typeof value !== 'object' || value === null) return
+  seen.nodes += 1
+  if (depth > MAX_SCHEMA_DEPTH) throw new TypeError(TOO_DEEP)
+  if (seen.nodes > MAX_SCHEMA_CHARS / 2) throw new TypeError(TOO_LARGE)
+  for (const child of Object.values(value)) checkSize(child, depth + 1, seen)
+}
+
+const TOO_DEEP = `schema: nested more than ${MAX_SCHEMA_DEPTH} levels deep, or circular`
+const TOO_LARGE = 'schema: larger than 1 MiB of JSON'
+
+function jsonOf(schema: object): string {
+  try {
+    return JSON.stringify(schema)
+  } catch (cause) {
+    throw new TypeError(`schema: not JSON: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Validators by schema text, the least recently used first. */
+const engines = new Map<string, SchemaEngine>()
+const MAX_ENGINES = 200
+
+function engineFor(text: string): SchemaEngine {
+  const engine = engines.get(text) ?? compileEngine(text)
+  engines.delete(text)
+  engines.set(text, engine)
+  for (const oldest of engines.keys()) {
+    if (engines.size <= MAX_ENGINES) break
+    engines.delete(oldest)
+  }
+  return engine
+}
+
+function compileEngine(text: string): SchemaEngine {
+  const schema: unknown = JSON.parse(text)
+  // AJV's validator of such a schema returns a promise, which would pass for "valid".
+  if (isRecord(schema) && own(schema, '$async') !== undefined) {
+    throw new TypeError('schema: $async is not supported')
+  }
+  let first: unknown
+  for (const draft of draftsOf(own(schema, '$schema'))) {
+    try {
+      return compileText(text, draft)
+    } catch (error) {
+      first ??= error
+    }
+  }
+  throw new TypeError(`schema: ${messageOf(first)}`, { cause: first })
+}
+
+function draftsOf(dialect: unknown): readonly Draft[] {
+  if (dialect === undefined) return ['2020-12', 'draft-07']
+  const uri = String(dialect)
+  if (/draft-0[67]\b/.test(uri)) return ['draft-07']
+  if (uri.includes('2019-09')) return ['2019-09']
+  if (uri.includes('2020-12')) return ['2020-12']
+  throw new TypeError(`schema: $schema ${uri} is not supported; use draft-07, 2019-09 or 2020-12`)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,125 @@
+import { LargeInteger, parseWithSources } from './json-value.ts'
+import { JSON_NUMBER } from './repair-syntax.ts'
+import type { RepairRule } from './repair-rules.ts'
+import type { SchemaPart } from './schema-part.ts'
+
+/** What a rule is told about the one value it may replace. */
+interface RuleSite {
+  readonly value: unknown
+  /** The part of the schema that applies to it. */
+  readonly schema: SchemaPart
+  /** The characters a number was written with. */
+  readonly source: string | undefined
+  readonly parse: (text: string) => unknown
+}
+
+interface ValueRule {
+  readonly name: RepairRule
+  /** The value in its place, or undefined where the rule does not apply. */
+  readonly apply: (site: RuleSite) => unknown
+}
+
+/** Every rule that replaces one value by another. The first that applies is taken. */
+const VALUE_RULES: readonly ValueRule[] = [
+  {
+    name: 'number-from-string',
+    apply: ({ value, schema }) =>
+      typeof value === 'string' && wantsNumber(schema) ? exactNumber(value) : undefined,
+  },
+  {
+    name: 'boolean-from-string',
+    apply: ({ value, schema }) =>
+      typeof value === 'string' && wants(schema, 'boolean') && !wants(schema, 'string')
+        ? BOOLEANS.get(value)
+        : undefined,
+  },
+  {
+    name: 'enum-case',
+    apply: ({ value, schema }) => onlyMember(schema, value, (text) => text.trim().toLowerCase()),
+  },
+  {
+    name: 'parse-stringified',
+    apply({ value, schema, parse }) {
+      if (typeof value !== 'string' || wants(schema, 'string')) return undefined
+      const parsed = /^\s*[{[]/.test(value) ? parse(value) : undefined
+      const kind = Array.isArray(parsed) ? 'array' : 'object'
+      return parsed !== undefined && wants(schema, kind) ? parsed : undefined
+    },
+  },
+  {
+    name: 'string-from-number',
+    apply({ value, schema, source }) {
+      if (!wants(schema, 'string') || wantsAnyNumber(schema)) return undefined
+      if (value instanceof LargeInteger) return value.source
+      return typeof value === 'number' ? source : undefined
+    },
+  },
+  {
+    name: 'number-from-text',
+    apply({ value, schema }) {
+      if (typeof value !== 'string' || !wantsNumber(schema)) return undefined
+      const text = value.trim().replace(/^\+(?=\d)/, '')
+      return exactNumber(THOUSANDS.test(text) ? text.replaceAll(',', '') : text)
+    },
+  },
+  {
+    name: 'enum-separators',
+    apply: ({ value, schema }) => onlyMember(schema, value, lettersOf),
+  },
+]
+
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['True', true],
+  ['TRUE', true],
+  ['false', false],
+  ['False', false],
+  ['FALSE', false],
+])
+
+// Two groups, or one and a decimal point: "1,234" alone is 1.234 in half of the world.
+const THOUSANDS = /^-?[1-9]\d{0,2}(?:(?:,\d{3}){2,}(?:\.\d+)?|,\d{3}\.\d+)$/
+
+// No double has more significant digits to say, and nobody writes such a number.
+const MAX_NUMBER_CHARS = 400
+
+/** The number a string is, digit for digit; undefined where a double would round an integer. */
+function exactNumber(text: string): number | undefined {
+  if (text.length > MAX_NUMBER_CHARS || !JSON_NUMBER.test(text)) return undefined
+  const { value } = parseWithSources(text)
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
+
+/** The one allowed string that equals the value once both are folded. */
+function onlyMember(
+  schema: SchemaPart,
+  value: unknown,
+  fold: (text: string) => string,
+): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const folded = fold(value)
+  const members = new Set(membersOf(schema).filter((member) => typeof member === 'string'))
+  const [only, ...others] = [...members].filter((member) => fold(member) === folded)
+  return others.length === 0 && only !== value ? only : undefined
+}
+
+function membersOf(schema: SchemaPart): readonly unknown[] {
+  if (Array.isArray(schema['enum'])) return schema['enum']
+  return 'const' in schema ? [schema['const']] : []
+}
+
+/** The schema takes values of this type, said by `type` or, without one, by its members. */
+function wants(schema: SchemaPart, type: string): boolean {
+  const types = schema['type']
+  if (types !== undefined) return types === type || (Array.isArray(types) && types.includes(type))
+  return membersOf(schema).some((member) => typeof member === type)
+}
+
+function wantsAnyNumber(schema: SchemaPart): boolean {
+  return wants(schema, 'number') || wants(schema, 'integer')
+}
+
+function wantsNumber(schema: SchemaPart): boolean {
+  return wantsAnyNumber(schema) && !wants(schema, 'string')
+}
+

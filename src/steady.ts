@@ -1,0 +1,340 @@
+import type OpenAI from 'openai'
+import type { APIPromise } from 'openai'
+import type { Stream } from 'openai/streaming'
+import type { CallPromise } from './call/call-promise.ts'
+import type { ChatParams, ChatRequest, RequestOptions } from './call/chat.ts'
+import { dropInCreate } from './call/drop-in.ts'
+import { facadeOf } from './call/facade.ts'
+import { attachReport } from './call/report.ts'
+import { functionJob, type RunContext } from './call/run.ts'
+import { call } from './call/call.ts'
+import { processRuntime, targetState } from './call/runtime.ts'
+import { structuredJob } from './call/structured.ts'
+import {
+  attemptsFor,
+  type ChatClient,
+  chatTargets,
+  clientAttempts,
+  errorClasses,
+  prepareClient,
+} from './call/targets.ts'
+import { WIRE } from './call/wire-observer.ts'
+import type { CallContext } from './call/work.ts'
+import type { AttemptReport, Usage } from './errors/call-error.ts'
+import {
+  type CallFace,
+  type CallOptions,
+  checkCallOptions,
+  checkGuardOptions,
+  checkSteadyOptions,
+  type GuardOptions,
+  resolveCall,
+  type SteadyOptions,
+} from './options.ts'
+import type { InferSchema, SchemaInput } from './output/infer.ts'
+import type { Repair } from './output/parse-json.ts'
+import { compileSchema } from './output/schema.ts'
+
+type ChatCompletion = OpenAI.Chat.ChatCompletion
+type ChatCompletionChunk = OpenAI.Chat.ChatCompletionChunk
+
+/** openai's own request options, with ours under `steady`. */
+export type SteadyRequestOptions = OpenAI.RequestOptions & { readonly steady?: CallOptions }
+
+/** `chat.completions.create` as openai has it, taking our options too. */
+export interface SteadyCreate {
+  (
+    body: OpenAI.Chat.ChatCompletionCreateParamsNonStreaming,
+    options?: SteadyRequestOptions,
+  ): APIPromise<ChatCompletion>
+  (
+    body: OpenAI.Chat.ChatCompletionCreateParamsStreaming,
+    options?: SteadyRequestOptions,
+  ): APIPromise<Stream<ChatCompletionChunk>>
+  (
+    body: OpenAI.Chat.ChatCompletionCreateParams,
+    options?: SteadyRequestOptions,
+  ): APIPromise<Stream<ChatCompletionChunk> | ChatCompletion>
+}
+
+/** A chat completion request, with the schema its answer must match. */
+export type JsonParams<S> = Omit<
+  OpenAI.Chat.ChatCompletionCreateParamsNonStreaming,
+  'stream' | 'response_format' | 'n'
+> & {
+  /** JSON Schema, or any Standard (JSON) Schema such as zod 4. */
+  readonly schema: S
+}
+
+export interface JsonOptions extends CallOptions {
+  /** openai's own options for the requests: headers, query, timeout, … */
+  readonly requestOptions?: OpenAI.RequestOptions
+}
+
+/** A valid answer, and how it came about. */
+export interface JsonResult<T> {
+  readonly value: T
+  /** The completion it came from. */
+  readonly completion: ChatCompletion
+  readonly attempts: readonly AttemptReport[]
+  /** Each change made to the raw output. */
+  readonly repairs: readonly Repair[]
+  /** Given, derived or generated. */
+  readonly idempotencyKey: string
+  /** `'shared'`: joined a call in flight. */
+  readonly source: 'provider' | 'store' | 'shared'
+  /** False when the store could not keep a paid result. */
+  readonly persisted: boolean
+  /** What this call caused: zero when `source` is not `'provider'`. */
+  readonly usage: Usage
+  /** What the work cost when it was done, where it was not done for this call. */
+  readonly replayedUsage?: Usage
+}
+
+export interface SteadyMethods {
+  /**
+   * Asks for JSON and returns a value that matched the schema, or throws.
+   * @throws {CallError} of every kind.
+   * @throws {TypeError} for a schema, parameter or option that cannot be used, before any request.
+   */
+  json<const S extends SchemaInput>(
+    params: JsonParams<S>,
+    options?: JsonOptions,
+  ): Promise<JsonResult<InferSchema<S>>>
+  /**
+   * Runs any promise-returning function under the same policy. A key needs a `payload` to bind to,
+   * and its result must be JSON.
+   * @throws {CallError} whose `cause` is what the function threw.
+   */
+  run<T>(
+    name: string,
+    work: (context: RunContext) => PromiseLike<T> | T,
+    options?: CallOptions,
+  ): Promise<T>
+}
+
+/** The client, with `create` made dependable and our methods added. */
+export type SteadyClient<C> = C &
+  SteadyMethods & { readonly chat: { readonly completions: { readonly create: SteadyCreate } } }
+
+/**
+ * Wraps an openai client. The result is used like the client itself: same parameters, results and
+ * error classes; `instanceof` holds, and other resources are the client's own.
+ * @throws {TypeError} for a client that is none, and for any option that is not as documented.
+ * @example
+ * const llm = steady(new OpenAI())
+ * const { value } = await llm.json({ model, messages, schema })
+ */
+export function steady<C extends ChatClient>(client: C, options: SteadyOptions = {}): SteadyClient<C> {
+  checkSteadyOptions(options)
+  prepareClient('steady(): client', client)
+  for (const [index, { client: other }] of (options.fallbacks ?? []).entries()) {
+    if (other !== undefined) prepareClient(`steady(): fallbacks[${index}].client`, other)
+  }
+  const { runtime = processRuntime() } = options
+  return wrap(client, { runtime, settings: Object.freeze({ ...options }), multiplied: false })
+}
+
+function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClient<C> {
+  const own: SteadyMethods = {
+    // The result's type is inferred from the schema; its value is what that schema accepted.
+    json: (params, options) => json(client, context, params, options) as never,
+    run: (name, work, options) => run(client, context, name, work, options),
+  }
+  const facade = facadeOf(client, {
+    own: { ...own },
+    create: (params: ChatParams, options?: RequestOptions) =>
+      create(client, context, params, options),
+    wrapAgain(derived) {
+      prepareClient('withOptions()', derived)
+      return wrap(derived, context)
+    },
+  })
+  // The proxy answers exactly the names that SteadyClient adds.
+  return facade as SteadyClient<C>
+}
+
+function create(
+  client: ChatClient,
+  context: CallContext,
+  params: ChatParams,
+  options: RequestOptions = {},
+): CallPromise<unknown> {
+  const prepare = () => {
+    const { steady: own = {}, ...requestOptions } = options
+    checkCallOptions('create(): steady', own)
+    if (params['stream'] === true && own.idempotencyKey !== undefined) {
+      throw new TypeError('create(): steady.idempotencyKey is not in this version for a stream')
+    }
+    return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
+  }
+  return dropInCreate(prepare, errorClasses(client))
+}
+
+async function json(
+  client: ChatClient,
+  context: CallContext,
+  params: unknown,
+  options: JsonOptions = {},
+): Promise<JsonResult<unknown>> {
+  const { requestOptions = {}, ...own } = options
+  checkCallOptions('json()', own)
+  const { schema, ...body } = checkJsonParams(params)
+  const compiled = compileSchema(schema)
+  // openai's options are read by name, like any object's.
+  const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
+  const { value: answer, report } = await call(
+    structuredJob(request, compiled),
+    context,
+  )
+  const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
+  const result: JsonResult<unknown> = {
+    value: answer.value,
+    // What the client's `create` returned, and `classifyErrorBody` found to be a completion.
+    completion: answer.completion as ChatCompletion,
+    attempts,
+    repairs: answer.repairs,
+    idempotencyKey,
+    source,
+    persisted,
+    usage,
+    ...(replayedUsage !== undefined && { replayedUsage }),
+  }
+  attachReport(result, report)
+  return result
+}
+
+/** Parameters that would make another kind of answer than one JSON value. */
+const REFUSED_BY_JSON = {
+  stream: 'an answer can only be checked whole',
+  response_format: 'it is made from the schema',
+  functions: "it asks for JSON; use create() for calls of functions",
+} as const
+
+function checkJsonParams(params: unknown): ChatParams {
+  if (typeof params !== 'object' || params === null) {
+    throw new TypeError(`json(): params must be an object, got ${params === null ? 'null' : typeof params}`)
+  }
+  const given: ChatParams = { ...params }
+  for (const [name, why] of Object.entries(REFUSED_BY_JSON)) {
+    if (given[name] !== undefined) throw new TypeError(`json(): ${name} must be left out: ${why}`)
+  }
+  const { n, tools, tool_choice: toolChoice, model, messages, schema } = given
+  if (n !== undefined && n !== null && n !== 1) {
+    throw new TypeError(`json(): n must be 1 or left out, got ${String(n)}`)
+  }
+  if (tools !== undefined && toolChoice !== 'none') {
+    throw new TypeError("json(): tools must be left out, or tool_choice be 'none'")
+  }
+  if (typeof model !== 'string' || model === '') {
+    throw new TypeError('json(): model must be the name of a model')
+  }
+  if (!Array.isArray(messages)) throw new TypeError('json(): messages must be an array')
+  if (schema === undefined) {
+    throw new TypeError('json(): schema must be a JSON Schema or a Standard Schema')
+  }
+  return given
+}
+
+async function run<T>(
+  client: ChatClient,
+  context: CallContext,
+  name: string,
+  work: (context: RunContext) => PromiseLike<T> | T,
+  own: CallOptions = {},
+): Promise<T> {
+  if (typeof name !== 'string' || name === '' || name.length > 255) {
+    throw new TypeError('run(): name must be a string of 1 to 255 characters')
+  }
+  if (typeof work !== 'function') {
+    throw new TypeError(`run(): the second argument must be a function, got ${typeof work}`)
+  }
+  checkCallOptions('run()', own)
+  const { runtime, settings } = context
+  const options = resolveCall(settings, own, { face: 'run', clientTimeoutMs: client.timeout })
+  const keyed = options.idempotencyKey !== undefined || options.idempotency === 'derive'
+  if (keyed && options.payload === undefined) {
+    throw new TypeError('run(): payload must be given: an idempotency key needs one to bind to')
+  }
+  const { retryBudget, breaker } = settings
+  const state = targetState(runtime, `run ${name}`, { retryBudget, breaker })
+  const job = functionJob<T>({ face: 'run', name, options, state, work })
+  const { value, report } = await call(job, context)
+  attachReport(value, report)
+  return value
+}
+
+/** One drop-in or structured request, with everything resolved. */
+function chatRequest(
+  face: CallFace['face'],
+  client: ChatClient,
+  { runtime, settings }: CallContext,
+  params: ChatParams,
+  requestOptions: RequestOptions,
+  own: CallOptions,
+): ChatRequest {
+  const { signal, maxRetries, timeout, ...passed } = requestOptions
+  // An outer steadycall layer set maxRetries: 0, and leaves the retrying to us.
+  const outer = Reflect.has(Object(passed['fetchOptions']), WIRE)
+  const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
+  const options = resolveCall(settings, withSignal(own, signal), {
+    face,
+    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
+    requestAttempts,
+    clientAttempts: clientAttempts(client),
+  })
+  const { retryBudget, breaker } = settings
+  const model = String(params['model'])
+  return {
+    // What the caller changes later must not change what is retried.
+    params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
+    requestOptions: passed,
+    options,
+    targets: chatTargets(runtime, { retryBudget, breaker }, client, model, options.fallbacks),
+    clock: runtime.clock,
+  }
+}
+
+function withSignal(own: CallOptions, signal: unknown): CallOptions {
+  if (!(signal instanceof AbortSignal)) return own
+  return { ...own, signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]) }
+}
+
+function snapshot(params: ChatParams): ChatParams {
+  const { messages } = params
+  return { ...params, ...(Array.isArray(messages) && { messages: [...messages] }) }
+}
+
+/**
+ * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
+ * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
+ * `onUncertain: 'rerun'` allows another run.
+ * @throws {CallError} `outcome_unknown`, `idempotency_mismatch`, `in_progress`, `store_unavailable`, …
+ * @throws {TypeError} for an option that is missing or not as documented.
+ */
+export async function runIdempotent<T>(
+  options: GuardOptions,
+  work: (context: RunContext) => PromiseLike<T> | T,
+): Promise<T> {
+  checkGuardOptions(options)
+  if (typeof work !== 'function') {
+    throw new TypeError(`runIdempotent(): the second argument must be a function, got ${typeof work}`)
+  }
+  const { store, operation, tenant, keySecret, runtime = processRuntime(), onEvent, ...own } = options
+  const settings: SteadyOptions = {
+    store,
+    ...(own.idempotencyKey === undefined && { idempotency: 'derive' }),
+    ...(tenant !== undefined && { tenant }),
+    ...(keySecret !== undefined && { keySecret }),
+    ...(onEvent !== undefined && { onEvent }),
+  }
+  const resolved = resolveCall(settings, own, {
+    face: 'guard',
+    clientTimeoutMs: Number.POSITIVE_INFINITY,
+  })
+  const state = targetState(runtime, `guard ${operation}`, { retryBudget: false, breaker: false })
+  const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const { value, report } = await call(job, { runtime, settings, multiplied: false })
+  attachReport(value, report)
+  return value
+}

@@ -1,0 +1,47 @@
+/** What a number given to the testing kit must be. Both bounds are included. */
+export interface NumberRange {
+  readonly min: number
+  readonly max?: number
+  readonly integer?: boolean
+}
+
+/**
+ * Refuses a number that would make a fault or a clock do something else than it says.
+ *
+ * @throws TypeError when the value is no number, RangeError when it is out of range. Both name the
+ * option, the value and what is allowed.
+ */
+export function checkNumber(label: string, value: unknown, range: NumberRange): void {
+  const kind = range.integer === true ? 'an integer' : 'a finite number'
+  const bounds =
+    range.max === undefined ? `from ${range.min} up` : `from ${range.min} to ${range.max}`
+  const message = `${label} is ${describe(value)}; allowed is ${kind} ${bounds}`
+  if (typeof value !== 'number') throw new TypeError(message)
+  const fits = value >= range.min && value <= (range.max ?? Number.MAX_VALUE)
+  if (!fits || (range.integer === true && !Number.isInteger(value))) throw new RangeError(message)
+}
+
+/**
+ * Refuses an option name that is not known, so that a misspelt option is no silent default.
+ *
+ * @throws TypeError naming what was given and the names allowed.
+ */
+export function checkNames(owner: string, given: unknown, names: readonly string[]): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`${owner}: the options are ${describe(given)}; allowed is an object`)
+  }
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue
+    throw new TypeError(
+      `${owner}: unknown option ${describe(name)}; allowed are ${names.join(', ')}`,
+    )
+  }
+}
+
+/** A value as an error message shows it: short, and never a whole object. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60))
+  if (Array.isArray(value)) return 'an array'
+  if (value === null) return 'null'
+  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value)
+}

@@ -1,0 +1,293 @@
+import { createHash } from 'node:crypto'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
+import { type Clock, systemClock } from '../time.ts'
+import { readBody, readChat } from './chat-request.ts'
+import { checkNames, describe } from './check-options.ts'
+import type { ChatBody } from './completion.ts'
+import { type ChatRequest, createExchange } from './exchange.ts'
+import { type FaultPlan, followPlan, PLAN_NAMES } from './fault-plan.ts'
+import { openaiError } from './faults.ts'
+import { defaultAnswer } from './good-answer.ts'
+
+export interface FaultServerOptions extends FaultPlan {
+  /**
+   * Names the logical call a request belongs to. Must give a retry and a re-ask the name of the
+   * first request. @default the header `x-fault-call`, else a hash of the model and the first user
+   * message, which a re-ask keeps since it appends messages; a fallback to another model does not
+   */
+  readonly callOf?: (request: Pick<ChatRequest, 'headers' | 'body'>) => string
+  /**
+   * The content of good answers. @default a small value for the schema of the request's
+   * `response_format`, `{}` for `json_object`, else a sentence
+   */
+  readonly answer?: string | ((request: ChatRequest) => string)
+  /** For `atMs`, `created` and faults that wait. @default the real clock */
+  readonly clock?: Clock
+}
+
+/** A local server that speaks OpenAI chat completions and follows a plan of faults. */
+export interface FaultServer {
+  /** For the client's `baseURL`: `http://127.0.0.1:<port>/v1`. */
+  readonly baseURL: string
+  /** Every request that arrived, in the order their bodies were complete. Grows while you look. */
+  readonly requests: readonly RecordedRequest[]
+  /** How many requests arrived, well formed or not. */
+  readonly count: number
+  /** The well-formed requests of one logical call. */
+  requestsFor(callId: string): readonly RecordedRequest[]
+  /**
+   * Forgets all requests and starts the plan again, or another one.
+   *
+   * @throws TypeError or RangeError for a plan that is none; the old one then stays.
+   */
+  reset(plan?: FaultPlan): void
+  /**
+   * Destroys every socket, also of hanging requests, and stops listening.
+   *
+   * @throws Error when `callOf`, `answer`, `perCall` or a fault threw while the server ran.
+   */
+  close(): Promise<void>
+}
+
+/** One HTTP request as it arrived, and what became of it. */
+export interface RecordedRequest {
+  /** Empty for a request that was not well formed and got a 400, 404 or 413, or never was complete. */
+  readonly callId: string
+  /** 1 for the first request of its call; 0 for one that was not well formed. */
+  readonly number: number
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  /** Absent when the request was not well formed. */
+  readonly body?: ChatBody
+  /** Empty when the client left before it was complete. */
+  readonly rawBody: string
+  /** Milliseconds since the server started, on its clock. */
+  readonly atMs: number
+  /** The name of the fault applied: `ok` for a good answer, `refused` for a malformed request. */
+  readonly fault: string
+  /** The client left before it had the whole answer. Known once its disconnect has arrived. */
+  readonly aborted: boolean
+}
+
+/**
+ * Starts a fault server on a free port of 127.0.0.1.
+ *
+ * It takes `POST {baseURL}/chat/completions`, and Azure's form of it with `/deployments/{name}`.
+ * Anything else gets 404, an unusable body 400, both as OpenAI answers them; such requests are
+ * recorded but use up no fault. Keep-alive connections are never closed for being idle.
+ *
+ * @throws TypeError or RangeError naming the option, the value and what is allowed.
+ *
+ * @example
+ * const server = await startFaultServer({ perCall: [rateLimited({ retryAfterMs: 20 }), ok()] })
+ * const client = new OpenAI({ apiKey: 'test', baseURL: server.baseURL })
+ * await client.chat.completions.create({ model: 'gpt-test', messages })
+ * server.count // 2
+ * await server.close()
+ */
+export async function startFaultServer(options: FaultServerOptions = {}): Promise<FaultServer> {
+  checkNames('startFaultServer', options, [...PLAN_NAMES, 'callOf', 'answer', 'clock'])
+  checkCallbacks(options)
+  const state: State = {
+    options,
+    clock: options.clock ?? systemClock,
+    startedAtMs: (options.clock ?? systemClock).monotonicMs(),
+    requests: [],
+    counts: new Map(),
+    nextFault: followPlan(options),
+    sequence: 0,
+    open: new Set(),
+    closing: false,
+  }
+  let plan: FaultPlan = options
+
+  // Serving never rejects: what it meets goes into the state.
+  const server = createServer((incoming, response) => void serve(state, incoming, response))
+  // A connection closed for idleness while a request is under way would be a fault of our own.
+  server.keepAliveTimeout = 0
+  server.requestTimeout = 0
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no port')
+
+  let closed: Promise<void> | undefined
+  const close = async () => {
+    state.closing = true
+    const stopped = new Promise<void>((resolve) => {
+      server.close(() => resolve())
+    })
+    server.closeAllConnections()
+    for (const exchange of state.open) exchange.abort()
+    await stopped
+    if (state.failure) throw state.failure
+  }
+  return {
+    baseURL: `http://127.0.0.1:${address.port}/v1`,
+    requests: state.requests,
+    get count() {
+      return state.requests.length
+    },
+    requestsFor: (callId) =>
+      state.requests.filter((request) => request.body && request.callId === callId),
+    reset(next = plan) {
+      if (next !== plan) checkNames('reset', next, PLAN_NAMES)
+      state.nextFault = followPlan(next)
+      plan = next
+      state.requests.length = 0
+      state.counts.clear()
+    },
+    close() {
+      closed ??= close()
+      return closed
+    },
+  }
+}
+
+type Recording = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] }
+
+interface State {
+  readonly options: FaultServerOptions
+  readonly clock: Clock
+  readonly startedAtMs: number
+  readonly requests: Recording[]
+  readonly counts: Map<string, number>
+  nextFault: ReturnType<typeof followPlan>
+  /** Numbers the answers of the server's whole life, so that ids stay unique over a reset. */
+  sequence: number
+  /** Exchanges not over yet. */
+  readonly open: Set<AbortController>
+  closing: boolean
+  failure?: Error
+}
+
+async function serve(
+  state: State,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  state.sequence += 1
+  const id = String(state.sequence)
+  const recording = begin(state, incoming)
+  const over = new AbortController()
+  let weDisconnect = false
+  response.setHeader('x-request-id', `req_fault_${id}`)
+  // Writing to a client that has left is an error event on some paths; it is expected here.
+  response.on('error', () => undefined)
+  response.on('close', () => {
+    recording.aborted = !(response.writableFinished || weDisconnect || state.closing)
+    state.open.delete(over)
+    over.abort()
+  })
+  state.open.add(over)
+
+  try {
+    const rawBody = await readBody(incoming)
+    state.requests.push(recording)
+    if (rawBody === undefined) return
+    recording.rawBody = rawBody.toString('utf8')
+    const read = readChat(recording.method, recording.path, rawBody)
+    if (!read.ok) {
+      response.writeHead(read.status, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(openaiError(read.message, 'invalid_request_error', null)))
+      return
+    }
+    const { body } = read
+    recording.body = body
+    const request = assign(state, recording, body)
+    const fault = state.nextFault(request.callId, request.number)
+    recording.fault = fault.name
+    const exchange = createExchange({
+      request,
+      clock: state.clock,
+      signal: over.signal,
+      response,
+      id: `chatcmpl-${id}`,
+      goodAnswer: () => goodAnswer(state.options.answer, request),
+      onDisconnect: () => {
+        weDisconnect = true
+      },
+    })
+    await fault.apply(exchange)
+  } catch (error) {
+    // Once the exchange is over, what throws is the missing client.
+    if (!over.signal.aborted) fail(state, response, error)
+  }
+}
+
+function begin(state: State, incoming: IncomingMessage): Recording {
+  return {
+    callId: '',
+    number: 0,
+    method: incoming.method ?? '',
+    path: (incoming.url ?? '').split('?', 1)[0] ?? '',
+    headers: incoming.headers,
+    rawBody: '',
+    atMs: state.clock.monotonicMs() - state.startedAtMs,
+    fault: 'refused',
+    aborted: false,
+  }
+}
+
+/** Counts the request towards its logical call. */
+function assign(state: State, recording: Recording, body: ChatBody): ChatRequest {
+  const { callOf = defaultCallOf } = state.options
+  const callId = callOf({ headers: recording.headers, body })
+  if (typeof callId !== 'string') {
+    throw new TypeError(`callOf gave ${describe(callId)}; allowed is a string`)
+  }
+  const number = (state.counts.get(callId) ?? 0) + 1
+  state.counts.set(callId, number)
+  recording.callId = callId
+  recording.number = number
+  return { headers: recording.headers, body, callId, number }
+}
+
+function defaultCallOf({ headers, body }: Pick<ChatRequest, 'headers' | 'body'>): string {
+  const named = headers['x-fault-call']
+  if (typeof named === 'string') return named
+  const first = body.messages.find(({ role }) => role === 'user') ?? body.messages[0]
+  const text = JSON.stringify([body.model, first?.content ?? null])
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}
+
+function goodAnswer(answer: FaultServerOptions['answer'], request: ChatRequest): string {
+  if (answer === undefined) return defaultAnswer(request.body)
+  const text = typeof answer === 'string' ? answer : answer(request)
+  if (typeof text === 'string') return text
+  throw new TypeError(`answer gave ${describe(text)}; allowed is a string`)
+}
+
+/** A mistake of the test, not of the client: shown to both, and not to be retried. */
+function fail(state: State, response: ServerResponse, error: unknown): void {
+  const reason = error instanceof Error ? error.message : describe(error)
+  state.failure ??= new Error(`fault server: ${reason}`, { cause: error })
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  response.writeHead(500, { 'content-type': 'application/json', 'x-should-retry': 'false' })
+  response.end(JSON.stringify(openaiError(`fault server: ${reason}`, 'server_error', null)))
+}
+
+function checkCallbacks({ callOf, answer, clock }: FaultServerOptions): void {
+  if (callOf !== undefined && typeof callOf !== 'function') {
+    throw new TypeError(`callOf is ${describe(callOf)}; allowed is a function`)
+  }
+  if (answer !== undefined && typeof answer !== 'string' && typeof answer !== 'function') {
+    throw new TypeError(`answer is ${describe(answer)}; allowed are a string and a function`)
+  }
+  for (const verb of ['wallMs', 'monotonicMs', 'schedule']) {
+    if (clock === undefined || typeof Reflect.get(clock, verb) === 'function') continue
+    throw new TypeError(`clock has no ${verb}(); allowed is a Clock`)
+  }
+}

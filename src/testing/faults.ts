@@ -1,0 +1,284 @@
+import { sleep } from '../time.ts'
+import { checkNames, checkNumber, describe } from './check-options.ts'
+import { event } from './completion.ts'
+import type { Exchange, Fault } from './exchange.ts'
+import { UPSTREAM_ERROR } from './stream-faults.ts'
+
+/** No fault: the good answer. Fills a place in a script. */
+export function ok(): Fault {
+  return { name: 'ok', apply: (exchange) => exchange.complete() }
+}
+
+export interface RateLimit {
+  /** How long the provider asks to wait. @default no hint at all */
+  readonly retryAfterMs?: number
+  /**
+   * Where the hint stands. `retry-after` takes whole seconds only (RFC 9110, section 10.2.3),
+   * `retry-after-ms` any number, `none` leaves it to the message alone.
+   * @default 'retry-after' for whole seconds, else 'retry-after-ms'
+   */
+  readonly header?: 'retry-after' | 'retry-after-ms' | 'none'
+  /** The message instead of OpenAI's, which names the limit and, with a hint, the wait. */
+  readonly text?: string
+}
+
+/**
+ * 429 `rate_limit_exceeded`: a rolling limit on requests per minute. Body and message as OpenAI
+ * sends them (guide 'Rate limits', platform.openai.com/docs/guides/rate-limits).
+ *
+ * @throws TypeError or RangeError for options that contradict each other or are out of range.
+ */
+export function rateLimited(limit: RateLimit = {}): Fault {
+  const headers = hintHeaders(limit)
+  return {
+    name: 'rateLimited',
+    apply(exchange) {
+      const { model } = exchange.request.body
+      const hint =
+        limit.retryAfterMs === undefined
+          ? ''
+          : ` Please try again in ${spoken(limit.retryAfterMs)}.`
+      const text =
+        limit.text ??
+        `Rate limit reached for ${model} in organization org-fault on requests per min (RPM): Limit 3, Used 3, Requested 1.${hint} Visit https://platform.openai.com/account/rate-limits to learn more.`
+      exchange.json(429, openaiError(text, 'requests', 'rate_limit_exceeded'), headers)
+    },
+  }
+}
+
+/** 429 `insufficient_quota`: the money is spent and no wait helps (OpenAI guide 'Error codes'). */
+export function insufficientQuota(): Fault {
+  const text =
+    'You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.'
+  return fails(
+    'insufficientQuota',
+    429,
+    openaiError(text, 'insufficient_quota', 'insufficient_quota'),
+  )
+}
+
+/** A 5xx with OpenAI's `server_error` body (guide 'Error codes'). */
+export function serverError(status = 500): Fault {
+  checkNumber('serverError: status', status, { min: 500, max: 599, integer: true })
+  const text = 'The server had an error while processing your request. Sorry about that!'
+  return fails(`serverError(${status})`, status, openaiError(text, 'server_error', null))
+}
+
+/** 503 with the body OpenAI sends when a model is out of capacity (guide 'Error codes'). */
+export function overloaded(): Fault {
+  const text =
+    'That model is currently overloaded with other requests. You can retry your request, or contact us through our help center at help.openai.com if the error persists.'
+  return fails('overloaded', 503, openaiError(text, 'server_error', null))
+}
+
+/** 529 `overloaded_error`, Anthropic's own status and body (Anthropic API reference, 'Errors'). */
+export function overloaded529(): Fault {
+  return fails('overloaded529', 529, {
+    type: 'error',
+    error: { type: 'overloaded_error', message: 'Overloaded' },
+  })
+}
+
+/** 400 for a parameter the endpoint does not know. */
+export function badRequest(): Fault {
+  const text = 'Unrecognized request argument supplied: temprature'
+  return fails('badRequest', 400, openaiError(text, 'invalid_request_error', null))
+}
+
+/** 401 `invalid_api_key` (OpenAI guide 'Error codes'). */
+export function invalidApiKey(): Fault {
+  const text =
+    'Incorrect API key provided: sk-*****. You can find your API key at https://platform.openai.com/account/api-keys.'
+  return fails('invalidApiKey', 401, openaiError(text, 'invalid_request_error', 'invalid_api_key'))
+}
+
+/** 400 `context_length_exceeded`, in OpenAI's wording for chat completions. */
+export function contextLength(): Fault {
+  const text =
+    "This model's maximum context length is 8192 tokens. However, your messages resulted in 9731 tokens. Please reduce the length of the messages."
+  const body = openaiError(text, 'invalid_request_error', 'context_length_exceeded', 'messages')
+  return fails('contextLength', 400, body)
+}
+
+/**
+ * Any status with any JSON body: for a provider's error that the catalogue lacks.
+ *
+ * @throws RangeError when `status` is not from 200 to 599.
+ */
+export function httpError(
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Fault {
+  checkNumber('httpError: status', status, { min: 200, max: 599, integer: true })
+  return fails(`httpError(${status})`, status, body, headers)
+}
+
+/** The HTML page of a proxy in front of the provider (nginx's own), without a JSON body. */
+export function htmlError(status = 502): Fault {
+  checkNumber('htmlError: status', status, { min: 400, max: 599, integer: true })
+  return {
+    name: `htmlError(${status})`,
+    apply(exchange) {
+      const title = status === 502 ? '502 Bad Gateway' : `${status}`
+      const page = `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`
+      exchange.text(status, 'text/html', page)
+    },
+  }
+}
+
+/**
+ * Status 200, and the body is an error: what gateways do when the provider behind them fails
+ * (OpenRouter docs, 'Errors'). A stream gets it as its only event.
+ */
+export function errorBodyUnder200(): Fault {
+  return {
+    name: 'errorBodyUnder200',
+    apply(exchange) {
+      if (!exchange.request.body.stream) {
+        exchange.json(200, UPSTREAM_ERROR)
+        return
+      }
+      exchange.begin()
+      exchange.response.end(event(UPSTREAM_ERROR))
+    },
+  }
+}
+
+/** Takes the request and never answers, not even with headers. */
+export function hangs(): Fault {
+  return { name: 'hangs', apply: () => undefined }
+}
+
+/**
+ * Waits `delayMs` on the server's clock, then does `then`; nothing if the client has left.
+ *
+ * @throws TypeError or RangeError when `delayMs` is no number from 0 up.
+ */
+export function slow(delayMs: number, then: Fault = ok()): Fault {
+  checkNumber('slow: delayMs', delayMs, { min: 0 })
+  return {
+    name: then.name === 'ok' ? 'slow' : `slow ${then.name}`,
+    async apply(exchange) {
+      try {
+        await sleep(exchange.clock, delayMs, exchange.signal)
+      } catch {
+        return
+      }
+      await then.apply(exchange)
+    },
+  }
+}
+
+/** Resets the connection (RST) before a byte of the answer: the client sees ECONNRESET. */
+export function resetBeforeResponse(): Fault {
+  return {
+    name: 'resetBeforeResponse',
+    apply: (exchange) => exchange.disconnect('reset'),
+  }
+}
+
+/** Resets the connection (RST) after headers and half of the body. */
+export function resetInBody(): Fault {
+  return {
+    name: 'resetInBody',
+    async apply(exchange) {
+      const half = firstHalf(exchange)
+      exchange.begin()
+      await exchange.write(half)
+      exchange.disconnect('reset')
+    },
+  }
+}
+
+/**
+ * Announces a whole body with `content-length`, sends half and closes in good order (FIN): the
+ * client must notice that bytes are missing (RFC 9112, section 8).
+ */
+export function truncatedBody(): Fault {
+  return {
+    name: 'truncatedBody',
+    async apply(exchange) {
+      const { head, content, tail } = exchange.pieces()
+      const whole = [...head, ...content, ...tail].join('')
+      exchange.begin({ 'content-length': `${Buffer.byteLength(whole)}` })
+      await exchange.write(firstHalf(exchange))
+      exchange.disconnect('close')
+    },
+  }
+}
+
+/**
+ * Another fault with `x-should-retry` on its response: OpenAI's own word to its clients on whether
+ * to retry, over what the status says.
+ */
+export function shouldRetry(value: boolean, fault: Fault): Fault {
+  if (typeof value !== 'boolean') {
+    throw new TypeError(`shouldRetry: value is ${describe(value)}; allowed are true and false`)
+  }
+  return {
+    name: `${fault.name} x-should-retry: ${value}`,
+    apply(exchange) {
+      exchange.response.setHeader('x-should-retry', String(value))
+      return fault.apply(exchange)
+    },
+  }
+}
+
+/** OpenAI's error envelope (API reference, 'Errors'). */
+export function openaiError(
+  message: string,
+  type: string,
+  code: string | null,
+  param: string | null = null,
+): { readonly error: Readonly<Record<'message' | 'type' | 'param' | 'code', string | null>> } {
+  return { error: { message, type, param, code } }
+}
+
+function fails(
+  name: string,
+  status: number,
+  body: unknown,
+  headers?: Readonly<Record<string, string>>,
+): Fault {
+  return { name, apply: (exchange) => exchange.json(status, body, headers) }
+}
+
+function hintHeaders(limit: RateLimit): Record<string, string> {
+  checkNames('rateLimited', limit, ['retryAfterMs', 'header', 'text'])
+  const { retryAfterMs, header } = limit
+  if (!['retry-after', 'retry-after-ms', 'none', undefined].includes(header)) {
+    throw new TypeError(
+      `rateLimited: header is ${describe(header)}; allowed are "retry-after", "retry-after-ms" and "none"`,
+    )
+  }
+  if (retryAfterMs === undefined) {
+    if (header === undefined || header === 'none') return {}
+    throw new TypeError(`rateLimited: header is ${describe(header)}, but retryAfterMs is not given`)
+  }
+  checkNumber('rateLimited: retryAfterMs', retryAfterMs, { min: 0 })
+  const wholeSeconds = retryAfterMs % 1000 === 0
+  if (header === 'retry-after' && !wholeSeconds) {
+    throw new RangeError(
+      `rateLimited: retryAfterMs is ${retryAfterMs}; with header "retry-after" allowed are whole seconds`,
+    )
+  }
+  if (header === 'none') return {}
+  if (header === 'retry-after' || (header === undefined && wholeSeconds)) {
+    return { 'retry-after': `${retryAfterMs / 1000}` }
+  }
+  return { 'retry-after-ms': `${retryAfterMs}` }
+}
+
+/** A duration as OpenAI's rate limit messages write it: 20ms, 9.816s, 6m0s. */
+function spoken(durationMs: number): string {
+  if (durationMs < 1000) return `${durationMs}ms`
+  if (durationMs < 60_000) return `${durationMs / 1000}s`
+  return `${Math.floor(durationMs / 60_000)}m${(durationMs % 60_000) / 1000}s`
+}
+
+function firstHalf(exchange: Exchange): string {
+  const { head, content, tail } = exchange.pieces()
+  const whole = [...head, ...content, ...tail].join('')
+  return whole.slice(0, Math.floor(whole.length / 2))
+}

@@ -1,0 +1,59 @@
+export {
+  answers,
+  callsTool,
+  contentFilter,
+  damagedJson,
+  emptyChoices,
+  fencedJson,
+  malformedJson,
+  refusal,
+  schemaInvalid,
+  truncatedJson,
+  wrongTypes,
+} from './answer-faults.ts'
+export { type VirtualClock, virtualClock } from './clock.ts'
+export type {
+  ChatBody,
+  ChatMessage,
+  CompletionInit,
+  FinishReason,
+} from './completion.ts'
+export { exampleValue } from './example-value.ts'
+export type { AnswerPieces, ChatRequest, Exchange, Fault } from './exchange.ts'
+export type { FaultPlan, Mixture } from './fault-plan.ts'
+export {
+  type FaultServer,
+  type FaultServerOptions,
+  type RecordedRequest,
+  startFaultServer,
+} from './fault-server.ts'
+export {
+  badRequest,
+  contextLength,
+  errorBodyUnder200,
+  hangs,
+  htmlError,
+  httpError,
+  insufficientQuota,
+  invalidApiKey,
+  ok,
+  openaiError,
+  overloaded,
+  overloaded529,
+  type RateLimit,
+  rateLimited,
+  resetBeforeResponse,
+  resetInBody,
+  serverError,
+  shouldRetry,
+  slow,
+  truncatedBody,
+} from './faults.ts'
+export { type StoreFixture, storeSuite, type TestFunctions } from './store-suite.ts'
+export {
+  cutStream,
+  cutStreamBeforeContent,
+  type StreamCut,
+  stalledStream,
+  streamErrorEvent,
+} from './stream-faults.ts'

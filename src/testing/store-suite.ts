@@ -1,0 +1,450 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from '../idempotency/store.ts'
+import { sleep, systemClock } from '../time.ts'
+
+/** A store to be tested, fresh or shared: every test uses keys of its own. */
+export interface StoreFixture {
+  readonly store: Store
+  /** Moves the store's clock. Without it the suite waits, a few hundred milliseconds at a time. */
+  advance?(ms: number): void | Promise<void>
+  /** Called at the end of every test. */
+  close?(): void | Promise<void>
+}
+
+/** The functions of a test runner that the suite needs: vitest's and jest's fit as they are. */
+export interface TestFunctions {
+  readonly describe: (name: string, define: () => void) => unknown
+  readonly it: (name: string, test: () => Promise<void>) => unknown
+  readonly expect: (actual: unknown) => { toEqual(expected: unknown): unknown }
+}
+
+/**
+ * Conformance tests for any `Store`: what its contract says, one test per sentence. To be called
+ * at the top level of a test file.
+ */
+export function storeSuite(
+  name: string,
+  makeStore: () => Promise<StoreFixture>,
+  { describe, it, expect }: TestFunctions,
+): void {
+  const promise: DefineTest = (promised, test) => {
+    it(promised, async () => {
+      const fixture = await makeStore()
+      try {
+        await test(new Bench(fixture), expect)
+      } finally {
+        await fixture.close?.()
+      }
+    })
+  }
+  describe(`${name}: a claim`, () => claims(promise))
+  describe(`${name}: a claim whose lease ran out`, () => lapses(promise))
+  describe(`${name}: a fingerprint`, () => fingerprints(promise))
+  describe(`${name}: a heartbeat and a dispatch`, () => renewals(promise))
+  describe(`${name}: an outcome`, () => outcomes(promise))
+  describe(`${name}: a release`, () => releases(promise))
+  describe(`${name}: an uncertain record`, () => uncertainties(promise))
+  describe(`${name}: an owner whose key was taken over`, () => zombies(promise))
+}
+
+type DefineTest = (
+  promised: string,
+  test: (bench: Bench, expect: TestFunctions['expect']) => Promise<void>,
+) => void
+
+// Short, for stores whose clock cannot be moved; long enough for a slow machine's round trips.
+const LEASE_MS = 500
+const TTL_MS = 60_000
+const DONE: Outcome = { ok: true, result: '{"answer":42}' }
+const OTHER: Outcome = { ok: true, result: '{"answer":43}' }
+const REFUSED: Outcome = {
+  ok: false,
+  notice: { kind: 'context_length', status: 400, retryAfterMs: 1_500 },
+}
+const BUSY = { kind: 'rate_limit', status: 429, retryAfterMs: 7_000 } as const
+
+/** A key of its own and a store, with the words the tests are written in. */
+class Bench {
+  readonly store: Store
+  readonly key: string = hash(randomUUID())
+  readonly #fixture: StoreFixture
+
+  constructor(fixture: StoreFixture) {
+    this.#fixture = fixture
+    this.store = fixture.store
+  }
+
+  claim(changes: Partial<ClaimRequest> = {}): Promise<ClaimResult> {
+    return this.store.claim({
+      key: this.key,
+      fingerprint: hash('payload'),
+      owner: randomUUID(),
+      leaseMs: LEASE_MS,
+      onUncertain: 'rerun',
+      ttlMs: TTL_MS,
+      ...changes,
+    })
+  }
+
+  async state(changes: Partial<ClaimRequest> = {}): Promise<string> {
+    return (await this.claim(changes)).state
+  }
+
+  /** A claim that has to succeed. */
+  async own(changes: Partial<ClaimRequest> = {}): Promise<Claim> {
+    const claimed = await this.claim(changes)
+    if (claimed.state === 'owned') return claimed.claim
+    throw new Error(`Expected to own the key, but it is ${claimed.state}`)
+  }
+
+  async ownDispatched(changes: Partial<ClaimRequest> = {}): Promise<Claim> {
+    const claim = await this.own(changes)
+    if (await this.store.dispatch(claim)) return claim
+    throw new Error('Expected the dispatch to be marked')
+  }
+
+  async advance(ms: number): Promise<void> {
+    if (this.#fixture.advance === undefined) await sleep(systemClock, ms)
+    else await this.#fixture.advance(ms)
+  }
+
+  /** Until after the lease's end, but long before any record's. */
+  outlastLease(): Promise<void> {
+    return this.advance(LEASE_MS + 100)
+  }
+}
+
+function claims(promise: DefineTest): void {
+  promise('is granted to exactly one of fifty at a time', async (bench, expect) => {
+    const states = await Promise.all(Array.from({ length: 50 }, () => bench.state()))
+    expect(states.filter((state) => state === 'owned').length).toEqual(1)
+    expect(states.filter((state) => state === 'busy').length).toEqual(49)
+  })
+  promise('begins at fence 1 and carries its key and owner', async (bench, expect) => {
+    expect(await bench.claim({ owner: 'me' })).toEqual({
+      state: 'owned',
+      claim: { key: bench.key, owner: 'me', fence: 1 },
+      onUncertain: 'rerun',
+    })
+  })
+  promise('tells who comes later the fence and the rest of the lease', async (bench, expect) => {
+    const { fence } = await bench.own()
+    const busy = await bench.claim()
+    expect(busy.state === 'busy' && busy.fence === fence).toEqual(true)
+    expect(busy.state === 'busy' && busy.leaseLeftMs > 0).toEqual(true)
+    expect(busy.state === 'busy' && busy.leaseLeftMs <= LEASE_MS).toEqual(true)
+  })
+  promise('says nothing about another key', async (bench, expect) => {
+    await bench.own()
+    expect(await bench.state({ key: hash(randomUUID()) })).toEqual('owned')
+  })
+  promise('stands for its lease, however short its ttlMs', async (bench, expect) => {
+    await bench.own({ ttlMs: 1 })
+    await bench.advance(LEASE_MS / 5)
+    expect(await bench.state()).toEqual('busy')
+  })
+}
+
+function lapses(promise: DefineTest): void {
+  for (const onUncertain of ['rerun', 'fail'] as const) {
+    promise(`is taken over before its dispatch, under '${onUncertain}'`, async (bench, expect) => {
+      const { fence } = await bench.own({ onUncertain })
+      await bench.outlastLease()
+      expect((await bench.own({ onUncertain })).fence).toEqual(fence + 1)
+    })
+  }
+  promise('is taken over by exactly one of fifty', async (bench, expect) => {
+    await bench.ownDispatched()
+    await bench.outlastLease()
+    const states = await Promise.all(Array.from({ length: 50 }, () => bench.state()))
+    expect(states.filter((state) => state === 'owned').length).toEqual(1)
+  })
+  promise("is taken over after its dispatch under 'rerun'", async (bench, expect) => {
+    const { fence } = await bench.ownDispatched()
+    await bench.outlastLease()
+    expect((await bench.own()).fence).toEqual(fence + 1)
+  })
+  promise("becomes uncertain after its dispatch under 'fail'", async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    expect(await bench.claim({ onUncertain: 'fail' })).toEqual({ state: 'uncertain' })
+    expect(await bench.claim({ onUncertain: 'fail' })).toEqual({ state: 'uncertain' })
+  })
+  promise("keeps an owner's 'fail' whatever later callers ask for", async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+  })
+  promise("keeps the 'fail' of a caller who found it busy", async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'rerun' })
+    expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+  })
+  promise("hands its 'fail' to the successor", async (bench, expect) => {
+    await bench.own({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    const claimed = await bench.claim({ onUncertain: 'rerun' })
+    expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('fail')
+  })
+  promise('leaves nothing behind once its ttlMs is over too', async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 50 })
+    await bench.outlastLease()
+    expect(await bench.state({ fingerprint: hash('another') })).toEqual('owned')
+  })
+}
+
+function fingerprints(promise: DefineTest): void {
+  const another = { fingerprint: hash('another payload') }
+  promise('binds a claimed key, with or without its lease', async (bench, expect) => {
+    await bench.own()
+    expect(await bench.claim(another)).toEqual({ state: 'mismatch' })
+    await bench.outlastLease()
+    expect(await bench.claim(another)).toEqual({ state: 'mismatch' })
+  })
+  promise('binds a dispatched key', async (bench, expect) => {
+    await bench.ownDispatched()
+    expect(await bench.claim(another)).toEqual({ state: 'mismatch' })
+  })
+  promise('binds a completed key', async (bench, expect) => {
+    await bench.store.complete(await bench.own(), DONE, TTL_MS)
+    expect(await bench.claim(another)).toEqual({ state: 'mismatch' })
+  })
+  promise('binds an uncertain key', async (bench, expect) => {
+    await bench.store.markUncertain(await bench.own(), TTL_MS)
+    expect(await bench.claim(another)).toEqual({ state: 'mismatch' })
+  })
+  promise('does not bind a key whose work was refused', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.complete(claim, REFUSED, TTL_MS)
+    expect((await bench.own(another)).fence).toEqual(claim.fence + 1)
+    expect(await bench.state()).toEqual('mismatch')
+  })
+  promise('does not bind a key that was given back', async (bench, expect) => {
+    await bench.store.release(await bench.own(), BUSY, TTL_MS)
+    expect(await bench.state(another)).toEqual('owned')
+  })
+}
+
+function renewals(promise: DefineTest): void {
+  promise('extend the lease', async (bench, expect) => {
+    const claim = await bench.own({ ttlMs: 1 })
+    expect(await bench.store.heartbeat(claim, 4 * LEASE_MS)).toEqual(true)
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('busy')
+  })
+  promise('renew a lease that ran out unnoticed', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.outlastLease()
+    expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(true)
+    expect(await bench.state()).toEqual('busy')
+  })
+  promise('may be marked twice', async (bench, expect) => {
+    const claim = await bench.own()
+    expect(await bench.store.dispatch(claim)).toEqual(true)
+    expect(await bench.store.dispatch(claim)).toEqual(true)
+  })
+  promise('are denied: no dispatch without a lease', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.outlastLease()
+    expect(await bench.store.dispatch(claim)).toEqual(false)
+    expect((await bench.own({ onUncertain: 'fail' })).fence).toEqual(claim.fence + 1)
+  })
+  promise('are denied once the work has ended', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.complete(claim, DONE, TTL_MS)
+    expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(false)
+    expect(await bench.store.dispatch(claim)).toEqual(false)
+  })
+  promise('are denied to a forged owner and to a forged fence', async (bench, expect) => {
+    const claim = await bench.own()
+    expect(await bench.store.heartbeat({ ...claim, owner: 'forged' }, LEASE_MS)).toEqual(false)
+    expect(await bench.store.dispatch({ ...claim, fence: claim.fence + 1 })).toEqual(false)
+  })
+}
+
+function outcomes(promise: DefineTest): void {
+  promise('is given to everybody after it, to the letter', async (bench, expect) => {
+    const outcome: Outcome = { ok: true, result: '{"Grüße":"😀 \\u0000 \\\\ \' \\" \u2028"}' }
+    expect(await bench.store.complete(await bench.ownDispatched(), outcome, TTL_MS)).toEqual(
+      'stored',
+    )
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome })
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome })
+  })
+  promise('may be large', async (bench, expect) => {
+    const outcome: Outcome = { ok: true, result: `"${'long '.repeat(50_000)}"` }
+    await bench.store.complete(await bench.own(), outcome, TTL_MS)
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome })
+  })
+  promise('may be a refusal, with all that its notice says', async (bench, expect) => {
+    await bench.store.complete(await bench.own(), REFUSED, TTL_MS)
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: REFUSED })
+  })
+  promise('lives for its own ttlMs, not for that of the claim', async (bench, expect) => {
+    await bench.store.complete(await bench.own(), DONE, LEASE_MS)
+    expect(await bench.state()).toEqual('settled')
+    await bench.outlastLease()
+    expect(await bench.state({ fingerprint: hash('another') })).toEqual('owned')
+  })
+  promise('outlives the lease', async (bench, expect) => {
+    await bench.store.complete(await bench.own({ ttlMs: 1 }), DONE, TTL_MS)
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('settled')
+  })
+  promise('may be reported again, and the first report stands', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.complete(claim, DONE, TTL_MS)
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+    expect(await bench.store.complete(claim, OTHER, TTL_MS)).toEqual('stored')
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('counts when it comes late but nobody took over', async (bench, expect) => {
+    const claim = await bench.ownDispatched()
+    await bench.outlastLease()
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('ends an uncertainty that arose in silence', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'fail' })).toEqual('uncertain')
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('is lost when its record is gone', async (bench, expect) => {
+    const claim = await bench.own({ ttlMs: 1 })
+    await bench.outlastLease()
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('lost')
+    expect(await bench.state()).toEqual('owned')
+  })
+}
+
+function releases(promise: DefineTest): void {
+  promise('frees the key at once', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'fail' })
+    expect(await bench.store.release(claim)).toEqual(true)
+    const claimed = await bench.claim({ onUncertain: 'rerun' })
+    expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
+  })
+  promise('tells those who waited for its fence why', async (bench, expect) => {
+    const claim = await bench.own()
+    expect(await bench.store.release(claim, BUSY, TTL_MS)).toEqual(true)
+    const left = { state: 'left', notice: BUSY }
+    expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
+    expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
+  })
+  promise('tells nobody else, and raises the fence for the next', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, TTL_MS)
+    expect((await bench.own({ waitedFor: claim.fence + 7 })).fence).toEqual(claim.fence + 1)
+  })
+  promise('is told also while the next owner is at work', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, TTL_MS)
+    expect(await bench.state()).toEqual('owned')
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('left')
+    expect(await bench.state()).toEqual('busy')
+  })
+  promise('is told for its noticeMs only', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, LEASE_MS)
+    await bench.outlastLease()
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('owned')
+  })
+  promise('gives way to an outcome', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, TTL_MS)
+    await bench.store.complete(await bench.own(), DONE, TTL_MS)
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('settled')
+  })
+  promise('is refused after an outcome and after another release', async (bench, expect) => {
+    const settled = await bench.own()
+    await bench.store.complete(settled, DONE, TTL_MS)
+    expect(await bench.store.release(settled)).toEqual(false)
+    const released = await bench.own({ key: hash(randomUUID()) })
+    await bench.store.release(released, BUSY, TTL_MS)
+    expect(await bench.store.release(released)).toEqual(false)
+    expect(await bench.store.heartbeat(released, LEASE_MS)).toEqual(false)
+    expect(await bench.store.complete(released, DONE, TTL_MS)).toEqual('lost')
+  })
+}
+
+function uncertainties(promise: DefineTest): void {
+  promise('is nobody’s to run, under either policy', async (bench, expect) => {
+    expect(await bench.store.markUncertain(await bench.ownDispatched(), TTL_MS)).toEqual(true)
+    expect(await bench.claim({ onUncertain: 'rerun' })).toEqual({ state: 'uncertain' })
+    expect(await bench.claim({ onUncertain: 'fail' })).toEqual({ state: 'uncertain' })
+  })
+  promise('lives for its ttlMs', async (bench, expect) => {
+    await bench.store.markUncertain(await bench.own(), LEASE_MS)
+    expect(await bench.state()).toEqual('uncertain')
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('owned')
+  })
+  promise('is not renewed by a heartbeat', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.markUncertain(claim, TTL_MS)
+    expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(false)
+    expect(await bench.state()).toEqual('uncertain')
+  })
+  promise("is free after the verdict 'rerun'", async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.markUncertain(claim, TTL_MS)
+    expect(await bench.store.resolve(bench.key, 'rerun', TTL_MS)).toEqual(true)
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('lost')
+    expect(await bench.state()).toEqual('owned')
+  })
+  for (const outcome of [DONE, REFUSED]) {
+    promise(`takes an operator's ${outcome.ok ? 'result' : 'refusal'}`, async (bench, expect) => {
+      const claim = await bench.own()
+      await bench.store.markUncertain(claim, TTL_MS)
+      expect(await bench.store.resolve(bench.key, outcome, TTL_MS)).toEqual(true)
+      expect(await bench.store.complete(claim, OTHER, TTL_MS)).toEqual('lost')
+      expect(await bench.claim()).toEqual({ state: 'settled', outcome })
+    })
+  }
+  promise('is the only kind that can be resolved', async (bench, expect) => {
+    expect(await bench.store.resolve(bench.key, 'rerun', TTL_MS)).toEqual(false)
+    const claim = await bench.ownDispatched()
+    expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(false)
+    await bench.store.complete(claim, DONE, TTL_MS)
+    expect(await bench.store.resolve(bench.key, 'rerun', TTL_MS)).toEqual(false)
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+}
+
+function zombies(promise: DefineTest): void {
+  promise('can change nothing any more', async (bench, expect) => {
+    const zombie = await bench.own()
+    await bench.outlastLease()
+    const successor = await bench.own()
+    expect(await actAs(zombie, bench)).toEqual([false, false, 'lost', false, false])
+    expect(await bench.store.dispatch(successor)).toEqual(true)
+    expect(await bench.store.complete(successor, DONE, TTL_MS)).toEqual('stored')
+    expect(await actAs(zombie, bench)).toEqual([false, false, 'lost', false, false])
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('is not its successor, though a new record counts from 1', async (bench, expect) => {
+    const zombie = await bench.own({ ttlMs: 1 })
+    await bench.outlastLease()
+    expect((await bench.own()).fence).toEqual(zombie.fence)
+    expect(await actAs(zombie, bench)).toEqual([false, false, 'lost', false, false])
+    expect(await bench.state()).toEqual('busy')
+  })
+}
+
+/** Every verb of an owner, in turn. */
+async function actAs(claim: Claim, { store }: Bench): Promise<unknown[]> {
+  return [
+    await store.heartbeat(claim, LEASE_MS),
+    await store.dispatch(claim),
+    await store.complete(claim, OTHER, TTL_MS),
+    await store.release(claim, BUSY, TTL_MS),
+    await store.markUncertain(claim, TTL_MS),
+  ]
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

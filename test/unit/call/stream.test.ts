@@ -1,0 +1,177 @@
+import OpenAI from 'openai'
+import { describe, expect, it } from 'vitest'
+import { callReport } from '../../../src/index.ts'
+import {
+  cutStream,
+  cutStreamBeforeContent,
+  hangs,
+  overloaded,
+  stalledStream,
+  streamErrorEvent,
+} from '../../../src/testing/index.ts'
+import { ask, clientFor, rejection, setUp, startServer } from '../../support/set-up.ts'
+
+const long = { answer: 'a long answer, sent in many small pieces, one after the other' }
+const streamed = { ...ask('go on'), stream: true } as const
+
+async function textOf(stream: AsyncIterable<OpenAI.Chat.ChatCompletionChunk>): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+  return text
+}
+
+describe('a streamed call', () => {
+  it('gives the same chunks in the same order as openai, in a stream of the same class', async () => {
+    const { client, llm } = await setUp(long)
+    const chunksOf = async (from: OpenAI) => {
+      const stream = await from.chat.completions.create({
+        ...streamed,
+        stream_options: { include_usage: true },
+      })
+      const chunks = []
+      for await (const chunk of stream) chunks.push({ ...chunk, id: '', created: 0 })
+      return { chunks, constructor: stream.constructor }
+    }
+    const ours = await chunksOf(llm)
+    expect(ours).toEqual(await chunksOf(client))
+    expect(ours.chunks.length).toBeGreaterThan(5)
+  })
+
+  it.each([
+    ['an error before the stream', overloaded()],
+    ['a stream cut before its first content', cutStreamBeforeContent()],
+    ['an error event before the first content', streamErrorEvent({ afterChunks: 0 })],
+  ])('retries %s', async (_, fault) => {
+    const { llm, server } = await setUp({ ...long, perCall: [fault] })
+    const stream = await llm.chat.completions.create(streamed)
+    await expect(textOf(stream)).resolves.toBe(long.answer)
+    expect(server.count).toBe(2)
+    expect(callReport(stream)?.attempts).toHaveLength(2)
+  })
+
+  it.each([
+    ['no answer at all', hangs()],
+    ['silence before the first content', stalledStream({ afterChunks: 0 })],
+  ])('retries %s after firstChunkTimeoutMs', async (_, fault) => {
+    const { llm, server } = await setUp({ ...long, perCall: [fault] }, { firstChunkTimeoutMs: 80 })
+    const stream = await llm.chat.completions.create(streamed)
+    await expect(textOf(stream)).resolves.toBe(long.answer)
+    expect(server.count).toBe(2)
+  })
+
+  it('cut after its first content fails, where openai ends as if it were complete', async () => {
+    const bareServer = await startServer({ ...long, perCall: [cutStream({ afterChunks: 2 })] })
+    const bare = await clientFor(bareServer).chat.completions.create(streamed)
+    await expect(textOf(bare)).resolves.toBe(long.answer.slice(0, 16))
+
+    const { llm, server } = await setUp({ ...long, perCall: [cutStream({ afterChunks: 2 })] })
+    const stream = await llm.chat.completions.create(streamed)
+    const error = await rejection(textOf(stream))
+    expect(error).toBeInstanceOf(OpenAI.APIConnectionError)
+    expect(server.count).toBe(1)
+    expect(callReport(stream)).toMatchObject({ outcome: 'network', reason: 'delivered' })
+  })
+
+  it('gone silent fails after chunkIdleTimeoutMs, where openai waits on', async () => {
+    const { llm } = await setUp(
+      { ...long, perCall: [stalledStream({ afterChunks: 2 })] },
+      { chunkIdleTimeoutMs: 80 },
+    )
+    const stream = await llm.chat.completions.create(streamed)
+    const error = await rejection(textOf(stream))
+    expect(error).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
+  })
+
+  it('counts the idle time only while the caller waits for a chunk', async () => {
+    const { llm } = await setUp(long, { chunkIdleTimeoutMs: 60 })
+    const stream = await llm.chat.completions.create(streamed)
+    let chunks = 0
+    for await (const _ of stream) {
+      if (chunks++ === 1) await new Promise((resolve) => setTimeout(resolve, 150))
+    }
+    expect(chunks).toBeGreaterThan(5)
+  })
+
+  it('that meets an error event in the middle throws it', async () => {
+    const { llm } = await setUp({ ...long, perCall: [streamErrorEvent({ afterChunks: 2 })] })
+    const stream = await llm.chat.completions.create(streamed)
+    const error = await rejection(textOf(stream))
+    expect(error).toBeInstanceOf(OpenAI.APIError)
+  })
+
+  it('left by break closes its connection', async () => {
+    const { llm, server } = await setUp({ ...long, perCall: [stalledStream({ afterChunks: 2 })] })
+    const stream = await llm.chat.completions.create(streamed)
+    for await (const _ of stream) break
+    while (!server.requests[0]?.aborted) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(callReport(stream)).toMatchObject({ outcome: 'success' })
+  })
+
+  it("ended by its own controller ends silently, as openai's does", async () => {
+    const { llm } = await setUp({ ...long, perCall: [stalledStream({ afterChunks: 2 })] })
+    const stream = await llm.chat.completions.create(streamed)
+    let chunks = 0
+    for await (const _ of stream) {
+      chunks++
+      if (chunks === 2) setTimeout(() => stream.controller.abort(), 20)
+    }
+    expect(chunks).toBeGreaterThanOrEqual(2)
+  })
+
+  it("ended by the caller's signal throws APIUserAbortError", async () => {
+    const { llm } = await setUp({ ...long, perCall: [stalledStream({ afterChunks: 2 })] })
+    const controller = new AbortController()
+    const stream = await llm.chat.completions.create(streamed, { signal: controller.signal })
+    setTimeout(() => controller.abort(), 30)
+    await expect(rejection(textOf(stream))).resolves.toBeInstanceOf(OpenAI.APIUserAbortError)
+  })
+
+  it('is not bound by the deadline once its first content has come', async () => {
+    const { llm } = await setUp(long)
+    const stream = await llm.chat.completions.create(streamed, { steady: { deadlineMs: 300 } })
+    const chunks = stream[Symbol.asyncIterator]()
+    await chunks.next()
+    await new Promise((resolve) => setTimeout(resolve, 350))
+    let left = 0
+    while (!(await chunks.next()).done) left++
+    expect(left).toBeGreaterThan(3)
+  })
+
+  it('can be teed, and turned into a readable stream', async () => {
+    const { llm } = await setUp(long)
+    const [left, right] = (await llm.chat.completions.create(streamed)).tee()
+    await expect(Promise.all([textOf(left), textOf(right)])).resolves.toEqual([
+      long.answer,
+      long.answer,
+    ])
+    const readable = (await llm.chat.completions.create(streamed)).toReadableStream()
+    const text = await new Response(readable).text()
+    expect(text).toContain('"finish_reason":"stop"')
+  })
+
+  it('counts its usage in the report when the request asks for it', async () => {
+    const { llm } = await setUp(long)
+    const stream = await llm.chat.completions.create({
+      ...streamed,
+      stream_options: { include_usage: true },
+    })
+    await textOf(stream)
+    expect(callReport(stream)?.usage.outputTokens).toBeGreaterThan(0)
+  })
+
+  it('gives withResponse() its head', async () => {
+    const { llm } = await setUp(long)
+    const { data, response } = await llm.chat.completions.create(streamed).withResponse()
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    await expect(textOf(data)).resolves.toBe(long.answer)
+  })
+
+  it('with a key of steady is refused, not silently unguarded', async () => {
+    const { llm, server } = await setUp(long)
+    const error = await rejection(
+      llm.chat.completions.create(streamed, { steady: { idempotencyKey: 'k' } }),
+    )
+    expect(error).toBeInstanceOf(TypeError)
+    expect(server.count).toBe(0)
+  })
+})

@@ -1,0 +1,204 @@
+import OpenAI from 'openai'
+import { describe, expect, it } from 'vitest'
+import { memoryStore, runIdempotent, steady } from '../../src/index.ts'
+import { resolveCall } from '../../src/options.ts'
+
+const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
+
+/** Calls `steady` as untyped JavaScript would. */
+function steadyWith(options: object): unknown {
+  return steady(client, options)
+}
+
+describe('options of steady()', () => {
+  it.each([
+    [{ maxAttempts: 0 }, 'steady(): maxAttempts must be an integer from 1 to 10, got 0'],
+    [{ maxAttempts: 11 }, 'steady(): maxAttempts must be an integer from 1 to 10, got 11'],
+    [{ maxAttempts: '3' }, "steady(): maxAttempts must be an integer from 1 to 10, got '3'"],
+    [{ maxReasks: 10 }, 'steady(): maxReasks must be an integer from 0 to 9, got 10'],
+    [{ deadlineMs: 0 }, 'steady(): deadlineMs must be a positive number of milliseconds, got 0'],
+    [{ deadlineMs: NaN }, 'steady(): deadlineMs must be a positive number of milliseconds, got NaN'],
+    [{ deadlineMs: null }, 'steady(): deadlineMs must be a positive number of milliseconds, got null'],
+    [{ attemptTimeoutMs: -1 }, 'attemptTimeoutMs must be a positive number of milliseconds, got -1'],
+    [{ firstChunkTimeoutMs: '1s' }, "must be a positive number of milliseconds, got '1s'"],
+    [{ chunkIdleTimeoutMs: Infinity }, 'must be a positive number of milliseconds, got Infinity'],
+    [{ maxRetryAfterMs: -1 }, 'maxRetryAfterMs must be a number of milliseconds from 0, got -1'],
+    [{ backoff: 500 }, 'backoff must be a backoff such as fullJitter(), got 500'],
+    [{ fallbacks: {} }, 'fallbacks must be an array of { model?, client?, on? }'],
+    [{ fallbacks: [{}] }, 'with a model or a client in each, got an array'],
+    [{ fallbacks: [{ model: 'm', on: ['ratelimit'] }] }, 'fallbacks must be an array of'],
+    [{ fallbacks: [{ modle: 'm' }] }, 'fallbacks must be an array of'],
+    [{ repair: 'on' }, "repair must be 'off' or 'syntax' or 'safe' or 'lenient', got 'on'"],
+    [{ onTruncated: 'retry' }, "onTruncated must be 'fail' or 'extend', got 'retry'"],
+    [{ toolCalls: 'check' }, 'checking of tool arguments is not in this version'],
+    [{ idempotency: 'on' }, "idempotency must be 'given' or 'derive', got 'on'"],
+    [{ ttlMs: 0 }, 'ttlMs must be a positive number of milliseconds, got 0'],
+    [{ onUncertain: 'retry' }, "onUncertain must be 'rerun' or 'fail', got 'retry'"],
+    [{ onStoreError: 'ignore' }, "onStoreError must be 'fail' or 'bypass', got 'ignore'"],
+    [{ gateway: 'litellm' }, "gateway must be left out: switching off a gateway's retries is not in"],
+    [{ store: {} }, 'store must be a Store such as memoryStore(), got an object'],
+    [{ tenant: '' }, 'tenant must be a string of 1 to 255 characters'],
+    [{ keySecret: 7 }, 'keySecret must be a string of 1 to 4096 characters, got 7'],
+    [{ runtime: {} }, 'runtime must be a Runtime made by createRuntime(), got an object'],
+    [{ retryBudget: true }, 'retryBudget must be false or { capacity?, initial?, depositPerSuccess? }'],
+    [{ retryBudget: { capacity: -1 } }, 'retryBudget must be false or'],
+    [{ breaker: 'off' }, "breaker must be true or false, got 'off'"],
+    [{ concurrency: 5 }, 'concurrency must be left out: a concurrency limit is not in this version'],
+    [{ hedge: true }, 'hedge must be left out: hedging is not in this version, got true'],
+    [{ onMultipliedRetries: 'error' }, "onMultipliedRetries must be 'warn' or 'throw', got 'error'"],
+    [{ telemetry: { capture: true } }, 'telemetry must be { captureContent?: boolean, redact?: function }'],
+    [{ onEvent: 'log' }, "onEvent must be a function, got 'log'"],
+  ])('refuses %j by name, with what is allowed', (options, message) => {
+    expect(() => steadyWith(options)).toThrow(message)
+    expect(() => steadyWith(options)).toThrow(TypeError)
+  })
+
+  it.each([
+    ['maxRetries', "unknown option 'maxRetries'"],
+    ['maxAttempt', "unknown option 'maxAttempt'; did you mean 'maxAttempts'?"],
+    ['deadline', "unknown option 'deadline'; did you mean 'deadlineMs'?"],
+    ['onevent', "unknown option 'onevent'; did you mean 'onEvent'?"],
+    ['idempotencyKey', "unknown option 'idempotencyKey'"],
+    ['__proto__x', "unknown option '__proto__x'"],
+  ])('refuses the unknown %s and names what is near', (name, message) => {
+    expect(() => steadyWith({ [name]: 1 })).toThrow(message)
+  })
+
+  it('takes undefined as "use the default"', () => {
+    expect(() => steadyWith({ maxAttempts: undefined, store: undefined })).not.toThrow()
+  })
+})
+
+describe('what a call resolves to', () => {
+  const face = { face: 'json', clientTimeoutMs: 600_000 } as const
+
+  it('has the documented defaults', () => {
+    expect(resolveCall({}, {}, face)).toMatchObject({
+      maxAttempts: 3,
+      maxReasks: 2,
+      deadlineMs: 600_000,
+      attemptTimeoutMs: 300_000,
+      firstChunkTimeoutMs: 300_000,
+      chunkIdleTimeoutMs: 60_000,
+      maxRetryAfterMs: 60_000,
+      fallbacks: [],
+      repair: 'safe',
+      onTruncated: 'fail',
+      idempotency: 'given',
+      ttlMs: 86_400_000,
+      onUncertain: 'rerun',
+      onStoreError: 'bypass',
+    })
+  })
+
+  it('gives create the client timeout per attempt and at least twice that in all', () => {
+    const create = { face: 'create', clientTimeoutMs: 900_000 } as const
+    expect(resolveCall({}, {}, create)).toMatchObject({
+      attemptTimeoutMs: 900_000,
+      deadlineMs: 1_800_000,
+    })
+    expect(resolveCall({}, {}, { ...create, clientTimeoutMs: 20_000 })).toMatchObject({
+      attemptTimeoutMs: 20_000,
+      deadlineMs: 600_000,
+    })
+  })
+
+  it('prefers the call over the client, and maxAttempts over maxRetries at the same place', () => {
+    const retries = { ...face, clientAttempts: 6 }
+    expect(resolveCall({}, {}, retries).maxAttempts).toBe(6)
+    expect(resolveCall({ maxAttempts: 4 }, {}, retries).maxAttempts).toBe(4)
+    expect(resolveCall({ maxAttempts: 4 }, {}, { ...retries, requestAttempts: 1 }).maxAttempts).toBe(1)
+    expect(resolveCall({}, { maxAttempts: 2 }, { ...retries, requestAttempts: 1 }).maxAttempts).toBe(2)
+  })
+
+  it('fails a keyed side effect whose outcome is unknown, and a keyed call whose store is down', () => {
+    const keyed = { idempotencyKey: 'order-1' }
+    expect(resolveCall({}, keyed, { ...face, face: 'run' }).onUncertain).toBe('fail')
+    expect(resolveCall({}, {}, { ...face, face: 'run' }).onUncertain).toBe('rerun')
+    expect(resolveCall({}, keyed, face)).toMatchObject({ onUncertain: 'rerun', onStoreError: 'fail' })
+  })
+})
+
+describe('options of one call', () => {
+  const llm = steady(client)
+  const request = { model: "m", messages: [], schema: { type: "object" as const } }
+
+  it('are refused by name before any request', async () => {
+    const options: object = { deadlineMS: 5 }
+    await expect(llm.json(request, options)).rejects.toThrow(
+      "json(): unknown option 'deadlineMS'; did you mean 'deadlineMs'?",
+    )
+    await expect(llm.run('x', () => 1, options)).rejects.toThrow('run(): unknown option')
+    await expect(
+      llm.chat.completions.create({ model: 'm', messages: [] }, { steady: options }),
+    ).rejects.toThrow('create(): steady: unknown option')
+  })
+
+  it('name a key that is too long without repeating it', async () => {
+    const idempotencyKey = 'k'.repeat(256)
+    await expect(llm.json(request, { idempotencyKey })).rejects.toThrow(
+      'json(): idempotencyKey must be a string of 1 to 255 characters, got a string of 256',
+    )
+  })
+
+  it('need a payload where run() is given a key', async () => {
+    await expect(llm.run('x', () => 1, { idempotencyKey: 'k' })).rejects.toThrow(
+      'run(): payload must be given',
+    )
+  })
+})
+
+describe('parameters of json()', () => {
+  const llm = steady(client)
+  const good = { model: 'm', messages: [], schema: { type: 'object' } }
+
+  it.each([
+    [{ ...good, n: 2 }, 'json(): n must be 1 or left out, got 2'],
+    [{ ...good, stream: true }, 'json(): stream must be left out'],
+    [{ ...good, response_format: { type: 'text' } }, 'json(): response_format must be left out'],
+    [{ ...good, tools: [] }, "json(): tools must be left out, or tool_choice be 'none'"],
+    [{ ...good, model: undefined }, 'json(): model must be the name of a model'],
+    [{ ...good, messages: 'hi' }, 'json(): messages must be an array'],
+    [{ model: 'm', messages: [] }, 'json(): schema must be a JSON Schema or a Standard Schema'],
+    [{ ...good, schema: { type: 'objekt' } }, 'schema'],
+    [{ ...good, schema: { $ref: '#/$defs/missing' } }, 'schema'],
+    [undefined, 'json(): params must be an object'],
+  ])('refuses %j before any request', async (params, message) => {
+    // as untyped JavaScript would call it
+    const json: (params: unknown) => Promise<unknown> = llm.json as never
+    await expect(json(params)).rejects.toThrow(message)
+    await expect(json(params)).rejects.toThrow(TypeError)
+  })
+})
+
+describe('a client that is none', () => {
+  it.each([
+    [undefined, 'steady(): client must be an openai client, got undefined'],
+    [null, 'steady(): client must be an openai client, got null'],
+    [{}, 'steady(): client must be an openai client: chat.completions.create is missing'],
+    [
+      { chat: { completions: { create() {} } } },
+      'steady(): client must be an openai client: constructor.APIError is missing',
+    ],
+  ])('%j is refused with what is missing', (wrong, message) => {
+    expect(() => steady(wrong as never)).toThrow(message)
+  })
+
+  it('is refused as a fallback too', () => {
+    const fallbacks: never[] = [{ client: {} } as never]
+    expect(() => steady(client, { fallbacks })).toThrow('steady(): fallbacks[0].client must be')
+  })
+})
+
+describe('options of runIdempotent()', () => {
+  const good = { store: memoryStore(), operation: 'create-ticket', payload: { id: 1 } }
+
+  it.each([
+    [{ ...good, store: undefined }, 'runIdempotent(): store is missing; it must be a Store'],
+    [{ ...good, operation: '' }, 'runIdempotent(): operation must be a string of 1 to 255'],
+    [{ ...good, payload: undefined }, 'runIdempotent(): payload is missing'],
+    [{ ...good, maxReasks: 1 }, "runIdempotent(): unknown option 'maxReasks'"],
+  ])('%# are refused by name', async (options, message) => {
+    await expect(runIdempotent(options as never, () => 1)).rejects.toThrow(message)
+  })
+})
