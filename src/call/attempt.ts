@@ -62,12 +62,12 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
   }
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
-  if (settled.ok && settled.tail !== undefined) {
-    record.tail = settled.tail.then(({ failure, facts }) => {
-      bounds.dispose()
+  if (settled.ok && settled.onTail !== undefined) {
+    record.streaming = true
+    settled.onTail(({ failure, facts }) => {
       open.end(failure ?? 'success', facts, wire)
       record.answered(facts)
-      return failure
+      record.streamEnded(failure)
     })
     return { ok: true, value: settled.value }
   }

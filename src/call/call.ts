@@ -15,8 +15,8 @@ import { defaultStore } from './runtime.ts'
 export interface CallResult<T> {
   readonly value: T
   readonly report: CallReport
-  /** For a stream: its final report, once it has ended. */
-  readonly ended?: Promise<CallReport>
+  /** For a stream: calls back with the final report when it has ended. */
+  onEnd?(listener: (report: CallReport) => void): void
 }
 
 /**
@@ -136,15 +136,23 @@ async function checkedAgain<T>(
 }
 
 function settle<T>(value: T, { source, persisted }: OnceResult<T>, record: CallRecord): CallResult<T> {
-  const { tail } = record
-  if (tail === undefined) return { value, report: record.succeed({ source, persisted }) }
-  // A stream: the span stays open, and the report is completed, until it has ended.
-  const ended = tail.then((failure) =>
-    failure === undefined
-      ? record.succeed({ source, persisted })
-      : record.fail(failure.kind, 'delivered', source),
-  )
-  return { value, report: record.soFar({ source, persisted }), ended }
+  if (!record.streaming) return { value, report: record.succeed({ source, persisted }) }
+  let tell: (report: CallReport) => void = () => {}
+  // A stream: the span stays open, and the report is not complete, until it has ended.
+  record.onStreamEnd((failure) => {
+    tell(
+      failure === undefined
+        ? record.succeed({ source, persisted })
+        : record.fail(failure.kind, 'delivered', source),
+    )
+  })
+  return {
+    value,
+    report: record.soFar({ source, persisted }),
+    onEnd(listener) {
+      tell = listener
+    },
+  }
 }
 
 /** Ends the span and the report, and marks the error as given up by a steadycall layer. */

@@ -73,8 +73,12 @@ export function streamJob(
         toCallerError: (error) => toCallerError(classifyThrown(error, exchange, 'create')),
       })
       const facts = { status: response.status, ...requestIdOf(response) }
-      const tail = live.ended.then((end) => streamTail(exchange, end, facts))
-      return { ok: true, value: answerOf(live.stream, response), facts, tail }
+      return {
+        ok: true,
+        value: answerOf(live.stream, response),
+        facts,
+        onTail: (listener) => live.onEnd((end) => listener(streamTail(exchange, end, facts))),
+      }
     },
   }
 }

@@ -1,4 +1,5 @@
 import { CallError, type Failure } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { call } from './call.ts'
 import {
@@ -45,9 +46,9 @@ async function answerFor(
   }
   const toCallerError = (failure: Failure) =>
     streamError(failure, request.targets[0].host, classes)
-  const { value, report, ended } = await call(streamJob(request, toCallerError), context)
+  const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
   attachReport(value.data, report)
-  ended?.then((final) => attachReport(value.data, final))
+  onEnd?.((final) => attachReport(value.data, final))
   return value
 }
 
@@ -65,21 +66,30 @@ export function dropInError(error: CallError, classes: ErrorClasses): unknown {
 
 function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
   const { kind, cause, message, status } = error
-  switch (kind) {
+  switch (underlyingKind(error)) {
     case 'aborted':
       return withCause(new classes.APIUserAbortError({ message }), cause)
     case 'timeout':
     case 'deadline':
       return withCause(new classes.APIConnectionTimeoutError({ message }), cause)
+    case 'network':
+    case 'dns':
+    case 'tls':
+      if (cause instanceof classes.APIError) return cause
+      return withCause(new classes.APIConnectionError({ message }), cause)
     default:
       if (cause instanceof classes.APIError) return cause
-  }
-  if (kind === 'network' || kind === 'dns' || kind === 'tls') {
-    return withCause(new classes.APIConnectionError({ message }), cause)
   }
   // openai builds its message as `status body`; the code is where its users look first.
   const body = { message, code: kind, type: 'steadycall' }
   return withCause(new classes.APIError(status, body, message, new Headers()), cause)
+}
+
+/** What the last attempt met, where it was our budget or breaker that ended the call. */
+function underlyingKind({ kind, attempts }: CallError): FailureKind {
+  const last = attempts.at(-1)?.outcome
+  const isOurs = kind === 'budget_exhausted' || kind === 'circuit_open'
+  return isOurs && last !== undefined && last !== 'success' ? last : kind
 }
 
 function withCause(error: Error, cause: unknown): Error {

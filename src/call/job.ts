@@ -65,8 +65,8 @@ export type Sent<T> =
       readonly ok: true
       readonly value: T
       readonly facts: AnswerFacts
-      /** A stream's end, told later; the attempt stays open until then. */
-      readonly tail?: Promise<Tail>
+      /** Tells of a stream's end, later; the attempt stays open until then. */
+      readonly onTail?: (listener: (tail: Tail) => void) => void
     }
   | {
       readonly ok: false

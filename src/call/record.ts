@@ -23,11 +23,12 @@ type EventDetail = CallEvent extends infer E
 export class CallRecord {
   readonly span: CallSpan
   readonly attempts: AttemptReport[] = []
-  /** A released stream: settles when it has ended, with its failure if it was cut. */
-  tail: Promise<Failure | undefined> | undefined
+  /** A stream was released: the call is not over before it has ended. */
+  streaming = false
   readonly #request: RecordRequest
   readonly #startedMs: number
   #facts: AnswerFacts = {}
+  #onStreamEnd: ((failure: Failure | undefined) => void) | undefined
 
   constructor(request: RecordRequest) {
     this.span = request.span
@@ -42,6 +43,14 @@ export class CallRecord {
   /** The facts of the answer that will be returned. */
   answered(facts: AnswerFacts): void {
     this.#facts = facts
+  }
+
+  onStreamEnd(listener: (failure: Failure | undefined) => void): void {
+    this.#onStreamEnd = listener
+  }
+
+  streamEnded(failure: Failure | undefined): void {
+    this.#onStreamEnd?.(failure)
   }
 
   attemptEnded(attempt: AttemptReport): void {

@@ -29,19 +29,20 @@ export interface StreamEnd {
 export interface LiveStream {
   /** What the caller iterates. */
   readonly stream: ChunkStream
-  readonly ended: Promise<StreamEnd>
+  /** Calls back when it has ended, before the caller's loop sees that. */
+  onEnd(listener: (end: StreamEnd) => void): void
 }
 
 /** A provider closed the connection before it had finished. */
 export class StreamCutError extends Error {
   override readonly name = 'StreamCutError'
-  readonly code = 'STREAM_CUT'
+  // Node's own code for a stream that was closed too early, which classifies as a cut connection.
+  readonly code = 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
 /** No chunk came for as long as the caller was ready to wait. */
 export class StreamIdleError extends Error {
   override readonly name = 'TimeoutError'
-  readonly code = 'STREAM_IDLE'
 }
 
 export interface OpenStream {
@@ -87,9 +88,6 @@ function release(
 ): LiveStream {
   const { source, bounds } = request
   let settle: (end: StreamEnd) => void = () => {}
-  const ended = new Promise<StreamEnd>((resolve) => {
-    settle = resolve
-  })
   let consumed = false
 
   async function* iterate(): AsyncGenerator<unknown, void, undefined> {
@@ -123,7 +121,12 @@ function release(
     iterate: () => AsyncIterator<unknown>,
     controller: AbortController,
   ) => ChunkStream
-  return { stream: new StreamClass(iterate, source.controller), ended }
+  return {
+    stream: new StreamClass(iterate, source.controller),
+    onEnd(listener) {
+      settle = listener
+    },
+  }
 }
 
 /** The next chunk, or an error when none comes in time. The timer runs only while we wait. */

@@ -14,11 +14,11 @@ import { createHash, createHmac } from 'node:crypto'
  * nesting deeper than 100; a text longer than 8 Mi (2^23) characters; a getter that throws.
  */
 export function canonicalJson(value: unknown): string {
-  const text: Text = { parts: [], length: 0, path: [], ancestors: new Set() }
+  const text: Text = { written: '', path: [], ancestors: new Set() }
   const plain = toPlain(text, value, '')
   if (plain === undefined) throw refusal(text, 'undefined')
   write(text, plain)
-  return text.parts.join('')
+  return text.written
 }
 
 /**
@@ -104,8 +104,7 @@ const MAX_DEPTH = 100
 const MAX_LENGTH = 2 ** 23
 
 interface Text {
-  readonly parts: string[]
-  length: number
+  written: string
   /** Where in the value we are: member names and indices. */
   readonly path: (string | number)[]
   readonly ancestors: Set<object>
@@ -147,7 +146,8 @@ function writeArray(text: Text, array: readonly unknown[]): void {
 
 function writeObject(text: Text, object: object): void {
   if (!isPlainObject(object)) throw refusal(text, `an instance of ${className(object)}`)
-  if (Object.getOwnPropertySymbols(object).some((key) => isEnumerable(object, key))) {
+  const symbols = Object.getOwnPropertySymbols(object)
+  if (symbols.length > 0 && symbols.some((key) => isEnumerable(object, key))) {
     throw refusal(text, 'a symbol as member name')
   }
   append(text, '{')
@@ -168,21 +168,22 @@ function writeObject(text: Text, object: object): void {
 }
 
 function append(text: Text, part: string): void {
-  text.length += part.length
-  if (text.length > MAX_LENGTH) throw tooLong(text)
-  text.parts.push(part)
+  if (text.written.length + part.length > MAX_LENGTH) throw tooLong(text)
+  text.written += part
 }
 
 function read(text: Text, container: object, key: string | number): Plain | undefined {
-  return toPlain(
-    text,
-    guarded(text, 'a getter', () => Reflect.get(container, key)),
-    String(key),
-  )
+  let value: unknown
+  try {
+    value = Reflect.get(container, key)
+  } catch (error) {
+    throw refusal(text, 'a getter that throws', error)
+  }
+  return toPlain(text, value, key)
 }
 
 /** The value as it goes over the wire, or undefined where it does not. */
-function toPlain(text: Text, value: unknown, key: string): Plain | undefined {
+function toPlain(text: Text, value: unknown, key: string | number): Plain | undefined {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) {
     return requirePlain(text, value)
   }
@@ -190,11 +191,15 @@ function toPlain(text: Text, value: unknown, key: string): Plain | undefined {
     if (Number.isNaN(value.getTime())) throw refusal(text, 'an invalid Date')
     return value.toISOString()
   }
-  const converted = guarded(text, 'toJSON', () => {
+  let json: unknown
+  try {
     const toJSON: unknown = Reflect.get(value, 'toJSON')
-    return typeof toJSON === 'function' ? { json: Reflect.apply(toJSON, value, [key]) } : undefined
-  })
-  return converted === undefined ? value : requirePlain(text, converted.json)
+    if (typeof toJSON !== 'function') return value
+    json = Reflect.apply(toJSON, value, [String(key)])
+  } catch (error) {
+    throw refusal(text, 'a toJSON that throws', error)
+  }
+  return requirePlain(text, json)
 }
 
 function requirePlain(text: Text, value: unknown): Plain | undefined {
@@ -221,6 +226,8 @@ function requirePlain(text: Text, value: unknown): Plain | undefined {
 /** JSON.stringify escapes as RFC 8785 §3.2.2.2 prescribes, lone surrogates apart: I-JSON has none. */
 function quote(text: Text, value: string): string {
   if (value.length > MAX_LENGTH) throw tooLong(text)
+  // Printable ASCII needs no escape: four times as fast, and most names and texts are that.
+  if (/^[ !#-[\]-~]*$/.test(value)) return `"${value}"`
   if (/\p{Surrogate}/u.test(value)) throw refusal(text, 'a lone surrogate')
   return JSON.stringify(value)
 }
@@ -250,14 +257,6 @@ function isEnumerable(object: object, key: symbol): boolean {
 function className(object: object): string {
   const maker: unknown = Reflect.get(Object.getPrototypeOf(object), 'constructor')
   return typeof maker === 'function' && maker.name !== '' ? maker.name : 'an unnamed class'
-}
-
-function guarded<T>(text: Text, what: string, run: () => T): T {
-  try {
-    return run()
-  } catch (error) {
-    throw refusal(text, `${what} that throws`, error)
-  }
 }
 
 function refusal({ path }: Text, what: string, cause?: unknown): TypeError {

@@ -21,28 +21,41 @@ export type Draft = 'draft-07' | '2019-09' | '2020-12'
  * @throws Error as AJV does, when the text is no valid schema of the draft.
  */
 export function compileText(text: string, draft: Draft): SchemaEngine {
-  const ajv = sharedAjv(draft, mentionsInherited(text))
-  const copy = parseSchema(text)
-  const validate = ajv.compile(copy)
-  // The shared instance keeps every schema it saw unless told otherwise. Without its $id, as that
-  // could name, and so remove, somebody else's schema or the meta-schema.
-  Reflect.deleteProperty(copy, '$id')
-  ajv.removeSchema(copy)
-  let parts: Ajv | undefined
-  return {
-    errors: (value) => (validate(value) ? [] : (validate.errors ?? [])),
-    errorsAt(pointer, value) {
-      parts ??= newAjv(draft, mentionsInherited(text)).addSchema(parseSchema(text), 'root')
-      const part = parts.getSchema(`root#${encodeURI(pointer)}`)
-      if (part === undefined) throw new TypeError('schema: a part of it cannot be resolved')
-      return part(value) ? [] : (part.errors ?? [])
-    },
+  checkSchema(parseSchema(text), draft)
+  // Its own instance, so that no two users' schemas meet under one $id, and nothing has to be
+  // removed from a shared one.
+  const ajv = construct(draft, {
+    ...OPTIONS,
+    meta: false,
+    validateSchema: false,
+    ownProperties: mentionsInherited(text),
+  })
+  // The module is what its declarations say; see `load`.
+  const formats = load('ajv-formats') as typeof AjvFormats
+  formats.default.default(ajv)
+  ajv.addSchema(parseSchema(text), ROOT)
+  const errorsAt = (pointer: string, value: unknown): readonly ErrorObject[] => {
+    const validate = ajv.getSchema(`${ROOT}#${encodeURI(pointer)}`)
+    if (validate === undefined) throw new TypeError('a part of it cannot be resolved')
+    return validate(value) ? [] : (validate.errors ?? [])
   }
+  const validate = ajv.getSchema(ROOT)
+  if (validate === undefined) throw new TypeError('it cannot be resolved')
+  return { errors: (value) => (validate(value) ? [] : (validate.errors ?? [])), errorsAt }
 }
+
+const OPTIONS: Options = {
+  strict: false,
+  allErrors: true,
+  validateFormats: true,
+  logger: false,
+}
+
+const ROOT = 'root'
 
 function parseSchema(text: string): object {
   const schema: unknown = JSON.parse(text)
-  if (typeof schema !== 'object' || schema === null) throw new TypeError('schema: not an object')
+  if (typeof schema !== 'object' || schema === null) throw new TypeError('not an object')
   // Drafts are chosen by us; AJV would look up draft-06 and unknown dialects, and find none.
   Reflect.deleteProperty(schema, '$schema')
   return schema
@@ -54,32 +67,15 @@ function mentionsInherited(text: string): boolean {
   return Object.getOwnPropertyNames(Object.prototype).some((name) => text.includes(`"${name}"`))
 }
 
-const instances = new Map<string, Ajv>()
+/** One per draft: compiling the meta-schema is far dearer than compiling most users' schemas. */
+const checkers = new Map<Draft, Ajv>()
 
-/** An instance compiles its meta-schema once, which is dearer than most users' schemas. */
-function sharedAjv(draft: Draft, ownProperties: boolean): Ajv {
-  const key = `${draft} ${ownProperties}`
-  const known = instances.get(key)
-  if (known !== undefined) return known
-  const created = newAjv(draft, ownProperties)
-  instances.set(key, created)
-  return created
-}
-
-function newAjv(draft: Draft, ownProperties: boolean): Ajv {
-  const options: Options = {
-    strict: false,
-    allErrors: true,
-    validateFormats: true,
-    addUsedSchema: false,
-    logger: false,
-    ownProperties,
+function checkSchema(schema: object, draft: Draft): void {
+  const checker = checkers.get(draft) ?? construct(draft, OPTIONS)
+  checkers.set(draft, checker)
+  if (checker.validateSchema(schema) !== true) {
+    throw new TypeError(checker.errorsText(checker.errors, { dataVar: 'schema' }))
   }
-  const ajv = construct(draft, options)
-  // The module is what its declarations say; see `load`.
-  const formats = load('ajv-formats') as typeof AjvFormats
-  formats.default.default(ajv)
-  return ajv
 }
 
 function construct(draft: Draft, options: Options): Ajv {

@@ -1,14 +1,16 @@
-import {
-  childPath,
-  isRecord,
-  LargeInteger,
-  own,
-  type ParsedJson,
-  parseWithSources,
-} from './json-value.ts'
-import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
-import { JSON_NUMBER } from './repair-syntax.ts'
+import { childPath, isRecord, own, type ParsedJson, parseWithSources } from './json-value.ts'
+import { allows, type Repair, type RepairLevel } from './repair-rules.ts'
 import type { SchemaValidator } from './schema.ts'
+import {
+  itemPointer,
+  localRef,
+  memberPointer,
+  partAt,
+  partsOf,
+  type SchemaPart,
+} from './schema-part.ts'
+import { wrapped } from './unwrap.ts'
+import { VALUE_RULES } from './value-rules.ts'
 
 /** A value after coercion. It may still be invalid: the caller validates it. */
 export interface Coerced {
@@ -23,11 +25,12 @@ export interface Coerced {
  * union nothing is changed unless exactly one branch then fits.
  */
 export function coerce(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel): Coerced {
-  const plain = new Coercion(parsed, schema, level).run(parsed.value)
-  if (isValid(schema, plain.value)) return plain
-  const inner = allows(level, 'unwrap') ? wrapped(parsed.value, schema) : undefined
+  const plain = new Coercion(parsed, schema, level).run(parsed.value, parsed.source)
+  if (isValid(schema, plain.value) || !allows(level, 'unwrap')) return plain
+  const inner = wrapped(parsed.value, schema.jsonSchema)
   if (inner === undefined) return plain
-  const unwrapped = new Coercion(parsed, schema, level).run(inner.value)
+  const source = isRecord(parsed.value) ? parsed.sourceOf(parsed.value, inner.key) : undefined
+  const unwrapped = new Coercion(parsed, schema, level).run(inner.value, source)
   if (!isValid(schema, unwrapped.value)) return plain
   return {
     value: unwrapped.value,
@@ -71,25 +74,17 @@ class Coercion {
     this.#level = level
   }
 
-  run(value: unknown): Coerced {
-    const source = this.#sourceOf(this.#parsed[0]?.value, value)
+  run(value: unknown, source: string | undefined): Coerced {
     const failing = this.#failing('', '', value)
     const coerced = this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
     return { value: coerced, repairs: this.#repairs }
   }
 
-  // The value that stands alone under a wrapper key is looked up in its wrapper.
-  #sourceOf(holder: unknown, value: unknown): string | undefined {
-    if (!isRecord(holder)) return undefined
-    const key = Object.keys(holder).find((name) => holder[name] === value)
-    return key === undefined ? undefined : this.#parsed[0]?.sourceOf(holder, key)
-  }
-
   #visit(site: Site): unknown {
     this.#visits += 1
     if (!site.failing.has(site.path) || this.#visits > MAX_VISITS) return site.value
-    const schema = this.#partAt(site.at)
-    if (!isRecord(schema)) return site.value
+    const schema = partAt(this.#schema.jsonSchema, site.at)
+    if (schema === undefined) return site.value
     let here = this.#ruled(site, schema)
     const target = localRef(schema)
     if (target !== undefined && here.refs < MAX_REFS) {
@@ -98,7 +93,7 @@ class Coercion {
     for (const at of partsOf(schema, site.at, 'allOf')) {
       here = { ...here, value: this.#visit({ ...here, at }) }
     }
-    for (const keyword of ['anyOf', 'oneOf']) {
+    for (const keyword of ['anyOf', 'oneOf'] as const) {
       const branches = partsOf(schema, site.at, keyword)
       if (branches.length > 0) here = { ...here, value: this.#union(here, branches) }
     }
@@ -158,11 +153,7 @@ class Coercion {
     return coerced.some((value, index) => value !== items[index]) ? coerced : items
   }
 
-  #members(
-    site: Site,
-    record: Readonly<Record<string, unknown>>,
-    schema: SchemaPart,
-  ): unknown {
+  #members(site: Site, record: Readonly<Record<string, unknown>>, schema: SchemaPart): unknown {
     const entries: [string, unknown][] = []
     let changed = false
     for (const key of Object.keys(record)) {
@@ -182,12 +173,11 @@ class Coercion {
   }
 
   #droppable(value: unknown, key: string, schema: SchemaPart): boolean {
-    const required = schema['required']
     return (
       value === null &&
       allows(this.#level, 'drop-null') &&
-      own(schema['properties'], key) !== undefined &&
-      !(Array.isArray(required) && required.includes(key))
+      own(schema.properties, key) !== undefined &&
+      !(Array.isArray(schema.required) && schema.required.includes(key))
     )
   }
 
@@ -212,14 +202,5 @@ class Coercion {
       }
     }
     return paths
-  }
-
-  #partAt(pointer: string): unknown {
-    if (pointer === '') return this.#schema.jsonSchema
-    return pointer
-      .slice(1)
-      .split('/')
-      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-      .reduce<unknown>(own, this.#schema.jsonSchema)
   }
 }

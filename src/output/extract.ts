@@ -1,5 +1,5 @@
 import type { RepairRule } from './repair-rules.ts'
-import { matchAt, tokenAt } from './scan.ts'
+import { matchAt, tokenAt, valueMayFollow } from './scan.ts'
 
 /** A piece of the answer that may be the JSON asked for. */
 export interface Candidate {
@@ -118,23 +118,36 @@ const ARRAY_START =
 
 /** Reads on from an opening bracket until its own closing one. */
 function candidateAt(text: string, start: number): Candidate {
-  let depth = 0
+  const open: string[] = []
   let valueMayStart = true
   for (let at = start; at < text.length; ) {
     const { kind, end, closed } = tokenAt(text, at, valueMayStart)
     if (!closed) return unclosed(text.slice(start), kind === 'string')
+    // The fence around it closes first.
     if (kind === 'word' && text.startsWith('```', at)) return unclosed(text.slice(start, at), false)
-    if (kind === 'punctuation') {
-      if (text[at] === '{' || text[at] === '[') depth++
-      else if (text[at] === '}' || text[at] === ']') depth--
-      if (depth === 0) return { text: text.slice(start, end), closed: true, insideString: false }
+    const bracket = text.charAt(at)
+    const closer = CLOSER.get(bracket)
+    if (closer !== undefined) open.push(closer)
+    else if (bracket === '}' || bracket === ']') {
+      // Broken, and where it ends is unknown. An object further on may be a part of it, so nothing
+      // after it is looked at.
+      if (open.pop() !== bracket) return whole(text.slice(start))
+      if (open.length === 0) return whole(text.slice(start, end))
     }
-    if (kind !== 'space' && kind !== 'comment') {
-      valueMayStart = kind === 'punctuation' && text[at] !== '}' && text[at] !== ']'
-    }
+    valueMayStart = valueMayFollow(text, at, kind, valueMayStart)
     at = end
   }
   return unclosed(text.slice(start), false)
+}
+
+// No token but a bracket begins with one.
+const CLOSER: ReadonlyMap<string, string> = new Map([
+  ['{', '}'],
+  ['[', ']'],
+])
+
+function whole(text: string): Candidate {
+  return { text, closed: true, insideString: false }
 }
 
 function unclosed(text: string, insideString: boolean): Candidate {

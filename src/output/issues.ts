@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
+import { own } from './json-value.ts'
 
 /** How many problems an answer's report lists at most: more do not help a model, or a reader. */
 export const MAX_ISSUES = 12
@@ -36,9 +37,7 @@ function withoutUnionNoise(errors: readonly ErrorObject[]): readonly ErrorObject
   }
   return errors.filter(({ keyword, instancePath, params }) => {
     if (!UNIONS.has(keyword)) return true
-    return keyword === 'oneOf' && params['passingSchemas'] !== null
-      ? true
-      : !explained.has(instancePath)
+    return Array.isArray(own(params, 'passingSchemas')) || !explained.has(instancePath)
   })
 }
 
@@ -52,7 +51,7 @@ function parent(path: string): string {
 function typesAt(path: string, errors: readonly ErrorObject[]): string {
   const types = errors
     .filter(({ keyword, instancePath }) => keyword === 'type' && instancePath === path)
-    .flatMap(({ params }) => params['type'])
+    .flatMap(({ params }) => own(params, 'type'))
   return `expected ${[...new Set(types)].join(' or ')}`
 }
 
@@ -64,18 +63,18 @@ function expectation(error: ErrorObject): string {
 function wording({ keyword, params, message }: ErrorObject): string {
   switch (keyword) {
     case 'enum':
-      return `expected one of ${params['allowedValues'].map((v: unknown) => JSON.stringify(v)).join(', ')}`
+      return `expected one of ${listed(own(params, 'allowedValues'))}`
     case 'const':
-      return `expected exactly ${JSON.stringify(params['allowedValue'])}`
+      return `expected exactly ${JSON.stringify(own(params, 'allowedValue'))}`
     case 'required':
-      return `missing required property ${JSON.stringify(params['missingProperty'])}`
+      return `missing required property ${JSON.stringify(own(params, 'missingProperty'))}`
     case 'additionalProperties':
     case 'unevaluatedProperties':
       // The property's name is the model's own text.
       return 'has a property that the schema does not declare'
     case 'anyOf':
     case 'oneOf':
-      return Array.isArray(params['passingSchemas'])
+      return Array.isArray(own(params, 'passingSchemas'))
         ? 'matches more than one of the alternatives, expected exactly one'
         : 'matches none of the alternatives'
     case 'false schema':
@@ -83,4 +82,8 @@ function wording({ keyword, params, message }: ErrorObject): string {
     default:
       return message ?? `violates ${keyword}`
   }
+}
+
+function listed(values: unknown): string {
+  return Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(', ') : ''
 }

@@ -13,6 +13,8 @@ export class LargeInteger {
 /** A parsed text, with the characters each number was written with. */
 export interface ParsedJson {
   readonly value: unknown
+  /** The value as written, where it is a number itself. */
+  readonly source: string | undefined
   /** The number at `holder[key]` as written, while `holder` is the object that was parsed. */
   sourceOf(holder: object, key: string): string | undefined
 }
@@ -35,15 +37,18 @@ export function mayRoundIntegers(text: string): boolean {
 /** As `parseExact`, and remembers the source text of every number. */
 export function parseWithSources(text: string): ParsedJson {
   const sources = new WeakMap<object, Map<string, string>>()
-  const reviver: Reviver = function (key, value, context) {
-    if (typeof value !== 'number') return value
-    const written = context?.source ?? String(value)
-    if (typeof this === 'object' && this !== null) remember(sources, this, key, written)
-    return isRounded(written, value) ? new LargeInteger(written) : value
+  let last: string | undefined
+  const reviver: Reviver = function (key, member, context) {
+    if (typeof member !== 'number') return member
+    last = context?.source ?? String(member)
+    if (typeof this === 'object' && this !== null) remember(sources, this, key, last)
+    return isRounded(last, member) ? new LargeInteger(last) : member
   }
   // JSON.parse calls it so (ECMAScript 2026, 25.5.1); the es2023 types lack the third argument.
-  const parsed: unknown = JSON.parse(text, reviver as (key: string, value: unknown) => unknown)
-  return { value: parsed, sourceOf: (holder, key) => sources.get(holder)?.get(key) }
+  const value: unknown = JSON.parse(text, reviver as (key: string, member: unknown) => unknown)
+  // The reviver sees the root last.
+  const source = typeof value === 'number' || value instanceof LargeInteger ? last : undefined
+  return { value, source, sourceOf: (holder, key) => sources.get(holder)?.get(key) }
 }
 
 type Reviver = (
@@ -64,11 +69,12 @@ function remember(
   else known.set(key, source)
 }
 
-function isRounded(source: string, value: number): boolean {
-  if (Number.isSafeInteger(value) || !INTEGER.test(source)) return false
-  // Infinity, past 309 digits; and BigInt is not linear in the length of what it reads.
+// Kept are an integer that the double equals, and one that prints again as it was written.
+function isRounded(written: string, value: number): boolean {
+  if (Number.isSafeInteger(value) || !INTEGER.test(written)) return false
+  // Past 309 digits; and BigInt is not linear in the length of what it reads.
   if (!Number.isFinite(value)) return true
-  return BigInt(source) !== BigInt(value)
+  return String(value) !== written && BigInt(written) !== BigInt(value)
 }
 
 const INTEGER = /^-?\d+$/

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import type * as JsonRepair from 'jsonrepair'
 import { type EscapedContent, looseEscapes } from './escapes.ts'
 import type { RepairRule } from './repair-rules.ts'
-import { type Token, tokenAt } from './scan.ts'
+import { type Token, tokenAt, valueMayFollow } from './scan.ts'
 
 export type SyntaxRepair =
   | { readonly ok: true; readonly text: string; readonly rules: readonly RepairRule[] }
@@ -32,9 +32,7 @@ function tokensOf(text: string): readonly Token[] | undefined {
   for (let at = 0; at < text.length; ) {
     const token = tokenAt(text, at, valueMayStart)
     if (!token.closed) return undefined
-    if (token.kind !== 'space' && token.kind !== 'comment') {
-      valueMayStart = token.kind === 'punctuation' && !'}]'.includes(text.charAt(at))
-    }
+    valueMayStart = valueMayFollow(text, at, token.kind, valueMayStart)
     tokens.push(token)
     at = token.end
   }

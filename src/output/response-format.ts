@@ -1,5 +1,6 @@
 import { isRecord, own } from './json-value.ts'
 import type { CompiledSchema } from './schema.ts'
+import type { SchemaPart } from './schema-part.ts'
 
 /** OpenAI's `response_format` for an answer that follows a JSON Schema. */
 export interface JsonSchemaFormat {
@@ -35,8 +36,8 @@ function nameFor(name: unknown): string {
   return usable === '' ? 'answer' : usable
 }
 
-function isStrictRoot(schema: Record<string, unknown>): boolean {
-  return schema['type'] === 'object' && schema['anyOf'] === undefined && isStrict(schema, 1)
+function isStrictRoot(schema: SchemaPart): boolean {
+  return schema.type === 'object' && schema.anyOf === undefined && isStrict(schema, 1)
 }
 
 // OpenAI, "Structured model outputs", section "Supported schemas".
@@ -60,22 +61,27 @@ const FORMATS: ReadonlySet<unknown> = new Set([
   'uuid',
 ])
 
+interface StrictPart extends SchemaPart {
+  readonly $defs?: unknown
+  readonly definitions?: unknown
+}
+
 function isStrict(schema: unknown, depth: number): boolean {
   if (!isRecord(schema) || depth > MAX_DEPTH) return false
   if (!Object.keys(schema).every((keyword) => SUPPORTED.has(keyword))) return false
-  const { format, properties, items, anyOf } = schema
+  const { format, properties, items, anyOf, $defs, definitions }: StrictPart = schema
   if (format !== undefined && !FORMATS.has(format)) return false
   if (isObjectSchema(schema) && !isClosed(schema)) return false
   return [
     ...valuesOf(properties),
-    ...valuesOf(schema['$defs']),
-    ...valuesOf(schema['definitions']),
+    ...valuesOf($defs),
+    ...valuesOf(definitions),
     ...(Array.isArray(anyOf) ? anyOf : []),
     ...(items === undefined ? [] : [items]),
   ].every((part) => isStrict(part, depth + 1))
 }
 
-function isObjectSchema({ type, properties }: Readonly<Record<string, unknown>>): boolean {
+function isObjectSchema({ type, properties }: SchemaPart): boolean {
   return (
     type === 'object' ||
     properties !== undefined ||
@@ -84,11 +90,7 @@ function isObjectSchema({ type, properties }: Readonly<Record<string, unknown>>)
 }
 
 /** Nothing but its properties, and all of them. */
-function isClosed({
-  properties = {},
-  required = [],
-  additionalProperties,
-}: Readonly<Record<string, unknown>>): boolean {
+function isClosed({ properties = {}, required = [], additionalProperties }: SchemaPart): boolean {
   return (
     additionalProperties === false &&
     isRecord(properties) &&

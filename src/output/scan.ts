@@ -27,6 +27,17 @@ export function tokenAt(text: string, start: number, valueMayStart: boolean): To
   return token('word', start, Math.max(matchAt(WORD, text, start), start + 1))
 }
 
+/** `valueMayStart` for the token after this one. */
+export function valueMayFollow(
+  text: string,
+  at: number,
+  kind: Token['kind'],
+  before: boolean,
+): boolean {
+  if (kind === 'space' || kind === 'comment') return before
+  return kind === 'punctuation' && !'}]'.includes(text.charAt(at))
+}
+
 const PUNCTUATION = '{}[],:'
 
 /** White space, and the invisible characters that text picks up on its way through editors. */

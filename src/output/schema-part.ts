@@ -1,8 +1,49 @@
 import { childPath, isRecord, own } from './json-value.ts'
 
+/** The keywords of a JSON Schema that repairs look at, whatever they hold. */
+export interface SchemaPart {
+  readonly type?: unknown
+  readonly enum?: unknown
+  readonly const?: unknown
+  readonly title?: unknown
+  readonly $ref?: unknown
+  readonly allOf?: unknown
+  readonly anyOf?: unknown
+  readonly oneOf?: unknown
+  readonly properties?: unknown
+  readonly required?: unknown
+  readonly additionalProperties?: unknown
+  readonly patternProperties?: unknown
+  readonly items?: unknown
+  readonly prefixItems?: unknown
+  readonly additionalItems?: unknown
+  readonly format?: unknown
+}
+
+/** The part of a schema that a JSON Pointer names; undefined where that is no object. */
+export function partAt(root: object, pointer: string): SchemaPart | undefined {
+  const keys = pointer === '' ? [] : pointer.slice(1).split('/')
+  const part = keys
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce<unknown>(own, root)
+  return isRecord(part) ? part : undefined
+}
+
+/** The schema takes values of this type, said by `type` or, without one, by its members. */
+export function wants({ type, ...schema }: SchemaPart, name: string): boolean {
+  if (type !== undefined) return type === name || (Array.isArray(type) && type.includes(name))
+  return membersOf(schema).some((member) => typeof member === name)
+}
+
+/** The values the schema lists. */
+export function membersOf(schema: SchemaPart): readonly unknown[] {
+  if (Array.isArray(schema.enum)) return schema.enum
+  return Object.hasOwn(schema, 'const') ? [schema.const] : []
+}
+
 /** `#/$defs/Person` as a JSON Pointer; other references are left alone. */
-function localRef(schema: SchemaPart): string | undefined {
-  const ref = schema['$ref']
+export function localRef(schema: SchemaPart): string | undefined {
+  const ref = schema.$ref
   if (typeof ref !== 'string') return undefined
   if (ref === '#') return ''
   return ref.startsWith('#/') ? decoded(ref.slice(1)) : undefined
@@ -16,14 +57,19 @@ function decoded(fragment: string): string | undefined {
   }
 }
 
-function partsOf(schema: SchemaPart, at: string, keyword: string): readonly string[] {
+/** The members of a keyword that holds a list of schemas. */
+export function partsOf(
+  schema: SchemaPart,
+  at: string,
+  keyword: 'allOf' | 'anyOf' | 'oneOf',
+): readonly string[] {
   const parts = schema[keyword]
   return Array.isArray(parts) ? parts.map((_, index) => `${at}/${keyword}/${index}`) : []
 }
 
 /** The part that applies to an element: 2020-12 has `prefixItems`, draft-07 an array of `items`. */
-function itemPointer(schema: SchemaPart, at: string, index: number): string | undefined {
-  const isTuple = Array.isArray(schema['items'])
+export function itemPointer(schema: SchemaPart, at: string, index: number): string | undefined {
+  const isTuple = Array.isArray(schema.items)
   const prefix = isTuple ? 'items' : 'prefixItems'
   const rest = isTuple ? 'additionalItems' : 'items'
   const parts = schema[prefix]
@@ -31,12 +77,13 @@ function itemPointer(schema: SchemaPart, at: string, index: number): string | un
   return isRecord(schema[rest]) ? `${at}/${rest}` : undefined
 }
 
-function memberPointer(schema: SchemaPart, at: string, key: string): string | undefined {
-  if (own(schema['properties'], key) !== undefined) {
+/** The part that applies to a property; none where patterns could apply as well. */
+export function memberPointer(schema: SchemaPart, at: string, key: string): string | undefined {
+  if (own(schema.properties, key) !== undefined) {
     return childPath(`${at}/properties`, key)
   }
-  const others = schema['additionalProperties']
-  return isRecord(others) && schema['patternProperties'] === undefined
+  const others = schema.additionalProperties
+  return isRecord(others) && schema.patternProperties === undefined
     ? `${at}/additionalProperties`
     : undefined
 }

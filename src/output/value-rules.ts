@@ -1,10 +1,10 @@
 import { LargeInteger, parseWithSources } from './json-value.ts'
-import { JSON_NUMBER } from './repair-syntax.ts'
 import type { RepairRule } from './repair-rules.ts'
-import type { SchemaPart } from './schema-part.ts'
+import { JSON_NUMBER } from './repair-syntax.ts'
+import { membersOf, type SchemaPart, wants } from './schema-part.ts'
 
 /** What a rule is told about the one value it may replace. */
-interface RuleSite {
+export interface RuleSite {
   readonly value: unknown
   /** The part of the schema that applies to it. */
   readonly schema: SchemaPart
@@ -13,14 +13,14 @@ interface RuleSite {
   readonly parse: (text: string) => unknown
 }
 
-interface ValueRule {
+export interface ValueRule {
   readonly name: RepairRule
   /** The value in its place, or undefined where the rule does not apply. */
   readonly apply: (site: RuleSite) => unknown
 }
 
 /** Every rule that replaces one value by another. The first that applies is taken. */
-const VALUE_RULES: readonly ValueRule[] = [
+export const VALUE_RULES: readonly ValueRule[] = [
   {
     name: 'number-from-string',
     apply: ({ value, schema }) =>
@@ -103,18 +103,6 @@ function onlyMember(
   return others.length === 0 && only !== value ? only : undefined
 }
 
-function membersOf(schema: SchemaPart): readonly unknown[] {
-  if (Array.isArray(schema['enum'])) return schema['enum']
-  return 'const' in schema ? [schema['const']] : []
-}
-
-/** The schema takes values of this type, said by `type` or, without one, by its members. */
-function wants(schema: SchemaPart, type: string): boolean {
-  const types = schema['type']
-  if (types !== undefined) return types === type || (Array.isArray(types) && types.includes(type))
-  return membersOf(schema).some((member) => typeof member === type)
-}
-
 function wantsAnyNumber(schema: SchemaPart): boolean {
   return wants(schema, 'number') || wants(schema, 'integer')
 }
@@ -123,3 +111,7 @@ function wantsNumber(schema: SchemaPart): boolean {
   return wantsAnyNumber(schema) && !wants(schema, 'string')
 }
 
+/** A name without the differences of spelling between conventions. */
+export function lettersOf(name: string): string {
+  return name.toLowerCase().replace(/[\s_-]/g, '')
+}

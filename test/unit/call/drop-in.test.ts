@@ -133,7 +133,10 @@ describe("create() throws openai's own classes", () => {
   })
 
   it('a timeout as APIConnectionTimeoutError, after its attempts', async () => {
-    const { llm, server } = await setUp({ perCall: () => [hangs(), hangs(), hangs()] })
+    const { llm, server } = await setUp(
+      { perCall: () => [hangs(), hangs(), hangs()] },
+      { retryBudget: false },
+    )
     const error = await rejection(llm.chat.completions.create(ask('hi'), { timeout: 60 }))
     expect(error).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
     expect(callReport(error)?.outcome).toBe('timeout')

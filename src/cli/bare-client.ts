@@ -1,0 +1,85 @@
+import OpenAI from 'openai'
+import { parseJson } from '../index.ts'
+import { type Scenario, TICKET_SCHEMA } from './scenarios.ts'
+import { callHeader, type TicketRequest, ticketBody } from './steady-client.ts'
+
+/** What stood between the bare client's caller and a valid value. */
+export type BareProblem =
+  | { readonly kind: 'http'; readonly status: number; readonly code?: string }
+  /** `typed`: it came as the SDK's own connection error, which its caller knows how to catch. */
+  | { readonly kind: 'connection'; readonly typed: boolean }
+  | { readonly kind: 'error-body' | 'no-choices' | 'refusal' | 'silent-end' | 'hung' }
+  | { readonly kind: 'not-json'; readonly cut: boolean }
+  | { readonly kind: 'wrong-shape' }
+
+/** How a call went without steadycall. */
+export interface BareAnswer {
+  /** Absent when the caller got a value that the schema accepts. */
+  readonly problem?: BareProblem
+  /** Of the completion received; 0 where there was none. */
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** The demo does not wait ten minutes for a request that hangs. */
+export const BARE_PATIENCE_MS = 3_000
+
+/**
+ * The same question through the openai client alone, with its own defaults: `create`, `JSON.parse`
+ * and a check against the schema, as most code does it. Never rejects.
+ */
+export async function askBare(
+  client: OpenAI,
+  scenario: Scenario,
+  request: TicketRequest,
+): Promise<BareAnswer> {
+  const patience = AbortSignal.timeout(BARE_PATIENCE_MS)
+  const options = {
+    headers: callHeader(request.callId),
+    signal: AbortSignal.any([request.signal, patience]),
+  }
+  const body = ticketBody(request, scenario)
+  try {
+    if (scenario.face !== 'stream') return judge(await client.chat.completions.create(body, options))
+    const stream = await client.chat.completions.create({ ...body, stream: true }, options)
+    let text = ''
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+    return withProblem(text === '' ? { kind: 'silent-end' } : problemOf(text, undefined))
+  } catch (error) {
+    return withProblem(patience.aborted ? { kind: 'hung' } : thrown(error))
+  }
+}
+
+function judge(completion: OpenAI.Chat.ChatCompletion): BareAnswer {
+  const tokens = {
+    inputTokens: completion.usage?.prompt_tokens ?? 0,
+    outputTokens: completion.usage?.completion_tokens ?? 0,
+  }
+  // Typed as an array; a gateway's error under status 200 has none.
+  const choices: unknown = completion.choices
+  if (!Array.isArray(choices)) return { ...tokens, problem: { kind: 'error-body' } }
+  const choice = completion.choices[0]
+  if (choice === undefined) return { ...tokens, problem: { kind: 'no-choices' } }
+  if (choice.message.refusal) return { ...tokens, problem: { kind: 'refusal' } }
+  const problem = problemOf(choice.message.content ?? '', choice.finish_reason)
+  return problem === undefined ? tokens : { ...tokens, problem }
+}
+
+function problemOf(text: string, finishReason: string | undefined): BareProblem | undefined {
+  const parsed = parseJson(text, TICKET_SCHEMA, { level: 'off' })
+  if (parsed.ok) return undefined
+  if (parsed.kind === 'schema_mismatch') return { kind: 'wrong-shape' }
+  return { kind: 'not-json', cut: finishReason === 'length' }
+}
+
+function withProblem(problem: BareProblem | undefined): BareAnswer {
+  return { inputTokens: 0, outputTokens: 0, ...(problem !== undefined && { problem }) }
+}
+
+function thrown(error: unknown): BareProblem {
+  if (error instanceof OpenAI.APIError && error.status !== undefined) {
+    const { status, code } = error
+    return { kind: 'http', status, ...(typeof code === 'string' && { code }) }
+  }
+  return { kind: 'connection', typed: error instanceof OpenAI.APIConnectionError }
+}

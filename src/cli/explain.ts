@@ -1,0 +1,160 @@
+import type { AttemptReport, CallReport, Repair, StopReason } from '../index.ts'
+import { BARE_PATIENCE_MS, type BareProblem } from './bare-client.ts'
+import { formatMs } from './format-ms.ts'
+import type { SteadyOutcome } from './steady-client.ts'
+
+/** How a call came to its end, in one word for a table. */
+export type Ending =
+  | 'valid'
+  | 'recovered'
+  | 'repaired'
+  | 're-asked'
+  | 'fell back'
+  | 'shared'
+  | 'replayed'
+  | 'gave up'
+  | 'unrecoverable'
+
+/** The ending that a report tells; the rarest of several. */
+export function endingOf({ report, repairs, valid }: SteadyOutcome): Ending {
+  const { outcome, source, attempts, reason } = report
+  if (outcome !== 'success') return isFinal(reason) ? 'unrecoverable' : 'gave up'
+  if (!valid) return 'gave up'
+  if (source === 'store') return 'replayed'
+  if (source === 'shared') return 'shared'
+  if (attempts.some(({ cause }) => cause === 'reask')) return 're-asked'
+  if (attempts.some(({ cause }) => cause === 'fallback')) return 'fell back'
+  if (attempts.length > 1) return 'recovered'
+  return repairs.length > 0 ? 'repaired' : 'valid'
+}
+
+/** One line: what the call met, what was done about it, and why it ended. */
+export function explainCall(call: SteadyOutcome): string {
+  const { report, repairs } = call
+  const ending = endingOf(call)
+  switch (ending) {
+    case 'valid':
+      return 'valid at once'
+    case 'shared':
+      return 'joined the call in flight · no request of its own · shared'
+    case 'replayed':
+      return 'its outcome was kept · no request · replayed from store'
+    case 'repaired':
+      return `${rules(repairs)} · no second request · repaired`
+    case 're-asked':
+      return `${met(report)} · ${reaskedHow(report)} · re-asked`
+    case 'fell back':
+      return `${met(report)} · sent to ${modelOf(report.attempts.at(-1))} · recovered`
+    case 'recovered':
+      return `${met(report)} · ${waits(report)} · recovered`
+    case 'gave up':
+    case 'unrecoverable':
+      return `${ending}: ${report.outcome} — ${whyEnded(report)}`
+    default:
+      return ending satisfies never
+  }
+}
+
+/** One line: what the bare client's caller got instead of a valid value, or that it got one. */
+export function explainBare(bare: {
+  readonly problem?: BareProblem
+  readonly requests: number
+  readonly durationMs: number
+  /** The demo's other call had this answer already. */
+  readonly paidBefore: boolean
+  readonly blame?: string
+}): string {
+  const { problem, requests, paidBefore } = bare
+  if (problem === undefined) {
+    if (paidBefore) return 'valid, and paid for again'
+    return requests === 1 ? 'valid' : `valid after ${requests} requests`
+  }
+  const many = `${requests} requests in ${formatMs(bare.durationMs)}`
+  switch (problem.kind) {
+    case 'http':
+      if (requests > 1) return bare.blame === undefined ? many : `${many} ${bare.blame}`
+      return `throws ${[problem.status, problem.code].filter((part) => part !== undefined).join(' ')}`
+    case 'connection':
+      if (requests > 1) return `connection lost ${requests} times`
+      return problem.typed ? 'connection lost, not retried' : 'body lost: a raw TypeError, not retried'
+    case 'error-body':
+      return '200 with an error body taken for a success'
+    case 'no-choices':
+      return '200 without a choice: choices[0] is undefined'
+    case 'refusal':
+      return 'content is null; the refusal goes unread'
+    case 'silent-end':
+      return 'the stream just ends: no text, no error'
+    case 'hung':
+      return `still waiting after ${formatMs(BARE_PATIENCE_MS)}; it would for 10 minutes`
+    case 'not-json':
+      return problem.cut ? 'half of the JSON: SyntaxError' : 'JSON.parse throws a SyntaxError'
+    case 'wrong-shape':
+      return 'JSON of the wrong shape reaches the caller'
+    default:
+      return problem satisfies never
+  }
+}
+
+/** Another try of this very request would have ended in the same way. */
+function isFinal(reason: StopReason | undefined): boolean {
+  return (
+    reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_max'
+  )
+}
+
+/** The kinds of failure met, each run of equal ones once. */
+function met({ attempts }: CallReport): string {
+  const kinds = attempts.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'success')
+  return kinds.filter((kind, index) => kind !== kinds[index - 1]).join(', then ')
+}
+
+function waits({ attempts }: CallReport): string {
+  const hinted = attempts.find(({ delaySource }) => delaySource === 'hint')
+  const asked = attempts.find(({ retryAfterMs }) => retryAfterMs !== undefined)?.retryAfterMs
+  const delays = attempts.slice(1).map(({ delayMs }) => formatMs(delayMs))
+  if (hinted === undefined || asked === undefined) return `backed off ${delays.join(' and ')}`
+  return `waited ${delays.join(' and ')}, asked for ${formatMs(asked)}`
+}
+
+function reaskedHow({ attempts }: CallReport): string {
+  return attempts.some(({ outcome }) => outcome === 'truncated')
+    ? 'output limit doubled'
+    : 'answer sent back with its errors'
+}
+
+function rules(repairs: readonly Repair[]): string {
+  return [...new Set(repairs.map(({ rule }) => rule))].join(', ')
+}
+
+/** A target is `host model`. */
+function modelOf(attempt: AttemptReport | undefined): string {
+  const target = attempt?.target ?? ''
+  return target.slice(target.indexOf(' ') + 1)
+}
+
+function whyEnded({ reason, attempts }: CallReport): string {
+  if (reason === undefined) return 'the answer was not valid'
+  const asked = attempts.at(-1)?.retryAfterMs
+  if (asked !== undefined && HINT_REASONS.has(reason)) {
+    return `it asks for ${formatMs(asked)}, ${WHY[reason]}`
+  }
+  return WHY[reason]
+}
+
+const HINT_REASONS: ReadonlySet<StopReason> = new Set(['hint_exceeds_max', 'hint_exceeds_deadline'])
+
+const WHY: Readonly<Record<StopReason, string>> = {
+  aborted: 'the caller left',
+  delivered: 'a part had reached the caller',
+  outcome_unknown: 'it may have been done already',
+  max_attempts: 'every attempt is spent',
+  deadline: 'no time is left',
+  not_retryable: 'retrying cannot help',
+  repeated_answer: 'the same wrong answer came twice',
+  max_reasks: 'every re-ask is spent',
+  hint_exceeds_max: 'longer than we may wait',
+  hint_exceeds_deadline: 'past the deadline',
+  circuit_open: 'the target is being rested',
+  retry_budget: 'the retry budget is spent',
+}

@@ -1,0 +1,77 @@
+import { styleText } from 'node:util'
+
+/** What a piece of text means; a terminal may give each a colour. */
+export type Style = 'good' | 'bad' | 'wait' | 'note' | 'dim' | 'bold'
+
+/** Marks up a piece of text, or returns it as it is. */
+export type Paint = (style: Style, text: string) => string
+
+/** Where a command writes. */
+export interface Terminal {
+  /** Characters in a line. */
+  readonly columns: number
+  readonly paint: Paint
+  write(text: string): void
+  /** Shows a line that the next write takes away again; nothing where nobody watches. */
+  progress(line: string): void
+}
+
+/** The part of `process.stdout` that is used. */
+export interface OutputStream {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  write(text: string): unknown
+}
+
+/** Without colours. */
+export const plainPaint: Paint = (_style, text) => text
+
+/** With ANSI colours (ECMA-48, SGR). */
+export const colourPaint: Paint = (style, text) =>
+  text === '' ? '' : styleText(COLOURS[style], text, { validateStream: false })
+
+const COLOURS = {
+  good: 'green',
+  bad: 'red',
+  wait: 'yellow',
+  note: 'cyan',
+  dim: 'dim',
+  bold: 'bold',
+} as const
+
+const MIN_COLUMNS = 60
+const MAX_COLUMNS = 160
+/** Where the output is no terminal: a file, a pipe, the README. */
+const PIPE_COLUMNS = 116
+
+/**
+ * Colours only on a terminal that can show them, and not under `NO_COLOR` (no-color.org). `COLUMNS`
+ * sets the width where the stream has none.
+ */
+export function openTerminal(
+  stream: OutputStream,
+  env: Readonly<Record<string, string | undefined>>,
+): Terminal {
+  const live = stream.isTTY === true && env['TERM'] !== 'dumb'
+  const wanted = Number((stream.isTTY === true ? stream.columns : undefined) ?? env['COLUMNS'])
+  const columns = wanted > 0 ? wanted : PIPE_COLUMNS
+  let shown = false
+  const clear = () => {
+    if (shown) stream.write('\r\u001B[2K')
+    shown = false
+  }
+  return {
+    columns: Math.min(Math.max(Math.floor(columns), MIN_COLUMNS), MAX_COLUMNS),
+    paint: live && !env['NO_COLOR'] ? colourPaint : plainPaint,
+    write(text) {
+      clear()
+      stream.write(text)
+    },
+    progress(line) {
+      if (!live) return
+      clear()
+      stream.write(line)
+      shown = true
+    },
+  }
+}
