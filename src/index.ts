@@ -1,12 +1,24 @@
 /** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
+
+export type { CallEvent, CallReport } from './call/report.ts'
 export { callReport } from './call/report.ts'
+export type { RunContext } from './call/run.ts'
+export type { Runtime, RuntimeOptions } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
+export type { ChatClient } from './call/targets.ts'
+export type { AttemptReport, OutputIssue, StopReason, Usage } from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
 export { classifyError } from './errors/classify.ts'
+export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
+export type { Store } from './idempotency/store.ts'
+export type { CallOptions, Fallback, GuardOptions, SteadyOptions } from './options.ts'
+export type { InferSchema, SchemaInput } from './output/infer.ts'
+export type { Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
+export type { Backoff } from './retry/backoff.ts'
 export {
   decorrelatedJitter,
   equalJitter,
@@ -14,19 +26,6 @@ export {
   fixed,
   fullJitter,
 } from './retry/backoff.ts'
-export { runIdempotent, steady } from './steady.ts'
-
-export type { CallEvent, CallReport } from './call/report.ts'
-export type { RunContext } from './call/run.ts'
-export type { Runtime, RuntimeOptions } from './call/runtime.ts'
-export type { ChatClient } from './call/targets.ts'
-export type { AttemptReport, OutputIssue, StopReason, Usage } from './errors/call-error.ts'
-export type { Executed, FailureKind } from './errors/failure-kinds.ts'
-export type { Store } from './idempotency/store.ts'
-export type { CallOptions, Fallback, GuardOptions, SteadyOptions } from './options.ts'
-export type { InferSchema, SchemaInput } from './output/infer.ts'
-export type { Repair } from './output/parse-json.ts'
-export type { Backoff } from './retry/backoff.ts'
 export type {
   JsonOptions,
   JsonParams,
@@ -35,4 +34,5 @@ export type {
   SteadyMethods,
   SteadyRequestOptions,
 } from './steady.ts'
+export { runIdempotent, steady } from './steady.ts'
 export type { Clock } from './time.ts'

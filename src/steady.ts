@@ -1,36 +1,21 @@
 import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
+import { call } from './call/call.ts'
 import type { CallPromise } from './call/call-promise.ts'
-import type { ChatParams, ChatRequest, RequestOptions } from './call/chat.ts'
+import type { ChatParams, RequestOptions } from './call/chat.ts'
 import { dropInCreate } from './call/drop-in.ts'
 import { facadeOf } from './call/facade.ts'
 import { attachReport } from './call/report.ts'
+import { chatRequest, checkJsonParams } from './call/request.ts'
 import { functionJob, type RunContext } from './call/run.ts'
-import { call } from './call/call.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
-import {
-  attemptsFor,
-  type ChatClient,
-  chatTargets,
-  clientAttempts,
-  errorClasses,
-  prepareClient,
-} from './call/targets.ts'
-import { WIRE } from './call/wire-observer.ts'
+import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
+import { checkCallOptions, checkGuardOptions, checkSteadyOptions } from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
-import {
-  type CallFace,
-  type CallOptions,
-  checkCallOptions,
-  checkGuardOptions,
-  checkSteadyOptions,
-  type GuardOptions,
-  resolveCall,
-  type SteadyOptions,
-} from './options.ts'
+import { type CallOptions, type GuardOptions, resolveCall, type SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
@@ -125,7 +110,10 @@ export type SteadyClient<C> = C &
  * const llm = steady(new OpenAI())
  * const { value } = await llm.json({ model, messages, schema })
  */
-export function steady<C extends ChatClient>(client: C, options: SteadyOptions = {}): SteadyClient<C> {
+export function steady<C extends ChatClient>(
+  client: C,
+  options: SteadyOptions = {},
+): SteadyClient<C> {
   checkSteadyOptions(options)
   prepareClient('steady(): client', client)
   for (const [index, { client: other }] of (options.fallbacks ?? []).entries()) {
@@ -183,10 +171,7 @@ async function json(
   const compiled = compileSchema(schema)
   // openai's options are read by name, like any object's.
   const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
-  const { value: answer, report } = await call(
-    structuredJob(request, compiled),
-    context,
-  )
+  const { value: answer, report } = await call(structuredJob(request, compiled), context)
   const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
   const result: JsonResult<unknown> = {
     value: answer.value,
@@ -202,38 +187,6 @@ async function json(
   }
   attachReport(result, report)
   return result
-}
-
-/** Parameters that would make another kind of answer than one JSON value. */
-const REFUSED_BY_JSON = {
-  stream: 'an answer can only be checked whole',
-  response_format: 'it is made from the schema',
-  functions: "it asks for JSON; use create() for calls of functions",
-} as const
-
-function checkJsonParams(params: unknown): ChatParams {
-  if (typeof params !== 'object' || params === null) {
-    throw new TypeError(`json(): params must be an object, got ${params === null ? 'null' : typeof params}`)
-  }
-  const given: ChatParams = { ...params }
-  for (const [name, why] of Object.entries(REFUSED_BY_JSON)) {
-    if (given[name] !== undefined) throw new TypeError(`json(): ${name} must be left out: ${why}`)
-  }
-  const { n, tools, tool_choice: toolChoice, model, messages, schema } = given
-  if (n !== undefined && n !== null && n !== 1) {
-    throw new TypeError(`json(): n must be 1 or left out, got ${String(n)}`)
-  }
-  if (tools !== undefined && toolChoice !== 'none') {
-    throw new TypeError("json(): tools must be left out, or tool_choice be 'none'")
-  }
-  if (typeof model !== 'string' || model === '') {
-    throw new TypeError('json(): model must be the name of a model')
-  }
-  if (!Array.isArray(messages)) throw new TypeError('json(): messages must be an array')
-  if (schema === undefined) {
-    throw new TypeError('json(): schema must be a JSON Schema or a Standard Schema')
-  }
-  return given
 }
 
 async function run<T>(
@@ -264,47 +217,6 @@ async function run<T>(
   return value
 }
 
-/** One drop-in or structured request, with everything resolved. */
-function chatRequest(
-  face: CallFace['face'],
-  client: ChatClient,
-  { runtime, settings }: CallContext,
-  params: ChatParams,
-  requestOptions: RequestOptions,
-  own: CallOptions,
-): ChatRequest {
-  const { signal, maxRetries, timeout, ...passed } = requestOptions
-  // An outer steadycall layer set maxRetries: 0, and leaves the retrying to us.
-  const outer = Reflect.has(Object(passed['fetchOptions']), WIRE)
-  const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
-  const options = resolveCall(settings, withSignal(own, signal), {
-    face,
-    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
-    requestAttempts,
-    clientAttempts: clientAttempts(client),
-  })
-  const { retryBudget, breaker } = settings
-  const model = String(params['model'])
-  return {
-    // What the caller changes later must not change what is retried.
-    params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
-    requestOptions: passed,
-    options,
-    targets: chatTargets(runtime, { retryBudget, breaker }, client, model, options.fallbacks),
-    clock: runtime.clock,
-  }
-}
-
-function withSignal(own: CallOptions, signal: unknown): CallOptions {
-  if (!(signal instanceof AbortSignal)) return own
-  return { ...own, signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]) }
-}
-
-function snapshot(params: ChatParams): ChatParams {
-  const { messages } = params
-  return { ...params, ...(Array.isArray(messages) && { messages: [...messages] }) }
-}
-
 /**
  * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
  * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
@@ -318,9 +230,19 @@ export async function runIdempotent<T>(
 ): Promise<T> {
   checkGuardOptions(options)
   if (typeof work !== 'function') {
-    throw new TypeError(`runIdempotent(): the second argument must be a function, got ${typeof work}`)
+    throw new TypeError(
+      `runIdempotent(): the second argument must be a function, got ${typeof work}`,
+    )
   }
-  const { store, operation, tenant, keySecret, runtime = processRuntime(), onEvent, ...own } = options
+  const {
+    store,
+    operation,
+    tenant,
+    keySecret,
+    runtime = processRuntime(),
+    onEvent,
+    ...own
+  } = options
   const settings: SteadyOptions = {
     store,
     ...(own.idempotencyKey === undefined && { idempotency: 'derive' }),

@@ -1,11 +1,12 @@
+import type { AttemptReport, Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
-import type { AttemptReport, Failure } from '../errors/call-error.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
-import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+import type { AnswerFacts, Exchange, Job, Sent, Tail } from './job.ts'
 import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
@@ -52,37 +53,54 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     key: request.key.text,
     idempotencyHeader: (body) => headers.next(body),
   }
-  let sent: Sent<T>
-  try {
-    sent = await open.span.run(() =>
-      runInScope(request.scope, wire, () => job.send(exchange)),
-    )
-  } catch (error) {
-    sent = { ok: false, failure: classifyThrown(error, exchange, job.face), facts: thrownFacts(wire) }
-  }
+  const sent = await send(request, exchange, open)
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
-    record.streaming = true
-    settled.onTail(({ failure, facts }) => {
-      open.end(failure ?? 'success', facts, wire)
-      record.answered(facts)
-      record.streamEnded(failure)
-    })
+    keepOpen(settled.onTail, open, wire, record)
     return { ok: true, value: settled.value }
   }
   bounds.dispose()
   open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
-  if (settled.ok) {
-    record.answered(settled.facts)
-    return { ok: true, value: settled.value }
+  if (!settled.ok) {
+    const { failure, reask, completion } = settled
+    return withoutUndefined({ ok: false as const, failure, reask, completion })
   }
-  return {
-    ok: false,
-    failure: settled.failure,
-    ...(settled.reask !== undefined && { reask: settled.reask }),
-    ...(settled.completion !== undefined && { completion: settled.completion }),
+  record.answered(settled.facts)
+  return { ok: true, value: settled.value }
+}
+
+/** The sender's work, inside the attempt's span and the call's scope; what it throws is classified. */
+async function send<T>(
+  { job, scope }: AttemptRequest<T>,
+  exchange: Exchange,
+  { span }: OpenAttempt,
+): Promise<Sent<T>> {
+  const { wire } = exchange
+  try {
+    return await span.run(() => runInScope(scope, wire, () => job.send(exchange)))
+  } catch (error) {
+    return {
+      ok: false,
+      failure: classifyThrown(error, exchange, job.face),
+      facts: withoutUndefined({ status: wire.status }),
+    }
   }
+}
+
+/** A released stream: span and report of its attempt wait for its end. */
+function keepOpen(
+  onTail: (listener: (tail: Tail) => void) => void,
+  open: OpenAttempt,
+  wire: WireRecord,
+  record: CallRecord,
+): void {
+  record.streaming = true
+  onTail(({ failure: cut, facts }) => {
+    open.end(cut ?? 'success', facts, wire)
+    record.answered(facts)
+    record.streamEnded(cut)
+  })
 }
 
 /** Streams wait for their first content; all else for the whole answer. */
@@ -103,46 +121,48 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
   record.tell({ type: 'attempt-started', number, cause, target: name, delayMs })
-  const span = record.span.startAttempt({
-    number,
-    cause,
-    delayMs,
-    ...(delaySource !== undefined && { delaySource }),
-    ...(target?.model !== undefined && { model: target.model }),
-    ...(target?.host !== undefined && {
-      host: target.host,
-      providerName: providerName(target.host),
+  const span = record.span.startAttempt(
+    withoutUndefined({
+      number,
+      cause,
+      delayMs,
+      delaySource,
+      model: target?.model,
+      host: target?.host,
+      port: target?.port,
+      providerName: target?.host === undefined ? undefined : providerName(target.host),
     }),
-    ...(target?.port !== undefined && { port: target.port }),
-  })
+  )
   return {
     span,
     end(outcome, facts, wire) {
-      const sentRequests = job.face === 'run' || job.face === 'guard' ? undefined : wireRequests(wire)
       const failure = outcome === 'success' ? undefined : outcome
-      const status = failure?.status ?? facts.status
-      const requestId = failure?.requestId ?? facts.requestId
-      const report: AttemptReport = {
+      const report: AttemptReport = withoutUndefined({
         number,
         cause,
         target: name,
-        outcome: failure?.kind ?? 'success',
+        outcome: failure?.kind ?? ('success' as const),
         retryable: failure?.retryable ?? false,
         executed: failure?.executed ?? 'yes',
-        ...(status !== undefined && { status }),
-        ...(requestId !== undefined && { requestId }),
+        status: failure?.status ?? facts.status,
+        requestId: failure?.requestId ?? facts.requestId,
         startedAtMs,
         durationMs: clock.monotonicMs() - startedMs,
         delayMs,
-        ...(delaySource !== undefined && { delaySource }),
-        ...(failure?.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
-        ...(sentRequests !== undefined && { wireRequests: sentRequests }),
-        ...(facts.usage !== undefined && { usage: facts.usage }),
-      }
+        delaySource,
+        retryAfterMs: failure?.retryAfterMs,
+        wireRequests: isFunction(job) ? undefined : wireRequests(wire),
+        usage: facts.usage,
+      })
       span.end(report)
       record.attemptEnded(report)
     },
   }
+}
+
+/** A user's function may send any number of requests: they are no multiplication. */
+function isFunction<T>({ face }: Job<T>): boolean {
+  return face === 'run' || face === 'guard'
 }
 
 /** What the client threw, or the limit that made it throw. */
@@ -153,11 +173,8 @@ export function classifyThrown(
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
-  const found = classify(error, {
-    ...(wire.status !== undefined && { status: wire.status }),
-    ...(wire.headers !== undefined && { headers: wire.headers }),
-    ...(wire.errorBody !== undefined && { body: wire.errorBody }),
-  })
+  const { status, headers, errorBody: body } = wire
+  const found = classify(error, { status, headers, body })
   return {
     ...found,
     message: found.kind,
@@ -182,15 +199,13 @@ function limitReached({ ended }: Bounds, error: unknown): Failure | undefined {
   }
 }
 
-function thrownFacts(wire: WireRecord): AnswerFacts {
-  return wire.status === undefined ? {} : { status: wire.status }
-}
-
 /** A 200 read whole, or a complete server error: what a server that knows the key would repeat. */
 function isCompleteAnswer<T>(sent: Sent<T>): boolean {
   const { status } = sent.facts
   if (sent.ok) return true
-  return status !== undefined && (status >= 500 || (status === 200 && sent.failure.executed === 'yes'))
+  return (
+    status !== undefined && (status >= 500 || (status === 200 && sent.failure.executed === 'yes'))
+  )
 }
 
 /** Somebody below us retries: it is told, and thrown where that was asked for. Never a paid success. */
@@ -199,7 +214,7 @@ function withMultiplication<T>(
   wire: WireRecord,
   { onMultiplied, job }: AttemptRequest<T>,
 ): Sent<T> {
-  if (job.face === 'run' || job.face === 'guard' || !multiplied(wire)) return sent
+  if (isFunction(job) || !multiplied(wire)) return sent
   const reaction = onMultiplied(wireRequests(wire) ?? 1)
   if (sent.ok || reaction === 'warn') return sent
   const { failure } = sent

@@ -36,16 +36,16 @@ export class CallPromise<T> extends Promise<T> {
     this.#transform = transform
   }
 
-  static of<T>(start: Start<T>): CallPromise<T> {
-    const call: { started: Promise<Answer<unknown>> | undefined; readonly start: Start<T> } = {
+  static of<D>(start: Start<D>): CallPromise<D> {
+    const call: { started: Promise<Answer<unknown>> | undefined; readonly start: Start<D> } = {
       started: undefined,
       start,
     }
     queueMicrotask(() => {
       call.started ??= start('data')
     })
-    // The answer is the one that `start` gave, whose data is a T.
-    return new CallPromise<T>(call, (answer) => answer.data as T)
+    // The answer is the one that `start` gave, whose data is a D.
+    return new CallPromise<D>(call, (answer) => answer.data as D)
   }
 
   /** The raw response, its body unread. Guarded by retries, never joined or stored. */
@@ -68,6 +68,7 @@ export class CallPromise<T> extends Promise<T> {
     )
   }
 
+  // biome-ignore lint/suspicious/noThenProperty: this is a promise
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,

@@ -1,16 +1,16 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { once, type OnceResult } from '../idempotency/once.ts'
+import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
 import { deadlineAfter } from '../time.ts'
-import { type CallContext, runWork } from './work.ts'
 import { explain } from './explain.ts'
 import type { Job } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope } from './nesting.ts'
-import { callError, CallRecord } from './record.ts'
+import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
+import { type CallContext, runWork } from './work.ts'
 
 export interface CallResult<T> {
   readonly value: T
@@ -135,7 +135,11 @@ async function checkedAgain<T>(
   throw callError(failure, message, { attempts: [], key: key.text, source })
 }
 
-function settle<T>(value: T, { source, persisted }: OnceResult<T>, record: CallRecord): CallResult<T> {
+function settle<T>(
+  value: T,
+  { source, persisted }: OnceResult<T>,
+  record: CallRecord,
+): CallResult<T> {
   if (!record.streaming) return { value, report: record.succeed({ source, persisted }) }
   let tell: (report: CallReport) => void = () => {}
   // A stream: the span stays open, and the report is not complete, until it has ended.

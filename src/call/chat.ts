@@ -1,6 +1,6 @@
-import type { ResolvedCall } from '../options.ts'
-import { classifyErrorBody } from '../errors/classify.ts'
 import type { Failure } from '../errors/call-error.ts'
+import { classifyErrorBody } from '../errors/classify.ts'
+import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
@@ -90,7 +90,8 @@ function streamTail(
 ): { failure?: Failure; facts: AnswerFacts } {
   const counted = usageOf(usage)
   return {
-    ...(error !== undefined && !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
+    ...(error !== undefined &&
+      !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
     facts: { ...facts, finishReasons, ...(counted !== undefined && { usage: counted }) },
   }
 }
@@ -131,13 +132,14 @@ function requestTelemetry(params: ChatParams, targets: readonly CallTarget[]): R
 }
 
 /** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
-export function failureInAnswer(
-  data: unknown,
-  { status, headers }: Response,
-): Failure | undefined {
+export function failureInAnswer(data: unknown, { status, headers }: Response): Failure | undefined {
   const found = classifyErrorBody(data, { status, headers })
   if (found === undefined) return undefined
-  return { ...found, message: found.kind, cause: isObject(data) ? Reflect.get(data, 'error') : data }
+  return {
+    ...found,
+    message: found.kind,
+    cause: isObject(data) ? Reflect.get(data, 'error') : data,
+  }
 }
 
 /** The request body of one attempt: the given one, under the target's own model. */
@@ -259,8 +261,7 @@ interface CompletionShape {
 
 /** What a completion and its response say about themselves; anything may be missing. */
 export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
-  const facts =
-    response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
+  const facts = response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
   if (!isObject(data)) return facts
   const { id, model, usage, choices, system_fingerprint: systemFingerprint }: CompletionShape = data
   const counted = usageOf(usage)
@@ -296,4 +297,3 @@ function requestIdOf(response: Response): { requestId?: string } {
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
-

@@ -1,13 +1,8 @@
 import { CallError, type Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { type Answer, CallPromise } from './call-promise.ts'
 import { call } from './call.ts'
-import {
-  type ChatRequest,
-  completionJob,
-  responseJob,
-  streamJob,
-} from './chat.ts'
+import { type Answer, CallPromise } from './call-promise.ts'
+import { type ChatRequest, completionJob, responseJob, streamJob } from './chat.ts'
 import { explain } from './explain.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, callReport } from './report.ts'
@@ -44,8 +39,7 @@ async function answerFor(
     attachReport(value.data, report)
     return value
   }
-  const toCallerError = (failure: Failure) =>
-    streamError(failure, request.targets[0].host, classes)
+  const toCallerError = (failure: Failure) => streamError(failure, request.targets[0].host, classes)
   const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
   attachReport(value.data, report)
   onEnd?.((final) => attachReport(value.data, final))

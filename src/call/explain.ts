@@ -33,13 +33,18 @@ function whyStopped(input: Explanation): readonly string[] {
   const hint = failure.retryAfterMs
   switch (reason) {
     case 'hint_exceeds_max':
-      return [`it asks to wait ${seconds(hint)}, maxRetryAfterMs allows ${seconds(input.maxRetryAfterMs)}`]
+      return [
+        `it asks to wait ${seconds(hint)}, maxRetryAfterMs allows ${seconds(input.maxRetryAfterMs)}`,
+      ]
     case 'hint_exceeds_deadline':
       return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
     case 'repeated_answer':
-      return ['the same wrong answer came twice, so a further attempt would not help', ...issues(failure)]
+      return [
+        'the same wrong answer came twice, so a further attempt would not help',
+        ...issues(failure),
+      ]
     case 'retry_budget':
       return ['the retry budget of this target is spent']
     case 'circuit_open':

@@ -1,8 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
-import type { TargetState } from '../retry/target-state.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import type { Bounds } from './bounds.ts'
 import type { ResolvedCall } from '../options.ts'
+import type { TargetState } from '../retry/target-state.ts'
+import type { Bounds } from './bounds.ts'
 import type { WireRecord } from './wire-observer.ts'
 
 /**

@@ -1,7 +1,14 @@
-import { type AttemptReport, CallError, type Failure, type StopReason, type Usage } from '../errors/call-error.ts'
+import {
+  type AttemptReport,
+  CallError,
+  type Failure,
+  type StopReason,
+  type Usage,
+} from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import type { AnswerFacts } from './job.ts'
 import type { CallEvent, CallReport } from './report.ts'
 
@@ -75,21 +82,17 @@ export class CallRecord {
     const report = this.#report({ outcome: 'success', ...how })
     this.tell({ type: 'call-settled', report })
     const { id, model, finishReasons, systemFingerprint, repairs } = this.#facts
-    this.span.end({
-      ok: true,
-      source: how.source,
-      persisted: how.persisted,
-      attempts: report.attempts,
-      usage: report.usage,
-      response: {
-        ...(id !== undefined && { id }),
-        ...(model !== undefined && { model }),
-        ...(finishReasons !== undefined && { finishReasons }),
-        ...(systemFingerprint !== undefined && { systemFingerprint }),
-      },
-      ...(repairs !== undefined && { repairs }),
-      ...(answer !== undefined && { answer }),
-    })
+    this.span.end(
+      withoutUndefined({
+        ok: true as const,
+        ...how,
+        attempts: report.attempts,
+        usage: report.usage,
+        response: withoutUndefined({ id, model, finishReasons, systemFingerprint }),
+        repairs,
+        answer,
+      }),
+    )
     return report
   }
 
@@ -98,16 +101,24 @@ export class CallRecord {
     return this.#report({ outcome: 'success', ...how })
   }
 
-  fail(kind: FailureKind, reason: StopReason | undefined, source: CallReport['source']): CallReport {
-    const report = this.#report({
-      outcome: kind,
-      ...(reason !== undefined && { reason }),
-      source,
-      persisted: false,
-    })
+  fail(
+    kind: FailureKind,
+    reason: StopReason | undefined,
+    source: CallReport['source'],
+  ): CallReport {
+    const report = this.#report(
+      withoutUndefined({ outcome: kind, reason, source, persisted: false }),
+    )
     this.tell({ type: 'call-settled', report })
     const { attempts, usage } = report
-    this.span.end({ ok: false, kind, source, attempts, usage, ...(reason !== undefined && { reason }) })
+    this.span.end({
+      ok: false,
+      kind,
+      source,
+      attempts,
+      usage,
+      ...(reason !== undefined && { reason }),
+    })
     return report
   }
 
@@ -176,7 +187,6 @@ export function callError(
     attempts: Object.freeze([...more.attempts]),
     idempotencyKey: more.key,
     usage: usageOf(more.attempts),
-    ...(more.reason !== undefined && { reason: more.reason }),
-    ...(more.source !== undefined && { source: more.source }),
+    ...withoutUndefined({ reason: more.reason, source: more.source }),
   })
 }

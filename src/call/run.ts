@@ -1,6 +1,6 @@
 import type { ResolvedCall } from '../options.ts'
-import type { TargetState } from '../retry/target-state.ts'
 import { DEFAULT_FALLBACK_ON } from '../options.ts'
+import type { TargetState } from '../retry/target-state.ts'
 import type { Job } from './job.ts'
 
 /** What the function given to `run` gets. */

@@ -18,8 +18,8 @@ export interface ChunkStream extends AsyncIterable<unknown> {
 
 /** How a released stream ended, once it has: told exactly once, on every path. */
 export interface StreamEnd {
-  /** Absent when it ended as it should, or when the caller stopped reading. */
-  readonly error?: unknown
+  /** Undefined when it ended as it should, or when the caller stopped reading. */
+  readonly error: unknown
   /** The caller stopped reading: `break`, or the stream's own `controller.abort()`. */
   readonly abandoned: boolean
   readonly usage: unknown
@@ -91,28 +91,24 @@ function release(
   let consumed = false
 
   async function* iterate(): AsyncGenerator<unknown, void, undefined> {
-    if (consumed) throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
+    if (consumed) {
+      throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
+    }
     consumed = true
     let error: unknown
     let abandoned = true
     try {
       yield* held.splice(0)
-      for (;;) {
-        const next = await nextWithin(request, chunks)
-        if (next.done) break
-        progress.see(next.value)
-        yield next.value
-      }
+      yield* rest(request, chunks, progress)
       abandoned = source.controller.signal.aborted
-      if (!progress.finished && !abandoned) throw cutBeforeEnd()
     } catch (caught) {
       abandoned = false
       error = request.toCallerError(caught)
       throw error
     } finally {
       bounds.dispose()
-      if (!progress.finished || abandoned) source.controller.abort()
-      settle({ ...(error !== undefined && { error }), abandoned, ...progress.summary() })
+      if (!progress.finished || abandoned) close(source, chunks)
+      settle({ error, abandoned, ...progress.summary() })
     }
   }
 
@@ -127,6 +123,28 @@ function release(
       settle = listener
     },
   }
+}
+
+/** What follows the first content; an end without its finish_reason is a cut. */
+async function* rest(
+  request: OpenStream,
+  chunks: AsyncIterator<unknown>,
+  progress: Progress,
+): AsyncGenerator<unknown, void, undefined> {
+  for (;;) {
+    const next = await nextWithin(request, chunks)
+    if (next.done) break
+    progress.see(next.value)
+    yield next.value
+  }
+  // The caller's own abort of the stream ends it silently, as it does with openai.
+  if (!progress.finished && !request.source.controller.signal.aborted) throw cutBeforeEnd()
+}
+
+function close(source: ChunkStream, chunks: AsyncIterator<unknown>): void {
+  source.controller.abort()
+  // A pending read ends with the abort; nobody waits for it here.
+  chunks.return?.().catch(() => {})
 }
 
 /** The next chunk, or an error when none comes in time. The timer runs only while we wait. */

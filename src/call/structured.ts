@@ -58,7 +58,11 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
   }
 }
 
-function accepted(completion: unknown, checked: Checked & { ok: true }, facts: AnswerFacts): Sent<Structured> {
+function accepted(
+  completion: unknown,
+  checked: Checked & { ok: true },
+  facts: AnswerFacts,
+): Sent<Structured> {
   const { value, repairs } = checked
   return {
     ok: true,

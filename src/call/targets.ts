@@ -45,7 +45,9 @@ const ERROR_CLASSES = [
  */
 export function prepareClient(where: string, client: unknown): asserts client is ChatClient {
   if (typeof client !== 'object' || client === null) {
-    throw new TypeError(`${where} must be an openai client, got ${client === null ? 'null' : typeof client}`)
+    throw new TypeError(
+      `${where} must be an openai client, got ${client === null ? 'null' : typeof client}`,
+    )
   }
   const create = read(read(read(client, 'chat'), 'completions'), 'create')
   const missing =

@@ -74,7 +74,9 @@ function observe(fetch: Fetch): Fetch {
   return (url, init) => {
     const wire: unknown = init === undefined ? undefined : Reflect.get(init, WIRE)
     // Only attempt.ts sets the symbol, to a WireRecord.
-    return wire === undefined ? fetch(url, init) : observedFetch(fetch, url, init, wire as WireRecord)
+    return wire === undefined
+      ? fetch(url, init)
+      : observedFetch(fetch, url, init, wire as WireRecord)
   }
 }
 

@@ -9,13 +9,14 @@ import {
   type VerdictEvent,
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import { type AttemptEnd, makeAttempt } from './attempt.ts'
 import { explain } from './explain.ts'
 import type { Job } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
-import { callError, type CallRecord } from './record.ts'
-import { rememberExhausted, type Runtime, warnOnce, wasExhausted } from './runtime.ts'
+import { type CallRecord, callError } from './record.ts'
+import { type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -49,7 +50,8 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   const { runtime } = context
   const outer = outerUse(request)
   const refusal = outer.refusal ?? multipliedBefore(context)
-  if (refusal !== undefined) return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
+  if (refusal !== undefined)
+    return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   noticeRepetition(request, outer.fingerprint)
   const scope = createScope(flight.deadline)
   const headers = new IdempotencyHeaders(request.key)
@@ -155,7 +157,11 @@ function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: s
   )
 }
 
-function rememberIfLooped(runtime: Runtime, fingerprint: string | undefined, failure: Failure): void {
+function rememberIfLooped(
+  runtime: Runtime,
+  fingerprint: string | undefined,
+  failure: Failure,
+): void {
   if (fingerprint !== undefined && FAILURE_KINDS[failure.kind].retry === 'yes') {
     rememberExhausted(runtime, fingerprint)
   }
@@ -214,20 +220,23 @@ function tellVerdict<T>(
     case 'retry': {
       const { delayMs, delaySource } = verdict
       record.tell({ type: 'retry-scheduled', number: attempts, kind, delayMs, delaySource })
-      return span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
+      span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
+      return
     }
     case 'reask':
       record.tell({ type: 'reask-sent', number: attempts, kind })
-      return span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
+      span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
+      return
     case 'fallback': {
       const from = targets[target]?.name ?? ''
       const to = targets[verdict.target]?.name ?? ''
       record.tell({ type: 'fallback-selected', number: attempts, kind, target: to })
-      return span.fallbackSelected({ number: attempts, kind, from, to })
+      span.fallbackSelected({ number: attempts, kind, from, to })
+      return
     }
     case 'stop':
       record.tell({ type: 'call-stopped', reason: verdict.reason, kind })
-      return span.stopped({ reason: verdict.reason, kind })
+      span.stopped({ reason: verdict.reason, kind })
   }
 }
 
@@ -241,7 +250,9 @@ function giveUp<T>(
 ): WorkOutcome<T> {
   const uncertain = flight.onUncertain === 'fail' && failure.executed === 'maybe'
   const told: Failure =
-    uncertain && reason === 'outcome_unknown' ? { ...failure, kind: 'outcome_unknown', retryable: false } : failure
+    uncertain && reason === 'outcome_unknown'
+      ? { ...failure, kind: 'outcome_unknown', retryable: false }
+      : failure
   const message = explain({
     failure: told,
     reason,
@@ -265,10 +276,6 @@ function giveUp<T>(
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
-    notice: {
-      kind,
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-      ...(status !== undefined && { status }),
-    },
+    notice: withoutUndefined({ kind, retryAfterMs, status }),
   }
 }

@@ -76,9 +76,7 @@ describe('nested steadycall layers do not multiply', () => {
   it('json inside run inside run sends 3', async () => {
     const { server, llm } = await setUp(down)
     await rejection(
-      llm.run('outer', () =>
-        llm.run('inner', () => llm.json({ ...ask('hello'), schema: person })),
-      ),
+      llm.run('outer', () => llm.run('inner', () => llm.json({ ...ask('hello'), schema: person }))),
     )
     expect(server.count).toBe(3)
   })
@@ -136,7 +134,7 @@ describe('nested steadycall layers do not multiply', () => {
     expect(server.count).toBe(6)
   })
 
-  it("another resource of the client sends one request inside run, and retries as the SDK does outside", async () => {
+  it('another resource of the client sends one request inside run, and retries as the SDK does outside', async () => {
     const { server, client, llm } = await setUp()
     let sent = 0
     const failing = steady(
@@ -174,7 +172,9 @@ describe('multiplication that we cannot prevent is counted and shown', () => {
     )
     const completion = await llm.chat.completions.create(ask('hello'))
     expect(server.count).toBe(2)
-    expect(callReport(completion)?.attempts).toMatchObject([{ outcome: 'success', wireRequests: 2 }])
+    expect(callReport(completion)?.attempts).toMatchObject([
+      { outcome: 'success', wireRequests: 2 },
+    ])
     expect(events).toContainEqual(
       expect.objectContaining({ type: 'retries-multiplied', wireRequests: 2 }),
     )

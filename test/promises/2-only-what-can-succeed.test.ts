@@ -204,9 +204,9 @@ describe("the caller's signal", () => {
   it('aborted beforehand sends nothing', async () => {
     const { llm, server } = await setUp()
     const signal = AbortSignal.abort()
-    await expect(rejection(llm.json({ ...ask('x'), schema: person }, { signal }))).resolves.toMatchObject(
-      { kind: 'aborted', executed: 'no' },
-    )
+    await expect(
+      rejection(llm.json({ ...ask('x'), schema: person }, { signal })),
+    ).resolves.toMatchObject({ kind: 'aborted', executed: 'no' })
     expect(server.count).toBe(0)
   })
 })
@@ -214,7 +214,10 @@ describe("the caller's signal", () => {
 describe('a fallback', () => {
   it('takes over where the first target cannot, under the same attempt limit', async () => {
     const { server, llm } = await setUp(
-      { callOf: ({ body }) => body.model, perCall: (id) => (id === 'gpt-test' ? [contextLength()] : []) },
+      {
+        callOf: ({ body }) => body.model,
+        perCall: (id) => (id === 'gpt-test' ? [contextLength()] : []),
+      },
       { fallbacks: [{ model: 'gpt-large' }] },
     )
     const { attempts } = await llm.json({ ...ask('long'), schema: person })
@@ -246,13 +249,17 @@ describe('a fallback', () => {
 
 describe('beside the bare client, in the same run', () => {
   it('a spent quota costs openai three requests', async () => {
-    const server = await startServer({ perCall: () => Array.from({ length: 9 }, insufficientQuota) })
+    const server = await startServer({
+      perCall: () => Array.from({ length: 9 }, insufficientQuota),
+    })
     await rejection(clientFor(server).chat.completions.create(ask('hello')))
     expect(server.count).toBe(3)
   })
 
   it('an error under status 200 is a success to openai, and an error to a wrapped create', async () => {
-    const { client, llm, server } = await setUp({ perCall: () => Array.from({ length: 9 }, errorBodyUnder200) })
+    const { client, llm, server } = await setUp({
+      perCall: () => Array.from({ length: 9 }, errorBodyUnder200),
+    })
     const completion = await client.chat.completions.create(ask('bare'))
     expect(completion.choices).toBeUndefined()
     const error = await rejection(llm.chat.completions.create(ask('wrapped')))

@@ -108,7 +108,10 @@ describe('or it throws, and says why', () => {
   })
 
   it('and a second truncation ends it', async () => {
-    const { llm, server } = await setUp({ answer: ada, perCall: [truncatedJson(), truncatedJson()] })
+    const { llm, server } = await setUp({
+      answer: ada,
+      perCall: [truncatedJson(), truncatedJson()],
+    })
     const error = await rejection(
       llm.json(
         { ...ask('who?'), schema: person, max_completion_tokens: 100 },
@@ -137,7 +140,11 @@ describe('or it throws, and says why', () => {
     const wrong = ['a', 'b', 'c', 'd'].map((age) => answers(`{"name":"Ada","age":"${age}"}`))
     const { llm, server } = await setUp({ perCall: wrong }, { maxAttempts: 10 })
     const error = await rejection(llm.json({ ...ask('who?'), schema: person }))
-    expect(error).toMatchObject({ kind: 'schema_mismatch', reason: 'max_reasks', deterministic: false })
+    expect(error).toMatchObject({
+      kind: 'schema_mismatch',
+      reason: 'max_reasks',
+      deterministic: false,
+    })
     expect(server.count).toBe(3)
   })
 

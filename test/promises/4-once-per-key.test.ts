@@ -1,5 +1,5 @@
-import { createServer } from 'node:http'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   callReport,
@@ -10,7 +10,13 @@ import {
   runIdempotent,
   steady,
 } from '../../src/index.ts'
-import { contextLength, hangs, insufficientQuota, serverError, slow } from '../../src/testing/index.ts'
+import {
+  contextLength,
+  hangs,
+  insufficientQuota,
+  serverError,
+  slow,
+} from '../../src/testing/index.ts'
 import { ask, person, rejection, setUp } from '../support/set-up.ts'
 
 const ada = { answer: '{"name":"Ada","age":36}' }
@@ -178,7 +184,10 @@ describe('a flight belongs to nobody', () => {
     const { llm, server } = await setUp({ ...ada, perCall: [slow(120)] })
     const controller = new AbortController()
     const call = (signal?: AbortSignal) =>
-      llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k', ...(signal && { signal }) })
+      llm.json(
+        { ...ask('who?'), schema: person },
+        { idempotencyKey: 'k', ...(signal && { signal }) },
+      )
     const leaving = rejection(call(controller.signal))
     const staying = call()
     while (server.count === 0) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -69,7 +69,9 @@ describe('the trace of a call', () => {
     })
     await llm.json({ ...ask('who?'), schema: person }, { maxAttempts: 5 })
     const { calls, attempts } = spans()
-    expect(calls.map(({ name, kind }) => [name, kind])).toEqual([['chat gpt-test', SpanKind.CLIENT]])
+    expect(calls.map(({ name, kind }) => [name, kind])).toEqual([
+      ['chat gpt-test', SpanKind.CLIENT],
+    ])
     expect(attempts.map(({ name }) => name)).toEqual(Array(4).fill('attempt gpt-test'))
     const logical = calls[0]?.spanContext().spanId
     expect(attempts.map(parentOf)).toEqual([logical, logical, logical, logical])
@@ -196,8 +198,9 @@ describe('nothing of prompt, answer or key leaves the process unasked', () => {
         answer: `{"name":"${canary}","age":36}`,
         callOf: ({ headers }) => String(headers['x-fault-call']),
         perCall: (id) =>
-          ({ reask: [wrong], repair: [fenced], fail: [wrong, wrong], gone: [contextLength()] })[id] ??
-          [],
+          ({ reask: [wrong], repair: [fenced], fail: [wrong, wrong], gone: [contextLength()] })[
+            id
+          ] ?? [],
       },
       { onEvent: (event) => events.push(event) },
       { apiKey: `sk-${canary}` },

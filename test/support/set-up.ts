@@ -1,7 +1,11 @@
 import OpenAI, { type ClientOptions } from 'openai'
 import { onTestFinished } from 'vitest'
 import { createRuntime, type SteadyClient, type SteadyOptions, steady } from '../../src/index.ts'
-import { type FaultServer, type FaultServerOptions, startFaultServer } from '../../src/testing/index.ts'
+import {
+  type FaultServer,
+  type FaultServerOptions,
+  startFaultServer,
+} from '../../src/testing/index.ts'
 
 export interface SetUp {
   readonly server: FaultServer

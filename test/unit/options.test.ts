@@ -17,9 +17,18 @@ describe('options of steady()', () => {
     [{ maxAttempts: '3' }, "steady(): maxAttempts must be an integer from 1 to 10, got '3'"],
     [{ maxReasks: 10 }, 'steady(): maxReasks must be an integer from 0 to 9, got 10'],
     [{ deadlineMs: 0 }, 'steady(): deadlineMs must be a positive number of milliseconds, got 0'],
-    [{ deadlineMs: NaN }, 'steady(): deadlineMs must be a positive number of milliseconds, got NaN'],
-    [{ deadlineMs: null }, 'steady(): deadlineMs must be a positive number of milliseconds, got null'],
-    [{ attemptTimeoutMs: -1 }, 'attemptTimeoutMs must be a positive number of milliseconds, got -1'],
+    [
+      { deadlineMs: NaN },
+      'steady(): deadlineMs must be a positive number of milliseconds, got NaN',
+    ],
+    [
+      { deadlineMs: null },
+      'steady(): deadlineMs must be a positive number of milliseconds, got null',
+    ],
+    [
+      { attemptTimeoutMs: -1 },
+      'attemptTimeoutMs must be a positive number of milliseconds, got -1',
+    ],
     [{ firstChunkTimeoutMs: '1s' }, "must be a positive number of milliseconds, got '1s'"],
     [{ chunkIdleTimeoutMs: Infinity }, 'must be a positive number of milliseconds, got Infinity'],
     [{ maxRetryAfterMs: -1 }, 'maxRetryAfterMs must be a number of milliseconds from 0, got -1'],
@@ -35,18 +44,33 @@ describe('options of steady()', () => {
     [{ ttlMs: 0 }, 'ttlMs must be a positive number of milliseconds, got 0'],
     [{ onUncertain: 'retry' }, "onUncertain must be 'rerun' or 'fail', got 'retry'"],
     [{ onStoreError: 'ignore' }, "onStoreError must be 'fail' or 'bypass', got 'ignore'"],
-    [{ gateway: 'litellm' }, "gateway must be left out: switching off a gateway's retries is not in"],
+    [
+      { gateway: 'litellm' },
+      "gateway must be left out: switching off a gateway's retries is not in",
+    ],
     [{ store: {} }, 'store must be a Store such as memoryStore(), got an object'],
     [{ tenant: '' }, 'tenant must be a string of 1 to 255 characters'],
     [{ keySecret: 7 }, 'keySecret must be a string of 1 to 4096 characters, got 7'],
     [{ runtime: {} }, 'runtime must be a Runtime made by createRuntime(), got an object'],
-    [{ retryBudget: true }, 'retryBudget must be false or { capacity?, initial?, depositPerSuccess? }'],
+    [
+      { retryBudget: true },
+      'retryBudget must be false or { capacity?, initial?, depositPerSuccess? }',
+    ],
     [{ retryBudget: { capacity: -1 } }, 'retryBudget must be false or'],
     [{ breaker: 'off' }, "breaker must be true or false, got 'off'"],
-    [{ concurrency: 5 }, 'concurrency must be left out: a concurrency limit is not in this version'],
+    [
+      { concurrency: 5 },
+      'concurrency must be left out: a concurrency limit is not in this version',
+    ],
     [{ hedge: true }, 'hedge must be left out: hedging is not in this version, got true'],
-    [{ onMultipliedRetries: 'error' }, "onMultipliedRetries must be 'warn' or 'throw', got 'error'"],
-    [{ telemetry: { capture: true } }, 'telemetry must be { captureContent?: boolean, redact?: function }'],
+    [
+      { onMultipliedRetries: 'error' },
+      "onMultipliedRetries must be 'warn' or 'throw', got 'error'",
+    ],
+    [
+      { telemetry: { capture: true } },
+      'telemetry must be { captureContent?: boolean, redact?: function }',
+    ],
     [{ onEvent: 'log' }, "onEvent must be a function, got 'log'"],
   ])('refuses %j by name, with what is allowed', (options, message) => {
     expect(() => steadyWith(options)).toThrow(message)
@@ -107,21 +131,28 @@ describe('what a call resolves to', () => {
     const retries = { ...face, clientAttempts: 6 }
     expect(resolveCall({}, {}, retries).maxAttempts).toBe(6)
     expect(resolveCall({ maxAttempts: 4 }, {}, retries).maxAttempts).toBe(4)
-    expect(resolveCall({ maxAttempts: 4 }, {}, { ...retries, requestAttempts: 1 }).maxAttempts).toBe(1)
-    expect(resolveCall({}, { maxAttempts: 2 }, { ...retries, requestAttempts: 1 }).maxAttempts).toBe(2)
+    expect(
+      resolveCall({ maxAttempts: 4 }, {}, { ...retries, requestAttempts: 1 }).maxAttempts,
+    ).toBe(1)
+    expect(
+      resolveCall({}, { maxAttempts: 2 }, { ...retries, requestAttempts: 1 }).maxAttempts,
+    ).toBe(2)
   })
 
   it('fails a keyed side effect whose outcome is unknown, and a keyed call whose store is down', () => {
     const keyed = { idempotencyKey: 'order-1' }
     expect(resolveCall({}, keyed, { ...face, face: 'run' }).onUncertain).toBe('fail')
     expect(resolveCall({}, {}, { ...face, face: 'run' }).onUncertain).toBe('rerun')
-    expect(resolveCall({}, keyed, face)).toMatchObject({ onUncertain: 'rerun', onStoreError: 'fail' })
+    expect(resolveCall({}, keyed, face)).toMatchObject({
+      onUncertain: 'rerun',
+      onStoreError: 'fail',
+    })
   })
 })
 
 describe('options of one call', () => {
   const llm = steady(client)
-  const request = { model: "m", messages: [], schema: { type: "object" as const } }
+  const request = { model: 'm', messages: [], schema: { type: 'object' as const } }
 
   it('are refused by name before any request', async () => {
     const options: object = { deadlineMS: 5 }

@@ -1,6 +1,6 @@
 import OpenAI, { AzureOpenAI } from 'openai'
-import OpenAI6, { AzureOpenAI as AzureOpenAI6 } from 'openai-v6'
 import { zodResponseFormat } from 'openai/helpers/zod'
+import OpenAI6, { AzureOpenAI as AzureOpenAI6 } from 'openai-v6'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { callReport, createRuntime, steady } from '../../../src/index.ts'
@@ -46,7 +46,10 @@ describe('create() is a drop-in for openai', () => {
       operation: 'chat',
       outcome: 'success',
       source: 'provider',
-      attempts: [{ outcome: 'overloaded', status: 503 }, { outcome: 'success', status: 200 }],
+      attempts: [
+        { outcome: 'overloaded', status: 503 },
+        { outcome: 'success', status: 200 },
+      ],
     })
     expect(callReport({ ...completion })).toBeUndefined()
   })
@@ -214,7 +217,13 @@ describe("openai's helpers reach the wrapped create", () => {
     const { llm, server } = await setUp({ answer: 'no tool needed', perCall: [overloaded()] })
     const tool = {
       type: 'function' as const,
-      function: { name: 'now', description: '', parameters: { type: 'object' }, function: () => '1', parse: JSON.parse },
+      function: {
+        name: 'now',
+        description: '',
+        parameters: { type: 'object' },
+        function: () => '1',
+        parse: JSON.parse,
+      },
     }
     const runner = llm.chat.completions.runTools({ ...ask('hi'), tools: [tool] })
     await expect(runner.finalContent()).resolves.toBe('no tool needed')
@@ -238,7 +247,11 @@ describe('the wrapped client is still the client', () => {
     const { client, server } = await setUp({ perCall: () => Array.from({ length: 9 }, overloaded) })
     await rejection(client.chat.completions.create(ask('hi')))
     // The SDK's own two retries, with its own counts and no key of ours.
-    expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual(['0', '1', '2'])
+    expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual([
+      '0',
+      '1',
+      '2',
+    ])
     expect(server.requests[0]?.headers['idempotency-key']).toBeUndefined()
   })
 
@@ -316,7 +329,10 @@ describe('every kind of client keeps its credentials', () => {
     })
     const llm = steady(client as AzureOpenAI, quick())
     await llm.chat.completions.create(ask('hi'))
-    expect(server.requests.map(({ headers }) => headers['api-key'])).toEqual(['azure-key', 'azure-key'])
+    expect(server.requests.map(({ headers }) => headers['api-key'])).toEqual([
+      'azure-key',
+      'azure-key',
+    ])
     expect(server.requests[1]?.path).toContain('/deployments/gpt-test/')
   })
 

@@ -1,0 +1,84 @@
+import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
+import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
+import { attemptsFor, type ChatClient, chatTargets, clientAttempts } from './targets.ts'
+import { WIRE } from './wire-observer.ts'
+import type { CallContext } from './work.ts'
+
+/** One drop-in or structured request, with everything resolved. */
+export function chatRequest(
+  face: CallFace['face'],
+  client: ChatClient,
+  { runtime, settings }: CallContext,
+  params: ChatParams,
+  requestOptions: RequestOptions,
+  own: CallOptions,
+): ChatRequest {
+  const { signal, maxRetries, timeout, ...passed } = requestOptions
+  // An outer steadycall layer set maxRetries: 0, and leaves the retrying to us.
+  const outer = Reflect.has(Object(passed['fetchOptions']), WIRE)
+  const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
+  const options = resolveCall(settings, withSignal(own, signal), {
+    face,
+    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
+    requestAttempts,
+    clientAttempts: clientAttempts(client),
+  })
+  const { retryBudget, breaker } = settings
+  const model = String(params['model'])
+  return {
+    // What the caller changes later must not change what is retried.
+    params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
+    requestOptions: passed,
+    options,
+    targets: chatTargets(runtime, { retryBudget, breaker }, client, model, options.fallbacks),
+    clock: runtime.clock,
+  }
+}
+
+function withSignal(own: CallOptions, signal: unknown): CallOptions {
+  if (!(signal instanceof AbortSignal)) return own
+  return {
+    ...own,
+    signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]),
+  }
+}
+
+function snapshot(params: ChatParams): ChatParams {
+  const { messages } = params
+  return { ...params, ...(Array.isArray(messages) && { messages: [...messages] }) }
+}
+
+/** Parameters that would make another kind of answer than one JSON value. */
+const REFUSED_BY_JSON = {
+  stream: 'an answer can only be checked whole',
+  response_format: 'it is made from the schema',
+  functions: 'it asks for JSON; use create() for calls of functions',
+} as const
+
+/** @throws {TypeError} for a parameter that `json` cannot use, before any request. */
+export function checkJsonParams(params: unknown): ChatParams {
+  if (typeof params !== 'object' || params === null) {
+    throw new TypeError(
+      `json(): params must be an object, got ${params === null ? 'null' : typeof params}`,
+    )
+  }
+  const given: ChatParams = { ...params }
+  for (const [name, why] of Object.entries(REFUSED_BY_JSON)) {
+    if (given[name] !== undefined) throw new TypeError(`json(): ${name} must be left out: ${why}`)
+  }
+  const { n, tools, tool_choice: toolChoice, model, messages, schema } = given
+  if (n !== undefined && n !== null && n !== 1) {
+    throw new TypeError(`json(): n must be 1 or left out, got ${String(n)}`)
+  }
+  if (tools !== undefined && toolChoice !== 'none') {
+    throw new TypeError("json(): tools must be left out, or tool_choice be 'none'")
+  }
+  if (typeof model !== 'string' || model === '') {
+    throw new TypeError('json(): model must be the name of a model')
+  }
+  if (!Array.isArray(messages)) throw new TypeError('json(): messages must be an array')
+  if (schema === undefined) {
+    throw new TypeError('json(): schema must be a JSON Schema or a Standard Schema')
+  }
+  return given
+}
