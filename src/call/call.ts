@@ -189,7 +189,9 @@ function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallCont
     operation: job.face === 'run' || job.face === 'guard' ? 'run' : 'chat',
     name: job.name,
     clock: runtime.clock,
-    keyHash: key.hash,
+    get keyHash() {
+      return key.hash
+    },
     deadlineMs: options.deadlineMs,
     request,
     ...(providerName !== undefined && { providerName }),

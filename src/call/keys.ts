@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../idempotency/key.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import type { Job } from './job.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
@@ -13,7 +14,10 @@ export interface KeySpace {
 export interface CallKey {
   /** As the caller gave it, or derived or generated. */
   readonly text: string
-  /** Hash of it, for spans, headers and stores; the text itself never leaves the process. */
+  /**
+   * Hash of it, for spans, headers and stores; the text itself never leaves the process. Made when
+   * first asked for: a generated key needs none where no span records.
+   */
   readonly hash: string
   /** Hash of the payload; present when the result is to be kept under the key. */
   readonly fingerprint?: string
@@ -28,28 +32,35 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   const { options, operation } = job
   const given = options.idempotencyKey
   if (given === undefined && options.idempotency === 'given') {
-    const text = randomUUID()
-    return { text, hash: hashOf(job, space, text) }
+    return keyOf(job, space, randomUUID())
   }
   const payload = options.payload === undefined ? job.payload() : options.payload
   const fingerprint = fingerprintOf(payload)
-  if (given !== undefined) return { text: given, hash: hashOf(job, space, given), fingerprint }
+  if (given !== undefined) return keyOf(job, space, given, fingerprint)
   if (options.occurrence === undefined) warnOfSampling(job, runtime)
   const text = deriveKey(
     operation,
     [payload, options.occurrence ?? 0],
     space.tenant === undefined ? {} : { tenant: space.tenant },
   )
-  return { text, hash: hashOf(job, space, text), fingerprint }
+  return keyOf(job, space, text, fingerprint)
 }
 
-function hashOf<T>({ operation }: Job<T>, { tenant, keySecret }: KeySpace, key: string): string {
-  return storedKey({
-    operation,
-    key,
-    ...(tenant !== undefined && { tenant }),
-    ...(keySecret !== undefined && { keySecret }),
-  })
+function keyOf<T>(
+  { operation }: Job<T>,
+  { tenant, keySecret }: KeySpace,
+  text: string,
+  fingerprint?: string,
+): CallKey {
+  let hash: string | undefined
+  return {
+    text,
+    ...(fingerprint !== undefined && { fingerprint }),
+    get hash() {
+      hash ??= storedKey(withoutUndefined({ operation, key: text, tenant, keySecret }))
+      return hash
+    },
+  }
 }
 
 function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void {
@@ -89,9 +100,13 @@ export class IdempotencyHeaders {
   next(body: unknown): string {
     if (body !== this.#body) {
       this.#body = body
+      const key = this.#key
       // Of a generated key, each use is unique already: the body's place in the call is enough.
-      const bound = this.#key.fingerprint === undefined ? this.#digest : bytesOf(body)
-      this.#digest = sha256(`${this.#key.hash}\n${bound}`)
+      this.#digest = sha256(
+        key.fingerprint === undefined
+          ? `${key.text}\n${this.#digest}`
+          : `${key.hash}\n${bytesOf(body)}`,
+      )
     }
     return this.#completeAnswers === 0
       ? this.#digest

@@ -1,5 +1,5 @@
 import { type CallError, type Failure, isCallError, type StopReason } from '../errors/call-error.ts'
-import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
 import {
@@ -240,6 +240,12 @@ function tellVerdict<T>(
   }
 }
 
+/** What the provider may have done in the whole call: the worst of its attempts. */
+function executedIn({ attempts }: CallRecord, { executed }: Failure): Executed {
+  const all = [executed, ...attempts.map((attempt) => attempt.executed)]
+  return all.includes('yes') ? 'yes' : all.includes('maybe') ? 'maybe' : 'no'
+}
+
 type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok'>
 
 /** The error of a call that is over, and what its key's record becomes. */
@@ -264,7 +270,7 @@ function giveUp<T>(
     maxRetryAfterMs: job.options.maxRetryAfterMs,
   })
   const { attempts } = record
-  const error: CallError = callError(told, message, {
+  const error: CallError = callError({ ...told, executed: executedIn(record, told) }, message, {
     attempts,
     reason,
     deterministic,
