@@ -8,7 +8,8 @@ export type BareProblem =
   | { readonly kind: 'http'; readonly status: number; readonly code?: string }
   /** `typed`: it came as the SDK's own connection error, which its caller knows how to catch. */
   | { readonly kind: 'connection'; readonly typed: boolean }
-  | { readonly kind: 'error-body' | 'no-choices' | 'refusal' | 'silent-end' | 'hung' }
+  | { readonly kind: 'error-body' | 'no-choices' | 'refusal' | 'silent-end' }
+  | { readonly kind: 'hung'; readonly afterMs: number }
   | { readonly kind: 'not-json'; readonly cut: boolean }
   | { readonly kind: 'wrong-shape' }
 
@@ -21,9 +22,6 @@ export interface BareAnswer {
   readonly outputTokens: number
 }
 
-/** The demo does not wait ten minutes for a request that hangs. */
-export const BARE_PATIENCE_MS = 3_000
-
 /**
  * The same question through the openai client alone, with its own defaults: `create`, `JSON.parse`
  * and a check against the schema, as most code does it. Never rejects.
@@ -33,20 +31,23 @@ export async function askBare(
   scenario: Scenario,
   request: TicketRequest,
 ): Promise<BareAnswer> {
-  const patience = AbortSignal.timeout(BARE_PATIENCE_MS)
+  const { barePatienceMs } = scenario
+  const patience = barePatienceMs === undefined ? [] : [AbortSignal.timeout(barePatienceMs)]
   const options = {
     headers: callHeader(request.callId),
-    signal: AbortSignal.any([request.signal, patience]),
+    signal: AbortSignal.any([request.signal, ...patience]),
   }
   const body = ticketBody(request, scenario)
   try {
-    if (scenario.face !== 'stream') return judge(await client.chat.completions.create(body, options))
+    if (scenario.face !== 'stream')
+      return judge(await client.chat.completions.create(body, options))
     const stream = await client.chat.completions.create({ ...body, stream: true }, options)
     let text = ''
     for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
     return withProblem(text === '' ? { kind: 'silent-end' } : problemOf(text, undefined))
   } catch (error) {
-    return withProblem(patience.aborted ? { kind: 'hung' } : thrown(error))
+    const hung = barePatienceMs !== undefined && patience.some(({ aborted }) => aborted)
+    return withProblem(hung ? { kind: 'hung', afterMs: barePatienceMs } : thrown(error))
   }
 }
 

@@ -1,5 +1,5 @@
 import type { AttemptReport, CallReport, Repair, StopReason } from '../index.ts'
-import { BARE_PATIENCE_MS, type BareProblem } from './bare-client.ts'
+import type { BareProblem } from './bare-client.ts'
 import { formatMs } from './format-ms.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
@@ -36,7 +36,7 @@ export function explainCall(call: SteadyOutcome): string {
     case 'valid':
       return 'valid at once'
     case 'shared':
-      return 'joined the call in flight · no request of its own · shared'
+      return 'joined the call in flight · no request · shared'
     case 'replayed':
       return 'its outcome was kept · no request · replayed from store'
     case 'repaired':
@@ -44,7 +44,7 @@ export function explainCall(call: SteadyOutcome): string {
     case 're-asked':
       return `${met(report)} · ${reaskedHow(report)} · re-asked`
     case 'fell back':
-      return `${met(report)} · sent to ${modelOf(report.attempts.at(-1))} · recovered`
+      return `${met(report)} · fell back to ${modelOf(report.attempts.at(-1))} · recovered`
     case 'recovered':
       return `${met(report)} · ${waits(report)} · recovered`
     case 'gave up':
@@ -55,38 +55,46 @@ export function explainCall(call: SteadyOutcome): string {
   }
 }
 
-/** One line: what the bare client's caller got instead of a valid value, or that it got one. */
-export function explainBare(bare: {
+/** What is known of a call through the bare client. */
+export interface BareCall {
+  /** Absent when its caller got a valid value. */
   readonly problem?: BareProblem
+  /** HTTP requests that arrived. */
   readonly requests: number
   readonly durationMs: number
-  /** The demo's other call had this answer already. */
+  /** An earlier call of the demo had asked for the same. */
   readonly paidBefore: boolean
+  /** What makes many requests wrong. */
   readonly blame?: string
-}): string {
-  const { problem, requests, paidBefore } = bare
-  if (problem === undefined) {
-    if (paidBefore) return 'valid, and paid for again'
-    return requests === 1 ? 'valid' : `valid after ${requests} requests`
-  }
-  const many = `${requests} requests in ${formatMs(bare.durationMs)}`
+}
+
+/** One line: what the bare client's caller got. */
+export function explainBare(call: BareCall): string {
+  const { problem, requests, paidBefore } = call
+  if (problem !== undefined) return explainProblem(problem, call)
+  if (paidBefore) return 'valid, and paid for again'
+  return requests === 1 ? 'valid' : `valid after ${requests} requests`
+}
+
+function explainProblem(problem: BareProblem, call: BareCall): string {
   switch (problem.kind) {
     case 'http':
-      if (requests > 1) return bare.blame === undefined ? many : `${many} ${bare.blame}`
-      return `throws ${[problem.status, problem.code].filter((part) => part !== undefined).join(' ')}`
+      return call.requests > 1 ? manyRequests(call) : oneRefusal(problem)
     case 'connection':
-      if (requests > 1) return `connection lost ${requests} times`
-      return problem.typed ? 'connection lost, not retried' : 'body lost: a raw TypeError, not retried'
+      if (call.requests > 1) return `connection lost ${call.requests} times`
+      return problem.typed
+        ? 'connection lost, not retried'
+        : 'body lost: a raw TypeError, not retried'
     case 'error-body':
       return '200 with an error body taken for a success'
     case 'no-choices':
-      return '200 without a choice: choices[0] is undefined'
+      return '200 without a choice, not noticed'
     case 'refusal':
       return 'content is null; the refusal goes unread'
     case 'silent-end':
       return 'the stream just ends: no text, no error'
     case 'hung':
-      return `still waiting after ${formatMs(BARE_PATIENCE_MS)}; it would for 10 minutes`
+      return `still waiting after ${formatMs(problem.afterMs)}, of 10 minutes`
     case 'not-json':
       return problem.cut ? 'half of the JSON: SyntaxError' : 'JSON.parse throws a SyntaxError'
     case 'wrong-shape':
@@ -96,31 +104,38 @@ export function explainBare(bare: {
   }
 }
 
+function manyRequests({ requests, durationMs, blame }: BareCall): string {
+  const many = `${requests} requests in ${formatMs(durationMs)}`
+  return blame === undefined ? many : `${many}, ${blame}`
+}
+
+function oneRefusal({ status, code }: BareProblem & { readonly kind: 'http' }): string {
+  return code === undefined ? `throws ${status}` : `throws ${status} ${code}`
+}
+
 /** Another try of this very request would have ended in the same way. */
 function isFinal(reason: StopReason | undefined): boolean {
-  return (
-    reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_max'
-  )
+  return reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_max'
 }
 
 /** The kinds of failure met, each run of equal ones once. */
 function met({ attempts }: CallReport): string {
   const kinds = attempts.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'success')
-  return kinds.filter((kind, index) => kind !== kinds[index - 1]).join(', then ')
+  return kinds.filter((kind, index) => kind !== kinds[index - 1]).join(', ')
 }
 
 function waits({ attempts }: CallReport): string {
   const hinted = attempts.find(({ delaySource }) => delaySource === 'hint')
   const asked = attempts.find(({ retryAfterMs }) => retryAfterMs !== undefined)?.retryAfterMs
   const delays = attempts.slice(1).map(({ delayMs }) => formatMs(delayMs))
-  if (hinted === undefined || asked === undefined) return `backed off ${delays.join(' and ')}`
-  return `waited ${delays.join(' and ')}, asked for ${formatMs(asked)}`
+  if (hinted === undefined || asked === undefined) return `backed off ${delays.join(' + ')}`
+  return `waited ${delays.join(' + ')}, asked for ${formatMs(asked)}`
 }
 
 function reaskedHow({ attempts }: CallReport): string {
   return attempts.some(({ outcome }) => outcome === 'truncated')
     ? 'output limit doubled'
-    : 'answer sent back with its errors'
+    : 'sent back with its errors'
 }
 
 function rules(repairs: readonly Repair[]): string {
@@ -137,7 +152,7 @@ function whyEnded({ reason, attempts }: CallReport): string {
   if (reason === undefined) return 'the answer was not valid'
   const asked = attempts.at(-1)?.retryAfterMs
   if (asked !== undefined && HINT_REASONS.has(reason)) {
-    return `it asks for ${formatMs(asked)}, ${WHY[reason]}`
+    return `asks for ${formatMs(asked)}, ${WHY[reason]}`
   }
   return WHY[reason]
 }
@@ -153,7 +168,7 @@ const WHY: Readonly<Record<StopReason, string>> = {
   not_retryable: 'retrying cannot help',
   repeated_answer: 'the same wrong answer came twice',
   max_reasks: 'every re-ask is spent',
-  hint_exceeds_max: 'longer than we may wait',
+  hint_exceeds_max: 'over maxRetryAfterMs',
   hint_exceeds_deadline: 'past the deadline',
   circuit_open: 'the target is being rested',
   retry_budget: 'the retry budget is spent',

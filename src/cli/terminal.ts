@@ -42,7 +42,7 @@ const COLOURS = {
 const MIN_COLUMNS = 60
 const MAX_COLUMNS = 160
 /** Where the output is no terminal: a file, a pipe, the README. */
-const PIPE_COLUMNS = 116
+const PIPE_COLUMNS = 120
 
 /**
  * Colours only on a terminal that can show them, and not under `NO_COLOR` (no-color.org). `COLUMNS`

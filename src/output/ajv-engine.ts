@@ -1,15 +1,18 @@
 import { createRequire } from 'node:module'
 import type * as AjvDraft7 from 'ajv'
-import type { Ajv, ErrorObject, Options } from 'ajv'
+import type { Ajv, ErrorObject, Options, ValidateFunction } from 'ajv'
 import type * as AjvDraft2019 from 'ajv/dist/2019.js'
 import type * as AjvDraft2020 from 'ajv/dist/2020.js'
 import type * as AjvFormats from 'ajv-formats'
+import { explodes } from './recursion.ts'
 
 /** A JSON Schema that AJV has compiled. */
 export interface SchemaEngine {
-  /** What is wrong with the value; empty when it is valid. */
-  errors(value: unknown): readonly ErrorObject[]
-  /** The same for one part of the schema, named by a JSON Pointer into it. */
+  accepts(value: unknown): boolean
+  /**
+   * What one part of the schema, named by a JSON Pointer into it, has against the value; empty
+   * when it is valid. All errors, or the first only: see `explodes`.
+   */
   errorsAt(pointer: string, value: unknown): readonly ErrorObject[]
 }
 
@@ -22,10 +25,23 @@ export type Draft = 'draft-07' | '2019-09' | '2020-12'
  */
 export function compileText(text: string, draft: Draft): SchemaEngine {
   checkSchema(parseSchema(text), draft)
-  // Its own instance, so that no two users' schemas meet under one $id, and nothing has to be
-  // removed from a shared one.
+  const accepts = validatorOf(newAjv(text, draft, false), '')
+  let explaining: Ajv | undefined
+  return {
+    accepts: (value) => accepts(value) === true,
+    errorsAt(pointer, value) {
+      explaining ??= newAjv(text, draft, !explodes(parseSchema(text)))
+      const validate = validatorOf(explaining, pointer)
+      return validate(value) ? [] : (validate.errors ?? [])
+    },
+  }
+}
+
+/** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
+function newAjv(text: string, draft: Draft, allErrors: boolean): Ajv {
   const ajv = construct(draft, {
     ...OPTIONS,
+    allErrors,
     meta: false,
     validateSchema: false,
     ownProperties: mentionsInherited(text),
@@ -33,20 +49,17 @@ export function compileText(text: string, draft: Draft): SchemaEngine {
   // The module is what its declarations say; see `load`.
   const formats = load('ajv-formats') as typeof AjvFormats
   formats.default.default(ajv)
-  ajv.addSchema(parseSchema(text), ROOT)
-  const errorsAt = (pointer: string, value: unknown): readonly ErrorObject[] => {
-    const validate = ajv.getSchema(`${ROOT}#${encodeURI(pointer)}`)
-    if (validate === undefined) throw new TypeError('a part of it cannot be resolved')
-    return validate(value) ? [] : (validate.errors ?? [])
-  }
-  const validate = ajv.getSchema(ROOT)
-  if (validate === undefined) throw new TypeError('it cannot be resolved')
-  return { errors: (value) => (validate(value) ? [] : (validate.errors ?? [])), errorsAt }
+  return ajv.addSchema(parseSchema(text), ROOT)
+}
+
+function validatorOf(ajv: Ajv, pointer: string): ValidateFunction {
+  const validate = ajv.getSchema(`${ROOT}#${encodeURI(pointer)}`)
+  if (validate === undefined) throw new TypeError('a part of it cannot be resolved')
+  return validate
 }
 
 const OPTIONS: Options = {
   strict: false,
-  allErrors: true,
   validateFormats: true,
   logger: false,
 }

@@ -25,21 +25,37 @@ export interface Coerced {
  * union nothing is changed unless exactly one branch then fits.
  */
 export function coerce(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel): Coerced {
-  const plain = new Coercion(parsed, schema, level).run(parsed.value, parsed.source)
-  if (isValid(schema, plain.value) || !allows(level, 'unwrap')) return plain
+  const plain = coerced(parsed, parsed.value, parsed.source, schema, level)
+  if (schema.accepts(plain.value) || !allows(level, 'unwrap')) return plain
   const inner = wrapped(parsed.value, schema.jsonSchema)
   if (inner === undefined) return plain
   const source = isRecord(parsed.value) ? parsed.sourceOf(parsed.value, inner.key) : undefined
-  const unwrapped = new Coercion(parsed, schema, level).run(inner.value, source)
-  if (!isValid(schema, unwrapped.value)) return plain
+  const unwrapped = coerced(parsed, inner.value, source, schema, level)
+  if (!schema.accepts(unwrapped.value)) return plain
   return {
     value: unwrapped.value,
     repairs: [{ path: inner.path, rule: 'unwrap' }, ...unwrapped.repairs],
   }
 }
 
-function isValid(schema: SchemaValidator, value: unknown): boolean {
-  return schema.errorsAt('', value).length === 0
+// A schema that reports one error at a time has one place coerced at a time.
+const MAX_ROUNDS = 20
+
+function coerced(
+  parsed: ParsedJson,
+  value: unknown,
+  source: string | undefined,
+  schema: SchemaValidator,
+  level: RepairLevel,
+): Coerced {
+  const coercion = new Coercion(parsed, schema, level)
+  let current = value
+  for (let round = 0; round < MAX_ROUNDS && !schema.accepts(current); round++) {
+    const next = coercion.run(current, source)
+    if (next === current) break
+    current = next
+  }
+  return { value: current, repairs: coercion.repairs }
 }
 
 /** A value, where it stands, and which part of the schema it is held against. */
@@ -74,10 +90,14 @@ class Coercion {
     this.#level = level
   }
 
-  run(value: unknown, source: string | undefined): Coerced {
+  get repairs(): readonly Repair[] {
+    return this.#repairs
+  }
+
+  /** The value with what fails in it coerced; the value itself where nothing could be. */
+  run(value: unknown, source: string | undefined): unknown {
     const failing = this.#failing('', '', value)
-    const coerced = this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
-    return { value: coerced, repairs: this.#repairs }
+    return this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
   }
 
   #visit(site: Site): unknown {
@@ -146,11 +166,11 @@ class Coercion {
   }
 
   #elements(site: Site, items: readonly unknown[], schema: SchemaPart): unknown {
-    const coerced = items.map((value, index) => {
+    const changed = items.map((value, index) => {
       const at = itemPointer(schema, site.at, index)
       return at === undefined ? value : this.#child(site, items, String(index), at)
     })
-    return coerced.some((value, index) => value !== items[index]) ? coerced : items
+    return changed.some((value, index) => value !== items[index]) ? changed : items
   }
 
   #members(site: Site, record: Readonly<Record<string, unknown>>, schema: SchemaPart): unknown {

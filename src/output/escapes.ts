@@ -11,20 +11,22 @@ export interface EscapedContent {
  * regular expressions and Windows paths. An escape JSON does not have keeps its backslash, but for
  * an escaped apostrophe, which Python and JavaScript write.
  *
- * Where a string has such an escape its author did not escape backslashes, so the control
- * characters `\b` and `\f`, which no answer means, are backslashes too, and so are `\n`, `\r` and
- * `\t` that begin a LaTeX command or stand in a Windows path.
+ * Where a string has such an escape its author did not escape backslashes, so `\b` and `\f`,
+ * control characters that no answer means, are backslashes too, and so are `\n`, `\r` and `\t` that
+ * begin a LaTeX command or stand in a Windows path. `\frac`, `\beta` and their like need no such
+ * company.
  */
 export function looseEscapes(content: string): EscapedContent {
-  const keptBackslash = [...content.matchAll(ESCAPE)].some(([found]) => isUnknown(found))
-  const isPath = /^[A-Za-z]:\\/.test(content)
+  const isRaw = [...content.matchAll(ESCAPE)].some(([found]) => isUnknown(found))
+  const isPath = isRaw && /^[A-Za-z]:\\/.test(content)
+  let keptBackslash = isRaw
   const json = content.replace(PIECE, (piece: string, at: number) => {
     if (!piece.startsWith('\\')) return bare(piece)
     if (piece === "\\'") return "'"
     if (isUnknown(piece)) return `\\\\${bare(piece.slice(1))}`
-    const literal =
-      keptBackslash && isLiteral(piece, content.slice(at, at + LONGEST_COMMAND), isPath)
-    return literal ? `\\${piece}` : piece
+    if (!isLiteral(piece, content.slice(at, at + LONGEST_COMMAND), isRaw, isPath)) return piece
+    keptBackslash = true
+    return `\\${piece}`
   })
   return { json, keptBackslash }
 }
@@ -41,14 +43,16 @@ function bare(character: string): string {
   return character === '' ? '' : JSON.stringify(character).slice(1, -1)
 }
 
-function isLiteral(sequence: string, following: string, isPath: boolean): boolean {
-  if (sequence === '\\b' || sequence === '\\f') return true
+function isLiteral(sequence: string, following: string, isRaw: boolean, isPath: boolean): boolean {
+  if (sequence === '\\b' || sequence === '\\f') return isRaw || LATEX_BF.test(following)
   if (sequence !== '\\n' && sequence !== '\\r' && sequence !== '\\t') return false
-  return isPath || LATEX.test(following)
+  return isPath || (isRaw && LATEX_NRT.test(following))
 }
 
 const LONGEST_COMMAND = 24
 
-// The LaTeX commands in common use that begin with n, r or t.
-const LATEX =
-  /^\\(?:nabla|natural|nearrow|neg|neq|ne|newline|ngeq|ni|nleq|nmid|not|notin|nu|nwarrow|qquad|rangle|rceil|Re|rfloor|rho|rightarrow|right|rightharpoonup|rm|tan|tanh|tau|tbinom|textbf|textit|textrm|text|tfrac|therefore|theta|tilde|times|top|to|triangle|triangleq|triangleleft|triangleright)(?![A-Za-z])/
+// The LaTeX commands in common use that begin with what JSON takes for an escape.
+const LATEX_BF =
+  /^\\(?:backslash|bar|beta|begin|bf|big|bigcap|bigcup|binom|bmod|boldsymbol|bot|boxed|bullet|fbox|flat|forall|frac|frown)(?![A-Za-z])/
+const LATEX_NRT =
+  /^\\(?:nabla|natural|ne|nearrow|neg|neq|newline|ngeq|ni|nleq|nmid|not|notin|nu|nwarrow|rangle|rceil|rfloor|rho|right|rightarrow|rightharpoonup|rm|tan|tanh|tau|tbinom|text|textbf|textit|textrm|tfrac|therefore|theta|tilde|times|to|top|triangle|triangleleft|triangleq|triangleright)(?![A-Za-z])/

@@ -125,26 +125,27 @@ function candidateAt(text: string, start: number): Candidate {
     if (!closed) return unclosed(text.slice(start), kind === 'string')
     // The fence around it closes first.
     if (kind === 'word' && text.startsWith('```', at)) return unclosed(text.slice(start, at), false)
-    const bracket = text.charAt(at)
-    const closer = CLOSER.get(bracket)
-    if (closer !== undefined) open.push(closer)
-    else if (bracket === '}' || bracket === ']') {
-      // Broken, and where it ends is unknown. An object further on may be a part of it, so nothing
-      // after it is looked at.
-      if (open.pop() !== bracket) return whole(text.slice(start))
-      if (open.length === 0) return whole(text.slice(start, end))
-    }
+    const state = kind === 'punctuation' ? afterMark(open, text.charAt(at)) : 'open'
+    // Where a broken one ends is unknown. An object further on may be a part of it, so nothing
+    // after it is looked at.
+    if (state === 'broken') return whole(text.slice(start))
+    if (state === 'closed') return whole(text.slice(start, end))
     valueMayStart = valueMayFollow(text, at, kind, valueMayStart)
     at = end
   }
   return unclosed(text.slice(start), false)
 }
 
-// No token but a bracket begins with one.
-const CLOSER: ReadonlyMap<string, string> = new Map([
-  ['{', '}'],
-  ['[', ']'],
-])
+/** Keeps the stack of closing brackets that are due. */
+function afterMark(open: string[], mark: string): 'open' | 'broken' | 'closed' {
+  if (mark === '{') open.push('}')
+  else if (mark === '[') open.push(']')
+  else if (mark === '}' || mark === ']') {
+    if (open.pop() !== mark) return 'broken'
+    if (open.length === 0) return 'closed'
+  }
+  return 'open'
+}
 
 function whole(text: string): Candidate {
   return { text, closed: true, insideString: false }

@@ -34,7 +34,7 @@ type IsLiteralSchema<S> = S extends boolean
         : true
 
 /** The part of Standard Schema and Standard JSON Schema, version 1, that is used here. */
-export interface StandardSchema<Input = unknown, Output = Input> {
+interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': StandardProps<Input, Output>
 }
 

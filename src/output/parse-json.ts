@@ -18,7 +18,7 @@ import { repairSyntax } from './repair-syntax.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
 
-export type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
+export type { Repair } from './repair-rules.ts'
 
 export interface ParseOptions {
   /** How much may be changed. @default 'safe' */
@@ -33,7 +33,7 @@ export type ParseResult<T> =
   | { readonly ok: true; readonly value: T; readonly repairs: readonly Repair[] }
   | ParseFailure
 
-export interface ParseFailure {
+interface ParseFailure {
   readonly ok: false
   /**
    * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON, but not the
@@ -212,9 +212,10 @@ const ECHO = 'expected data that follows the schema, got the schema'
 
 /** JSON that repeats the schema is no data, also where every property is optional. */
 function echoes(value: unknown, schema: object): boolean {
-  const declared = own(schema, 'properties')
   const repeated = own(value, 'properties')
-  if (!isRecord(declared) || !isRecord(repeated)) return false
+  if (!isRecord(repeated)) return false
+  const declared = own(schema, 'properties')
+  if (!isRecord(declared)) return false
   if (own(declared, 'properties') !== undefined || own(value, 'type') !== own(schema, 'type')) {
     return false
   }

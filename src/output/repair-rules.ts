@@ -33,7 +33,7 @@ export type RepairRule =
   | 'enum-separators'
 
 /** The whole table of repairs: from which level each is applied, and what it does. */
-export const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
+const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   'strip-invisible': {
     level: 'syntax',
     meaning: 'A byte order mark or zero-width characters around the JSON were dropped.',
@@ -91,7 +91,7 @@ export const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
 }
 
-export interface RepairTraits {
+interface RepairTraits {
   /** The lowest level that applies the rule. */
   readonly level: Exclude<RepairLevel, 'off'>
   readonly meaning: string

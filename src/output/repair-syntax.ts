@@ -19,6 +19,10 @@ export function repairSyntax(text: string): SyntaxRepair {
   if (tokens.some((token) => leavesOut(text, token))) {
     return { ok: false, message: 'content is left out with an ellipsis' }
   }
+  if (hasGap(text, tokens)) return { ok: false, message: 'a value is left out' }
+  if (tokens.some((token) => breaksEscape(text, token))) {
+    return { ok: false, message: 'a line break follows a backslash' }
+  }
   const writer = new Writer(text)
   if (tokens.every((token) => writer.take(token)) && writer.done) {
     return { ok: true, text: writer.text, rules: writer.rules }
@@ -43,6 +47,32 @@ function tokensOf(text: string): readonly Token[] | undefined {
 function leavesOut(text: string, { kind, start, end }: Token): boolean {
   if (kind === 'word') return ELLIPSIS.test(text.slice(start, end))
   return kind === 'comment' && OMISSION.test(text.slice(start, end))
+}
+
+// [1,,2] and {"a":,}: jsonrepair would close the gap, or fill it with null.
+function hasGap(text: string, tokens: readonly Token[]): boolean {
+  let before = ''
+  for (const { kind, start, end } of tokens) {
+    if (kind === 'space' || kind === 'comment') continue
+    const mark = kind === 'punctuation' ? text.slice(start, end) : ''
+    if (mark === ',' && GAP_BEFORE.has(before)) return true
+    if (before === ':' && (mark === '}' || mark === ']')) return true
+    before = mark
+  }
+  return false
+}
+
+const GAP_BEFORE: ReadonlySet<string> = new Set([',', ':', '{', '['])
+
+// A continued line in a shell, a backslash that was meant, or an escape that was torn apart.
+function breaksEscape(text: string, { kind, start, end }: Token): boolean {
+  if (kind !== 'string') return false
+  return (
+    text
+      .slice(start, end)
+      .match(ESCAPE)
+      ?.some((escaped) => /[\r\n]$/.test(escaped)) ?? false
+  )
 }
 
 const ELLIPSIS = /\.\.\.|…/

@@ -73,8 +73,7 @@ export class SchemaValidator implements CompiledSchema {
   }
 
   validate(value: unknown): readonly OutputIssue[] {
-    const errors = this.#engine.errors(value)
-    return errors.length === 0 ? [] : issuesOf(errors)
+    return this.accepts(value) ? [] : issuesOf(this.errorsAt('', value))
   }
 
   async finish(value: unknown): Promise<Finished> {
@@ -92,9 +91,13 @@ export class SchemaValidator implements CompiledSchema {
     throw new TypeError('schema: validates asynchronously, which needs `finish` of compileSchema')
   }
 
+  accepts(value: unknown): boolean {
+    return this.#engine.accepts(value)
+  }
+
   /** AJV's own errors for one part of the schema, `''` for the whole. */
   errorsAt(pointer: string, value: unknown): readonly ErrorObject[] {
-    return pointer === '' ? this.#engine.errors(value) : this.#engine.errorsAt(pointer, value)
+    return this.#engine.errorsAt(pointer, value)
   }
 }
 

@@ -4,7 +4,7 @@ import { JSON_NUMBER } from './repair-syntax.ts'
 import { membersOf, type SchemaPart, wants } from './schema-part.ts'
 
 /** What a rule is told about the one value it may replace. */
-export interface RuleSite {
+interface RuleSite {
   readonly value: unknown
   /** The part of the schema that applies to it. */
   readonly schema: SchemaPart

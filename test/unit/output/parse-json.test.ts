@@ -327,6 +327,26 @@ describe('nothing is guessed', () => {
   })
 })
 
+describe('an integer that a number would round', () => {
+  it.each(Array.from({ length: 34 }, (_, offset) => offset))('is seen at offset %i', (offset) => {
+    const text = `${' '.repeat(offset)}9007199254740993`
+    expect(parseJson(text, { type: 'string' })).toMatchObject({
+      ok: true,
+      value: '9007199254740993',
+    })
+    expect(rulesOf(text, { type: 'integer' })).toEqual(['schema_mismatch'])
+  })
+
+  it.each([
+    '9007199254740992',
+    '-9007199254740991',
+    '1000000000000000000000',
+    '0.12345678901234567',
+  ])('%s is none', (text) => {
+    expect(parseJson(text, { type: 'number' })).toMatchObject({ ok: true, repairs: [] })
+  })
+})
+
 describe('truncated text is rejected, never closed', () => {
   it.each([
     ['in a string', '{"name":"An'],

@@ -1,0 +1,32 @@
+import type { Terminal } from './terminal.ts'
+
+/** What every command gets. */
+export interface CommandContext {
+  readonly terminal: Terminal
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborts when the user wants to leave. */
+  readonly signal: AbortSignal
+}
+
+/** Runs with the arguments after its name, and gives the process's exit code. */
+export type Command = (args: readonly string[], context: CommandContext) => Promise<number>
+
+/** The user asked for something that does not exist: a message, and exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/**
+ * Runs `parseArgs` and words what it throws for the user.
+ *
+ * @throws UsageError for an option that is unknown, incomplete or unexpected.
+ */
+export function readOptions<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    // Node appends advice on passing such a text as a positional argument, which no command takes.
+    const [said = 'bad arguments'] = error instanceof Error ? error.message.split('. ') : []
+    throw new UsageError(said.charAt(0).toLowerCase() + said.slice(1), { cause: error })
+  }
+}

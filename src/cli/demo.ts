@@ -1,0 +1,262 @@
+import { createHash } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import OpenAI from 'openai'
+import { createRuntime, type Runtime } from '../index.ts'
+import { type FaultServer, startFaultServer } from '../testing/index.ts'
+import { askBare, type BareAnswer } from './bare-client.ts'
+import { type CommandContext, readOptions, UsageError } from './command.ts'
+import { endingOf, explainBare, explainCall } from './explain.ts'
+import { askLive, liveProvider } from './live.ts'
+import {
+  formatCalls,
+  formatComparison,
+  formatHeading,
+  formatTotals,
+  formatUnexpected,
+} from './render.ts'
+import { type BareResult, type CallResult, isAsExpected, totalsOf } from './results.ts'
+import { GOOD_ANSWER, groupScenarios, SCENARIOS, type Scenario, TICKET_TEXT } from './scenarios.ts'
+import { askSteady, type SteadyOutcome } from './steady-client.ts'
+import type { Terminal } from './terminal.ts'
+
+export const DEMO_USAGE = `steadycall demo: the same faults, met with steadycall and without.
+
+Starts a fault server on this machine, extracts a support ticket some thirty times
+through a real openai client, and draws what became of each call.
+
+  --seed N   draws the random part of each wait; equal seeds wait equally  [1]
+  --json     prints one JSON document instead
+  --live     asks a real provider instead, without faults: a few structured calls;
+             reads OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL
+  --help     prints this
+
+Exits with 0 when every call ended as it had to, else with 1.
+`
+
+/** Runs the demo and says whether every call ended as it had to. */
+export async function demo(args: readonly string[], context: CommandContext): Promise<number> {
+  const { terminal } = context
+  const { values } = readOptions(() =>
+    parseArgs({
+      args: [...args],
+      options: {
+        seed: { type: 'string', default: '1' },
+        json: { type: 'boolean', default: false },
+        live: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }),
+  )
+  if (values.help) {
+    terminal.write(DEMO_USAGE)
+    return 0
+  }
+  const seed = readSeed(values.seed)
+  const live = values.live ? liveProvider(context.env) : undefined
+  const where = live === undefined ? 'a fault server on this machine' : `the model ${live.model}`
+  if (!values.json) {
+    const note = `support tickets as JSON, from ${where}, seed ${seed}`
+    terminal.write(formatHeading('steadycall demo', note, terminal))
+  }
+  const results =
+    live === undefined
+      ? await meetFaults(seed, context)
+      : await askLive(live, seeded(seed, 'live'), context)
+  if (values.json) terminal.write(`${JSON.stringify(toDocument(seed, results), null, 2)}\n`)
+  else show(results, terminal)
+  return results.every(isAsExpected) ? 0 : 1
+}
+
+const LANES = 4
+const MODEL = 'gpt-demo'
+
+async function meetFaults(
+  seed: number,
+  { terminal, signal }: CommandContext,
+): Promise<readonly CallResult[]> {
+  const server = await startFaultServer({
+    answer: JSON.stringify(GOOD_ANSWER),
+    perCall: (callId) => faultsOf(callId),
+  })
+  try {
+    const run: Run = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
+    await warmUp(run)
+    let done = 0
+    const watched = async <T>(call: Promise<T>): Promise<T> => {
+      const result = await call
+      done += 1
+      terminal.progress(`  ${done} of ${2 * SCENARIOS.length} calls …`)
+      return result
+    }
+    const [steady, bare] = await Promise.all([
+      inLanes(groupScenarios(SCENARIOS), (group) => runGroup(run, group, watched)),
+      inLanes(SCENARIOS, (scenario) => watched(runBare(run, scenario))),
+    ])
+    signal.throwIfAborted()
+    return steady.flat().map((outcome, index) => toResult(run, index, outcome, bare[index]))
+  } finally {
+    await server.close()
+  }
+}
+
+interface Run {
+  readonly server: FaultServer
+  readonly seed: number
+  readonly signal: AbortSignal
+  /** A client each, so that neither profits from what the other does to it. */
+  readonly steady: OpenAI
+  readonly bare: OpenAI
+}
+
+interface TimedBareAnswer extends BareAnswer {
+  readonly durationMs: number
+}
+
+function clientOf(server: FaultServer): OpenAI {
+  return new OpenAI({ apiKey: 'sk-demo', baseURL: server.baseURL, logLevel: 'off' })
+}
+
+function steadyId(name: string): string {
+  return `steady/${name}`
+}
+
+function bareId(name: string): string {
+  return `bare/${name}`
+}
+
+function faultsOf(callId: string): Scenario['faults'] {
+  const name = callId.slice(callId.indexOf('/') + 1)
+  return SCENARIOS.find((scenario) => scenario.name === name)?.faults ?? []
+}
+
+/**
+ * Loads what is loaded on first use and opens the connections, so that the first timelines show
+ * their calls alone.
+ */
+async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
+  const request = { model: MODEL, text: TICKET_TEXT, callId: 'warm-up', signal }
+  const scenario: Scenario = { name: 'warm-up', faults: [], expected: 'success' }
+  const both = Array.from({ length: LANES }, () => [
+    askSteady(steady, createRuntime(), scenario, request),
+    askBare(bare, scenario, request),
+  ])
+  await Promise.all(both.flat())
+  signal.throwIfAborted()
+  server.reset()
+}
+
+/** A call and those that go with it, in a runtime of their own: no call pays for another's faults. */
+async function runGroup(
+  run: Run,
+  group: readonly Scenario[],
+  watched: <T>(call: Promise<T>) => Promise<T>,
+): Promise<readonly SteadyOutcome[]> {
+  const runtime = createRuntime({ random: seeded(run.seed, group[0]?.name ?? '') })
+  const calls: Promise<SteadyOutcome>[] = []
+  for (const scenario of group) {
+    if (scenario.starts === 'after-previous') await Promise.all(calls)
+    calls.push(watched(runSteady(run, runtime, scenario)))
+  }
+  return Promise.all(calls)
+}
+
+function runSteady(run: Run, runtime: Runtime, scenario: Scenario): Promise<SteadyOutcome> {
+  const { signal } = run
+  const callId = steadyId(scenario.name)
+  const request = { model: MODEL, text: TICKET_TEXT, callId, signal }
+  return askSteady(run.steady, runtime, scenario, request)
+}
+
+async function runBare({ bare, signal }: Run, scenario: Scenario): Promise<TimedBareAnswer> {
+  const { clock } = createRuntime()
+  const startedMs = clock.monotonicMs()
+  const callId = bareId(scenario.name)
+  const request = { model: MODEL, text: TICKET_TEXT, callId, signal }
+  const answer = await askBare(bare, scenario, request)
+  return { ...answer, durationMs: clock.monotonicMs() - startedMs }
+}
+
+function toResult(
+  { server }: Run,
+  index: number,
+  outcome: SteadyOutcome,
+  bareAnswer: TimedBareAnswer | undefined,
+): CallResult {
+  const scenario = SCENARIOS[index]
+  if (scenario === undefined || bareAnswer === undefined) throw new Error('a call was lost')
+  const { name, expected, blame } = scenario
+  const requests = server.requestsFor(bareId(name)).length
+  const paidBefore = scenario.starts !== undefined
+  const bare: BareResult = {
+    ...bareAnswer,
+    valid: bareAnswer.problem === undefined,
+    requests,
+    explanation: explainBare({
+      ...bareAnswer,
+      requests,
+      paidBefore,
+      ...(blame !== undefined && { blame }),
+    }),
+  }
+  return {
+    ...outcome,
+    name,
+    expected,
+    ending: endingOf(outcome),
+    explanation: explainCall(outcome),
+    requests: server.requestsFor(steadyId(name)).length,
+    bare,
+  }
+}
+
+function show(results: readonly CallResult[], terminal: Terminal): void {
+  const totals = totalsOf(results)
+  terminal.write(formatCalls(results, terminal))
+  if (totals.bare !== undefined) {
+    const note = 'openai alone, JSON.parse, a schema check'
+    terminal.write(formatHeading('The same faults without it', note, terminal))
+    terminal.write(formatComparison(results, terminal))
+  }
+  terminal.write(formatHeading('In all', `${totals.calls} calls`, terminal))
+  terminal.write(`${formatTotals(totals, terminal)}\n`)
+  terminal.write(formatUnexpected(results, terminal))
+}
+
+/** Everything that is known of the run, for programs. */
+function toDocument(seed: number, results: readonly CallResult[]): unknown {
+  return {
+    seed,
+    asExpected: results.every(isAsExpected),
+    totals: totalsOf(results),
+    calls: results.map(({ report, ...call }) => ({ ...call, outcome: report.outcome, report })),
+  }
+}
+
+function readSeed(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new UsageError(`--seed must be a whole number from 0, got '${text.slice(0, 40)}'`)
+}
+
+/** Numbers in [0, 1) that follow from the seed and the call alone, whatever else runs. */
+function seeded(seed: number, name: string): () => number {
+  let drawn = 0
+  return () => {
+    drawn += 1
+    const digest = createHash('sha256').update(`${seed} ${drawn} ${name}`).digest()
+    return digest.readUInt32BE(0) / 2 ** 32
+  }
+}
+
+/** Works through the items a few at a time, in order; the results have the items' order. */
+async function inLanes<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results: R[] = []
+  const queue = items.entries()
+  const lane = async () => {
+    for (const [index, item] of queue) results[index] = await work(item)
+  }
+  await Promise.all(Array.from({ length: LANES }, lane))
+  return results
+}

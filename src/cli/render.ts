@@ -1,0 +1,159 @@
+import { formatMs } from './format-ms.ts'
+import { type CallResult, isAsExpected, type Totals } from './results.ts'
+import type { Paint, Style, Terminal } from './terminal.ts'
+import { formatTimeline, lengthMs, TIMELINE_LEGEND } from './timeline.ts'
+
+/** The part of a terminal that a pure function may know. */
+export type Canvas = Pick<Terminal, 'columns' | 'paint'>
+
+/**
+ * One timeline for each call, all to the same scale, with what was done and why it ended: beside
+ * it where the terminal is wide enough, else on a line of its own.
+ */
+export function formatCalls(results: readonly CallResult[], { columns, paint }: Canvas): string {
+  const nameWidth = longest(results.map(({ name }) => name))
+  const fixedWidth = MARGIN.length + 2 + 2 + nameWidth + 2 + 2 + TIME_WIDTH
+  const explanationWidth = longest(results.map(({ explanation }) => explanation))
+  const besideWidth = columns - fixedWidth - 2 - explanationWidth
+  const beside = besideWidth >= MIN_BAR
+  const width = Math.min(beside ? besideWidth : columns - fixedWidth, MAX_BAR)
+  const scaleMs = Math.max(1, ...results.map(({ report }) => lengthMs(report)))
+
+  const lines = results.flatMap((result, index) => {
+    const bar = formatTimeline(result.report, { width, scaleMs, paint })
+    const time = paint('dim', formatMs(result.report.durationMs).padStart(TIME_WIDTH))
+    const place = paint('dim', String(index + 1).padStart(2))
+    const row = `${MARGIN}${place}  ${result.name.padEnd(nameWidth)}  ${bar}  ${time}`
+    if (beside) return [`${row}  ${paintEnding(result, result.explanation, paint)}`]
+    const fitted = cutTo(result.explanation, columns - DEEPER.length)
+    return [row, `${DEEPER}${paintEnding(result, fitted, paint)}`]
+  })
+  const axis = formatAxis(width, scaleMs)
+  const head = `${MARGIN}    ${' '.repeat(nameWidth)}  ${paint('dim', axis)}`
+  return `${[head, ...lines, '', MARGIN + formatLegend(paint)].join('\n')}\n`
+}
+
+/** How both clients fared against the same faults; each count is of HTTP requests. */
+export function formatComparison(
+  results: readonly CallResult[],
+  { columns, paint }: Canvas,
+): string {
+  const nameWidth = longest(results.map(({ name }) => name))
+  const indent = MARGIN.length + nameWidth + 2
+  const wordsAt = indent + STEADY_HEAD.length + 2 + BARE_HEAD.length + 2
+  const lines = results.flatMap(({ name, valid, requests, bare }) => {
+    if (bare === undefined) return []
+    const words = cutTo(bare.explanation, columns - wordsAt)
+    const steadyCell = paintCount(valid, requests, STEADY_HEAD.length, paint)
+    const bareCell = paintCount(bare.valid, bare.requests, BARE_HEAD.length, paint)
+    const said = bare.valid ? paint('dim', words) : words
+    return [`${MARGIN}${name.padEnd(nameWidth)}  ${steadyCell}  ${bareCell}  ${said}`]
+  })
+  const head = paint('dim', `${' '.repeat(indent)}${STEADY_HEAD}  ${BARE_HEAD}`)
+  return `${[head, ...lines].join('\n')}\n`
+}
+
+/** The sums, side by side where the bare client was asked too. */
+export function formatTotals(totals: Totals, { paint }: Canvas): string {
+  const { bare } = totals
+  const rows: (readonly [label: string, steady: string, bare: string])[] = [
+    ['valid answers', share(totals.valid, totals.calls), share(bare?.valid, totals.calls)],
+    ['HTTP requests', count(totals.requests), count(bare?.requests)],
+    ['attempts', count(totals.attempts), '-'],
+    ['repaired', count(totals.repaired), '-'],
+    ['re-asked', count(totals.reasked), '-'],
+    ['shared or replayed', count(totals.replayed), '-'],
+    ['tokens in, out', tokens(totals), bare === undefined ? '-' : tokens(bare)],
+  ]
+  const line = ([label, ours, theirs]: (typeof rows)[number], style?: Style) => {
+    const cell = ours.padStart(COUNT_WIDTH)
+    const other = bare === undefined ? '' : theirs.padStart(COUNT_WIDTH)
+    return `${MARGIN}${label.padEnd(LABEL_WIDTH)}${style ? paint(style, cell) : cell}${other}`
+  }
+  const head = paint('dim', line(['', 'steadycall', 'bare client']))
+  const lines = rows.map((row, index) => line(row, index === 0 ? 'bold' : undefined))
+  return `${[head, ...lines, '', MARGIN + formatVerdict(totals, paint)].join('\n')}\n`
+}
+
+/** Names each call that did not end as it had to; empty when there is none. */
+export function formatUnexpected(results: readonly CallResult[], { paint }: Canvas): string {
+  const wrong = results.filter((result) => !isAsExpected(result))
+  const lines = wrong.map(({ name, report, valid, expected }) => {
+    const ended = report.outcome === 'success' && !valid ? 'an invalid value' : report.outcome
+    return `${MARGIN}${paint('bad', `unexpected: ${name} ended as ${ended}, not as ${expected}`)}\n`
+  })
+  return lines.join('')
+}
+
+/** A heading between parts. */
+export function formatHeading(title: string, note: string, { columns, paint }: Canvas): string {
+  const rest = cutTo(note, columns - MARGIN.length - title.length - 2)
+  return `\n${MARGIN}${paint('bold', title)}  ${paint('dim', rest)}\n\n`
+}
+
+const MARGIN = '  '
+const DEEPER = ' '.repeat(6)
+const TIME_WIDTH = 6
+const MIN_BAR = 16
+const MAX_BAR = 48
+const STEADY_HEAD = 'steady'
+const BARE_HEAD = 'bare'
+const PARTS = '·'
+const LABEL_WIDTH = 20
+const COUNT_WIDTH = 14
+
+function formatAxis(width: number, scaleMs: number): string {
+  const end = ` ${formatMs(scaleMs)}`
+  return `0 ${'─'.repeat(Math.max(width - 2 - end.length, 0))}${end}`
+}
+
+function formatVerdict({ calls, valid, asExpected }: Totals, paint: Paint): string {
+  const failed = calls - asExpected
+  if (failed > 0) return paint('bad', `✗ ${failed} of ${calls} calls did not end as they had to`)
+  const others = calls - valid
+  const rest = others > 0 ? `; no retry can help the other ${others}, which failed at once` : ''
+  return paint('good', `✓ ${valid} of ${calls} calls valid${rest}`)
+}
+
+function formatLegend(paint: Paint): string {
+  return TIMELINE_LEGEND.map(
+    ([style, mark, meaning]) => `${paint(style, mark)} ${paint('dim', meaning)}`,
+  ).join('   ')
+}
+
+/** The last part of an explanation is how the call ended; that is what the eye looks for. */
+function paintEnding(result: CallResult, text: string, paint: Paint): string {
+  if (!isAsExpected(result)) return paint('bad', text)
+  if (!result.valid) return paint('wait', text)
+  const cut = text.lastIndexOf(PARTS) + 1
+  return paint('dim', text.slice(0, cut)) + paint('good', text.slice(cut))
+}
+
+function paintCount(valid: boolean, requests: number, width: number, paint: Paint): string {
+  const mark = valid ? paint('good', '✓') : paint('bad', '✗')
+  return `${mark} ${String(requests).padEnd(width - 2)}`
+}
+
+function share(part: number | undefined, whole: number): string {
+  return part === undefined ? '-' : `${part} of ${whole}`
+}
+
+function tokens({
+  inputTokens,
+  outputTokens,
+}: Pick<Totals, 'inputTokens' | 'outputTokens'>): string {
+  return `${count(inputTokens)}, ${count(outputTokens)}`
+}
+
+function count(value: number | undefined): string {
+  return value === undefined ? '-' : String(value)
+}
+
+/** Cut to a width, and shown to be cut. */
+function cutTo(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(width - 1, 0))}…`
+}
+
+function longest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map(({ length }) => length))
+}

@@ -1,0 +1,76 @@
+import type { FailureKind } from '../index.ts'
+import type { BareAnswer } from './bare-client.ts'
+import type { Ending } from './explain.ts'
+import type { SteadyOutcome } from './steady-client.ts'
+
+/** One call of the demo as it ended, with the bare client's beside it where that was asked too. */
+export interface CallResult extends SteadyOutcome {
+  readonly name: string
+  readonly expected: 'success' | FailureKind
+  readonly ending: Ending
+  /** One line for people. */
+  readonly explanation: string
+  /** HTTP requests that arrived; for a real provider, those that were sent. */
+  readonly requests: number
+  readonly bare?: BareResult
+}
+
+export interface BareResult extends BareAnswer {
+  readonly valid: boolean
+  readonly requests: number
+  readonly durationMs: number
+  readonly explanation: string
+}
+
+export interface Totals {
+  readonly calls: number
+  readonly valid: number
+  /** Calls that ended as they had to: valid, or with the expected kind of failure. */
+  readonly asExpected: number
+  readonly requests: number
+  readonly attempts: number
+  /** Calls whose answer was repaired without asking again. */
+  readonly repaired: number
+  /** Calls that asked the model again with its errors. */
+  readonly reasked: number
+  /** Calls answered by the store or by another call in flight. */
+  readonly replayed: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly bare?: Pick<Totals, 'valid' | 'requests' | 'inputTokens' | 'outputTokens'>
+}
+
+/** True when the call ended as it had to. */
+export function isAsExpected({ report, valid, expected }: CallResult): boolean {
+  return report.outcome === expected && valid === (expected === 'success')
+}
+
+/** Adds the calls up. */
+export function totalsOf(results: readonly CallResult[]): Totals {
+  const count = (holds: (result: CallResult) => boolean) => results.filter(holds).length
+  const bare = results.flatMap((result) => (result.bare === undefined ? [] : [result.bare]))
+  return {
+    calls: results.length,
+    valid: count(({ valid }) => valid),
+    asExpected: count(isAsExpected),
+    requests: sum(results, ({ requests }) => requests),
+    attempts: sum(results, ({ report }) => report.attempts.length),
+    repaired: count(({ repairs }) => repairs.length > 0),
+    reasked: count(({ report }) => report.attempts.some(({ cause }) => cause === 'reask')),
+    replayed: count(({ report }) => report.source !== 'provider'),
+    inputTokens: sum(results, ({ report }) => report.usage.inputTokens),
+    outputTokens: sum(results, ({ report }) => report.usage.outputTokens),
+    ...(bare.length > 0 && {
+      bare: {
+        valid: bare.filter(({ valid }) => valid).length,
+        requests: sum(bare, ({ requests }) => requests),
+        inputTokens: sum(bare, ({ inputTokens }) => inputTokens),
+        outputTokens: sum(bare, ({ outputTokens }) => outputTokens),
+      },
+    }),
+  }
+}
+
+function sum<T>(items: readonly T[], amount: (item: T) => number): number {
+  return items.reduce((total, item) => total + amount(item), 0)
+}

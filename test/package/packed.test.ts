@@ -1,0 +1,95 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startFaultServer, wrongTypes } from '../../src/testing/index.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../../', import.meta.url))
+let app: string
+
+/** What the package says it needs: nothing else is there to be found. */
+async function declaredDependencies(): Promise<readonly string[]> {
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  return Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+}
+
+/** An app of a stranger: the built package, its declared dependencies, and nothing else. */
+beforeAll(async () => {
+  app = await mkdtemp(join(tmpdir(), 'steadycall-packed-'))
+  const home = join(app, 'node_modules', 'steadycall')
+  await mkdir(home, { recursive: true })
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(home, 'dist')]
+  await run(process.execPath, [tsc, ...options])
+  await cp(join(root, 'package.json'), join(home, 'package.json'))
+  for (const name of await declaredDependencies()) {
+    const target = join(app, 'node_modules', name)
+    await mkdir(dirname(target), { recursive: true })
+    await symlink(join(root, 'node_modules', name), target)
+  }
+  await writeFile(join(app, 'package.json'), '{ "type": "module" }')
+}, 60_000)
+
+afterAll(() => rm(app, { recursive: true, force: true }))
+
+async function node(source: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const file = join(app, `${Math.random()}.mjs`)
+  await writeFile(file, source)
+  const { stdout } = await run(process.execPath, [file], { env: { ...process.env, ...env } })
+  return stdout.trim()
+}
+
+describe('the package as a stranger gets it', () => {
+  it('makes a structured call', async () => {
+    const server = await startFaultServer({ perCall: [wrongTypes()] })
+    const source = `
+      import OpenAI from 'openai'
+      import { steady } from 'steadycall'
+      const { value, repairs } = await steady(new OpenAI()).json({
+        model: 'm',
+        messages: [{ role: 'user', content: 'how many?' }],
+        schema: { type: 'object', properties: { count: { type: 'integer' } }, required: ['count'] },
+      })
+      console.log(typeof value.count, repairs.length)`
+    const output = await node(source, { OPENAI_API_KEY: 'k', OPENAI_BASE_URL: server.baseURL })
+    await server.close()
+    expect(output).toBe('number 1')
+  })
+
+  it('can be required from CommonJS too', async () => {
+    const source = `
+      import { createRequire } from 'node:module'
+      console.log(typeof createRequire(import.meta.url)('steadycall').steady)`
+    await expect(node(source)).resolves.toBe('function')
+  })
+
+  it('has the testing kit under its subpath', async () => {
+    const source = `
+      import { startFaultServer } from 'steadycall/testing'
+      const server = await startFaultServer()
+      console.log(server.baseURL.startsWith('http://127.0.0.1:'))
+      await server.close()`
+    await expect(node(source)).resolves.toBe('true')
+  })
+
+  it('loads neither ajv nor jsonrepair before they are needed', async () => {
+    const source = `
+      import { createRequire, registerHooks } from 'node:module'
+      const loaded = []
+      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+      await import('steadycall')
+      const required = Object.keys(createRequire(import.meta.url).cache)
+      console.log([...loaded, ...required].filter((url) => /node_modules.(ajv|jsonrepair)/.test(url)).length)`
+    await expect(node(source)).resolves.toBe('0')
+  })
+
+  it('brings its command', async () => {
+    const cli = join(app, 'node_modules', 'steadycall', 'dist', 'cli', 'main.js')
+    const { stdout } = await run(process.execPath, [cli, '--help'])
+    expect(stdout).toContain('steadycall demo')
+  })
+})

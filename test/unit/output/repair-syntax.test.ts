@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { repairSyntax } from '../../../src/output/repair-syntax.ts'
+
+describe('repairSyntax', () => {
+  it.each([
+    ['[1,2,]', '[1,2]'],
+    ['{a:1,$b_c:2}', '{"a":1,"$b_c":2}'],
+    ['[{"a":1} {"a":2}]', '[{"a":1},{"a":2}]'],
+    ['["a"\n"b"]', '["a","b"]'],
+    ['[True, False, None]', '[true,false,null]'],
+    ['[\'say "hi"\']', '["say \\"hi\\""]'],
+    ['["tab\there"]', '["tab\\there"]'],
+    ['[\u00a01,\u200b2,]', '[1,2]'],
+    ['# result\n[1]', '[1]'],
+  ])('%s becomes %s', (text, expected) => {
+    expect(repairSyntax(text)).toEqual({ ok: true, text: expected, rules: ['fix-syntax'] })
+  })
+
+  it.each([
+    ['keeps the backslash of an escape JSON has not', '["\\d",]', '["\\\\d"]'],
+    ['keeps escapes JSON has', '["\\n\\u00e4\\"\\\\",]', '["\\n\\u00e4\\"\\\\"]'],
+    ['keeps a backslash before too few hex digits', '["\\u12"]', '["\\\\u12"]'],
+    [
+      'takes \\b in a regular expression for what it is',
+      '["\\bfoo\\b\\s"]',
+      '["\\\\bfoo\\\\b\\\\s"]',
+    ],
+    ['takes \\frac for what it is, on its own too', '["\\frac{1}{2}",]', '["\\\\frac{1}{2}"]'],
+    ['leaves a line break before a word that is no command', '["\\name \\d"]', '["\\name \\\\d"]'],
+  ])('%s', (_, text, expected) => {
+    expect(repairSyntax(text)).toMatchObject({ ok: true, text: expected })
+  })
+
+  it.each([
+    ['unescaped quotes', '{"a":"the "b" one"}', { a: 'the "b" one' }],
+    ['words without quotes', '{"a": red apple}', { a: 'red apple' }],
+  ])('lets jsonrepair settle %s', (_, text, expected) => {
+    const repaired = repairSyntax(text)
+    expect(repaired).toMatchObject({ ok: true, rules: ['guess-quotes'] })
+    expect(repaired.ok && JSON.parse(repaired.text)).toEqual(expected)
+  })
+
+  it.each([
+    ['an element left out', '[1,,2]'],
+    ['a line break after a backslash', '["a\\\n\\d"]'],
+    ['a leading comma', '[,1]'],
+    ['a value left out', '{"a":}'],
+    ['a number jsonrepair would complete', '[2.]'],
+    ['an ellipsis', '[1, 2, ...]'],
+    ['an ellipsis of one character', '[1, 2, …]'],
+    ['a comment that stands for content', '[1 /* remaining rows omitted */]'],
+    ['undefined', '{"a":undefined}'],
+    ['Infinity', '[-Infinity]'],
+    ['a call around a value', '{"id": ObjectId("1")}'],
+    ['brackets that do not match', '[1}'],
+    ['a text with more quotes than jsonrepair may read', `[${'"a" b" '.repeat(2_000)}]`],
+  ])('refuses %s', (_, text) => {
+    expect(repairSyntax(text)).toMatchObject({ ok: false })
+  })
+})
