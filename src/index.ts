@@ -13,12 +13,26 @@ export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
-export type { Store } from './idempotency/store.ts'
-export type { CallOptions, Fallback, GuardOptions, SteadyOptions } from './options.ts'
+export type {
+  Claim,
+  ClaimRequest,
+  ClaimResult,
+  FailureNotice,
+  Outcome,
+  Store,
+} from './idempotency/store.ts'
+export type {
+  CallOptions,
+  CallSettings,
+  Fallback,
+  GuardOptions,
+  SteadyOptions,
+} from './options.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
-export type { Repair } from './output/parse-json.ts'
+export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
-export type { Backoff } from './retry/backoff.ts'
+export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
+export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'
 export {
   decorrelatedJitter,
   equalJitter,

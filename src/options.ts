@@ -115,7 +115,7 @@ export interface SteadyOptions extends CallSettings {
 }
 
 /** The defaults that do not depend on the kind of call. Sources in docs/reference/options.md. */
-export const DEFAULTS = Object.freeze({
+const DEFAULTS = Object.freeze({
   maxAttempts: 3,
   maxReasks: 2,
   deadlineMs: 600_000,

@@ -50,7 +50,7 @@ async function answerFor(
  * The provider's own error where there is one; else openai's class for what happened. Either way
  * `callReport` knows the attempts, and no outer steadycall layer retries it.
  */
-export function dropInError(error: CallError, classes: ErrorClasses): unknown {
+function dropInError(error: CallError, classes: ErrorClasses): unknown {
   const thrown = errorOfClass(error, classes)
   brandExhausted(thrown)
   const report = callReport(error)

@@ -17,7 +17,6 @@ export interface Runtime {
   readonly shared: SharedState
 }
 
-/** @internal */
 export interface SharedState {
   readonly targets: Map<string, TargetState>
   readonly flights: Flights

@@ -34,14 +34,14 @@ export interface LiveStream {
 }
 
 /** A provider closed the connection before it had finished. */
-export class StreamCutError extends Error {
+class StreamCutError extends Error {
   override readonly name = 'StreamCutError'
   // Node's own code for a stream that was closed too early, which classifies as a cut connection.
   readonly code = 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
 /** No chunk came for as long as the caller was ready to wait. */
-export class StreamIdleError extends Error {
+class StreamIdleError extends Error {
   override readonly name = 'TimeoutError'
 }
 

@@ -23,7 +23,7 @@ export interface WireRecord {
 }
 
 /** Also tells an inner steadycall layer that `maxRetries: 0` was set by an outer one. */
-export const WIRE = Symbol.for('steadycall.wire.v1')
+export const WIRE: unique symbol = Symbol.for('steadycall.wire.v1')
 
 export function createWireRecord(retryCount: number): WireRecord {
   return {

@@ -94,12 +94,18 @@ function checkSchema(schema: object, draft: Draft): void {
 function construct(draft: Draft, options: Options): Ajv {
   // Each module is what its declarations say; see `load`.
   switch (draft) {
-    case 'draft-07':
-      return new (load('ajv') as typeof AjvDraft7).Ajv(options)
-    case '2019-09':
-      return new (load('ajv/dist/2019.js') as typeof AjvDraft2019).Ajv2019(options)
-    case '2020-12':
-      return new (load('ajv/dist/2020.js') as typeof AjvDraft2020).Ajv2020(options)
+    case 'draft-07': {
+      const { Ajv: Draft7 } = load('ajv') as typeof AjvDraft7
+      return new Draft7(options)
+    }
+    case '2019-09': {
+      const { Ajv2019 } = load('ajv/dist/2019.js') as typeof AjvDraft2019
+      return new Ajv2019(options)
+    }
+    case '2020-12': {
+      const { Ajv2020 } = load('ajv/dist/2020.js') as typeof AjvDraft2020
+      return new Ajv2020(options)
+    }
   }
 }
 

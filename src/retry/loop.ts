@@ -6,7 +6,6 @@ export type {
   AttemptResult,
   AttemptStep,
   LoopOutcome,
-  LoopPolicy,
   LoopRequest,
   LoopTarget,
   VerdictEvent,

@@ -29,16 +29,7 @@ import { type Instruments, measure } from './metrics.ts'
 import { annotate, currentTracer, openSpan, quietly, withSpan } from './spans.ts'
 
 export type { AttemptSpan } from './attempt-span.ts'
-export type {
-  AttemptInfo,
-  CallInfo,
-  CallOutcome,
-  FailedCall,
-  RequestInfo,
-  ResponseInfo,
-  SucceededCall,
-} from './call-info.ts'
-export type { ContentCapture } from './content.ts'
+export type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
 
 /**
  * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:

@@ -90,7 +90,10 @@ export class Job {
     this.outcome = new Promise((resolve) => {
       this.#end = resolve
     })
-    flight.signal.addEventListener('abort', () => this.fail('aborted'))
+    flight.signal.addEventListener('abort', () => {
+      const uncertain = this.dispatched === 'yes' && flight.onUncertain === 'fail'
+      this.fail('aborted', uncertain ? 'uncertain' : 'release')
+    })
   }
 
   async dispatch(): Promise<void> {

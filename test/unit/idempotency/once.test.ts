@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
 import { memoryStore } from '../../../src/idempotency/memory-store.ts'
@@ -127,6 +128,40 @@ describe('once, within one process', () => {
     expect(await peek(call)).toBe('pending')
     await world.clock.advance(1)
     expect(await peek(call)).toMatchObject({ failed: 'aborted' })
+  })
+
+  it('starts again for who joins work that is dying of an abort, whatever it says of its end', async () => {
+    const { world, here } = setUp()
+    const aborting = new AbortController()
+    let die: () => void = () => {}
+    const first = here.call({
+      signal: aborting.signal,
+      work: () =>
+        new Promise((resolve) => {
+          const notice = { kind: 'network' as const }
+          die = () => resolve({ ok: false, error: 'cut', disposition: 'release', notice })
+        }),
+    })
+    await settle()
+    aborting.abort()
+    await settle()
+    const [second, other] = [here.call(), here.call({ fingerprint: 'another' })]
+    die()
+    expect(await answerOf(first)).toEqual({ failed: 'cut' })
+    await finished(world, second)
+    expect(await answerOf(other)).toMatchObject({ failed: 'idempotency_mismatch' })
+  })
+
+  it('leaves the signals of its callers and of finished work alone', async () => {
+    const { world, here } = setUp()
+    const { signal } = new AbortController()
+    const calls = [here.call({ signal }), here.call({ signal })]
+    await settle()
+    expect(getEventListeners(signal, 'abort')).toHaveLength(2)
+    job(world).succeed('answer')
+    await Promise.all(calls)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    expect(job(world).flight.signal.aborted).toBe(false)
   })
 
   it('does nothing for a caller who has aborted already or has no time left', async () => {
@@ -439,6 +474,30 @@ describe('once, when the lease is lost', () => {
     expect(await peek(paused)).toBe('pending')
   })
 
+  it('never sends when the store denies the dispatch, or allows it too late', async () => {
+    const denials = [async () => false, () => new Promise<boolean>((resolve) => (allow = resolve))]
+    let allow: (granted: boolean) => void = () => {}
+    const { world, here } = setUp((store) => ({
+      ...store,
+      dispatch: (claim) => denials.shift()?.() ?? store.dispatch(claim),
+    }))
+    const call = here.call()
+    await settle()
+    await job(world).dispatch()
+    expect(job(world).dispatched).toBe('in_progress')
+    await world.clock.advance(1_000)
+    expect(world.work).toHaveLength(2)
+    const late = job(world).dispatch()
+    world.clock.jump(24_000)
+    allow(true)
+    await late
+    expect(job(world).dispatched).toBe('in_progress')
+    await world.clock.advance(1_000)
+    expect(world.work).toHaveLength(3)
+    await job(world).dispatch()
+    await finished(world, call)
+  })
+
   it('stops work not yet sent 24 s after the last heartbeat that came through', async () => {
     const { world, here } = setUp(unreachable(['heartbeat']))
     const call = here.call()
@@ -532,6 +591,8 @@ describe('once, when the lease is lost', () => {
     await settle()
     const zombie = job(world)
     await zombie.dispatch()
+    // The provider refused the first attempt: nothing has been done yet.
+    zombie.dispatched = 'no'
     world.clock.jump(31_000)
     await zombie.dispatch()
     expect(zombie.dispatched).toBe('in_progress')

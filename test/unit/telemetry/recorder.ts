@@ -112,7 +112,7 @@ function toPoints(metric: Metric): Point[] {
   }))
 }
 
-export const KEY_HASH = '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
+const KEY_HASH = '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'
 
 /** A chat call to gpt-4.1-mini with a key. */
 export function chat(changes: Partial<CallInfo> = {}): CallInfo {
