@@ -35,7 +35,7 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
     return keyOf(job, space, randomUUID())
   }
   const payload = options.payload === undefined ? job.payload() : options.payload
-  const fingerprint = fingerprintOf(payload)
+  const fingerprint = fingerprintOf(payload, withoutUndefined({ keySecret: space.keySecret }))
   if (given !== undefined) return keyOf(job, space, given, fingerprint)
   if (options.occurrence === undefined) warnOfSampling(job, runtime)
   const text = deriveKey(

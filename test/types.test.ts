@@ -1,0 +1,99 @@
+import type OpenAI from 'openai'
+import type { AzureOpenAI } from 'openai'
+import type OpenAI6 from 'openai-v6'
+import { describe, expectTypeOf, it } from 'vitest'
+import { z } from 'zod'
+import {
+  type ChatClient,
+  type JsonResult,
+  runIdempotent,
+  type SteadyClient,
+  type Store,
+} from '../src/index.ts'
+
+// Judged by tsc; nothing here runs against a provider.
+declare const llm: SteadyClient<OpenAI>
+declare const store: Store
+const messages = [{ role: 'user' as const, content: 'hi' }]
+
+/** Checked, never called. */
+function types(check: () => unknown): void {
+  expectTypeOf(check).toBeFunction()
+}
+
+describe('the types', () => {
+  it('take every openai client', () => {
+    expectTypeOf<OpenAI>().toExtend<ChatClient>()
+    expectTypeOf<AzureOpenAI>().toExtend<ChatClient>()
+    expectTypeOf<OpenAI6>().toExtend<ChatClient>()
+  })
+
+  it('leave the wrapped client usable wherever the client is', () => {
+    expectTypeOf<SteadyClient<OpenAI>>().toExtend<OpenAI>()
+    expectTypeOf<SteadyClient<AzureOpenAI>>().toExtend<AzureOpenAI>()
+  })
+
+  it('infer the value of json from a literal JSON Schema', () =>
+    types(async () => {
+      const { value, completion } = await llm.json({
+        model: 'm',
+        messages,
+        schema: {
+          type: 'object',
+          properties: {
+            name: { type: 'string' },
+            size: { enum: ['s', 'm'] },
+            tags: { type: 'array', items: { type: 'string' } },
+          },
+          required: ['name', 'size'],
+          additionalProperties: false,
+        },
+      })
+      expectTypeOf(value).toEqualTypeOf<{ name: string; size: 's' | 'm'; tags?: string[] }>()
+      expectTypeOf(completion).toEqualTypeOf<OpenAI.Chat.ChatCompletion>()
+    }))
+
+  it('infer the value of json from zod, after its transforms', () =>
+    types(async () => {
+      const schema = z.object({ day: z.string().transform((text) => new Date(text)) })
+      const result = await llm.json({ model: 'm', messages, schema })
+      expectTypeOf(result).toEqualTypeOf<JsonResult<{ day: Date }>>()
+    }))
+
+  it('promise nothing about a schema that is not known at compile time', () =>
+    types(async () => {
+      const schema: Record<string, unknown> = {}
+      expectTypeOf((await llm.json({ model: 'm', messages, schema })).value).toBeUnknown()
+    }))
+
+  it('keep what openai says of create, with our options beside', () =>
+    types(async () => {
+      const steady = { maxAttempts: 2 }
+      const completion = await llm.chat.completions.create({ model: 'm', messages }, { steady })
+      expectTypeOf(completion).toExtend<OpenAI.Chat.ChatCompletion>()
+      const stream = await llm.chat.completions.create(
+        { model: 'm', messages, stream: true },
+        { steady },
+      )
+      for await (const chunk of stream) {
+        expectTypeOf(chunk).toEqualTypeOf<OpenAI.Chat.ChatCompletionChunk>()
+      }
+      // @ts-expect-error: an option that is none
+      llm.chat.completions.create({ model: 'm', messages }, { steady: { maxRetries: 2 } })
+    }))
+
+  it('refuse what json refuses', () =>
+    types(() => {
+      // @ts-expect-error: an answer can only be checked whole
+      llm.json({ model: 'm', messages, schema: z.object({}), stream: true })
+      // @ts-expect-error: no schema
+      llm.json({ model: 'm', messages })
+    }))
+
+  it("give the function's own type back from run and runIdempotent", () =>
+    types(async () => {
+      expectTypeOf(await llm.run('x', async ({ attempt }) => attempt)).toBeNumber()
+      const guard = { store, operation: 'x', payload: 1, idempotencyKey: 'k' }
+      expectTypeOf(await runIdempotent(guard, () => ({ id: 'a' }))).toEqualTypeOf<{ id: string }>()
+    }))
+})
