@@ -115,7 +115,7 @@ export interface SteadyOptions extends CallSettings {
 }
 
 /** The defaults that do not depend on the kind of call. Sources in docs/reference/options.md. */
-const DEFAULTS = Object.freeze({
+export const DEFAULTS: Readonly<Defaults> = Object.freeze({
   maxAttempts: 3,
   maxReasks: 2,
   deadlineMs: 600_000,
@@ -127,7 +127,15 @@ const DEFAULTS = Object.freeze({
   idempotency: 'given',
   ttlMs: 86_400_000,
   fallbacks: [],
-} as const)
+})
+
+/** The settings whose default is one value for every kind of call. */
+type Defaults = Required<
+  Omit<
+    CallSettings,
+    'attemptTimeoutMs' | 'firstChunkTimeoutMs' | 'backoff' | 'onUncertain' | 'onStoreError'
+  >
+>
 
 /** Kinds that make a call move on to its next fallback, unless the fallback says otherwise. */
 export const DEFAULT_FALLBACK_ON: ReadonlySet<FailureKind> = new Set(

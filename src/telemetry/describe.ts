@@ -104,14 +104,17 @@ const FINISH_REASONS: ReadonlySet<string> = new Set([
 
 /** The call as one of its attempts sees it: a fallback has another model, and maybe another host. */
 export function attemptTarget(call: CallInfo, attempt: AttemptInfo): CallInfo {
-  const { model, providerName, host } = attempt
-  if (model === undefined && providerName === undefined && host === undefined) return call
+  const { model = call.name, providerName = call.providerName, host = call.host, port } = attempt
+  const samePort = attempt.host === undefined || port === call.port
+  const isPrimary = model === call.name && providerName === call.providerName && host === call.host
+  // Also spares the hash of a key that nobody asks for: a copy would ask.
+  if (isPrimary && samePort) return call
   return {
     ...call,
-    name: model ?? call.name,
-    providerName: providerName ?? call.providerName,
-    host: host ?? call.host,
-    port: host === undefined ? call.port : attempt.port,
+    name: model,
+    providerName,
+    host,
+    port: attempt.host === undefined ? call.port : port,
   }
 }
 
