@@ -151,8 +151,11 @@ function create(
   const prepare = () => {
     const { steady: own = {}, ...requestOptions } = options
     checkCallOptions('create(): steady', own)
-    if (params['stream'] === true && own.idempotencyKey !== undefined) {
-      throw new TypeError('create(): steady.idempotencyKey is not in this version for a stream')
+    const keyed = own.idempotencyKey !== undefined || own.idempotency === 'derive'
+    if (params['stream'] === true && keyed) {
+      throw new TypeError(
+        'create(): steady: an idempotency key for a stream is not in this version',
+      )
     }
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }

@@ -1,0 +1,348 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import type { StopReason } from '../src/errors/call-error.ts'
+import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
+import { createRuntime, memoryStore, runIdempotent, steady } from '../src/index.ts'
+import { resolveCall } from '../src/options.ts'
+import { allows, type RepairRule } from '../src/output/repair-rules.ts'
+import * as attributes from '../src/telemetry/attributes.ts'
+import * as testing from '../src/testing/index.ts'
+import { clientFor, rejection, startServer } from './support/set-up.ts'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'AGENTS.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => `docs/${path}`)
+    .sort(),
+]
+
+describe('every page', () => {
+  it.each(pages)('%s shows only code that runs', (page) => {
+    for (const { language, code, above, line } of blocksOf(page)) {
+      if (language !== 'ts') continue
+      const [, reference] = /^<!-- (examples\/[^ ]+) -->$/.exec(above) ?? []
+      expect(reference, `${page}:${line} has no comment that names its example`).toBeDefined()
+      expect(code, `${page}:${line}`).toBe(regionOf(reference ?? ''))
+    }
+  })
+
+  it.each(pages)('%s links only to what exists', (page) => {
+    const broken = linksOf(page).filter((link) => !resolves(page, link))
+    expect(broken).toEqual([])
+  })
+
+  it.each(pages)('%s names only commands that exist', (page) => {
+    const { scripts }: { scripts: object } = JSON.parse(read('package.json'))
+    const unknown = blocksOf(page)
+      .filter(({ language }) => language === 'sh')
+      .flatMap(({ code }) => commandsOf(code))
+      .filter(({ script, files }) => !Object.hasOwn(scripts, script) || !files.every(isThere))
+    expect(unknown).toEqual([])
+  })
+
+  it.each(pages)('%s ends each block that it opens', (page) => {
+    const fences = read(page)
+      .split('\n')
+      .filter((line) => line.startsWith('```'))
+    expect(fences.length % 2).toBe(0)
+  })
+})
+
+describe('docs/reference/failure-kinds.md', () => {
+  const page = 'docs/reference/failure-kinds.md'
+  const yesNo = (value: boolean) => (value ? 'yes' : 'no')
+
+  it('says of each kind what the code says, and in its order', () => {
+    const shown = tableAfter(page, '| kind | typical evidence').map(
+      ([kind, , retried = '', breaker, fallsBack, kept, ours]) => [
+        kind,
+        retried.split(',')[0],
+        breaker,
+        fallsBack,
+        kept,
+        ours,
+      ],
+    )
+    const meant = Object.entries(FAILURE_KINDS).map(([kind, traits]) => [
+      `\`${kind}\``,
+      traits.retry === 'reask' ? 're-ask' : traits.retry,
+      yesNo(traits.tripsBreaker),
+      yesNo(traits.fallsBack),
+      yesNo(traits.permanent),
+      yesNo(traits.ours),
+    ])
+    expect(shown).toEqual(meant)
+  })
+
+  it('lists every reason to stop', () => {
+    // The compiler knows that none is missing.
+    const reasons: Readonly<Record<StopReason, true>> = {
+      aborted: true,
+      delivered: true,
+      outcome_unknown: true,
+      max_attempts: true,
+      deadline: true,
+      not_retryable: true,
+      repeated_answer: true,
+      max_reasks: true,
+      hint_exceeds_max: true,
+      hint_exceeds_deadline: true,
+      circuit_open: true,
+      retry_budget: true,
+    }
+    expect(namesIn(page, '| reason | meaning')).toEqual(Object.keys(reasons))
+  })
+})
+
+describe('docs/reference/options.md', () => {
+  const page = 'docs/reference/options.md'
+  const forClient = namesIn(page, '| option | default | allowed | source of the default |', 0)
+  const forBoth = namesIn(page, '| option | default | allowed | source of the default |', 1)
+  const forCall = namesIn(page, '| option | default | allowed | source of the default |', 2)
+
+  it('lists every option of steady()', async () => {
+    const client = clientFor(await startServer())
+    const known = knownIn(() => steady(client, anUnknownOption))
+    expect(known).toEqual([...forClient, ...forBoth].sort())
+  })
+
+  it('lists every option of a call', async () => {
+    const llm = steady(clientFor(await startServer()), { runtime: createRuntime() })
+    const error = await rejection(llm.run('name', () => 1, anUnknownOption))
+    expect(namesOf(error)).toEqual([...forBoth, ...forCall].sort())
+  })
+
+  it('lists every option of runIdempotent()', async () => {
+    const guard = { store: memoryStore(), operation: 'o', payload: 1, ...anUnknownOption }
+    const error = await rejection(runIdempotent(guard, () => 1))
+    const [, section = ''] = read(page).split('## For runIdempotent')
+    const shown = (section.split('\n## ')[0] ?? '').matchAll(/`(\w+)`/g)
+    expect([...new Set([...shown].map(([, name]) => name))].sort()).toEqual(namesOf(error))
+  })
+
+  it('gives the defaults that the code has', () => {
+    const rows = tableAfter(page, '| option | default | allowed | source of the default |', 1)
+    const resolved = resolveCall({}, {}, { face: 'json', clientTimeoutMs: 600_000 })
+    const shown = rows.filter(([, value = '']) => /^`(?:[\d_]+|'\w+'|\[\])`$/.test(value))
+    expect(shown.length).toBeGreaterThanOrEqual(11)
+    for (const [name = '', value] of shown) {
+      // Its only value, which is checked at the door and not resolved.
+      const meant = name === '`toolCalls`' ? 'off' : Reflect.get(resolved, name.slice(1, -1))
+      expect([name, value]).toEqual([name, `\`${literal(meant)}\``])
+    }
+  })
+})
+
+describe('docs/guides/testing.md', () => {
+  it('lists every export of steadycall/testing, and no other', () => {
+    const page = 'docs/guides/testing.md'
+    const heads = [
+      '| fault | the request gets',
+      '| fault | the model says',
+      '| fault | the stream',
+      '| export | what',
+    ]
+    const listed = [...namesIn(page, heads[0] ?? '', 1), ...heads.flatMap((h) => namesIn(page, h))]
+    expect(listed.sort()).toEqual(Object.keys(testing).sort())
+  })
+})
+
+describe('docs/concepts/output.md', () => {
+  it('lists every repair, from the level that applies it', () => {
+    // The compiler knows that none is missing.
+    const rules: Readonly<Record<RepairRule, true>> = {
+      'strip-invisible': true,
+      'strip-reasoning': true,
+      'strip-fence': true,
+      'strip-tags': true,
+      'strip-prose': true,
+      'collapse-duplicates': true,
+      'fix-syntax': true,
+      'keep-backslash': true,
+      'guess-quotes': true,
+      'number-from-string': true,
+      'boolean-from-string': true,
+      'enum-case': true,
+      'parse-stringified': true,
+      'string-from-number': true,
+      'drop-null': true,
+      unwrap: true,
+      'number-from-text': true,
+      'enum-separators': true,
+    }
+    const levels = ['syntax', 'safe', 'lenient'] as const
+    const meant = Object.keys(rules)
+      // Keys of the record above are its type's members.
+      .map((rule) => [`\`${rule}\``, levels.find((level) => allows(level, rule as RepairRule))])
+      .map(([rule, level]) => [rule, `\`${level}\``])
+    const shown = tableAfter('docs/concepts/output.md', '| rule | from level')
+    expect(shown.map(([rule, level]) => [rule, level])).toEqual(meant)
+  })
+})
+
+describe('docs/concepts/traces.md', () => {
+  const defined = new Set<unknown>(Object.values(attributes))
+  const mentioned = new Set(
+    [...read('docs/concepts/traces.md').matchAll(/`([a-z_]+\.[a-z_.-]+)`/g)].map(
+      ([, name]) => name,
+    ),
+  )
+  // Defined, and set by nothing in this version.
+  const unused = new Set<unknown>([
+    attributes.EVENT_OUTPUT_REPAIRED,
+    attributes.REPAIR_RULES,
+    attributes.GEN_AI_OUTPUT_MESSAGES,
+    attributes.GEN_AI_REQUEST_STOP_SEQUENCES,
+    attributes.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
+    attributes.ATTEMPT_TIME_TO_FIRST_CHUNK,
+  ])
+
+  it('names every attribute, event and metric', () => {
+    const names = [...defined].filter((name) => /^[a-z_]+\.[a-z]/.test(String(name)))
+    expect(names.filter((name) => !unused.has(name) && !mentioned.has(String(name)))).toEqual([])
+  })
+
+  it('names none that does not exist', () => {
+    const ours = [...mentioned].filter((name) =>
+      /^(?:steadycall|gen_ai|http|server|openai)\./.test(name ?? ''),
+    )
+    expect(ours.filter((name) => !defined.has(name) || unused.has(name))).toEqual([])
+  })
+})
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8')
+}
+
+function isThere(path: string): boolean {
+  return existsSync(join(root, path))
+}
+
+interface Block {
+  readonly language: string
+  readonly code: string
+  /** The line before the block. */
+  readonly above: string
+  /** Of the opening fence, from 1. */
+  readonly line: number
+}
+
+function blocksOf(page: string): readonly Block[] {
+  const lines = read(page).split('\n')
+  const blocks: Block[] = []
+  for (let at = 0; at < lines.length; at++) {
+    const [, language] = /^```(\w*)$/.exec(lines[at] ?? '') ?? []
+    if (language === undefined) continue
+    const end = lines.indexOf('```', at + 1)
+    const code = lines.slice(at + 1, end).join('\n')
+    blocks.push({ language, code, above: lines[at - 1] ?? '', line: at + 1 })
+    at = end
+  }
+  return blocks
+}
+
+/** The lines of a region, or of a whole file without the marks of its regions. */
+function regionOf(reference: string): string {
+  const [path = '', name] = reference.split('#')
+  const lines = read(path).trimEnd().split('\n')
+  if (name === undefined)
+    return lines.filter((line) => !/^\/\/ #(?:end)?region/.test(line)).join('\n')
+  const start = lines.indexOf(`// #region ${name}`)
+  if (start === -1) throw new Error(`${path} has no region ${name}`)
+  return lines.slice(start + 1, lines.indexOf('// #endregion', start)).join('\n')
+}
+
+function proseOf(page: string): string {
+  return read(page).replace(/^```\w*$[\s\S]*?^```$/gm, '')
+}
+
+function linksOf(page: string): readonly string[] {
+  return [...proseOf(page).matchAll(/\]\(([^()\s]+)\)/g)]
+    .map(([, link = '']) => link)
+    .filter((link) => !/^(?:https?|mailto):/.test(link))
+}
+
+function resolves(page: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#')
+  const target = path === '' ? page : join(dirname(page), path)
+  if (!isThere(target)) return false
+  return anchor === undefined || anchorsOf(target).includes(anchor)
+}
+
+/** The anchors that GitHub gives to headings. */
+function anchorsOf(page: string): readonly string[] {
+  return [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+/** The npm commands of a shell block, with the files of this repository that they name. */
+function commandsOf(
+  code: string,
+): readonly { readonly script: string; readonly files: string[] }[] {
+  return code
+    .split('\n')
+    .map((line) => line.replace(/#.*$/, ''))
+    .flatMap((line) => line.split('&&'))
+    .map((command) => command.trim().split(/\s+/))
+    .flatMap(([program, verb = '', ...rest]) => {
+      const files = rest.filter((word) => /^(?:examples|test|src)\//.test(word))
+      if (program !== 'npm' || verb === 'ci' || verb === 'install') return []
+      return [{ script: verb === 'run' ? (rest[0] ?? '') : verb, files }]
+    })
+}
+
+/** The rows of the table whose head begins so: the first, or the `nth` of several. */
+function tableAfter(page: string, head: string, nth = 0): readonly (readonly string[])[] {
+  const lines = read(page).split('\n')
+  const heads = lines.flatMap((line, index) => (line.startsWith(head) ? [index] : []))
+  const at = heads[nth]
+  if (at === undefined) throw new Error(`${page} has no table ${head}`)
+  const body = lines.slice(at + 2)
+  const end = body.findIndex((line) => !line.startsWith('|'))
+  return body.slice(0, end === -1 ? undefined : end).map((line) =>
+    line
+      .slice(1, -1)
+      .split('|')
+      .map((cell) => cell.trim()),
+  )
+}
+
+/** The first column of a table, out of its backticks. */
+function namesIn(page: string, head: string, nth = 0): string[] {
+  return tableAfter(page, head, nth).map(([name = '']) => name.replaceAll('`', ''))
+}
+
+// Far from every name, so that all are listed instead of the nearest.
+const anUnknownOption: object = { qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq: 1 }
+
+function knownIn(call: () => unknown): readonly string[] {
+  try {
+    call()
+  } catch (error) {
+    return namesOf(error)
+  }
+  throw new Error('expected an error')
+}
+
+/** The names that the error for an unknown option lists. */
+function namesOf(error: unknown): readonly string[] {
+  const [, names = ''] = String(error).split('; known are ')
+  return names.split(', ').sort()
+}
+
+/** A value as the tables write it. */
+function literal(value: unknown): string {
+  if (typeof value === 'number') return value.toLocaleString('en-US').replaceAll(',', '_')
+  return typeof value === 'string' ? `'${value}'` : JSON.stringify(value)
+}
