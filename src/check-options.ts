@@ -14,12 +14,28 @@ export function checkCallOptions(where: string, options: unknown): asserts optio
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkGuardOptions(options: unknown): asserts options is GuardOptions {
   checkOptions('runIdempotent()', options, GUARD_CHECKS)
-  for (const name of ['store', 'operation', 'payload'] as const) {
-    // Each of them is checked above; here only that it is there.
+  checkPresent('runIdempotent()', options, GUARD_CHECKS, ['store', 'operation', 'payload'])
+}
+
+/** @throws {TypeError} naming the option, its value and what is allowed. */
+export function checkKeyedOperation(options: unknown): void {
+  checkOptions('resolveIdempotent()', options, KEYED_CHECKS)
+  checkPresent('resolveIdempotent()', options, KEYED_CHECKS, [
+    'store',
+    'operation',
+    'idempotencyKey',
+  ])
+}
+
+function checkPresent<Name extends string>(
+  where: string,
+  options: unknown,
+  checks: Readonly<Record<Name, Check>>,
+  names: readonly Name[],
+): void {
+  for (const name of names) {
     if (Reflect.get(Object(options), name) === undefined) {
-      throw new TypeError(
-        `runIdempotent(): ${name} is missing; it must be ${GUARD_CHECKS[name].allowed}`,
-      )
+      throw new TypeError(`${where}: ${name} is missing; it must be ${checks[name].allowed}`)
     }
   }
 }
@@ -171,6 +187,15 @@ const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
   runtime: STEADY_CHECKS.runtime,
   onEvent: STEADY_CHECKS.onEvent,
 }
+
+const KEYED_CHECKS = {
+  store: GUARD_CHECKS.store,
+  operation: GUARD_CHECKS.operation,
+  idempotencyKey: GUARD_CHECKS.idempotencyKey,
+  tenant: GUARD_CHECKS.tenant,
+  keySecret: GUARD_CHECKS.keySecret,
+  ttlMs: GUARD_CHECKS.ttlMs,
+} as const
 
 const FALLBACK_NAMES = ['model', 'client', 'on']
 

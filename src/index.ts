@@ -11,6 +11,8 @@ export { CallError, isCallError } from './errors/call-error.ts'
 export { classifyError } from './errors/classify.ts'
 export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
+export type { KeyedOperation } from './guard.ts'
+export { resolveIdempotent, runIdempotent } from './guard.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
 export type {
@@ -48,5 +50,5 @@ export type {
   SteadyMethods,
   SteadyRequestOptions,
 } from './steady.ts'
-export { runIdempotent, steady } from './steady.ts'
+export { steady } from './steady.ts'
 export type { Clock } from './time.ts'

@@ -48,7 +48,7 @@ export interface CallSettings {
   readonly ttlMs?: number
   /** When nobody knows whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
   readonly onUncertain?: 'rerun' | 'fail'
-  /** When the store is down. @default 'fail' with a key you gave, else 'bypass' */
+  /** When the store is down. @default 'fail' for a side effect or with a key you gave, else 'bypass' */
   readonly onStoreError?: 'fail' | 'bypass'
 }
 
@@ -194,6 +194,7 @@ export function resolveCall(
   const times = resolveTimes(given, face, clientTimeoutMs)
   const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
   const sideEffects = face === 'guard' || (face === 'run' && keyed)
+  const isPrecious = sideEffects || given.idempotencyKey !== undefined
   return {
     ...times,
     maxAttempts: maxAttempts ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts),
@@ -207,7 +208,7 @@ export function resolveCall(
     idempotency: merged.idempotency,
     ttlMs: merged.ttlMs,
     onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
-    onStoreError: given.onStoreError ?? (given.idempotencyKey === undefined ? 'bypass' : 'fail'),
+    onStoreError: given.onStoreError ?? (isPrecious ? 'fail' : 'bypass'),
     idempotencyKey: call.idempotencyKey,
     payload: call.payload,
     occurrence: call.occurrence,

@@ -13,9 +13,9 @@ import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
 import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
-import { checkCallOptions, checkGuardOptions, checkSteadyOptions } from './check-options.ts'
+import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
-import { type CallOptions, type GuardOptions, resolveCall, type SteadyOptions } from './options.ts'
+import { type CallOptions, resolveCall, type SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
@@ -216,50 +216,6 @@ async function run<T>(
   const state = targetState(runtime, `run ${name}`, { retryBudget, breaker })
   const job = functionJob<T>({ face: 'run', name, options, state, work })
   const { value, report } = await call(job, context)
-  attachReport(value, report)
-  return value
-}
-
-/**
- * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
- * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
- * `onUncertain: 'rerun'` allows another run.
- * @throws {CallError} `outcome_unknown`, `idempotency_mismatch`, `in_progress`, `store_unavailable`, …
- * @throws {TypeError} for an option that is missing or not as documented.
- */
-export async function runIdempotent<T>(
-  options: GuardOptions,
-  work: (context: RunContext) => PromiseLike<T> | T,
-): Promise<T> {
-  checkGuardOptions(options)
-  if (typeof work !== 'function') {
-    throw new TypeError(
-      `runIdempotent(): the second argument must be a function, got ${typeof work}`,
-    )
-  }
-  const {
-    store,
-    operation,
-    tenant,
-    keySecret,
-    runtime = processRuntime(),
-    onEvent,
-    ...own
-  } = options
-  const settings: SteadyOptions = {
-    store,
-    ...(own.idempotencyKey === undefined && { idempotency: 'derive' }),
-    ...(tenant !== undefined && { tenant }),
-    ...(keySecret !== undefined && { keySecret }),
-    ...(onEvent !== undefined && { onEvent }),
-  }
-  const resolved = resolveCall(settings, own, {
-    face: 'guard',
-    clientTimeoutMs: Number.POSITIVE_INFINITY,
-  })
-  const state = targetState(runtime, `guard ${operation}`, { retryBudget: false, breaker: false })
-  const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
-  const { value, report } = await call(job, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value
 }

@@ -96,6 +96,7 @@ function keepOpen(
   record: CallRecord,
 ): void {
   record.streaming = true
+  record.firstChunkMs = record.elapsedMs
   onTail(({ failure: cut, facts }) => {
     open.end(cut ?? 'success', facts, wire)
     record.answered(facts)
@@ -154,7 +155,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
         wireRequests: isFunction(job) ? undefined : wireRequests(wire),
         usage: facts.usage,
       })
-      span.end(report)
+      span.end(report, withoutUndefined({ firstChunkMs: facts.firstChunkMs }))
       record.attemptEnded(report)
     },
   }

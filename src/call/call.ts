@@ -39,7 +39,7 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
       ? await once(throughStore(job, context, key, record, deadline))
       : await unstored(runWork({ job, context, key, record, flight }))
     const value = await checkedAgain(job, done, key, record)
-    return settle(value, done, record)
+    return settle(job, value, done, record)
   } catch (error) {
     throw failed(error, key, record)
   }
@@ -136,11 +136,14 @@ async function checkedAgain<T>(
 }
 
 function settle<T>(
+  job: Job<T>,
   value: T,
   { source, persisted }: OnceResult<T>,
   record: CallRecord,
 ): CallResult<T> {
-  if (!record.streaming) return { value, report: record.succeed({ source, persisted }) }
+  if (!record.streaming) {
+    return { value, report: record.succeed({ source, persisted }, job.completionOf?.(value)) }
+  }
   let tell: (report: CallReport) => void = () => {}
   // A stream: the span stays open, and the report is not complete, until it has ended.
   record.onStreamEnd((failure) => {

@@ -1,7 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
-import { classifyErrorBody } from '../errors/classify.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
+import { withoutUndefined } from '../without-undefined.ts'
+import { factsOf, failureInAnswer, requestIdOf, usageOf } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
@@ -28,6 +29,7 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
   return {
     ...chatBasics('create', request),
     codec: completionCodec,
+    completionOf: ({ data }) => data,
     replayedFacts: ({ data, response }) => factsOf(data, response),
     async send(exchange) {
       const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
@@ -64,6 +66,7 @@ export function streamJob(
     ...chatBasics('create', request),
     async send(exchange) {
       const body = bodyFor(request, exchange, request.params)
+      const sentAtMs = clock.monotonicMs()
       const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
       const live = await openStream({
         source,
@@ -72,7 +75,8 @@ export function streamJob(
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
         toCallerError: (error) => toCallerError(classifyThrown(error, exchange, 'create')),
       })
-      const facts = { status: response.status, ...requestIdOf(response) }
+      const firstChunkMs = clock.monotonicMs() - sentAtMs
+      const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
       return {
         ok: true,
         value: answerOf(live.stream, response),
@@ -85,14 +89,14 @@ export function streamJob(
 
 function streamTail(
   exchange: Exchange,
-  { error, usage, finishReasons, abandoned }: StreamEnd,
+  { error, usage, finishReasons, abandoned, id, model }: StreamEnd,
   facts: AnswerFacts,
 ): { failure?: Failure; facts: AnswerFacts } {
   const counted = usageOf(usage)
   return {
     ...(error !== undefined &&
       !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
-    facts: { ...facts, finishReasons, ...(counted !== undefined && { usage: counted }) },
+    facts: { ...facts, ...withoutUndefined({ finishReasons, id, model, usage: counted }) },
   }
 }
 
@@ -118,28 +122,22 @@ export function chatBasics(
 function requestTelemetry(params: ChatParams, targets: readonly CallTarget[]): RequestTelemetry {
   const host = targets[0]?.host
   const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
-  const { temperature, top_p: topP, seed, n } = params
+  const { temperature, top_p: topP, seed, n, stop } = params
   return {
     ...(host !== undefined && { providerName: providerName(host) }),
     ...(typeof maxTokens === 'number' && { maxTokens }),
     ...(typeof temperature === 'number' && { temperature }),
     ...(typeof topP === 'number' && { topP }),
     ...(typeof seed === 'number' && { seed }),
+    ...(isStop(stop) && { stop }),
     ...(typeof n === 'number' && n !== 1 && { choiceCount: n }),
     ...(params['stream'] === true && { stream: true }),
     messages: params['messages'],
   }
 }
 
-/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
-export function failureInAnswer(data: unknown, { status, headers }: Response): Failure | undefined {
-  const found = classifyErrorBody(data, { status, headers })
-  if (found === undefined) return undefined
-  return {
-    ...found,
-    message: found.kind,
-    cause: isObject(data) ? Reflect.get(data, 'error') : data,
-  }
+function isStop(stop: unknown): stop is string | readonly string[] {
+  return typeof stop === 'string' || Array.isArray(stop)
 }
 
 /** The request body of one attempt: the given one, under the target's own model. */
@@ -249,49 +247,6 @@ function replayedResponse(result: string, source: 'store' | 'shared'): Response 
     status: 200,
     headers: { 'content-type': 'application/json', 'x-steadycall-source': source },
   })
-}
-
-interface CompletionShape {
-  readonly id?: unknown
-  readonly model?: unknown
-  readonly usage?: unknown
-  readonly choices?: unknown
-  readonly system_fingerprint?: unknown
-}
-
-/** What a completion and its response say about themselves; anything may be missing. */
-export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
-  const facts = response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
-  if (!isObject(data)) return facts
-  const { id, model, usage, choices, system_fingerprint: systemFingerprint }: CompletionShape = data
-  const counted = usageOf(usage)
-  const finishReasons = (Array.isArray(choices) ? choices : [])
-    .map((choice: unknown) => (isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined))
-    .filter((reason): reason is string => typeof reason === 'string')
-  return {
-    ...facts,
-    ...(typeof id === 'string' && { id }),
-    ...(typeof model === 'string' && { model }),
-    ...(typeof systemFingerprint === 'string' && { systemFingerprint }),
-    ...(counted !== undefined && { usage: counted }),
-    ...(finishReasons.length > 0 && { finishReasons }),
-  }
-}
-
-function usageOf(usage: unknown): AnswerFacts['usage'] {
-  if (!isObject(usage)) return undefined
-  const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
-  const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')
-  return isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-function requestIdOf(response: Response): { requestId?: string } {
-  const requestId = response.headers.get('x-request-id')
-  return requestId === null ? {} : { requestId }
 }
 
 function isObject(value: unknown): value is object {

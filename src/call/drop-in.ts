@@ -65,6 +65,9 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
       return withCause(new classes.APIUserAbortError({ message }), cause)
     case 'timeout':
     case 'deadline':
+      // A 408 is the provider's own word, with its status and body.
+      if (cause instanceof classes.APIError && Reflect.get(cause, 'status') !== undefined)
+        return cause
       return withCause(new classes.APIConnectionTimeoutError({ message }), cause)
     case 'network':
     case 'dns':

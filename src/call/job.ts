@@ -28,6 +28,8 @@ export interface Job<T> {
   readonly codec?: Codec<T>
   /** Checks a replayed or shared result as if it were this caller's own answer. */
   recheck?(value: T): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
+  /** The completion in a result, for spans of those who opted in to content. */
+  completionOf?(value: T): unknown
   /** What a replayed or shared result says about itself. */
   replayedFacts?(value: T): AnswerFacts
 }
@@ -86,8 +88,10 @@ export interface AnswerFacts {
   readonly model?: string
   readonly systemFingerprint?: string
   readonly finishReasons?: readonly string[]
-  /** Local repairs of the accepted answer. */
-  readonly repairs?: number
+  /** Rules of the local repairs of the accepted answer. */
+  readonly repairs?: readonly string[]
+  /** Streams: from sending the request to its first content. */
+  readonly firstChunkMs?: number
 }
 
 /** How a stream ended after its first content. */
@@ -102,6 +106,7 @@ export interface RequestTelemetry {
   readonly temperature?: number
   readonly topP?: number
   readonly seed?: number
+  readonly stop?: string | readonly string[]
   readonly choiceCount?: number
   readonly stream?: boolean
   readonly outputType?: 'json' | 'text'

@@ -32,6 +32,8 @@ export class CallRecord {
   readonly attempts: AttemptReport[] = []
   /** A stream was released: the call is not over before it has ended. */
   streaming = false
+  /** From the call to its first content, of a stream. */
+  firstChunkMs: number | undefined
   readonly #request: RecordRequest
   readonly #startedMs: number
   #facts: AnswerFacts = {}
@@ -81,7 +83,8 @@ export class CallRecord {
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
     this.tell({ type: 'call-settled', report })
-    const { id, model, finishReasons, systemFingerprint, repairs } = this.#facts
+    const { id, model, finishReasons, systemFingerprint, repairs: rules = [] } = this.#facts
+    if (rules.length > 0) this.span.repaired({ count: rules.length, rules })
     this.span.end(
       withoutUndefined({
         ok: true as const,
@@ -89,7 +92,7 @@ export class CallRecord {
         attempts: report.attempts,
         usage: report.usage,
         response: withoutUndefined({ id, model, finishReasons, systemFingerprint }),
-        repairs,
+        firstChunkMs: this.firstChunkMs,
         answer,
       }),
     )

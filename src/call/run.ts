@@ -30,9 +30,8 @@ export function functionJob<T>({ face, name, options, state, work }: RunRequest<
     options,
     targets: [{ name: `run ${name}`, state, on: DEFAULT_FALLBACK_ON }],
     payload: () => options.payload,
-    // Wrapped, so that a function that returns nothing can be replayed too.
     codec: {
-      encode: (value) => JSON.stringify({ value }),
+      encode: encodeValue,
       decode: (result) => Reflect.get(Object(JSON.parse(result)), 'value') as T,
     },
     async send({ bounds, number, key }) {
@@ -41,4 +40,9 @@ export function functionJob<T>({ face, name, options, state, work }: RunRequest<
       return { ok: true, value: await bounds.race(doing), facts: {} }
     },
   }
+}
+
+/** How the result of a function is kept: wrapped, so that nothing can be replayed too. */
+export function encodeValue(value: unknown): string {
+  return JSON.stringify({ value })
 }

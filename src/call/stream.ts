@@ -8,6 +8,8 @@ interface Chunk {
     readonly delta?: object | null
     readonly finish_reason?: string | null
   }[]
+  readonly id?: unknown
+  readonly model?: unknown
   readonly usage?: unknown
 }
 
@@ -23,6 +25,8 @@ export interface StreamEnd {
   /** The caller stopped reading: `break`, or the stream's own `controller.abort()`. */
   readonly abandoned: boolean
   readonly usage: unknown
+  readonly id: string | undefined
+  readonly model: string | undefined
   readonly finishReasons: readonly string[]
 }
 
@@ -174,11 +178,15 @@ class Progress {
   readonly #open = new Set<number>()
   readonly #finishReasons = new Map<number, string>()
   #usage: unknown
+  #id: string | undefined
+  #model: string | undefined
 
   /** True for a chunk with content: something a caller would show. */
   see(value: unknown): boolean {
     // A provider may send anything: every field is optional here, and read defensively.
     const chunk = (typeof value === 'object' && value !== null ? value : {}) as Chunk
+    if (typeof chunk.id === 'string') this.#id ??= chunk.id
+    if (typeof chunk.model === 'string') this.#model ??= chunk.model
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
     let content = false
     for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
@@ -198,8 +206,13 @@ class Progress {
     return this.#open.size > 0 && this.#finishReasons.size === this.#open.size
   }
 
-  summary(): { usage: unknown; finishReasons: readonly string[] } {
-    return { usage: this.#usage, finishReasons: [...this.#finishReasons.values()] }
+  summary(): Pick<StreamEnd, 'usage' | 'id' | 'model' | 'finishReasons'> {
+    return {
+      usage: this.#usage,
+      id: this.#id,
+      model: this.#model,
+      finishReasons: [...this.#finishReasons.values()],
+    }
   }
 }
 

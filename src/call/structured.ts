@@ -4,6 +4,7 @@ import { parseJson, type Repair } from '../output/parse-json.ts'
 import { answerSignature, reaskMessages } from '../output/reask.ts'
 import { responseFormatFor } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import { factsOf, failureInAnswer } from './answer.ts'
 import {
   bodyFor,
   type ChatParams,
@@ -11,8 +12,6 @@ import {
   chatBasics,
   decodeCompletion,
   encodeCompletion,
-  factsOf,
-  failureInAnswer,
   sendChat,
 } from './chat.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
@@ -38,6 +37,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       encode: ({ completion }) => encodeCompletion(completion),
       decode: (result) => ({ completion: decodeCompletion(result), value: undefined, repairs: [] }),
     },
+    completionOf: ({ completion }) => completion,
     replayedFacts: ({ completion }) => factsOf(completion, undefined),
     async recheck({ completion }) {
       const checked = await check(completion)
@@ -67,7 +67,7 @@ function accepted(
   return {
     ok: true,
     value: { completion, value, repairs },
-    facts: { ...facts, repairs: repairs.length },
+    facts: { ...facts, repairs: repairs.map(({ rule }) => rule) },
   }
 }
 

@@ -79,7 +79,7 @@ export interface FallbackChoice {
  * 3. under `onUncertain: 'fail'` the attempt may have been executed → stop
  * 4. attempts or deadline are spent → stop
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
- * 6. the same target may be retried → retry
+ * 6. the same target may be retried → retry, but the last attempt is left to a fallback of step 7
  * 7. a fallback is left, takes this kind and is available → fall back
  * 8. stop, with the reason from 5 or 6
  */
@@ -95,10 +95,12 @@ export function decide(input: DecideInput): Verdict {
   if (input.remainingMs < MIN_ATTEMPT_MS || kind === 'deadline') return stop('deadline')
 
   const here = isOutputFailure(result) ? reask(result, input) : retry(result.failure, input)
-  if (here.verdict !== 'stop') return here
-
   const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
-  return next === undefined ? here : { verdict: 'fallback', target: next.target }
+  if (next === undefined || here.verdict === 'reask') return here
+  // Retries spent to the last would leave nothing for the target that was named for this failure.
+  const isLast = input.attempts + 1 >= policy.maxAttempts
+  if (here.verdict === 'retry' && !isLast) return here
+  return { verdict: 'fallback', target: next.target }
 }
 
 function stop(reason: StopReason): Verdict {

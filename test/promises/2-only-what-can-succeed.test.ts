@@ -240,6 +240,19 @@ describe('a fallback', () => {
     expect(other.requests[0]?.headers.authorization).toBe('Bearer sk-other')
   })
 
+  it('keeps the last attempt for itself: retries of the first target do not spend it', async () => {
+    const { server, llm } = await setUp(
+      {
+        callOf: ({ body }) => body.model,
+        perCall: (id) => (id === 'gpt-test' ? [overloaded(), overloaded(), overloaded()] : []),
+      },
+      { fallbacks: [{ model: 'gpt-other' }] },
+    )
+    const { attempts } = await llm.json({ ...ask('hello'), schema: person })
+    expect(attempts.map(({ cause }) => cause)).toEqual(['initial', 'retry', 'fallback'])
+    expect(server.count).toBe(3)
+  })
+
   it('is not taken for a kind it is not for', async () => {
     const { llm } = await setUp({ perCall: [badRequest()] }, { fallbacks: [{ model: 'other' }] })
     const error = await rejection(llm.json({ ...ask('hello'), schema: person }))

@@ -7,6 +7,7 @@ import {
   isCallError,
   memoryStore,
   notExecuted,
+  resolveIdempotent,
   runIdempotent,
   steady,
 } from '../../src/index.ts'
@@ -305,6 +306,50 @@ describe('runIdempotent', () => {
     await expect(runIdempotent(guard, work)).resolves.toBeUndefined()
     await expect(runIdempotent(guard, work)).resolves.toBeUndefined()
     expect(keys).toEqual(['ticket-1'])
+  })
+
+  it('stays at most once when the store is down, with or without a key', async () => {
+    const store = { ...memoryStore(), claim: () => Promise.reject(new Error('down')) }
+    let runs = 0
+    for (const key of [{}, { idempotencyKey: 'k' }]) {
+      const error = await rejection(
+        runIdempotent({ store, operation, payload, ...key }, () => ++runs),
+      )
+      expect(error).toMatchObject({ kind: 'store_unavailable' })
+    }
+    expect(runs).toBe(0)
+  })
+
+  it('whose outcome is in doubt can be resolved by an operator, either way', async () => {
+    const store = memoryStore()
+    let runs = 0
+    const guard = (idempotencyKey: string) => ({ store, operation, payload, idempotencyKey })
+    const failing = (key: string) =>
+      rejection(
+        runIdempotent(guard(key), () => {
+          runs++
+          throw new Error('who knows')
+        }),
+      )
+    await failing('done')
+    await failing('not done')
+    const record = (idempotencyKey: string) => ({ store, operation, idempotencyKey })
+    await expect(resolveIdempotent(record('done'), { value: { id: 7 } })).resolves.toBe(true)
+    await expect(resolveIdempotent(record('not done'), 'rerun')).resolves.toBe(true)
+    await expect(resolveIdempotent(record('never used'), 'rerun')).resolves.toBe(false)
+    await expect(runIdempotent(guard('done'), () => ++runs)).resolves.toEqual({ id: 7 })
+    await expect(runIdempotent(guard('not done'), () => ++runs)).resolves.toBe(3)
+  })
+
+  it('refuses a verdict or an option that is none', async () => {
+    const record = { store: memoryStore(), operation, idempotencyKey: 'k' }
+    await expect(resolveIdempotent(record, 'done' as never)).rejects.toThrow("'rerun' or { value }")
+    await expect(resolveIdempotent({ ...record, key: 1 } as never, 'rerun')).rejects.toThrow(
+      "resolveIdempotent(): unknown option 'key'",
+    )
+    await expect(resolveIdempotent({ store: record.store } as never, 'rerun')).rejects.toThrow(
+      'resolveIdempotent(): operation is missing',
+    )
   })
 
   it('derives the key from operation and payload where none is given', async () => {

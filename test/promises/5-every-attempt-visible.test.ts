@@ -156,6 +156,24 @@ describe('the trace of a call', () => {
     expect(callReport(stream)).toMatchObject({ outcome: 'network' })
   })
 
+  it('of a stream says how soon its first content came, and what answered', async () => {
+    const { llm } = await setUp({ answer: 'in a few pieces' })
+    const stream = await llm.chat.completions.create({ ...ask('go on'), stream: true })
+    for await (const _ of stream);
+    const { attributes } = spans().calls[0] ?? {}
+    expect(attributes?.['gen_ai.response.time_to_first_chunk']).toBeGreaterThan(0)
+    expect(attributes?.['gen_ai.response.model']).toBe('gpt-test')
+    expect(attributes?.['gen_ai.response.finish_reasons']).toEqual(['stop'])
+  })
+
+  it('of a repaired answer names the rules, never the text', async () => {
+    const { llm } = await setUp({ perCall: [answers('{"name":"Ada","age":"36"}')] })
+    await llm.json({ ...ask('who?'), schema: person })
+    const [call] = spans().calls
+    expect(call?.events.map(({ name }) => name)).toEqual(['steadycall.output.repaired'])
+    expect(call?.attributes['steadycall.repair.count']).toBe(1)
+  })
+
   it('of a stream that the caller leaves ends too', async () => {
     const { llm } = await setUp({ answer: 'a long answer in many pieces, to be left early' })
     const stream = await llm.chat.completions.create({ ...ask('go on'), stream: true })
@@ -234,6 +252,7 @@ describe('nothing of prompt, answer or key leaves the process unasked', () => {
     )
     await llm.json({ ...ask(`who is ${canary}?`), schema: person })
     expect(exported()).toContain('who is [gone]?')
+    expect(spans().calls[0]?.attributes['gen_ai.output.messages']).toContain('[gone]')
     expect(exported()).not.toContain(canary)
   })
 })

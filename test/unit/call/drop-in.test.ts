@@ -10,6 +10,7 @@ import {
   emptyChoices,
   errorBodyUnder200,
   hangs,
+  httpError,
   insufficientQuota,
   overloaded,
   rateLimited,
@@ -144,6 +145,14 @@ describe("create() throws openai's own classes", () => {
     expect(error).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
     expect(callReport(error)?.outcome).toBe('timeout')
     expect(server.count).toBe(3)
+  })
+
+  it("a 408 as the provider's own error, with its status", async () => {
+    const timeouts = Array.from({ length: 3 }, () => httpError(408, { error: { message: 'slow' } }))
+    const { llm } = await setUp({ perCall: timeouts }, { retryBudget: false })
+    const error = await rejection(llm.chat.completions.create(ask('hi')))
+    expect(error).toMatchObject({ status: 408, error: { message: 'slow' } })
+    expect(callReport(error)?.outcome).toBe('timeout')
   })
 
   it('a passed deadline as APIConnectionTimeoutError', async () => {

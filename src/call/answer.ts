@@ -1,0 +1,61 @@
+import type { Failure } from '../errors/call-error.ts'
+import { classifyErrorBody } from '../errors/classify.ts'
+import type { AnswerFacts } from './job.ts'
+
+/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
+export function failureInAnswer(data: unknown, { status, headers }: Response): Failure | undefined {
+  const found = classifyErrorBody(data, { status, headers })
+  if (found === undefined) return undefined
+  return {
+    ...found,
+    message: found.kind,
+    cause: isObject(data) ? Reflect.get(data, 'error') : data,
+  }
+}
+
+interface CompletionShape {
+  readonly id?: unknown
+  readonly model?: unknown
+  readonly usage?: unknown
+  readonly choices?: unknown
+  readonly system_fingerprint?: unknown
+}
+
+/** What a completion and its response say about themselves; anything may be missing. */
+export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
+  const facts = response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
+  if (!isObject(data)) return facts
+  const { id, model, usage, choices, system_fingerprint: systemFingerprint }: CompletionShape = data
+  const counted = usageOf(usage)
+  const finishReasons = (Array.isArray(choices) ? choices : [])
+    .map((choice: unknown) => (isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined))
+    .filter((reason): reason is string => typeof reason === 'string')
+  return {
+    ...facts,
+    ...(typeof id === 'string' && { id }),
+    ...(typeof model === 'string' && { model }),
+    ...(typeof systemFingerprint === 'string' && { systemFingerprint }),
+    ...(counted !== undefined && { usage: counted }),
+    ...(finishReasons.length > 0 && { finishReasons }),
+  }
+}
+
+export function usageOf(usage: unknown): AnswerFacts['usage'] {
+  if (!isObject(usage)) return undefined
+  const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
+  const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')
+  return isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+export function requestIdOf(response: Response): { requestId?: string } {
+  const requestId = response.headers.get('x-request-id')
+  return requestId === null ? {} : { requestId }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,87 @@
+import { call } from './call/call.ts'
+import { attachReport } from './call/report.ts'
+import { encodeValue, functionJob, type RunContext } from './call/run.ts'
+import { processRuntime, targetState } from './call/runtime.ts'
+import { checkGuardOptions, checkKeyedOperation } from './check-options.ts'
+import { storedKey } from './idempotency/key.ts'
+import type { Store } from './idempotency/store.ts'
+import { DEFAULTS, type GuardOptions, resolveCall, type SteadyOptions } from './options.ts'
+import { withoutUndefined } from './without-undefined.ts'
+
+/**
+ * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
+ * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
+ * `onUncertain: 'rerun'` allows another run.
+ * @throws {CallError} `outcome_unknown`, `idempotency_mismatch`, `in_progress`, `store_unavailable`, …
+ * @throws {TypeError} for an option that is missing or not as documented.
+ */
+export async function runIdempotent<T>(
+  options: GuardOptions,
+  work: (context: RunContext) => PromiseLike<T> | T,
+): Promise<T> {
+  checkGuardOptions(options)
+  if (typeof work !== 'function') {
+    throw new TypeError(
+      `runIdempotent(): the second argument must be a function, got ${typeof work}`,
+    )
+  }
+  const {
+    store,
+    operation,
+    tenant,
+    keySecret,
+    runtime = processRuntime(),
+    onEvent,
+    ...own
+  } = options
+  const settings: SteadyOptions = {
+    store,
+    ...(own.idempotencyKey === undefined && { idempotency: 'derive' }),
+    ...(tenant !== undefined && { tenant }),
+    ...(keySecret !== undefined && { keySecret }),
+    ...(onEvent !== undefined && { onEvent }),
+  }
+  const resolved = resolveCall(settings, own, {
+    face: 'guard',
+    clientTimeoutMs: Number.POSITIVE_INFINITY,
+  })
+  const state = targetState(runtime, `guard ${operation}`, { retryBudget: false, breaker: false })
+  const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const { value, report } = await call(job, { runtime, settings, multiplied: false })
+  attachReport(value, report)
+  return value
+}
+
+/** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
+export interface KeyedOperation {
+  readonly store: Store
+  /** The `operation` of `runIdempotent`, or the name given to `run`. */
+  readonly operation: string
+  readonly idempotencyKey: string
+  readonly tenant?: string
+  readonly keySecret?: string
+  /** Life of a result that is settled by hand. @default 86,400,000 (24 hours) */
+  readonly ttlMs?: number
+}
+
+/**
+ * The operator's way out of `outcome_unknown`: after having found out what became of the work,
+ * `'rerun'` frees the key, and `{ value }` is what its callers get from now on.
+ * @returns false when the key's outcome is not in doubt: nothing was changed.
+ * @throws {TypeError} for an option that is missing or not as documented.
+ */
+export async function resolveIdempotent(
+  options: KeyedOperation,
+  verdict: 'rerun' | { readonly value: unknown },
+): Promise<boolean> {
+  checkKeyedOperation(options)
+  const isValue = typeof verdict === 'object' && verdict !== null && 'value' in verdict
+  if (verdict !== 'rerun' && !isValue) {
+    throw new TypeError("resolveIdempotent(): verdict must be 'rerun' or { value }")
+  }
+  const { store, operation, idempotencyKey: key, tenant, keySecret, ttlMs } = options
+  const outcome =
+    verdict === 'rerun' ? verdict : { ok: true as const, result: encodeValue(verdict.value) }
+  const hash = storedKey(withoutUndefined({ operation, key, tenant, keySecret }))
+  return store.resolve(hash, outcome, ttlMs ?? DEFAULTS.ttlMs)
+}
