@@ -179,10 +179,9 @@ describe('an example runs as it stands and says what its page promises:', starts
 
   it('12-testing passes under a test runner that is not ours', async () => {
     const { stdout } = await run('12-testing', {})
-    expect(stdout.filter((line) => /^. (?:pass|fail) /.test(line))).toEqual([
-      'ℹ pass 2',
-      'ℹ fail 0',
-    ])
+    // The mark before it depends on Node's default reporter.
+    const counts = stdout.filter((line) => /^. (?:pass|fail) /.test(line))
+    expect(counts.map((line) => line.slice(2))).toEqual(['pass 2', 'fail 0'])
   })
 
   it('13-retry-policy sends two requests where the call allows two', async () => {

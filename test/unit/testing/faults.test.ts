@@ -129,9 +129,11 @@ describe.each(clients)('with %s', (_name, connect) => {
       expect(server.requests).toMatchObject([{ aborted: false }])
     })
 
-    it('resetInBody is ECONNRESET after the headers', async () => {
+    it('resetInBody breaks the connection after the headers', async () => {
       const { error } = await rejection(ask(resetInBody()))
-      expect(error).toMatchObject({ message: 'terminated', cause: { code: 'ECONNRESET' } })
+      // Node 22's undici names its own socket error instead of the system's.
+      const code = expect.stringMatching(/^(?:ECONNRESET|UND_ERR_SOCKET)$/)
+      expect(error).toMatchObject({ message: 'terminated', cause: { code } })
     })
 
     it('truncatedBody announces more bytes than it sends', async () => {
