@@ -154,9 +154,14 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),
-  runtime: objectWith('a Runtime made by createRuntime()', 'random'),
+  runtime: {
+    allowed: 'a Runtime made by createRuntime()',
+    accepts: (value) =>
+      typeof value === 'object' && value !== null && 'shared' in value && 'clock' in value,
+  },
   retryBudget: {
-    allowed: 'false or { capacity?, initial?, depositPerSuccess? } with numbers from 0',
+    allowed:
+      'false or { capacity?, initial?, depositPerSuccess? } with numbers from 0, initial within capacity',
     accepts: (value) => value === false || isBudgetOptions(value),
   },
   breaker: oneOf(true, false),
@@ -213,10 +218,13 @@ const BUDGET_NAMES = ['capacity', 'initial', 'depositPerSuccess']
 
 function isBudgetOptions(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
-  return Object.entries(value).every(
-    ([name, amount]) =>
-      BUDGET_NAMES.includes(name) &&
-      (amount === undefined || (typeof amount === 'number' && amount >= 0 && amount <= 1e6)),
+  const { capacity = 10, initial = 0 }: { capacity?: unknown; initial?: unknown } = value
+  return (
+    Object.entries(value).every(
+      ([name, amount]) =>
+        BUDGET_NAMES.includes(name) &&
+        (amount === undefined || (typeof amount === 'number' && amount >= 0 && amount <= 1e6)),
+    ) && Number(initial) <= Number(capacity)
   )
 }
 

@@ -149,9 +149,10 @@ function create(
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   const prepare = () => {
-    const { steady: own = {}, ...requestOptions } = options
+    const { steady: own = {}, ...requestOptions } = options ?? {}
     checkCallOptions('create(): steady', own)
-    const keyed = own.idempotencyKey !== undefined || own.idempotency === 'derive'
+    const idempotency = own.idempotency ?? context.settings.idempotency
+    const keyed = own.idempotencyKey !== undefined || idempotency === 'derive'
     if (params['stream'] === true && keyed) {
       throw new TypeError(
         'create(): steady: an idempotency key for a stream is not in this version',
@@ -168,7 +169,7 @@ async function json(
   params: unknown,
   options: JsonOptions = {},
 ): Promise<JsonResult<unknown>> {
-  const { requestOptions = {}, ...own } = options
+  const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
   const { schema, ...body } = checkJsonParams(params)
   const compiled = compileSchema(schema)

@@ -24,8 +24,9 @@ export const systemClock: Clock = {
     const arm = (remainingMs: number) => {
       timer = setTimeout(
         () => {
-          const left = endsAt - performance.now()
-          if (remainingMs > MAX_TIMER_MS && left > 0) arm(left)
+          // Node fires up to a millisecond early, which would undercut a provider's hint.
+          const leftMs = endsAt - performance.now()
+          if (leftMs > 0) arm(leftMs)
           else callback()
         },
         Math.min(Math.max(remainingMs, 0), MAX_TIMER_MS),

@@ -162,7 +162,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
 }
 
 /** A user's function may send any number of requests: they are no multiplication. */
-function isFunction<T>({ face }: Job<T>): boolean {
+export function isFunction<T>({ face }: Job<T>): boolean {
   return face === 'run' || face === 'guard'
 }
 

@@ -1,3 +1,5 @@
+import { attachReport, callReport } from './report.ts'
+
 /** What a drop-in call ends with: the data and the HTTP response it came in. */
 export interface Answer<T> {
   readonly data: T
@@ -63,9 +65,13 @@ export class CallPromise<T> extends Promise<T> {
 
   /** Used by openai's `parse` helper. */
   _thenUnwrap<U>(transform: (data: T, props: Answer<T>['props']) => U): CallPromise<U> {
-    return new CallPromise<U>(this.#call, (answer) =>
-      transform(this.#transform(answer), answer.props),
-    )
+    return new CallPromise<U>(this.#call, (answer) => {
+      const data = this.#transform(answer)
+      const transformed = transform(data, answer.props)
+      const report = callReport(data)
+      if (report !== undefined) attachReport(transformed, report)
+      return transformed
+    })
   }
 
   // biome-ignore lint/suspicious/noThenProperty: this is a promise

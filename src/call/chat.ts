@@ -49,7 +49,12 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
     ...chatBasics('create', request),
     async send(exchange) {
       const body = bodyFor(request, exchange, request.params)
-      const response = await exchange.bounds.race(startChat(request, exchange, body).asResponse())
+      const { bounds } = exchange
+      const { signal } = request.options
+      // The body is read after this attempt is over, and the caller may still want to stop it.
+      const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
+      const sending = startChat(request, exchange, body, whole)
+      const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
       const facts = { status: response.status, ...requestIdOf(response) }
       return { ok: true, value: answerOf(undefined, response), facts }
     },
@@ -59,9 +64,10 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
 /** The drop-in call with `stream: true`: held until its first content, then released. */
 export function streamJob(
   request: ChatRequest,
-  toCallerError: (failure: Failure) => unknown,
+  toCallerError: (failure: Failure, so: { attempts: number; elapsedMs: number }) => unknown,
 ): Job<Answer<ChunkStream>> {
   const { options, clock } = request
+  const startedMs = clock.monotonicMs()
   return {
     ...chatBasics('create', request),
     async send(exchange) {
@@ -73,7 +79,11 @@ export function streamJob(
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
-        toCallerError: (error) => toCallerError(classifyThrown(error, exchange, 'create')),
+        toCallerError: (error) =>
+          toCallerError(classifyThrown(error, exchange, 'create'), {
+            attempts: exchange.number,
+            elapsedMs: clock.monotonicMs() - startedMs,
+          }),
       })
       const firstChunkMs = clock.monotonicMs() - sentAtMs
       const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
@@ -156,13 +166,23 @@ export function sendChat<T = unknown>(
   exchange: Exchange,
   body: ChatParams,
 ): Promise<Answer<T>> {
-  const sending = startChat<T>(request, exchange, body).withResponse()
-  return exchange.bounds.race(sending).then(({ data, response }) => answerOf(data, response))
+  const sending = startChat<T>(request, exchange, body, exchange.bounds.signal)
+  const answered = sending.withResponse?.() ?? plainAnswer(sending)
+  return exchange.bounds.race(answered).then(({ data, response }) => answerOf(data, response))
 }
 
-interface ResponsePromise<T> {
-  asResponse(): Promise<Response>
-  withResponse(): Promise<{ data: T; response: Response }>
+/** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
+interface ResponsePromise<T> extends PromiseLike<T> {
+  asResponse?(): Promise<Response>
+  withResponse?(): Promise<{ data: T; response: Response }>
+}
+
+async function plainAnswer<T>(sending: PromiseLike<T>): Promise<{ data: T; response: Response }> {
+  return { data: await sending, response: new Response(null) }
+}
+
+async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
+  return Response.json(await sending)
 }
 
 // A 32-bit integer, as openai requires; ours is the limit that counts.
@@ -172,6 +192,7 @@ function startChat<T>(
   { targets, requestOptions, options }: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
+  signal: AbortSignal,
 ): ResponsePromise<T> {
   const { attemptTimeoutMs } = options
   const client: ChatClient | undefined = targets[exchange.target]?.client
@@ -181,7 +202,7 @@ function startChat<T>(
     ...requestOptions,
     maxRetries: 0,
     timeout: Math.min(Math.ceil(attemptTimeoutMs), MAX_SDK_TIMEOUT_MS),
-    signal: exchange.bounds.signal,
+    signal,
     headers: withOwnHeaders(requestOptions['headers'], nested, {
       'x-stainless-retry-count': exchange.wire.retryCount,
       'idempotency-key': exchange.idempotencyHeader(body),
@@ -189,7 +210,7 @@ function startChat<T>(
     fetchOptions: { ...fetchOptions, [WIRE]: exchange.wire },
   }
   // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
-  // and its promise has these two methods since v4.
+  // and what it returns is a promise of some kind.
   return client?.chat.completions.create(
     body as never,
     sdkOptions as never,

@@ -1,4 +1,4 @@
-import { CallError, type Failure } from '../errors/call-error.ts'
+import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
@@ -22,7 +22,7 @@ export function dropInCreate(
     try {
       return await answerFor(request, context, mode, classes)
     } catch (error) {
-      throw error instanceof CallError ? dropInError(error, classes) : error
+      throw isCallError(error) ? dropInError(error, classes) : error
     }
   })
 }
@@ -33,16 +33,27 @@ async function answerFor(
   mode: 'data' | 'response',
   classes: ErrorClasses,
 ): Promise<Answer<unknown>> {
-  if (mode === 'response') return (await call(responseJob(request), context)).value
+  if (mode === 'response') {
+    const { value, report } = await call(responseJob(request), context)
+    attachReport(value.response, report)
+    return value
+  }
   if (request.params['stream'] !== true) {
     const { value, report } = await call(completionJob(request), context)
     attachReport(value.data, report)
     return value
   }
-  const toCallerError = (failure: Failure) => streamError(failure, request.targets[0].host, classes)
+  let broken: unknown
+  const toCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => {
+    broken = streamError(failure, { ...so, where: request.targets[0].host }, classes)
+    return broken
+  }
   const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
   attachReport(value.data, report)
-  onEnd?.((final) => attachReport(value.data, final))
+  onEnd?.((final) => {
+    attachReport(value.data, final)
+    attachReport(broken, final)
+  })
   return value
 }
 
@@ -59,7 +70,7 @@ function dropInError(error: CallError, classes: ErrorClasses): unknown {
 }
 
 function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
-  const { kind, cause, message, status } = error
+  const { cause, message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
       return withCause(new classes.APIUserAbortError({ message }), cause)
@@ -77,9 +88,19 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
     default:
       if (cause instanceof classes.APIError) return cause
   }
-  // openai builds its message as `status body`; the code is where its users look first.
+  return withCause(apiError(error, classes), cause)
+}
+
+/** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
+function apiError({ kind, message, status }: CallError, { APIError }: ErrorClasses): Error {
+  const known = status ?? (kind === 'rate_limit' ? 429 : undefined)
   const body = { message, code: kind, type: 'steadycall' }
-  return withCause(new classes.APIError(status, body, message, new Headers()), cause)
+  const generate: unknown = Reflect.get(APIError, 'generate')
+  const made: unknown =
+    known !== undefined && typeof generate === 'function'
+      ? Reflect.apply(generate, APIError, [known, { error: body }, message, new Headers()])
+      : undefined
+  return made instanceof APIError ? made : new APIError(known, body, message, new Headers())
 }
 
 /** What the last attempt met, where it was our budget or breaker that ended the call. */
@@ -95,13 +116,15 @@ function withCause(error: Error, cause: unknown): Error {
 }
 
 /** A stream that broke after its first content, as openai's users catch it. */
-function streamError(failure: Failure, where: string, classes: ErrorClasses): unknown {
+function streamError(
+  failure: Failure,
+  so: { readonly where: string; readonly attempts: number; readonly elapsedMs: number },
+  classes: ErrorClasses,
+): unknown {
   const message = explain({
     failure,
+    ...so,
     reason: 'delivered',
-    where,
-    attempts: 1,
-    elapsedMs: 0,
     remainingMs: 0,
     maxRetryAfterMs: 0,
     deterministic: false,

@@ -25,7 +25,15 @@ export function explain(input: Explanation): string {
       ? 'before any attempt'
       : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${seconds(elapsedMs)}`
   const parts = [`${TITLES[failure.kind]} at ${input.where}${shown} ${spent}`, ...whyStopped(input)]
-  return `${parts.join('; ')}. ${adviceFor(failure.kind)}`
+  return `${parts.join('; ')}. ${adviceOn(input)}`
+}
+
+function adviceOn({ failure, reason }: Explanation): string {
+  if (reason === 'hint_exceeds_max') return 'Raise maxRetryAfterMs, or call again later.'
+  if (reason === 'delivered' && failure.kind === 'timeout') {
+    return 'Raise chunkIdleTimeoutMs if this model is known to pause.'
+  }
+  return adviceFor(failure.kind)
 }
 
 function whyStopped(input: Explanation): readonly string[] {
@@ -40,6 +48,8 @@ function whyStopped(input: Explanation): readonly string[] {
       return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
+    case 'delivered':
+      return ['some of it had been delivered, so it was not sent again']
     case 'repeated_answer':
       return [
         'the same wrong answer came twice, so a further attempt would not help',
@@ -59,9 +69,9 @@ function whyStopped(input: Explanation): readonly string[] {
 // The first few are enough to see what is wrong; the error's `issues` has them all.
 const SHOWN_ISSUES = 3
 
-function issues({ issues: all = [] }: Failure): readonly string[] {
+function issues({ shownIssues: all = [] }: Failure): readonly string[] {
   if (all.length === 0) return []
-  const shown = all.slice(0, SHOWN_ISSUES).map(({ path, message }) => `${path || '/'} ${message}`)
+  const shown = all.slice(0, SHOWN_ISSUES)
   const more = all.length > SHOWN_ISSUES ? [`${all.length - SHOWN_ISSUES} more`] : []
   return [[...shown, ...more].join(', ')]
 }

@@ -76,16 +76,23 @@ function completionsFacade(
   })
 }
 
-/** A proxy that answers some keys itself and takes the rest from the target, bound to it. */
+/**
+ * A stand-in that answers some keys itself and takes the rest from the target, bound to it. What
+ * somebody assigns to one of our keys (a test's spy, say) is kept here: the target never had it.
+ * It stands on an object of its own, since a proxy may not answer otherwise for a frozen target.
+ */
 function through<T extends object>(
   target: T,
   answer: (key: PropertyKey) => { readonly value: unknown } | undefined,
 ): T {
+  const assigned = new Map<PropertyKey, unknown>()
   const bound = new Map<PropertyKey, { readonly from: unknown; readonly value: unknown }>()
-  return new Proxy(target, {
+  const stand: object = Object.create(Object.getPrototypeOf(target))
+  const own = (key: PropertyKey) => (assigned.has(key) ? { value: assigned.get(key) } : answer(key))
+  const facade = new Proxy(stand, {
     get(_, key) {
-      const own = answer(key)
-      if (own !== undefined) return own.value
+      const ours = own(key)
+      if (ours !== undefined) return ours.value
       const value: unknown = Reflect.get(target, key, target)
       if (typeof value !== 'function' || key === 'constructor') return value
       const known = bound.get(key)
@@ -94,7 +101,25 @@ function through<T extends object>(
       bound.set(key, { from: value, value: method })
       return method
     },
-    set: (_, key, value) => Reflect.set(target, key, value, target),
-    has: (_, key) => answer(key) !== undefined || Reflect.has(target, key),
+    set(_, key, value) {
+      if (own(key) === undefined) return Reflect.set(target, key, value, target)
+      assigned.set(key, value)
+      return true
+    },
+    defineProperty(_, key, descriptor) {
+      if (own(key) === undefined) return Reflect.defineProperty(target, key, descriptor)
+      assigned.set(key, descriptor.value)
+      return true
+    },
+    deleteProperty: (_, key) => assigned.delete(key) || Reflect.deleteProperty(target, key),
+    has: (_, key) => own(key) !== undefined || Reflect.has(target, key),
+    ownKeys: () => Reflect.ownKeys(target),
+    getOwnPropertyDescriptor(_, key) {
+      const ours = assigned.has(key) ? { value: assigned.get(key), writable: true } : undefined
+      const descriptor = ours ?? Reflect.getOwnPropertyDescriptor(target, key)
+      return descriptor && { ...descriptor, configurable: true }
+    },
   })
+  // It answers every key that the target answers.
+  return facade as T
 }

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Failure } from '../errors/call-error.ts'
+import { readProperty } from '../errors/hostile.ts'
 import type { Deadline } from '../time.ts'
 import type { WireRecord } from './wire-observer.ts'
 
@@ -52,6 +53,11 @@ export function runInScope<T>(scope: Scope, wire: WireRecord, work: () => T): T 
   return storage().run({ scope, wire }, work)
 }
 
+/** Runs something as if no call were around it. */
+export function outsideScopes<T>(work: () => T): T {
+  return storage().exit(work)
+}
+
 const EXHAUSTED = Symbol.for('steadycall.exhausted.v1')
 
 /** Marks an error as given up by a steadycall layer: no outer layer retries it again. */
@@ -69,8 +75,8 @@ export function isExhausted(error: unknown): boolean {
   let current = error
   for (let depth = 0; depth < MAX_CAUSES; depth++) {
     if (typeof current !== 'object' || current === null) return false
-    if (Reflect.get(current, EXHAUSTED) === true) return true
-    current = Reflect.get(current, 'cause')
+    if (readProperty(current, EXHAUSTED) === true) return true
+    current = readProperty(current, 'cause')
   }
   return false
 }

@@ -74,7 +74,9 @@ export class CallRecord {
     // The detail is one member of the union, less the two fields that are added here.
     const event = Object.freeze({ ...detail, operation, idempotencyKey: key }) as CallEvent
     try {
-      onEvent(event)
+      const returned: unknown = onEvent(event)
+      // An async callback's rejection is ignored as well; unhandled, it would end the process.
+      if (returned instanceof Promise) returned.catch(() => {})
     } catch {
       // Documented: ignored.
     }

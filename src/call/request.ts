@@ -1,6 +1,12 @@
 import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
-import { attemptsFor, type ChatClient, chatTargets, clientAttempts } from './targets.ts'
+import {
+  attemptsFor,
+  type ChatClient,
+  chatTargets,
+  clientAttempts,
+  prepareClient,
+} from './targets.ts'
 import { WIRE } from './wire-observer.ts'
 import type { CallContext } from './work.ts'
 
@@ -14,6 +20,10 @@ export function chatRequest(
   own: CallOptions,
 ): ChatRequest {
   const { signal, maxRetries, timeout, ...passed } = requestOptions
+  checkRequestOptions(face, signal, timeout)
+  for (const [index, { client: other }] of (own.fallbacks ?? []).entries()) {
+    if (other !== undefined) prepareClient(`${face}(): fallbacks[${index}].client`, other)
+  }
   // An outer steadycall layer set maxRetries: 0, and leaves the retrying to us.
   const outer = Reflect.has(Object(passed['fetchOptions']), WIRE)
   const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
@@ -35,8 +45,29 @@ export function chatRequest(
   }
 }
 
+/** openai's own `signal` and `timeout`, which we take over: what is none is refused, not dropped. */
+function checkRequestOptions(face: string, signal: unknown, timeout: unknown): void {
+  if (signal !== undefined && signal !== null && !isSignal(signal)) {
+    throw new TypeError(`${face}(): signal must be an AbortSignal`)
+  }
+  const isTimeout = typeof timeout === 'number' && timeout > 0
+  if (timeout !== undefined && !isTimeout) {
+    throw new TypeError(`${face}(): timeout must be a positive number of milliseconds`)
+  }
+}
+
+/** By shape: signals of other realms and polyfills are signals too. */
+function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof Reflect.get(value, 'addEventListener') === 'function' &&
+    typeof Reflect.get(value, 'aborted') === 'boolean'
+  )
+}
+
 function withSignal(own: CallOptions, signal: unknown): CallOptions {
-  if (!(signal instanceof AbortSignal)) return own
+  if (!isSignal(signal)) return own
   return {
     ...own,
     signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]),
@@ -45,7 +76,8 @@ function withSignal(own: CallOptions, signal: unknown): CallOptions {
 
 function snapshot(params: ChatParams): ChatParams {
   const { messages } = params
-  return { ...params, ...(Array.isArray(messages) && { messages: [...messages] }) }
+  if (!Array.isArray(messages)) return { ...params }
+  return { ...params, messages: messages.map((message: unknown) => ({ ...Object(message) })) }
 }
 
 /** Parameters that would make another kind of answer than one JSON value. */
@@ -64,13 +96,13 @@ export function checkJsonParams(params: unknown): ChatParams {
   }
   const given: ChatParams = { ...params }
   for (const [name, why] of Object.entries(REFUSED_BY_JSON)) {
-    if (given[name] !== undefined) throw new TypeError(`json(): ${name} must be left out: ${why}`)
+    if (!isAbsent(given[name])) throw new TypeError(`json(): ${name} must be left out: ${why}`)
   }
   const { n, tools, tool_choice: toolChoice, model, messages, schema } = given
-  if (n !== undefined && n !== null && n !== 1) {
+  if (!isAbsent(n) && n !== 1) {
     throw new TypeError(`json(): n must be 1 or left out, got ${String(n)}`)
   }
-  if (tools !== undefined && toolChoice !== 'none') {
+  if (!isAbsent(tools) && toolChoice !== 'none') {
     throw new TypeError("json(): tools must be left out, or tool_choice be 'none'")
   }
   if (typeof model !== 'string' || model === '') {
@@ -81,4 +113,9 @@ export function checkJsonParams(params: unknown): ChatParams {
     throw new TypeError('json(): schema must be a JSON Schema or a Standard Schema')
   }
   return given
+}
+
+/** openai takes null for "left out" too. */
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null
 }

@@ -79,9 +79,12 @@ export interface TargetSettings {
 // Host, model and credential of a process are few; a bound keeps hostile model names from growing it.
 const MAX_TARGETS = 1_000
 
-/** Budget, breaker and gate of one target, shared by all calls that go there. */
-export function targetState(runtime: Runtime, key: string, settings: TargetSettings): TargetState {
+/** Budget, breaker and gate of one target, shared by all calls that go there under equal settings. */
+export function targetState(runtime: Runtime, name: string, settings: TargetSettings): TargetState {
   const { targets } = runtime.shared
+  const { retryBudget, breaker } = settings
+  const isDefault = retryBudget === undefined && breaker !== false
+  const key = isDefault ? name : `${name} ${JSON.stringify([retryBudget, breaker])}`
   const existing = targets.get(key)
   if (existing !== undefined) return existing
   const created = createTargetState({
@@ -108,8 +111,18 @@ export function rememberExhausted(runtime: Runtime, fingerprint: string): void {
 
 /** Was the same request given up within the last minute? Then somebody is looping around us. */
 export function wasExhausted(runtime: Runtime, fingerprint: string): boolean {
-  const at = runtime.shared.exhausted.get(fingerprint)
-  return at !== undefined && runtime.clock.monotonicMs() - at <= EXHAUSTION_MEMORY_MS
+  return runtime.shared.exhausted.has(fingerprint)
+}
+
+/** Has any call been given up within the last minute? Only then is a fingerprint worth its price. */
+export function anyExhausted({ shared, clock }: Runtime): boolean {
+  if (shared.exhausted.size === 0) return false
+  const oldestMs = clock.monotonicMs() - EXHAUSTION_MEMORY_MS
+  for (const [fingerprint, atMs] of shared.exhausted) {
+    if (atMs >= oldestMs) break
+    shared.exhausted.delete(fingerprint)
+  }
+  return shared.exhausted.size > 0
 }
 
 /** One process warning per runtime and topic. */

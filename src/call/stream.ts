@@ -91,8 +91,20 @@ function release(
   progress: Progress,
 ): LiveStream {
   const { source, bounds } = request
-  let settle: (end: StreamEnd) => void = () => {}
+  let tell: ((end: StreamEnd) => void) | undefined
   let consumed = false
+  const settle = (error: unknown, abandoned: boolean) => {
+    bounds.dispose()
+    tell?.({ error, abandoned, ...progress.summary() })
+    tell = undefined
+  }
+  // Aborted before anybody reads it, a stream is over all the same.
+  const onAbort = () => {
+    if (!consumed) settle(undefined, true)
+  }
+  for (const signal of [source.controller.signal, bounds.signal]) {
+    signal.addEventListener('abort', onAbort, { once: true })
+  }
 
   async function* iterate(): AsyncGenerator<unknown, void, undefined> {
     if (consumed) {
@@ -110,9 +122,8 @@ function release(
       error = request.toCallerError(caught)
       throw error
     } finally {
-      bounds.dispose()
       if (!progress.finished || abandoned) close(source, chunks)
-      settle({ error, abandoned, ...progress.summary() })
+      settle(error, abandoned)
     }
   }
 
@@ -124,7 +135,7 @@ function release(
   return {
     stream: new StreamClass(iterate, source.controller),
     onEnd(listener) {
-      settle = listener
+      tell = listener
     },
   }
 }

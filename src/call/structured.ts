@@ -87,14 +87,18 @@ function rejected(
   }
 }
 
-function failed({ kind, issues }: Checked & { ok: false }, facts: AnswerFacts): Failure {
+function failed(
+  { kind, issues, shownIssues = [], cause }: Checked & { ok: false },
+  facts: AnswerFacts,
+): Failure {
   return {
     kind,
     retryable: kind === 'empty_response',
     executed: 'yes',
     message: kind,
     issues,
-    cause: undefined,
+    shownIssues,
+    cause,
     ...(facts.status !== undefined && { status: facts.status }),
     ...(facts.requestId !== undefined && { requestId: facts.requestId }),
   }
@@ -107,6 +111,10 @@ type Checked =
       readonly kind: FailureKind
       readonly issues: readonly OutputIssue[]
       readonly text: string
+      /** The issues as a message may show them. */
+      readonly shownIssues?: readonly string[]
+      /** What the schema's own transform threw. */
+      readonly cause?: unknown
     }
 
 /** One completion against the schema: its outcome first, then its text. */
@@ -125,11 +133,40 @@ async function checkCompletion(
     level,
     ...(finishReason !== undefined && { finishReason }),
   })
-  if (!parsed.ok) return { ok: false, kind: parsed.kind, issues: parsed.issues, text }
-  const finished = await schema.finish(parsed.value)
-  return finished.ok
-    ? { ok: true, value: finished.value, repairs: parsed.repairs }
-    : { ok: false, kind: 'schema_mismatch', issues: finished.issues, text }
+  if (!parsed.ok) {
+    const { kind, issues } = parsed
+    return { ok: false, kind, issues, shownIssues: withoutContent(issues, schema), text }
+  }
+  try {
+    const finished = await schema.finish(parsed.value)
+    return finished.ok
+      ? { ok: true, value: finished.value, repairs: parsed.repairs }
+      : {
+          ok: false,
+          kind: 'schema_mismatch',
+          issues: finished.issues,
+          // A library's own messages may quote the answer.
+          shownIssues: [`${finished.issues.length} found by the schema's own checks`],
+          text,
+        }
+  } catch (cause) {
+    // A transform of the user's that throws is his bug, and the answer has been paid for.
+    return { ok: false, kind: 'unknown', issues: [], text, cause }
+  }
+}
+
+/** Paths with every name left out that the schema does not know: it is the model's own text. */
+function withoutContent(
+  issues: readonly OutputIssue[],
+  { jsonSchema }: CompiledSchema,
+): readonly string[] {
+  const known = JSON.stringify(jsonSchema)
+  const isKnown = (segment: string) =>
+    /^\d*$/.test(segment) || known.includes(`${JSON.stringify(segment)}:`)
+  return issues.map(({ path, message }) => {
+    const shown = path.split('/').map((segment) => (isKnown(segment) ? segment : '*'))
+    return `${shown.join('/') || '/'} ${message}`
+  })
 }
 
 function firstChoice(completion: unknown): {

@@ -3,7 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
 import type { TargetState } from '../retry/target-state.ts'
 import { isFacade, rawClient } from './facade.ts'
-import { currentScope } from './nesting.ts'
+import { currentScope, outsideScopes } from './nesting.ts'
 import { type Runtime, type TargetSettings, targetState } from './runtime.ts'
 import { observeClient } from './wire-observer.ts'
 
@@ -68,15 +68,23 @@ export function errorClasses(client: ChatClient): ErrorClasses {
   return client.constructor as unknown as ErrorClasses
 }
 
-/** `maxRetries` as its owner set it, whatever scope we are read in. */
-const ownRetries = new WeakMap<object, { maxRetries: unknown }>()
+/** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
+const OWN_RETRIES = Symbol.for('steadycall.own-retries.v1')
 
 function neutraliseRetries(client: object): void {
   const descriptor = Object.getOwnPropertyDescriptor(client, 'maxRetries')
-  // Ours already, a facade, or frozen: the per-request option does the work alone.
+  // Ours already, also through another copy of the package; or frozen: then the per-request option
+  // does the work alone.
   if (descriptor?.configurable !== true || !('value' in descriptor)) return
   const own: { maxRetries: unknown } = { maxRetries: descriptor.value }
-  ownRetries.set(client, own)
+  Object.defineProperty(client, OWN_RETRIES, { value: own })
+  const withOptions: unknown = Reflect.get(client, 'withOptions')
+  if (typeof withOptions === 'function') {
+    // A client derived inside a scope must inherit its owner's retries, not the 0 of the scope.
+    const value = (...args: unknown[]): unknown =>
+      outsideScopes(() => Reflect.apply(withOptions, client, args))
+    Object.defineProperty(client, 'withOptions', { configurable: true, writable: true, value })
+  }
   Object.defineProperty(client, 'maxRetries', {
     configurable: true,
     enumerable: true,
@@ -92,8 +100,8 @@ const SDK_DEFAULT_MAX_RETRIES = 2
 
 /** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
 export function clientAttempts(client: ChatClient): number | undefined {
-  const own = ownRetries.get(rawClient(client))
-  const maxRetries = own === undefined ? client.maxRetries : own.maxRetries
+  const raw = rawClient(client)
+  const maxRetries = read(read(raw, OWN_RETRIES) ?? raw, 'maxRetries')
   return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
 }
 
@@ -202,7 +210,7 @@ export function providerName(host: string): string {
   return PROVIDERS.find(([suffix]) => host.endsWith(suffix))?.[1] ?? 'openai'
 }
 
-function read(value: unknown, key: string): unknown {
+function read(value: unknown, key: PropertyKey): unknown {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
     ? Reflect.get(value, key)
     : undefined

@@ -107,7 +107,7 @@ async function keepErrorBody(response: Response, wire: WireRecord): Promise<Resp
   const body = await readCapped(response)
   wire.errorBody = body
   const { status, statusText, headers, url } = response
-  const decoded = new Headers(headers)
+  const decoded = new Headers([...headers])
   // The text below is decoded already.
   decoded.delete('content-encoding')
   decoded.delete('content-length')
@@ -118,8 +118,12 @@ async function keepErrorBody(response: Response, wire: WireRecord): Promise<Resp
 }
 
 async function readCapped(response: Response): Promise<string> {
-  if (response.body === null) return ''
-  const reader = response.body.getReader()
+  const { body } = response
+  // A custom fetch may answer with a body of another kind, which only text() can read.
+  if (typeof body?.getReader !== 'function') {
+    return (await response.text()).slice(0, MAX_ERROR_BODY_BYTES)
+  }
+  const reader = body.getReader()
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0

@@ -10,13 +10,13 @@ import {
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type AttemptEnd, makeAttempt } from './attempt.ts'
+import { type AttemptEnd, isFunction, makeAttempt } from './attempt.ts'
 import { explain } from './explain.ts'
 import type { Job } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { type CallRecord, callError } from './record.ts'
-import { type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
+import { anyExhausted, type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -60,12 +60,19 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     const refused = await refusedDispatch(request)
     if (refused !== undefined) return refused
     const end = await makeAttempt({ ...request, step, headers, scope, ...reactions(request) })
-    if (!end.ok) completion = end.completion
+    if (end.ok) outer.succeeded()
+    else {
+      outer.failed(end.failure)
+      completion = end.completion
+    }
     return end
   }
   const outcome = await runAttempts({
     policy: {
-      maxAttempts: outer.attemptsLeft,
+      // Read at each decision: equal requests of the same outer call spend it together.
+      get maxAttempts() {
+        return outer.attemptsLeft()
+      },
       maxReasks: job.options.maxReasks,
       maxRetryAfterMs: job.options.maxRetryAfterMs,
       backoff: job.options.backoff,
@@ -83,7 +90,6 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     onVerdict: (event) => tellVerdict(record, job, event),
   })
   scope.settled = true
-  outer.spent(outcome)
   if (outcome.ok) return outcome
   rememberIfLooped(runtime, outer.fingerprint ?? fingerprintIfAny(job), outcome.failure)
   return giveUp(request, outcome, completion)
@@ -92,10 +98,12 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
 interface OuterUse {
   /** Of the request; computed only inside an outer call. */
   readonly fingerprint: string | undefined
-  readonly attemptsLeft: number
+  /** How many this call may make in all, with what equal requests have spent taken off. */
+  attemptsLeft(): number
   /** The outer call has spent all attempts on this very request. */
   readonly refusal?: { readonly failure: Failure; readonly reason: StopReason }
-  spent(outcome: LoopOutcome<unknown>): void
+  failed(failure: Failure): void
+  succeeded(): void
 }
 
 /** What an outer call leaves us for this request: six different calls of an agent are six calls. */
@@ -104,23 +112,25 @@ function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
   const scope: Scope | undefined = currentScope()
   const fingerprint = scope === undefined ? undefined : fingerprintIfAny(job)
   if (scope === undefined || fingerprint === undefined) {
-    return { fingerprint: undefined, attemptsLeft: maxAttempts, spent() {} }
+    return { fingerprint, attemptsLeft: () => maxAttempts, failed() {}, succeeded() {} }
   }
-  const before = scope.failed.get(fingerprint)
-  const attemptsLeft = maxAttempts - (before?.attempts ?? 0)
+  const { failed } = scope
+  const before = failed.get(fingerprint)
+  let own = 0
   return {
     fingerprint,
-    attemptsLeft,
+    attemptsLeft: () => maxAttempts - ((failed.get(fingerprint)?.attempts ?? 0) - own),
     ...(before !== undefined &&
-      attemptsLeft <= 0 && {
+      before.attempts >= maxAttempts && {
         refusal: { failure: { ...before.failure, retryable: false }, reason: 'max_attempts' },
       }),
-    spent(outcome) {
-      if (outcome.ok) scope.failed.delete(fingerprint)
-      else {
-        const attempts = (before?.attempts ?? 0) + outcome.attempts
-        scope.failed.set(fingerprint, { attempts, failure: outcome.failure })
-      }
+    failed(failure) {
+      own++
+      failed.set(fingerprint, { attempts: (failed.get(fingerprint)?.attempts ?? 0) + 1, failure })
+    },
+    succeeded() {
+      own = 0
+      failed.delete(fingerprint)
     },
   }
 }
@@ -144,7 +154,7 @@ function multipliedBefore(
 /** The same request again soon after it was given up: somebody else's loop is around us. */
 function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: string): void {
   const { runtime } = context
-  if (runtime.shared.exhausted.size === 0) return
+  if (isFunction(job) || !anyExhausted(runtime)) return
   const fingerprint = known ?? fingerprintIfAny(job)
   if (fingerprint === undefined || !wasExhausted(runtime, fingerprint)) return
   record.tell({ type: 'call-repeated' })
@@ -153,7 +163,7 @@ function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: s
     runtime,
     'STEADYCALL_REPEATED_CALL',
     `The same request (${job.operation}) came again within a minute of being given up. ` +
-      'A retry loop around steadycall multiplies its attempts: remove it.',
+      'If a retry loop around steadycall sent it, that loop multiplies attempts: remove it.',
   )
 }
 

@@ -72,6 +72,8 @@ export interface Failure {
   readonly retryAfterMs?: number
   /** Problems of the answer, for `malformed_output` and `schema_mismatch`. */
   readonly issues?: readonly OutputIssue[]
+  /** The same for a message: with nothing in it that only the answer could have said. */
+  readonly shownIssues?: readonly string[]
   /** What was caught, untouched. */
   readonly cause: unknown
 }
