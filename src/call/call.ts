@@ -1,4 +1,5 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
@@ -90,7 +91,7 @@ function throughStore<T>(
 /** A failure that another caller met, as this one's error. */
 function noticeError<T>(
   { name, targets }: Job<T>,
-  { kind, retryAfterMs, status }: FailureNotice,
+  { kind, executed = 'maybe', retryAfterMs, status }: FailureNotice,
   source: 'store' | 'shared',
   key: CallKey,
 ): CallError {
@@ -98,6 +99,8 @@ function noticeError<T>(
   return new CallError({
     kind,
     message: `A failure (${kind}) at ${targets[0]?.host ?? name} ${how}.`,
+    retryable: FAILURE_KINDS[kind].retry === 'yes',
+    executed,
     status,
     retryAfterMs,
     idempotencyKey: key.text,

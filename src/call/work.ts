@@ -280,7 +280,8 @@ function giveUp<T>(
     maxRetryAfterMs: job.options.maxRetryAfterMs,
   })
   const { attempts } = record
-  const error: CallError = callError({ ...told, executed: executedIn(record, told) }, message, {
+  const executed = executedIn(record, told)
+  const error: CallError = callError({ ...told, executed }, message, {
     attempts,
     reason,
     deterministic,
@@ -292,6 +293,6 @@ function giveUp<T>(
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
-    notice: withoutUndefined({ kind, retryAfterMs, status }),
+    notice: withoutUndefined({ kind, executed, retryAfterMs, status }),
   }
 }

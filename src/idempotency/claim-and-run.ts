@@ -1,6 +1,6 @@
 import { sleep } from '../time.ts'
 import { type Claimed, claimKey, endingOf } from './claim-key.ts'
-import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { AGAIN, insideFlight, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
 import { storeUnavailable } from './once-errors.ts'
@@ -88,6 +88,7 @@ async function runOwned<T>(
     onStoreError,
     // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
     mayOutlive: onUncertain === 'fail' || onStoreError === 'bypass',
+    deadline: flight.deadline,
   })
   const signal = AbortSignal.any([flight.signal, lease.signal])
   const outcome = await run(request, flight, own, signal, async () => {
@@ -107,6 +108,8 @@ async function withoutStore<T>(
   own: OwnWork<T>,
   cause: unknown,
 ): Promise<Landing<T>> {
+  // Nobody is left: the wait for the store was ended by that, not by the store.
+  if (flight.signal.aborted) return AGAIN
   if (request.onStoreError === 'fail') {
     const executed = flight.dispatched ? 'maybe' : 'no'
     return { type: 'error', init: storeUnavailable('be asked', cause, executed) }
@@ -126,7 +129,7 @@ async function run<T>(
   signal: AbortSignal,
   dispatch: () => Promise<void>,
 ): Promise<WorkOutcome<T>> {
-  const running = (async () =>
+  const running = insideFlight(flight, async () =>
     work({
       signal,
       deadline: flight.deadline,
@@ -134,7 +137,8 @@ async function run<T>(
         return flight.onUncertain
       },
       dispatch,
-    }))().catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))
+    }),
+  ).catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))
   own.running = running
   const outcome = await running
   own.running = undefined

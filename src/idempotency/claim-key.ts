@@ -3,27 +3,37 @@ import type { Ending, SharedFlight } from './flight.ts'
 import { LEASE_MS } from './lease.ts'
 import type { OnceRequest } from './once.ts'
 import { mismatch, outcomeUnknown } from './once-errors.ts'
+import { withPatience } from './patience.ts'
 import type { ClaimResult } from './store.ts'
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 
-/** Asks the store for the key, once. */
+/** Asks the store for the key, once, and for as long as the callers' patience lasts. */
 export async function claimKey<T>(
-  { store, key, fingerprint, ttlMs }: OnceRequest<T>,
-  { onUncertain }: SharedFlight,
+  { store, key, fingerprint, ttlMs, clock }: OnceRequest<T>,
+  { onUncertain, signal, deadline }: SharedFlight,
   waitedFor?: number,
 ): Promise<Claimed> {
+  let abandoned = false
   try {
-    return await store.claim({
-      key,
-      fingerprint,
-      owner: randomUUID(),
-      leaseMs: LEASE_MS,
-      onUncertain,
-      ttlMs,
-      ...(waitedFor !== undefined && { waitedFor }),
-    })
+    const asking = (async () =>
+      store.claim({
+        key,
+        fingerprint,
+        owner: randomUUID(),
+        leaseMs: LEASE_MS,
+        onUncertain,
+        ttlMs,
+        ...(waitedFor !== undefined && { waitedFor }),
+      }))()
+    // A claim that is granted to nobody any more would block the key for a lease.
+    asking.then(
+      (claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim),
+      () => {},
+    )
+    return await withPatience(asking, { clock, remainingMs: deadline.remainingMs(), signal })
   } catch (cause) {
+    abandoned = true
     return { state: 'unreachable', cause }
   }
 }

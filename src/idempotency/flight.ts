@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CallErrorInit } from '../errors/call-error.ts'
 import type { Deadline } from '../time.ts'
 import type { WorkOutcome } from './once.ts'
@@ -111,4 +112,26 @@ export class SharedFlight {
     }
     return latestMs
   }
+}
+
+const WITHIN = Symbol.for('steadycall.flights.v1')
+
+/** The flights whose work the code that runs now is part of. One storage for all copies of us. */
+function storage(): AsyncLocalStorage<ReadonlySet<SharedFlight>> {
+  const existing: unknown = Reflect.get(globalThis, WITHIN)
+  // Only this function sets that symbol, and its version is part of its name.
+  if (existing !== undefined) return existing as AsyncLocalStorage<ReadonlySet<SharedFlight>>
+  const created = new AsyncLocalStorage<ReadonlySet<SharedFlight>>()
+  Object.defineProperty(globalThis, WITHIN, { value: created })
+  return created
+}
+
+/** Runs a flight's work, so that a key which is used inside itself can be told. */
+export function insideFlight<T>(flight: SharedFlight, work: () => T): T {
+  return storage().run(new Set(storage().getStore()).add(flight), work)
+}
+
+/** Is the code that runs now part of this flight's own work? Then it must not wait for it. */
+export function isInsideFlight(flight: SharedFlight): boolean {
+  return storage().getStore()?.has(flight) ?? false
 }

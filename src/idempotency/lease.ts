@@ -1,6 +1,7 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
-import type { Clock } from '../time.ts'
+import type { Clock, Deadline } from '../time.ts'
 import { claimLost, storeUnavailable } from './once-errors.ts'
+import { withPatience } from './patience.ts'
 import type { Claim, Store } from './store.ts'
 
 /** How long a claim stands without a heartbeat. A dead owner blocks its key for no longer. */
@@ -27,6 +28,8 @@ export interface LeaseRequest {
   readonly onStoreError: 'fail' | 'bypass'
   /** Whether work that has been dispatched may go on when somebody else might take over. */
   readonly mayOutlive: boolean
+  /** The callers'. */
+  readonly deadline: Deadline
 }
 
 /**
@@ -81,9 +84,10 @@ export class Lease {
   }
 
   async #askToDispatch(): Promise<boolean> {
-    const { store, claim, onStoreError } = this.#request
+    const { store, claim, onStoreError, clock, deadline } = this.#request
     try {
-      return await store.dispatch(claim)
+      const answer = store.dispatch(claim)
+      return await withPatience(answer, { clock, remainingMs: deadline.remainingMs() })
     } catch (error) {
       if (onStoreError === 'bypass') return true
       throw this.#halt(storeUnavailable('mark the dispatch', error, 'no'))

@@ -24,6 +24,11 @@ export function inProgress(): CallErrorInit {
   })
 }
 
+/** The work under a key asks for that same key: it would wait for itself. */
+export function usedInsideItself(): CallErrorInit {
+  return say('in_progress', 'This key is in use by the very call that this one is part of.')
+}
+
 export function claimLost(): CallErrorInit {
   return say('in_progress', 'The claim on this key was lost.', { retryable: true })
 }

@@ -1,7 +1,14 @@
 import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
-import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
+import {
+  AGAIN,
+  type Ending,
+  isInsideFlight,
+  type Landing,
+  type OwnWork,
+  SharedFlight,
+} from './flight.ts'
 import {
   aborted,
   deadlinePassed,
@@ -9,6 +16,7 @@ import {
   mismatch,
   storeUnavailable,
   unexpected,
+  usedInsideItself,
 } from './once-errors.ts'
 import type { FailureNotice, Store } from './store.ts'
 
@@ -118,6 +126,7 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
   const inFlight = flights.get(store)?.get(key)
   if (inFlight === undefined) return takeOff(request)
   const { flight, ending } = inFlight
+  if (isInsideFlight(flight)) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
     flight.enter(request)
     return { flight, landing: ending }

@@ -1,4 +1,4 @@
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Executed, FailureKind } from '../errors/failure-kinds.ts'
 
 /**
  * The contract between the idempotency protocol and a place that keeps records.
@@ -113,6 +113,8 @@ export type Outcome =
 /** A failure as others may see it: no message, no body. */
 export interface FailureNotice {
   readonly kind: FailureKind
+  /** Whether the provider may have done the work. */
+  readonly executed?: Executed
   readonly retryAfterMs?: number
   readonly status?: number
 }

@@ -9,6 +9,7 @@ import {
   notExecuted,
   resolveIdempotent,
   runIdempotent,
+  type Store,
   steady,
 } from '../../src/index.ts'
 import {
@@ -222,8 +223,18 @@ describe('a flight belongs to nobody', () => {
       'quota_exhausted',
       'quota_exhausted',
     ])
+    expect(errors.map((error) => isCallError(error) && error.executed)).toEqual(['no', 'no', 'no'])
     expect(server.count).toBe(1)
   })
+})
+
+it('those who joined a failure know as much of it as its owner', async () => {
+  const { llm } = await setUp({ perCall: [slow(50, serverError())] }, { maxAttempts: 1 })
+  const call = () =>
+    rejection(llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' }))
+  const errors = await Promise.all([call(), call()])
+  const failure = { kind: 'server_error', executed: 'maybe', retryable: true, status: 500 }
+  expect(errors).toMatchObject([failure, failure])
 })
 
 describe('runIdempotent', () => {
@@ -368,6 +379,52 @@ describe('runIdempotent', () => {
       runIdempotent({ store, operation, payload: { subject }, idempotencyKey: 'k' }, () => 1)
     await create('a')
     await expect(rejection(create('b'))).resolves.toMatchObject({ kind: 'idempotency_mismatch' })
+  })
+})
+
+describe('a key that is used inside itself', () => {
+  it('is refused there, instead of waiting for itself, and is free for the outer call', async () => {
+    const { llm } = await setUp()
+    const keyed = { idempotencyKey: 'k', payload: 1 }
+    const inner = () => rejection(llm.run('op', () => 'inner', keyed))
+    const error = await llm.run('op', inner, keyed)
+    expect(error).toMatchObject({
+      kind: 'in_progress',
+      message: expect.stringContaining('the very call that this one is part of'),
+    })
+  })
+})
+
+describe('a store that hangs', () => {
+  const hanging = () => {
+    const store = memoryStore()
+    let isHanging = true
+    const claim: Store['claim'] = (request) =>
+      isHanging ? new Promise(() => {}) : store.claim(request)
+    return { store: { ...store, claim }, recover: () => (isHanging = false) }
+  }
+  const options = { idempotencyKey: 'k', deadlineMs: 1_200 }
+
+  it("is passed by under 'bypass', in time for the work", async () => {
+    const { store } = hanging()
+    const { llm } = await setUp(ada, { store, onStoreError: 'bypass' })
+    await expect(llm.json({ ...ask('who?'), schema: person }, options)).resolves.toMatchObject({
+      source: 'provider',
+      persisted: false,
+    })
+  })
+
+  it("fails under 'fail', and its key is usable once it has recovered", async () => {
+    const { store, recover } = hanging()
+    const { llm } = await setUp(ada, { store })
+    const call = (signal?: AbortSignal) =>
+      llm.json({ ...ask('who?'), schema: person }, { ...options, ...(signal && { signal }) })
+    await expect(rejection(call())).resolves.toMatchObject({ kind: 'store_unavailable' })
+    await expect(rejection(call(AbortSignal.timeout(30)))).resolves.toMatchObject({
+      kind: 'aborted',
+    })
+    recover()
+    await expect(call()).resolves.toMatchObject({ source: 'provider', persisted: true })
   })
 })
 
