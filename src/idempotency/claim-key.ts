@@ -26,11 +26,11 @@ export async function claimKey<T>(
         ttlMs,
         ...(waitedFor !== undefined && { waitedFor }),
       }))()
-    // A claim that is granted to nobody any more would block the key for a lease.
-    asking.then(
-      (claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim),
-      () => {},
-    )
+    // A claim that is granted to nobody any more would block the key for a lease. Nobody waits for
+    // its release, so nobody hears that it failed; the lease runs out by itself.
+    asking
+      .then((claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim))
+      .catch(() => {})
     return await withPatience(asking, { clock, remainingMs: deadline.remainingMs(), signal })
   } catch (cause) {
     abandoned = true
