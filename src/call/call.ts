@@ -83,7 +83,7 @@ function throughStore<T>(
     work: (flight) => runWork({ job, context, key, record, flight }),
     encode: (value) => codec?.encode(value) ?? '',
     // `isStored` has seen the codec.
-    decode: (result) => codec?.decode(result, 'store') as T,
+    decode: (result, source) => codec?.decode(result, source) as T,
     failure: (notice, source) => noticeError(job, notice, source, key),
   }
 }
@@ -108,18 +108,15 @@ function noticeError<T>(
   })
 }
 
-/** Everybody checks a kept result against his own schema, and nobody gets another's object. */
+/** Everybody checks a kept or shared result against his own schema. */
 async function checkedAgain<T>(
   job: Job<T>,
   done: OnceResult<T>,
   key: CallKey,
   record: CallRecord,
 ): Promise<T> {
-  const { source } = done
-  if (source === 'provider') return done.value
-  const { codec } = job
-  const isOthers = source === 'shared' && codec !== undefined
-  const value = isOthers ? codec.decode(codec.encode(done.value), source) : done.value
+  const { source, value } = done
+  if (source === 'provider') return value
   if (job.replayedFacts !== undefined) record.answered(job.replayedFacts(value))
   if (job.recheck === undefined) return value
   const checked = await job.recheck(value)

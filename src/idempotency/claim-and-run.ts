@@ -1,10 +1,10 @@
 import { sleep } from '../time.ts'
-import { type Claimed, claimKey, endingOf } from './claim-key.ts'
-import { AGAIN, insideFlight, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { type Claimed, type ClaimLimits, claimKey, endingOf } from './claim-key.ts'
+import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
 import { storeUnavailable } from './once-errors.ts'
-import { answerOr, recordFailure, recordSuccess, unrecorded } from './settle.ts'
+import { giveBack, recordFailure, recordSuccess, unrecorded } from './settle.ts'
 
 /**
  * The protocol between processes: claims the key until the store gives an outcome, a refusal or the
@@ -19,7 +19,7 @@ export async function claimAndRun<T>(
   let missesLeft = 0
   for (let round = 1; !flight.signal.aborted; round++) {
     const sentAtMs = request.clock.monotonicMs()
-    const claimed = await claimKey(request, flight, waitedFor)
+    const claimed = await claimKey(request, flight, { waitedFor, ...patience(flight, waitedFor) })
     if (claimed.state === 'owned') {
       const landing = await runOwned(request, flight, own, claimed, sentAtMs)
       if (landing !== 'lost') return landing
@@ -38,6 +38,14 @@ export async function claimAndRun<T>(
     await pause(request, flight, round)
   }
   return AGAIN
+}
+
+/**
+ * How long a claim may take. While somebody else is at work there is none of ours to leave time
+ * for, and a slow answer must not be taken for a store that is down.
+ */
+function patience({ signal, deadline }: SharedFlight, waitedFor: number | undefined): ClaimLimits {
+  return waitedFor === undefined ? { signal, remainingMs: deadline.remainingMs() } : { signal }
 }
 
 /** A caller who knows that somebody is at work does not give up the wait for a hiccup. */
@@ -74,7 +82,7 @@ async function runOwned<T>(
 ): Promise<Landing<T> | 'lost'> {
   const { store, clock, random, onStoreError } = request
   if (flight.signal.aborted) {
-    await answerOr(clock, () => store.release(claim), false)
+    await giveBack(request, flight, claim)
     return AGAIN
   }
   flight.waiting = false
@@ -89,6 +97,7 @@ async function runOwned<T>(
     // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
     mayOutlive: onUncertain === 'fail' || onStoreError === 'bypass',
     deadline: flight.deadline,
+    signal: flight.signal,
   })
   const signal = AbortSignal.any([flight.signal, lease.signal])
   const outcome = await run(request, flight, own, signal, async () => {
@@ -129,16 +138,18 @@ async function run<T>(
   signal: AbortSignal,
   dispatch: () => Promise<void>,
 ): Promise<WorkOutcome<T>> {
-  const running = insideFlight(flight, async () =>
-    work({
-      signal,
-      deadline: flight.deadline,
-      get onUncertain() {
-        return flight.onUncertain
-      },
-      dispatch,
-    }),
-  ).catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))
+  const running = flight
+    .enclose(async () =>
+      work({
+        signal,
+        deadline: flight.deadline,
+        get onUncertain() {
+          return flight.onUncertain
+        },
+        dispatch,
+      }),
+    )
+    .catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))
   own.running = running
   const outcome = await running
   own.running = undefined
@@ -152,6 +163,9 @@ function brokenPromise<T>(error: unknown, flight: SharedFlight): WorkOutcome<T> 
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : 'release',
-    notice: { kind: uncertain ? 'outcome_unknown' : 'unknown' },
+    notice: {
+      kind: uncertain ? 'outcome_unknown' : 'unknown',
+      executed: flight.dispatched ? 'maybe' : 'no',
+    },
   }
 }

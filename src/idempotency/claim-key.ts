@@ -8,11 +8,20 @@ import type { ClaimResult } from './store.ts'
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 
-/** Asks the store for the key, once, and for as long as the callers' patience lasts. */
+export interface ClaimLimits {
+  /** The fence of the owner that has been waited for. */
+  readonly waitedFor?: number | undefined
+  /** As `Patience` has it. */
+  readonly remainingMs?: number
+  /** Ends the wait at once. */
+  readonly signal?: AbortSignal
+}
+
+/** Asks the store for the key, once, and no longer than its limits say. */
 export async function claimKey<T>(
   { store, key, fingerprint, ttlMs, clock }: OnceRequest<T>,
-  { onUncertain, signal, deadline }: SharedFlight,
-  waitedFor?: number,
+  { onUncertain }: SharedFlight,
+  { waitedFor, ...limits }: ClaimLimits = {},
 ): Promise<Claimed> {
   let abandoned = false
   try {
@@ -31,7 +40,7 @@ export async function claimKey<T>(
     asking
       .then((claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim))
       .catch(() => {})
-    return await withPatience(asking, { clock, remainingMs: deadline.remainingMs(), signal })
+    return await withPatience(asking, { clock, ...limits })
   } catch (cause) {
     abandoned = true
     return { state: 'unreachable', cause }

@@ -58,11 +58,12 @@ export class SharedFlight {
   waiting = false
   /** The work may have left this process. */
   dispatched = false
-  readonly #participants = new Set<Participant>()
+  readonly #participants = new Map<Participant, Binding>()
   readonly #abandoned = new AbortController()
   #strict = false
   #landed = false
-  #lastDeadline: Deadline = { remainingMs: () => 0 }
+  /** Of the participant who left last: it still binds the work while nobody else's does. */
+  #last: Binding | undefined
 
   constructor(fingerprint: string) {
     this.fingerprint = fingerprint
@@ -84,14 +85,15 @@ export class SharedFlight {
   }
 
   enter(participant: Participant): void {
-    this.#participants.add(participant)
+    this.#participants.set(participant, { deadline: participant.deadline, from: around() })
     this.tighten(participant.onUncertain)
   }
 
   /** `reason` is what the work is aborted with if this was the last participant. */
   leave(participant: Participant, reason: unknown): void {
+    const binding = this.#participants.get(participant)
     if (!this.#participants.delete(participant) || this.#participants.size > 0) return
-    this.#lastDeadline = participant.deadline
+    this.#last = binding
     if (!this.#landed) this.#abandoned.abort(reason)
   }
 
@@ -99,39 +101,73 @@ export class SharedFlight {
     return this.#participants.size > (this.#participants.has(participant) ? 1 : 0)
   }
 
+  get landed(): boolean {
+    return this.#landed
+  }
+
   /** It has ended: whoever leaves from now on abandons nothing. */
   land(): void {
     this.#landed = true
   }
 
-  #remainingMs(): number {
-    if (this.#participants.size === 0) return this.#lastDeadline.remainingMs()
-    let latestMs = Number.NEGATIVE_INFINITY
-    for (const { deadline } of this.#participants) {
-      latestMs = Math.max(latestMs, deadline.remainingMs())
+  /** Runs this flight's work, so that a key which is used inside itself can be told. */
+  enclose<R>(work: () => R): R {
+    return storage().run(this, work)
+  }
+
+  /**
+   * Does this flight wait for the code that runs now, which must then not wait for it? It does when
+   * that is part of its work, or of the work of a flight that its work waits for. Each would wait
+   * for the other, under deadlines that are each other's.
+   */
+  get waitsForUs(): boolean {
+    // A set is iterated to what is added on the way.
+    const waiting = new Set([around()])
+    for (const flight of waiting) {
+      if (flight === this) return true
+      for (const { from } of flight?.bindings() ?? []) waiting.add(from)
     }
-    return latestMs
+    return false
+  }
+
+  /** What binds the work now. Not private to the class: a flight may be another copy's. */
+  bindings(): readonly Binding[] {
+    if (this.#participants.size > 0) return [...this.#participants.values()]
+    return this.#last === undefined ? [] : [this.#last]
+  }
+
+  #remainingMs(): number {
+    return this.bindings().reduce(
+      (latestMs, { deadline }) => Math.max(latestMs, deadline.remainingMs()),
+      Number.NEGATIVE_INFINITY,
+    )
   }
 }
 
-const WITHIN = Symbol.for('steadycall.flights.v1')
+/** What a participant ties the work to. */
+interface Binding {
+  readonly deadline: Deadline
+  /** The flight whose work takes part. */
+  readonly from: SharedFlight | undefined
+}
 
-/** The flights whose work the code that runs now is part of. One storage for all copies of us. */
-function storage(): AsyncLocalStorage<ReadonlySet<SharedFlight>> {
-  const existing: unknown = Reflect.get(globalThis, WITHIN)
+/**
+ * The flight whose work the running code is part of. None once it has landed: nobody waits for what
+ * outlives it, and a chain of calls that each begin the next must not be kept in memory.
+ */
+function around(): SharedFlight | undefined {
+  const flight = storage().getStore()
+  return flight?.landed ? undefined : flight
+}
+
+const STORAGE = Symbol.for('steadycall.flights.v1')
+
+/** One storage for all copies of the package, so that they see each other's flights. */
+function storage(): AsyncLocalStorage<SharedFlight> {
+  const existing: unknown = Reflect.get(globalThis, STORAGE)
   // Only this function sets that symbol, and its version is part of its name.
-  if (existing !== undefined) return existing as AsyncLocalStorage<ReadonlySet<SharedFlight>>
-  const created = new AsyncLocalStorage<ReadonlySet<SharedFlight>>()
-  Object.defineProperty(globalThis, WITHIN, { value: created })
+  if (existing !== undefined) return existing as AsyncLocalStorage<SharedFlight>
+  const created = new AsyncLocalStorage<SharedFlight>()
+  Object.defineProperty(globalThis, STORAGE, { value: created })
   return created
-}
-
-/** Runs a flight's work, so that a key which is used inside itself can be told. */
-export function insideFlight<T>(flight: SharedFlight, work: () => T): T {
-  return storage().run(new Set(storage().getStore()).add(flight), work)
-}
-
-/** Is the code that runs now part of this flight's own work? Then it must not wait for it. */
-export function isInsideFlight(flight: SharedFlight): boolean {
-  return storage().getStore()?.has(flight) ?? false
 }

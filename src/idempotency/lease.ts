@@ -1,6 +1,6 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
-import { claimLost, storeUnavailable } from './once-errors.ts'
+import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { Claim, Store } from './store.ts'
 
@@ -30,6 +30,8 @@ export interface LeaseRequest {
   readonly mayOutlive: boolean
   /** The callers'. */
   readonly deadline: Deadline
+  /** Aborts when no caller is left. */
+  readonly signal: AbortSignal
 }
 
 /**
@@ -52,7 +54,7 @@ export class Lease {
   constructor(request: LeaseRequest) {
     this.#request = request
     this.#trustedUntilMs = request.sentAtMs + TRUSTED_MS
-    this.#beatLater()
+    this.#beatLater(0)
     this.#armFence()
   }
 
@@ -84,19 +86,21 @@ export class Lease {
   }
 
   async #askToDispatch(): Promise<boolean> {
-    const { store, claim, onStoreError, clock, deadline } = this.#request
+    const { store, claim, onStoreError, clock, deadline, signal } = this.#request
     try {
       const answer = store.dispatch(claim)
-      return await withPatience(answer, { clock, remainingMs: deadline.remainingMs() })
+      return await withPatience(answer, { clock, remainingMs: deadline.remainingMs(), signal })
     } catch (error) {
+      if (signal.aborted) throw abandoned(signal)
       if (onStoreError === 'bypass') return true
       throw this.#halt(storeUnavailable('mark the dispatch', error, 'no'))
     }
   }
 
-  #beatLater(): void {
+  /** `spentMs`: how long the last one took, which must not put off the next. */
+  #beatLater(spentMs: number): void {
     const { clock, random } = this.#request
-    const delayMs = HEARTBEAT_MS * (0.9 + 0.2 * random())
+    const delayMs = HEARTBEAT_MS * (0.9 + 0.2 * random()) - spentMs
     this.#cancelBeat = clock.schedule(delayMs, () => void this.#beat())
   }
 
@@ -105,7 +109,7 @@ export class Lease {
     const sentAtMs = clock.monotonicMs()
     let held: boolean | undefined
     try {
-      held = await store.heartbeat(claim, LEASE_MS)
+      held = await withPatience(store.heartbeat(claim, LEASE_MS), { clock })
     } catch {
       // Unreachable for now: the fence decides when that has lasted too long.
     }
@@ -119,7 +123,7 @@ export class Lease {
       this.#trustedUntilMs = sentAtMs + TRUSTED_MS
       this.#armFence()
     }
-    this.#beatLater()
+    this.#beatLater(clock.monotonicMs() - sentAtMs)
   }
 
   #armFence(): void {
@@ -147,4 +151,9 @@ export class Lease {
     this.#stop.abort(this.stoppedBy)
     return this.stoppedBy
   }
+}
+
+/** For work that is about to send when nobody wants its result any more. */
+function abandoned({ reason }: AbortSignal): CallError {
+  return new CallError(aborted(reason, 'no'))
 }

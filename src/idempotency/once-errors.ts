@@ -26,7 +26,10 @@ export function inProgress(): CallErrorInit {
 
 /** The work under a key asks for that same key: it would wait for itself. */
 export function usedInsideItself(): CallErrorInit {
-  return say('in_progress', 'This key is in use by the very call that this one is part of.')
+  // The usual advice, to call again later, would not help here.
+  const message =
+    'This key is in use by the very call that this one is part of. Give the inner call another key.'
+  return { kind: 'in_progress', message, executed: 'maybe' }
 }
 
 export function claimLost(): CallErrorInit {

@@ -1,14 +1,7 @@
 import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
-import {
-  AGAIN,
-  type Ending,
-  isInsideFlight,
-  type Landing,
-  type OwnWork,
-  SharedFlight,
-} from './flight.ts'
+import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
 import {
   aborted,
   deadlinePassed,
@@ -45,7 +38,8 @@ export interface OnceRequest<T> {
    */
   work(flight: Flight): Promise<WorkOutcome<T>>
   encode(value: T): string
-  decode(result: string): T
+  /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
+  decode(result: string, source: 'store' | 'shared'): T
   /** Called when another caller's failure, stored or shared, is what this one gets. */
   failure(notice: FailureNotice, source: 'store' | 'shared'): CallError
 }
@@ -60,7 +54,8 @@ export interface Flight {
   readonly onUncertain: 'rerun' | 'fail'
   /**
    * To be awaited before the first byte of every attempt leaves.
-   * @throws {CallError} `in_progress` (the claim is lost) or `store_unavailable`: do not send.
+   * @throws {CallError} `in_progress` (the claim is lost), `store_unavailable` or, when nobody is
+   * left, `aborted`: do not send.
    */
   dispatch(): Promise<void>
 }
@@ -126,7 +121,7 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
   const inFlight = flights.get(store)?.get(key)
   if (inFlight === undefined) return takeOff(request)
   const { flight, ending } = inFlight
-  if (isInsideFlight(flight)) throw onceError(request, usedInsideItself())
+  if (flight.waitsForUs) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
     flight.enter(request)
     return { flight, landing: ending }
@@ -241,7 +236,7 @@ function arrive<T>(request: OnceRequest<T>, landing: Landing<T>): OnceResult<T> 
       return { value: landing.outcome.value, source: 'provider', persisted: landing.persisted }
     case 'result': {
       const { result, source, persisted } = landing
-      return { value: decoded(request, result), source, persisted }
+      return { value: decoded(request, result, source), source, persisted }
     }
     case 'failure':
       throw request.failure(landing.notice, landing.source)
@@ -252,9 +247,9 @@ function arrive<T>(request: OnceRequest<T>, landing: Landing<T>): OnceResult<T> 
   }
 }
 
-function decoded<T>(request: OnceRequest<T>, result: string): T {
+function decoded<T>(request: OnceRequest<T>, result: string, source: 'store' | 'shared'): T {
   try {
-    return request.decode(result)
+    return request.decode(result, source)
   } catch (cause) {
     if (isCallError(cause)) throw cause
     throw onceError(request, storeUnavailable('give a readable result', cause, 'yes'))

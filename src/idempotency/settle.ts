@@ -1,10 +1,11 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
-import { type Claimed, claimKey, endingOf } from './claim-key.ts'
+import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import type { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, storeUnavailable } from './once-errors.ts'
+import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
 /** Keeps the result of work that succeeded. The result is returned whatever the store says. */
@@ -36,9 +37,8 @@ async function readStored<T>(
   outcome: Success<T>,
   result: string,
 ): Promise<Landing<T>> {
-  const { clock, ttlMs } = request
-  const nothing: Claimed = { state: 'unreachable', cause: undefined }
-  const claimed = await answerOr(clock, () => claimKey(request, flight), nothing)
+  const { ttlMs } = request
+  const claimed = await claimKey(request, flight)
   const stored = claimed.state === 'settled' ? endingOf(claimed) : undefined
   if (stored !== undefined) return stored
   // The record is gone and the key was free: ours is the one outcome after all.
@@ -72,7 +72,7 @@ export async function recordFailure<T>(
       break
     case 'release': {
       const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-      await answerOr(clock, () => store.release(claim, notice, NOTICE_MS), false)
+      await giveBack(request, flight, claim, notice)
     }
   }
   if (!stopped) {
@@ -139,6 +139,18 @@ function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
   return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
 }
 
+/** Releases the key; once nobody is left, without waiting for that. */
+export async function giveBack<T>(
+  { store, clock }: OnceRequest<T>,
+  { signal }: SharedFlight,
+  claim: Claim,
+  notice?: FailureNotice,
+): Promise<void> {
+  const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS), false)
+  // Who comes now would wait for a store that hangs, to no purpose: it decides whose the key is.
+  if (!signal.aborted) await released
+}
+
 /** Tries twice: the outcome of work that was paid for is worth a second connection. */
 async function complete<T>(
   { store, clock }: OnceRequest<T>,
@@ -150,21 +162,7 @@ async function complete<T>(
   return answerOr(clock, () => attempt().catch(attempt), 'unknown')
 }
 
-/** How long callers wait for the store once the work has ended. */
-const SETTLE_MS = 5_000
-
 /** What the store answers, or `otherwise` when it fails or takes too long: the work is done. */
-export async function answerOr<R, O>(
-  clock: Clock,
-  ask: () => Promise<R>,
-  otherwise: O,
-): Promise<R | O> {
-  const answer = (async () => ask())().catch(() => otherwise)
-  let cancel: () => void = () => {}
-  const patience = new Promise<O>((resolve) => {
-    cancel = clock.schedule(SETTLE_MS, () => resolve(otherwise))
-  })
-  const first = await Promise.race([answer, patience])
-  cancel()
-  return first
+async function answerOr<R, O>(clock: Clock, ask: () => Promise<R>, otherwise: O): Promise<R | O> {
+  return withPatience((async () => ask())(), { clock }).catch(() => otherwise)
 }

@@ -113,7 +113,7 @@ export type Outcome =
 /** A failure as others may see it: no message, no body. */
 export interface FailureNotice {
   readonly kind: FailureKind
-  /** Whether the provider may have done the work. */
+  /** Whether the provider may have done the work. Unsaid is unknown: `'maybe'`. */
   readonly executed?: Executed
   readonly retryAfterMs?: number
   readonly status?: number

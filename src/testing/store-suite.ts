@@ -1,5 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from '../idempotency/store.ts'
+import type {
+  Claim,
+  ClaimRequest,
+  ClaimResult,
+  FailureNotice,
+  Outcome,
+  Store,
+} from '../idempotency/store.ts'
 import { sleep, systemClock } from '../time.ts'
 
 /** A store to be tested, fresh or shared: every test uses keys of its own. */
@@ -59,9 +66,14 @@ const DONE: Outcome = { ok: true, result: '{"answer":42}' }
 const OTHER: Outcome = { ok: true, result: '{"answer":43}' }
 const REFUSED: Outcome = {
   ok: false,
-  notice: { kind: 'context_length', status: 400, retryAfterMs: 1_500 },
+  notice: { kind: 'context_length', status: 400, retryAfterMs: 1_500, executed: 'yes' },
 }
-const BUSY = { kind: 'rate_limit', status: 429, retryAfterMs: 7_000 } as const
+const BUSY: FailureNotice = {
+  kind: 'rate_limit',
+  status: 429,
+  retryAfterMs: 7_000,
+  executed: 'maybe',
+}
 
 /** A key of its own and a store, with the words the tests are written in. */
 class Bench {
@@ -327,13 +339,16 @@ function releases(promise: DefineTest): void {
     const claimed = await bench.claim({ onUncertain: 'rerun' })
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
   })
-  promise('tells those who waited for its fence why', async (bench, expect) => {
-    const claim = await bench.own()
-    expect(await bench.store.release(claim, BUSY, TTL_MS)).toEqual(true)
-    const left = { state: 'left', notice: BUSY }
-    expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
-    expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
-  })
+  promise(
+    'tells those who waited for its fence why, with all that its notice says',
+    async (bench, expect) => {
+      const claim = await bench.own()
+      expect(await bench.store.release(claim, BUSY, TTL_MS)).toEqual(true)
+      const left = { state: 'left', notice: BUSY }
+      expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
+      expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
+    },
+  )
   promise('tells nobody else, and raises the fence for the next', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)

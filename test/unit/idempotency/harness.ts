@@ -10,7 +10,7 @@ import {
   type WorkOutcome,
 } from '../../../src/idempotency/once.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
-import { deadlineAfter } from '../../../src/time.ts'
+import { type Deadline, deadlineAfter } from '../../../src/time.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 
 /** What a caller gets, in a form that tests can compare. */
@@ -35,6 +35,8 @@ export class World {
 
 export interface CallChanges extends Partial<Omit<OnceRequest<string>, 'deadline'>> {
   readonly deadlineMs?: number
+  /** The deadline of the call around this one, which binds it too. */
+  readonly outer?: Deadline
 }
 
 export class Process {
@@ -48,7 +50,7 @@ export class Process {
   }
 
   /** Calls `once` with a job that the test ends by hand. */
-  call({ deadlineMs = 60_000, ...changes }: CallChanges = {}): Promise<OnceResult<string>> {
+  call({ deadlineMs = 60_000, outer, ...changes }: CallChanges = {}): Promise<OnceResult<string>> {
     const { clock, store, work } = this.#world
     const promise = once<string>({
       store,
@@ -60,7 +62,7 @@ export class Process {
       onUncertain: 'rerun',
       onStoreError: 'fail',
       ttlMs: 86_400_000,
-      deadline: deadlineAfter(clock, deadlineMs),
+      deadline: deadlineAfter(clock, deadlineMs, outer),
       work: (flight) => {
         const job = new Job(flight)
         work.push(job)
@@ -137,6 +139,22 @@ export async function peek(call: Promise<OnceResult<string>>): Promise<Answer | 
   const pending = Symbol('pending')
   const first = await Promise.race([answerOf(call), settle().then(() => pending)])
   return typeof first === 'symbol' ? 'pending' : first
+}
+
+/** One machine with one process, its store changed as the test needs it. */
+export function setUp(change?: (store: Store) => Store): { world: World; here: Process } {
+  const world = new World((clock) => {
+    const store = memoryStore({ clock })
+    return change?.(store) ?? store
+  })
+  return { world, here: world.process() }
+}
+
+/** The latest run of the work. */
+export function latestJob({ work }: World): Job {
+  const latest = work.at(-1)
+  if (latest === undefined) throw new Error('No work has been begun')
+  return latest
 }
 
 /** The same store with some verbs replaced. */

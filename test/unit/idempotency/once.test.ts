@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
 import { memoryStore } from '../../../src/idempotency/memory-store.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
-import { answerOf, peek, settle, World, withVerbs } from './harness.ts'
+import { answerOf, latestJob as job, peek, settle, setUp, World, withVerbs } from './harness.ts'
 
 const rejections: unknown[] = []
 const onRejection = (reason: unknown) => rejections.push(reason)
@@ -238,6 +238,17 @@ describe('once, within one process', () => {
     await finished(world, later)
   })
 
+  it('tells those who get another’s failure what may have been done', async () => {
+    const { world, here } = setUp()
+    const notice = { kind: 'context_length', status: 400, executed: 'yes' } as const
+    const work = async () => ({ ok: false, error: 'own', disposition: 'keep', notice }) as const
+    const calls = [here.call({ work }), here.call()]
+    await Promise.allSettled(calls)
+    await expect(calls[1]).rejects.toMatchObject({ executed: 'yes', source: 'shared' })
+    await expect(here.call()).rejects.toMatchObject({ executed: 'yes', source: 'store' })
+    expect(world.work).toHaveLength(0)
+  })
+
   it('keeps a permanent refusal for ten minutes', async () => {
     const { world, here } = setUp()
     const call = here.call()
@@ -287,6 +298,22 @@ describe('once, within one process', () => {
     expect(values).toEqual(['answer', '1:"answer"', '2:"answer"'])
   })
 
+  it('tells who reads a result where it comes from, as the result does', async () => {
+    const { world, here } = setUp()
+    const decode = (result: string, source: string) => `${source}: ${result}`
+    const calls = [here.call(), here.call({ decode }), world.process().call({ decode })]
+    await settle()
+    job(world).succeed('answer')
+    await world.clock.advance(1_000)
+    calls.push(here.call({ decode }))
+    expect(await Promise.all(calls)).toEqual([
+      { value: 'answer', source: 'provider', persisted: true },
+      { value: 'shared: "answer"', source: 'shared', persisted: true },
+      { value: 'store: "answer"', source: 'store', persisted: true },
+      { value: 'store: "answer"', source: 'store', persisted: true },
+    ])
+  })
+
   it('returns a result that has no text, and neither keeps nor shares it', async () => {
     const { world, here } = setUp()
     const encode = () => {
@@ -322,7 +349,9 @@ describe('once, within one process', () => {
         throw new Error('broke its promise')
       },
     })
+    const joined = here.call()
     await answerOf(sent)
+    await expect(joined).rejects.toMatchObject({ kind: 'outcome_unknown', executed: 'maybe' })
     expect(await answerOf(here.call())).toMatchObject({ failed: 'outcome_unknown' })
     expect(world.clock.armedTimers).toBe(0)
   })
@@ -723,27 +752,12 @@ describe('once, when the store is down', () => {
   })
 })
 
-function setUp(change?: (store: Store) => Store) {
-  const world = new World((clock) => {
-    const store = memoryStore({ clock })
-    return change?.(store) ?? store
-  })
-  return { world, here: world.process() }
-}
-
 function unreachable(verbs: readonly (keyof Store)[]): (store: Store) => Store {
   const broken = verbs.map((verb) => [
     verb,
     () => Promise.reject(new Error(`${verb}: ECONNREFUSED`)),
   ])
   return (store) => ({ ...store, ...Object.fromEntries(broken) })
-}
-
-/** The latest run of the work. */
-function job(world: World) {
-  const latest = world.work.at(-1)
-  if (latest === undefined) throw new Error('No work has been begun')
-  return latest
 }
 
 async function finished(world: World, call: Promise<unknown>): Promise<void> {
