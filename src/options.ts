@@ -180,14 +180,14 @@ export interface ResolvedCall {
 
 /**
  * Merges a call's options over the client's over the defaults. The one place that does.
- * Expects both checked, by {@link checkSteadyOptions} and {@link checkCallOptions}.
+ * Expects the client's without members that are undefined, and both checked, by {@link checkSteadyOptions} and {@link checkCallOptions}.
  */
 export function resolveCall(
   client: CallSettings,
   call: CallOptions,
   { face, clientTimeoutMs, requestAttempts, clientAttempts }: CallFace,
 ): ResolvedCall {
-  const given = { ...withoutUndefined(client), ...withoutUndefined(call) }
+  const given = { ...client, ...withoutUndefined(call) }
   const merged = { ...DEFAULTS, ...given }
   // The nearer setting wins; at each place ours before openai's own.
   const maxAttempts = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts

@@ -19,6 +19,7 @@ import { type CallOptions, resolveCall, type SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
+import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion
 type ChatCompletionChunk = OpenAI.Chat.ChatCompletionChunk
@@ -120,7 +121,11 @@ export function steady<C extends ChatClient>(
     if (other !== undefined) prepareClient(`steady(): fallbacks[${index}].client`, other)
   }
   const { runtime = processRuntime() } = options
-  return wrap(client, { runtime, settings: Object.freeze({ ...options }), multiplied: false })
+  return wrap(client, {
+    runtime,
+    settings: Object.freeze(withoutUndefined(options)),
+    multiplied: false,
+  })
 }
 
 function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClient<C> {

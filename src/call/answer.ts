@@ -56,6 +56,6 @@ export function requestIdOf(response: Response): { requestId?: string } {
   return requestId === null ? {} : { requestId }
 }
 
-function isObject(value: unknown): value is object {
+export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }

@@ -6,7 +6,14 @@ import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
-import type { AnswerFacts, Exchange, Job, Sent, Tail } from './job.ts'
+import {
+  type AnswerFacts,
+  type Exchange,
+  isFunction,
+  type Job,
+  type Sent,
+  type Tail,
+} from './job.ts'
 import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
@@ -152,18 +159,13 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
         delayMs,
         delaySource,
         retryAfterMs: failure?.retryAfterMs,
-        wireRequests: isFunction(job) ? undefined : wireRequests(wire),
+        wireRequests: isFunction(job.face) ? undefined : wireRequests(wire),
         usage: facts.usage,
       })
       span.end(report, withoutUndefined({ firstChunkMs: facts.firstChunkMs }))
       record.attemptEnded(report)
     },
   }
-}
-
-/** A user's function may send any number of requests: they are no multiplication. */
-export function isFunction<T>({ face }: Job<T>): boolean {
-  return face === 'run' || face === 'guard'
 }
 
 /** What the client threw, or the limit that made it throw. */
@@ -183,7 +185,7 @@ export function classifyThrown(
     // The innermost steadycall layer has the hints, and has retried already.
     ...(isExhausted(error) && { retryable: false }),
     // A user's function may have done anything before it threw, unless it says otherwise.
-    ...((face === 'run' || face === 'guard') && {
+    ...(isFunction(face) && {
       executed: isNotExecuted(error) ? ('no' as const) : ('maybe' as const),
     }),
   }
@@ -215,7 +217,8 @@ function withMultiplication<T>(
   wire: WireRecord,
   { onMultiplied, job }: AttemptRequest<T>,
 ): Sent<T> {
-  if (isFunction(job) || !multiplied(wire)) return sent
+  // A user's function may send any number of requests: they are no multiplication.
+  if (isFunction(job.face) || !multiplied(wire)) return sent
   const reaction = onMultiplied(wireRequests(wire) ?? 1)
   if (sent.ok || reaction === 'warn') return sent
   const { failure } = sent

@@ -1,11 +1,11 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { type OnceResult, once } from '../idempotency/once.ts'
+import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
-import { deadlineAfter } from '../time.ts'
+import { type Deadline, deadlineAfter } from '../time.ts'
 import { explain } from './explain.ts'
-import type { Job } from './job.ts'
+import { isFunction, type Job } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope } from './nesting.ts'
 import { CallRecord, callError } from './record.ts'
@@ -63,8 +63,8 @@ function throughStore<T>(
   context: CallContext,
   key: CallKey & { readonly fingerprint: string },
   record: CallRecord,
-  deadline: Parameters<typeof once<T>>[0]['deadline'],
-): Parameters<typeof once<T>>[0] {
+  deadline: Deadline,
+): OnceRequest<T> {
   const { runtime, settings } = context
   const { options, codec } = job
   return {
@@ -98,7 +98,7 @@ function noticeError<T>(
   const how = source === 'store' ? 'is kept under this key' : 'ended the call that this one joined'
   return new CallError({
     kind,
-    message: `A failure (${kind}) at ${targets[0]?.host ?? name} ${how}.`,
+    message: `A failure (${kind}) at ${targets[0].host ?? name} ${how}.`,
     retryable: FAILURE_KINDS[kind].retry === 'yes',
     executed,
     status,
@@ -187,9 +187,9 @@ function unexpected(error: unknown, key: CallKey, record: CallRecord): CallError
 function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallContext) {
   const { telemetry, targets, options } = job
   const { messages, providerName, ...request } = telemetry ?? {}
-  const { host, port } = targets[0] ?? {}
+  const { host, port } = targets[0]
   return startCall({
-    operation: job.face === 'run' || job.face === 'guard' ? 'run' : 'chat',
+    operation: isFunction(job.face) ? 'run' : 'chat',
     name: job.name,
     clock: runtime.clock,
     get keyHash() {

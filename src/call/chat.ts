@@ -2,7 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { factsOf, failureInAnswer, requestIdOf, usageOf } from './answer.ts'
+import { factsOf, failureInAnswer, isObject, requestIdOf, usageOf } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
@@ -268,8 +268,4 @@ function replayedResponse(result: string, source: 'store' | 'shared'): Response 
     status: 200,
     headers: { 'content-type': 'application/json', 'x-steadycall-source': source },
   })
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -34,6 +34,11 @@ export interface Job<T> {
   replayedFacts?(value: T): AnswerFacts
 }
 
+/** Is it a user's own function that is run, not a request of ours? */
+export function isFunction(face: Job<unknown>['face']): boolean {
+  return face === 'run' || face === 'guard'
+}
+
 export interface JobTarget {
   readonly name: string
   readonly host?: string

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Failure } from '../errors/call-error.ts'
-import { readProperty } from '../errors/hostile.ts'
+import { readProperty, someCause } from '../errors/hostile.ts'
+import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
 import type { WireRecord } from './wire-observer.ts'
 
@@ -25,12 +26,7 @@ const STORAGE = Symbol.for('steadycall.scope.v1')
 
 /** One storage for all copies of the package, so that they see each other's calls. */
 function storage(): AsyncLocalStorage<Frame> {
-  const existing: unknown = Reflect.get(globalThis, STORAGE)
-  // Only this function sets that symbol, and its version is part of its name.
-  if (existing !== undefined) return existing as AsyncLocalStorage<Frame>
-  const created = new AsyncLocalStorage<Frame>()
-  Object.defineProperty(globalThis, STORAGE, { value: created })
-  return created
+  return processWide(STORAGE, () => new AsyncLocalStorage<Frame>())
 }
 
 export function createScope(deadline: Deadline): Scope {
@@ -67,16 +63,7 @@ export function brandExhausted(error: unknown): void {
   Object.defineProperty(error, EXHAUSTED, { value: true })
 }
 
-// Deep enough for any honest chain of causes; a cyclic one ends here.
-const MAX_CAUSES = 10
-
 /** Was this error, or one it was caused by, given up by an inner steadycall layer? */
 export function isExhausted(error: unknown): boolean {
-  let current = error
-  for (let depth = 0; depth < MAX_CAUSES; depth++) {
-    if (typeof current !== 'object' || current === null) return false
-    if (readProperty(current, EXHAUSTED) === true) return true
-    current = readProperty(current, 'cause')
-  }
-  return false
+  return someCause(error, (cause) => readProperty(cause, EXHAUSTED) === true)
 }

@@ -1,5 +1,6 @@
 import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { processWide } from '../process-wide.ts'
 
 /** How one logical call went, for values and errors alike. */
 export interface CallReport {
@@ -76,12 +77,7 @@ export function attachReport(valueOrError: unknown, report: CallReport): void {
 
 /** One map for all copies of the package; weak, so it holds nothing alive. */
 function reports(): WeakMap<object, CallReport> {
-  const existing: unknown = Reflect.get(globalThis, REPORTS)
-  // Only this function sets that symbol, and its version is part of its name.
-  if (existing !== undefined) return existing as WeakMap<object, CallReport>
-  const created = new WeakMap<object, CallReport>()
-  Object.defineProperty(globalThis, REPORTS, { value: created })
-  return created
+  return processWide(REPORTS, () => new WeakMap<object, CallReport>())
 }
 
 function isObject(value: unknown): value is object {

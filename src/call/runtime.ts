@@ -1,6 +1,7 @@
 import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
+import { processWide } from '../process-wide.ts'
 import type { RetryBudgetOptions } from '../retry/budget.ts'
 import { createTargetState, type TargetState } from '../retry/target-state.ts'
 import { type Clock, systemClock } from '../time.ts'
@@ -56,12 +57,7 @@ const PROCESS_RUNTIME = Symbol.for('steadycall.runtime.v1')
 
 /** The process's own runtime, shared by every copy of this package. */
 export function processRuntime(): Runtime {
-  const existing: unknown = Reflect.get(globalThis, PROCESS_RUNTIME)
-  // Only this function sets that symbol, and its version is part of its name.
-  if (existing !== undefined) return existing as Runtime
-  const created = createRuntime()
-  Object.defineProperty(globalThis, PROCESS_RUNTIME, { value: created })
-  return created
+  return processWide(PROCESS_RUNTIME, () => createRuntime())
 }
 
 /** The runtime's memory store, made when the first keyed call needs one. */

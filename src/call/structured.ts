@@ -1,5 +1,6 @@
 import type { Failure, OutputIssue } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { readProperty } from '../errors/hostile.ts'
 import { parseJson, type Repair } from '../output/parse-json.ts'
 import { answerSignature, reaskMessages } from '../output/reask.ts'
 import { responseFormatFor } from '../output/response-format.ts'
@@ -28,9 +29,10 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
   const { params, options } = request
   const conversation = new Conversation(request, schema)
   const check = (completion: unknown) => checkCompletion(completion, schema, options.repair)
+  const basics = chatBasics('json', request)
   return {
-    ...chatBasics('json', request),
-    telemetry: { ...chatBasics('json', request).telemetry, outputType: 'json' },
+    ...basics,
+    telemetry: { ...basics.telemetry, outputType: 'json' },
     // Two schemas make two requests, also where the messages are the same.
     payload: () => ({ ...params, schema: schema.jsonSchema }),
     codec: {
@@ -174,20 +176,16 @@ function firstChoice(completion: unknown): {
   finishReason: string | undefined
   refusal: boolean
 } {
-  const choice = get(get(completion, 'choices'), 0)
-  const message = get(choice, 'message')
-  const content = get(message, 'content')
-  const finishReason = get(choice, 'finish_reason')
-  const refusal = get(message, 'refusal')
+  const choice = readProperty(readProperty(completion, 'choices'), '0')
+  const message = readProperty(choice, 'message')
+  const content = readProperty(message, 'content')
+  const finishReason = readProperty(choice, 'finish_reason')
+  const refusal = readProperty(message, 'refusal')
   return {
     text: typeof content === 'string' ? content : '',
     finishReason: typeof finishReason === 'string' ? finishReason : undefined,
     refusal: typeof refusal === 'string' && refusal !== '',
   }
-}
-
-function get(value: unknown, key: string | number): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
 }
 
 const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const

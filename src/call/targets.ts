@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { readProperty } from '../errors/hostile.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
 import type { TargetState } from '../retry/target-state.ts'
 import { isFacade, rawClient } from './facade.ts'
@@ -49,11 +50,11 @@ export function prepareClient(where: string, client: unknown): asserts client is
       `${where} must be an openai client, got ${client === null ? 'null' : typeof client}`,
     )
   }
-  const create = read(read(read(client, 'chat'), 'completions'), 'create')
+  const create = readProperty(readProperty(readProperty(client, 'chat'), 'completions'), 'create')
   const missing =
     typeof create !== 'function'
       ? 'chat.completions.create'
-      : ERROR_CLASSES.find((name) => typeof read(client.constructor, name) !== 'function')
+      : ERROR_CLASSES.find((name) => typeof readProperty(client.constructor, name) !== 'function')
   if (missing !== undefined) {
     const shown = missing.startsWith('chat') ? missing : `constructor.${missing}`
     throw new TypeError(`${where} must be an openai client: ${shown} is missing`)
@@ -101,7 +102,7 @@ const SDK_DEFAULT_MAX_RETRIES = 2
 /** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
 export function clientAttempts(client: ChatClient): number | undefined {
   const raw = rawClient(client)
-  const maxRetries = read(read(raw, OWN_RETRIES) ?? raw, 'maxRetries')
+  const maxRetries = readProperty(readProperty(raw, OWN_RETRIES) ?? raw, 'maxRetries')
   return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
 }
 
@@ -177,7 +178,7 @@ const endpoints = new WeakMap<object, Endpoint>()
 /** Parsed once per client, and again when its URL or key has changed. */
 function endpointOf(client: ChatClient): Endpoint {
   const { baseURL } = client
-  const apiKey = read(client, 'apiKey')
+  const apiKey = readProperty(client, 'apiKey')
   const known = endpoints.get(client)
   if (known !== undefined && known.baseURL === baseURL && known.apiKey === apiKey) return known
   const url = URL.parse(baseURL)
@@ -208,10 +209,4 @@ const PROVIDERS: readonly (readonly [suffix: string, name: string])[] = [
 /** The telemetry flavour of a host; `openai` for all that speak its protocol under other names. */
 export function providerName(host: string): string {
   return PROVIDERS.find(([suffix]) => host.endsWith(suffix))?.[1] ?? 'openai'
-}
-
-function read(value: unknown, key: PropertyKey): unknown {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function'
-    ? Reflect.get(value, key)
-    : undefined
 }

@@ -10,9 +10,9 @@ import {
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type AttemptEnd, isFunction, makeAttempt } from './attempt.ts'
+import { type AttemptEnd, makeAttempt } from './attempt.ts'
 import { explain } from './explain.ts'
-import type { Job } from './job.ts'
+import { isFunction, type Job } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { type CallRecord, callError } from './record.ts'
@@ -55,11 +55,12 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   noticeRepetition(request, outer.fingerprint)
   const scope = createScope(flight.deadline)
   const headers = new IdempotencyHeaders(request.key)
+  const shared = { ...request, headers, scope, ...surroundings(request) }
   let completion: unknown
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     const refused = await refusedDispatch(request)
     if (refused !== undefined) return refused
-    const end = await makeAttempt({ ...request, step, headers, scope, ...reactions(request) })
+    const end = await makeAttempt({ ...shared, step })
     if (end.ok) outer.succeeded()
     else {
       outer.failed(end.failure)
@@ -91,7 +92,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   })
   scope.settled = true
   if (outcome.ok) return outcome
-  rememberIfLooped(runtime, outer.fingerprint ?? fingerprintIfAny(job), outcome.failure)
+  rememberGivenUp(request, outcome.failure, outer.fingerprint)
   return giveUp(request, outcome, completion)
 }
 
@@ -154,7 +155,7 @@ function multipliedBefore(
 /** The same request again soon after it was given up: somebody else's loop is around us. */
 function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: string): void {
   const { runtime } = context
-  if (isFunction(job) || !anyExhausted(runtime)) return
+  if (isFunction(job.face) || !anyExhausted(runtime)) return
   const fingerprint = known ?? fingerprintIfAny(job)
   if (fingerprint === undefined || !wasExhausted(runtime, fingerprint)) return
   record.tell({ type: 'call-repeated' })
@@ -167,14 +168,15 @@ function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: s
   )
 }
 
-function rememberIfLooped(
-  runtime: Runtime,
-  fingerprint: string | undefined,
-  failure: Failure,
+/** Only of what `noticeRepetition` looks for, since a fingerprint costs a hash of the request. */
+function rememberGivenUp<T>(
+  { job, context }: WorkRequest<T>,
+  { kind }: Failure,
+  known?: string,
 ): void {
-  if (fingerprint !== undefined && FAILURE_KINDS[failure.kind].retry === 'yes') {
-    rememberExhausted(runtime, fingerprint)
-  }
+  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  const fingerprint = known ?? fingerprintIfAny(job)
+  if (fingerprint !== undefined) rememberExhausted(context.runtime, fingerprint)
 }
 
 async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
@@ -189,13 +191,10 @@ async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEn
   }
 }
 
-/** What an attempt may set off in its call. */
-function reactions<T>({ job, context, key, record, flight }: WorkRequest<T>) {
+/** The limits of every attempt, and what one may set off in its call. */
+function surroundings<T>({ context, record, flight }: WorkRequest<T>) {
   const { runtime, settings } = context
   return {
-    job,
-    key,
-    record,
     clock: runtime.clock,
     signal: flight.signal,
     deadline: flight.deadline,

@@ -14,6 +14,20 @@ export function readProperty(value: unknown, key: string | symbol): unknown {
   }
 }
 
+// Deep enough for any honest chain of causes; a cyclic one ends here.
+const MAX_CAUSES = 10
+
+/** Does this hold for the error, or for one of those it was caused by? */
+export function someCause(error: unknown, holds: (cause: object) => boolean): boolean {
+  let current = error
+  for (let depth = 0; depth < MAX_CAUSES; depth++) {
+    if (typeof current !== 'object' || current === null) return false
+    if (holds(current)) return true
+    current = readProperty(current, 'cause')
+  }
+  return false
+}
+
 /** The property as text, at most `maxLength` characters of it; undefined for anything but a string. */
 export function readText(value: unknown, key: string, maxLength: number): string | undefined {
   const text = readProperty(value, key)

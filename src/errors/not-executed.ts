@@ -1,11 +1,9 @@
-import { readProperty } from './hostile.ts'
+import { readProperty, someCause } from './hostile.ts'
 
 const MARK = Symbol.for('steadycall.not-executed.v1')
 
 // Objects that cannot carry the mark: frozen ones, and proxies that refuse it.
 const marked = new WeakSet<object>()
-
-const MAX_DEPTH = 10
 
 /**
  * Marks an error thrown by your own function as proof that the work was surely not done: a retry
@@ -30,13 +28,7 @@ export function notExecuted(error: unknown): unknown {
 
 /** True when the error, or one it was caused by, was marked by `notExecuted`. */
 export function isNotExecuted(error: unknown): boolean {
-  let current = error
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    if (typeof current !== 'object' || current === null) return false
-    if (marked.has(current) || readProperty(current, MARK) === true) return true
-    current = readProperty(current, 'cause')
-  }
-  return false
+  return someCause(error, (cause) => marked.has(cause) || readProperty(cause, MARK) === true)
 }
 
 function mark(error: object): boolean {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CallErrorInit } from '../errors/call-error.ts'
+import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
 import type { WorkOutcome } from './once.ts'
 import type { FailureNotice } from './store.ts'
@@ -164,10 +165,5 @@ const STORAGE = Symbol.for('steadycall.flights.v1')
 
 /** One storage for all copies of the package, so that they see each other's flights. */
 function storage(): AsyncLocalStorage<SharedFlight> {
-  const existing: unknown = Reflect.get(globalThis, STORAGE)
-  // Only this function sets that symbol, and its version is part of its name.
-  if (existing !== undefined) return existing as AsyncLocalStorage<SharedFlight>
-  const created = new AsyncLocalStorage<SharedFlight>()
-  Object.defineProperty(globalThis, STORAGE, { value: created })
-  return created
+  return processWide(STORAGE, () => new AsyncLocalStorage<SharedFlight>())
 }

@@ -7,6 +7,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api'
 import type { AttemptReport } from '../errors/call-error.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import * as names from './attributes.ts'
 import type { AttemptInfo, CallInfo } from './call-info.ts'
 import {
@@ -16,7 +17,6 @@ import {
   errorType,
   httpStatus,
   metricAttributes,
-  present,
   reportAttributes,
 } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
@@ -77,7 +77,7 @@ export class AttemptSpan {
 
   #measureAttempt(measured: Instruments, report: AttemptReport, chat: boolean): void {
     const base = metricAttributes(this.#target)
-    const attributes = present({
+    const attributes = withoutUndefined({
       ...base,
       [names.ATTEMPT_CAUSE]: report.cause,
       [names.OUTCOME]: attemptOutcome(report),

@@ -203,14 +203,6 @@ export function shortHash(hash: string | undefined): string | undefined {
   return hash !== undefined && /^[0-9a-f]{64}$/.test(hash) ? hash.slice(0, 12) : undefined
 }
 
-/**
- * Only the attributes that have a value. For events and metrics: a span's `setAttributes` skips
- * the others by itself.
- */
-export function present(attributes: Attributes): Attributes {
-  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
-}
-
 // Ids come from the provider and are shown as they are; a sentence (of a prompt, say) is no id.
 function identifier(value: string | undefined): string | undefined {
   return value !== undefined && /^[!-~]{1,200}$/.test(value) ? value : undefined

@@ -21,7 +21,6 @@ import {
   metricAttributes,
   outcomeAttributes,
   outcomeName,
-  present,
   samplingAttributes,
   shortHash,
 } from './describe.ts'
@@ -30,6 +29,8 @@ import { annotate, currentTracer, openSpan, quietly, withSpan } from './spans.ts
 
 export type { AttemptSpan } from './attempt-span.ts'
 export type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
+
+import { withoutUndefined } from '../without-undefined.ts'
 
 /**
  * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
@@ -195,7 +196,7 @@ export class CallSpan {
 
   #measureOutcome(measured: Instruments, outcome: CallOutcome, repairs: number): void {
     const base = metricAttributes(this.#info)
-    const attributes = present({
+    const attributes = withoutUndefined({
       ...base,
       [names.OUTCOME]: outcomeName(outcome),
       [names.SOURCE]: outcome.source ?? 'provider',
@@ -224,7 +225,7 @@ export class CallSpan {
     annotate(this.#span, (span) => {
       span.addEvent(
         name,
-        present({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.keyHash) }),
+        withoutUndefined({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.keyHash) }),
       )
     })
   }
