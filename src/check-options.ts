@@ -1,5 +1,24 @@
 import { isFailureKind } from './errors/failure-kinds.ts'
+import {
+  anything,
+  type Check,
+  checkOptions,
+  checkPresent,
+  duration,
+  integer,
+  MAX_DURATION_MS,
+  objectWith,
+  oneOf,
+  readable,
+  text,
+} from './option-check.ts'
 import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
+import { readBreaker } from './retry/breaker.ts'
+import { readBudget } from './retry/budget.ts'
+import { readHintSpread } from './retry/decide.ts'
+import { readHedge } from './retry/hedge.ts'
+import { readConcurrency } from './retry/slots.ts'
+import type { RetryPolicy } from './retry-function.ts'
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkSteadyOptions(options: unknown): asserts options is SteadyOptions {
@@ -27,84 +46,10 @@ export function checkKeyedOperation(options: unknown): void {
   ])
 }
 
-function checkPresent<Name extends string>(
-  where: string,
-  options: unknown,
-  checks: Readonly<Record<Name, Check>>,
-  names: readonly Name[],
-): void {
-  for (const name of names) {
-    if (Reflect.get(Object(options), name) === undefined) {
-      throw new TypeError(`${where}: ${name} is missing; it must be ${checks[name].allowed}`)
-    }
-  }
+/** @throws {TypeError} naming the option, its value and what is allowed. */
+export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
+  checkOptions('retry()', policy, RETRY_CHECKS)
 }
-
-interface Check {
-  readonly allowed: string
-  accepts(value: unknown): boolean
-}
-
-/** One of `options`' own names per row of `checks`, and nothing else. */
-function checkOptions(
-  where: string,
-  options: unknown,
-  checks: Readonly<Record<string, Check>>,
-): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${where}: options must be an object, got ${show(options)}`)
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (check === undefined) {
-      throw new TypeError(`${where}: unknown option ${show(name)}${nearest(name, checks)}`)
-    }
-    if (value !== undefined && !check.accepts(value)) {
-      throw new TypeError(`${where}: ${name} must be ${check.allowed}, got ${show(value)}`)
-    }
-  }
-}
-
-// Longer than any timer of a process: about 31 years.
-const MAX_DURATION_MS = 1e12
-
-const duration: Check = {
-  allowed: 'a positive number of milliseconds',
-  accepts: (value) => typeof value === 'number' && value > 0 && value <= MAX_DURATION_MS,
-}
-
-function integer(from: number, to: number): Check {
-  return {
-    allowed: `an integer from ${from} to ${to}`,
-    accepts: (value) => Number.isInteger(value) && Number(value) >= from && Number(value) <= to,
-  }
-}
-
-function oneOf(...values: readonly unknown[]): Check {
-  return {
-    allowed: values.map((value) => show(value)).join(' or '),
-    accepts: (value) => values.includes(value),
-  }
-}
-
-function text(maxLength: number): Check {
-  return {
-    allowed: `a string of 1 to ${maxLength} characters`,
-    accepts: (value) => typeof value === 'string' && value.length > 0 && value.length <= maxLength,
-  }
-}
-
-function objectWith(described: string, ...methods: readonly string[]): Check {
-  return {
-    allowed: described,
-    accepts: (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      methods.every((method) => typeof Reflect.get(value, method) === 'function'),
-  }
-}
-
-const anything: Check = { allowed: 'anything', accepts: () => true }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxAttempts: integer(1, 10),
@@ -116,6 +61,11 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxRetryAfterMs: {
     allowed: 'a number of milliseconds from 0',
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
+  },
+  minAttemptMs: duration,
+  hintSpread: {
+    allowed: '{ ratio?, minMs?, maxMs? } with numbers from 0, ratio at most 10',
+    accepts: readable(readHintSpread),
   },
   backoff: objectWith('a backoff such as fullJitter()', 'delayMs'),
   fallbacks: {
@@ -161,12 +111,24 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   },
   retryBudget: {
     allowed:
-      'false or { capacity?, initial?, depositPerSuccess? } with numbers from 0, initial within capacity',
-    accepts: (value) => value === false || isBudgetOptions(value),
+      'false or { capacity?, initial?, depositPerSuccess?, timeoutCost? } with numbers from 0, initial within capacity',
+    accepts: (value) => value === false || readable(readBudget)(value),
   },
-  breaker: oneOf(true, false),
-  concurrency: absent('a concurrency limit'),
-  hedge: { ...absent('hedging'), accepts: (value) => value === false },
+  breaker: {
+    allowed:
+      'true, false or { failureRatio?, minimumCalls?, windowMs?, failuresInARow?, openMs?, maxOpenMs?, successesToClose?, probeLeaseMs? } with numbers in their ranges',
+    accepts: (value) => typeof value === 'boolean' || readable(readBreaker)(value),
+  },
+  concurrency: {
+    allowed:
+      'a whole number from 1, or { maxInFlight, maxQueued?, maxWaitMs? } with maxQueued and maxWaitMs from 0',
+    accepts: readable(readConcurrency),
+  },
+  hedge: {
+    allowed:
+      'true, false or { delayMs?, maxExtraLoad? } with delayMs from 0, maxExtraLoad from 0 to 1',
+    accepts: (value) => typeof value === 'boolean' || readable(readHedge)(value),
+  },
   onMultipliedRetries: oneOf('warn', 'throw'),
   telemetry: {
     allowed: '{ captureContent?: boolean, redact?: function }',
@@ -193,6 +155,19 @@ const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
   onEvent: STEADY_CHECKS.onEvent,
 }
 
+const RETRY_CHECKS: Readonly<Record<keyof RetryPolicy, Check>> = {
+  maxAttempts: SETTING_CHECKS.maxAttempts,
+  classify: STEADY_CHECKS.onEvent,
+  delayForAttempt: STEADY_CHECKS.onEvent,
+  maxRetryAfterMs: SETTING_CHECKS.maxRetryAfterMs,
+  deadlineMs: duration,
+  attemptTimeoutMs: duration,
+  signal: CALL_CHECKS.signal,
+  onEvent: STEADY_CHECKS.onEvent,
+  runtime: STEADY_CHECKS.runtime,
+  name: text(255),
+}
+
 const KEYED_CHECKS = {
   store: GUARD_CHECKS.store,
   operation: GUARD_CHECKS.operation,
@@ -214,20 +189,6 @@ function isFallback(value: unknown): boolean {
   return on === undefined || (Array.isArray(on) && on.every(isFailureKind))
 }
 
-const BUDGET_NAMES = ['capacity', 'initial', 'depositPerSuccess']
-
-function isBudgetOptions(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { capacity = 10, initial = 0 }: { capacity?: unknown; initial?: unknown } = value
-  return (
-    Object.entries(value).every(
-      ([name, amount]) =>
-        BUDGET_NAMES.includes(name) &&
-        (amount === undefined || (typeof amount === 'number' && amount >= 0 && amount <= 1e6)),
-    ) && Number(initial) <= Number(capacity)
-  )
-}
-
 function isTelemetryOptions(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const { captureContent, redact }: { captureContent?: unknown; redact?: unknown } = value
@@ -236,45 +197,4 @@ function isTelemetryOptions(value: unknown): boolean {
     (captureContent === undefined || typeof captureContent === 'boolean') &&
     (redact === undefined || typeof redact === 'function')
   )
-}
-
-// Values of these options are secrets or content; their type is enough to correct them.
-function show(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > 40 ? `a string of ${value.length}` : `'${value}'`
-  if (typeof value === 'object' && value !== null)
-    return Array.isArray(value) ? 'an array' : 'an object'
-  if (typeof value === 'function') return 'a function'
-  return String(value)
-}
-
-/** `; did you mean 'x'?` where one of the names is near. */
-function nearest(name: string, checks: Readonly<Record<string, Check>>): string {
-  const short = name.slice(0, 40)
-  let best: string | undefined
-  let bestDistance = Math.max(2, Math.floor(short.length / 3)) + 1
-  for (const known of Object.keys(checks)) {
-    const distance = editDistance(short.toLowerCase(), known.toLowerCase())
-    if (distance < bestDistance) {
-      best = known
-      bestDistance = distance
-    }
-  }
-  return best === undefined
-    ? `; known are ${Object.keys(checks).join(', ')}`
-    : `; did you mean '${best}'?`
-}
-
-/** Levenshtein's distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substituted))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -45,7 +45,11 @@ export async function runIdempotent<T>(
     face: 'guard',
     clientTimeoutMs: Number.POSITIVE_INFINITY,
   })
-  const state = targetState(runtime, `guard ${operation}`, { retryBudget: false, breaker: false })
+  const state = targetState(
+    runtime,
+    { key: `guard ${operation}`, name: `guard ${operation}` },
+    { retryBudget: false, breaker: false },
+  )
   const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
   const { value, report } = await call(job, { runtime, settings, multiplied: false })
   attachReport(value, report)

@@ -5,6 +5,7 @@ export { callReport } from './call/report.ts'
 export type { RunContext } from './call/run.ts'
 export type { Runtime, RuntimeOptions } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
+export type { TargetStatus } from './call/target-status.ts'
 export type { ChatClient } from './call/targets.ts'
 export type { AttemptReport, OutputIssue, StopReason, Usage } from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
@@ -42,6 +43,13 @@ export {
   fixed,
   fullJitter,
 } from './retry/backoff.ts'
+export type { BreakerOptions } from './retry/breaker.ts'
+export type { RetryBudgetOptions } from './retry/budget.ts'
+export type { HintSpread } from './retry/decide.ts'
+export type { HedgeOptions } from './retry/hedge.ts'
+export type { ConcurrencyOptions } from './retry/slots.ts'
+export type { RetryContext, RetryPolicy, RetryVerdict } from './retry-function.ts'
+export { retry } from './retry-function.ts'
 export type {
   JsonOptions,
   JsonParams,

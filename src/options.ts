@@ -5,7 +5,11 @@ import type { FailureKind } from './errors/failure-kinds.ts'
 import { FAILURE_KINDS, isFailureKind } from './errors/failure-kinds.ts'
 import type { Store } from './idempotency/store.ts'
 import { type Backoff, fullJitter } from './retry/backoff.ts'
+import type { BreakerOptions } from './retry/breaker.ts'
 import type { RetryBudgetOptions } from './retry/budget.ts'
+import { DEFAULT_LIMITS, type HintSpread } from './retry/decide.ts'
+import type { HedgeOptions } from './retry/hedge.ts'
+import type { ConcurrencyOptions } from './retry/slots.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /** Another model, another client, or both, tried in order when the kind of failure is in `on`. */
@@ -32,6 +36,10 @@ export interface CallSettings {
   readonly chunkIdleTimeoutMs?: number
   /** A provider that asks to wait longer fails the call at once. @default 60,000 */
   readonly maxRetryAfterMs?: number
+  /** The random part added to a provider's hint. @default half of the hint, from 250 ms to 15 s */
+  readonly hintSpread?: HintSpread
+  /** No attempt starts with less time left than this. @default 250 */
+  readonly minAttemptMs?: number
   /** @default fullJitter() */
   readonly backoff?: Backoff
   /** @default none */
@@ -97,11 +105,11 @@ export interface SteadyOptions extends CallSettings {
   /** Per target; `false` switches it off. */
   readonly retryBudget?: false | RetryBudgetOptions
   /** Per target; `false` switches it off. @default true */
-  readonly breaker?: boolean
-  /** A limit of calls in flight per target. Not in this version. */
-  readonly concurrency?: undefined
-  /** Not in this version. @default false */
-  readonly hedge?: false
+  readonly breaker?: boolean | BreakerOptions
+  /** Attempts in flight per target at the same time; a number is `maxInFlight`. @default no limit */
+  readonly concurrency?: number | ConcurrencyOptions
+  /** A second request beside a slow first one, for chat completions. @default false */
+  readonly hedge?: boolean | HedgeOptions
   /** When more requests are seen on the wire than we sent. @default 'warn' */
   readonly onMultipliedRetries?: 'warn' | 'throw'
   readonly telemetry?: {
@@ -121,6 +129,8 @@ export const DEFAULTS: Readonly<Defaults> = Object.freeze({
   deadlineMs: 600_000,
   chunkIdleTimeoutMs: 60_000,
   maxRetryAfterMs: 60_000,
+  minAttemptMs: DEFAULT_LIMITS.minAttemptMs,
+  hintSpread: DEFAULT_LIMITS.hintSpread,
   repair: 'safe',
   onTruncated: 'fail',
   toolCalls: 'off',
@@ -164,6 +174,8 @@ export interface ResolvedCall {
   readonly firstChunkTimeoutMs: number
   readonly chunkIdleTimeoutMs: number
   readonly maxRetryAfterMs: number
+  readonly minAttemptMs: number
+  readonly hintSpread: HintSpread
   readonly backoff: Backoff
   readonly fallbacks: readonly Fallback[]
   readonly repair: 'off' | 'syntax' | 'safe' | 'lenient'
@@ -201,6 +213,8 @@ export function resolveCall(
     maxReasks: merged.maxReasks,
     chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
     maxRetryAfterMs: merged.maxRetryAfterMs,
+    minAttemptMs: merged.minAttemptMs,
+    hintSpread: merged.hintSpread,
     backoff: given.backoff ?? DEFAULT_BACKOFF,
     fallbacks: merged.fallbacks,
     repair: merged.repair,

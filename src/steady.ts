@@ -9,8 +9,9 @@ import { facadeOf } from './call/facade.ts'
 import { attachReport } from './call/report.ts'
 import { chatRequest, checkJsonParams } from './call/request.ts'
 import { functionJob, type RunContext } from './call/run.ts'
-import { processRuntime, targetState } from './call/runtime.ts'
+import { processRuntime, targetSettings, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
+import { type TargetStatus, targetStatuses } from './call/target-status.ts'
 import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
 import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
@@ -97,6 +98,11 @@ export interface SteadyMethods {
     work: (context: RunContext) => PromiseLike<T> | T,
     options?: CallOptions,
   ): Promise<T>
+  /**
+   * The health of every target that calls of this client's runtime have gone to, for dashboards:
+   * breaker, retry budget, gate, and places within a concurrency limit. A snapshot.
+   */
+  targets(): readonly TargetStatus[]
 }
 
 /** The client, with `create` made dependable and our methods added. */
@@ -133,6 +139,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
     // The result's type is inferred from the schema; its value is what that schema accepted.
     json: (params, options) => json(client, context, params, options) as never,
     run: (name, work, options) => run(client, context, name, work, options),
+    targets: () => targetStatuses(context.runtime),
   }
   const facade = facadeOf(client, {
     own: { ...own },
@@ -218,8 +225,8 @@ async function run<T>(
   if (keyed && options.payload === undefined) {
     throw new TypeError('run(): payload must be given: an idempotency key needs one to bind to')
   }
-  const { retryBudget, breaker } = settings
-  const state = targetState(runtime, `run ${name}`, { retryBudget, breaker })
+  const target = { key: `run ${name}`, name: `run ${name}` }
+  const state = targetState(runtime, target, targetSettings(settings))
   const job = functionJob<T>({ face: 'run', name, options, state, work })
   const { value, report } = await call(job, context)
   attachReport(value, report)

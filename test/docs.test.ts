@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
-import { createRuntime, memoryStore, runIdempotent, steady } from '../src/index.ts'
+import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
 import { resolveCall } from '../src/options.ts'
 import { allows, type RepairRule } from '../src/output/repair-rules.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
@@ -96,6 +96,7 @@ describe('docs/reference/failure-kinds.md', () => {
       hint_exceeds_deadline: true,
       circuit_open: true,
       retry_budget: true,
+  concurrency_limit: true,
     }
     expect(namesIn(page, '| reason | meaning')).toEqual(Object.keys(reasons))
   })
@@ -125,6 +126,11 @@ describe('docs/reference/options.md', () => {
     const [, section = ''] = read(page).split('## For runIdempotent')
     const shown = (section.split('\n## ')[0] ?? '').matchAll(/`(\w+)`/g)
     expect([...new Set([...shown].map(([, name]) => name))].sort()).toEqual(namesOf(error))
+  })
+
+  it('lists every option of retry()', async () => {
+    const error = await rejection(retry(() => 1, anUnknownOption))
+    expect(namesIn(page, '| option of retry | default').sort()).toEqual(namesOf(error))
   })
 
   it('gives the defaults that the code has', () => {

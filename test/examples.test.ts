@@ -36,6 +36,8 @@ const EXAMPLES = [
   '12-testing',
   '13-retry-policy',
   '14-parse-json',
+  '15-retry',
+  '16-success-probability',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -196,6 +198,38 @@ describe('an example runs as it stands and says what its page promises:', starts
     expect(stdout).toEqual(printedOn('docs/concepts/output.md', '14-parse-json'))
     expect(stdout).toContain('/age: number-from-string')
   })
+
+  it('15-retry waits for a lock and for a hint, then gets its answer', async () => {
+    const stock = await stockService()
+    const { stdout } = await run('15-retry', { STOCK_URL: stock.url })
+    expect(stdout).toEqual([
+      '{ item: 7, left: 3 }',
+      'attempt 1: locked',
+      'attempt 2: rate_limit',
+      'attempt 3: success',
+    ])
+    const [lockedMs = 0, limitedMs = 0, goodMs = 0] = stock.atMs
+    expect(limitedMs - lockedMs).toBeGreaterThanOrEqual(20)
+    expect(goodMs - limitedMs).toBeGreaterThanOrEqual(30)
+    expect(stock.atMs).toHaveLength(3)
+  })
+
+  it('16-success-probability computes what each retry adds', async () => {
+    const { stdout } = await run('16-success-probability', {})
+    expect(stdout).toEqual(printedOn('docs/concepts/retries.md', '16-success-probability'))
+    const numbers = stdout.map((line) => line.split(/ {2,}/))
+    expect(numbers).toContainEqual([
+      'q = 0.99',
+      '99',
+      '99.99',
+      '99.9999',
+      '99.999999',
+      '99.99999999',
+    ])
+    expect(numbers).toContainEqual(['q = 0.5', '50', '75', '87.5', '93.75', '96.875'])
+    expect(numbers).toContainEqual(['q = 0.8', '1.00', '1.20', '1.24', '1.25', '1.25'])
+    expect(numbers).toContainEqual(['q = 0.5', '1.00', '1.50', '1.75', '1.88', '1.94'])
+  })
 })
 
 it('no example is left out', () => {
@@ -267,6 +301,18 @@ async function busyOnce(): Promise<{ readonly url: string; readonly count: numbe
       : { status: 200, headers: {}, body: { order: [1, 0] } }
   })
   return seen
+}
+
+/** Locked at the first request, limited with a hint at the second. */
+async function stockService(): Promise<{ readonly url: string; readonly atMs: readonly number[] }> {
+  const atMs: number[] = []
+  const url = await serve(() => {
+    const count = atMs.push(performance.now())
+    if (count === 1) return { status: 423, headers: {}, body: {} }
+    if (count === 2) return { status: 429, headers: { 'retry-after-ms': '30' }, body: {} }
+    return { status: 200, headers: {}, body: { item: 7, left: 3 } }
+  })
+  return { url, atMs }
 }
 
 interface Answer {

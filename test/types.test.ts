@@ -5,7 +5,12 @@ import { describe, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import {
   type ChatClient,
+  type classifyError,
   type JsonResult,
+  type RetryContext,
+  type RetryPolicy,
+  type RetryVerdict,
+  retry,
   runIdempotent,
   type SteadyClient,
   type Store,
@@ -95,5 +100,30 @@ describe('the types', () => {
       expectTypeOf(await llm.run('x', async ({ attempt }) => attempt)).toBeNumber()
       const guard = { store, operation: 'x', payload: 1, idempotencyKey: 'k' }
       expectTypeOf(await runIdempotent(guard, () => ({ id: 'a' }))).toEqualTypeOf<{ id: string }>()
+    }))
+
+  it("give the function's own type back from retry, and hold its policy to its shape", () =>
+    types(async () => {
+      expectTypeOf(await retry(async ({ attempt }) => attempt)).toBeNumber()
+      expectTypeOf(await retry(() => ({ id: 'a' }), {})).toEqualTypeOf<{ id: string }>()
+      expectTypeOf(await retry(({ signal }) => fetch('/', { signal }))).toEqualTypeOf<Response>()
+      expectTypeOf<Parameters<Parameters<typeof retry>[0]>>().toEqualTypeOf<[RetryContext]>()
+      expectTypeOf<RetryContext>().toEqualTypeOf<{
+        readonly signal: AbortSignal
+        readonly attempt: number
+      }>()
+      expectTypeOf<ReturnType<NonNullable<RetryPolicy['classify']>>>().toEqualTypeOf<RetryVerdict>()
+      // A classification is a verdict.
+      expectTypeOf<ReturnType<typeof classifyError>>().toExtend<RetryVerdict>()
+      // @ts-expect-error: an option that is none
+      void retry(() => 1, { retries: 2 })
+      // @ts-expect-error: a verdict says whether
+      void retry(() => 1, { classify: () => ({ reason: 'x' }) })
+      // @ts-expect-error: a promise is no verdict
+      void retry(() => 1, { classify: async () => ({ retryable: true }) })
+      // @ts-expect-error: milliseconds
+      void retry(() => 1, { delayForAttempt: () => '1s' })
+      // @ts-expect-error: there is no target whose budget it could share
+      void retry(() => 1, { retryBudget: false })
     }))
 })

@@ -49,7 +49,7 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     clock,
     timeoutMs: limitMs(job),
     deadline: request.deadline,
-    signal: request.signal,
+    signal: either(request.signal, step.signal),
   })
   const exchange: Exchange = {
     number: step.number,
@@ -58,14 +58,15 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     bounds,
     wire,
     key: request.key.text,
-    idempotencyHeader: (body) => headers.next(body),
+    idempotencyHeader: (body) =>
+      step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
   }
   const sent = await send(request, exchange, open)
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
-    keepOpen(settled.onTail, open, wire, record)
-    return { ok: true, value: settled.value }
+    const streamEnded = keepOpen(settled.onTail, open, wire, request)
+    return { ok: true, value: settled.value, streamEnded }
   }
   bounds.dispose()
   open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
@@ -87,28 +88,39 @@ async function send<T>(
   try {
     return await span.run(() => runInScope(scope, wire, () => job.send(exchange)))
   } catch (error) {
+    const failure = classifyThrown(error, exchange, job.face)
     return {
       ok: false,
-      failure: classifyThrown(error, exchange, job.face),
+      failure: job.judge?.(failure, exchange) ?? failure,
       facts: withoutUndefined({ status: wire.status }),
     }
   }
 }
 
 /** A released stream: span and report of its attempt wait for its end. */
-function keepOpen(
+function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
   open: OpenAttempt,
   wire: WireRecord,
-  record: CallRecord,
-): void {
+  { record, step }: AttemptRequest<T>,
+): Promise<void> {
   record.streaming = true
   record.firstChunkMs = record.elapsedMs
-  onTail(({ failure: cut, facts }) => {
-    open.end(cut ?? 'success', facts, wire)
-    record.answered(facts)
-    record.streamEnded(cut)
+  return new Promise((resolve) => {
+    onTail(({ failure: cut, facts }) => {
+      open.end(cut ?? 'success', facts, wire)
+      // One that was released in the very moment its rival won is not what the caller reads.
+      if (step.signal?.aborted !== true) {
+        record.answered(facts)
+        record.streamEnded(cut)
+      }
+      resolve()
+    })
   })
+}
+
+function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : AbortSignal.any([a, b])
 }
 
 /** Streams wait for their first content; all else for the whole answer. */
@@ -153,6 +165,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
         retryable: failure?.retryable ?? false,
         executed: failure?.executed ?? 'yes',
         status: failure?.status ?? facts.status,
+        code: failure?.code,
         requestId: failure?.requestId ?? facts.requestId,
         startedAtMs,
         durationMs: clock.monotonicMs() - startedMs,

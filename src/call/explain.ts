@@ -30,6 +30,9 @@ export function explain(input: Explanation): string {
 
 function adviceOn({ failure, reason }: Explanation): string {
   if (reason === 'hint_exceeds_max') return 'Raise maxRetryAfterMs, or call again later.'
+  if (reason === 'concurrency_limit') {
+    return 'Raise concurrency.maxInFlight or maxQueued if the provider allows more, or send less at a time.'
+  }
   if (reason === 'delivered' && failure.kind === 'timeout') {
     return 'Raise chunkIdleTimeoutMs if this model is known to pause.'
   }
@@ -57,6 +60,8 @@ function whyStopped(input: Explanation): readonly string[] {
       ]
     case 'retry_budget':
       return ['the retry budget of this target is spent']
+    case 'concurrency_limit':
+      return ['the concurrency limit left it no place; nothing was sent']
     case 'circuit_open':
       return failure.kind === 'circuit_open' ? [] : ['its circuit breaker is open']
     case 'outcome_unknown':

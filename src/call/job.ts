@@ -24,6 +24,8 @@ export interface Job<T> {
   payload(): unknown
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
   send(exchange: Exchange): Promise<Sent<T>>
+  /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
+  judge?(failure: Failure, exchange: Exchange): Failure
   /** How a result is kept; absent where it cannot be (a stream, a raw response). */
   readonly codec?: Codec<T>
   /** Checks a replayed or shared result as if it were this caller's own answer. */

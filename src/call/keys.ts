@@ -97,6 +97,11 @@ export class IdempotencyHeaders {
     this.#key = key
   }
 
+  /** For a request that runs beside another: under one key a server would refuse or join it. */
+  beside(body: unknown): string {
+    return sha256(`${this.next(body)}\nhedge`)
+  }
+
   next(body: unknown): string {
     if (body !== this.#body) {
       this.#body = body

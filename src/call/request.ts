@@ -1,5 +1,6 @@
 import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
+import { targetSettings } from './runtime.ts'
 import {
   attemptsFor,
   type ChatClient,
@@ -33,14 +34,13 @@ export function chatRequest(
     requestAttempts,
     clientAttempts: clientAttempts(client),
   })
-  const { retryBudget, breaker } = settings
   const model = String(params['model'])
   return {
     // What the caller changes later must not change what is retried.
     params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
     requestOptions: passed,
     options,
-    targets: chatTargets(runtime, { retryBudget, breaker }, client, model, options.fallbacks),
+    targets: chatTargets(runtime, targetSettings(settings), client, model, options.fallbacks),
     clock: runtime.clock,
   }
 }

@@ -1,7 +1,8 @@
+import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import { DEFAULT_FALLBACK_ON } from '../options.ts'
 import type { TargetState } from '../retry/target-state.ts'
-import type { Job } from './job.ts'
+import type { Exchange, Job } from './job.ts'
 
 /** What the function given to `run` gets. */
 export interface RunContext {
@@ -19,11 +20,15 @@ export interface RunRequest<T> {
   readonly options: ResolvedCall
   readonly state: TargetState
   work(context: RunContext): PromiseLike<T> | T
+  /** See `Job`. */
+  judge?(failure: Failure, exchange: Exchange): Failure
 }
 
 /** Any promise-returning function under the same policy as a chat completion. */
-export function functionJob<T>({ face, name, options, state, work }: RunRequest<T>): Job<T> {
+export function functionJob<T>(request: RunRequest<T>): Job<T> {
+  const { face, name, options, state, work, judge } = request
   return {
+    ...(judge !== undefined && { judge }),
     face,
     operation: name,
     name,

@@ -2,8 +2,7 @@ import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
 import { processWide } from '../process-wide.ts'
-import type { RetryBudgetOptions } from '../retry/budget.ts'
-import { createTargetState, type TargetState } from '../retry/target-state.ts'
+import { createTargetState, type TargetSettings, type TargetState } from '../retry/target-state.ts'
 import { type Clock, systemClock } from '../time.ts'
 
 /**
@@ -19,7 +18,7 @@ export interface Runtime {
 }
 
 export interface SharedState {
-  readonly targets: Map<string, TargetState>
+  readonly targets: Map<string, KnownTarget>
   readonly flights: Flights
   /** Fingerprints of calls that gave up, with the monotonic time: an outer loop sends them again. */
   readonly exhausted: Map<string, number>
@@ -67,31 +66,57 @@ export function defaultStore({ shared, clock }: Runtime): Store {
   return store
 }
 
-export interface TargetSettings {
-  readonly retryBudget: false | RetryBudgetOptions | undefined
-  readonly breaker: boolean | undefined
-}
-
 // Host, model and credential of a process are few; a bound keeps hostile model names from growing it.
 const MAX_TARGETS = 1_000
+// Only a map that may soon be full needs to know who was used last.
+const CROWDED = MAX_TARGETS / 2
 
-/** Budget, breaker and gate of one target, shared by all calls that go there under equal settings. */
-export function targetState(runtime: Runtime, name: string, settings: TargetSettings): TargetState {
+/** What was learned of one target, and under which name it is shown. */
+export interface KnownTarget {
+  readonly name: string
+  readonly state: TargetState
+}
+
+/**
+ * What all calls to one target share, under equal settings. `key` tells targets apart, by the
+ * credential too; `name` is shown. When there are too many, the one unused for longest is forgotten.
+ */
+export function targetState(
+  runtime: Runtime,
+  { key, name }: { readonly key: string; readonly name: string },
+  settings: TargetSettings,
+): TargetState {
   const { targets } = runtime.shared
-  const { retryBudget, breaker } = settings
-  const isDefault = retryBudget === undefined && breaker !== false
-  const key = isDefault ? name : `${name} ${JSON.stringify([retryBudget, breaker])}`
-  const existing = targets.get(key)
-  if (existing !== undefined) return existing
-  const created = createTargetState({
-    clock: runtime.clock,
-    random: runtime.random,
-    retryBudget: settings.retryBudget,
-    breaker: settings.breaker,
-  })
-  targets.set(key, created)
+  const full = key + settingsKey(settings)
+  const existing = targets.get(full)
+  if (existing !== undefined) {
+    if (targets.size > CROWDED) {
+      targets.delete(full)
+      targets.set(full, existing)
+    }
+    return existing.state
+  }
+  const { clock, random } = runtime
+  const state = createTargetState({ clock, random, ...settings })
+  targets.set(full, { name, state })
   dropOldest(targets, MAX_TARGETS)
-  return created
+  return state
+}
+
+/** Nothing for the defaults, which nearly every client has. */
+function settingsKey({ retryBudget, breaker, concurrency, hedge }: TargetSettings): string {
+  const isDefault =
+    retryBudget === undefined &&
+    (breaker ?? true) === true &&
+    concurrency === undefined &&
+    (hedge ?? false) === false
+  return isDefault ? '' : ` ${JSON.stringify([retryBudget, breaker, concurrency, hedge])}`
+}
+
+/** The settings of a client that make its targets' states. */
+export function targetSettings(settings: TargetSettings): TargetSettings {
+  const { retryBudget, breaker, concurrency, hedge } = settings
+  return { retryBudget, breaker, concurrency, hedge }
 }
 
 const EXHAUSTION_MEMORY_MS = 60_000

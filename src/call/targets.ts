@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
-import type { TargetState } from '../retry/target-state.ts'
+import type { TargetSettings, TargetState } from '../retry/target-state.ts'
 import { isFacade, rawClient } from './facade.ts'
 import { currentScope, outsideScopes } from './nesting.ts'
-import { type Runtime, type TargetSettings, targetState } from './runtime.ts'
+import { type Runtime, targetState } from './runtime.ts'
 import { observeClient } from './wire-observer.ts'
 
 /** What steadycall needs of an openai client; `OpenAI`, `AzureOpenAI` and subclasses have it. */
@@ -160,8 +160,9 @@ function chatTarget(
   on: ReadonlySet<FailureKind>,
 ): CallTarget {
   const { host, port, prefix } = endpointOf(client)
-  const state = targetState(runtime, `${prefix} ${model}`, settings)
-  return { name: `${host} ${model}`, host, port, model, client, state, on }
+  const name = `${host} ${model}`
+  const state = targetState(runtime, { key: `${prefix} ${model}`, name }, settings)
+  return { name, host, port, model, client, state, on }
 }
 
 interface Endpoint {

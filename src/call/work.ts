@@ -61,6 +61,8 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     const refused = await refusedDispatch(request)
     if (refused !== undefined) return refused
     const end = await makeAttempt({ ...shared, step })
+    // The loser of two hedged attempts says nothing about the request.
+    if (step.signal?.aborted === true) return end
     if (end.ok) outer.succeeded()
     else {
       outer.failed(end.failure)
@@ -76,7 +78,11 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       },
       maxReasks: job.options.maxReasks,
       maxRetryAfterMs: job.options.maxRetryAfterMs,
+      minAttemptMs: job.options.minAttemptMs,
+      hintSpread: job.options.hintSpread,
       backoff: job.options.backoff,
+      // A user's function may do anything; only a completion is known to be safe to ask for twice.
+      mayHedge: !isFunction(job.face),
       // Read at each decision: a stricter caller may join.
       get onUncertain() {
         return flight.onUncertain
@@ -170,11 +176,13 @@ function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: s
 
 /** Only of what `noticeRepetition` looks for, since a fingerprint costs a hash of the request. */
 function rememberGivenUp<T>(
-  { job, context }: WorkRequest<T>,
+  { job, context, record }: WorkRequest<T>,
   { kind }: Failure,
   known?: string,
 ): void {
   if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  // Refused here before anything was sent: asking again multiplies nothing.
+  if (record.attempts.length === 0) return
   const fingerprint = known ?? fingerprintIfAny(job)
   if (fingerprint !== undefined) rememberExhausted(context.runtime, fingerprint)
 }

@@ -172,4 +172,5 @@ const WHY: Readonly<Record<StopReason, string>> = {
   hint_exceeds_deadline: 'past the deadline',
   circuit_open: 'the target is being rested',
   retry_budget: 'the retry budget is spent',
+  concurrency_limit: 'the concurrency limit left no place',
 }

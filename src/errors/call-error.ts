@@ -14,6 +14,8 @@ export interface AttemptReport {
   readonly executed: Executed
   /** HTTP status, where a response came. */
   readonly status?: number
+  /** The provider's or runtime's own code, or the `reason` that the `classify` of `retry` gave. */
+  readonly code?: string
   /** The provider's `x-request-id`. */
   readonly requestId?: string
   /** Wall clock, milliseconds since the epoch. */
@@ -51,6 +53,7 @@ export type StopReason =
   | 'hint_exceeds_deadline'
   | 'circuit_open'
   | 'retry_budget'
+  | 'concurrency_limit'
 
 /** One problem of a model's answer: a JSON Pointer into it, and what was expected there. */
 export interface OutputIssue {

@@ -1,6 +1,26 @@
 import type { Failure } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
+import { readNumbers } from './number-options.ts'
+
+export interface BreakerOptions {
+  /** Opens when this share of the calls in the window failed. @default 0.7 */
+  readonly failureRatio?: number | undefined
+  /** With fewer calls in the window their share says nothing. @default 10 */
+  readonly minimumCalls?: number | undefined
+  /** How far back results count, milliseconds. @default 30,000 */
+  readonly windowMs?: number | undefined
+  /** Opens after so many failures in a row, whatever their share. @default 8 */
+  readonly failuresInARow?: number | undefined
+  /** First rest, milliseconds; twice as long after each failed probe, ±20 %. @default 2,000 */
+  readonly openMs?: number | undefined
+  /** Longest rest, milliseconds. @default 15,000 */
+  readonly maxOpenMs?: number | undefined
+  /** Probes that must succeed, one after the other, before it closes. @default 2 */
+  readonly successesToClose?: number | undefined
+  /** After so long a probe that did not end no longer keeps the next one back. @default 30,000 */
+  readonly probeLeaseMs?: number | undefined
+}
 
 /** Keeps calls away from a target that fails. */
 export interface Breaker {
@@ -29,12 +49,16 @@ export interface Permit {
 /**
  * A circuit breaker for one target.
  *
- * - **closed**: counts results in ten buckets of 3 s. It opens when at least 70 % of at least 10
- *   calls in that window failed, or after 8 failures in a row.
+ * - **closed**: counts results in ten buckets, 30 s in all. It opens when at least 70 % of at least
+ *   10 calls in that window failed, or after 8 failures in a row.
  * - **open**: admits nobody for 2 s, twice as long after each failed probe, at most 15 s; ±20 %, so
  *   that processes do not probe together. A minute closed and the doubling starts afresh.
  * - **half-open**: one probe at a time. Two successes close it, one failure opens it again. A probe
  *   is leased for 30 s: after that another may be sent, so a lost one cannot lock the breaker.
+ *
+ * These numbers are the defaults of {@link BreakerOptions}. They are ours, chosen by simulating a
+ * brownout, an outage and a blip of five seconds: opening at 50 % or after 5 in a row lost calls that
+ * would have succeeded, a longest rest of 60 s delayed the recovery.
  *
  * Every change of state starts a new generation. The result of a permit of an older generation is
  * ignored: a call that was slow to fail says nothing about the target as it is now. A probe that
@@ -44,7 +68,8 @@ export interface Permit {
 export class CircuitBreaker implements Breaker {
   readonly #clock: Clock
   readonly #random: () => number
-  readonly #window = new ResultWindow()
+  readonly #limits: Record<keyof BreakerOptions, number>
+  readonly #window: ResultWindow
   #state: 'closed' | 'open' | 'half-open' = 'closed'
   #generation = 0
   #failuresInARow = 0
@@ -55,9 +80,15 @@ export class CircuitBreaker implements Breaker {
   #probeExpiresAtMs = 0
   #probeSuccesses = 0
 
-  constructor(dependencies: { readonly clock: Clock; readonly random: () => number }) {
+  /** @throws TypeError, RangeError for a bad option. */
+  constructor(
+    dependencies: { readonly clock: Clock; readonly random: () => number },
+    options: BreakerOptions = {},
+  ) {
     this.#clock = dependencies.clock
     this.#random = dependencies.random
+    this.#limits = readBreaker(options)
+    this.#window = new ResultWindow(this.#limits.windowMs)
   }
 
   get state(): 'closed' | 'open' | 'half-open' {
@@ -76,7 +107,7 @@ export class CircuitBreaker implements Breaker {
     const nowMs = this.#clock.monotonicMs()
     if (this.#probe !== undefined && nowMs < this.#probeExpiresAtMs) return undefined
     this.#probe = new IssuedPermit(this.#generation, this.#settle)
-    this.#probeExpiresAtMs = nowMs + PROBE_LEASE_MS
+    this.#probeExpiresAtMs = nowMs + this.#limits.probeLeaseMs
     return this.#probe
   }
 
@@ -99,14 +130,15 @@ export class CircuitBreaker implements Breaker {
   }
 
   #failsTooOften(): boolean {
-    if (this.#failuresInARow >= FAILURES_IN_A_ROW) return true
+    const { failuresInARow, minimumCalls, failureRatio } = this.#limits
+    if (this.#failuresInARow >= failuresInARow) return true
     const { calls, failures } = this.#window.read(this.#clock.monotonicMs())
-    return calls >= MINIMUM_CALLS && failures / calls >= FAILURE_RATIO
+    return calls >= minimumCalls && failures / calls >= failureRatio
   }
 
   #countProbeSuccess(): void {
     this.#probeSuccesses += 1
-    if (this.#probeSuccesses < SUCCESSES_TO_CLOSE) return
+    if (this.#probeSuccesses < this.#limits.successesToClose) return
     this.#enter('closed')
     this.#closedAtMs = this.#clock.monotonicMs()
     this.#failuresInARow = 0
@@ -116,7 +148,8 @@ export class CircuitBreaker implements Breaker {
   #open(): void {
     const nowMs = this.#clock.monotonicMs()
     if (this.#state === 'closed' && nowMs - this.#closedAtMs >= FORGET_RESTS_MS) this.#rests = 0
-    const restMs = Math.min(FIRST_REST_MS * 2 ** Math.min(this.#rests, 30), LONGEST_REST_MS)
+    const { openMs, maxOpenMs } = this.#limits
+    const restMs = Math.min(openMs * 2 ** Math.min(this.#rests, 30), maxOpenMs)
     this.#rests += 1
     this.#retryAtMs = nowMs + Math.round(restMs * (0.8 + 0.4 * this.#random()))
     this.#enter('open')
@@ -191,16 +224,25 @@ function saysNothing({ kind, status }: Failure): boolean {
   return FAILURE_KINDS[kind].ours || kind === 'dns' || kind === 'tls'
 }
 
-const FAILURE_RATIO = 0.7
-const MINIMUM_CALLS = 10
-const FAILURES_IN_A_ROW = 8
 const BUCKETS = 10
-const BUCKET_MS = 3_000
-const FIRST_REST_MS = 2_000
-const LONGEST_REST_MS = 15_000
-const SUCCESSES_TO_CLOSE = 2
-const PROBE_LEASE_MS = 30_000
 const FORGET_RESTS_MS = 60_000
+
+// A day: longer than anything it could be waiting for.
+const MOST_MS = 86_400_000
+
+/** @throws TypeError, RangeError naming the option, its value and what is accepted. */
+export function readBreaker(options: BreakerOptions): Record<keyof BreakerOptions, number> {
+  return readNumbers<keyof BreakerOptions>('breaker', options, {
+    failureRatio: { fallback: 0.7, min: 0.01, max: 1 },
+    minimumCalls: { fallback: 10, min: 1, max: 1_000_000 },
+    windowMs: { fallback: 30_000, min: 1_000, max: MOST_MS },
+    failuresInARow: { fallback: 8, min: 1, max: Infinity },
+    openMs: { fallback: 2_000, min: 1, max: MOST_MS },
+    maxOpenMs: { fallback: 15_000, min: 1, max: MOST_MS },
+    successesToClose: { fallback: 2, min: 1, max: 1_000 },
+    probeLeaseMs: { fallback: 30_000, min: 1, max: MOST_MS },
+  })
+}
 
 const nothing = () => {}
 const FREE_PERMIT: Permit = {
@@ -222,7 +264,12 @@ interface Bucket {
  * or by the number of calls since: after an idle hour nothing in it counts.
  */
 class ResultWindow {
+  readonly #bucketMs: number
   #buckets: Bucket[] = []
+
+  constructor(windowMs: number) {
+    this.#bucketMs = windowMs / BUCKETS
+  }
 
   count(failed: boolean, nowMs: number): void {
     const bucket = this.#current(nowMs)
@@ -231,7 +278,7 @@ class ResultWindow {
   }
 
   read(nowMs: number): { readonly calls: number; readonly failures: number } {
-    const oldest = Math.floor(nowMs / BUCKET_MS) - BUCKETS
+    const oldest = Math.floor(nowMs / this.#bucketMs) - BUCKETS
     let calls = 0
     let failures = 0
     for (const bucket of this.#buckets) {
@@ -247,7 +294,7 @@ class ResultWindow {
   }
 
   #current(nowMs: number): Bucket {
-    const interval = Math.floor(nowMs / BUCKET_MS)
+    const interval = Math.floor(nowMs / this.#bucketMs)
     const newest = this.#buckets.at(-1)
     if (newest !== undefined && newest.interval === interval) return newest
     const bucket: Bucket = { interval, calls: 0, failures: 0 }

@@ -11,6 +11,8 @@ export interface RetryBudgetOptions {
   readonly initial?: number | undefined
   /** Earned by a call whose first attempt on the target succeeds. @default 0.1 */
   readonly depositPerSuccess?: number | undefined
+  /** Tokens a retry after a timeout costs: the attempt held a place at the provider to the end. @default 2 */
+  readonly timeoutCost?: number | undefined
 }
 
 /** A payment that can be taken back. */
@@ -39,6 +41,7 @@ export class RetryBudget {
   readonly #capacity: number
   readonly #deposit: number
   readonly #startFollowsLoad: boolean
+  readonly #timeoutCost: number
   #start: number
   #balance: number
   #inFlight = 0
@@ -48,9 +51,10 @@ export class RetryBudget {
    * @throws TypeError, RangeError for a bad option.
    */
   constructor(options: RetryBudgetOptions | false = {}) {
-    const { capacity, initial, depositPerSuccess } = readOptions(options)
+    const { capacity, initial, depositPerSuccess, timeoutCost } = readBudget(options)
     this.#capacity = inThousandths(capacity)
     this.#deposit = inThousandths(depositPerSuccess)
+    this.#timeoutCost = timeoutCost
     this.#start = inThousandths(initial)
     this.#balance = this.#start
     this.#startFollowsLoad = options !== false && options.initial === undefined
@@ -59,6 +63,21 @@ export class RetryBudget {
   /** What the bucket holds; Infinity when unlimited. */
   get tokens(): number {
     return this.#balance / THOUSAND
+  }
+
+  /** Most it holds; Infinity when unlimited. */
+  get capacity(): number {
+    return this.#capacity / THOUSAND
+  }
+
+  /**
+   * Tokens a retry after this failure costs: 1; after a timeout `timeoutCost`. A hinted rate limit
+   * costs none: its retry waits until the provider has room, and the gate holds everybody else back
+   * meanwhile.
+   */
+  costOf(failure: Failure): number {
+    if (failure.kind === 'timeout') return this.#timeoutCost
+    return failure.kind === 'rate_limit' && (failure.retryAfterMs ?? 0) > 0 ? 0 : 1
   }
 
   has(tokens: number): boolean {
@@ -98,16 +117,6 @@ export class RetryBudget {
   }
 }
 
-/**
- * Tokens a retry after this failure costs. A timeout held a slot of the provider until the end, so
- * it costs two. A hinted rate limit costs none: its retry waits until the provider has room, and
- * the gate holds everybody else back meanwhile.
- */
-export function retryCost(failure: Failure): number {
-  if (failure.kind === 'timeout') return 2
-  return failure.kind === 'rate_limit' && (failure.retryAfterMs ?? 0) > 0 ? 0 : 1
-}
-
 const THOUSAND = 1_000
 const START_PER_ATTEMPT = 200
 
@@ -115,16 +124,19 @@ function inThousandths(tokens: number): number {
   return Math.round(tokens * THOUSAND)
 }
 
-function readOptions(
+/** @throws TypeError, RangeError naming the option, its value and what is accepted. */
+export function readBudget(
   options: RetryBudgetOptions | false,
 ): Record<keyof RetryBudgetOptions, number> {
   if (options === false) {
-    return { capacity: Infinity, initial: Infinity, depositPerSuccess: 0 }
+    return { capacity: Infinity, initial: Infinity, depositPerSuccess: 0, timeoutCost: 0 }
   }
   const read = readNumbers<keyof RetryBudgetOptions>('retryBudget', options, {
     capacity: { fallback: 10, min: 0, max: 1_000_000 },
     initial: { fallback: 3, min: 0, max: 1_000_000 },
     depositPerSuccess: { fallback: 0.1, min: 0, max: 1 },
+    // AWS's retry quota prices a timeout at twice a plain failure as well.
+    timeoutCost: { fallback: 2, min: 0, max: 1_000_000 },
   })
   const { capacity } = read
   const initial = readNumber('retryBudget: initial', options.initial, {

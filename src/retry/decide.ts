@@ -1,8 +1,24 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { readNumbers } from './number-options.ts'
 
-/** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
-export const MIN_ATTEMPT_MS = 250
+/** The random part that is added to a provider's hint. */
+export interface HintSpread {
+  /** Its size as a share of the hint. @default 0.5 */
+  readonly ratio?: number | undefined
+  /** It is at least so wide, milliseconds. @default 250 */
+  readonly minMs?: number | undefined
+  /** It is at most so wide, milliseconds. @default 15,000 */
+  readonly maxMs?: number | undefined
+}
+
+/** The part of the policy that has a number for everybody. */
+export const DEFAULT_LIMITS = {
+  /** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
+  minAttemptMs: 250,
+  /** Ours, by simulation: 50 clients that obey one hint exactly never let their provider recover. */
+  hintSpread: { ratio: 0.5, minMs: 250, maxMs: 15_000 },
+} as const
 
 /** What happens after an attempt. */
 export type Verdict =
@@ -23,6 +39,8 @@ export interface FailedAttempt {
   readonly failure: Failure
   /** Content has reached the caller: nothing may be sent again. */
   readonly delivered?: boolean
+  /** Never sent: the concurrency limit left no place for it. */
+  readonly crowdedOut?: boolean
   /**
    * May the model be asked again with its bad answer? `repeated`: it gave this very answer before.
    * Absent: yes for the kinds whose retry is a re-ask, no for the others.
@@ -39,6 +57,9 @@ export interface DecideInput {
     readonly maxReasks: number
     readonly maxRetryAfterMs: number
     readonly onUncertain: 'rerun' | 'fail'
+    /** @default 250 */
+    readonly minAttemptMs?: number
+    readonly hintSpread?: HintSpread
   }
   /** Attempts made so far, whatever caused them. */
   readonly attempts: number
@@ -92,9 +113,9 @@ export function decide(input: DecideInput): Verdict {
   if (result.delivered === true) return stop('delivered')
   if (policy.onUncertain === 'fail' && executed !== 'no') return stop('outcome_unknown')
   if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
-  if (input.remainingMs < MIN_ATTEMPT_MS || kind === 'deadline') return stop('deadline')
+  if (input.remainingMs < minAttemptMs(input) || kind === 'deadline') return stop('deadline')
 
-  const here = isOutputFailure(result) ? reask(result, input) : retry(result.failure, input)
+  const here = isOutputFailure(result) ? reask(result, input) : retry(result, input)
   const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
   if (next === undefined || here.verdict === 'reask') return here
   // Retries spent to the last would leave nothing for the target that was named for this failure.
@@ -117,17 +138,20 @@ function reask(result: FailedAttempt, input: DecideInput): Verdict {
   return input.reasks < input.policy.maxReasks ? { verdict: 'reask' } : stop('max_reasks')
 }
 
-function retry(failure: Failure, input: DecideInput): Verdict {
-  const { hintMs, remainingMs } = input
+function retry({ failure, crowdedOut }: FailedAttempt, input: DecideInput): Verdict {
+  const { hintMs } = input
+  const latestMs = input.remainingMs - minAttemptMs(input)
+  // The queue was the wait.
+  if (crowdedOut === true) return stop('concurrency_limit')
   if (failure.kind === 'circuit_open') return stop('circuit_open')
   if (!failure.retryable || spent(failure.kind, input)) return stop('not_retryable')
   if (!input.breakerClosed) return stop('circuit_open')
   if (hintMs > input.policy.maxRetryAfterMs) return stop('hint_exceeds_max')
-  if (hintMs > remainingMs - MIN_ATTEMPT_MS) return stop('hint_exceeds_deadline')
+  if (hintMs > latestMs) return stop('hint_exceeds_deadline')
 
-  const delayMs = hintMs > 0 ? spreadAfterHint(input) : input.backoffMs()
+  const delayMs = hintMs > 0 ? spreadAfterHint(input, latestMs) : input.backoffMs()
   // A shorter wait than the one drawn would undo the jitter just when everybody hurries.
-  if (delayMs > remainingMs - MIN_ATTEMPT_MS) return stop('deadline')
+  if (delayMs > latestMs) return stop('deadline')
   if (!input.tokenAvailable) return stop('retry_budget')
   return { verdict: 'retry', delayMs, delaySource: hintMs > 0 ? 'hint' : 'backoff' }
 }
@@ -138,10 +162,29 @@ function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
 
 // Callers told the same hint would all come back in the same millisecond, so each adds a random
 // part. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
-function spreadAfterHint({ hintMs, remainingMs, random }: DecideInput): number {
-  const latestMs = remainingMs - MIN_ATTEMPT_MS
-  const wantedMs = Math.min(Math.max(hintMs / 2, 250), 15_000)
+function spreadAfterHint({ hintMs, policy, random }: DecideInput, latestMs: number): number {
+  const defaults = DEFAULT_LIMITS.hintSpread
+  const {
+    ratio = defaults.ratio,
+    minMs = defaults.minMs,
+    maxMs = defaults.maxMs,
+  } = policy.hintSpread ?? defaults
+  const wantedMs = Math.min(Math.max(hintMs * ratio, minMs), maxMs)
   const delayMs = hintMs + random() * Math.min(wantedMs, latestMs - hintMs)
   // Timers drop fractions of a millisecond, and this one must not fire before the hint.
   return Math.min(Math.ceil(delayMs), latestMs)
+}
+
+/** @throws TypeError, RangeError naming the option, its value and what is accepted. */
+export function readHintSpread(options: HintSpread): Record<keyof HintSpread, number> {
+  const { ratio, minMs, maxMs } = DEFAULT_LIMITS.hintSpread
+  return readNumbers<keyof HintSpread>('hintSpread', options, {
+    ratio: { fallback: ratio, min: 0, max: 10 },
+    minMs: { fallback: minMs, min: 0, max: 2 ** 31 - 1 },
+    maxMs: { fallback: maxMs, min: 0, max: 2 ** 31 - 1 },
+  })
+}
+
+function minAttemptMs({ policy }: DecideInput): number {
+  return policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
 }

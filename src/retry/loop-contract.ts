@@ -2,7 +2,7 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
-import type { FailedAttempt, Verdict } from './decide.ts'
+import type { FailedAttempt, HintSpread, Verdict } from './decide.ts'
 import type { TargetState } from './target-state.ts'
 
 /** What `runAttempts` is asked. */
@@ -29,6 +29,12 @@ export interface LoopPolicy {
   readonly maxRetryAfterMs: number
   readonly backoff: Backoff
   readonly onUncertain: 'rerun' | 'fail'
+  /** @default 250 */
+  readonly minAttemptMs?: number
+  /** @default half of the hint, from 250 ms to 15 s */
+  readonly hintSpread?: HintSpread
+  /** The first attempt may get a hedge where its target has hedging. @default false */
+  readonly mayHedge?: boolean
 }
 
 export interface LoopTarget {
@@ -42,15 +48,24 @@ export interface LoopTarget {
 export interface AttemptStep {
   /** 1 for the first attempt of the call. */
   readonly number: number
-  readonly cause: 'initial' | 'retry' | 'reask' | 'fallback'
+  readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
   /** Index into `targets`. */
   readonly target: number
   /** Waited for this attempt, in the gate too, milliseconds. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint'
+  /** Ends this attempt alone: its rival, hedge or hedged, has won. */
+  readonly signal?: AbortSignal
 }
 
-export type AttemptResult<T> = { readonly ok: true; readonly value: T } | FailedAttempt
+export type AttemptResult<T> =
+  | {
+      readonly ok: true
+      readonly value: T
+      /** For a stream, which goes on after this: settles when it has ended. */
+      readonly streamEnded?: Promise<void>
+    }
+  | FailedAttempt
 
 export interface VerdictEvent {
   readonly verdict: Verdict

@@ -17,7 +17,7 @@ export function readNumbers<Name extends string>(
   given: { readonly [name in Name]?: number | undefined },
   accepted: Readonly<Record<Name, NumberOption>>,
 ): Record<Name, number> {
-  if (typeof given !== 'object' || given === null) {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new TypeError(`${owner}: the options are ${describe(given)}; an object is accepted`)
   }
   for (const name of Object.keys(given)) {
@@ -51,5 +51,6 @@ export function readNumber(label: string, given: unknown, accepted: NumberOption
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value)
 }

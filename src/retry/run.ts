@@ -1,17 +1,17 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { sleep } from '../time.ts'
+import { admit } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
-import { type Permit, settlePermit } from './breaker.ts'
-import { retryCost, type Withdrawal } from './budget.ts'
+import type { Withdrawal } from './budget.ts'
 import {
   type DecideInput,
   decide,
   type FailedAttempt,
   type FallbackChoice,
-  MIN_ATTEMPT_MS,
   type Verdict,
 } from './decide.ts'
+import { sendWithHedge } from './hedged.ts'
 import type {
   AttemptResult,
   AttemptStep,
@@ -19,6 +19,7 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
+import { type Leave, sendAttempt } from './send.ts'
 import { abortedFailure, ownFailure, stopFailure } from './stop-failure.ts'
 
 /**
@@ -32,7 +33,7 @@ export class Run<T> {
   #next: NextAttempt = { cause: 'initial', index: 0, delayMs: 0 }
   /** `#next` has not been sent yet. */
   #pending = true
-  #permit: Permit | undefined
+  #leave: Leave = NOTHING
   #last: FailedAttempt | undefined
   #payment: Withdrawal | undefined
   /** How long the target asked to be left alone, by its last failure or at the gate. */
@@ -79,58 +80,56 @@ export class Run<T> {
    * starts with what might refuse the first attempt.
    */
   async mayStart(failed: FailedAttempt | undefined): Promise<boolean> {
-    let refused = failed ?? this.#admit()
+    let refused = failed ?? (await this.#admit())
     while (refused !== undefined) {
       const verdict = decide(this.#inputFor(refused))
       this.#tell(verdict, refused.failure)
       if (!(await this.#obey(verdict, refused))) return false
-      refused = this.#admit()
+      refused = await this.#admit()
     }
     return true
   }
 
-  async #send(): Promise<AttemptResult<T>> {
+  #send(): Promise<AttemptResult<T>> {
     const { cause, index, delayMs, delaySource } = this.#next
-    const { budget, gate } = this.#target.state
     const request = this.#request
-    const permit = this.#permit
-    const step = { number: this.#attempts, cause, target: index, delayMs }
-    const isFirst = cause === 'initial' || cause === 'fallback'
-    let succeeded = false
-    if (isFirst) budget.firstAttemptStarted()
-    try {
-      const result = await request.attempt(
-        delaySource === undefined ? step : { ...step, delaySource },
-      )
-      succeeded = result.ok
-      if (permit !== undefined) settlePermit(permit, result.ok ? undefined : result.failure)
-      if (!result.ok) gate.learn(result.failure, this.#nowMs(), request.policy.maxRetryAfterMs)
-      return result
-    } finally {
-      // Only an `attempt` that broke its promise and rejected has left the permit unsettled.
-      permit?.cancel()
-      if (isFirst) budget.firstAttemptEnded(succeeded)
+    const target = this.#target
+    const leave = this.#leave
+    const step: AttemptStep = {
+      number: this.#attempts,
+      cause,
+      target: index,
+      delayMs,
+      ...(delaySource !== undefined && { delaySource }),
     }
+    const { hedging } = target.state
+    if (hedging === undefined || cause !== 'initial') {
+      return sendAttempt(request, target, step, leave)
+    }
+    const takeAttempt = () => {
+      if (this.#attempts >= request.policy.maxAttempts) return undefined
+      this.#attempts += 1
+      return this.#attempts
+    }
+    return sendWithHedge({ request, target, step, leave, takeAttempt }, hedging)
   }
 
-  /** Undefined: the next attempt may start, with a permit. Else what stands in its way. */
-  #admit(): FailedAttempt | undefined {
-    const { name, state } = this.#target
-    if (this.#aborted()) return { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
-    if (this.#request.deadline.remainingMs() < MIN_ATTEMPT_MS) {
-      return this.#refusal('deadline', 'The deadline leaves no time for an attempt')
+  /** Undefined: the next attempt may start, and has what it needs. Else what stands in its way. */
+  async #admit(): Promise<FailedAttempt | undefined> {
+    const admission = await admit(this.#request, this.#target, this.#next.cause === 'reask')
+    if ('leave' in admission) {
+      this.#leave = admission.leave
+      this.#hintMs = 0
+      return undefined
     }
-    // A re-ask goes on with an exchange the target has just answered: it never waits, and a
-    // breaker that opened meanwhile does not waste that paid answer.
-    const isReask = this.#next.cause === 'reask'
-    this.#hintMs = isReask ? 0 : state.gate.waitMs(this.#nowMs())
-    if (this.#hintMs > 0) {
-      return this.#refusal('rate_limit', `${name} is rate limited`, this.#hintMs)
-    }
-    this.#permit = state.breaker.tryAcquire()
-    if (this.#permit !== undefined || isReask) return undefined
-    const restMs = (state.breaker.retryAtMs ?? 0) - this.#nowMs()
-    return this.#refusal('circuit_open', `The circuit breaker of ${name} is not closed`, restMs)
+    const { kind, message, waitMs, crowdedOut } = admission.refused
+    const last = this.#last?.failure
+    if (kind === 'aborted') return { ok: false, failure: this.#abortedAfter(last) }
+    if (kind === 'rate_limit') this.#hintMs = waitMs
+    if (crowdedOut !== true) return this.#refusal(kind, message, waitMs)
+    // Not judged by the failure before it: that one would be retried, into the same full queue.
+    const failure = { ...ownFailure(kind, message, last), code: 'concurrency_limit' }
+    return { ok: false, crowdedOut, failure }
   }
 
   /** Where a retry or re-ask is refused, the failure before it is judged anew. */
@@ -158,7 +157,7 @@ export class Run<T> {
       // A first attempt waits in the gate before it asks the breaker.
       breakerClosed: breaker.state === 'closed' || (pending && this.#next.cause !== 'retry'),
       // A pending attempt is paid for, or free.
-      tokenAvailable: pending || budget.has(retryCost(failure)),
+      tokenAvailable: pending || budget.has(budget.costOf(failure)),
       backoffMs: () =>
         drawDelayMs(policy.backoff, {
           retry: this.#retriesHere + 1,
@@ -198,13 +197,13 @@ export class Run<T> {
   #plan(next: NextAttempt): void {
     this.#next = next
     this.#pending = true
-    this.#permit = undefined
     this.#payment = next.payment ?? this.#payment
   }
 
   #planRetry({ delayMs, delaySource }: Retry, failure: Failure): void {
-    const cost = retryCost(failure)
-    const payment = cost > 0 ? this.#target.state.budget.withdraw(cost) : undefined
+    const { budget } = this.#target.state
+    const cost = budget.costOf(failure)
+    const payment = cost > 0 ? budget.withdraw(cost) : undefined
     this.#plan({ cause: 'retry', index: this.#next.index, delayMs, delaySource, payment })
     this.#retriesHere += 1
     this.#previousDelayMs = delayMs
@@ -300,6 +299,8 @@ interface NextAttempt {
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 
 const FALLBACK_COST = 1
+
+const NOTHING: Leave = { permit: undefined, slot: undefined }
 
 function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
   const target = targets[index]

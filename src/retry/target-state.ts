@@ -1,31 +1,51 @@
 import type { Clock } from '../time.ts'
-import { type Breaker, CircuitBreaker, NEVER_OPEN } from './breaker.ts'
+import { type Breaker, type BreakerOptions, CircuitBreaker, NEVER_OPEN } from './breaker.ts'
 import { RetryBudget, type RetryBudgetOptions } from './budget.ts'
 import { Gate } from './gate.ts'
+import { type HedgeOptions, Hedging } from './hedge.ts'
+import { type ConcurrencyOptions, Slots } from './slots.ts'
 
 /** What all calls to one target (host, model, credential) share. */
 export interface TargetState {
   readonly budget: RetryBudget
   readonly breaker: Breaker
   readonly gate: Gate
+  /** Only with a concurrency limit. */
+  readonly slots?: Slots
+  /** Only with hedging. */
+  readonly hedging?: Hedging
 }
 
-export interface TargetStateOptions {
-  readonly clock: Clock
-  /** Uniform in [0, 1). */
-  readonly random: () => number
+/** How one target is treated; equal settings share one state. */
+export interface TargetSettings {
   /** `false`: retries are not limited by a budget. */
   readonly retryBudget?: RetryBudgetOptions | false | undefined
   /** `false`: the breaker never opens. */
-  readonly breaker?: boolean | undefined
+  readonly breaker?: BreakerOptions | boolean | undefined
+  readonly concurrency?: ConcurrencyOptions | number | undefined
+  readonly hedge?: HedgeOptions | boolean | undefined
 }
 
-/** @throws TypeError, RangeError for a bad option of the budget. */
+export interface TargetStateOptions extends TargetSettings {
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+}
+
+/** @throws TypeError, RangeError for a bad option. */
 export function createTargetState(options: TargetStateOptions): TargetState {
-  const { clock, random, retryBudget, breaker } = options
+  const { clock, random, retryBudget, breaker, concurrency, hedge = false } = options
   return {
     budget: new RetryBudget(retryBudget),
-    breaker: breaker === false ? NEVER_OPEN : new CircuitBreaker({ clock, random }),
+    breaker:
+      breaker === false ? NEVER_OPEN : new CircuitBreaker({ clock, random }, limitsOf(breaker)),
     gate: new Gate(),
+    ...(concurrency !== undefined && { slots: new Slots(concurrency, clock) }),
+    ...(hedge !== false && { hedging: new Hedging(limitsOf(hedge)) }),
   }
+}
+
+/** `true` stands for the defaults. */
+function limitsOf<Options extends object>(given: Options | true | undefined): Options | undefined {
+  return given === true ? undefined : given
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RetryBudget, retryCost } from '../../../src/retry/budget.ts'
+import { RetryBudget } from '../../../src/retry/budget.ts'
 import { failureOf } from './failures.ts'
 
 function withInFlight(count: number, budget: RetryBudget = new RetryBudget()): RetryBudget {
@@ -97,7 +97,7 @@ describe('RetryBudget', () => {
   })
 })
 
-describe('retryCost', () => {
+describe('the cost of a retry', () => {
   it.each([
     { kind: 'server_error', over: {}, cost: 1 },
     { kind: 'timeout', over: {}, cost: 2 },
@@ -107,6 +107,6 @@ describe('retryCost', () => {
     { kind: 'rate_limit', over: { retryAfterMs: 0 }, cost: 1 },
     { kind: 'overloaded', over: { retryAfterMs: 2_000 }, cost: 1 },
   ] as const)('$kind $over costs $cost', ({ kind, over, cost }) => {
-    expect(retryCost(failureOf(kind, over))).toBe(cost)
+    expect(new RetryBudget().costOf(failureOf(kind, over))).toBe(cost)
   })
 })

@@ -1,0 +1,28 @@
+// #region retry
+import { callReport, classifyError, retry } from 'steadycall'
+
+const url = process.env['STOCK_URL'] ?? 'https://stock.example.com/v1/items/7'
+
+const stock = await retry(
+  async ({ signal }) => {
+    const response = await fetch(url, { signal })
+    if (response.ok) return response.json()
+    // status and headers are what a failure is classified by, and where a hint is read.
+    const { status, headers } = response
+    throw Object.assign(new Error(`stock: ${status}`), { status, headers })
+  },
+  { name: 'stock', maxAttempts: 4, deadlineMs: 10_000, attemptTimeoutMs: 2_000, classify },
+)
+
+// This service locks an item for a moment while it counts it; all else is as usual.
+function classify(error: unknown) {
+  const isLocked = error instanceof Error && 'status' in error && error.status === 423
+  if (isLocked) return { retryable: true, reason: 'locked', retryAfterMs: 20 }
+  return classifyError(error)
+}
+// #endregion
+
+console.log(stock)
+for (const { number, outcome, code } of callReport(stock)?.attempts ?? []) {
+  console.log(`attempt ${number}: ${code ?? outcome}`)
+}

@@ -1,0 +1,236 @@
+import type { Ended } from './call/bounds.ts'
+import { call } from './call/call.ts'
+import type { Exchange } from './call/job.ts'
+import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
+import { attachReport, type CallEvent, callReport } from './call/report.ts'
+import { functionJob } from './call/run.ts'
+import { processRuntime, type Runtime } from './call/runtime.ts'
+import { checkRetryPolicy } from './check-options.ts'
+import { type CallError, type Failure, isCallError } from './errors/call-error.ts'
+import { FAILURE_KINDS } from './errors/failure-kinds.ts'
+import { readProperty } from './errors/hostile.ts'
+import { isSafeCode } from './errors/safe-code.ts'
+import { show } from './option-check.ts'
+import { resolveCall } from './options.ts'
+import { createTargetState } from './retry/target-state.ts'
+import { withoutUndefined } from './without-undefined.ts'
+
+/** What the function given to `retry` gets. */
+export interface RetryContext {
+  /** Aborts on the attempt's timeout, the call's deadline or the caller's signal: pass it on. */
+  readonly signal: AbortSignal
+  /** 1 for the first attempt. */
+  readonly attempt: number
+}
+
+/** What a `classify` says of an error. */
+export interface RetryVerdict {
+  /** The same call may succeed after a wait. */
+  readonly retryable: boolean
+  /** The `code` of the failed attempt in reports and events, if it is a short identifier. */
+  readonly reason?: string
+  /** Never retried sooner than this, milliseconds. @default what the error's own headers ask */
+  readonly retryAfterMs?: number
+}
+
+/** The policy of one `retry`. Nothing of it is shared with other calls: no budget, no breaker. */
+export interface RetryPolicy {
+  /** Calls of the function, the first included. 1–10. @default 3 */
+  readonly maxAttempts?: number
+  /** Decides for every error of the function but those that an inner steadycall layer gave up. @default classifyError */
+  readonly classify?: (error: unknown) => RetryVerdict
+  /** Milliseconds to wait after attempt number `attempt` failed without a hint. @default fullJitter() */
+  readonly delayForAttempt?: (attempt: number) => number
+  /** A hint to wait longer ends the call at once. @default 60,000 */
+  readonly maxRetryAfterMs?: number
+  /** For the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
+  readonly deadlineMs?: number
+  /** For one attempt. @default no limit but the deadline */
+  readonly attemptTimeoutMs?: number
+  /** Ends an attempt or a wait at once. */
+  readonly signal?: AbortSignal
+  /** Told of every decision, with a frozen object. What it throws is ignored. */
+  readonly onEvent?: (event: CallEvent) => void
+  /** Clock and randomness. @default the process's own */
+  readonly runtime?: Runtime
+  /** In spans and events, 1–255 characters. @default 'retry' */
+  readonly name?: string
+}
+
+/**
+ * Calls a function until it succeeds, under the same loop, deadline, abort, events and span as every
+ * other call. Throws the function's own last error, untouched; `callReport(error)` tells the attempts.
+ * @throws {CallError} `aborted`, `deadline` or `timeout`, where that ended the call and no error of
+ * the function did.
+ * @throws {TypeError} for an option that is not as documented, or a `classify` or `delayForAttempt`
+ * that does not answer as it must; `cause` is then the function's error.
+ */
+export async function retry<T>(
+  fn: (context: RetryContext) => PromiseLike<T> | T,
+  policy: RetryPolicy = {},
+): Promise<T> {
+  checkRetryPolicy(policy)
+  if (typeof fn !== 'function') {
+    throw new TypeError(`retry(): the first argument must be a function, got ${show(fn)}`)
+  }
+  const { runtime = processRuntime(), name = 'retry', onEvent } = policy
+  const options = resolveOptions(policy)
+  const judge = new Judge(policy, options.maxAttempts)
+  const { delayForAttempt } = policy
+  const job = functionJob<T>({
+    face: 'run',
+    name,
+    options:
+      delayForAttempt === undefined ? options : { ...options, backoff: { delayMs: judge.delayMs } },
+    // Its own: there is no target that calls could share.
+    state: createTargetState({ ...runtime, retryBudget: false, breaker: false }),
+    work: ({ signal, attempt }) => fn({ signal, attempt }),
+    judge: (failure, exchange) => judge.judge(failure, exchange),
+  })
+  try {
+    const settings = withoutUndefined({ onEvent })
+    const { value, report } = await call(job, { runtime, settings, multiplied: false })
+    // The report of a call inside, which knows the tokens, stays with its result.
+    if ((callReport(value)?.operation ?? name) === name) attachReport(value, report)
+    return value
+  } catch (error) {
+    throw isCallError(error) ? judge.errorFor(error) : error
+  }
+}
+
+function resolveOptions({
+  maxAttempts,
+  maxRetryAfterMs,
+  deadlineMs,
+  attemptTimeoutMs = Number.POSITIVE_INFINITY,
+  signal,
+}: RetryPolicy) {
+  return resolveCall(
+    {},
+    withoutUndefined({ maxAttempts, maxRetryAfterMs, deadlineMs, attemptTimeoutMs, signal }),
+    { face: 'run', clientTimeoutMs: Number.POSITIVE_INFINITY },
+  )
+}
+
+/** Asks the policy about each failure of one call, and knows what the caller gets in the end. */
+class Judge {
+  readonly #policy: RetryPolicy
+  readonly #maxAttempts: number
+  /** The function's own last error, boxed: `undefined` can be thrown too. */
+  #thrown: { readonly error: unknown } | undefined
+  /** The limit that ended the last attempt. */
+  #ended: Ended | undefined
+  /** Says that the policy did not answer as it must. */
+  #defect: unknown
+  #delayMs = 0
+
+  constructor(policy: RetryPolicy, maxAttempts: number) {
+    this.#policy = policy
+    this.#maxAttempts = maxAttempts
+  }
+
+  readonly delayMs = (): number => this.#delayMs
+
+  judge(failure: Failure, { number, bounds }: Exchange): Failure {
+    this.#ended = bounds.ended
+    if (bounds.ended === undefined) this.#thrown = { error: failure.cause }
+    try {
+      const judged = bounds.ended === undefined ? this.#opinion(failure) : failure
+      // Drawn here and not when it is needed: a backoff has no way to end the call.
+      const isHinted = (judged.retryAfterMs ?? 0) > 0
+      if (judged.retryable && !isHinted && number < this.#maxAttempts)
+        this.#draw(number, failure.cause)
+      return judged
+    } catch (defect) {
+      this.#defect = defect
+      return { ...failure, kind: 'unknown', retryable: false }
+    }
+  }
+
+  /** The function's own error, unless it was the caller, a limit or the policy that ended the call. */
+  errorFor(error: CallError): unknown {
+    const thrown = this.#defect ?? (this.#isOurs(error) ? error : this.#thrown?.error)
+    const report = callReport(error)
+    // An inner layer that gave up has told its attempts already, and it was it that retried.
+    const isTold = isExhausted(thrown) && callReport(thrown) !== undefined
+    if (report !== undefined && !isTold) attachReport(thrown, report)
+    // Only where somebody could read it: an error that is thrown again and again stays retryable.
+    if (currentScope() !== undefined) brandExhausted(thrown)
+    return thrown
+  }
+
+  #isOurs({ kind, reason }: CallError): boolean {
+    if (this.#thrown === undefined || reason === undefined) return true
+    if (kind === 'aborted') return this.#policy.signal?.aborted === true
+    return kind === 'timeout' && this.#ended === 'timeout'
+  }
+
+  #opinion(failure: Failure): Failure {
+    const { classify } = this.#policy
+    const error = failure.cause
+    if (classify === undefined || isExhausted(error)) return inLoop(failure, false)
+    const verdict = ask('classify', VERDICT, error, () => classify(error), readVerdict)
+    const { reason: code, ...said } = verdict
+    return inLoop({ ...failure, ...said, ...(code !== undefined && { code }) }, said.retryable)
+  }
+
+  #draw(attempt: number, error: unknown): void {
+    const { delayForAttempt } = this.#policy
+    if (delayForAttempt === undefined) return
+    const where = `delayForAttempt(${attempt})`
+    this.#delayMs = ask(where, DELAY, error, () => delayForAttempt(attempt), readDelay)
+  }
+}
+
+/** As the loop may see it: it has rules of its own for some kinds, such as asking a model again. */
+function inLoop(failure: Failure, insists: boolean): Failure {
+  const { kind, code = kind } = failure
+  const { retry: rule, ours } = FAILURE_KINDS[kind]
+  const hasOwnRule = rule === 'reask' || (insists && (ours || rule === 'once'))
+  return hasOwnRule ? { ...failure, kind: 'unknown', code } : failure
+}
+
+const VERDICT = '{ retryable: boolean, reason?: string, retryAfterMs?: milliseconds from 0 }'
+const DELAY = 'a number of milliseconds from 0'
+
+/** Calls the user's own function, whose defect must not be taken for a failure of the call. */
+function ask<Answer>(
+  name: string,
+  allowed: string,
+  cause: unknown,
+  question: () => unknown,
+  read: (answer: unknown) => Answer | undefined,
+): Answer {
+  let answer: unknown
+  try {
+    answer = question()
+  } catch (thrown) {
+    const what = thrown instanceof Error ? thrown.name : show(thrown)
+    const message = `retry(): ${name} threw ${what}; it must return ${allowed}`
+    throw Object.assign(new TypeError(message, { cause }), { thrown })
+  }
+  const good = read(answer)
+  if (good !== undefined) return good
+  // Unhandled, the rejection of an async function would end the process.
+  if (answer instanceof Promise) answer.catch(() => {})
+  throw new TypeError(`retry(): ${name} must return ${allowed}, got ${show(answer)}`, { cause })
+}
+
+function readVerdict(answer: unknown): RetryVerdict | undefined {
+  const retryable = readProperty(answer, 'retryable')
+  const reason = readProperty(answer, 'reason')
+  const hint = readProperty(answer, 'retryAfterMs')
+  const retryAfterMs = readDelay(hint)
+  if (typeof retryable !== 'boolean') return undefined
+  if (hint !== undefined && retryAfterMs === undefined) return undefined
+  return withoutUndefined({
+    retryable,
+    retryAfterMs,
+    reason: isSafeCode(reason) ? reason : undefined,
+  })
+}
+
+function readDelay(answer: unknown): number | undefined {
+  const isDelay = typeof answer === 'number' && answer >= 0 && Number.isFinite(answer)
+  return isDelay ? answer : undefined
+}

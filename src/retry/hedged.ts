@@ -1,0 +1,125 @@
+import { minAttemptMs } from './admit.ts'
+import type { Hedging } from './hedge.ts'
+import type {
+  AttemptResult,
+  AttemptStep,
+  LoopPolicy,
+  LoopRequest,
+  LoopTarget,
+} from './loop-contract.ts'
+import { type Leave, sendAttempt } from './send.ts'
+
+export interface HedgedAttempt<T> {
+  readonly request: LoopRequest<T>
+  readonly target: LoopTarget
+  readonly step: AttemptStep
+  readonly leave: Leave
+  /** Counts one attempt more and returns its number, or undefined when all are spent. */
+  takeAttempt(): number | undefined
+}
+
+/**
+ * A first attempt on a target with hedging. When it is slow it gets a second one beside it, but no
+ * sooner than enough is known of how long others took.
+ */
+export async function sendWithHedge<T>(
+  attempt: HedgedAttempt<T>,
+  hedging: Hedging,
+): Promise<AttemptResult<T>> {
+  const { request, target, step, leave } = attempt
+  const { clock } = request
+  const startedMs = clock.monotonicMs()
+  const { delayMs } = hedging
+  const result =
+    delayMs === undefined || !mayHedge(request.policy)
+      ? await sendAttempt(request, target, step, leave)
+      : await sendHedged(attempt, delayMs)
+  // Of a hedged attempt too: else only the fast ones would be known, and hedges come ever sooner.
+  if (result.ok) hedging.attemptSucceeded(clock.monotonicMs() - startedMs)
+  return result
+}
+
+/**
+ * An attempt that gets a second one beside it when it is slow. The first good answer wins and the
+ * other is aborted; a failure that no repetition can mend ends both; of two that could be mended
+ * the later one is the result. Settles when both have ended, so that both are in the report.
+ */
+async function sendHedged<T>(
+  attempt: HedgedAttempt<T>,
+  delayMs: number,
+): Promise<AttemptResult<T>> {
+  const { request, target, step, leave } = attempt
+  const aside = new AbortController()
+  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, leave)
+  const isSlow = await slowerThan(first, delayMs, request)
+  const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
+  return hedge === undefined ? first : contest({ result: first, aside }, hedge)
+}
+
+/** One of the two, which can be ended alone. */
+interface Rival<T> {
+  readonly result: Promise<AttemptResult<T>>
+  readonly aside: AbortController
+}
+
+/** The second attempt, if by now there may be one. */
+function startHedge<T>(
+  { request, target, step, takeAttempt }: HedgedAttempt<T>,
+  delayMs: number,
+): Rival<T> | undefined {
+  const { policy, deadline, signal } = request
+  const { budget, breaker, hedging, slots } = target.state
+  // A caller who forbids it may have joined since.
+  if (hedging === undefined || !mayHedge(policy) || signal?.aborted) return undefined
+  // Extra load is for a target that is well: a slow one that also fails gets none.
+  if (breaker.state !== 'closed' || budget.tokens <= budget.capacity / 2) return undefined
+  const remainingMs = deadline.remainingMs()
+  if (remainingMs < minAttemptMs(policy) || remainingMs < hedging.usualMs) return undefined
+  // It never queues: by the time it had a place it would be too late.
+  const slot = slots?.tryAcquire()
+  if (slots !== undefined && slot === undefined) return undefined
+  const number = hedging.tryTake() ? takeAttempt() : undefined
+  if (number === undefined) {
+    slot?.release()
+    return undefined
+  }
+  const aside = new AbortController()
+  const own: AttemptStep = {
+    number,
+    cause: 'hedge',
+    target: step.target,
+    delayMs,
+    signal: aside.signal,
+  }
+  const leave = { permit: breaker.tryAcquire(), slot }
+  return { result: sendAttempt(request, target, own, leave), aside }
+}
+
+// What nobody may run twice without knowing cannot be sent twice on purpose.
+function mayHedge(policy: LoopPolicy): boolean {
+  return policy.mayHedge === true && policy.onUncertain !== 'fail'
+}
+
+async function contest<T>(first: Rival<T>, second: Rival<T>): Promise<AttemptResult<T>> {
+  const [early, winner] = await Promise.race(
+    [first, second].map(async (rival) => [await rival.result, rival] as const),
+  )
+  const other = winner === first ? second : first
+  if (!early.ok && early.failure.retryable) return other.result
+  // Good, or bad beyond repair: either way there is nothing to wait for.
+  other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
+  await other.result
+  return early
+}
+
+/** Does the work take longer? Rejects as the work does. */
+function slowerThan(
+  work: Promise<unknown>,
+  delayMs: number,
+  { clock }: LoopRequest<unknown>,
+): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.schedule(delayMs, () => resolve(true))
+    work.finally(cancel).then(() => resolve(false), reject)
+  })
+}

@@ -1,0 +1,278 @@
+import { describe, expect, it } from 'vitest'
+import { callReport, createRuntime, fixed } from '../../src/index.ts'
+import { Hedging } from '../../src/retry/hedge.ts'
+import type { AttemptStep } from '../../src/retry/loop.ts'
+import { runAttempts } from '../../src/retry/loop.ts'
+import { createTargetState, type TargetState } from '../../src/retry/target-state.ts'
+import {
+  type Fault,
+  invalidApiKey,
+  ok,
+  serverError,
+  slow,
+  virtualClock,
+} from '../../src/testing/index.ts'
+import { deadlineAfter } from '../../src/time.ts'
+import { ask, setUp } from '../support/set-up.ts'
+
+/** One call on a target, in virtual time: each attempt takes as long as scripted, then succeeds. */
+async function attempts(
+  state: TargetState,
+  clock: ReturnType<typeof virtualClock>,
+  durationsMs: readonly number[],
+  policy: { readonly onUncertain?: 'rerun' | 'fail'; readonly deadlineMs?: number } = {},
+) {
+  const steps: AttemptStep[] = []
+  const aborted: number[] = []
+  const work = runAttempts<number>({
+    policy: {
+      maxAttempts: 3,
+      maxReasks: 0,
+      maxRetryAfterMs: 60_000,
+      backoff: fixed(100),
+      onUncertain: policy.onUncertain ?? 'rerun',
+      mayHedge: true,
+    },
+    clock,
+    random: () => 0.5,
+    signal: undefined,
+    deadline: deadlineAfter(clock, policy.deadlineMs ?? 600_000),
+    targets: [{ name: 'host model', state, on: new Set() }],
+    attempt(step) {
+      steps.push(step)
+      const tookMs = durationsMs[steps.length - 1] ?? 10
+      return new Promise((resolve) => {
+        const cancel = clock.schedule(tookMs, () => resolve({ ok: true, value: step.number }))
+        step.signal?.addEventListener('abort', () => {
+          cancel()
+          aborted.push(step.number)
+          const failure = {
+            kind: 'aborted' as const,
+            retryable: false,
+            executed: 'maybe' as const,
+            message: 'aborted',
+            cause: undefined,
+          }
+          resolve({ ok: false, failure })
+        })
+      })
+    },
+  })
+  let settled = false
+  const done = () => {
+    settled = true
+  }
+  work.then(done, done)
+  while (!settled) {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (!settled && clock.pending > 0) await clock.advanceToNext()
+  }
+  return { outcome: await work, steps, aborted }
+}
+
+function hedgingTarget(clock: ReturnType<typeof virtualClock>, hedge = { delayMs: 500 }) {
+  return createTargetState({
+    clock,
+    random: () => 0.5,
+    retryBudget: { initial: 10 },
+    hedge: { maxExtraLoad: 1, ...hedge },
+  })
+}
+
+describe('a hedge', () => {
+  it('is one extra attempt at most, and wins against one that hangs', async () => {
+    const clock = virtualClock()
+    const state = hedgingTarget(clock)
+    const { outcome, steps, aborted } = await attempts(state, clock, [60_000, 50])
+    expect(outcome).toMatchObject({ ok: true, value: 2, attempts: 2 })
+    expect(steps.map(({ number, cause, delayMs }) => [number, cause, delayMs])).toEqual([
+      [1, 'initial', 0],
+      [2, 'hedge', 500],
+    ])
+    expect(aborted).toEqual([1])
+    expect(clock.monotonicMs()).toBe(550)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('is aborted when the first attempt wins after all', async () => {
+    const clock = virtualClock()
+    const { outcome, aborted } = await attempts(hedgingTarget(clock), clock, [600, 5_000])
+    expect(outcome).toMatchObject({ ok: true, value: 1 })
+    expect(aborted).toEqual([2])
+    expect(clock.monotonicMs()).toBe(600)
+  })
+
+  it('is not sent beside an attempt that is fast enough', async () => {
+    const clock = virtualClock()
+    const { steps } = await attempts(hedgingTarget(clock), clock, [499])
+    expect(steps).toHaveLength(1)
+    expect(clock.pending).toBe(0)
+  })
+
+  it.each([
+    // Every hundredth is a spike: each of them is hedged, once enough is known.
+    { hedge: true, isSpike: (call: number) => call % 100 === 99, least: 95, most: 100 },
+    // All are slow: with the delay given the allowance alone decides.
+    { hedge: { delayMs: 200 }, isSpike: () => true, least: 450, most: 500 },
+    // All have become slow: the percentile follows, and nothing is hedged in vain.
+    { hedge: true, isSpike: (call: number) => call >= 5_000, least: 1, most: 60 },
+  ])(
+    'adds 5 % of load at most, over 10,000 calls ($hedge)',
+    async ({ hedge, isSpike, ...bounds }) => {
+      const clock = virtualClock()
+      const state = createTargetState({
+        clock,
+        random: () => 0.5,
+        retryBudget: { initial: 10 },
+        hedge,
+      })
+      let hedges = 0
+      for (let call = 0; call < 10_000; call += 1) {
+        const firstMs = isSpike(call) ? 20_000 : 100 + (call % 50)
+        const { steps } = await attempts(state, clock, [firstMs, 100])
+        hedges += steps.length - 1
+      }
+      expect(hedges).toBeGreaterThanOrEqual(bounds.least)
+      expect(hedges).toBeLessThanOrEqual(bounds.most)
+    },
+  )
+
+  it.each([
+    ['the breaker is not closed', (state: TargetState) => openBreaker(state)],
+    ['half of the retry budget or more is spent', (state: TargetState) => state.budget.withdraw(5)],
+  ])('is not sent while %s', async (_why, spoil) => {
+    const clock = virtualClock()
+    const state = hedgingTarget(clock)
+    clock.schedule(250, () => spoil(state))
+    const { steps } = await attempts(state, clock, [2_000])
+    expect(steps.map(({ cause }) => cause)).toEqual(['initial'])
+  })
+
+  it('is not sent where the outcome must not be left in doubt', async () => {
+    const clock = virtualClock()
+    const { steps } = await attempts(hedgingTarget(clock), clock, [2_000], { onUncertain: 'fail' })
+    expect(steps).toHaveLength(1)
+  })
+
+  it('is not sent when the deadline leaves it less than an attempt takes as a rule', async () => {
+    const clock = virtualClock()
+    const state = hedgingTarget(clock)
+    for (let index = 0; index < 60; index += 1) state.hedging?.attemptSucceeded(3_000)
+    const { steps } = await attempts(state, clock, [3_100], { deadlineMs: 3_400 })
+    expect(steps).toHaveLength(1)
+  })
+
+  it('waits for the 95th percentile of what it has seen, at least half a second', () => {
+    const hedging = new Hedging()
+    for (let index = 0; index < 49; index += 1) hedging.attemptSucceeded(1_000)
+    expect(hedging.delayMs).toBeUndefined()
+    hedging.attemptSucceeded(1_000)
+    expect(hedging.delayMs).toBe(1_000)
+    for (let index = 0; index < 200; index += 1) hedging.attemptSucceeded(index * 10)
+    expect(hedging.delayMs).toBe(1_900)
+    for (let index = 0; index < 200; index += 1) hedging.attemptSucceeded(20)
+    expect(hedging.delayMs).toBe(500)
+  })
+})
+
+describe('hedging over real sockets', () => {
+  const options = {
+    hedge: { delayMs: 20, maxExtraLoad: 1 },
+    retryBudget: { initial: 10 },
+  } as const
+  const hedged = (script: readonly Fault[], more = {}) => setUp({ script }, { ...options, ...more })
+
+  it('answers from the second request, reports both, and gives them different keys', async () => {
+    const { server, llm } = await hedged([slow(5_000), ok()])
+    const completion = await llm.chat.completions.create(ask('hedge me'))
+    const report = callReport(completion)
+    expect(report?.attempts.map(({ number, cause, outcome }) => [number, cause, outcome])).toEqual(
+      [
+        [2, 'hedge', 'success'],
+        [1, 'initial', 'aborted'],
+      ]
+        .toSorted(([a], [b]) => Number(a) - Number(b))
+        .toReversed(),
+    )
+    expect(report?.usage.complete).toBe(false)
+    const keys = server.requests.map(({ headers }) => headers['idempotency-key'])
+    expect(new Set(keys).size).toBe(2)
+  })
+
+  it('never sends more than maxAttempts', async () => {
+    const { server, llm } = await hedged([slow(60), ok()], { maxAttempts: 1 })
+    await llm.chat.completions.create(ask('one'))
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('waits for the other when one fails with what passes', async () => {
+    const { server, llm } = await hedged([slow(60), serverError()])
+    const completion = await llm.chat.completions.create(ask('two'))
+    expect(callReport(completion)?.attempts).toHaveLength(2)
+    expect(server.requests).toHaveLength(2)
+  })
+
+  it('ends both when one fails for good', async () => {
+    const { llm } = await hedged([slow(5_000), invalidApiKey()])
+    const error = await llm.chat.completions.create(ask('three')).catch((caught) => caught)
+    expect(callReport(error)).toMatchObject({ outcome: 'auth' })
+    expect(callReport(error)?.attempts).toHaveLength(2)
+  })
+
+  it('retries when both fail, within the same limit', async () => {
+    const { server, llm } = await hedged([slow(40, serverError()), slow(60, serverError()), ok()])
+    const completion = await llm.chat.completions.create(ask('four'))
+    expect(callReport(completion)?.attempts.map(({ cause }) => cause)).toEqual([
+      'initial',
+      'hedge',
+      'retry',
+    ])
+    expect(server.requests).toHaveLength(3)
+  })
+
+  it('releases one stream, of the request that had content first', async () => {
+    const { llm } = await hedged([slow(5_000), ok()])
+    const stream = await llm.chat.completions.create({ ...ask('five'), stream: true })
+    let text = ''
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+    expect(text).not.toBe('')
+    const report = callReport(stream)
+    expect(report?.outcome).toBe('success')
+    expect(report?.attempts.map(({ cause }) => cause).sort()).toEqual(['hedge', 'initial'])
+  })
+
+  it('leaves no timer and no listener, also when the caller aborts with both in flight', async () => {
+    const clock = virtualClock()
+    const runtime = createRuntime({ clock, random: () => 0 })
+    const { server, llm } = await hedged([slow(5_000), slow(5_000)], { runtime })
+    const caller = new AbortController()
+    const done = llm.chat.completions
+      .create(ask('six'), { signal: caller.signal })
+      .catch((error: unknown) => error)
+    await until(() => server.requests.length === 1)
+    await clock.advance(20)
+    await until(() => server.requests.length === 2)
+    caller.abort()
+    expect(callReport(await done)).toMatchObject({ outcome: 'aborted' })
+    expect(callReport(await done)?.attempts).toHaveLength(2)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('is never used for a function', async () => {
+    const { llm } = await hedged([])
+    let runs = 0
+    await llm.run('job', () => {
+      runs += 1
+      return new Promise((resolve) => setTimeout(resolve, 60))
+    })
+    expect(runs).toBe(1)
+  })
+})
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+function openBreaker({ breaker }: TargetState): void {
+  for (let index = 0; index < 8; index += 1) breaker.tryAcquire()?.failure()
+}
