@@ -7,6 +7,11 @@ import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
 import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
 import { resolveCall } from '../src/options.ts'
 import { allows, type RepairRule } from '../src/output/repair-rules.ts'
+import { readBreaker } from '../src/retry/breaker.ts'
+import { readBudget } from '../src/retry/budget.ts'
+import { readHintSpread } from '../src/retry/decide.ts'
+import { readHedge } from '../src/retry/hedge.ts'
+import { readConcurrency } from '../src/retry/slots.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
 import * as testing from '../src/testing/index.ts'
 import { clientFor, rejection, startServer } from './support/set-up.ts'
@@ -96,7 +101,7 @@ describe('docs/reference/failure-kinds.md', () => {
       hint_exceeds_deadline: true,
       circuit_open: true,
       retry_budget: true,
-  concurrency_limit: true,
+      concurrency_limit: true,
     }
     expect(namesIn(page, '| reason | meaning')).toEqual(Object.keys(reasons))
   })
@@ -131,6 +136,21 @@ describe('docs/reference/options.md', () => {
   it('lists every option of retry()', async () => {
     const error = await rejection(retry(() => 1, anUnknownOption))
     expect(namesIn(page, '| option of retry | default').sort()).toEqual(namesOf(error))
+  })
+
+  it.each([
+    ['## Retry budget', readBudget({})],
+    ['## Circuit breaker', readBreaker({})],
+    ['## Spread after a hint', readHintSpread({})],
+    ['## Concurrency limit', readConcurrency(1)],
+    ['## Hedging', readHedge({})],
+  ])('lists every field under %s, with its default', (heading, fields) => {
+    const [, section = ''] = read(page).split(`\n${heading}\n`)
+    const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \| `?([\w.]+)/gm)]
+    expect(rows.map(([, name]) => name)).toEqual(Object.keys(fields))
+    for (const [, name = '', shown = ''] of rows.filter(([, , text = '']) => /^\d/.test(text))) {
+      expect([name, Number(shown.replaceAll('_', ''))]).toEqual([name, Reflect.get(fields, name)])
+    }
   })
 
   it('gives the defaults that the code has', () => {

@@ -38,6 +38,7 @@ const EXAMPLES = [
   '14-parse-json',
   '15-retry',
   '16-success-probability',
+  '17-overload',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -229,6 +230,14 @@ describe('an example runs as it stands and says what its page promises:', starts
     expect(numbers).toContainEqual(['q = 0.5', '50', '75', '87.5', '93.75', '96.875'])
     expect(numbers).toContainEqual(['q = 0.8', '1.00', '1.20', '1.24', '1.25', '1.25'])
     expect(numbers).toContainEqual(['q = 0.5', '1.00', '1.50', '1.75', '1.88', '1.94'])
+  })
+
+  it('17-overload shows the health of the one target it has called', async () => {
+    const server = await startServer()
+    const { stdout } = await run('17-overload', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual([
+      '127.0.0.1 gpt-5-mini: closed, 3.3 retries, 0 in flight, 0 waiting, gate 0 ms',
+    ])
   })
 })
 
