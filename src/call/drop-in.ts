@@ -50,8 +50,10 @@ async function answerFor(
   }
   const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
   attachReport(value.data, report)
+  // Weak: a stream that is thrown away unread is ended when it is garbage.
+  const stream = new WeakRef(value.data)
   onEnd?.((final) => {
-    attachReport(value.data, final)
+    attachReport(stream.deref(), final)
     attachReport(broken, final)
   })
   return value

@@ -93,6 +93,7 @@ function release(
   const { source, bounds } = request
   let tell: ((end: StreamEnd) => void) | undefined
   let consumed = false
+  let taken = false
   const settle = (error: unknown, abandoned: boolean) => {
     bounds.dispose()
     tell?.({ error, abandoned, ...progress.summary() })
@@ -106,7 +107,7 @@ function release(
     signal.addEventListener('abort', onAbort, { once: true })
   }
 
-  async function* iterate(): AsyncGenerator<unknown, void, undefined> {
+  async function* read(): AsyncGenerator<unknown, void, undefined> {
     if (consumed) {
       throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
     }
@@ -127,18 +128,35 @@ function release(
     }
   }
 
+  // Not a generator itself: that would learn only at the first `next()` that somebody reads.
+  const iterate = () => {
+    taken = true
+    return read()
+  }
   // openai's streams are built from an iterator function and the controller of their request.
   const StreamClass = source.constructor as new (
     iterate: () => AsyncIterator<unknown>,
     controller: AbortController,
   ) => ChunkStream
+  const stream = new StreamClass(iterate, source.controller)
+  dropped.register(stream, () => {
+    if (taken) return
+    close(source, chunks)
+    settle(undefined, true)
+  })
   return {
-    stream: new StreamClass(iterate, source.controller),
+    stream,
     onEnd(listener) {
       tell = listener
     },
   }
 }
+
+/**
+ * A stream that was released and thrown away unread would hold its connection, its span and its
+ * place within a concurrency limit for ever: when it is garbage, its request is ended.
+ */
+const dropped = new FinalizationRegistry<() => void>((end) => end())
 
 /** What follows the first content; an end without its finish_reason is a cut. */
 async function* rest(

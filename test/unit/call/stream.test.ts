@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { callReport } from '../../../src/index.ts'
@@ -173,5 +175,44 @@ describe('a streamed call', () => {
     )
     expect(error).toBeInstanceOf(TypeError)
     expect(server.count).toBe(0)
+  })
+})
+
+describe('a stream that is thrown away unread', () => {
+  it('is ended when it is garbage: connection, place and report', async () => {
+    const { llm, server } = await setUp(
+      { script: [stalledStream({ afterChunks: 1 })] },
+      { concurrency: 1 },
+    )
+    await (async () => {
+      await llm.chat.completions.create({ ...ask('one'), stream: true })
+    })()
+    expect(llm.targets()).toMatchObject([{ inFlight: 1 }])
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    for (let turn = 0; turn < 50 && llm.targets()[0]?.inFlight !== 0; turn += 1) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
+    expect(server.count).toBe(1)
+    await llm.chat.completions.create(ask('two'))
+  })
+
+  it('goes on while somebody holds an iterator of it', async () => {
+    const { llm } = await setUp({}, { concurrency: 1 })
+    const iterator = await (async () => {
+      const stream = await llm.chat.completions.create({ ...ask('one'), stream: true })
+      return stream[Symbol.asyncIterator]()
+    })()
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    for (let turn = 0; turn < 5; turn += 1) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    let chunks = 0
+    while (!(await iterator.next()).done) chunks += 1
+    expect(chunks).toBeGreaterThan(1)
   })
 })
