@@ -74,7 +74,8 @@ export function streamJob(
       const body = bodyFor(request, exchange, request.params)
       const sentAtMs = clock.monotonicMs()
       const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
-      const live = await openStream({
+      // Apart: what waits for the end must not hold the stream itself.
+      const { stream, onEnd } = await openStream({
         source,
         bounds: exchange.bounds,
         clock,
@@ -89,9 +90,9 @@ export function streamJob(
       const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
       return {
         ok: true,
-        value: answerOf(live.stream, response),
+        value: answerOf(stream, response),
         facts,
-        onTail: (listener) => live.onEnd((end) => listener(streamTail(exchange, end, facts))),
+        onTail: (listener) => onEnd((end) => listener(streamTail(exchange, end, facts))),
       }
     },
   }

@@ -1,3 +1,5 @@
+import { CallError } from '../errors/call-error.ts'
+import { classifyErrorChunk } from '../errors/disguise.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 
@@ -7,7 +9,10 @@ interface Chunk {
     readonly index?: number
     readonly delta?: object | null
     readonly finish_reason?: string | null
+    readonly error?: unknown
   }[]
+  readonly error?: unknown
+  readonly base_resp?: unknown
   readonly id?: unknown
   readonly model?: unknown
   readonly usage?: unknown
@@ -210,13 +215,17 @@ class Progress {
   #id: string | undefined
   #model: string | undefined
 
-  /** True for a chunk with content: something a caller would show. */
+  /**
+   * True for a chunk with content: something a caller would show.
+   * @throws {CallError} for a chunk that is an error in disguise.
+   */
   see(value: unknown): boolean {
     // A provider may send anything: every field is optional here, and read defensively.
     const chunk = (typeof value === 'object' && value !== null ? value : {}) as Chunk
     if (typeof chunk.id === 'string') this.#id ??= chunk.id
     if (typeof chunk.model === 'string') this.#model ??= chunk.model
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
+    if (isSuspect(chunk)) throwIfError(chunk)
     let content = false
     for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
       const index = typeof choice?.index === 'number' ? choice.index : 0
@@ -243,6 +252,25 @@ class Progress {
       finishReasons: [...this.#finishReasons.values()],
     }
   }
+}
+
+// openai's own; others, and whatever stands beside the choices, deserve a second look.
+const GOOD_FINISHES = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
+
+/** Might this be an error? A glance at each chunk, so that only the rare one costs more. */
+function isSuspect({ choices, error, base_resp: base }: Chunk): boolean {
+  if (error !== undefined || base !== undefined || !Array.isArray(choices)) return true
+  return choices.some(
+    (choice) =>
+      choice?.error !== undefined ||
+      (typeof choice?.finish_reason === 'string' && !GOOD_FINISHES.includes(choice.finish_reason)),
+  )
+}
+
+function throwIfError(chunk: Chunk): void {
+  const found = classifyErrorChunk(chunk)
+  if (found === undefined) return
+  throw new CallError({ ...found, message: `The stream carried an error (${found.kind})` })
 }
 
 /** Anything in a delta but the role: text, a refusal, a tool call, audio, reasoning. */

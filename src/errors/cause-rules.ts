@@ -1,4 +1,4 @@
-import type { FailureKind } from './failure-kinds.ts'
+import type { Executed, FailureKind } from './failure-kinds.ts'
 
 /** What an error without a response must be; all that is given must hold. Everything is lower case. */
 export interface Cause {
@@ -20,7 +20,7 @@ export interface Cause {
 export interface CauseRule {
   readonly kind: FailureKind
   /** `'no'` only where no byte of the request can have been acted upon. */
-  readonly executed: 'no' | 'maybe'
+  readonly executed: Executed
   readonly when: Cause
   /** Says only that something failed: a cause below it says what. */
   readonly vague?: true
@@ -40,6 +40,10 @@ export interface CauseRule {
  */
 // biome-ignore format: a rule is one line
 export const CAUSE_RULES: readonly CauseRule[] = [
+  // openai's own verdicts of `parse` on an answer that came.
+  { kind: 'truncated', executed: 'yes', when: { name: 'lengthfinishreasonerror' }, example: { name: 'LengthFinishReasonError' } },
+  { kind: 'content_filter', executed: 'yes', when: { name: 'contentfilterfinishreasonerror' }, example: { name: 'ContentFilterFinishReasonError' } },
+
   { kind: 'aborted', executed: 'maybe', when: { name: 'apiuseraborterror' }, example: { name: 'APIUserAbortError' } },
   { kind: 'aborted', executed: 'maybe', when: { message: 'request was aborted.' }, example: { message: 'Request was aborted.' } },
   { kind: 'timeout', executed: 'maybe', when: { name: 'timeouterror' }, example: { name: 'TimeoutError' } },
@@ -124,6 +128,8 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'maybe', when: { message: 'other side closed' }, example: { message: 'other side closed' } },
   { kind: 'network', executed: 'maybe', when: { message: 'premature close' }, example: { message: 'Premature close' } },
   { kind: 'network', executed: 'maybe', when: { text: 'network connection lost' }, example: { message: 'Network connection lost.' } },
+  { kind: 'network', executed: 'maybe', when: { text: ': premature close' }, example: { message: 'Invalid response body while trying to fetch http://127.0.0.1/: Premature close' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { code: 'err_network' }, example: { code: 'ERR_NETWORK', message: 'Network Error' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'terminated' }, example: { message: 'terminated' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'fetch failed' }, example: { message: 'fetch failed' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'failed to fetch' }, example: { message: 'Failed to fetch' } },

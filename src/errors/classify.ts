@@ -1,39 +1,20 @@
-import { systemClock } from '../time.ts'
 import { isCallError } from './call-error.ts'
-import { type Envelope, isTelling, parseObject, readEnvelope } from './envelope.ts'
-import { type Executed, FAILURE_KINDS, type FailureKind, isFailureKind } from './failure-kinds.ts'
-import { readRetryAfter } from './hints.ts'
-import { type HeaderSource, readHeader, readItems, readProperty, readText } from './hostile.ts'
+import { readEnvelope } from './envelope.ts'
+import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
+import { readItems, readProperty, readText } from './hostile.ts'
+import {
+  type Classification,
+  type Evidence,
+  isErrorStatus,
+  judgeResponse,
+  mayRetry,
+} from './judge-response.ts'
 import { matchCause } from './match-cause.ts'
-import { matchWording } from './match-wording.ts'
 import { isNotExecuted } from './not-executed.ts'
-import { STATUS_KINDS } from './rules.ts'
+import { readResponse } from './read-response.ts'
 
-/** What a failure means. */
-export interface Classification {
-  readonly kind: FailureKind
-  /** The same request, sent again unchanged after a wait, may succeed. */
-  readonly retryable: boolean
-  /** Whether the provider may have done the work. */
-  readonly executed: Executed
-  /** How long the provider asks to wait, milliseconds. */
-  readonly retryAfterMs?: number
-  /** HTTP status, where a response came. */
-  readonly status?: number
-  /** The provider's own code, such as `insufficient_quota`, or the runtime's, such as `ECONNRESET`. */
-  readonly code?: string
-  readonly requestId?: string
-}
-
-/** What was seen on the wire: openai's error drops a body that has no `error` member. */
-export interface Evidence {
-  /** Wall clock, milliseconds since the epoch; the system's when absent. */
-  readonly now?: number | undefined
-  readonly status?: number | undefined
-  readonly headers?: HeaderSource | undefined
-  /** The response's body, as it came. */
-  readonly body?: string | undefined
-}
+export { classifyErrorBody, classifyErrorChunk } from './disguise.ts'
+export type { Classification, Evidence } from './judge-response.ts'
 
 /**
  * Says what kind of failure an error is, whether the same request may be sent again, and how long
@@ -52,31 +33,10 @@ export function classify(error: unknown, evidence: Evidence = {}): Classificatio
   return isNotExecuted(error) ? { ...found, executed: 'no' } : found
 }
 
-/**
- * Judges the parsed body of a 200. Undefined for a completion: an object with at least one choice
- * and no error. Providers report a failure there once the status has been sent; a body with neither
- * error nor choice is `empty_response`.
- */
-export function classifyErrorBody(
-  body: unknown,
-  evidence: Evidence = {},
-): Classification | undefined {
-  const value = typeof body === 'string' ? parseObject(body) : body
-  const choices = readItems(readProperty(value, 'choices'), MAX_CHOICES)
-  const error = [value, ...choices].map((part) => readProperty(part, 'error')).find(isTelling)
-  if (error === undefined && choices.length > 0 && value === body) return undefined
-  const said = error === undefined ? body : { error }
-  const response = { status: evidence.status ?? 200, headers: evidence.headers, body: said }
-  const found = judgeResponse(response, evidence)
-  if (error !== undefined || found.kind !== 'unknown') return found
-  const retryable = mayRetry('empty_response', false, evidence.headers)
-  return { ...found, kind: 'empty_response', retryable }
-}
-
 // A chain of causes in the wild has up to five links; a cyclic one ends here.
 const MAX_DEPTH = 10
 const MAX_ERRORS = 32
-const MAX_CHOICES = 128
+const MAX_MESSAGE_LENGTH = 4_096
 
 /** An error, then what caused it; undefined when none of them says anything. */
 function judge(
@@ -96,7 +56,16 @@ function judge(
     const deeper = judgeCauses(error, evidence, budget, depth + 1)
     if (deeper !== undefined) return deeper
   }
-  return cause === undefined ? answered : describe(cause.rule, cause.code)
+  if (cause !== undefined) return describe(cause.rule, cause.code)
+  return answered ?? judgeMessage(error, evidence)
+}
+
+/** A client that put the provider's JSON into its message, and kept nothing else of the answer. */
+function judgeMessage(error: unknown, evidence: Evidence): Classification | undefined {
+  const message = readText(error, 'message', MAX_MESSAGE_LENGTH)
+  if (message === undefined || !readEnvelope(message).fromProvider) return undefined
+  const judged = judgeResponse({ status: undefined, body: message }, evidence)
+  return judged.kind === 'unknown' ? undefined : judged
 }
 
 function judgeCauses(
@@ -108,11 +77,14 @@ function judgeCauses(
   const cause = readProperty(error, 'cause')
   const found = cause === undefined ? undefined : judge(cause, evidence, budget, depth)
   if (found !== undefined) return found
-  // AggregateError, and the retry errors of other SDKs
+  // AggregateError, and the retry errors of other SDKs, whose `lastError` is the one to believe
   const errors = readItems(readProperty(error, 'errors'), MAX_ERRORS).map((part) =>
     judge(part, evidence, budget, depth),
   )
-  const first = errors.find((part) => part !== undefined)
+  const last = readProperty(error, 'lastError')
+  const first =
+    (last === undefined ? undefined : judge(last, evidence, budget, depth)) ??
+    errors.find((part) => part !== undefined)
   const surelyNot = errors.every((part) => part?.executed === 'no')
   return first === undefined || surelyNot ? first : { ...first, executed: 'maybe' }
 }
@@ -151,124 +123,4 @@ function fromCallError(error: unknown): Classification | undefined {
     // a proxy that refuses to be read
     return undefined
   }
-}
-
-/** An HTTP answer as far as it is known. */
-interface Answer {
-  readonly status: number | undefined
-  readonly headers?: HeaderSource | undefined
-  readonly body?: unknown
-  readonly requestId?: string | undefined
-}
-
-const MAX_ID_LENGTH = 200
-
-/**
- * The answer an error carries: openai's, Anthropic's and fetch's own names, and those of clients
- * that call them `statusCode`, `responseBody` or `response.data`.
- */
-function readResponse(error: unknown, evidence: Evidence): Answer | undefined {
-  const inner = readProperty(error, 'response')
-  const status = [
-    readProperty(error, 'status'),
-    readProperty(error, 'statusCode'),
-    readProperty(inner, 'status'),
-  ].find(isErrorStatus)
-  const member = readProperty(error, 'error')
-  // An ErrorEvent carries an Error there, no body.
-  const said = isTelling(member) && readProperty(member, 'stack') === undefined
-  if (status === undefined && !said) return undefined
-  const isOurs = evidence.status === undefined || status === undefined || evidence.status === status
-  const bodies = [
-    isOurs ? evidence.body : undefined,
-    said ? { error: member } : undefined,
-    readProperty(error, 'responseBody'),
-    readProperty(inner, 'data'),
-    readText(error, 'message', MAX_MESSAGE_LENGTH),
-  ]
-  const headers = [
-    readProperty(error, 'headers'),
-    readProperty(error, 'responseHeaders'),
-    readProperty(inner, 'headers'),
-  ].find((candidate) => typeof candidate === 'object' && candidate !== null)
-  return {
-    status: status ?? evidence.status,
-    // readHeader accepts any object.
-    headers: (headers as HeaderSource | undefined) ?? evidence.headers,
-    body: bodies.find((candidate) => candidate !== undefined && candidate !== ''),
-    requestId: readText(error, 'requestID', MAX_ID_LENGTH),
-  }
-}
-
-const MAX_MESSAGE_LENGTH = 4_096
-
-function judgeResponse(answer: Answer, { now }: Evidence): Classification {
-  const { headers } = answer
-  const body = readEnvelope(answer.body)
-  const status = isErrorStatus(answer.status) ? answer.status : body.status
-  const rule = matchWording(body, status)
-  const kind = rule?.kind ?? kindOfStatus(status)
-  const retryAfterMs = readRetryAfter({
-    status,
-    headers,
-    body: body.json,
-    message: body.message,
-    now: now ?? systemClock.wallMs(),
-  })
-  const requestId = answer.requestId ?? readRequestId(headers)
-  return {
-    kind,
-    retryable: mayRetry(kind, rule === undefined, headers),
-    executed: executedBy(answer.status, body),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(answer.status !== undefined && { status: answer.status }),
-    ...(body.code !== undefined && { code: body.code }),
-    ...(requestId !== undefined && { requestId }),
-  }
-}
-
-function isErrorStatus(status: unknown): status is number {
-  return typeof status === 'number' && Number.isInteger(status) && status >= 300 && status < 600
-}
-
-function kindOfStatus(status: number | undefined): FailureKind {
-  if (status === undefined || status < 400) return 'unknown'
-  return STATUS_KINDS[status] ?? (status < 500 ? 'invalid_request' : 'server_error')
-}
-
-// Money does not come back by waiting, whatever a header says.
-const NEVER_RETRYABLE: readonly FailureKind[] = ['billing', 'quota_exhausted']
-
-/** The kind's own answer, unless the provider's `x-should-retry` knows better. */
-function mayRetry(
-  kind: FailureKind,
-  byStatus: boolean,
-  headers: HeaderSource | undefined,
-): boolean {
-  const told = readHeader(headers, 'x-should-retry')
-  if (told === 'false') return false
-  if (told === 'true' && byStatus && !NEVER_RETRYABLE.includes(kind)) return true
-  const { retry } = FAILURE_KINDS[kind]
-  return retry === 'yes' || retry === 'once'
-}
-
-// 408 and 499 come from a server that had begun, 409 may speak of a first attempt that succeeded.
-const BEGUN = [408, 409, 499]
-
-/** A provider that refused did no work; a proxy's error says nothing about what is behind it. */
-function executedBy(status: number | undefined, body: Envelope): Executed {
-  if (status === undefined) return 'maybe'
-  if (status === 503 || status === 529) return body.fromProvider ? 'no' : 'maybe'
-  return status >= 400 && status < 500 && !BEGUN.includes(status) ? 'no' : 'maybe'
-}
-
-// OpenAI, Azure, Anthropic.
-const REQUEST_ID_HEADERS = ['x-request-id', 'apim-request-id', 'request-id']
-
-function readRequestId(headers: HeaderSource | undefined): string | undefined {
-  for (const name of REQUEST_ID_HEADERS) {
-    const id = readHeader(headers, name)
-    if (id !== undefined) return id.slice(0, MAX_ID_LENGTH)
-  }
-  return undefined
 }

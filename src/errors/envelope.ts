@@ -1,4 +1,6 @@
+import { splitAtJson } from './embedded-json.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
+import { isSafeCode } from './safe-code.ts'
 
 /** What an error body says, whatever shape it came in. */
 export interface Envelope {
@@ -6,36 +8,53 @@ export interface Envelope {
   readonly text: string
   /** The texts as they came, for hints and their numbers. */
   readonly message: string
-  /** Codes and types, lower-cased, the most telling first. */
+  /** Codes, types and reasons, lower-cased, the most telling first. */
   readonly codes: readonly string[]
   /** The provider's own code as it wrote it; its type where there is no code. */
   readonly code?: string
+  /** Names of the quotas that were exceeded (`quotaId`), lower-cased. */
+  readonly quotas: string
   /** An HTTP status written into the body, as 'code': 429 or "429". */
   readonly status?: number
+  /** What a gateway says of another try, as `availability.retryable`. */
+  readonly retryable?: boolean
   /** JSON with an `error` member: an LLM provider speaks, not a proxy before it. */
   readonly fromProvider: boolean
-  /** The parsed JSON body, where it was JSON. */
-  readonly json?: unknown
+  /** Every JSON object found, the outermost first: hints are fields of one of them. */
+  readonly parts: readonly object[]
 }
 
 /**
  * Reads an error body: `{error: {…}}`, `{error: '…'}`, a bare object, `{detail}`, `{errors: […]}`,
- * `{message}`, an array of these, JSON inside a string, plain text, HTML, or nothing. Only the
- * fields named below are read, never an echo of the request beside them.
+ * `{message}`, `{base_resp}`, an array of these, JSON inside a string, also behind a prefix, plain
+ * text, HTML, or nothing. Only the fields named below are read, never an echo of the request beside
+ * them. A Python repr is not parsed: its codes are found by their keys.
  */
 export function readEnvelope(body: unknown): Envelope {
-  const found: Found = { texts: [], codes: [], types: [], fromProvider: false, left: MAX_VALUES }
+  const found: Found = {
+    texts: [],
+    codes: [],
+    types: [],
+    marks: [],
+    quotas: [],
+    parts: [],
+    fromProvider: false,
+    left: MAX_VALUES,
+  }
   visit(body, found, 0)
   const message = found.texts.join('\n').slice(0, MAX_TEXT_LENGTH)
-  const code = [...found.codes, ...found.types].find((candidate) => SAFE_CODE.test(candidate))
+  const named = [...found.codes, ...found.types]
+  const code = named.find(isSafeCode)
   return {
     text: message.toLowerCase(),
     message,
-    codes: [...found.codes, ...found.types].map((candidate) => candidate.toLowerCase()),
+    codes: [...named, ...found.marks].map((candidate) => candidate.toLowerCase()),
+    quotas: found.quotas.join('\n').toLowerCase(),
     fromProvider: found.fromProvider,
+    parts: found.parts,
     ...(code !== undefined && { code }),
     ...(found.status !== undefined && { status: found.status }),
-    ...(found.json !== undefined && { json: found.json }),
+    ...(found.retryable !== undefined && { retryable: found.retryable }),
   }
 }
 
@@ -43,61 +62,120 @@ interface Found {
   readonly texts: string[]
   readonly codes: string[]
   readonly types: string[]
+  /** Facts that are no code of the provider's: matched, never reported. */
+  readonly marks: string[]
+  readonly quotas: string[]
+  readonly parts: object[]
   status?: number
+  retryable?: boolean
   fromProvider: boolean
-  json?: unknown
   /** Values that may still be visited: a body nested a thousand times costs no more than others. */
   left: number
 }
 
-const MAX_VALUES = 64
-const MAX_DEPTH = 6
+const MAX_VALUES = 96
+// A relay's JSON in a message in a relay's JSON, with the wrapper of each.
+const MAX_DEPTH = 20
+const MAX_ITEMS = 10
 const MAX_TEXT_LENGTH = 4_096
+// Longer than a text: what a repr says of its quota stands at its end.
+const MAX_REPR_LENGTH = 16_384
 const MAX_CODE_LENGTH = 100
-const MAX_JSON_LENGTH = 256 * 1024
 
-// A code ends up in reports and spans; free text, which may quote a prompt, must not.
-const SAFE_CODE = /^[\w.:-]+$/
+// The first is seen on auth, rate, billing and capacity errors alike; the others name the envelope.
+const UNTELLING = ['invalid_request_error', 'error', 'none', 'null']
 
-// The first is seen on auth, rate, billing and capacity errors alike; the second names the envelope.
-const UNTELLING_TYPES = ['invalid_request_error', 'error']
-
-const CODE_FIELDS = ['code', 'error_code', 'statusCode', 'status']
-const TEXT_FIELDS = ['message', 'msg', 'detail', 'error_description', 'title']
-const NESTED_FIELDS = ['error', 'errors', 'innererror', 'inner_error']
+const CODE_FIELDS = ['code', 'error_code', 'errorCode', 'statusCode', 'status']
+const TYPE_FIELDS = ['type', 'error_type', 'reason', '__type', 'limit_source']
+const TEXT_FIELDS = [
+  'message',
+  'msg',
+  'detail',
+  'error_description',
+  'title',
+  'error_msg',
+  'error_message',
+  'errorMessage',
+  'status_msg',
+  'status_message',
+]
+const NESTED_FIELDS = [
+  'error',
+  'errors',
+  'innererror',
+  'inner_error',
+  'details',
+  'violations',
+  'base_resp',
+  // A router quotes the provider behind it in `metadata.raw`.
+  'metadata',
+  'raw',
+  'provider_specific_fields',
+]
 
 function visit(value: unknown, found: Found, depth: number): void {
-  if (depth > MAX_DEPTH || found.left-- <= 0) return
+  if (value === undefined || value === null || depth > MAX_DEPTH || found.left-- <= 0) return
   if (typeof value === 'string') {
     visitText(value, found, depth)
     return
   }
-  if (typeof value !== 'object' || value === null) return
-  found.json ??= value
-  const items = readItems(value, 10)
+  if (typeof value !== 'object') return
+  found.parts.push(value)
+  const items = readItems(value, MAX_ITEMS)
   for (const item of items) visit(item, found, depth + 1)
-  if (items.length > 0) return
-  visitObject(value, found, depth)
+  if (items.length === 0) visitObject(value, found, depth)
 }
 
 function visitText(text: string, found: Found, depth: number): void {
-  const parsed = parseObject(text)
-  if (parsed === undefined) found.texts.push(text.slice(0, MAX_TEXT_LENGTH))
-  else visit(parsed, found, depth + 1)
+  const split = splitAtJson(text)
+  if (split === undefined) {
+    const capped = text.slice(0, MAX_TEXT_LENGTH)
+    found.texts.push(capped)
+    readQuotedFields(text.slice(0, MAX_REPR_LENGTH), found)
+    return
+  }
+  for (const words of [split.before, split.after]) {
+    if (words.trim() !== '') found.texts.push(words.slice(0, MAX_TEXT_LENGTH))
+  }
+  visit(split.value, found, depth + 1)
+}
+
+// A Python repr, a bytes literal, JSON that was cut or escaped once too often.
+const QUOTED_FIELD =
+  /["'](code|type|status|reason|error_type|quotaId)\\{0,3}["']: ?\\{0,3}["']?([\w.:-]{1,100})/g
+
+function readQuotedFields(text: string, found: Found): void {
+  for (const [, field, word = ''] of text.matchAll(QUOTED_FIELD)) {
+    if (field === 'quotaId') found.quotas.push(word)
+    else if (field === 'code' || field === 'status') addCode(word, found)
+    else addType(word, found)
+  }
 }
 
 function visitObject(value: object, found: Found, depth: number): void {
   for (const field of CODE_FIELDS) addCode(readProperty(value, field), found)
-  const type = readText(value, 'type', MAX_CODE_LENGTH)
-  if (type !== undefined && !UNTELLING_TYPES.includes(type)) found.types.push(type)
+  for (const field of TYPE_FIELDS) addType(readText(value, field, MAX_CODE_LENGTH), found)
+  readFacts(value, found)
   for (const field of TEXT_FIELDS) visit(readProperty(value, field), found, depth + 1)
   for (const field of NESTED_FIELDS) {
     const nested = readProperty(value, field)
     if (field === 'error' && isTelling(nested)) found.fromProvider = true
     visit(nested, found, depth + 1)
   }
-  // A router quotes the provider behind it here.
-  visit(readProperty(readProperty(value, 'metadata'), 'raw'), found, depth + 1)
+}
+
+/** What providers say in fields of their own. */
+function readFacts(value: object, found: Found): void {
+  // google.rpc.QuotaFailure
+  const quota = readText(value, 'quotaId', MAX_CODE_LENGTH)
+  if (quota !== undefined) found.quotas.push(quota)
+  // OpenRouter: why a moderator flagged the prompt
+  if (readItems(readProperty(value, 'reasons'), 1).length > 0) found.marks.push('reasons')
+  // MiniMax numbers its errors as others number theirs, with other meanings
+  const status = readProperty(value, 'status_code')
+  if (typeof status === 'number') found.marks.push(`base_resp.${status}`)
+  const retryable = readProperty(readProperty(value, 'availability'), 'retryable')
+  if (typeof retryable === 'boolean') found.retryable ??= retryable
 }
 
 /** False for `error: null`, `''`, `false` and `{}`, which some providers send with a good answer. */
@@ -116,15 +194,13 @@ function addCode(code: unknown, found: Found): void {
   const text = typeof code === 'number' ? String(code) : code
   if (typeof text !== 'string' || text === '') return
   if (/^[45]\d\d$/.test(text)) found.status ??= Number(text)
-  else if (text.length <= MAX_CODE_LENGTH) found.codes.push(text)
+  else if (text.length <= MAX_CODE_LENGTH && !isUntelling(text)) found.codes.push(text)
 }
 
-/** The object or array that this text is the JSON of, or undefined. */
-export function parseObject(text: string): unknown {
-  if (text.length > MAX_JSON_LENGTH || !/^\s*[[{]/.test(text)) return undefined
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+function addType(type: string | undefined, found: Found): void {
+  if (type !== undefined && type !== '' && !isUntelling(type)) found.types.push(type)
+}
+
+function isUntelling(word: string): boolean {
+  return UNTELLING.includes(word.toLowerCase())
 }

@@ -1,5 +1,6 @@
 import { CAUSE_RULES, type Cause, type CauseRule } from './cause-rules.ts'
 import { readProperty, readText } from './hostile.ts'
+import { isSafeCode } from './safe-code.ts'
 
 /** Which way an error without a response failed, or undefined. */
 export function matchCause(error: unknown): { rule: CauseRule; code?: string } | undefined {
@@ -7,12 +8,11 @@ export function matchCause(error: unknown): { rule: CauseRule; code?: string } |
   const rule = CAUSE_RULES.find(({ when }) => holds(when, seen))
   if (rule === undefined) return undefined
   const code = readText(error, 'code', MAX_LENGTH)
-  return code === undefined || !SAFE_CODE.test(code) ? { rule } : { rule, code }
+  return isSafeCode(code) ? { rule, code } : { rule }
 }
 
 // The messages of runtimes are a line long.
 const MAX_LENGTH = 500
-const SAFE_CODE = /^\w{1,64}$/
 
 interface Observed {
   readonly code: string

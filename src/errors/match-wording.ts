@@ -1,5 +1,6 @@
 import type { Envelope } from './envelope.ts'
-import { type StatusTest, WORDING_RULES, type Wording, type WordingRule } from './rules.ts'
+import { WORDING_RULES } from './rules.ts'
+import type { StatusTest, Wording, WordingRule } from './wordings/wording.ts'
 
 /** The first line of the table that says what this body says. */
 export function matchWording(body: Envelope, status: number | undefined): WordingRule | undefined {
@@ -12,6 +13,8 @@ function holds(when: Wording, body: Envelope, status: number | undefined): boole
     (when.status === undefined || isOneOf(when.status, status)) &&
     (when.notStatus === undefined || !isOneOf(when.notStatus, status)) &&
     (when.code === undefined || body.codes.includes(when.code)) &&
+    (when.quota === undefined || body.quotas.includes(when.quota)) &&
+    (when.whole === undefined || body.text === when.whole) &&
     texts.every((text) => body.text.includes(text)) &&
     (when.without === undefined || !body.text.includes(when.without)) &&
     (when.exceeds === undefined || exceeds(body.text, when.exceeds))
@@ -31,7 +34,9 @@ function exceeds(text: string, [limit, requested]: readonly [string, string]): b
 }
 
 function numberAfter(text: string, word: string): number | undefined {
-  // The words come from the table, plain letters.
-  const digits = new RegExp(`\\b${word}:? (\\d{1,15})\\b`).exec(text)?.[1]
-  return digits === undefined ? undefined : Number(digits)
+  // The words come from the table, plain letters. 'Limit 30,000', 'Requested ~12903'.
+  const digits = new RegExp(`\\b${word}:? ~?(\\d{1,3}(?:,\\d{3}){1,4}|\\d{1,15})\\b`).exec(
+    text,
+  )?.[1]
+  return digits === undefined ? undefined : Number(digits.replaceAll(',', ''))
 }

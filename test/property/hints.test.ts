@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { classify, classifyError, classifyErrorBody } from '../../src/errors/classify.ts'
+import { readEnvelope } from '../../src/errors/envelope.ts'
 import { FAILURE_KINDS } from '../../src/errors/failure-kinds.ts'
 import { readRetryAfter } from '../../src/errors/hints.ts'
 
@@ -57,6 +58,10 @@ const headers = fc.dictionary(
     'x-should-retry',
     'x-ratelimit-remaining-requests',
     'x-ratelimit-reset-requests',
+    'x-ratelimit-remaining',
+    'x-ratelimit-reset',
+    'anthropic-ratelimit-tokens-remaining',
+    'anthropic-ratelimit-tokens-reset',
   ),
   fc.oneof(text, fc.constant('0')),
 )
@@ -68,7 +73,10 @@ describe('hints', () => {
   it('are finite and never negative, whatever was sent', () => {
     fc.assert(
       fc.property(headers, anything, text, fc.double(), (sent, body, message, now) => {
-        expect(readRetryAfter({ headers: sent, status: 429, body, message, now })).toSatisfy(isHint)
+        const { parts } = readEnvelope(body)
+        expect(readRetryAfter({ headers: sent, status: 429, parts, message, now })).toSatisfy(
+          isHint,
+        )
       }),
     )
   })
@@ -82,6 +90,58 @@ describe('hints', () => {
           : undefined
         expect(readRetryAfter({ headers: { 'retry-after': value }, now: 0 })).toBe(expected)
       }),
+    )
+  })
+
+  it('of an empty bucket are the same, as seconds, as a moment and as a number of it', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 100_000 }),
+        fc.date({
+          min: new Date('2002-01-01T00:00:00Z'),
+          max: new Date('2100-01-01T00:00:00Z'),
+          noInvalidDate: true,
+        }),
+        (seconds, date) => {
+          const now = Math.floor(date.getTime() / 1000) * 1000
+          const until = now + seconds * 1000
+          const resets = [
+            ['x-ratelimit-remaining-tokens', 'x-ratelimit-reset-tokens', `${seconds}`],
+            ['x-ratelimit-remaining', 'x-ratelimit-reset', `${until / 1000}`],
+            ['x-ratelimit-remaining', 'x-ratelimit-reset', `${until}`],
+            [
+              'anthropic-ratelimit-tokens-remaining',
+              'anthropic-ratelimit-tokens-reset',
+              new Date(until).toISOString(),
+            ],
+          ] as const
+          for (const [remaining, reset, value] of resets) {
+            const sent = { [remaining]: '0', [reset]: value }
+            expect(readRetryAfter({ headers: sent, status: 429, now })).toBe(seconds * 1000)
+            expect(
+              readRetryAfter({ headers: { ...sent, [remaining]: '1' }, status: 429, now }),
+            ).toBe(undefined)
+            // a clock of ours that is wrong by years changes nothing
+            const skewed = { ...sent, date: new Date(now).toUTCString() }
+            expect(readRetryAfter({ headers: skewed, status: 429, now: 0 })).toBe(seconds * 1000)
+          }
+        },
+      ),
+    )
+  })
+
+  it('are read from a reset exactly when it is a decimal, a duration or a moment', () => {
+    const reset = fc.oneof(text, fc.stringMatching(/^[\dTZ:.+-]{0,25}$/))
+    const grammar =
+      /^(\d+(\.\d+)?|(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?|\d{4}-\d\d-\d\dT.*)$/
+    fc.assert(
+      fc.property(reset, (value) => {
+        const sent = { 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': value }
+        const found = readRetryAfter({ headers: sent, status: 429, now: 0 })
+        if (found !== undefined) expect(value).toMatch(grammar)
+        if (/^\d{1,9}(\.\d+)?$/.test(value)) expect(found).toBe(Number(value) * 1000)
+      }),
+      { numRuns: 500 },
     )
   })
 

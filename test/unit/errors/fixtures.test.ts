@@ -9,6 +9,7 @@ import {
   classifyError,
   classifyErrorBody,
 } from '../../../src/errors/classify.ts'
+import { WORDING_RULES } from '../../../src/errors/rules.ts'
 
 interface Fixture {
   readonly name: string
@@ -27,6 +28,22 @@ const folder = new URL('../../fixtures/errors/', import.meta.url)
 const fixtures = readdirSync(folder)
   .sort()
   .map((file): Fixture => JSON.parse(readFileSync(new URL(file, folder), 'utf8')))
+
+/** The example of each wording, as if it were a fixture. */
+const examples = WORDING_RULES.map(({ kind, example: [status, body] }): Fixture => {
+  const needsBody = status !== 200 && !hasErrorMember(body)
+  const answer = status === 200 && body.startsWith('{') ? JSON.parse(body) : body
+  const name = `${kind}: ${body}`
+  return {
+    name,
+    source: '',
+    status,
+    body: answer,
+    expect: { kind },
+    ...(needsBody && { needsBody }),
+  }
+})
+const served = [...fixtures, ...examples]
 const failures = fixtures.filter(({ status }) => status !== 200)
 const answers = fixtures.filter(({ status }) => status === 200)
 const request = { model: 'm', messages: [{ role: 'user' as const, content: 'hi' }] }
@@ -48,9 +65,9 @@ let origin: string
 
 beforeAll(async () => {
   server = createServer((incoming, response) => {
-    const fixture = fixtures[Number(incoming.url?.split('/')[1])]
+    const fixture = served[Number(incoming.url?.split('/')[1])]
     if (fixture === undefined) throw new Error(`no fixture for ${incoming.url}`)
-    const type = typeof fixture.body === 'string' ? 'text/html' : 'application/json'
+    const type = /^[[{]/.test(textOf(fixture)) ? 'application/json' : 'text/html'
     response.writeHead(fixture.status, { 'content-type': type, ...fixture.headers })
     response.end(textOf(fixture))
   })
@@ -66,7 +83,7 @@ afterAll(() => {
 })
 
 describe.each(clients)('openai $version', ({ create }) => {
-  const ask = (fixture: Fixture) => create(`${origin}/${fixtures.indexOf(fixture)}/v1`)
+  const ask = (fixture: Fixture) => create(`${origin}/${served.indexOf(fixture)}/v1`)
 
   it.each(failures)('classifies $status $name ($source)', async (fixture) => {
     const error = await ask(fixture).then(
@@ -89,11 +106,61 @@ describe.each(clients)('openai $version', ({ create }) => {
       expect(classifyErrorBody(await ask(fixture), { now: 0 })).toMatchObject(fixture.expect)
     },
   )
+
+  it.each(examples)('classifies the example of a wording, $status $name', async (example) => {
+    const { status, expect: expected } = example
+    const answer = await ask(example).catch((error: unknown) => error)
+    if (status === 200) expect(classifyErrorBody(answer, { now: 0 })).toMatchObject(expected)
+    else expect(classify(answer, { status, body: textOf(example) })).toMatchObject(expected)
+    if (status !== 200 && !example.needsBody) {
+      expect(classifyError(answer)).toMatchObject(expected)
+    }
+  })
+})
+
+describe('the verdict on retrying', () => {
+  const judged = fixtures.map((fixture) => {
+    const { name, expect: expected } = fixture
+    return {
+      name,
+      ours: retryableOf(fixture) === expected.retryable,
+      theirs: openaiRetries(fixture) === expected.retryable,
+    }
+  })
+
+  it('is right for every fixture', () => {
+    expect(judged.filter(({ ours }) => !ours)).toEqual([])
+  })
+
+  it("is wrong for more than one in ten by openai's own rule, which sees the status alone", () => {
+    const wrong = judged.filter(({ theirs }) => !theirs)
+    expect(wrong.length).toBeGreaterThan(judged.length / 10)
+  })
 })
 
 it('has a public source for every fixture', () => {
   for (const { source } of fixtures) expect(source).toMatch(/^https:\/\/[a-z]/)
 })
+
+function retryableOf(fixture: Fixture): boolean | undefined {
+  const { status, headers, body } = fixture
+  const evidence = { now: 0, status, headers, body: textOf(fixture) }
+  const found = status === 200 ? classifyErrorBody(body) : classify({ status }, evidence)
+  return found?.retryable
+}
+
+/** openai-node's rule: `x-should-retry`, then 408, 409, 429 and 5xx; a 200 is a success. */
+function openaiRetries({ status, headers }: Fixture): boolean {
+  const told = new Headers(headers).get('x-should-retry')
+  if (told === 'true' || told === 'false') return told === 'true'
+  return status === 408 || status === 409 || status === 429 || status >= 500
+}
+
+function hasErrorMember(body: string): boolean {
+  if (!body.startsWith('{')) return false
+  const { error } = JSON.parse(body)
+  return error !== undefined
+}
 
 function textOf({ body }: Fixture): string {
   return typeof body === 'string' ? body : JSON.stringify(body)

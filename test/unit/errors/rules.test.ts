@@ -58,6 +58,8 @@ describe('wordings', () => {
     ['Limit 7000, Used 0, Requested 12903. Try again in 50.6s', 'request_too_large'],
     ['Limit 7000, Used 6999, Requested 7000. Try again in 50.6s', 'rate_limit'],
     ['Limit: 7000, Requested: 7001', 'request_too_large'],
+    ['Limit 7000, Used 0, Requested ~12903. Please try again in 50.6s', 'request_too_large'],
+    ['Limit 7000, Used 6999, Requested ~6000. Please try again in 50.6s', 'rate_limit'],
     ['Limit none, Requested 12903', 'rate_limit'],
   ])('tells a request above its limit from one that comes too early: %s', (message, kind) => {
     const body = JSON.stringify({ error: { message } })

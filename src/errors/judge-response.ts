@@ -1,0 +1,119 @@
+import { systemClock } from '../time.ts'
+import { type Envelope, readEnvelope } from './envelope.ts'
+import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
+import { readRetryAfter } from './hints.ts'
+import { type HeaderSource, readHeader } from './hostile.ts'
+import { matchWording } from './match-wording.ts'
+import { STATUS_KINDS } from './rules.ts'
+
+/** What a failure means. */
+export interface Classification {
+  readonly kind: FailureKind
+  /** The same request, sent again unchanged after a wait, may succeed. */
+  readonly retryable: boolean
+  /** Whether the provider may have done the work. */
+  readonly executed: Executed
+  /** How long the provider asks to wait, milliseconds. */
+  readonly retryAfterMs?: number
+  /** HTTP status, where a response came. */
+  readonly status?: number
+  /** The provider's own code, such as `insufficient_quota`, or the runtime's, such as `ECONNRESET`. */
+  readonly code?: string
+  readonly requestId?: string
+}
+
+/** What was seen on the wire: openai's error drops a body that has no `error` member. */
+export interface Evidence {
+  /** Wall clock, milliseconds since the epoch; the system's when absent. */
+  readonly now?: number | undefined
+  readonly status?: number | undefined
+  readonly headers?: HeaderSource | undefined
+  /** The response's body, as it came. */
+  readonly body?: string | undefined
+}
+
+/** An HTTP answer as far as it is known. */
+export interface Answer {
+  readonly status: number | undefined
+  readonly headers?: HeaderSource | undefined
+  readonly body?: unknown
+  readonly requestId?: string | undefined
+}
+
+export const MAX_ID_LENGTH = 200
+
+/** Judges an answer by its words, then by its status. */
+export function judgeResponse(answer: Answer, { now }: Evidence): Classification {
+  const { headers } = answer
+  const body = readEnvelope(answer.body)
+  const status = isErrorStatus(answer.status) ? answer.status : body.status
+  const rule = matchWording(body, status)
+  const kind = rule?.kind ?? kindOfStatus(status)
+  const retryAfterMs = readRetryAfter({
+    status,
+    headers,
+    parts: body.parts,
+    message: body.message,
+    now: now ?? systemClock.wallMs(),
+  })
+  const requestId = answer.requestId ?? readRequestId(headers)
+  return {
+    kind,
+    retryable: mayRetry(kind, rule === undefined, headers, body.retryable),
+    executed: executedBy(answer.status, body),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(answer.status !== undefined && { status: answer.status }),
+    ...(body.code !== undefined && { code: body.code }),
+    ...(requestId !== undefined && { requestId }),
+  }
+}
+
+export function isErrorStatus(status: unknown): status is number {
+  return typeof status === 'number' && Number.isInteger(status) && status >= 300 && status < 600
+}
+
+function kindOfStatus(status: number | undefined): FailureKind {
+  if (status === undefined || status < 400) return 'unknown'
+  return STATUS_KINDS[status] ?? (status < 500 ? 'invalid_request' : 'server_error')
+}
+
+// Money does not come back by waiting, whatever a header says.
+const NEVER_RETRYABLE: readonly FailureKind[] = ['billing', 'quota_exhausted']
+
+/**
+ * The kind's own answer, unless the provider knows better: by its `x-should-retry`, or a gateway by
+ * what it says in the body.
+ */
+export function mayRetry(
+  kind: FailureKind,
+  byStatus: boolean,
+  headers: HeaderSource | undefined,
+  inBody?: boolean,
+): boolean {
+  const told = readHeader(headers, 'x-should-retry') ?? String(inBody)
+  if (told === 'false') return false
+  if (told === 'true' && byStatus && !NEVER_RETRYABLE.includes(kind)) return true
+  const { retry } = FAILURE_KINDS[kind]
+  return retry === 'yes' || retry === 'once'
+}
+
+// 408 and 499 come from a server that had begun, 409 may speak of a first attempt that succeeded.
+const BEGUN = [408, 409, 499]
+
+/** A provider that refused did no work; a proxy's error says nothing about what is behind it. */
+function executedBy(status: number | undefined, body: Envelope): Executed {
+  if (status === undefined) return 'maybe'
+  if (status === 503 || status === 529) return body.fromProvider ? 'no' : 'maybe'
+  return status >= 400 && status < 500 && !BEGUN.includes(status) ? 'no' : 'maybe'
+}
+
+// OpenAI, Azure, Anthropic.
+const REQUEST_ID_HEADERS = ['x-request-id', 'apim-request-id', 'request-id']
+
+function readRequestId(headers: HeaderSource | undefined): string | undefined {
+  for (const name of REQUEST_ID_HEADERS) {
+    const id = readHeader(headers, name)
+    if (id !== undefined) return id.slice(0, MAX_ID_LENGTH)
+  }
+  return undefined
+}

@@ -1,0 +1,106 @@
+import { errorInAnswer } from './disguise.ts'
+import { isTelling } from './envelope.ts'
+import { type HeaderSource, readProperty, readText } from './hostile.ts'
+import { type Answer, type Evidence, isErrorStatus, MAX_ID_LENGTH } from './judge-response.ts'
+
+/**
+ * The answer an error carries, by the names that clients give its parts: openai's and Anthropic's
+ * `status`, `headers`, `error`; the AI SDK's `statusCode`, `responseHeaders`, `responseBody`; axios's
+ * `response` with `data`; a `Response` that was thrown, or hangs on an error. Undefined for an error
+ * without one.
+ */
+export function readResponse(error: unknown, evidence: Evidence): Answer | undefined {
+  const inner = readProperty(error, 'response')
+  const status = statusesOf(error, inner).find(isErrorStatus)
+  const member = readProperty(error, 'error')
+  // An ErrorEvent carries an Error there, no body.
+  const said = isTelling(member) && readProperty(member, 'stack') === undefined
+  if (status === undefined && !said) return answerInDisguise(error, inner, evidence)
+  const isOurs = evidence.status === undefined || status === undefined || evidence.status === status
+  const bodies = [
+    isOurs ? evidence.body : undefined,
+    said ? bodyOfMember(member) : undefined,
+    ...bodiesOf(error, inner),
+    readText(error, 'message', MAX_MESSAGE_LENGTH),
+  ]
+  return {
+    status: status ?? evidence.status,
+    headers: headersOf(error, inner) ?? evidence.headers,
+    body: bodies.find(isBody),
+    requestId: REQUEST_ID_FIELDS.map((field) => readText(error, field, MAX_ID_LENGTH)).find(
+      (id) => id !== undefined,
+    ),
+  }
+}
+
+// The message of an error that quotes its body: a body is read up to the same length.
+const MAX_MESSAGE_LENGTH = 4_096
+const REQUEST_ID_FIELDS = ['requestID', 'request_id', 'requestId']
+
+/**
+ * openai 7 also puts a whole body there that has no `error` of its own, as a proxy's `{message}`:
+ * only with a code or type is it sure to be a provider's.
+ */
+function bodyOfMember(member: unknown): unknown {
+  const isWhole =
+    typeof member === 'object' &&
+    readText(member, 'type', 1) === undefined &&
+    (readProperty(member, 'code') ?? undefined) === undefined &&
+    readProperty(member, 'error') === undefined
+  return isWhole ? member : { error: member }
+}
+
+/** A client that could not make sense of a 200: it may be an error in disguise. */
+function answerInDisguise(error: unknown, inner: unknown, evidence: Evidence): Answer | undefined {
+  const status = statusesOf(error, inner).find((candidate) => candidate === 200)
+  if (status === undefined) return undefined
+  const body = bodiesOf(error, inner).map(errorInAnswer).find(isBody)
+  const headers = headersOf(error, inner) ?? evidence.headers
+  return body === undefined ? undefined : { status: 200, headers, body }
+}
+
+function statusesOf(error: unknown, inner: unknown): readonly unknown[] {
+  return [
+    readProperty(error, 'status'),
+    readProperty(error, 'statusCode'),
+    readProperty(inner, 'status'),
+    readProperty(inner, 'statusCode'),
+    // AWS
+    readProperty(readProperty(error, '$metadata'), 'httpStatusCode'),
+  ]
+}
+
+function bodiesOf(error: unknown, inner: unknown): readonly unknown[] {
+  return [
+    readProperty(error, 'responseBody'),
+    ...['data', '_data'].map((name) => readOutside(inner, name)),
+    readOutside(error, 'data'),
+    ...[error, inner].map((source) => readOutside(source, 'body')),
+  ]
+}
+
+/** Not of a `Response`: its body is a stream, and node-fetch warns whoever asks for its `data`. */
+function readOutside(source: unknown, name: string): unknown {
+  const isResponse = typeof readProperty(source, 'arrayBuffer') === 'function'
+  return isResponse ? undefined : readProperty(source, name)
+}
+
+/** Text, or parsed JSON; a stream that nobody has read is none. */
+function isBody(candidate: unknown): boolean {
+  if (typeof candidate !== 'object' || candidate === null) {
+    return typeof candidate === 'string' && candidate !== ''
+  }
+  return ['getReader', 'pipe', 'byteLength'].every(
+    (name) => readProperty(candidate, name) === undefined,
+  )
+}
+
+function headersOf(error: unknown, inner: unknown): HeaderSource | undefined {
+  const found = [
+    readProperty(error, 'headers'),
+    readProperty(error, 'responseHeaders'),
+    readProperty(inner, 'headers'),
+  ].find((candidate) => typeof candidate === 'object' && candidate !== null)
+  // readHeader accepts any object.
+  return found as HeaderSource | undefined
+}

@@ -1,0 +1,47 @@
+import type { StatusTest, WordingRule } from './wording.ts'
+
+const none: readonly StatusTest[] = ['none']
+
+/**
+ * What a status of 5xx would have said, where there is none, in a 200 or in a stream, or where a
+ * router gave it another status.
+ */
+// biome-ignore format: a rule is one line, its example the next
+export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
+  { kind: 'timeout', when: { code: 'timeout' },
+    example: [502, '{"error":{"message":"Provider returned error","metadata":{"error_type":"timeout"}}}'] },
+  { kind: 'timeout', when: { code: 'timeout_error' },
+    example: [504, '{"type":"error","error":{"type":"timeout_error","message":"The request took too long."}}'] },
+  { kind: 'timeout', when: { code: 'base_resp.1001' },
+    example: [200, '{"base_resp":{"status_code":1001,"status_msg":"too slow"},"choices":null}'] },
+  { kind: 'timeout', when: { status: none, text: 'timeout' },
+    example: [200, '{"error":{"message":"Upstream idle timeout exceeded"}}'] },
+  { kind: 'timeout', when: { status: none, text: 'timed out' },
+    example: [200, '{"error":{"message":"Request timed out"}}'] },
+  { kind: 'server_error', when: { status: none, code: 'server_error' },
+    example: [200, '{"error":{"type":"server_error","code":"server_error","message":"An error occurred while processing your request.","param":null}}'] },
+  { kind: 'server_error', when: { status: none, code: 'api_error' },
+    example: [200, '{"type":"error","error":{"type":"api_error","message":"An unexpected error has occurred"}}'] },
+  { kind: 'server_error', when: { code: 'provider_unavailable' },
+    example: [403, '{"error":{"message":"Provider returned error","code":403,"metadata":{"error_type":"provider_unavailable"}}}'] },
+  { kind: 'server_error', when: { status: none, code: 'internal' },
+    example: [200, '{"error":{"message":"An error has occurred.","status":"INTERNAL"}}'] },
+  { kind: 'server_error', when: { code: 'base_resp.1000' },
+    example: [200, '{"base_resp":{"status_code":1000,"status_msg":"unknown error"},"choices":null}'] },
+  { kind: 'server_error', when: { code: 'base_resp.1013' },
+    example: [200, '{"base_resp":{"status_code":1013,"status_msg":"unknown error"},"choices":null}'] },
+  { kind: 'server_error', when: { code: 'base_resp.1024' },
+    example: [200, '{"base_resp":{"status_code":1024,"status_msg":"internal error"},"choices":null}'] },
+  // LM Studio answers 400 when the model's process has died
+  { kind: 'server_error', when: { text: 'the model has crashed' },
+    example: [400, '{"error":"The model has crashed without additional information. (Exit code: null)"}'] },
+  { kind: 'server_error', when: { status: none, text: 'internal server error' },
+    example: [200, '{"error":{"message":"Internal Server Error"}}'] },
+  { kind: 'server_error', when: { status: none, text: 'bad gateway' },
+    example: [200, '<html><head><title>502 Bad Gateway</title></head></html>'] },
+  { kind: 'server_error', when: { status: none, text: 'upstream error' },
+    example: [200, '{"error":{"message":"Upstream error from Nvidia: stream closed"}}'] },
+  // MiniMax: invalid parameters
+  { kind: 'invalid_request', when: { code: 'base_resp.2013' },
+    example: [200, '{"base_resp":{"status_code":2013,"status_msg":"invalid params"},"choices":null}'] },
+]
