@@ -70,6 +70,8 @@ export interface DecideInput {
   readonly remainingMs: number
   /** How long the target asked to be left alone, milliseconds. 0: no hint, backoff decides. */
   readonly hintMs: number
+  /** The longest hint that anybody was given for this wait: its spread. @default hintMs */
+  readonly toldMs?: number
   /** A kind that may be retried once has had its retry in this call. */
   readonly retriedOnce: boolean
   /** The state of the current target's breaker. */
@@ -162,14 +164,17 @@ function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
 
 // Callers told the same hint would all come back in the same millisecond, so each adds a random
 // part. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
-function spreadAfterHint({ hintMs, policy, random }: DecideInput, latestMs: number): number {
+function spreadAfterHint(
+  { hintMs, toldMs = hintMs, policy, random }: DecideInput,
+  latestMs: number,
+): number {
   const defaults = DEFAULT_LIMITS.hintSpread
   const {
     ratio = defaults.ratio,
     minMs = defaults.minMs,
     maxMs = defaults.maxMs,
   } = policy.hintSpread ?? defaults
-  const wantedMs = Math.min(Math.max(hintMs * ratio, minMs), maxMs)
+  const wantedMs = Math.min(Math.max(toldMs * ratio, minMs), maxMs)
   const delayMs = hintMs + random() * Math.min(wantedMs, latestMs - hintMs)
   // Timers drop fractions of a millisecond, and this one must not fire before the hint.
   return Math.min(Math.ceil(delayMs), latestMs)

@@ -8,6 +8,7 @@ import type { Failure } from '../errors/call-error.ts'
  */
 export class Gate {
   #notBeforeMs = -Infinity
+  #toldMs = 0
 
   /**
    * Closes the gate after a `rate_limit` with a hint, for the hint or `maxRetryAfterMs`, whichever
@@ -17,7 +18,17 @@ export class Gate {
   learn(failure: Failure, nowMs: number, maxRetryAfterMs: number): void {
     if (failure.kind !== 'rate_limit' || failure.retryAfterMs === undefined) return
     const holdMs = Math.min(failure.retryAfterMs, maxRetryAfterMs)
+    this.#toldMs = Math.max(holdMs, this.toldMs(nowMs))
     this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + holdMs)
+  }
+
+  /**
+   * The longest hint that keeps it closed; 0 when it is open. Everybody who waits has to spread over
+   * a part of this, not of what is left: those who come shortly before it opens are as many, and
+   * would all go through in its first moment.
+   */
+  toldMs(nowMs: number): number {
+    return this.waitMs(nowMs) === 0 ? 0 : this.#toldMs
   }
 
   /** How much longer the gate is closed; 0 when it is open. */

@@ -1,6 +1,7 @@
 import pRetry from 'p-retry'
+import { AttemptFailed } from './attempt-failed.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
-import { AttemptFailed, Run } from './run.ts'
+import { Run } from './run.ts'
 
 export type {
   AttemptResult,

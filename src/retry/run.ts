@@ -2,6 +2,7 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { sleep } from '../time.ts'
 import { admit } from './admit.ts'
+import { AttemptFailed } from './attempt-failed.ts'
 import { drawDelayMs } from './backoff.ts'
 import type { Withdrawal } from './budget.ts'
 import {
@@ -38,6 +39,8 @@ export class Run<T> {
   #payment: Withdrawal | undefined
   /** How long the target asked to be left alone, by its last failure or at the gate. */
   #hintMs = 0
+  /** The longest hint behind it. */
+  #toldMs = 0
   #reasks = 0
   #retriesHere = 0
   #previousDelayMs = 0
@@ -70,7 +73,10 @@ export class Run<T> {
     this.#last = result
     // Another call's hint binds this one's retry as well: both go to the same limit.
     const { gate } = this.#target.state
-    this.#hintMs = Math.max(result.failure.retryAfterMs ?? 0, gate.waitMs(this.#nowMs()))
+    const nowMs = this.#nowMs()
+    const ownMs = result.failure.retryAfterMs ?? 0
+    this.#hintMs = Math.max(ownMs, gate.waitMs(nowMs))
+    this.#toldMs = Math.max(ownMs, gate.toldMs(nowMs))
     throw new AttemptFailed(result)
   }
 
@@ -125,7 +131,10 @@ export class Run<T> {
     const { kind, message, waitMs, crowdedOut } = admission.refused
     const last = this.#last?.failure
     if (kind === 'aborted') return { ok: false, failure: this.#abortedAfter(last) }
-    if (kind === 'rate_limit') this.#hintMs = waitMs
+    if (kind === 'rate_limit') {
+      this.#hintMs = waitMs
+      this.#toldMs = this.#target.state.gate.toldMs(this.#nowMs())
+    }
     if (crowdedOut !== true) return this.#refusal(kind, message, waitMs)
     // Not judged by the failure before it: that one would be retried, into the same full queue.
     const failure = { ...ownFailure(kind, message, last), code: 'concurrency_limit' }
@@ -153,6 +162,7 @@ export class Run<T> {
       aborted: this.#aborted(),
       remainingMs: deadline.remainingMs(),
       hintMs: this.#hintMs,
+      toldMs: Math.max(this.#hintMs, this.#toldMs),
       retriedOnce: this.#retriedOnce && !pending,
       // A first attempt waits in the gate before it asks the breaker.
       breakerClosed: breaker.state === 'closed' || (pending && this.#next.cause !== 'retry'),
@@ -268,19 +278,6 @@ export class Run<T> {
 
   #nowMs(): number {
     return this.#request.clock.monotonicMs()
-  }
-}
-
-/**
- * What p-retry gets to see of a failed attempt, whatever failed: it takes a TypeError for a bug of
- * the operation and never retries one.
- */
-export class AttemptFailed extends Error {
-  readonly result: FailedAttempt
-
-  constructor(result: FailedAttempt) {
-    super('attempt failed')
-    this.result = result
   }
 }
 

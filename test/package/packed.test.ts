@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startFaultServer, wrongTypes } from '../../src/testing/index.ts'
+import { serverError, startFaultServer, wrongTypes } from '../../src/testing/index.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -65,6 +65,39 @@ describe('the package as a stranger gets it', () => {
       import { createRequire } from 'node:module'
       console.log(typeof createRequire(import.meta.url)('steadycall').steady)`
     await expect(node(source)).resolves.toBe('function')
+  })
+
+  it('shares scope, runtime and error marks with a second copy, imported or required', async () => {
+    const second = join(app, 'node_modules', 'other', 'node_modules', 'steadycall')
+    await cp(join(app, 'node_modules', 'steadycall'), second, { recursive: true })
+    for (const name of await declaredDependencies()) {
+      const target = join(app, 'node_modules', 'other', 'node_modules', name)
+      await mkdir(dirname(target), { recursive: true })
+      await symlink(join(root, 'node_modules', name), target)
+    }
+    const server = await startFaultServer({
+      perCall: Array.from({ length: 20 }, () => serverError()),
+    })
+    const source = `
+      import { createRequire } from 'node:module'
+      import OpenAI from 'openai'
+      import * as first from 'steadycall'
+      const require = createRequire(import.meta.url)
+      const second = require('./node_modules/other/node_modules/steadycall/dist/index.js')
+      if (first.steady === second.steady) throw new Error('one copy only')
+      const outer = first.steady(new OpenAI(), { retryBudget: false })
+      const inner = second.steady(new OpenAI(), { retryBudget: false })
+      const messages = [{ role: 'user', content: 'hello' }]
+      const error = await outer
+        .run('outer', () => inner.json({ model: 'm', messages, schema: {} }))
+        .catch((caught) => caught)
+      console.log(second.isCallError(error), first.isCallError(error.cause), outer.targets().length)`
+    const env = { OPENAI_API_KEY: 'k', OPENAI_BASE_URL: server.baseURL }
+    const output = await node(source, env)
+    const { count } = server
+    await server.close()
+    // Three requests, not nine; and both copies' targets in the one runtime.
+    expect([output, count]).toEqual(['true true 2', 3])
   })
 
   it('has the testing kit under its subpath', async () => {

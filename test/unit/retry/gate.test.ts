@@ -21,6 +21,17 @@ describe('Gate', () => {
     expect(gate.waitMs(0)).toBe(60_000)
   })
 
+  it('remembers how long a wait was told, until it is over', () => {
+    const gate = new Gate()
+    expect(gate.toldMs(0)).toBe(0)
+    gate.learn(failureOf('rate_limit', { retryAfterMs: 8_000 }), 0, 60_000)
+    gate.learn(failureOf('rate_limit', { retryAfterMs: 1_000 }), 7_500, 60_000)
+    expect([gate.waitMs(8_000), gate.toldMs(8_000)]).toEqual([500, 8_000])
+    expect(gate.toldMs(8_500)).toBe(0)
+    gate.learn(failureOf('rate_limit', { retryAfterMs: 1_000 }), 9_000, 60_000)
+    expect(gate.toldMs(9_000)).toBe(1_000)
+  })
+
   it('is not opened earlier by a later, shorter hint', () => {
     const gate = new Gate()
     gate.learn(failureOf('rate_limit', { retryAfterMs: 5_000 }), 0, 60_000)

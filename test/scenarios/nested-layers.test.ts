@@ -1,0 +1,104 @@
+import { AsyncResource } from 'node:async_hooks'
+import { EventEmitter, once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import { Worker } from 'node:worker_threads'
+import type OpenAI from 'openai'
+import { describe, expect, it } from 'vitest'
+import type { SteadyClient } from '../../src/index.ts'
+import { serverError } from '../../src/testing/index.ts'
+import { ask, rejection, setUp } from '../support/set-up.ts'
+
+const down = { perCall: Array.from({ length: 10 }, () => serverError()) }
+
+describe('the real client under us, on a server that always fails', () => {
+  it('sends exactly 3 requests, which count 0, 1, 2', async () => {
+    const { server, llm } = await setUp(down)
+    await rejection(llm.chat.completions.create(ask('hello')))
+    const counts = server.requests.map(({ headers }) => headers['x-stainless-retry-count'])
+    expect(counts).toEqual(['0', '1', '2'])
+  })
+})
+
+type Ask = (llm: SteadyClient<OpenAI>) => Promise<unknown>
+const create: Ask = (llm) => rejection(llm.chat.completions.create(ask('the same')))
+
+describe('the scope of an outer call', () => {
+  it.each<[string, Ask]>([
+    ['a timer', (llm) => new Promise((resolve) => setTimeout(() => resolve(create(llm)), 1))],
+    ['setImmediate', (llm) => new Promise((resolve) => setImmediate(() => resolve(create(llm))))],
+    ['a microtask', (llm) => new Promise((resolve) => queueMicrotask(() => resolve(create(llm))))],
+    [
+      'an event that is emitted inside',
+      (llm) => {
+        const emitter = new EventEmitter()
+        const asked = new Promise((resolve) => emitter.on('ask', () => resolve(create(llm))))
+        emitter.emit('ask')
+        return asked
+      },
+    ],
+    [
+      'a stream that is written inside',
+      (llm) => {
+        const stream = new PassThrough()
+        const asked = new Promise((resolve) => stream.once('data', () => resolve(create(llm))))
+        stream.write('go')
+        return asked
+      },
+    ],
+    [
+      'an async generator',
+      async (llm) => {
+        async function* steps() {
+          yield await create(llm)
+        }
+        const { value } = await steps().next()
+        return value
+      },
+    ],
+  ])('is kept across %s: the inner call retries, the outer does not', async (_, inner) => {
+    const { server, llm } = await setUp(down, { retryBudget: false })
+    await rejection(
+      llm.run('outer', async () => {
+        const error = await inner(llm)
+        throw error
+      }),
+    )
+    expect(server.count).toBe(3)
+  })
+
+  it('is not that of a listener’s emitter: an event emitted outside has no outer call', async () => {
+    const { server, llm } = await setUp(down, { retryBudget: false })
+    const emitter = new EventEmitter()
+    const answered: Promise<unknown>[] = []
+    await llm.run('subscribes', () => {
+      emitter.on('ask', () => answered.push(create(llm)))
+    })
+    emitter.emit('ask')
+    emitter.emit('ask')
+    await Promise.all(answered)
+    // Two calls of their own: nothing counts them together.
+    expect(server.count).toBe(6)
+  })
+
+  it('goes with an AsyncResource that was made inside, and is inert once the call has settled', async () => {
+    const { server, llm } = await setUp(down, { retryBudget: false })
+    let resource: AsyncResource | undefined
+    await llm.run('makes it', () => {
+      resource = new AsyncResource('kept')
+    })
+    await resource?.runInAsyncScope(() => create(llm))
+    await resource?.runInAsyncScope(() => create(llm))
+    expect(server.count).toBe(6)
+  })
+
+  it('is not shared with worker threads, as documented: a worker is a process of its own here', async () => {
+    const worker = new Worker(
+      `const { parentPort } = require('node:worker_threads')
+       parentPort.postMessage(Symbol.for('steadycall.scope.v1') in globalThis)`,
+      { eval: true },
+    )
+    const [inWorker] = await once(worker, 'message')
+    await worker.terminate()
+    expect(inWorker).toBe(false)
+  })
+})
