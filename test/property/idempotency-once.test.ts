@@ -52,7 +52,7 @@ describe('once, whatever callers, clocks and stores do', () => {
   it.each(['rerun', 'fail'] as const)(
     "has one live owner and one stored outcome, under '%s'",
     async (onUncertain) => {
-      const history = fc.array(step, { minLength: 5, maxLength: 40 })
+      const history = fc.array(step, { minLength: 5, maxLength: 40, size: 'max' })
       await fc.assert(
         fc.asyncProperty(history, weather, async (steps, sky) => {
           const { world, answers, witness, flights } = await play(steps, sky, onUncertain)

@@ -32,7 +32,7 @@ const commands = fc.array(
     { arbitrary: settle, weight: 5 },
     { arbitrary: advance, weight: 1 },
   ),
-  { maxLength: 200 },
+  { maxLength: 200, size: 'max' },
 )
 
 it('a circuit breaker does what its description says, whatever happens in whatever order', () => {

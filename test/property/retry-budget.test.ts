@@ -41,7 +41,7 @@ type Action = keyof typeof ACTIONS
 // Starts and withdrawals come twice as often, or the bucket would rarely be anything but full.
 const actions = fc.array(
   fc.constantFrom<Action>('start', 'start', 'succeed', 'fail', 'withdraw', 'withdraw', 'refund'),
-  { maxLength: 300 },
+  { maxLength: 300, size: 'max' },
 )
 const capacities = fc.integer({ min: 0, max: 200 }).map((tenths) => tenths / 10)
 

@@ -13,6 +13,7 @@ describe('a concurrency limit', () => {
         fc.integer({ min: 0, max: 5 }),
         fc.array(fc.tuple(fc.constantFrom('arrive', 'release', 'abort'), fc.nat(20)), {
           maxLength: 60,
+          size: 'max',
         }),
         async (maxInFlight, maxQueued, actions) => {
           const crowd = new Crowd(maxInFlight, maxQueued)
