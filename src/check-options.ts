@@ -1,3 +1,4 @@
+import { GATEWAYS } from './call/gateways.ts'
 import { isFailureKind } from './errors/failure-kinds.ts'
 import {
   anything,
@@ -92,15 +93,11 @@ const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
   signal: objectWith('an AbortSignal', 'addEventListener', 'throwIfAborted'),
 }
 
-function absent(what: string): Check {
-  return { allowed: `left out: ${what} is not in this version`, accepts: () => false }
-}
-
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']
 
 const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   ...SETTING_CHECKS,
-  gateway: absent("switching off a gateway's retries"),
+  gateway: oneOf(...Object.keys(GATEWAYS)),
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),

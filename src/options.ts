@@ -1,3 +1,4 @@
+import type { GatewayName } from './call/gateways.ts'
 import type { CallEvent } from './call/report.ts'
 import type { Runtime } from './call/runtime.ts'
 import type { ChatClient } from './call/targets.ts'
@@ -92,8 +93,8 @@ export interface GuardOptions
 }
 
 export interface SteadyOptions extends CallSettings {
-  /** A gateway whose own retries are to be switched off. Not in this version. */
-  readonly gateway?: 'litellm' | 'portkey' | 'helicone' | 'cloudflare' | 'openrouter'
+  /** The gateway behind the client's `baseURL`: its own retries are switched off, request by request. */
+  readonly gateway?: GatewayName
   /** Where keyed results live. @default one memory store per runtime */
   readonly store?: Store
   /** Separates the keys of different customers. */

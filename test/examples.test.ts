@@ -39,6 +39,7 @@ const EXAMPLES = [
   '15-retry',
   '16-success-probability',
   '17-overload',
+  '18-gateway',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -230,6 +231,23 @@ describe('an example runs as it stands and says what its page promises:', starts
     expect(numbers).toContainEqual(['q = 0.5', '50', '75', '87.5', '93.75', '96.875'])
     expect(numbers).toContainEqual(['q = 0.8', '1.00', '1.20', '1.24', '1.25', '1.25'])
     expect(numbers).toContainEqual(['q = 0.5', '1.00', '1.50', '1.75', '1.88', '1.94'])
+  })
+
+  it('18-gateway reads back what the gateway did', async () => {
+    const server = await startServer({
+      perCall: [
+        {
+          name: 'through LiteLLM',
+          apply(exchange) {
+            exchange.response.setHeader('x-litellm-attempted-retries', '0')
+            return exchange.complete()
+          },
+        },
+      ],
+    })
+    const { stdout } = await run('18-gateway', { LITELLM_URL: server.baseURL })
+    expect(stdout).toEqual(['attempt 1: 1 by the gateway'])
+    expect(server.requests[0]?.headers['x-litellm-num-retries']).toBe('0')
   })
 
   it('17-overload shows the health of the one target it has called', async () => {

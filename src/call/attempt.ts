@@ -1,11 +1,13 @@
 import type { AttemptReport, Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
+import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
+import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
   type Exchange,
@@ -31,7 +33,15 @@ export interface AttemptRequest<T> {
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
   /** Under `'throw'`, a failed attempt whose requests were multiplied fails as that. */
-  readonly onMultiplied: (wireRequests: number) => 'warn' | 'throw'
+  readonly onMultiplied: (seen: Multiplication) => 'warn' | 'throw'
+}
+
+/** Requests that somebody else made of the one we asked for. */
+export interface Multiplication {
+  /** Seen on the wire. */
+  readonly wireRequests: number
+  /** Made by the gateway, where it said so. */
+  readonly gatewayAttempts?: number
 }
 
 /** An attempt's result, with what the call needs of it besides. */
@@ -92,7 +102,7 @@ async function send<T>(
     return {
       ok: false,
       failure: job.judge?.(failure, exchange) ?? failure,
-      facts: withoutUndefined({ status: wire.status }),
+      facts: withoutUndefined({ status: wire.status, ...gatewayFactsOf(job, exchange) }),
     }
   }
 }
@@ -102,12 +112,14 @@ function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
   open: OpenAttempt,
   wire: WireRecord,
-  { record, step }: AttemptRequest<T>,
+  { record, step, onMultiplied }: AttemptRequest<T>,
 ): Promise<void> {
   record.streaming = true
   record.firstChunkMs = record.elapsedMs
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {
+      // A stream tells only now; it was paid for, so nothing is thrown.
+      if ((facts.gatewayAttempts ?? 1) > 1) tellMultiplied(facts, wire, onMultiplied)
       open.end(cut ?? 'success', facts, wire)
       // One that was released in the very moment its rival won is not what the caller reads.
       if (step.signal?.aborted !== true) {
@@ -173,6 +185,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
         delaySource,
         retryAfterMs: failure?.retryAfterMs,
         wireRequests: isFunction(job.face) ? undefined : wireRequests(wire),
+        gatewayAttempts: facts.gatewayAttempts,
         usage: facts.usage,
       })
       span.end(report, withoutUndefined({ firstChunkMs: facts.firstChunkMs }))
@@ -231,9 +244,25 @@ function withMultiplication<T>(
   { onMultiplied, job }: AttemptRequest<T>,
 ): Sent<T> {
   // A user's function may send any number of requests: they are no multiplication.
-  if (isFunction(job.face) || !multiplied(wire)) return sent
-  const reaction = onMultiplied(wireRequests(wire) ?? 1)
+  if (isFunction(job.face)) return sent
+  if (!multiplied(wire) && (sent.facts.gatewayAttempts ?? 1) <= 1) return sent
+  const reaction = tellMultiplied(sent.facts, wire, onMultiplied)
   if (sent.ok || reaction === 'warn') return sent
   const { failure } = sent
   return { ...sent, failure: { ...failure, kind: 'multiplied_retries', retryable: false } }
+}
+
+function tellMultiplied<T>(
+  { gatewayAttempts }: AnswerFacts,
+  wire: WireRecord,
+  tell: AttemptRequest<T>['onMultiplied'],
+): 'warn' | 'throw' {
+  return tell(withoutUndefined({ wireRequests: wireRequests(wire) ?? 1, gatewayAttempts }))
+}
+
+/** What the gateway said with an error. */
+function gatewayFactsOf<T>({ targets }: Job<T>, { target, wire }: Exchange): AnswerFacts {
+  const gateway = targets[target]?.gateway
+  if (gateway === undefined) return {}
+  return gatewayFacts(gateway, wire.headers, parseObject(wire.errorBody ?? ''))
 }

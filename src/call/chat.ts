@@ -2,9 +2,11 @@ import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { factsOf, failureInAnswer, isObject, requestIdOf, usageOf } from './answer.ts'
+import { factsOf, failureInAnswer, requestIdOf, usageOf } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
+import { gatewayFacts, throughGateway } from './gateways.ts'
+import { gatewayHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type ChunkStream, openStream, type StreamEnd } from './stream.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
@@ -22,6 +24,8 @@ export interface ChatRequest {
   readonly options: ResolvedCall
   readonly targets: readonly [CallTarget, ...CallTarget[]]
   readonly clock: Clock
+  /** The body as last adapted to each target. */
+  readonly adapted: Map<CallTarget, { readonly from: ChatParams; readonly body: ChatParams }>
 }
 
 /** The drop-in call, not streamed: what openai answers is what the caller gets. */
@@ -34,7 +38,7 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
     async send(exchange) {
       const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
       const { data, response } = answer
-      const facts = factsOf(data, response)
+      const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
       const failure = failureInAnswer(data, response)
       return failure === undefined
         ? { ok: true, value: answer, facts }
@@ -55,8 +59,13 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
       const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
       const sending = startChat(request, exchange, body, whole)
       const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
-      const facts = { status: response.status, ...requestIdOf(response) }
-      return { ok: true, value: answerOf(undefined, response), facts }
+      const value = answerOf(undefined, response)
+      const said = saidByGateway(request, exchange, value)
+      return {
+        ok: true,
+        value,
+        facts: { status: response.status, ...requestIdOf(response), ...said },
+      }
     },
   }
 }
@@ -92,22 +101,27 @@ export function streamJob(
         ok: true,
         value: answerOf(stream, response),
         facts,
-        onTail: (listener) => onEnd((end) => listener(streamTail(exchange, end, facts))),
+        onTail: (listener) =>
+          onEnd((end) =>
+            listener(streamTail(request, exchange, end, { ...facts, headers: response.headers })),
+          ),
       }
     },
   }
 }
 
 function streamTail(
+  { targets }: ChatRequest,
   exchange: Exchange,
-  { error, usage, finishReasons, abandoned, id, model }: StreamEnd,
-  facts: AnswerFacts,
+  { error, usage, finishReasons, abandoned, id, model, lastChunk }: StreamEnd,
+  { headers, ...facts }: AnswerFacts & { readonly headers: Headers },
 ): { failure?: Failure; facts: AnswerFacts } {
   const counted = usageOf(usage)
+  const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
   return {
     ...(error !== undefined &&
       !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
-    facts: { ...facts, ...withoutUndefined({ finishReasons, id, model, usage: counted }) },
+    facts: { ...facts, ...said, ...withoutUndefined({ finishReasons, id, model, usage: counted }) },
   }
 }
 
@@ -151,14 +165,31 @@ function isStop(stop: unknown): stop is string | readonly string[] {
   return typeof stop === 'string' || Array.isArray(stop)
 }
 
-/** The request body of one attempt: the given one, under the target's own model. */
+/** The request body of one attempt: the given one, as the target wants it. */
 export function bodyFor(
-  { targets, params }: ChatRequest,
-  { target }: Exchange,
+  { targets, params, adapted }: ChatRequest,
+  { target: index }: Exchange,
   body: ChatParams,
 ): ChatParams {
-  const model = targets[target]?.model
-  return model === undefined || model === params['model'] ? body : { ...body, model }
+  const target = targets[index]
+  if (target === undefined) return body
+  const { model, gateway } = target
+  if (model === params['model'] && gateway?.body === undefined) return body
+  // One object for equal bodies: a body sent again keeps its `Idempotency-Key`.
+  const known = adapted.get(target)
+  if (known?.from === body) return known.body
+  const made = throughGateway(gateway, { ...body, model })
+  adapted.set(target, { from: body, body: made })
+  return made
+}
+
+/** What the gateway in between says of this answer. */
+export function saidByGateway(
+  { targets }: ChatRequest,
+  { target }: Exchange,
+  { data, response }: Answer<unknown>,
+): Pick<AnswerFacts, 'gatewayAttempts'> {
+  return gatewayFacts(targets[target]?.gateway, response.headers, data)
 }
 
 /** One request through openai's own method, its answer read whole (or its stream opened). */
@@ -207,6 +238,7 @@ function startChat<T>(
     headers: withOwnHeaders(requestOptions['headers'], nested, {
       'x-stainless-retry-count': exchange.wire.retryCount,
       'idempotency-key': exchange.idempotencyHeader(body),
+      ...gatewayHeaders(targets[exchange.target]),
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: exchange.wire },
   }
@@ -216,34 +248,6 @@ function startChat<T>(
     body as never,
     sdkOptions as never,
   ) as unknown as ResponsePromise<T>
-}
-
-/**
- * The caller's headers with ours beneath: who sets one of these names himself keeps it, unless that
- * was an outer steadycall layer, whose count and key are not those of our attempts.
- */
-function withOwnHeaders(
-  given: unknown,
-  nested: boolean,
-  own: Readonly<Record<string, string>>,
-): unknown {
-  const all = headerPairs(given)
-  if (all.length === 0) return own
-  const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
-  const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all
-  const taken = new Set(pairs.map(([name]) => String(name).toLowerCase()))
-  return [...Object.entries(own).filter(([name]) => !taken.has(name)), ...pairs]
-}
-
-/** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */
-function headerPairs(given: unknown): readonly (readonly unknown[])[] {
-  if (given instanceof Headers || Array.isArray(given)) return [...given]
-  if (!isObject(given)) return []
-  const { values, nulls }: { values?: unknown; nulls?: unknown } = given
-  if (values instanceof Headers && nulls instanceof Set) {
-    return [...values, ...[...nulls].map((name) => [name, null])]
-  }
-  return Object.entries(given)
 }
 
 function answerOf<T>(data: T, response: Response): Answer<T> {

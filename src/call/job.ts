@@ -3,6 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { TargetState } from '../retry/target-state.ts'
 import type { Bounds } from './bounds.ts'
+import type { Gateway } from './gateways.ts'
 import type { WireRecord } from './wire-observer.ts'
 
 /**
@@ -46,6 +47,7 @@ export interface JobTarget {
   readonly host?: string
   readonly port?: number | undefined
   readonly model?: string
+  readonly gateway?: Gateway
   readonly state: TargetState
   readonly on: ReadonlySet<FailureKind>
 }
@@ -99,6 +101,8 @@ export interface AnswerFacts {
   readonly repairs?: readonly string[]
   /** Streams: from sending the request to its first content. */
   readonly firstChunkMs?: number
+  /** Requests the gateway made upstream for this one. */
+  readonly gatewayAttempts?: number
 }
 
 /** How a stream ended after its first content. */

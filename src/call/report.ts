@@ -48,8 +48,19 @@ export type CallEvent = CallEventBase &
         readonly kind: FailureKind
         readonly target: string
       }
-    | { readonly type: 'call-stopped'; readonly reason: StopReason; readonly kind: FailureKind }
-    | { readonly type: 'retries-multiplied'; readonly wireRequests: number }
+    | {
+        readonly type: 'call-stopped'
+        /** Attempts made. */
+        readonly number: number
+        readonly reason: StopReason
+        readonly kind: FailureKind
+      }
+    | {
+        readonly type: 'retries-multiplied'
+        readonly wireRequests: number
+        /** Made by the gateway for this request, where it said so. */
+        readonly gatewayAttempts?: number
+      }
     | { readonly type: 'call-repeated' }
     | { readonly type: 'call-settled'; readonly report: CallReport }
   )

@@ -1,6 +1,8 @@
 import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
-import { targetSettings } from './runtime.ts'
+import { GATEWAYS } from './gateways.ts'
+import { switchesGatewayOn } from './headers.ts'
+import { targetSettings, warnOnce } from './runtime.ts'
 import {
   attemptsFor,
   type ChatClient,
@@ -35,13 +37,29 @@ export function chatRequest(
     clientAttempts: clientAttempts(client),
   })
   const model = String(params['model'])
+  const gateway = settings.gateway === undefined ? undefined : GATEWAYS[settings.gateway]
+  if (gateway !== undefined && switchesGatewayOn(gateway, client, passed['headers'])) {
+    warnOnce(
+      runtime,
+      'STEADYCALL_GATEWAY_RETRIES',
+      `Headers of yours switch on the retries of ${settings.gateway}: they multiply with ours. Remove them.`,
+    )
+  }
   return {
     // What the caller changes later must not change what is retried.
     params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
     requestOptions: passed,
     options,
-    targets: chatTargets(runtime, targetSettings(settings), client, model, options.fallbacks),
+    targets: chatTargets(
+      runtime,
+      targetSettings(settings),
+      client,
+      model,
+      options.fallbacks,
+      gateway,
+    ),
     clock: runtime.clock,
+    adapted: new Map(),
   }
 }
 

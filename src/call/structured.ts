@@ -13,6 +13,7 @@ import {
   chatBasics,
   decodeCompletion,
   encodeCompletion,
+  saidByGateway,
   sendChat,
 } from './chat.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
@@ -49,7 +50,10 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     async send(exchange) {
       const answer = await sendChat(request, exchange, conversation.next(exchange))
       const completion = answer.data
-      const facts = factsOf(completion, answer.response)
+      const facts = {
+        ...factsOf(completion, answer.response),
+        ...saidByGateway(request, exchange, answer),
+      }
       const wrong = failureInAnswer(completion, answer.response)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
       const checked = await check(completion)

@@ -4,6 +4,7 @@ import { readProperty } from '../errors/hostile.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
 import type { TargetSettings, TargetState } from '../retry/target-state.ts'
 import { isFacade, rawClient } from './facade.ts'
+import type { Gateway } from './gateways.ts'
 import { currentScope, outsideScopes } from './nesting.ts'
 import { type Runtime, targetState } from './runtime.ts'
 import { observeClient } from './wire-observer.ts'
@@ -123,6 +124,8 @@ export interface CallTarget {
   readonly port: number | undefined
   readonly model: string
   readonly client: ChatClient
+  /** The gateway it goes through, where one was named. */
+  readonly gateway?: Gateway
   readonly state: TargetState
   /** Failure kinds that lead here from the target before. */
   readonly on: ReadonlySet<FailureKind>
@@ -135,21 +138,32 @@ export function chatTargets(
   client: ChatClient,
   model: string,
   fallbacks: readonly Fallback[],
+  gateway?: Gateway,
 ): readonly [CallTarget, ...CallTarget[]] {
-  const first = chatTarget(runtime, settings, client, model, DEFAULT_FALLBACK_ON)
+  const first = withGateway(
+    chatTarget(runtime, settings, client, model, DEFAULT_FALLBACK_ON),
+    gateway,
+  )
   if (fallbacks.length === 0) return [first]
   return [
     first,
-    ...fallbacks.map((fallback) =>
-      chatTarget(
+    ...fallbacks.map((fallback) => {
+      const target = chatTarget(
         runtime,
         settings,
         fallback.client ?? client,
         fallback.model ?? model,
         fallback.on === undefined ? DEFAULT_FALLBACK_ON : new Set(fallback.on),
-      ),
-    ),
+      )
+      // Another host is another gateway, or none: it is not told what it would not understand.
+      const isSame = target.host === first.host && target.port === first.port
+      return isSame ? withGateway(target, gateway) : target
+    }),
   ]
+}
+
+function withGateway(target: CallTarget, gateway: Gateway | undefined): CallTarget {
+  return gateway === undefined ? target : { ...target, gateway }
 }
 
 function chatTarget(

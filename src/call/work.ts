@@ -1,4 +1,4 @@
-import { type CallError, type Failure, isCallError, type StopReason } from '../errors/call-error.ts'
+import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
@@ -10,13 +10,14 @@ import {
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type AttemptEnd, makeAttempt } from './attempt.ts'
+import { type AttemptEnd, type Multiplication, makeAttempt } from './attempt.ts'
 import { explain } from './explain.ts'
 import { isFunction, type Job } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { type CallRecord, callError } from './record.ts'
-import { anyExhausted, type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
+import { multipliedBefore, noticeRepetition, type Refusal, rememberGivenUp } from './repetition.ts'
+import { type Runtime, warnOnce } from './runtime.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -49,10 +50,11 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   const { job, context, record, flight } = request
   const { runtime } = context
   const outer = outerUse(request)
-  const refusal = outer.refusal ?? multipliedBefore(context)
-  if (refusal !== undefined)
+  const refusal =
+    outer.refusal ?? multipliedBefore(context) ?? noticeRepetition(request, outer.fingerprint)
+  if (refusal !== undefined) {
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
-  noticeRepetition(request, outer.fingerprint)
+  }
   const scope = createScope(flight.deadline)
   const headers = new IdempotencyHeaders(request.key)
   const shared = { ...request, headers, scope, ...surroundings(request) }
@@ -108,7 +110,7 @@ interface OuterUse {
   /** How many this call may make in all, with what equal requests have spent taken off. */
   attemptsLeft(): number
   /** The outer call has spent all attempts on this very request. */
-  readonly refusal?: { readonly failure: Failure; readonly reason: StopReason }
+  readonly refusal?: Refusal
   failed(failure: Failure): void
   succeeded(): void
 }
@@ -142,51 +144,6 @@ function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
   }
 }
 
-/** Under `'throw'`, what was multiplied without failing stops the next send. */
-function multipliedBefore(
-  context: CallContext,
-): { readonly failure: Failure; readonly reason: StopReason } | undefined {
-  if (!context.multiplied) return undefined
-  context.multiplied = false
-  const failure: Failure = {
-    kind: 'multiplied_retries',
-    retryable: false,
-    executed: 'no',
-    message: 'multiplied_retries',
-    cause: undefined,
-  }
-  return { failure, reason: 'not_retryable' }
-}
-
-/** The same request again soon after it was given up: somebody else's loop is around us. */
-function noticeRepetition<T>({ job, context, record }: WorkRequest<T>, known?: string): void {
-  const { runtime } = context
-  if (isFunction(job.face) || !anyExhausted(runtime)) return
-  const fingerprint = known ?? fingerprintIfAny(job)
-  if (fingerprint === undefined || !wasExhausted(runtime, fingerprint)) return
-  record.tell({ type: 'call-repeated' })
-  record.span.callRepeated()
-  warnOnce(
-    runtime,
-    'STEADYCALL_REPEATED_CALL',
-    `The same request (${job.operation}) came again within a minute of being given up. ` +
-      'If a retry loop around steadycall sent it, that loop multiplies attempts: remove it.',
-  )
-}
-
-/** Only of what `noticeRepetition` looks for, since a fingerprint costs a hash of the request. */
-function rememberGivenUp<T>(
-  { job, context, record }: WorkRequest<T>,
-  { kind }: Failure,
-  known?: string,
-): void {
-  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
-  // Refused here before anything was sent: asking again multiplies nothing.
-  if (record.attempts.length === 0) return
-  const fingerprint = known ?? fingerprintIfAny(job)
-  if (fingerprint !== undefined) rememberExhausted(context.runtime, fingerprint)
-}
-
 async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
   if (flight.dispatch === undefined) return undefined
   try {
@@ -206,20 +163,29 @@ function surroundings<T>({ context, record, flight }: WorkRequest<T>) {
     clock: runtime.clock,
     signal: flight.signal,
     deadline: flight.deadline,
-    onMultiplied(wireRequests: number): 'warn' | 'throw' {
+    onMultiplied(seen: Multiplication): 'warn' | 'throw' {
       const reaction = settings.onMultipliedRetries ?? 'warn'
-      record.tell({ type: 'retries-multiplied', wireRequests })
-      record.span.multipliedRetries({ wireRequests })
+      record.tell({ type: 'retries-multiplied', ...seen })
+      record.span.multipliedRetries(seen)
       if (reaction === 'throw') context.multiplied = true
-      warnOnce(
-        runtime,
-        'STEADYCALL_MULTIPLIED_RETRIES',
-        `One attempt sent ${wireRequests} HTTP requests: something below steadycall retries too. ` +
-          'Switch its retries off.',
-      )
+      warnOnce(runtime, 'STEADYCALL_MULTIPLIED_RETRIES', multiplicationWarning(seen))
       return reaction
     },
   }
+}
+
+function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplication): string {
+  if (gatewayAttempts > 1) {
+    return (
+      `The gateway made ${gatewayAttempts} attempts for one request: it retries or falls back too. ` +
+      'Switch that off in its own configuration.'
+    )
+  }
+  const seen =
+    wireRequests > 1
+      ? `One attempt sent ${wireRequests} HTTP requests`
+      : 'A request of ours went out with another retry count'
+  return `${seen}: something below steadycall retries too. Switch its retries off.`
 }
 
 function tellVerdict<T>(
@@ -252,7 +218,7 @@ function tellVerdict<T>(
       return
     }
     case 'stop':
-      record.tell({ type: 'call-stopped', reason: verdict.reason, kind })
+      record.tell({ type: 'call-stopped', number: attempts, reason: verdict.reason, kind })
       span.stopped({ reason: verdict.reason, kind })
   }
 }

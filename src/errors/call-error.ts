@@ -29,6 +29,8 @@ export interface AttemptReport {
   readonly retryAfterMs?: number
   /** HTTP requests really sent during this attempt; more than one is somebody else's retry. */
   readonly wireRequests?: number
+  /** Requests the gateway made upstream for this attempt, where it told; more than one is its retry. */
+  readonly gatewayAttempts?: number
   readonly usage?: { readonly inputTokens: number; readonly outputTokens: number }
 }
 

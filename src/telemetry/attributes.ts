@@ -140,6 +140,8 @@ export const ATTEMPT_EXECUTED = 'steadycall.attempt.executed'
 export const ATTEMPT_RETRY_AFTER = 'steadycall.attempt.retry_after'
 /** int: requests seen on the wire; more than one is somebody else's retry. */
 export const ATTEMPT_WIRE_REQUESTS = 'steadycall.attempt.wire_requests'
+/** int: requests the gateway made upstream for this attempt, where it told. */
+export const ATTEMPT_GATEWAY_ATTEMPTS = 'steadycall.attempt.gateway_attempts'
 /** int: tokens this attempt was billed. */
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
 /** int: tokens this attempt was billed. */

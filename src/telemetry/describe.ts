@@ -151,6 +151,7 @@ export function reportAttributes(
     [names.ATTEMPT_EXECUTED]: failed ? report.executed : undefined,
     [names.ATTEMPT_RETRY_AFTER]: seconds(report.retryAfterMs),
     [names.ATTEMPT_WIRE_REQUESTS]: report.wireRequests,
+    [names.ATTEMPT_GATEWAY_ATTEMPTS]: report.gatewayAttempts,
     [names.ATTEMPT_INPUT_TOKENS]: report.usage?.inputTokens,
     [names.ATTEMPT_OUTPUT_TOKENS]: report.usage?.outputTokens,
     [names.ATTEMPT_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs),

@@ -145,13 +145,19 @@ export class CallSpan {
     }))
   }
 
-  /** More than one request was seen for one attempt: `wireRequests` counts them all. */
-  multipliedRetries({ wireRequests }: { readonly wireRequests: number }): void {
+  /** More than one request was seen for one attempt, on the wire or by the gateway's own account. */
+  multipliedRetries(seen: {
+    readonly wireRequests: number
+    readonly gatewayAttempts?: number
+  }): void {
+    const { wireRequests, gatewayAttempts } = seen
     this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({
       [names.MULTIPLIED_BY]: 'below',
       [names.ATTEMPT_WIRE_REQUESTS]: wireRequests,
+      [names.ATTEMPT_GATEWAY_ATTEMPTS]: gatewayAttempts,
     }))
-    this.#countMultiplied('below', Math.max(1, wireRequests - 1))
+    const added = Math.max(wireRequests, gatewayAttempts ?? 1) - 1
+    this.#countMultiplied('below', Math.max(1, added))
   }
 
   /** This request was given up a moment ago and comes again: a loop around us retries too. */

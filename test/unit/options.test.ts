@@ -44,10 +44,7 @@ describe('options of steady()', () => {
     [{ ttlMs: 0 }, 'ttlMs must be a positive number of milliseconds, got 0'],
     [{ onUncertain: 'retry' }, "onUncertain must be 'rerun' or 'fail', got 'retry'"],
     [{ onStoreError: 'ignore' }, "onStoreError must be 'fail' or 'bypass', got 'ignore'"],
-    [
-      { gateway: 'litellm' },
-      "gateway must be left out: switching off a gateway's retries is not in",
-    ],
+    [{ gateway: 'kong' }, "gateway must be 'litellm' or 'portkey' or 'helicone'"],
     [{ store: {} }, 'store must be a Store such as memoryStore(), got an object'],
     [{ tenant: '' }, 'tenant must be a string of 1 to 255 characters'],
     [{ keySecret: 7 }, 'keySecret must be a string of 1 to 4096 characters, got 7'],
