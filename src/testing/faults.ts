@@ -1,5 +1,5 @@
 import { sleep } from '../time.ts'
-import { checkNames, checkNumber, describe } from './check-options.ts'
+import { checkNumber, describe } from './check-options.ts'
 import { event } from './completion.ts'
 import type { Exchange, Fault } from './exchange.ts'
 import { UPSTREAM_ERROR } from './stream-faults.ts'
@@ -7,43 +7,6 @@ import { UPSTREAM_ERROR } from './stream-faults.ts'
 /** No fault: the good answer. Fills a place in a script. */
 export function ok(): Fault {
   return { name: 'ok', apply: (exchange) => exchange.complete() }
-}
-
-export interface RateLimit {
-  /** How long the provider asks to wait. @default no hint at all */
-  readonly retryAfterMs?: number
-  /**
-   * Where the hint stands. `retry-after` takes whole seconds only (RFC 9110, section 10.2.3),
-   * `retry-after-ms` any number, `none` leaves it to the message alone.
-   * @default 'retry-after' for whole seconds, else 'retry-after-ms'
-   */
-  readonly header?: 'retry-after' | 'retry-after-ms' | 'none'
-  /** The message instead of OpenAI's, which names the limit and, with a hint, the wait. */
-  readonly text?: string
-}
-
-/**
- * 429 `rate_limit_exceeded`: a rolling limit on requests per minute. Body and message as OpenAI
- * sends them (guide 'Rate limits', platform.openai.com/docs/guides/rate-limits).
- *
- * @throws TypeError or RangeError for options that contradict each other or are out of range.
- */
-export function rateLimited(limit: RateLimit = {}): Fault {
-  const headers = hintHeaders(limit)
-  return {
-    name: 'rateLimited',
-    apply(exchange) {
-      const { model } = exchange.request.body
-      const hint =
-        limit.retryAfterMs === undefined
-          ? ''
-          : ` Please try again in ${spoken(limit.retryAfterMs)}.`
-      const text =
-        limit.text ??
-        `Rate limit reached for ${model} in organization org-fault on requests per min (RPM): Limit 3, Used 3, Requested 1.${hint} Visit https://platform.openai.com/account/rate-limits to learn more.`
-      exchange.json(429, openaiError(text, 'requests', 'rate_limit_exceeded'), headers)
-    },
-  }
 }
 
 /** 429 `insufficient_quota`: the money is spent and no wait helps (OpenAI guide 'Error codes'). */
@@ -242,39 +205,6 @@ function fails(
   headers?: Readonly<Record<string, string>>,
 ): Fault {
   return { name, apply: (exchange) => exchange.json(status, body, headers) }
-}
-
-function hintHeaders(limit: RateLimit): Record<string, string> {
-  checkNames('rateLimited', limit, ['retryAfterMs', 'header', 'text'])
-  const { retryAfterMs, header } = limit
-  if (!['retry-after', 'retry-after-ms', 'none', undefined].includes(header)) {
-    throw new TypeError(
-      `rateLimited: header is ${describe(header)}; allowed are "retry-after", "retry-after-ms" and "none"`,
-    )
-  }
-  if (retryAfterMs === undefined) {
-    if (header === undefined || header === 'none') return {}
-    throw new TypeError(`rateLimited: header is ${describe(header)}, but retryAfterMs is not given`)
-  }
-  checkNumber('rateLimited: retryAfterMs', retryAfterMs, { min: 0 })
-  const wholeSeconds = retryAfterMs % 1000 === 0
-  if (header === 'retry-after' && !wholeSeconds) {
-    throw new RangeError(
-      `rateLimited: retryAfterMs is ${retryAfterMs}; with header "retry-after" allowed are whole seconds`,
-    )
-  }
-  if (header === 'none') return {}
-  if (header === 'retry-after' || (header === undefined && wholeSeconds)) {
-    return { 'retry-after': `${retryAfterMs / 1000}` }
-  }
-  return { 'retry-after-ms': `${retryAfterMs}` }
-}
-
-/** A duration as OpenAI's rate limit messages write it: 20ms, 9.816s, 6m0s. */
-function spoken(durationMs: number): string {
-  if (durationMs < 1000) return `${durationMs}ms`
-  if (durationMs < 60_000) return `${durationMs / 1000}s`
-  return `${Math.floor(durationMs / 60_000)}m${(durationMs % 60_000) / 1000}s`
 }
 
 function firstHalf(exchange: Exchange): string {

@@ -40,8 +40,6 @@ export {
   openaiError,
   overloaded,
   overloaded529,
-  type RateLimit,
-  rateLimited,
   resetBeforeResponse,
   resetInBody,
   serverError,
@@ -49,11 +47,14 @@ export {
   slow,
   truncatedBody,
 } from './faults.ts'
+export { type RateLimit, rateLimited } from './rate-limit.ts'
+export { dripping, type Endless, endlessBody, slowFirstByte } from './slow-faults.ts'
 export { type StoreFixture, storeSuite, type TestFunctions } from './store-suite.ts'
 export {
   cutStream,
   cutStreamBeforeContent,
   type StreamCut,
+  type StreamError,
   stalledStream,
   streamErrorEvent,
 } from './stream-faults.ts'

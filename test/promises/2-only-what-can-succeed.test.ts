@@ -259,25 +259,3 @@ describe('a fallback', () => {
     expect(error).toMatchObject({ kind: 'invalid_request', attempts: [{}] })
   })
 })
-
-describe('beside the bare client, in the same run', () => {
-  it('a spent quota costs openai three requests', async () => {
-    const server = await startServer({
-      perCall: () => Array.from({ length: 9 }, insufficientQuota),
-    })
-    await rejection(clientFor(server).chat.completions.create(ask('hello')))
-    expect(server.count).toBe(3)
-  })
-
-  it('an error under status 200 is a success to openai, and an error to a wrapped create', async () => {
-    const { client, llm, server } = await setUp({
-      perCall: () => Array.from({ length: 9 }, errorBodyUnder200),
-    })
-    const completion = await client.chat.completions.create(ask('bare'))
-    expect(completion.choices).toBeUndefined()
-    const error = await rejection(llm.chat.completions.create(ask('wrapped')))
-    expect(error).toBeInstanceOf(OpenAI.APIError)
-    expect(callReport(error)?.attempts).toHaveLength(3)
-    expect(server.count).toBe(4)
-  })
-})

@@ -4,6 +4,8 @@ import {
   contextLength,
   cutStream,
   cutStreamBeforeContent,
+  dripping,
+  endlessBody,
   errorBodyUnder200,
   type Fault,
   type FaultServer,
@@ -21,6 +23,7 @@ import {
   serverError,
   shouldRetry,
   slow,
+  slowFirstByte,
   stalledStream,
   startFaultServer,
   streamErrorEvent,
@@ -285,7 +288,29 @@ describe('options', () => {
     ],
     [
       () => rateLimited(JSON.parse('{"retryAfter":5}')),
-      'rateLimited: unknown option "retryAfter"; allowed are retryAfterMs, header, text',
+      'rateLimited: unknown option "retryAfter"; allowed are retryAfterMs, header, field, clockSkewMs, text',
+    ],
+    [
+      () => rateLimited(JSON.parse('{"retryAfterMs":5,"header":"x-reset"}')),
+      'rateLimited: header is "x-reset"; allowed are "retry-after", "retry-after-ms", "retry-after-date", "x-ratelimit-reset" and "none"',
+    ],
+    [
+      () => rateLimited({ field: 'retryDelay' }),
+      'rateLimited: field is "retryDelay", but retryAfterMs is not given',
+    ],
+    [() => slowFirstByte(-1), 'slowFirstByte: delayMs is -1; allowed is a finite number from 0 up'],
+    [() => dripping(-1), 'dripping: everyMs is -1; allowed is a finite number from 0 up'],
+    [
+      () => endlessBody({ status: 42 }),
+      'endlessBody: status is 42; allowed is an integer from 200',
+    ],
+    [
+      () => endlessBody(JSON.parse('{"stream":"dots"}')),
+      'endlessBody: stream is "dots"; allowed are "chunks" and "comments"',
+    ],
+    [
+      () => streamErrorEvent(JSON.parse('{"form":"html"}')),
+      'streamErrorEvent: form is "html"; allowed is one of "data", "event", "finish-reason", "content"',
     ],
   ])('refuses a bad one: %#', (make, message) => {
     expect(make).toThrow(message)
