@@ -1,6 +1,5 @@
-import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { callReport, createRuntime, type FailureKind, isCallError } from '../../src/index.ts'
+import { createRuntime, type FailureKind, isCallError } from '../../src/index.ts'
 import {
   badRequest,
   contextLength,
