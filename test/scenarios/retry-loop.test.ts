@@ -1,0 +1,220 @@
+import { getEventListeners } from 'node:events'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { CallEvent } from '../../src/index.ts'
+import { callReport, fixed, isCallError } from '../../src/index.ts'
+import {
+  contextLength,
+  httpError as httpFault,
+  insufficientQuota,
+  invalidApiKey,
+  serverError,
+  shouldRetry,
+} from '../../src/testing/index.ts'
+import { ask, rejection, setUp } from '../support/set-up.ts'
+import { drive, httpError, settle, world } from './world.ts'
+
+describe('any response script', () => {
+  const reply = fc.record({
+    status: fc.constantFrom(200, 400, 401, 408, 409, 429, 500, 502, 503, 529, 'hangs' as const),
+    retryAfterS: fc.constantFrom(undefined, 0, 1, 30, 61, 120, 1e9),
+    takesMs: fc.integer({ min: 0, max: 20_000 }),
+  })
+  const scripts = fc.record({
+    replies: fc.array(reply, { minLength: 10, maxLength: 10 }),
+    maxAttempts: fc.integer({ min: 1, max: 10 }),
+    deadlineMs: fc.integer({ min: 1, max: 200_000 }),
+    maxRetryAfterMs: fc.constantFrom(0, 60_000, 200_000),
+    drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+    abortAtMs: fc.option(fc.integer({ min: 0, max: 100_000 }), { nil: undefined }),
+  })
+
+  it('is met with at most maxAttempts, one end, in time, and never before a hint', async () => {
+    await fc.assert(
+      fc.asyncProperty(scripts, async (given) => {
+        const { maxAttempts, deadlineMs, maxRetryAfterMs, drawn, abortAtMs } = given
+        const events: CallEvent[] = []
+        const at = world({ random: () => drawn, onEvent: (event) => events.push(event) })
+        const { clock } = at
+        const caller = new AbortController()
+        if (abortAtMs !== undefined) clock.schedule(abortAtMs, () => caller.abort())
+        const startedAtMs: number[] = []
+        let notBeforeMs = 0
+        const work = async () => {
+          const nowMs = clock.monotonicMs()
+          expect(nowMs).toBeGreaterThanOrEqual(notBeforeMs)
+          expect(deadlineMs - nowMs).toBeGreaterThanOrEqual(250)
+          const { status, retryAfterS, takesMs } = given.replies[startedAtMs.length] ?? {}
+          startedAtMs.push(nowMs)
+          await new Promise<void>((resolve) => clock.schedule(takesMs ?? 0, resolve))
+          if (status === 'hangs') return new Promise(() => {})
+          if (status === 200 || status === undefined) return 'good'
+          const hinted = retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }
+          notBeforeMs = clock.monotonicMs() + (retryAfterS ?? 0) * 1_000
+          throw httpError(status, hinted)
+        }
+        const { signal } = caller
+        const options = { maxAttempts, deadlineMs, maxRetryAfterMs, signal }
+        const call = at.llm.run('job', work, options).catch((error: unknown) => error)
+        const outcome = await drive(clock, call)
+        const endedAtMs = clock.monotonicMs()
+
+        expect(startedAtMs.length).toBeLessThanOrEqual(maxAttempts)
+        expect(events.filter(({ type }) => type === 'call-settled')).toHaveLength(1)
+        expect(events.at(-1)?.type).toBe('call-settled')
+        expect(endedAtMs).toBeLessThanOrEqual(deadlineMs + 50)
+        expect(outcome === 'good' || isCallError(outcome)).toBe(true)
+        const started = events.filter(({ type }) => type === 'attempt-started')
+        const ended = events.filter(({ type }) => type === 'attempt-ended')
+        expect(started).toHaveLength(startedAtMs.length)
+        expect(ended).toHaveLength(startedAtMs.length)
+        expect(getEventListeners(signal, 'abort')).toEqual([])
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('a permanent failure', () => {
+  it.each([
+    ['a spent quota', insufficientQuota()],
+    ['a bad request', contextLength()],
+    ['a refused key', invalidApiKey()],
+    ['an unprocessable request', httpFault(422, { error: { message: 'no' } })],
+    ['a 500 with x-should-retry: false', shouldRetry(false, serverError())],
+    ['a spent quota with x-should-retry: true', shouldRetry(true, insufficientQuota())],
+  ])('%s: is one attempt, and breaker and budget are untouched', async (_, fault) => {
+    const { server, llm } = await setUp({ perCall: [fault, fault, fault] })
+    await rejection(llm.chat.completions.create(ask('hello')))
+    expect(server.count).toBe(1)
+    expect(llm.targets()).toMatchObject([{ breaker: 'closed', retryTokens: 3, gateClosedForMs: 0 }])
+  })
+})
+
+describe('an abort during a wait', () => {
+  it('settles in the same tick, sends nothing more, refunds the token, and keeps its reason', async () => {
+    const at = world()
+    const caller = new AbortController()
+    let sent = 0
+    const work = () => {
+      sent += 1
+      return Promise.reject(httpError(500))
+    }
+    const call = at.llm.run('job', work, { signal: caller.signal })
+    let error: unknown
+    call.catch((caught: unknown) => {
+      error = caught
+    })
+    await settle()
+    expect([sent, at.clock.pending, at.target('job').retryTokens]).toEqual([1, 1, 2])
+    const reason = { why: 'the user closed the page' }
+    caller.abort(reason)
+    await settle()
+    expect(error).toMatchObject({ kind: 'aborted', reason: 'aborted' })
+    expect(isCallError(error) && error.cause).toBe(reason)
+    expect([sent, at.clock.pending, at.target('job').retryTokens]).toEqual([1, 0, 3])
+  })
+})
+
+describe('a jump of the wall clock', () => {
+  it.each([86_400_000, -86_400_000])(
+    'of %i ms in the middle of a call changes nothing',
+    async (jumpMs) => {
+      const waits = async (jump: number) => {
+        const at = world({ backoff: fixed(1_000) })
+        const startedAtMs: number[] = []
+        const call = at.llm.run('job', async () => {
+          startedAtMs.push(at.clock.monotonicMs())
+          at.clock.jumpWall(jump)
+          const hinted = startedAtMs.length === 1 ? {} : { 'retry-after': '2' }
+          throw httpError(503, hinted)
+        })
+        await drive(at.clock, rejection(call))
+        return startedAtMs
+      }
+      expect(await waits(jumpMs)).toEqual(await waits(0))
+    },
+  )
+})
+
+describe('budget and delay, step by step', () => {
+  // random is pinned to 0.5: backoff is half of its ceiling, a hint gets half of its spread.
+  const step = (status: number, retryAfterS?: number) => ({ status, retryAfterS })
+  it.each([
+    { name: 'a success earns a tenth', steps: [], delays: [], tokens: 3.1 },
+    { name: 'one failure', steps: [step(500)], delays: [250], tokens: 3 },
+    {
+      name: 'two failures: the last is refunded',
+      steps: [step(500), step(500)],
+      delays: [250, 500],
+      tokens: 2,
+    },
+    {
+      name: 'four failures, one beyond the budget',
+      steps: [step(500), step(500), step(500), step(500)],
+      delays: [250, 500, 1_000],
+      tokens: 0,
+      ends: 'budget_exhausted',
+    },
+    { name: 'a rate limit without a hint', steps: [step(429)], delays: [500], tokens: 3 },
+    {
+      name: 'a rate limit with one costs nothing',
+      steps: [step(429, 4)],
+      delays: [5_000],
+      tokens: 3,
+    },
+    {
+      name: 'an overload with a hint costs one',
+      steps: [step(503, 4), step(503)],
+      delays: [5_000, 500],
+      tokens: 2,
+    },
+    { name: 'a timeout costs two', steps: [step(408), step(500)], delays: [250, 500], tokens: 1 },
+    {
+      name: 'two timeouts are more than it starts with',
+      steps: [step(408), step(408)],
+      delays: [250],
+      tokens: 1,
+      ends: 'budget_exhausted',
+    },
+    { name: 'a permanent failure', steps: [step(401)], delays: [], tokens: 3, ends: 'auth' },
+    {
+      name: 'a hint beyond maxRetryAfterMs',
+      steps: [step(429, 61)],
+      delays: [],
+      tokens: 3,
+      ends: 'rate_limit',
+    },
+  ])('$name', async ({ steps, delays, tokens, ends }) => {
+    const at = world()
+    let attempts = 0
+    const work = () => {
+      const failure = steps[attempts++]
+      if (failure === undefined) return Promise.resolve('good')
+      const { status, retryAfterS } = failure
+      const hinted = retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }
+      return Promise.reject(httpError(status, hinted))
+    }
+    const events: CallEvent[] = []
+    const { llm } = world({ clock: at.clock, onEvent: (event) => events.push(event) })
+    const call = llm.run('job', work, { maxAttempts: 6 }).catch((error: unknown) => error)
+    const outcome = await drive(at.clock, call)
+    const waited = events.flatMap((event) =>
+      event.type === 'retry-scheduled' ? [event.delayMs] : [],
+    )
+    expect(waited).toEqual(delays)
+    expect(llm.targets()[0]?.retryTokens).toBe(tokens)
+    expect(ends === undefined ? outcome : isCallError(outcome) && outcome.kind).toBe(ends ?? 'good')
+  })
+})
+
+describe('a call that has succeeded', () => {
+  it('has a report of each of its attempts', async () => {
+    const { llm } = await setUp({ perCall: [serverError()] })
+    const completion = await llm.chat.completions.create(ask('hello'))
+    expect(callReport(completion)?.attempts).toMatchObject([
+      { number: 1, cause: 'initial', outcome: 'server_error', retryable: true },
+      { number: 2, cause: 'retry', outcome: 'success', delaySource: 'backoff' },
+    ])
+  })
+})
