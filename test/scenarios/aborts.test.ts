@@ -232,6 +232,8 @@ describe('an abort at every point of a call leaves nothing behind', () => {
     const isOver = () => outcome !== 'still running'
     for (let step = 1; step <= point && !isOver(); step += 1) await oneStep(clock, step)
     const endedBefore = isOver()
+    // Before the abort: that would take every listener off itself.
+    if (endedBefore) expect(getEventListeners(signal, 'abort')).toEqual([])
     caller.abort(new Error('the caller left'))
     // At once: no timer has to fire for it.
     for (let turn = 0; turn < 20 && !isOver(); turn += 1) await setImmediate()
