@@ -46,6 +46,8 @@ export const MONEY_WORDINGS: readonly WordingRule[] = [
     example: [429, '[{"error":{"code":429,"message":"Your prepayment credits are depleted. Please go to AI Studio to manage your project and billing.","status":"RESOURCE_EXHAUSTED"}}]'] },
   { kind: 'billing', when: { text: 'used all available credits' },
     example: [429, '{"code":"Some resource has been exhausted","error":"Your team has either used all available credits or reached its monthly spending limit."}'] },
+  { kind: 'billing', when: { text: 'you have run out of credits' },
+    example: [403, '{"code":"x","error":"You have run out of credits or need a Grok subscription. Add credits at https://grok.com/?_s=usage or upgrade at https://grok.com/supergrok."}'] },
   { kind: 'billing', when: { text: "doesn't have any credits" },
     example: [403, `{"code":"The caller does not have permission to execute the specified operation","error":"Your newly created team doesn't have any credits yet."}`] },
   { kind: 'billing', when: { text: 'failure to pay past invoices' },
