@@ -57,9 +57,13 @@ export const GATEWAYS: Readonly<Record<GatewayName, Gateway>> = {
   // OpenRouter docs, 'Provider Routing' and 'Router Metadata'; an error names those before it.
   openrouter: {
     headers: { 'x-openrouter-metadata': 'enabled' },
-    body: (given) => ({
-      provider: { allow_fallbacks: false, ...Object(readProperty(given, 'provider')) },
-    }),
+    body(given) {
+      const provider = readProperty(given, 'provider') ?? {}
+      // What is no object is the caller's mistake, and OpenRouter's to refuse.
+      return typeof provider === 'object'
+        ? { provider: { allow_fallbacks: false, ...provider } }
+        : {}
+    },
     attempts({ body }) {
       const { length } = readItems(
         readProperty(readProperty(readProperty(body, 'error'), 'metadata'), 'previous_errors'),

@@ -64,6 +64,8 @@ export class CallRecord {
 
   attemptEnded(attempt: AttemptReport): void {
     this.attempts.push(Object.freeze(attempt))
+    // Of two that ran beside each other the second may end first.
+    this.attempts.sort((a, b) => a.number - b.number)
     this.tell({ type: 'attempt-ended', attempt })
   }
 

@@ -89,12 +89,14 @@ describe('the off-switch of a gateway', () => {
     const provider = { order: ['a'], allow_fallbacks: true }
     await openrouter.chat.completions.create({ ...ask('three'), ...{ provider } })
     await openrouter.chat.completions.create({ ...ask('four'), ...{ provider: { only: ['b'] } } })
-    const [first, second, third, fourth] = server.requests
+    await openrouter.chat.completions.create({ ...ask('five'), ...{ provider: 'a string' } })
+    const [first, second, third, fourth, fifth] = server.requests
     expect(first?.headers['x-portkey-config']).toBe('pc-mine')
     expect(second?.headers['x-litellm-num-retries']).toBe('1')
     expect(second?.body).toMatchObject({ disable_fallbacks: false })
     expect(third?.body).toMatchObject({ provider })
     expect(fourth?.body).toMatchObject({ provider: { only: ['b'], allow_fallbacks: false } })
+    expect(fifth?.body).toMatchObject({ provider: 'a string' })
   })
 
   it('is not sent to a fallback on another host, but to another model on the same', async () => {
