@@ -128,7 +128,8 @@ function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
   let own = 0
   return {
     fingerprint,
-    attemptsLeft: () => maxAttempts - ((failed.get(fingerprint)?.attempts ?? 0) - own),
+    // A success of an equal call beside this one clears the count, with what is ours in it.
+    attemptsLeft: () => maxAttempts - Math.max((failed.get(fingerprint)?.attempts ?? 0) - own, 0),
     ...(before !== undefined &&
       before.attempts >= maxAttempts && {
         refusal: { failure: { ...before.failure, retryable: false }, reason: 'max_attempts' },

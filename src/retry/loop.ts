@@ -25,8 +25,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
   try {
     if (!(await run.mayStart(undefined))) return run.stopped()
     const value = await pRetry(() => run.attempt(), {
-      // One more than decide() ever allows, so that p-retry asks after the last failure too.
-      retries: request.policy.maxAttempts,
+      // decide() has the one counter, and its limit may move while the call runs.
+      retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
       shouldRetry: ({ error }) => error instanceof AttemptFailed && run.mayStart(error.result),
     })

@@ -4,9 +4,10 @@ import { PassThrough } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import type OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import type { SteadyClient } from '../../src/index.ts'
+import { fixed, type SteadyClient } from '../../src/index.ts'
 import { serverError } from '../../src/testing/index.ts'
 import { ask, rejection, setUp } from '../support/set-up.ts'
+import { drive, httpError, pending, settle, world } from './world.ts'
 
 const down = { perCall: Array.from({ length: 10 }, () => serverError()) }
 
@@ -100,5 +101,35 @@ describe('the scope of an outer call', () => {
     const [inWorker] = await once(worker, 'message')
     await worker.terminate()
     expect(inWorker).toBe(false)
+  })
+})
+
+describe('two equal requests side by side in one outer call', () => {
+  it('share what is left of their attempts, and the one that fails has its own error', async () => {
+    const at = world({ retryBudget: false, backoff: fixed(10) })
+    const { promise: goAhead, resolve: succeed } = pending<string>()
+    let first = 0
+    let second = 0
+    const options = { payload: 'the same', attemptTimeoutMs: 60_000 }
+    const outer = at.llm.run('outer', async () => {
+      const one = at.llm.run(
+        'ask',
+        () => (++first < 3 ? Promise.reject(httpError(500)) : goAhead),
+        options,
+      )
+      while (first < 3) await at.clock.advanceToNext()
+      const { promise: inFlight, reject: fail } = pending<never>()
+      const other = at.llm
+        .run('ask', () => (++second === 1 ? inFlight : Promise.reject(httpError(500))), options)
+        .catch((error: unknown) => error)
+      await settle()
+      // The first succeeds while the second is under way: all attempts are the second's again.
+      succeed('good')
+      await one
+      fail(httpError(500))
+      return drive(at.clock, other)
+    })
+    expect(await outer).toMatchObject({ kind: 'server_error', reason: 'max_attempts' })
+    expect([first, second]).toEqual([3, 3])
   })
 })
