@@ -67,6 +67,7 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     target: step.target,
     bounds,
     wire,
+    clock,
     key: request.key.text,
     idempotencyHeader: (body) =>
       step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
@@ -197,13 +198,13 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
 /** What the client threw, or the limit that made it throw. */
 export function classifyThrown(
   error: unknown,
-  { bounds, wire }: Pick<Exchange, 'bounds' | 'wire'>,
+  { bounds, wire, clock }: Pick<Exchange, 'bounds' | 'wire' | 'clock'>,
   face: Job<unknown>['face'],
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
   const { status, headers, errorBody: body } = wire
-  const found = classify(error, { status, headers, body })
+  const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {
     ...found,
     message: found.kind,

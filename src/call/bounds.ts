@@ -29,7 +29,7 @@ export interface Bounds {
 /** Starts the limits of one attempt. Always `dispose()` of it. */
 export function boundAttempt({ clock, timeoutMs, deadline, signal }: BoundsRequest): Bounds {
   const controller = new AbortController()
-  const startedMs = clock.monotonicMs()
+  const timeoutAtMs = clock.monotonicMs() + timeoutMs
   let ended: Ended | undefined
   let cancelTimer: (() => void) | undefined
   let reject: (reason: unknown) => void = () => {}
@@ -46,9 +46,9 @@ export function boundAttempt({ clock, timeoutMs, deadline, signal }: BoundsReque
     reject(reason)
   }
   const arm = () => {
-    const ownMs = startedMs + timeoutMs - clock.monotonicMs()
+    const ownMs = timeoutAtMs - clock.monotonicMs()
     cancelTimer = clock.schedule(Math.min(ownMs, deadline.remainingMs()), () => {
-      const timedOut = clock.monotonicMs() - startedMs >= timeoutMs
+      const timedOut = clock.monotonicMs() >= timeoutAtMs
       if (timedOut) end('timeout', timeoutReason(`no complete answer within ${timeoutMs} ms`))
       else if (deadline.remainingMs() <= 0) end('deadline', timeoutReason('deadline exceeded'))
       // A caller with a later deadline has joined since.

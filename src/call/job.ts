@@ -2,6 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { TargetState } from '../retry/target-state.ts'
+import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import type { Gateway } from './gateways.ts'
 import type { WireRecord } from './wire-observer.ts'
@@ -65,6 +66,7 @@ export interface Exchange {
   readonly target: number
   readonly bounds: Bounds
   readonly wire: WireRecord
+  readonly clock: Clock
   /** As the caller gave it, or derived or generated. */
   readonly key: string
   /** The `Idempotency-Key` header for this body. */

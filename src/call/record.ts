@@ -37,6 +37,7 @@ export class CallRecord {
   readonly #request: RecordRequest
   readonly #startedMs: number
   #facts: AnswerFacts = {}
+  #streamEnd: { readonly failure: Failure | undefined } | undefined
   #onStreamEnd: ((failure: Failure | undefined) => void) | undefined
 
   constructor(request: RecordRequest) {
@@ -56,9 +57,11 @@ export class CallRecord {
 
   onStreamEnd(listener: (failure: Failure | undefined) => void): void {
     this.#onStreamEnd = listener
+    if (this.#streamEnd !== undefined) listener(this.#streamEnd.failure)
   }
 
   streamEnded(failure: Failure | undefined): void {
+    this.#streamEnd = { failure }
     this.#onStreamEnd?.(failure)
   }
 

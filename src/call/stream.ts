@@ -77,19 +77,22 @@ function release(
 ): LiveStream {
   const { source, bounds } = request
   let tell: ((end: StreamEnd) => void) | undefined
+  let end: StreamEnd | undefined
   let consumed = false
   let taken = false
   const settle = (error: unknown, abandoned: boolean) => {
     bounds.dispose()
-    tell?.({ error, abandoned, ...progress.summary() })
-    tell = undefined
+    if (end !== undefined) return
+    end = { error, abandoned, ...progress.summary() }
+    tell?.(end)
   }
   // Aborted before anybody reads it, a stream is over all the same.
   const onAbort = () => {
     if (!consumed) settle(undefined, true)
   }
   for (const signal of [source.controller.signal, bounds.signal]) {
-    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
   }
 
   async function* read(): AsyncGenerator<unknown, void, undefined> {
@@ -133,6 +136,7 @@ function release(
     stream,
     onEnd(listener) {
       tell = listener
+      if (end !== undefined) listener(end)
     },
   }
 }

@@ -181,7 +181,8 @@ function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
     }
     arm()
     onAbort = () => resolve('aborted')
-    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort, { once: true })
   })
   return {
     reached,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { isCallError } from '../../src/index.ts'
-import { type RateLimit, rateLimited } from '../../src/testing/index.ts'
-import { ask, rejection, setUp } from '../support/set-up.ts'
+import { isCallError, type SteadyOptions } from '../../src/index.ts'
+import { rejection } from '../support/set-up.ts'
+import { callAs, type Face, faces } from './faces.ts'
+import { finish, good, limited, pieces, type Reply, type Stage, stageFor } from './stage.ts'
 import { drive, httpError, settle, world } from './world.ts'
 
 const FOREVER_MS = 1e12
@@ -75,18 +76,93 @@ describe('a hint', () => {
     await call
     expect(at.clock.pending).toBe(0)
   })
-
-  it.each<[string, RateLimit]>([
-    ['a clock that is right', {}],
-    ['one an hour fast', { clockSkewMs: 3_600_000 }],
-    ['one an hour slow', { clockSkewMs: -3_600_000 }],
-  ])('as a date, by %s: is waited for to within a second', async (_, skew) => {
-    const fault = rateLimited({ retryAfterMs: 1_000, header: 'retry-after-date', ...skew })
-    const { server, llm } = await setUp({ perCall: [fault] })
-    await llm.chat.completions.create(ask('hello'))
-    const [first, second] = server.requests
-    const waitedMs = (second?.atMs ?? 0) - (first?.atMs ?? 0)
-    expect(waitedMs).toBeGreaterThanOrEqual(1_000)
-    expect(waitedMs).toBeLessThan(2_500)
-  })
 })
+
+describe('a hint in the headers of a provider', () => {
+  const date = (ms: number) => new Date(ms).toUTCString()
+  const names = ['retry-after', 'retry-after-ms', 'a reset of the limit'] as const
+  const headersFor = (name: (typeof names)[number], seconds: number) => {
+    if (name === 'retry-after') return { 'retry-after': String(seconds) }
+    if (name === 'retry-after-ms') return { 'retry-after-ms': String(seconds * 1_000) }
+    return { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': `${seconds}s` }
+  }
+
+  it.each(
+    faces.flatMap((face) =>
+      names.flatMap((name) => [1, 61, 120, 86_400].map((seconds) => ({ face, name, seconds }))),
+    ),
+  )('$face, $name, $seconds s: nothing is sent before it', async ({ face, name, seconds }) => {
+    const headers = headersFor(name, seconds)
+    const { sentAtMs, how } = await play(face, { ...limited, headers })
+    expect(how).toBe('succeeded')
+    expect(sentAtMs).toHaveLength(2)
+    const waitedMs = (sentAtMs[1] ?? 0) - (sentAtMs[0] ?? 0) - ANSWER_MS
+    expect(waitedMs).toBeGreaterThanOrEqual(seconds * 1_000)
+    expect(waitedMs).toBeLessThanOrEqual(seconds * 1_000 + 15_000)
+  })
+
+  it.each(faces.flatMap((face) => [0, 3_600_000, -3_600_000].map((skewMs) => ({ face, skewMs }))))(
+    '$face, as a date, by a clock $skewMs ms off: is right to a second',
+    async (given) => {
+      const serverMs = STARTED_MS + given.skewMs
+      const { sentAtMs } = await play(given.face, {
+        ...limited,
+        headers: { date: date(serverMs), 'retry-after': date(serverMs + 30_000) },
+      })
+      const waitedMs = (sentAtMs[1] ?? 0) - (sentAtMs[0] ?? 0) - ANSWER_MS
+      // Half of the spread: random is 0.5, and the spread half of the hint.
+      expect(Math.abs(waitedMs - 37_500)).toBeLessThanOrEqual(1_000)
+    },
+  )
+
+  it.each(faces)(
+    '%s, as a date, of a server that tells no time: is measured by our clock',
+    async (face) => {
+      const { sentAtMs } = await play(face, {
+        ...limited,
+        headers: { 'retry-after': date(STARTED_MS + 30_000) },
+      })
+      const waitedMs = (sentAtMs[1] ?? 0) - (sentAtMs[0] ?? 0) - ANSWER_MS
+      expect(Math.abs(waitedMs - 37_500)).toBeLessThanOrEqual(1_000)
+    },
+  )
+
+  it.each(faces)(
+    '%s, beyond the deadline: fails at once, keeps no timer and pays nothing',
+    async (face) => {
+      const { sentAtMs, how, stage } = await play(
+        face,
+        { ...limited, headers: { 'retry-after': '40' } },
+        { deadlineMs: 30_000 },
+      )
+      expect(how).toMatch(/rate_limit|slow down/)
+      expect(sentAtMs).toHaveLength(1)
+      expect(stage.clock.monotonicMs()).toBeLessThan(50)
+      expect(stage.clock.pending).toBe(0)
+      for (const { retryTokens } of stage.llm.targets()) expect(retryTokens).toBe(3)
+    },
+  )
+})
+
+const ANSWER_MS = 10
+/** What the stage's wall clock shows at first. */
+const STARTED_MS = 1_767_225_600_000
+
+async function play(face: Face, first: Reply, options: SteadyOptions = {}) {
+  const sentAtMs: number[] = []
+  const stage: Stage = stageFor({
+    replies: [first, face === 'a stream' ? { body: pieces } : good('{"name":"Ann","age":36}')],
+    // The attempt of an outer call lasts as long as the inner one waits.
+    options: {
+      maxRetryAfterMs: FOREVER_MS,
+      deadlineMs: FOREVER_MS,
+      attemptTimeoutMs: FOREVER_MS,
+      ...options,
+    },
+    userCode: (name) => {
+      if (name === 'fetch') sentAtMs.push(stage.clock.monotonicMs())
+    },
+  })
+  const { how } = await finish(stage, callAs(face, stage))
+  return { sentAtMs, how, stage }
+}

@@ -12,6 +12,8 @@ import {
   shouldRetry,
 } from '../../src/testing/index.ts'
 import { ask, rejection, setUp } from '../support/set-up.ts'
+import { callAs } from './faces.ts'
+import { finish, good, type Reply, stageFor } from './stage.ts'
 import { drive, httpError, settle, world } from './world.ts'
 
 describe('any response script', () => {
@@ -116,6 +118,39 @@ describe('an abort during a wait', () => {
   })
 })
 
+describe('JSON under status 200 that is cut', () => {
+  const whole = JSON.stringify(good('{"name":"Ann","age":36}').body)
+  it.each(
+    (['create', 'json', 'a keyed json', 'run'] as const).flatMap((face) =>
+      (['ends', 'breaks'] as const).flatMap((then) =>
+        [0, 1, 20, whole.length - 1].map((kept) => ({ face, then, kept })),
+      ),
+    ),
+  )('$face, after $kept characters, and the connection $then: is retried', async (given) => {
+    const { face, then, kept } = given
+    const cut: Reply = {
+      body: [whole.slice(0, kept)],
+      headers: { 'content-type': 'application/json' },
+      then,
+    }
+    const stage = stageFor({ replies: [cut, good('{"name":"Ann","age":36}')] })
+    expect(await finish(stage, callAs(face, stage))).toEqual({ how: 'succeeded' })
+    const ended = stage.events.flatMap((event) =>
+      event.type === 'attempt-ended' && event.operation === 'chat' ? [event.attempt] : [],
+    )
+    expect(ended.map(({ outcome }) => outcome === 'success')).toEqual([false, true])
+    // It may have been paid for, and nobody knows how much.
+    expect(ended[0]).toMatchObject({
+      retryable: true,
+      executed: expect.stringMatching(/maybe|yes/),
+    })
+    const reports = stage.events.flatMap((event) =>
+      event.type === 'call-settled' && event.operation === 'chat' ? [event.report] : [],
+    )
+    expect(reports).toMatchObject([{ outcome: 'success', usage: { complete: false } }])
+  })
+})
+
 describe('a jump of the wall clock', () => {
   it.each([86_400_000, -86_400_000])(
     'of %i ms in the middle of a call changes nothing',
@@ -135,77 +170,6 @@ describe('a jump of the wall clock', () => {
       expect(await waits(jumpMs)).toEqual(await waits(0))
     },
   )
-})
-
-describe('budget and delay, step by step', () => {
-  // random is pinned to 0.5: backoff is half of its ceiling, a hint gets half of its spread.
-  const step = (status: number, retryAfterS?: number) => ({ status, retryAfterS })
-  it.each([
-    { name: 'a success earns a tenth', steps: [], delays: [], tokens: 3.1 },
-    { name: 'one failure', steps: [step(500)], delays: [250], tokens: 3 },
-    {
-      name: 'two failures: the last is refunded',
-      steps: [step(500), step(500)],
-      delays: [250, 500],
-      tokens: 2,
-    },
-    {
-      name: 'four failures, one beyond the budget',
-      steps: [step(500), step(500), step(500), step(500)],
-      delays: [250, 500, 1_000],
-      tokens: 0,
-      ends: 'budget_exhausted',
-    },
-    { name: 'a rate limit without a hint', steps: [step(429)], delays: [500], tokens: 3 },
-    {
-      name: 'a rate limit with one costs nothing',
-      steps: [step(429, 4)],
-      delays: [5_000],
-      tokens: 3,
-    },
-    {
-      name: 'an overload with a hint costs one',
-      steps: [step(503, 4), step(503)],
-      delays: [5_000, 500],
-      tokens: 2,
-    },
-    { name: 'a timeout costs two', steps: [step(408), step(500)], delays: [250, 500], tokens: 1 },
-    {
-      name: 'two timeouts are more than it starts with',
-      steps: [step(408), step(408)],
-      delays: [250],
-      tokens: 1,
-      ends: 'budget_exhausted',
-    },
-    { name: 'a permanent failure', steps: [step(401)], delays: [], tokens: 3, ends: 'auth' },
-    {
-      name: 'a hint beyond maxRetryAfterMs',
-      steps: [step(429, 61)],
-      delays: [],
-      tokens: 3,
-      ends: 'rate_limit',
-    },
-  ])('$name', async ({ steps, delays, tokens, ends }) => {
-    const at = world()
-    let attempts = 0
-    const work = () => {
-      const failure = steps[attempts++]
-      if (failure === undefined) return Promise.resolve('good')
-      const { status, retryAfterS } = failure
-      const hinted = retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }
-      return Promise.reject(httpError(status, hinted))
-    }
-    const events: CallEvent[] = []
-    const { llm } = world({ clock: at.clock, onEvent: (event) => events.push(event) })
-    const call = llm.run('job', work, { maxAttempts: 6 }).catch((error: unknown) => error)
-    const outcome = await drive(at.clock, call)
-    const waited = events.flatMap((event) =>
-      event.type === 'retry-scheduled' ? [event.delayMs] : [],
-    )
-    expect(waited).toEqual(delays)
-    expect(llm.targets()[0]?.retryTokens).toBe(tokens)
-    expect(ends === undefined ? outcome : isCallError(outcome) && outcome.kind).toBe(ends ?? 'good')
-  })
 })
 
 describe('a call that has succeeded', () => {
