@@ -1,0 +1,54 @@
+import type { Answer, Provider, Ticket } from './provider.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** How one call ended. */
+export interface CallEnd {
+  readonly ok: boolean
+  /** Requests sent; none: it was refused on this side. */
+  readonly attempts: number
+}
+
+/** One process that calls a model, with whatever its retry policy remembers. */
+export interface Client {
+  call(done: (end: CallEnd) => void): void
+}
+
+/** What a client is made of. */
+export interface ClientRequest {
+  readonly time: VirtualTime
+  /** Its own. */
+  readonly random: () => number
+  /** Told of every request that is sent. */
+  readonly provider: (index: number) => Provider
+  /** A second provider is there. */
+  readonly hasSecond: boolean
+}
+
+/** How an attempt ends for its caller. */
+export type Ended = Answer | 'timeout'
+
+/** Every policy waits so long for an answer, milliseconds: the defaults differ, from 10 s to 10 min. */
+export const ATTEMPT_TIMEOUT_MS = 10_000
+
+/** One request, given up after the attempt's timeout. Returns how to take it back before that. */
+export function send(
+  time: VirtualTime,
+  provider: Provider,
+  timeoutMs: number,
+  done: (ended: Ended) => void,
+): Ticket {
+  const ticket = provider.ask((answer) => {
+    cancel()
+    done(answer)
+  })
+  const cancel = time.after(timeoutMs, () => {
+    ticket.abandon()
+    done('timeout')
+  })
+  return {
+    abandon() {
+      cancel()
+      ticket.abandon()
+    },
+  }
+}

@@ -1,0 +1,169 @@
+import type { CallEnd } from './client.ts'
+import type { Provider } from './provider.ts'
+import type { Scenario } from './scenarios.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** What one run came to. */
+export interface Result {
+  readonly calls: number
+  /** Requests per call, over the whole run. */
+  readonly amplification: number
+  /** The same within the fault: requests sent in it by calls made in it. NaN without a fault. */
+  readonly inFault: number
+  /** Most requests per second, as the mean of five. */
+  readonly peakPerS: number
+  /**
+   * Seconds from the end of the fault to the first 20 s of which 95 % of the calls succeed in the
+   * end. Infinity: never. NaN without a fault.
+   */
+  readonly recoveryS: number
+  /** Share of the calls that succeed, percent. */
+  readonly goodput: number
+  /** Share of the provider's work that nobody waited for any more, percent. */
+  readonly wasted: number
+  /** Of the calls that succeed, milliseconds from call to answer. */
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Share of the calls that were refused without a request, percent. */
+  readonly refused: number
+  readonly tokensPerSuccess: number
+  /** Of all events in their order. */
+  readonly hash: string
+  /** Per second: calls made, calls that succeeded, requests sent. */
+  readonly perSecond: {
+    readonly offered: readonly number[]
+    readonly served: readonly number[]
+    readonly attempted: readonly number[]
+  }
+}
+
+/** Twenty seconds of which so many calls succeed are a recovery. */
+const RECOVERY = { windowS: 20, share: 0.95 }
+
+/** Counts while a run goes on. */
+export class Measured {
+  readonly #scenario: Scenario
+  readonly #time: VirtualTime
+  readonly #providers: readonly Provider[]
+  readonly #offered: number[] = []
+  readonly #served: number[] = []
+  readonly #attempted: number[] = []
+  /** By the second in which the call was made. */
+  readonly #successesOf: number[] = []
+  readonly #latenciesMs: number[] = []
+  #calls = 0
+  #attempts = 0
+  #refused = 0
+  // FNV-1a, 32 bits.
+  #hash = 0x811c9dc5
+
+  constructor(scenario: Scenario, time: VirtualTime, providers: readonly Provider[]) {
+    this.#scenario = scenario
+    this.#time = time
+    this.#providers = providers
+  }
+
+  called(client: number): void {
+    this.#calls += 1
+    count(this.#offered, this.#time.nowMs)
+    this.#note(1, client)
+  }
+
+  sent(): void {
+    this.#attempts += 1
+    count(this.#attempted, this.#time.nowMs)
+    this.#note(2, 0)
+  }
+
+  ended(client: number, begunMs: number, { ok, attempts }: CallEnd): void {
+    const { nowMs } = this.#time
+    if (attempts === 0) this.#refused += 1
+    if (ok) {
+      count(this.#served, nowMs)
+      count(this.#successesOf, begunMs)
+      this.#latenciesMs.push(nowMs - begunMs)
+    }
+    this.#note(ok ? 3 : 4, client)
+  }
+
+  result(): Result {
+    const latencies = Float64Array.from(this.#latenciesMs).sort()
+    const successes = latencies.length
+    const work = this.#providers.map((provider) => provider.work)
+    const sum = (of: (one: Provider['work']) => number) =>
+      work.reduce((total, one) => total + of(one), 0)
+    return {
+      calls: this.#calls,
+      amplification: this.#attempts / this.#calls,
+      inFault: this.#inFault(),
+      peakPerS: peak(this.#attempted),
+      recoveryS: this.#recoveryS(),
+      goodput: (100 * successes) / this.#calls,
+      wasted: (100 * sum((one) => one.wastedMs)) / Math.max(sum((one) => one.busyMs), 1),
+      p50Ms: quantile(latencies, 0.5),
+      p99Ms: quantile(latencies, 0.99),
+      refused: (100 * this.#refused) / this.#calls,
+      tokensPerSuccess: sum((one) => one.tokens) / Math.max(successes, 1),
+      hash: (this.#hash >>> 0).toString(16).padStart(8, '0'),
+      perSecond: {
+        offered: filled(this.#offered),
+        served: filled(this.#served),
+        attempted: filled(this.#attempted),
+      },
+    }
+  }
+
+  #inFault(): number {
+    const { faultMs } = this.#scenario
+    if (faultMs === undefined) return Number.NaN
+    const range = [Math.floor(faultMs.from / 1_000), Math.floor(faultMs.until / 1_000)] as const
+    return total(this.#attempted, ...range) / Math.max(total(this.#offered, ...range), 1)
+  }
+
+  #recoveryS(): number {
+    const { faultMs, untilMs } = this.#scenario
+    if (faultMs === undefined) return Number.NaN
+    const fromS = Math.ceil(faultMs.until / 1_000)
+    for (let atS = fromS; atS + RECOVERY.windowS <= untilMs / 1_000; atS += 1) {
+      const calls = total(this.#offered, atS, atS + RECOVERY.windowS)
+      const successes = total(this.#successesOf, atS, atS + RECOVERY.windowS)
+      if (successes >= RECOVERY.share * calls) return atS - fromS
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  #note(what: number, client: number): void {
+    // Microseconds: finer than any two events that are not at the same instant.
+    const at = Math.round(this.#time.nowMs * 1_000)
+    for (const value of [what, client, at | 0, (at / 2 ** 32) | 0]) {
+      this.#hash = Math.imul(this.#hash ^ value, 0x01000193)
+    }
+  }
+}
+
+function count(perSecond: number[], atMs: number): void {
+  const second = Math.floor(atMs / 1_000)
+  perSecond[second] = (perSecond[second] ?? 0) + 1
+}
+
+function total(perSecond: readonly number[], fromS: number, untilS: number): number {
+  let sum = 0
+  for (let second = fromS; second < untilS; second += 1) sum += perSecond[second] ?? 0
+  return sum
+}
+
+function filled(perSecond: readonly number[]): number[] {
+  return Array.from(perSecond, (number) => number ?? 0)
+}
+
+function peak(perSecond: readonly number[]): number {
+  let most = 0
+  for (let second = 0; second < perSecond.length; second += 1) {
+    most = Math.max(most, total(perSecond, second, second + 5) / 5)
+  }
+  return most
+}
+
+function quantile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? Number.NaN
+}

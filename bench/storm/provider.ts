@@ -1,0 +1,234 @@
+import { exponential } from './random.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** What is wrong with a provider for a while. */
+export type Fault =
+  /** Every request is refused at once with a 503. */
+  | { readonly kind: 'unavailable' }
+  /** Only this share of the slots works. */
+  | { readonly kind: 'slow'; readonly slots: number }
+  /** Every request is refused with a 429 that names the end of the fault as the reset. */
+  | { readonly kind: 'limited' }
+  /** This share of the answers is a 500, after the usual service time. */
+  | { readonly kind: 'failing'; readonly share: number }
+
+export interface TimedFault {
+  readonly fromMs: number
+  readonly untilMs: number
+  readonly fault: Fault
+}
+
+export interface ProviderSettings {
+  /** Requests computed at the same time. */
+  readonly slots: number
+  /** Mean of the exponential service time, milliseconds. */
+  readonly serviceMs: number
+  /** Requests that wait; one more gets a 429 without a hint. */
+  readonly queue: number
+  readonly faults: readonly TimedFault[]
+  /** Queued work whose caller is gone: computed all the same, or dropped. */
+  readonly abandoned: 'computed' | 'dropped'
+  /** A rate limit in tokens or requests. */
+  readonly limit?: {
+    readonly unit: 'tokens' | 'requests'
+    readonly perMinute: number
+    /**
+     * `window`: counted per minute, refusals name its end. `bucket`: refilled all the time, refusals
+     * say when this one request would fit, as if nobody else waited.
+     */
+    readonly style: 'window' | 'bucket'
+  }
+  /** Answers that are no JSON of the schema, as a share. */
+  readonly malformed?: number
+  /** Requests that take so much longer, as a share. */
+  readonly slowTail?: { readonly share: number; readonly extraMs: number }
+}
+
+export interface Answer {
+  readonly status: 200 | 429 | 500 | 503
+  readonly retryAfterMs?: number
+  /** Under 200: the text is not what the schema wants. */
+  readonly malformed?: boolean
+}
+
+/** A request under way. */
+export interface Ticket {
+  /** The caller has gone. What is computed already, or will be, is paid for all the same. */
+  abandon(): void
+}
+
+interface Request {
+  readonly reply: (answer: Answer) => void
+  readonly serviceMs: number
+  readonly tokens: number
+  readonly answer: Answer
+  abandoned: boolean
+  started: boolean
+}
+
+/** A refusal costs no slot, only the way there and back, milliseconds. */
+const REFUSAL_MS = 20
+/** Tokens of one request and its answer: between these two, evenly. */
+const TOKENS = { min: 1_000, max: 2_000 }
+
+/** What a provider has done so far. */
+export interface Work {
+  attempts: number
+  /** Service time of answers, milliseconds, and how much of it was for callers who had gone. */
+  busyMs: number
+  wastedMs: number
+  /** Billed: everything that was computed to its end as a 200. */
+  tokens: number
+}
+
+/**
+ * A provider with slots, a bounded first-in-first-out queue and rate limits. It has no idea who is
+ * asking: the same for all policies, with its own randomness.
+ */
+export class Provider {
+  readonly work: Work = { attempts: 0, busyMs: 0, wastedMs: 0, tokens: 0 }
+  readonly #time: VirtualTime
+  readonly #random: () => number
+  readonly #settings: ProviderSettings
+  #queue: Request[] = []
+  #head = 0
+  #dropped = 0
+  #busy = 0
+  #window = { startMs: 0, used: 0 }
+
+  constructor(time: VirtualTime, random: () => number, settings: ProviderSettings) {
+    this.#time = time
+    this.#random = random
+    this.#settings = settings
+    // Capacity that comes back is used at once, not with the next request.
+    for (const { untilMs } of settings.faults) time.after(untilMs, () => this.#serve())
+  }
+
+  ask(reply: (answer: Answer) => void): Ticket {
+    this.work.attempts += 1
+    const random = this.#random
+    const { serviceMs, slowTail } = this.#settings
+    // Drawn for every request, refused or not, and always as many: the fate of one must not change
+    // what the next one draws.
+    const service = exponential(random, serviceMs)
+    const tokens = TOKENS.min + random() * (TOKENS.max - TOKENS.min)
+    const chance = random()
+    const extraMs = slowTail !== undefined && random() < slowTail.share ? slowTail.extraMs : 0
+    const refusal = this.#refusal(tokens)
+    if (refusal !== undefined) {
+      const cancel = this.#time.after(REFUSAL_MS, () => reply(refusal))
+      return { abandon: cancel }
+    }
+    const request: Request = {
+      reply,
+      serviceMs: service + extraMs,
+      tokens,
+      answer: this.#answer(chance),
+      abandoned: false,
+      started: false,
+    }
+    this.#queue.push(request)
+    this.#serve()
+    return { abandon: () => this.#abandon(request) }
+  }
+
+  #refusal(tokens: number): Answer | undefined {
+    const fault = this.#fault()
+    const { nowMs } = this.#time
+    if (fault?.fault.kind === 'unavailable') return { status: 503 }
+    if (fault?.fault.kind === 'limited') {
+      return { status: 429, retryAfterMs: fault.untilMs - nowMs }
+    }
+    if (this.#queue.length - this.#head - this.#dropped >= this.#settings.queue) {
+      return { status: 429 }
+    }
+    const retryAfterMs = this.#overLimit(tokens)
+    return retryAfterMs === undefined ? undefined : { status: 429, retryAfterMs }
+  }
+
+  /** Until the limit has room, milliseconds; undefined: it has, and the room is taken. */
+  #overLimit(tokens: number): number | undefined {
+    const { limit } = this.#settings
+    if (limit === undefined) return undefined
+    const need = limit.unit === 'tokens' ? tokens : 1
+    const { nowMs } = this.#time
+    const window = this.#window
+    if (limit.style === 'window') {
+      const startMs = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS
+      if (startMs > window.startMs) this.#window = { startMs, used: 0 }
+      if (this.#window.used + need > limit.perMinute) return startMs + MINUTE_MS - nowMs
+    } else {
+      const refilled = ((nowMs - window.startMs) / MINUTE_MS) * limit.perMinute
+      this.#window = { startMs: nowMs, used: Math.max(window.used - refilled, 0) }
+      const over = this.#window.used + need - limit.perMinute
+      if (over > 0) return Math.ceil((over / limit.perMinute) * MINUTE_MS)
+    }
+    this.#window.used += need
+    return undefined
+  }
+
+  #answer(chance: number): Answer {
+    const fault = this.#fault()?.fault
+    const failing = fault?.kind === 'failing' ? fault.share : 0
+    if (chance < failing) return { status: 500 }
+    const malformed = chance - failing < (this.#settings.malformed ?? 0) * (1 - failing)
+    return malformed ? { status: 200, malformed } : { status: 200 }
+  }
+
+  #abandon(request: Request): void {
+    if (request.abandoned) return
+    request.abandoned = true
+    if (this.#settings.abandoned === 'dropped' && !request.started) this.#dropped += 1
+  }
+
+  #serve(): void {
+    const { abandoned } = this.#settings
+    while (this.#busy < this.#slots()) {
+      const request = this.#queue[this.#head]
+      if (request === undefined) break
+      this.#head += 1
+      if (abandoned === 'dropped' && request.abandoned) {
+        this.#dropped -= 1
+        continue
+      }
+      this.#compute(request)
+    }
+    // Shifting an array costs its length: cut off what has been served only now and then.
+    if (this.#head > 1_000) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  #compute(request: Request): void {
+    this.#busy += 1
+    request.started = true
+    this.#time.after(request.serviceMs, () => {
+      this.#busy -= 1
+      const { work } = this
+      work.busyMs += request.serviceMs
+      if (request.answer.status === 200) work.tokens += request.tokens
+      if (request.abandoned) {
+        work.wastedMs += request.serviceMs
+      } else {
+        // From now on nothing can be taken back, and nothing is left to drop.
+        request.abandoned = true
+        request.reply(request.answer)
+      }
+      this.#serve()
+    })
+  }
+
+  #slots(): number {
+    const fault = this.#fault()?.fault
+    const share = fault?.kind === 'slow' ? fault.slots : 1
+    return Math.round(this.#settings.slots * share)
+  }
+
+  #fault(): TimedFault | undefined {
+    const { nowMs } = this.#time
+    return this.#settings.faults.find(({ fromMs, untilMs }) => fromMs <= nowMs && nowMs < untilMs)
+  }
+}
+
+const MINUTE_MS = 60_000

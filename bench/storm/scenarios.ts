@@ -1,0 +1,186 @@
+import { type Policy, policies, withFallback, withHedge } from './policies.ts'
+import type { Fault, ProviderSettings } from './provider.ts'
+
+/** Who asks, how much, of whom, and what goes wrong. */
+export interface Scenario {
+  readonly id: string
+  readonly title: string
+  readonly clients: number
+  readonly load:
+    /** Calls come as a Poisson process, whatever became of the earlier ones; per second, all clients. */
+    | { readonly kind: 'open'; readonly perSecond: number }
+    /** Each client has so many workers, who wait for their call and then think, on average so long. */
+    | { readonly kind: 'closed'; readonly workers: number; readonly thinkMs: number }
+  /** For a while the load is so many times higher. */
+  readonly surge?: { readonly fromMs: number; readonly untilMs: number; readonly times: number }
+  /** Every client begins so many calls at once. */
+  readonly burst?: { readonly atMs: number; readonly callsPerClient: number }
+  /** Every client is replaced by a fresh one; calls under way end as they would have. */
+  readonly restartAtMs?: number
+  readonly provider: ProviderSettings
+  readonly second?: ProviderSettings
+  /** What "in the fault" and "recovered" refer to. */
+  readonly faultMs?: { readonly from: number; readonly until: number }
+  /** Calls come until then. */
+  readonly untilMs: number
+  readonly policies: readonly Policy[]
+}
+
+const FAULT = { from: 120_000, until: 180_000 }
+const UNTIL_MS = 600_000
+/** 70 % of what the provider can do. */
+const USUAL = { kind: 'open', perSecond: 35 } as const
+const CLIENTS = 50
+
+const provider = (
+  fault?: Fault,
+  more: Partial<ProviderSettings> = {},
+  { from, until } = FAULT,
+): ProviderSettings => ({
+  slots: 50,
+  serviceMs: 1_000,
+  queue: 1_000,
+  abandoned: 'computed',
+  faults: fault === undefined ? [] : [{ fromMs: from, untilMs: until, fault }],
+  ...more,
+})
+
+const brownout: Fault = { kind: 'slow', slots: 0.2 }
+const common = { clients: CLIENTS, load: USUAL, untilMs: UNTIL_MS, policies }
+const random = (percent: number): Scenario => ({
+  ...common,
+  id: `K${percent}`,
+  title: `${percent} % of all requests fail, all the time`,
+  provider: provider({ kind: 'failing', share: percent / 100 }, {}, { from: 0, until: UNTIL_MS }),
+})
+
+export const scenarios: readonly Scenario[] = [
+  { ...common, id: 'calm', title: 'nothing goes wrong', provider: provider() },
+  {
+    ...common,
+    id: 'A',
+    title: 'an outage: 503 at once, for a minute',
+    provider: provider({ kind: 'unavailable' }),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'B',
+    title: 'a brownout: a fifth of the capacity, for a minute',
+    provider: provider(brownout),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'C',
+    title: 'the brownout at 85 % load',
+    load: { kind: 'open', perSecond: 42.5 },
+    provider: provider(brownout),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'D',
+    title: 'the brownout, with workers who wait for their answers',
+    load: { kind: 'closed', workers: 2, thinkMs: 1_857 },
+    provider: provider(brownout),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'E',
+    title: 'a blip: 503 for five seconds',
+    provider: provider({ kind: 'unavailable' }, {}, { from: 120_000, until: 125_000 }),
+    faultMs: { from: 120_000, until: 125_000 },
+  },
+  {
+    ...common,
+    id: 'F',
+    title: 'the brownout, at a provider that drops queued work nobody waits for',
+    provider: provider(brownout, { abandoned: 'dropped' }),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'G',
+    title: '30 s of 429 that all name the same reset',
+    provider: provider({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
+    faultMs: { from: 120_000, until: 150_000 },
+  },
+  {
+    ...common,
+    id: 'H',
+    title: 'the brownout, with 1,000 small clients',
+    clients: 1_000,
+    provider: provider(brownout),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'I',
+    title: 'half as much load again for a minute, beyond a limit of tokens per minute',
+    surge: { fromMs: FAULT.from, untilMs: FAULT.until, times: 1.5 },
+    provider: provider(undefined, {
+      slots: 100,
+      limit: { unit: 'tokens', perMinute: 3_600_000, style: 'bucket' },
+    }),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'J',
+    title: 'one request in a hundred takes 8 s longer',
+    provider: provider(undefined, { slowTail: { share: 0.01, extraMs: 8_000 } }),
+    policies: [...policies, ...withHedge],
+  },
+  random(10),
+  random(20),
+  random(40),
+  {
+    ...common,
+    id: 'L',
+    title: 'a cold start: 10 processes begin 100 calls each, 300 more than the minute allows',
+    clients: 10,
+    load: { kind: 'open', perSecond: 1 },
+    burst: { atMs: 121_000, callsPerClient: 100 },
+    provider: provider(undefined, {
+      slots: 400,
+      limit: { unit: 'requests', perMinute: 700, style: 'window' },
+    }),
+    faultMs: { from: 121_000, until: 180_000 },
+    untilMs: 300_000,
+  },
+  {
+    ...common,
+    id: 'M',
+    title: 'a deploy in the middle of the brownout: every process starts afresh',
+    restartAtMs: 150_000,
+    provider: provider(brownout),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'N',
+    title: 'the brownout, with a second provider that has half of the capacity needed',
+    provider: provider(brownout),
+    second: provider(undefined, { slots: 18 }),
+    faultMs: FAULT,
+    policies: [...policies, ...withFallback],
+  },
+  {
+    ...common,
+    id: 'O',
+    title: 'the brownout, where 15 % of the answers have to be asked for again',
+    provider: provider(brownout, { malformed: 0.15 }),
+    faultMs: FAULT,
+  },
+]
+
+export function scenarioNamed(id: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.id === id)
+  if (found === undefined) {
+    const known = scenarios.map((scenario) => scenario.id).join(', ')
+    throw new RangeError(`There is no scenario '${id}'; there are ${known}`)
+  }
+  return found
+}

@@ -1,0 +1,144 @@
+import { createRuntime, type Runtime } from '../../src/call/runtime.ts'
+import type { Failure } from '../../src/errors/call-error.ts'
+import { classify } from '../../src/errors/classify.ts'
+import { type ResolvedCall, resolveCall } from '../../src/options.ts'
+import {
+  type AttemptResult,
+  type AttemptStep,
+  type LoopTarget,
+  runAttempts,
+} from '../../src/retry/loop.ts'
+import { DEFAULT_FALLBACK_ON } from '../../src/options.ts'
+import {
+  createTargetState,
+  type TargetSettings,
+  type TargetState,
+} from '../../src/retry/target-state.ts'
+import { deadlineAfter } from '../../src/time.ts'
+import {
+  ATTEMPT_TIMEOUT_MS,
+  type CallEnd,
+  type Client,
+  type ClientRequest,
+  type Ended,
+  send,
+} from './client.ts'
+
+export interface ShippedPolicy extends TargetSettings {
+  /** Options of the call; what is not given is the default of `json`. */
+  readonly call?: Parameters<typeof resolveCall>[1]
+  /** The second provider is named as a fallback. */
+  readonly fallsBack?: boolean
+  /** For negative controls: the state of a target with a part taken out. */
+  readonly spoil?: (state: TargetState) => TargetState
+}
+
+/**
+ * A client of ours: the shipped loop, `decide()`, budget, breaker and gate, on the virtual clock.
+ * Modelled is only what is below an attempt: the provider, and the time an answer takes.
+ */
+export class ShippedClient implements Client {
+  readonly #request: ClientRequest
+  readonly #runtime: Runtime
+  readonly #policy: ShippedPolicy
+  readonly #targets: readonly LoopTarget[]
+
+  constructor(request: ClientRequest, policy: ShippedPolicy) {
+    const { time, random, hasSecond } = request
+    this.#request = request
+    this.#policy = policy
+    this.#runtime = createRuntime({ clock: time.clock, random })
+    const names = policy.fallsBack === true && hasSecond ? ['first', 'second'] : ['first']
+    this.#targets = names.map((name) => ({ name, state: this.#state(), on: DEFAULT_FALLBACK_ON }))
+  }
+
+  call(done: (end: CallEnd) => void): void {
+    const { clock, random } = this.#runtime
+    const options = resolved(this.#policy)
+    runAttempts<undefined>({
+      policy: { ...options, mayHedge: true },
+      clock,
+      random,
+      signal: undefined,
+      deadline: deadlineAfter(clock, options.deadlineMs),
+      targets: this.#targets,
+      attempt: (step) => this.#send(step),
+    }).then(({ ok, attempts }) => done({ ok, attempts }))
+  }
+
+  #state(): TargetState {
+    const { clock, random } = this.#runtime
+    const { call: _, fallsBack: __, spoil, ...settings } = this.#policy
+    const state = createTargetState({ clock, random, ...settings })
+    return spoil?.(state) ?? state
+  }
+
+  #send({ target, signal }: AttemptStep): Promise<AttemptResult<undefined>> {
+    const { time } = this.#request
+    return new Promise((resolve) => {
+      const end = (result: AttemptResult<undefined>) => {
+        time.wake()
+        resolve(result)
+      }
+      const { attemptTimeoutMs } = resolved(this.#policy)
+      const ticket = send(time, this.#request.provider(target), attemptTimeoutMs, (ended) =>
+        end(resultOf(ended)),
+      )
+      signal?.addEventListener(
+        'abort',
+        () => {
+          ticket.abandon()
+          end({ ok: false, failure: ABORTED })
+        },
+        { once: true },
+      )
+    })
+  }
+}
+
+const known = new WeakMap<ShippedPolicy, ResolvedCall>()
+
+/** The options with the shipped defaults, worked out once. */
+function resolved(policy: ShippedPolicy): ResolvedCall {
+  const found = known.get(policy)
+  if (found !== undefined) return found
+  const options = resolveCall({}, policy.call ?? {}, {
+    face: 'json',
+    clientTimeoutMs: ATTEMPT_TIMEOUT_MS,
+  })
+  known.set(policy, options)
+  return options
+}
+
+/** As the shipped classification has them, of an error like openai's. */
+const REFUSALS = { 429: refusal(429), 500: refusal(500), 503: refusal(503) } as const
+const TIMED_OUT = failure('timeout')
+const ABORTED = failure('aborted')
+/** A good answer to another question: the model is asked again with its errors. */
+const MALFORMED = failure('schema_mismatch')
+
+function resultOf(ended: Ended): AttemptResult<undefined> {
+  if (ended === 'timeout') return { ok: false, failure: TIMED_OUT }
+  const { status, retryAfterMs, malformed } = ended
+  if (status === 200) {
+    return malformed === true
+      ? { ok: false, failure: MALFORMED, reask: 'allowed' }
+      : { ok: true, value: undefined }
+  }
+  const refused = REFUSALS[status]
+  return {
+    ok: false,
+    failure: retryAfterMs === undefined ? refused : { ...refused, retryAfterMs },
+  }
+}
+
+function refusal(status: number): Failure {
+  const error = Object.assign(new Error(`status ${status}`), { status, headers: {} })
+  return { ...classify(error, { status }), message: `status ${status}`, cause: error }
+}
+
+function failure(kind: 'timeout' | 'aborted' | 'schema_mismatch'): Failure {
+  const retryable = kind === 'timeout'
+  const executed = kind === 'schema_mismatch' ? 'yes' : 'maybe'
+  return { kind, retryable, executed, message: kind, cause: undefined }
+}

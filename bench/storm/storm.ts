@@ -1,0 +1,92 @@
+import type { CallEnd, Client, ClientRequest } from './client.ts'
+import { Measured, type Result } from './measure.ts'
+import { ModelledClient } from './modelled-client.ts'
+import type { Policy } from './policies.ts'
+import { Provider } from './provider.ts'
+import { exponential, seeded, seedFor } from './random.ts'
+import type { Scenario } from './scenarios.ts'
+import { ShippedClient } from './shipped-client.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+/** Plays one scenario with one policy. The same seed gives the same result, to the last event. */
+export async function storm(scenario: Scenario, policy: Policy, seed: number): Promise<Result> {
+  const time = new VirtualTime()
+  const streams = [0, 1, 2, 3].map((part) => seeded(seedFor(seed, part)))
+  const [arrivals, choice, first, second] = streams as [Random, Random, Random, Random]
+  const providers = [new Provider(time, first, scenario.provider)]
+  if (scenario.second !== undefined) providers.push(new Provider(time, second, scenario.second))
+  const measured = new Measured(scenario, time, providers)
+  const clientRandom = seeded(seedFor(seed, 4))
+  const request: ClientRequest = {
+    time,
+    random: clientRandom,
+    hasSecond: scenario.second !== undefined,
+    provider(index) {
+      measured.sent()
+      // Only a client that was told of a second provider asks for it.
+      return providers[index] as Provider
+    },
+  }
+  const clients = Array.from({ length: scenario.clients }, () => clientOf(policy, request))
+  const { restartAtMs } = scenario
+  if (restartAtMs !== undefined) {
+    time.after(restartAtMs, () => {
+      for (let index = 0; index < clients.length; index += 1) clients[index] = clientOf(policy, request)
+    })
+  }
+  const call = (index: number, ended: () => void = () => {}) => {
+    const begunMs = time.nowMs
+    measured.called(index)
+    clients[index]?.call((end: CallEnd) => {
+      measured.ended(index, begunMs, end)
+      ended()
+    })
+    time.wake()
+  }
+  load(scenario, time, arrivals, choice, call)
+  await time.run()
+  return measured.result()
+}
+
+type Random = () => number
+
+function clientOf(policy: Policy, request: ClientRequest): Client {
+  return 'modelled' in policy
+    ? new ModelledClient(request, policy.modelled)
+    : new ShippedClient(request, policy.shipped)
+}
+
+function load(
+  { load: kind, clients, surge, burst, untilMs }: Scenario,
+  time: VirtualTime,
+  arrivals: Random,
+  choice: Random,
+  call: (client: number, ended?: () => void) => void,
+): void {
+  if (kind.kind === 'open') {
+    const next = () => {
+      const surging = surge && time.nowMs >= surge.fromMs && time.nowMs < surge.untilMs
+      const perSecond = kind.perSecond * (surging ? surge.times : 1)
+      const waitMs = exponential(arrivals, 1_000 / perSecond)
+      if (time.nowMs + waitMs >= untilMs) return
+      time.after(waitMs, () => {
+        call(Math.floor(choice() * clients))
+        next()
+      })
+    }
+    next()
+  } else {
+    const work = (client: number) => {
+      const thinkMs = exponential(arrivals, kind.thinkMs)
+      if (time.nowMs + thinkMs >= untilMs) return
+      time.after(thinkMs, () => call(client, () => work(client)))
+    }
+    for (let worker = 0; worker < clients * kind.workers; worker += 1) work(worker % clients)
+  }
+  if (burst === undefined) return
+  time.after(burst.atMs, () => {
+    for (let client = 0; client < clients; client += 1) {
+      for (let count = 0; count < burst.callsPerClient; count += 1) call(client)
+    }
+  })
+}

@@ -1,0 +1,113 @@
+import { setImmediate } from 'node:timers'
+import type { Clock } from '../../src/time.ts'
+
+interface Event {
+  readonly atMs: number
+  /** Of two at the same instant the earlier made goes first. */
+  readonly order: number
+  /** Undefined once cancelled: taking it out of the heap would cost more than leaving it. */
+  callback: (() => void) | undefined
+}
+
+/**
+ * Discrete events on a virtual clock: a heap, and nothing that waits for real. Modelled code lives
+ * in callbacks; the shipped code is made of promises, which run until they wait for the next event.
+ */
+export class VirtualTime {
+  readonly #heap: Event[] = []
+  #nowMs = 0
+  #made = 0
+  #awake = false
+
+  get nowMs(): number {
+    return this.#nowMs
+  }
+
+  /** Calls back `delayMs` from now; the returned function cancels. */
+  after(delayMs: number, callback: () => void): () => void {
+    const event: Event = { atMs: this.#nowMs + Math.max(delayMs, 0), order: this.#made++, callback }
+    this.#push(event)
+    return () => {
+      event.callback = undefined
+    }
+  }
+
+  /** Call it whenever a promise has been settled: its continuations run before the next event. */
+  wake(): void {
+    this.#awake = true
+  }
+
+  /** The clock for a `Runtime`. */
+  readonly clock: Clock = {
+    wallMs: () => EPOCH_MS + this.#nowMs,
+    monotonicMs: () => this.#nowMs,
+    schedule: (delayMs, callback) =>
+      this.after(delayMs, () => {
+        this.#awake = true
+        callback()
+      }),
+  }
+
+  /** Plays every event there is, and those they make. */
+  async run(): Promise<void> {
+    for (;;) {
+      if (this.#awake) {
+        this.#awake = false
+        await promisesRun()
+        continue
+      }
+      const event = this.#pop()
+      if (event === undefined) return
+      if (event.callback === undefined) continue
+      this.#nowMs = event.atMs
+      event.callback()
+    }
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap
+    let at = heap.length
+    while (at > 0) {
+      const up = (at - 1) >> 1
+      const parent = heap[up]
+      if (parent === undefined || isBefore(parent, event)) break
+      heap[at] = parent
+      at = up
+    }
+    heap[at] = event
+  }
+
+  #pop(): Event | undefined {
+    const heap = this.#heap
+    const first = heap[0]
+    const last = heap.pop()
+    if (first === undefined || last === undefined || heap.length === 0) return first
+    let at = 0
+    for (;;) {
+      const child = 2 * at + 1
+      const left = heap[child]
+      if (left === undefined) break
+      const right = heap[child + 1]
+      const next = right !== undefined && isBefore(right, left) ? right : left
+      if (isBefore(last, next)) break
+      heap[at] = next
+      at = next === left ? child : child + 1
+    }
+    heap[at] = last
+    return first
+  }
+}
+
+// Any instant will do, as long as it is the same in each run.
+const EPOCH_MS = Date.UTC(2026, 0, 1)
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
+}
+
+/** An immediate comes after all microtasks, those that they make included. */
+function promisesRun(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}
