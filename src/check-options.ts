@@ -65,7 +65,8 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   },
   minAttemptMs: duration,
   hintSpread: {
-    allowed: '{ ratio?, minMs?, maxMs? } with numbers from 0, ratio at most 10',
+    allowed:
+      '{ ratio?, minMs?, maxMs?, stretch? } with numbers from 0, ratio and stretch at most 10',
     accepts: readable(readHintSpread),
   },
   backoff: objectWith('a backoff such as fullJitter()', 'delayMs'),

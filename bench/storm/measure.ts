@@ -91,7 +91,7 @@ export class Measured {
     const successes = latencies.length
     const work = this.#providers.map((provider) => provider.work)
     const sum = (of: (one: Provider['work']) => number) =>
-      work.reduce((total, one) => total + of(one), 0)
+      work.reduce((before, one) => before + of(one), 0)
     return {
       calls: this.#calls,
       amplification: this.#attempts / this.#calls,
@@ -99,7 +99,12 @@ export class Measured {
       peakPerS: peak(this.#attempted),
       recoveryS: this.#recoveryS(),
       goodput: (100 * successes) / this.#calls,
-      wasted: (100 * sum((one) => one.wastedMs)) / Math.max(sum((one) => one.busyMs), 1),
+      wasted:
+        (100 * sum((one) => one.wastedMs)) /
+        Math.max(
+          sum((one) => one.busyMs),
+          1,
+        ),
       p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
       refused: (100 * this.#refused) / this.#calls,

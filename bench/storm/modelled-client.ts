@@ -77,8 +77,7 @@ export class ModelledClient implements Client {
           done(undefined)
           return
         }
-        const delayMs =
-          number < layer.attempts ? layer.delayMs(number, failure, random) : undefined
+        const delayMs = number < layer.attempts ? layer.delayMs(number, failure, random) : undefined
         const cost = this.#policy.quota?.cost(failure) ?? 0
         if (delayMs === undefined || cost > this.#quota) {
           done(failure)

@@ -101,7 +101,9 @@ export function policyNamed(name: string): Policy {
   const all = [...policies, ...withFallback, ...withHedge]
   const found = all.find((policy) => policy.name === name)
   if (found === undefined) {
-    throw new RangeError(`There is no policy '${name}'; there are ${all.map((one) => one.name).join(', ')}`)
+    throw new RangeError(
+      `There is no policy '${name}'; there are ${all.map((one) => one.name).join(', ')}`,
+    )
   }
   return found
 }

@@ -9,7 +9,7 @@ export type Fault =
   | { readonly kind: 'slow'; readonly slots: number }
   /** Every request is refused with a 429 that names the end of the fault as the reset. */
   | { readonly kind: 'limited' }
-  /** This share of the answers is a 500, after the usual service time. */
+  /** This share of the requests gets a 500 at once, whatever the load. */
   | { readonly kind: 'failing'; readonly share: number }
 
 export interface TimedFault {
@@ -33,8 +33,9 @@ export interface ProviderSettings {
     readonly unit: 'tokens' | 'requests'
     readonly perMinute: number
     /**
-     * `window`: counted per minute, refusals name its end. `bucket`: refilled all the time, refusals
-     * say when this one request would fit, as if nobody else waited.
+     * `window`: counted per minute, refusals name its end. `bucket`: refilled all the time and never
+     * holding more than ten seconds of it; refusals say when this one request would fit, as if
+     * nobody else waited.
      */
     readonly style: 'window' | 'bucket'
   }
@@ -114,7 +115,7 @@ export class Provider {
     const tokens = TOKENS.min + random() * (TOKENS.max - TOKENS.min)
     const chance = random()
     const extraMs = slowTail !== undefined && random() < slowTail.share ? slowTail.extraMs : 0
-    const refusal = this.#refusal(tokens)
+    const refusal = this.#refusal(tokens, chance)
     if (refusal !== undefined) {
       const cancel = this.#time.after(REFUSAL_MS, () => reply(refusal))
       return { abandon: cancel }
@@ -123,7 +124,7 @@ export class Provider {
       reply,
       serviceMs: service + extraMs,
       tokens,
-      answer: this.#answer(chance),
+      answer: this.#answer(random()),
       abandoned: false,
       started: false,
     }
@@ -132,9 +133,10 @@ export class Provider {
     return { abandon: () => this.#abandon(request) }
   }
 
-  #refusal(tokens: number): Answer | undefined {
+  #refusal(tokens: number, chance: number): Answer | undefined {
     const fault = this.#fault()
     const { nowMs } = this.#time
+    if (fault?.fault.kind === 'failing' && chance < fault.fault.share) return { status: 500 }
     if (fault?.fault.kind === 'unavailable') return { status: 503 }
     if (fault?.fault.kind === 'limited') {
       return { status: 429, retryAfterMs: fault.untilMs - nowMs }
@@ -160,7 +162,7 @@ export class Provider {
     } else {
       const refilled = ((nowMs - window.startMs) / MINUTE_MS) * limit.perMinute
       this.#window = { startMs: nowMs, used: Math.max(window.used - refilled, 0) }
-      const over = this.#window.used + need - limit.perMinute
+      const over = this.#window.used + need - limit.perMinute / 6
       if (over > 0) return Math.ceil((over / limit.perMinute) * MINUTE_MS)
     }
     this.#window.used += need
@@ -168,10 +170,7 @@ export class Provider {
   }
 
   #answer(chance: number): Answer {
-    const fault = this.#fault()?.fault
-    const failing = fault?.kind === 'failing' ? fault.share : 0
-    if (chance < failing) return { status: 500 }
-    const malformed = chance - failing < (this.#settings.malformed ?? 0) * (1 - failing)
+    const malformed = chance < (this.#settings.malformed ?? 0)
     return malformed ? { status: 200, malformed } : { status: 200 }
   }
 

@@ -6,8 +6,7 @@ export interface Scenario {
   readonly id: string
   readonly title: string
   readonly clients: number
-  readonly load:
-    /** Calls come as a Poisson process, whatever became of the earlier ones; per second, all clients. */
+  readonly load: /** Calls come as a Poisson process, whatever became of the earlier ones; per second, all clients. */
     | { readonly kind: 'open'; readonly perSecond: number }
     /** Each client has so many workers, who wait for their call and then think, on average so long. */
     | { readonly kind: 'closed'; readonly workers: number; readonly thinkMs: number }

@@ -1,14 +1,13 @@
 import { createRuntime, type Runtime } from '../../src/call/runtime.ts'
 import type { Failure } from '../../src/errors/call-error.ts'
 import { classify } from '../../src/errors/classify.ts'
-import { type ResolvedCall, resolveCall } from '../../src/options.ts'
+import { DEFAULT_FALLBACK_ON, type ResolvedCall, resolveCall } from '../../src/options.ts'
 import {
   type AttemptResult,
   type AttemptStep,
   type LoopTarget,
   runAttempts,
 } from '../../src/retry/loop.ts'
-import { DEFAULT_FALLBACK_ON } from '../../src/options.ts'
 import {
   createTargetState,
   type TargetSettings,
@@ -55,7 +54,8 @@ export class ShippedClient implements Client {
   call(done: (end: CallEnd) => void): void {
     const { clock, random } = this.#runtime
     const options = resolved(this.#policy)
-    runAttempts<undefined>({
+    // It never rejects; if it did, the unhandled rejection would end the simulation, rightly.
+    void runAttempts<undefined>({
       policy: { ...options, mayHedge: true },
       clock,
       random,

@@ -9,7 +9,13 @@ import { ShippedClient } from './shipped-client.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 /** Plays one scenario with one policy. The same seed gives the same result, to the last event. */
-export async function storm(scenario: Scenario, policy: Policy, seed: number): Promise<Result> {
+export async function storm(
+  scenario: Scenario,
+  policy: Policy,
+  seed: number,
+  /** Called when the clients are there, before anything has happened and when all is over. */
+  watch: (moment: 'before' | 'after') => void = () => {},
+): Promise<Result> {
   const time = new VirtualTime()
   const streams = [0, 1, 2, 3].map((part) => seeded(seedFor(seed, part)))
   const [arrivals, choice, first, second] = streams as [Random, Random, Random, Random]
@@ -31,7 +37,8 @@ export async function storm(scenario: Scenario, policy: Policy, seed: number): P
   const { restartAtMs } = scenario
   if (restartAtMs !== undefined) {
     time.after(restartAtMs, () => {
-      for (let index = 0; index < clients.length; index += 1) clients[index] = clientOf(policy, request)
+      for (let index = 0; index < clients.length; index += 1)
+        clients[index] = clientOf(policy, request)
     })
   }
   const call = (index: number, ended: () => void = () => {}) => {
@@ -44,7 +51,9 @@ export async function storm(scenario: Scenario, policy: Policy, seed: number): P
     time.wake()
   }
   load(scenario, time, arrivals, choice, call)
+  watch('before')
   await time.run()
+  watch('after')
   return measured.result()
 }
 

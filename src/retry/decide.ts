@@ -10,14 +10,22 @@ export interface HintSpread {
   readonly minMs?: number | undefined
   /** It is at most so wide, milliseconds. @default 15,000 */
   readonly maxMs?: number | undefined
+  /**
+   * Calls that came while the limit was on leave after it in the order they came, so many times
+   * slower than they came. @default 1.5
+   */
+  readonly stretch?: number | undefined
 }
 
 /** The part of the policy that has a number for everybody. */
 export const DEFAULT_LIMITS = {
   /** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
   minAttemptMs: 250,
-  /** Ours, by simulation: 50 clients that obey one hint exactly never let their provider recover. */
-  hintSpread: { ratio: 0.5, minMs: 250, maxMs: 15_000 },
+  /**
+   * Ours, by simulation (docs/decisions/0006): 50 clients that obey one hint exactly, or let go at
+   * once of all the calls that came meanwhile, do not let their provider recover.
+   */
+  hintSpread: { ratio: 0.5, minMs: 250, maxMs: 15_000, stretch: 1.5 },
 } as const
 
 /** What happens after an attempt. */
@@ -163,7 +171,8 @@ function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
 }
 
 // Callers told the same hint would all come back in the same millisecond, so each adds a random
-// part. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
+// part; those who came later add in proportion, or what half a minute has gathered would arrive
+// within seconds. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
 function spreadAfterHint(
   { hintMs, toldMs = hintMs, policy, random }: DecideInput,
   latestMs: number,
@@ -173,20 +182,24 @@ function spreadAfterHint(
     ratio = defaults.ratio,
     minMs = defaults.minMs,
     maxMs = defaults.maxMs,
+    stretch = defaults.stretch,
   } = policy.hintSpread ?? defaults
   const wantedMs = Math.min(Math.max(toldMs * ratio, minMs), maxMs)
-  const delayMs = hintMs + random() * Math.min(wantedMs, latestMs - hintMs)
+  const roomMs = latestMs - hintMs
+  const turnMs = Math.min((toldMs - hintMs) * stretch, Math.max(roomMs - wantedMs, 0))
+  const delayMs = hintMs + turnMs + random() * Math.min(wantedMs, roomMs - turnMs)
   // Timers drop fractions of a millisecond, and this one must not fire before the hint.
   return Math.min(Math.ceil(delayMs), latestMs)
 }
 
 /** @throws TypeError, RangeError naming the option, its value and what is accepted. */
 export function readHintSpread(options: HintSpread): Record<keyof HintSpread, number> {
-  const { ratio, minMs, maxMs } = DEFAULT_LIMITS.hintSpread
+  const { ratio, minMs, maxMs, stretch } = DEFAULT_LIMITS.hintSpread
   return readNumbers<keyof HintSpread>('hintSpread', options, {
     ratio: { fallback: ratio, min: 0, max: 10 },
     minMs: { fallback: minMs, min: 0, max: 2 ** 31 - 1 },
     maxMs: { fallback: maxMs, min: 0, max: 2 ** 31 - 1 },
+    stretch: { fallback: stretch, min: 0, max: 10 },
   })
 }
 

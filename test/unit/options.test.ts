@@ -58,7 +58,7 @@ describe('options of steady()', () => {
     [{ breaker: { failureRatio: 2 } }, 'breaker must be true, false or'],
     [{ breaker: { openMS: 5 } }, 'breaker must be true, false or'],
     [{ breaker: [] }, 'breaker must be true, false or'],
-    [{ hintSpread: { ratio: -1 } }, 'hintSpread must be { ratio?, minMs?, maxMs? }'],
+    [{ hintSpread: { ratio: -1 } }, 'hintSpread must be { ratio?, minMs?, maxMs?, stretch? }'],
     [{ minAttemptMs: 0 }, 'minAttemptMs must be a positive number of milliseconds, got 0'],
     [{ concurrency: 0 }, 'concurrency must be a whole number from 1, or { maxInFlight'],
     [{ concurrency: 1.5 }, 'concurrency must be a whole number from 1, or { maxInFlight'],

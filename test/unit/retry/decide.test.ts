@@ -179,6 +179,28 @@ describe('a hint', () => {
     expect(verdict).toEqual({ verdict: 'retry', delayMs, delaySource: 'hint' })
   })
 
+  it.each([
+    // Told 20 s; so long ago as is missing from what is left.
+    { hintMs: 20_000, remainingMs: 100_000, delayMs: 25_000 },
+    { hintMs: 18_000, remainingMs: 100_000, delayMs: 26_000 },
+    { hintMs: 1_000, remainingMs: 100_000, delayMs: 34_500 },
+    // The turn gives way to the deadline, so that the random part is left.
+    { hintMs: 1_000, remainingMs: 21_250, delayMs: 16_000 },
+    { hintMs: 1_000, remainingMs: 5_250, delayMs: 3_000 },
+  ])(
+    'of 20 s that has $hintMs ms left waits its turn: $delayMs ms',
+    ({ hintMs, remainingMs, delayMs }) => {
+      const verdict = decide(inputOf({ hintMs, toldMs: 20_000, remainingMs, random: () => 0.5 }))
+      expect(verdict).toEqual({ verdict: 'retry', delayMs, delaySource: 'hint' })
+    },
+  )
+
+  it('leaves no turn to wait for with a stretch of 0', () => {
+    const policy = { hintSpread: { stretch: 0 } }
+    const verdict = decide(inputOf({ hintMs: 1_000, toldMs: 20_000, policy, random: () => 0.5 }))
+    expect(verdict).toEqual({ verdict: 'retry', delayMs: 6_000, delaySource: 'hint' })
+  })
+
   it('spreads no further than the deadline allows', () => {
     const verdict = decide(inputOf({ hintMs: 4_000, remainingMs: 4_450, random: () => 0.5 }))
     expect(verdict).toEqual({ verdict: 'retry', delayMs: 4_100, delaySource: 'hint' })

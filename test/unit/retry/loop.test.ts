@@ -208,9 +208,10 @@ describe('a retry', () => {
       targets[0]?.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 3_000 }), 100, 60_000)
     })
     await call.end()
-    // Learned during the 400 ms: the 2.7 s still left follow, and half of the spread of all 3 s.
-    expect(call.startedAtMs).toEqual([0, 3_850])
-    expect(call.steps[1]).toMatchObject({ delayMs: 3_850, delaySource: 'hint' })
+    // Learned during the 400 ms: the 2.7 s still left follow, 1.5 times the 0.3 s that it came after
+    // the hint, and half of the spread of all 3 s.
+    expect(call.startedAtMs).toEqual([0, 4_300])
+    expect(call.steps[1]).toMatchObject({ delayMs: 4_300, delaySource: 'hint' })
   })
 
   it('waits for a hint that another call got before it failed, and only once', async () => {
@@ -450,8 +451,9 @@ describe('the gate', () => {
     )
     const call = start([GOOD], { clock, targets: [target] })
     await call.end()
-    // 3.75 s, then what is left until 7 s (3.25 s) and half of the spread of the 5 s that were told.
-    expect(call.startedAtMs).toEqual([8_250])
+    // 3.75 s, then what is left until 7 s (3.25 s), 1.5 times the 1.75 s it came after the second
+    // hint, and half of the spread of the 5 s that were told.
+    expect(call.startedAtMs).toEqual([10_875])
   })
 })
 

@@ -1,0 +1,86 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { Result } from './measure.ts'
+import { plot } from './plot.ts'
+import { playAll, type Task } from './pool.ts'
+import { scale } from './scale.ts'
+import { type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
+import { medians, table } from './summary.ts'
+
+const USAGE = `npm run storm -- [options]
+  --scenario ID   only this one; may be given more than once: ${scenarios.map(({ id }) => id).join(' ')}
+  --seeds N       runs of each, with the seeds 1 to N (20); the tables have their medians
+  --scale         instead: 100,000 clients in one run
+`
+
+const { values } = parseArgs({
+  options: {
+    scenario: { type: 'string', multiple: true },
+    seeds: { type: 'string', default: '20' },
+    scale: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+const seeds = Number(values.seeds)
+if (!Number.isInteger(seeds) || seeds < 1 || seeds > 1_000) {
+  throw new RangeError(`--seeds must be a whole number from 1 to 1000, got '${values.seeds}'`)
+}
+if (values.help) process.stdout.write(USAGE)
+else if (values.scale) process.stdout.write(await scale())
+else await play(values.scenario?.map(scenarioNamed) ?? scenarios)
+
+async function play(chosen: readonly Scenario[]): Promise<void> {
+  const pairs = chosen.flatMap((scenario) =>
+    scenario.policies.map((policy) => ({ scenario, policy: policy.name })),
+  )
+  const tasks: Task[] = pairs.flatMap(({ scenario, policy }) =>
+    Array.from({ length: seeds }, (_, index) => ({
+      scenario: scenario.id,
+      policy,
+      seed: index + 1,
+    })),
+  )
+  const results = await playAll(tasks, (done) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${tasks.length} runs`)
+  })
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  const directory = new URL('../../docs/storm/', import.meta.url)
+  mkdirSync(directory, { recursive: true })
+  const all: string[] = []
+  for (const scenario of chosen) {
+    const rows = scenario.policies.map(({ name }) => {
+      const at = pairs.findIndex((pair) => pair.scenario === scenario && pair.policy === name)
+      return { name, runs: results.slice(at * seeds, (at + 1) * seeds) }
+    })
+    const numbers = rows.map(({ name, runs }) => [name, medians(runs)] as const)
+    const text = `## ${scenario.id}: ${scenario.title}\n\n![${scenario.id}](${scenario.id}.svg)\n\n${table(numbers)}\n`
+    process.stdout.write(`${text}\n`)
+    all.push(text)
+    writeFileSync(new URL(`${scenario.id}.svg`, directory), picture(scenario, rows))
+  }
+  // A part of them must not replace the whole.
+  if (chosen === scenarios) writeFileSync(new URL('results.md', directory), page(all))
+}
+
+function picture(
+  { id, title, untilMs, faultMs }: Scenario,
+  rows: readonly { readonly name: string; readonly runs: readonly Result[] }[],
+): string {
+  const plotted = rows.flatMap(({ name, runs: [first] }) =>
+    first === undefined ? [] : [{ policy: name, perSecond: first.perSecond }],
+  )
+  return plot(`${id}: ${title}`, plotted, {
+    untilS: untilMs / 1_000,
+    maxPerS: 200,
+    faultS: faultMs && [faultMs.from / 1_000, faultMs.until / 1_000],
+  })
+}
+
+function page(parts: readonly string[]): string {
+  return `# Storms: all results
+
+Written by \`npm run storm${seeds === 20 ? '' : ` -- --seeds ${seeds}`}\`: medians of ${seeds} seeds; the plots show the first. What the columns
+and the scenarios are: [storms](../concepts/storms.md).
+
+${parts.join('\n')}`
+}
