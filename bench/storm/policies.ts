@@ -1,9 +1,17 @@
+import type { Client, ClientRequest } from './client.ts'
 import type { Failed, Layer, ModelledPolicy } from './modelled-client.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 
 export type Policy =
   | { readonly name: string; readonly modelled: ModelledPolicy }
   | { readonly name: string; readonly shipped: ShippedPolicy }
+  | {
+      readonly name: string
+      /** Any other client: the tests have one that goes through a whole `openai` client. */
+      readonly client: (request: ClientRequest) => Client
+      /** How often its promises have to go through the event loop between two events. */
+      readonly turns: number
+    }
 
 const transient = ({ status }: Failed) => status !== 'malformed'
 

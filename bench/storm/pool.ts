@@ -45,6 +45,6 @@ async function play({ scenario, policy, seed }: Task): Promise<Result> {
 
 if (!isMainThread) {
   parentPort?.on('message', (task: Task) => {
-    play(task).then((result) => parentPort?.postMessage(result))
+    void play(task).then((result) => parentPort?.postMessage(result))
   })
 }

@@ -9,6 +9,8 @@ export type Fault =
   | { readonly kind: 'slow'; readonly slots: number }
   /** Every request is refused with a 429 that names the end of the fault as the reset. */
   | { readonly kind: 'limited' }
+  /** Requests are swallowed: there is never an answer, nor any work. */
+  | { readonly kind: 'silent' }
   /** This share of the requests gets a 500 at once, whatever the load. */
   | { readonly kind: 'failing'; readonly share: number }
 
@@ -115,6 +117,7 @@ export class Provider {
     const tokens = TOKENS.min + random() * (TOKENS.max - TOKENS.min)
     const chance = random()
     const extraMs = slowTail !== undefined && random() < slowTail.share ? slowTail.extraMs : 0
+    if (this.#fault()?.fault.kind === 'silent') return { abandon() {} }
     const refusal = this.#refusal(tokens, chance)
     if (refusal !== undefined) {
       const cancel = this.#time.after(REFUSAL_MS, () => reply(refusal))

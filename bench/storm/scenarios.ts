@@ -173,6 +173,13 @@ export const scenarios: readonly Scenario[] = [
     provider: provider(brownout, { malformed: 0.15 }),
     faultMs: FAULT,
   },
+  {
+    ...common,
+    id: 'P',
+    title: '20 s in which requests are swallowed: what was sent then times out afterwards',
+    provider: provider({ kind: 'silent' }, {}, { from: 120_000, until: 140_000 }),
+    faultMs: { from: 120_000, until: 140_000 },
+  },
 ]
 
 export function scenarioNamed(id: string): Scenario {

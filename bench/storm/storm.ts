@@ -16,7 +16,7 @@ export async function storm(
   /** Called when the clients are there, before anything has happened and when all is over. */
   watch: (moment: 'before' | 'after') => void = () => {},
 ): Promise<Result> {
-  const time = new VirtualTime()
+  const time = new VirtualTime('turns' in policy ? policy.turns : 1)
   const streams = [0, 1, 2, 3].map((part) => seeded(seedFor(seed, part)))
   const [arrivals, choice, first, second] = streams as [Random, Random, Random, Random]
   const providers = [new Provider(time, first, scenario.provider)]
@@ -60,9 +60,9 @@ export async function storm(
 type Random = () => number
 
 function clientOf(policy: Policy, request: ClientRequest): Client {
-  return 'modelled' in policy
-    ? new ModelledClient(request, policy.modelled)
-    : new ShippedClient(request, policy.shipped)
+  if ('modelled' in policy) return new ModelledClient(request, policy.modelled)
+  if ('shipped' in policy) return new ShippedClient(request, policy.shipped)
+  return policy.client(request)
 }
 
 function load(

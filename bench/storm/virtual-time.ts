@@ -18,6 +18,12 @@ export class VirtualTime {
   #nowMs = 0
   #made = 0
   #awake = false
+  readonly #turns: number
+
+  /** `turns`: of the event loop, before the next event, for promises that need more than one. */
+  constructor(turns = 1) {
+    this.#turns = turns
+  }
 
   get nowMs(): number {
     return this.#nowMs
@@ -53,7 +59,7 @@ export class VirtualTime {
     for (;;) {
       if (this.#awake) {
         this.#awake = false
-        await promisesRun()
+        for (let turn = 0; turn < this.#turns; turn += 1) await promisesRun()
         continue
       }
       const event = this.#pop()
