@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Result } from './measure.ts'
 import { plot } from './plot.ts'
-import { playAll, type Task } from './pool.ts'
+import { Pool, type Task } from './pool.ts'
 import { scale } from './scale.ts'
 import { type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
 import { medians, table } from './summary.ts'
@@ -40,9 +40,16 @@ async function play(chosen: readonly Scenario[]): Promise<void> {
       seed: index + 1,
     })),
   )
-  const results = await playAll(tasks, (done) => {
-    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${tasks.length} runs`)
-  })
+  const pool = new Pool()
+  let done = 0
+  const results = await Promise.all(
+    tasks.map(async (task) => {
+      const result = await pool.play(task)
+      done += 1
+      if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${tasks.length} runs`)
+      return result
+    }),
+  )
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const directory = new URL('../../docs/storm/', import.meta.url)
   mkdirSync(directory, { recursive: true })

@@ -46,7 +46,8 @@ export function plot(
       `<text x="${PANEL.gap + index * 90}" y="36" fill="${color}" font-weight="bold">${name}</text>`,
   )
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" role="img" aria-labelledby="title">`,
+    `<title id="title">${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${PANEL.gap}" y="18" font-size="14" fill="#222">${escapeXml(title)}: per second, over ${untilS} s</text>`,
     ...key,

@@ -1,6 +1,7 @@
 import type { Client, ClientRequest } from './client.ts'
 import type { Failed, Layer, ModelledPolicy } from './modelled-client.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
+import { spoiled } from './spoiled.ts'
 
 export type Policy =
   | { readonly name: string; readonly modelled: ModelledPolicy }
@@ -106,7 +107,7 @@ export const withHedge: readonly Policy[] = [
 ]
 
 export function policyNamed(name: string): Policy {
-  const all = [...policies, ...withFallback, ...withHedge]
+  const all = [...policies, ...withFallback, ...withHedge, ...spoiled]
   const found = all.find((policy) => policy.name === name)
   if (found === undefined) {
     throw new RangeError(

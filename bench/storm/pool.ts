@@ -10,37 +10,49 @@ export interface Task {
   readonly scenario: string
   readonly policy: string
   readonly seed: number
+  /** Stops the arrivals earlier than the scenario does. */
+  readonly untilMs?: number
 }
 
-/** Plays all of them, one per core at a time; the results are in the order of the tasks. */
-export async function playAll(
-  tasks: readonly Task[],
-  onDone: (done: number) => void = () => {},
-): Promise<Result[]> {
-  const results: Result[] = []
-  let next = 0
-  let done = 0
-  const work = async (worker: Worker) => {
-    for (let index = next++; index < tasks.length; index = next++) {
-      const task = tasks[index]
-      results[index] = await new Promise<Result>((resolve, reject) => {
+/** Threads that play runs, one per core. They keep the process alive only while they play. */
+export class Pool {
+  readonly #idle: Worker[] = []
+  readonly #waiting: ((worker: Worker) => void)[] = []
+  #started = 0
+
+  async play(task: Task): Promise<Result> {
+    const worker = await this.#worker()
+    worker.ref()
+    try {
+      return await new Promise<Result>((resolve, reject) => {
+        worker.removeAllListeners()
         worker.once('message', resolve)
         worker.once('error', reject)
         worker.postMessage(task)
       })
-      worker.removeAllListeners('error')
-      done += 1
-      onDone(done)
+    } finally {
+      worker.unref()
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#idle.push(worker)
+      else next(worker)
     }
-    await worker.terminate()
   }
-  const cores = Math.min(availableParallelism(), tasks.length)
-  await Promise.all(Array.from({ length: cores }, () => work(new Worker(new URL(import.meta.url)))))
-  return results
+
+  async #worker(): Promise<Worker> {
+    const idle = this.#idle.pop()
+    if (idle !== undefined) return idle
+    if (this.#started < availableParallelism()) {
+      this.#started += 1
+      return new Worker(new URL(import.meta.url))
+    }
+    return new Promise((resolve) => void this.#waiting.push(resolve))
+  }
 }
 
-async function play({ scenario, policy, seed }: Task): Promise<Result> {
-  return storm(scenarioNamed(scenario), policyNamed(policy), seed)
+function play({ scenario: id, policy, seed, untilMs }: Task): Promise<Result> {
+  const scenario = scenarioNamed(id)
+  const played = untilMs === undefined ? scenario : { ...scenario, untilMs }
+  return storm(played, policyNamed(policy), seed)
 }
 
 if (!isMainThread) {

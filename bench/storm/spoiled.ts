@@ -1,10 +1,12 @@
-import type { ShippedPolicy } from '../../bench/storm/shipped-client.ts'
 import type { Breaker, Permit } from '../../src/retry/breaker.ts'
 import { RetryBudget, type Withdrawal } from '../../src/retry/budget.ts'
+import type { Policy } from './policies.ts'
+import type { ShippedPolicy } from './shipped-client.ts'
 
 /** Our policy with one part taken out: what that part is there for has to show. */
-export const spoiled = {
+const parts = {
   'no budget': { retryBudget: false },
+  'no budget, no breaker': { retryBudget: false, breaker: false },
   'no spread after a hint': { call: { hintSpread: { ratio: 0, minMs: 0, maxMs: 0, stretch: 0 } } },
   'no turn after a hint': { call: { hintSpread: { stretch: 0 } } },
   'no refund': { spoil: (state) => ({ ...state, budget: new Unrefunded() }) },
@@ -12,6 +14,10 @@ export const spoiled = {
     spoil: (state) => ({ ...state, breaker: new Ungenerated(state.breaker) }),
   },
 } as const satisfies Readonly<Record<string, ShippedPolicy>>
+
+export const spoiled: readonly Policy[] = Object.entries<ShippedPolicy>(parts).map(
+  ([name, shipped]) => ({ name, shipped }),
+)
 
 class Unrefunded extends RetryBudget {
   override withdraw(cost: number): Withdrawal | undefined {

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest'
+import { policies, policyNamed } from '../../bench/storm/policies.ts'
+import { scenarioNamed } from '../../bench/storm/scenarios.ts'
+import { storm } from '../../bench/storm/storm.ts'
+import { mediansOf, PATIENCE } from './medians-of.ts'
+
+describe('one reset for everybody (G)', () => {
+  it('loses no more than without retries, and its peak is no herd', PATIENCE, async () => {
+    const ours = await mediansOf('G', 'steadycall')
+    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('G', 'no retry')).goodput)
+    expect(ours.goodput).toBeGreaterThan(99)
+    expect(ours.peakPerS).toBeLessThanOrEqual(2.5 * 50)
+  })
+})
+
+describe('a cold start against a rate limit (L)', () => {
+  it('loses nothing', PATIENCE, async () => {
+    expect((await mediansOf('L', 'steadycall')).goodput).toBe(100)
+    expect((await mediansOf('L', 'no retry')).goodput).toBeLessThan(75)
+  })
+})
+
+describe('random failures', () => {
+  it.each(['K10', 'K20'])('%s: within 1.5 points of openai', PATIENCE, async (scenario) => {
+    const ours = await mediansOf(scenario, 'steadycall')
+    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf(scenario, 'openai')).goodput - 1.5)
+  })
+
+  it(
+    'K40: the price of the budget, stated in the docs, is no more than it was',
+    PATIENCE,
+    async () => {
+      const ours = await mediansOf('K40', 'steadycall')
+      expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('K40', 'no retry')).goodput + 5)
+    },
+  )
+
+  it('a blip of five seconds (E): within a point of openai', PATIENCE, async () => {
+    const ours = await mediansOf('E', 'steadycall')
+    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('E', 'openai')).goodput - 1)
+  })
+})
+
+describe('hedging (J)', () => {
+  it('shortens the tail for at most five percent more requests', PATIENCE, async () => {
+    const hedged = await mediansOf('J', 'steadycall + hedge')
+    const plain = await mediansOf('J', 'steadycall')
+    expect(hedged.p99Ms).toBeLessThan(0.75 * plain.p99Ms)
+    expect(hedged.amplification).toBeLessThanOrEqual(1.05)
+  })
+})
+
+describe('the simulation itself', () => {
+  it('has no difference between policies when nothing goes wrong', PATIENCE, async () => {
+    const hashes = new Set<string>()
+    for (const policy of policies) {
+      const { hash, amplification } = await storm(scenarioNamed('calm'), policy, 1)
+      hashes.add(hash)
+      expect(amplification).toBe(1)
+    }
+    expect(hashes.size).toBe(1)
+  })
+
+  it.each(['openai', 'steadycall', 'steadycall + fallback'])(
+    '%s: the same seed gives the same events, another seed others',
+    PATIENCE,
+    async (name) => {
+      const play = (seed: number) => storm(scenarioNamed('N'), policyNamed(name), seed)
+      const first = await play(1)
+      expect(await play(1)).toEqual(first)
+      expect((await play(2)).hash).not.toBe(first.hash)
+    },
+  )
+})
