@@ -106,8 +106,28 @@ export const withHedge: readonly Policy[] = [
   { name: 'steadycall + hedge', shipped: { hedge: true } },
 ]
 
+/** Other settings: what the docs say of them comes from here. */
+export const withLessAtTheStart: readonly Policy[] = [
+  { name: 'steadycall, initial 1', shipped: { retryBudget: { initial: 1 } } },
+  { name: 'steadycall, initial 5', shipped: { retryBudget: { initial: 5 } } },
+]
+export const withMoreEarned: readonly Policy[] = [
+  { name: 'steadycall, deposit 0.2', shipped: { retryBudget: { depositPerSuccess: 0.2 } } },
+]
+export const withoutTurns: readonly Policy[] = [
+  { name: 'steadycall, stretch 0', shipped: { call: { hintSpread: { stretch: 0 } } } },
+]
+
 export function policyNamed(name: string): Policy {
-  const all = [...policies, ...withFallback, ...withHedge, ...spoiled]
+  const all = [
+    ...policies,
+    ...withFallback,
+    ...withHedge,
+    ...withLessAtTheStart,
+    ...withMoreEarned,
+    ...withoutTurns,
+    ...spoiled,
+  ]
   const found = all.find((policy) => policy.name === name)
   if (found === undefined) {
     throw new RangeError(

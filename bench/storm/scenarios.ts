@@ -1,4 +1,12 @@
-import { type Policy, policies, withFallback, withHedge } from './policies.ts'
+import {
+  type Policy,
+  policies,
+  withFallback,
+  withHedge,
+  withLessAtTheStart,
+  withMoreEarned,
+  withoutTurns,
+} from './policies.ts'
 import type { Fault, ProviderSettings } from './provider.ts'
 
 /** Who asks, how much, of whom, and what goes wrong. */
@@ -105,6 +113,7 @@ export const scenarios: readonly Scenario[] = [
     title: '30 s of 429 that all name the same reset',
     provider: provider({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
     faultMs: { from: 120_000, until: 150_000 },
+    policies: [...policies, ...withoutTurns],
   },
   {
     ...common,
@@ -113,6 +122,7 @@ export const scenarios: readonly Scenario[] = [
     clients: 1_000,
     provider: provider(brownout),
     faultMs: FAULT,
+    policies: [...policies, ...withLessAtTheStart],
   },
   {
     ...common,
@@ -134,7 +144,7 @@ export const scenarios: readonly Scenario[] = [
   },
   random(10),
   random(20),
-  random(40),
+  { ...random(40), policies: [...policies, ...withMoreEarned] },
   {
     ...common,
     id: 'L',

@@ -34,7 +34,7 @@ describe('without', () => {
     'a turn for those who came later, the random part alone is too short: "one reset"',
     PATIENCE,
     async () => {
-      const { goodput } = await mediansOf('G', 'no turn after a hint')
+      const { goodput } = await mediansOf('G', 'steadycall, stretch 0')
       expect(goodput).toBeLessThan((await mediansOf('G', 'no retry')).goodput)
     },
   )
