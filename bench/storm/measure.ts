@@ -13,8 +13,8 @@ export interface Result {
   /** Most requests per second, as the mean of five. */
   readonly peakPerS: number
   /**
-   * Seconds from the end of the fault to the first 20 s of which 95 % of the calls succeed in the
-   * end. Infinity: never. NaN without a fault.
+   * Seconds from the end of the fault until 95 % of the calls of any 20 s succeed in the end, and go
+   * on to do so. Infinity: not before the run ends. NaN without a fault.
    */
   readonly recoveryS: number
   /** Share of the calls that succeed, percent. */
@@ -129,12 +129,16 @@ export class Measured {
     const { faultMs, untilMs } = this.#scenario
     if (faultMs === undefined) return Number.NaN
     const fromS = Math.ceil(faultMs.until / 1_000)
-    for (let atS = fromS; atS + RECOVERY.windowS <= untilMs / 1_000; atS += 1) {
-      const calls = total(this.#offered, atS, atS + RECOVERY.windowS)
-      const successes = total(this.#successesOf, atS, atS + RECOVERY.windowS)
-      if (successes >= RECOVERY.share * calls) return atS - fromS
-    }
-    return Number.POSITIVE_INFINITY
+    const lastS = Math.floor(untilMs / 1_000) - RECOVERY.windowS
+    // Backwards: a storm may begin some time after the fault has ended, when its timeouts arrive.
+    let atS = lastS
+    while (atS >= fromS && this.#succeedIn(atS)) atS -= 1
+    return atS === lastS ? Number.POSITIVE_INFINITY : atS + 1 - fromS
+  }
+
+  #succeedIn(fromS: number): boolean {
+    const calls = total(this.#offered, fromS, fromS + RECOVERY.windowS)
+    return total(this.#successesOf, fromS, fromS + RECOVERY.windowS) >= RECOVERY.share * calls
   }
 
   #note(what: number, client: number): void {

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { scenarios } from '../../bench/storm/scenarios.ts'
+import { table } from '../../bench/storm/summary.ts'
+import { mediansOf, PATIENCE } from './medians-of.ts'
+
+const read = (path: string) => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8')
+const results = read('storm/results.md')
+
+describe('docs/storm', () => {
+  it.each(scenarios)('$id has its table and its plot', ({ id, title, policies }) => {
+    const rows = [...rowsOf(sectionOf(id)).keys()]
+    expect(rows).toEqual(policies.map(({ name }) => name))
+    expect(sectionOf(id)).toContain(title)
+    expect(read(`storm/${id}.svg`).match(/<g transform/g)).toHaveLength(policies.length)
+  })
+
+  // Two that take little time, and one of each kind of policy; `npm run storm` writes them all.
+  it.each([
+    ['L', 'steadycall'],
+    ['L', 'openai'],
+    ['B', 'openai'],
+    ['B', 'steadycall'],
+    ['G', 'steadycall'],
+  ])('%s, %s: is reproduced to the digit', PATIENCE, async (id, policy) => {
+    const [, , row] = table([[policy, await mediansOf(id, policy)]]).split('\n')
+    expect(sectionOf(id).split('\n')).toContain(row)
+  })
+})
+
+describe('docs/concepts/storms.md', () => {
+  const shown = [...read('concepts/storms.md').matchAll(/<!-- results: (\w+) -->\n((?:\|.*\n)+)/g)]
+
+  it('shows some of the results', () => {
+    expect(shown.length).toBeGreaterThan(2)
+  })
+
+  it.each(shown.map(([, id = '', rows = '']) => ({ id, rows })))(
+    'shows of $id what is there',
+    ({ id, rows }) => {
+      const whole = rowsOf(sectionOf(id))
+      for (const [policy, cells] of rowsOf(rows)) {
+        expect(whole.get(policy), policy).toMatchObject(cells)
+      }
+    },
+  )
+})
+
+function sectionOf(id: string): string {
+  const [, section = ''] = results.split(`\n## ${id}: `)
+  return section.split('\n## ')[0] ?? ''
+}
+
+/** The cells of each row by the titles of their columns. */
+function rowsOf(text: string): Map<string, Record<string, string>> {
+  const lines = text.split('\n').filter((line) => line.startsWith('|'))
+  const [titles = [], , ...rows] = lines.map((line) =>
+    line
+      .slice(1, -1)
+      .split('|')
+      .map((cell) => cell.trim()),
+  )
+  return new Map(
+    rows.map(([policy = '', ...cells]) => [
+      policy,
+      Object.fromEntries(cells.map((cell, index) => [titles[index + 1] ?? '', cell])),
+    ]),
+  )
+}
