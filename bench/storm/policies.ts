@@ -18,15 +18,15 @@ const transient = ({ status }: Failed) => status !== 'malformed'
 
 /**
  * openai-node 7.57.0, `src/client.ts`, `shouldRetry` and `calculateDefaultRetryTimeoutMillis`: two
- * retries, half a second doubled up to eight, less up to a quarter; a hint below a minute is obeyed
- * to the millisecond, a longer one ignored.
+ * retries, half a second doubled up to eight, less up to a quarter; a hint of up to a minute is
+ * obeyed to the millisecond, a longer one ignored.
  */
 const openai: Layer = {
   attempts: 3,
   delayMs(retry, failure, random) {
     if (!transient(failure)) return undefined
     const { hintMs } = failure
-    if (hintMs !== undefined && hintMs < 60_000) return hintMs
+    if (hintMs !== undefined && hintMs <= 60_000) return hintMs
     return Math.min(500 * 2 ** (retry - 1), 8_000) * (1 - 0.25 * random())
   },
 }

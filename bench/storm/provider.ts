@@ -116,6 +116,7 @@ export class Provider {
     const service = exponential(random, serviceMs)
     const tokens = TOKENS.min + random() * (TOKENS.max - TOKENS.min)
     const chance = random()
+    const malformed = random() < (this.#settings.malformed ?? 0)
     const extraMs = slowTail !== undefined && random() < slowTail.share ? slowTail.extraMs : 0
     if (this.#fault()?.fault.kind === 'silent') return { abandon() {} }
     const refusal = this.#refusal(tokens, chance)
@@ -127,7 +128,7 @@ export class Provider {
       reply,
       serviceMs: service + extraMs,
       tokens,
-      answer: this.#answer(random()),
+      answer: malformed ? { status: 200, malformed } : { status: 200 },
       abandoned: false,
       started: false,
     }
@@ -170,11 +171,6 @@ export class Provider {
     }
     this.#window.used += need
     return undefined
-  }
-
-  #answer(chance: number): Answer {
-    const malformed = chance < (this.#settings.malformed ?? 0)
-    return malformed ? { status: 200, malformed } : { status: 200 }
   }
 
   #abandon(request: Request): void {

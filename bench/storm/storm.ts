@@ -17,15 +17,15 @@ export async function storm(
   watch: (moment: 'before' | 'after') => void = () => {},
 ): Promise<Result> {
   const time = new VirtualTime('turns' in policy ? policy.turns : 1)
-  const streams = [0, 1, 2, 3].map((part) => seeded(seedFor(seed, part)))
-  const [arrivals, choice, first, second] = streams as [Random, Random, Random, Random]
-  const providers = [new Provider(time, first, scenario.provider)]
-  if (scenario.second !== undefined) providers.push(new Provider(time, second, scenario.second))
+  const randomOf = (part: Part) => seeded(seedFor(seed, PARTS.indexOf(part)))
+  const providers = [new Provider(time, randomOf('first'), scenario.provider)]
+  if (scenario.second !== undefined) {
+    providers.push(new Provider(time, randomOf('second'), scenario.second))
+  }
   const measured = new Measured(scenario, time, providers)
-  const clientRandom = seeded(seedFor(seed, 4))
   const request: ClientRequest = {
     time,
-    random: clientRandom,
+    random: randomOf('clients'),
     hasSecond: scenario.second !== undefined,
     provider(index) {
       measured.sent()
@@ -50,7 +50,7 @@ export async function storm(
     })
     time.wake()
   }
-  load(scenario, time, arrivals, choice, call)
+  load(scenario, time, randomOf('arrivals'), randomOf('choice'), call)
   watch('before')
   await time.run()
   watch('after')
@@ -58,6 +58,9 @@ export async function storm(
 }
 
 type Random = () => number
+
+const PARTS = ['arrivals', 'choice', 'first', 'second', 'clients'] as const
+type Part = (typeof PARTS)[number]
 
 function clientOf(policy: Policy, request: ClientRequest): Client {
   if ('modelled' in policy) return new ModelledClient(request, policy.modelled)

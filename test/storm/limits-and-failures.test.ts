@@ -27,7 +27,7 @@ describe('random failures', () => {
   })
 
   it(
-    'K40: the price of the budget, stated in the docs, is no more than it was',
+    'K40: the budget costs a good deal, as the docs say, but is better than no retry',
     PATIENCE,
     async () => {
       const ours = await mediansOf('K40', 'steadycall')
