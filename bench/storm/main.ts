@@ -13,23 +13,36 @@ const USAGE = `npm run storm -- [options]
   --scale         instead: 100,000 clients in one run
 `
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', multiple: true },
-    seeds: { type: 'string', default: '20' },
-    scale: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
-const seeds = Number(values.seeds)
-if (!Number.isInteger(seeds) || seeds < 1 || seeds > 1_000) {
-  throw new RangeError(`--seeds must be a whole number from 1 to 1000, got '${values.seeds}'`)
-}
-if (values.help) process.stdout.write(USAGE)
-else if (values.scale) process.stdout.write(await scale())
-else await play(values.scenario?.map(scenarioNamed) ?? scenarios)
+const command = readCommand()
+if (typeof command === 'string') {
+  process.stderr.write(`${command}\n\n${USAGE}`)
+  process.exitCode = 2
+} else if (command.help) process.stdout.write(USAGE)
+else if (command.scale) process.stdout.write(await scale())
+else await play(command.chosen, command.seeds)
 
-async function play(chosen: readonly Scenario[]): Promise<void> {
+/** What was asked for, or what is wrong with it. */
+function readCommand() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        scenario: { type: 'string', multiple: true },
+        seeds: { type: 'string', default: '20' },
+        scale: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    const seeds = Number(values.seeds)
+    if (!Number.isInteger(seeds) || seeds < 1 || seeds > 1_000) {
+      return `--seeds must be a whole number from 1 to 1000, got '${values.seeds}'`
+    }
+    return { ...values, seeds, chosen: values.scenario?.map(scenarioNamed) ?? scenarios }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+async function play(chosen: readonly Scenario[], seeds: number): Promise<void> {
   const pairs = chosen.flatMap((scenario) =>
     scenario.policies.map((policy) => ({ scenario, policy: policy.name })),
   )
@@ -66,7 +79,7 @@ async function play(chosen: readonly Scenario[]): Promise<void> {
     writeFileSync(new URL(`${scenario.id}.svg`, directory), picture(scenario, rows))
   }
   // A part of them must not replace the whole.
-  if (chosen === scenarios) writeFileSync(new URL('results.md', directory), page(all))
+  if (chosen === scenarios) writeFileSync(new URL('results.md', directory), page(all, seeds))
 }
 
 function picture(
@@ -83,7 +96,7 @@ function picture(
   })
 }
 
-function page(parts: readonly string[]): string {
+function page(parts: readonly string[], seeds: number): string {
   return `# Storms: all results
 
 Written by \`npm run storm${seeds === 20 ? '' : ` -- --seeds ${seeds}`}\`: medians of ${seeds} seeds; the plots show the first. What the columns

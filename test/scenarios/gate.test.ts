@@ -1,17 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../bench/storm/random.ts'
 import { type VirtualClock, virtualClock } from '../../src/testing/index.ts'
 import { httpError, world } from './world.ts'
-
-/** Reproducible randomness: mulberry32, a generator of 32 bits of state. */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** A provider that limits everybody for 20 s, then works again: 50 places, a second each, a queue. */
 class Provider {

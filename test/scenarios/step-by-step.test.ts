@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../bench/storm/random.ts'
 import { type CallEvent, fullJitter, isCallError, type SteadyOptions } from '../../src/index.ts'
 import { drive, httpError, world } from './world.ts'
 
@@ -166,14 +167,3 @@ describe('full jitter', () => {
     expect(distance).toBeLessThan(1.63 / Math.sqrt(draws.length))
   })
 })
-
-/** Uniform in [0, 1), and the same each time: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
