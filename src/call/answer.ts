@@ -2,9 +2,16 @@ import type { Failure } from '../errors/call-error.ts'
 import { classifyErrorBody } from '../errors/classify.ts'
 import type { AnswerFacts } from './job.ts'
 
-/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
-export function failureInAnswer(data: unknown, { status, headers }: Response): Failure | undefined {
-  const found = classifyErrorBody(data, { status, headers })
+/**
+ * What is wrong with an answer that came under 200 but is none; undefined for a completion. `now`:
+ * the wall clock, milliseconds since the epoch.
+ */
+export function failureInAnswer(
+  data: unknown,
+  { status, headers }: Response,
+  now: number,
+): Failure | undefined {
+  const found = classifyErrorBody(data, { status, headers, now })
   if (found === undefined) return undefined
   return {
     ...found,

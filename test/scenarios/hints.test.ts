@@ -115,6 +115,19 @@ describe('a hint in the headers of a provider', () => {
     },
   )
 
+  it.each(['create', 'json'] as const)(
+    '%s, as a date under status 200, of a server that tells no time: is measured by our clock',
+    async (face) => {
+      const { sentAtMs } = await play(face, {
+        status: 200,
+        body: { error: { message: 'Rate limit reached', code: 'rate_limit_exceeded' } },
+        headers: { 'retry-after': date(STARTED_MS + 30_000) },
+      })
+      const waitedMs = (sentAtMs[1] ?? 0) - (sentAtMs[0] ?? 0) - ANSWER_MS
+      expect(Math.abs(waitedMs - 37_500)).toBeLessThanOrEqual(1_000)
+    },
+  )
+
   it.each(faces)(
     '%s, as a date, of a server that tells no time: is measured by our clock',
     async (face) => {
