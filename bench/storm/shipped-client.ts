@@ -29,7 +29,7 @@ export interface ShippedPolicy extends TargetSettings {
   /** The second provider is named as a fallback. */
   readonly fallsBack?: boolean
   /** For negative controls: the state of a target with a part taken out. */
-  readonly spoil?: (state: TargetState, runtime: Runtime) => TargetState
+  readonly spoil?: (state: TargetState) => TargetState
 }
 
 /**
@@ -70,7 +70,7 @@ export class ShippedClient implements Client {
     const { clock, random } = this.#runtime
     const { call: _, fallsBack: __, spoil, ...settings } = this.#policy
     const state = createTargetState({ clock, random, ...settings })
-    return spoil?.(state, this.#runtime) ?? state
+    return spoil?.(state) ?? state
   }
 
   #send({ target, signal }: AttemptStep): Promise<AttemptResult<undefined>> {
