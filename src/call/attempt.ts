@@ -125,7 +125,7 @@ function keepOpen<T>(
       // One that was released in the very moment its rival won is not what the caller reads.
       if (step.signal?.aborted !== true) {
         record.answered(facts)
-        record.streamEnded(cut)
+        record.streamEnd.tell(cut)
       }
       resolve()
     })

@@ -4,6 +4,7 @@ import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
+import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
 import { isFunction, type Job } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
@@ -144,10 +145,10 @@ function settle<T>(
   if (!record.streaming) {
     return { value, report: record.succeed({ source, persisted }, job.completionOf?.(value)) }
   }
-  let tell: (report: CallReport) => void = () => {}
+  const end = new Ending<CallReport>()
   // A stream: the span stays open, and the report is not complete, until it has ended.
-  record.onStreamEnd((failure) => {
-    tell(
+  record.streamEnd.whenEnded((failure) => {
+    end.tell(
       failure === undefined
         ? record.succeed({ source, persisted })
         : record.fail(failure.kind, 'delivered', source),
@@ -156,9 +157,7 @@ function settle<T>(
   return {
     value,
     report: record.soFar({ source, persisted }),
-    onEnd(listener) {
-      tell = listener
-    },
+    onEnd: (listener) => end.whenEnded(listener),
   }
 }
 

@@ -9,6 +9,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { Ending } from './ending.ts'
 import type { AnswerFacts } from './job.ts'
 import type { CallEvent, CallReport } from './report.ts'
 
@@ -34,11 +35,11 @@ export class CallRecord {
   streaming = false
   /** From the call to its first content, of a stream. */
   firstChunkMs: number | undefined
+  /** Of a stream that was released; a failure that cut it. */
+  readonly streamEnd: Ending<Failure | undefined> = new Ending()
   readonly #request: RecordRequest
   readonly #startedMs: number
   #facts: AnswerFacts = {}
-  #streamEnd: { readonly failure: Failure | undefined } | undefined
-  #onStreamEnd: ((failure: Failure | undefined) => void) | undefined
 
   constructor(request: RecordRequest) {
     this.span = request.span
@@ -53,16 +54,6 @@ export class CallRecord {
   /** The facts of the answer that will be returned. */
   answered(facts: AnswerFacts): void {
     this.#facts = facts
-  }
-
-  onStreamEnd(listener: (failure: Failure | undefined) => void): void {
-    this.#onStreamEnd = listener
-    if (this.#streamEnd !== undefined) listener(this.#streamEnd.failure)
-  }
-
-  streamEnded(failure: Failure | undefined): void {
-    this.#streamEnd = { failure }
-    this.#onStreamEnd?.(failure)
   }
 
   attemptEnded(attempt: AttemptReport): void {

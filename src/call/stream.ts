@@ -1,5 +1,6 @@
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
+import { Ending } from './ending.ts'
 import { Progress, type StreamSummary } from './stream-progress.ts'
 
 /** openai's `Stream`, structurally. */
@@ -76,15 +77,12 @@ function release(
   progress: Progress,
 ): LiveStream {
   const { source, bounds } = request
-  let tell: ((end: StreamEnd) => void) | undefined
-  let end: StreamEnd | undefined
+  const end = new Ending<StreamEnd>()
   let consumed = false
   let taken = false
   const settle = (error: unknown, abandoned: boolean) => {
     bounds.dispose()
-    if (end !== undefined) return
-    end = { error, abandoned, ...progress.summary() }
-    tell?.(end)
+    end.tell({ error, abandoned, ...progress.summary() })
   }
   // Aborted before anybody reads it, a stream is over all the same.
   const onAbort = () => {
@@ -134,10 +132,7 @@ function release(
   })
   return {
     stream,
-    onEnd(listener) {
-      tell = listener
-      if (end !== undefined) listener(end)
-    },
+    onEnd: (listener) => end.whenEnded(listener),
   }
 }
 

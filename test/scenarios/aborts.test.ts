@@ -1,11 +1,11 @@
 import { getEventListeners } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { retry, runIdempotent } from '../../src/index.ts'
+import { callReport, retry, runIdempotent } from '../../src/index.ts'
 import { rejection } from '../support/set-up.ts'
 import { never, type Scene, scenes } from './abort-scenes.ts'
 import { callAs, faces } from './faces.ts'
-import { down, finish, type Seen, type Stage, stageFor, watch } from './stage.ts'
+import { down, finish, pieces, type Seen, type Stage, stageFor, watch } from './stage.ts'
 import { countTurns, oneStep } from './stepped-clock.ts'
 import { httpError } from './world.ts'
 
@@ -41,6 +41,34 @@ describe('an abort leaves nothing behind', () => {
       expect(entered.length).toBeGreaterThan(2)
       expect(unhandled).toEqual([])
     })
+  })
+})
+
+describe('an abort of a stream that nobody reads yet', () => {
+  let stopCounting = () => {}
+  beforeAll(() => {
+    stopCounting = countTurns()
+  })
+  afterAll(() => stopCounting())
+
+  it('at any turn: its report is the one that was told', async () => {
+    let released = 0
+    for (let turns = 0; released < 10; turns += 1) {
+      const caller = new AbortController()
+      const stage = stageFor({ replies: [{ body: pieces }], signal: caller.signal })
+      const call = callAs('a stream', stage)
+      const seen = watch(call)
+      for (let turn = 0; turn < turns; turn += 1) await oneStep(stage.clock)
+      caller.abort()
+      for (let turn = 0; turn < 20; turn += 1) await setImmediate()
+      if (seen.how !== 'succeeded') continue
+      released += 1
+      const told = stage.events.flatMap((event) =>
+        event.type === 'call-settled' ? [event.report] : [],
+      )
+      expect(told).toHaveLength(1)
+      expect(callReport(await call), `after ${turns} turns`).toBe(told[0])
+    }
   })
 })
 
