@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Result } from './measure.ts'
 import { plot } from './plot.ts'
-import { Pool, type Task } from './pool.ts'
+import { Pool } from './pool.ts'
 import { scale } from './scale.ts'
 import { type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
 import { medians, table } from './summary.ts'
@@ -43,35 +43,30 @@ function readCommand() {
 }
 
 async function play(chosen: readonly Scenario[], seeds: number): Promise<void> {
-  const pairs = chosen.flatMap((scenario) =>
-    scenario.policies.map((policy) => ({ scenario, policy: policy.name })),
-  )
-  const tasks: Task[] = pairs.flatMap(({ scenario, policy }) =>
-    Array.from({ length: seeds }, (_, index) => ({
-      scenario: scenario.id,
-      policy,
-      seed: index + 1,
-    })),
-  )
   const pool = new Pool()
+  const total = chosen.reduce((sum, { policies }) => sum + policies.length * seeds, 0)
   let done = 0
-  const results = await Promise.all(
-    tasks.map(async (task) => {
-      const result = await pool.play(task)
-      done += 1
-      if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${tasks.length} runs`)
-      return result
-    }),
-  )
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  const progress = (count: number) => {
+    done += count
+    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${total} runs`)
+  }
+  // All are begun at once, so that no core waits for the last run of a scenario.
+  const played = chosen.map((scenario) => ({
+    scenario,
+    rows: Promise.all(
+      scenario.policies.map(async ({ name }) => {
+        const results = await pool.playSeeds({ scenario: scenario.id, policy: name }, seeds)
+        progress(results.length)
+        return { name, runs: results }
+      }),
+    ),
+  }))
   const directory = new URL('../../docs/storm/', import.meta.url)
   mkdirSync(directory, { recursive: true })
   const all: string[] = []
-  for (const scenario of chosen) {
-    const rows = scenario.policies.map(({ name }) => {
-      const at = pairs.findIndex((pair) => pair.scenario === scenario && pair.policy === name)
-      return { name, runs: results.slice(at * seeds, (at + 1) * seeds) }
-    })
+  for (const { scenario, rows: pending } of played) {
+    const rows = await pending
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
     const numbers = rows.map(({ name, runs }) => [name, medians(runs)] as const)
     const text = `## ${scenario.id}: ${scenario.title}\n\n![${scenario.id}](${scenario.id}.svg)\n\n${table(numbers)}\n`
     process.stdout.write(`${text}\n`)

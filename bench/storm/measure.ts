@@ -22,7 +22,6 @@ export interface Result {
   /** Share of the provider's work that nobody waited for any more, percent. */
   readonly wasted: number
   /** Of the calls that succeed, milliseconds from call to answer. */
-  readonly p50Ms: number
   readonly p99Ms: number
   /** Share of the calls that were refused without a request, percent. */
   readonly refused: number
@@ -105,7 +104,6 @@ export class Measured {
           sum((one) => one.busyMs),
           1,
         ),
-      p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
       refused: (100 * this.#refused) / this.#calls,
       tokensPerSuccess: sum((one) => one.tokens) / Math.max(successes, 1),

@@ -38,6 +38,12 @@ export class Pool {
     }
   }
 
+  /** One scenario under one policy, with the seeds from 1 to `seeds`; in their order. */
+  playSeeds(task: Omit<Task, 'seed'>, seeds: number): Promise<Result[]> {
+    const all = Array.from({ length: seeds }, (_, index) => ({ ...task, seed: index + 1 }))
+    return Promise.all(all.map((one) => this.play(one)))
+  }
+
   async #worker(): Promise<Worker> {
     const idle = this.#idle.pop()
     if (idle !== undefined) return idle

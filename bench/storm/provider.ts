@@ -209,8 +209,6 @@ export class Provider {
       if (request.abandoned) {
         work.wastedMs += request.serviceMs
       } else {
-        // From now on nothing can be taken back, and nothing is left to drop.
-        request.abandoned = true
         request.reply(request.answer)
       }
       this.#serve()

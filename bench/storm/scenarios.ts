@@ -52,6 +52,12 @@ const provider = (
   ...more,
 })
 
+/** A provider with a fault, and the time that the metrics refer to. */
+const faulty = (fault: Fault, more: Partial<ProviderSettings> = {}, faultMs = FAULT) => ({
+  provider: provider(fault, more, faultMs),
+  faultMs,
+})
+
 const brownout: Fault = { kind: 'slow', slots: 0.2 }
 const common = { clients: CLIENTS, load: USUAL, untilMs: UNTIL_MS, policies }
 const random = (percent: number): Scenario => ({
@@ -67,52 +73,45 @@ export const scenarios: readonly Scenario[] = [
     ...common,
     id: 'A',
     title: 'an outage: 503 at once, for a minute',
-    provider: provider({ kind: 'unavailable' }),
-    faultMs: FAULT,
+    ...faulty({ kind: 'unavailable' }),
   },
   {
     ...common,
     id: 'B',
     title: 'a brownout: a fifth of the capacity, for a minute',
-    provider: provider(brownout),
-    faultMs: FAULT,
+    ...faulty(brownout),
   },
   {
     ...common,
     id: 'C',
     title: 'the brownout at 85 % load',
     load: { kind: 'open', perSecond: 42.5 },
-    provider: provider(brownout),
-    faultMs: FAULT,
+    ...faulty(brownout),
   },
   {
     ...common,
     id: 'D',
     title: 'the brownout, with workers who wait for their answers',
     load: { kind: 'closed', workers: 2, thinkMs: 1_857 },
-    provider: provider(brownout),
-    faultMs: FAULT,
+    ...faulty(brownout),
   },
   {
     ...common,
     id: 'E',
     title: 'a blip: 503 for five seconds',
-    provider: provider({ kind: 'unavailable' }, {}, { from: 120_000, until: 125_000 }),
-    faultMs: { from: 120_000, until: 125_000 },
+    ...faulty({ kind: 'unavailable' }, {}, { from: 120_000, until: 125_000 }),
   },
   {
     ...common,
     id: 'F',
     title: 'the brownout, at a provider that drops queued work nobody waits for',
-    provider: provider(brownout, { abandoned: 'dropped' }),
-    faultMs: FAULT,
+    ...faulty(brownout, { abandoned: 'dropped' }),
   },
   {
     ...common,
     id: 'G',
     title: '30 s of 429 that all name the same reset',
-    provider: provider({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
-    faultMs: { from: 120_000, until: 150_000 },
+    ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
     policies: [...policies, ...withoutTurns],
   },
   {
@@ -120,8 +119,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'H',
     title: 'the brownout, with 1,000 small clients',
     clients: 1_000,
-    provider: provider(brownout),
-    faultMs: FAULT,
+    ...faulty(brownout),
     policies: [...policies, ...withLessAtTheStart],
   },
   {
@@ -164,31 +162,27 @@ export const scenarios: readonly Scenario[] = [
     id: 'M',
     title: 'a deploy in the middle of the brownout: every process starts afresh',
     restartAtMs: 150_000,
-    provider: provider(brownout),
-    faultMs: FAULT,
+    ...faulty(brownout),
   },
   {
     ...common,
     id: 'N',
     title: 'the brownout, with a second provider that has half of the capacity needed',
-    provider: provider(brownout),
+    ...faulty(brownout),
     second: provider(undefined, { slots: 18 }),
-    faultMs: FAULT,
     policies: [...policies, ...withFallback],
   },
   {
     ...common,
     id: 'O',
     title: 'the brownout, where 15 % of the answers have to be asked for again',
-    provider: provider(brownout, { malformed: 0.15 }),
-    faultMs: FAULT,
+    ...faulty(brownout, { malformed: 0.15 }),
   },
   {
     ...common,
     id: 'P',
     title: '20 s in which requests are swallowed: what was sent then times out afterwards',
-    provider: provider({ kind: 'silent' }, {}, { from: 120_000, until: 140_000 }),
-    faultMs: { from: 120_000, until: 140_000 },
+    ...faulty({ kind: 'silent' }, {}, { from: 120_000, until: 140_000 }),
   },
 ]
 

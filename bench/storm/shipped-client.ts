@@ -32,6 +32,11 @@ export interface ShippedPolicy extends TargetSettings {
   readonly spoil?: (state: TargetState) => TargetState
 }
 
+/** What its calls are made with: the shipped defaults, where it says nothing else. */
+export function optionsOf({ call = {} }: ShippedPolicy): ResolvedCall {
+  return resolveCall({}, call, { face: 'json', clientTimeoutMs: ATTEMPT_TIMEOUT_MS })
+}
+
 /**
  * A client of ours: the shipped loop, `decide()`, budget, breaker and gate, on the virtual clock.
  * Modelled is only what is below an attempt: the provider, and the time an answer takes.
@@ -40,12 +45,15 @@ export class ShippedClient implements Client {
   readonly #request: ClientRequest
   readonly #runtime: Runtime
   readonly #policy: ShippedPolicy
+  readonly #options: ResolvedCall
   readonly #targets: readonly LoopTarget[]
 
-  constructor(request: ClientRequest, policy: ShippedPolicy) {
+  /** `options`: of `optionsOf(policy)`, which all clients of a policy share. */
+  constructor(request: ClientRequest, policy: ShippedPolicy, options: ResolvedCall) {
     const { time, random, hasSecond } = request
     this.#request = request
     this.#policy = policy
+    this.#options = options
     this.#runtime = createRuntime({ clock: time.clock, random })
     const names = policy.fallsBack === true && hasSecond ? ['first', 'second'] : ['first']
     this.#targets = names.map((name) => ({ name, state: this.#state(), on: DEFAULT_FALLBACK_ON }))
@@ -53,7 +61,7 @@ export class ShippedClient implements Client {
 
   call(done: (end: CallEnd) => void): void {
     const { clock, random } = this.#runtime
-    const options = resolved(this.#policy)
+    const options = this.#options
     // It never rejects; if it did, the unhandled rejection would end the simulation, rightly.
     void runAttempts<undefined>({
       policy: { ...options, mayHedge: true },
@@ -80,7 +88,7 @@ export class ShippedClient implements Client {
         time.wake()
         resolve(result)
       }
-      const { attemptTimeoutMs } = resolved(this.#policy)
+      const { attemptTimeoutMs } = this.#options
       const ticket = send(time, this.#request.provider(target), attemptTimeoutMs, (ended) =>
         end(resultOf(ended)),
       )
@@ -94,20 +102,6 @@ export class ShippedClient implements Client {
       )
     })
   }
-}
-
-const known = new WeakMap<ShippedPolicy, ResolvedCall>()
-
-/** The options with the shipped defaults, worked out once. */
-function resolved(policy: ShippedPolicy): ResolvedCall {
-  const found = known.get(policy)
-  if (found !== undefined) return found
-  const options = resolveCall({}, policy.call ?? {}, {
-    face: 'json',
-    clientTimeoutMs: ATTEMPT_TIMEOUT_MS,
-  })
-  known.set(policy, options)
-  return options
 }
 
 /** As the shipped classification has them, of an error like openai's. */

@@ -5,7 +5,7 @@ import type { Policy } from './policies.ts'
 import { Provider } from './provider.ts'
 import { exponential, seeded, seedFor } from './random.ts'
 import type { Scenario } from './scenarios.ts'
-import { ShippedClient } from './shipped-client.ts'
+import { optionsOf, ShippedClient } from './shipped-client.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 /** Plays one scenario with one policy. The same seed gives the same result, to the last event. */
@@ -33,12 +33,12 @@ export async function storm(
       return providers[index] as Provider
     },
   }
-  const clients = Array.from({ length: scenario.clients }, () => clientOf(policy, request))
+  const newClient = clientsOf(policy, request)
+  const clients = Array.from({ length: scenario.clients }, newClient)
   const { restartAtMs } = scenario
   if (restartAtMs !== undefined) {
     time.after(restartAtMs, () => {
-      for (let index = 0; index < clients.length; index += 1)
-        clients[index] = clientOf(policy, request)
+      for (let index = 0; index < clients.length; index += 1) clients[index] = newClient()
     })
   }
   const call = (index: number, ended: () => void = () => {}) => {
@@ -62,10 +62,12 @@ type Random = () => number
 const PARTS = ['arrivals', 'choice', 'first', 'second', 'clients'] as const
 type Part = (typeof PARTS)[number]
 
-function clientOf(policy: Policy, request: ClientRequest): Client {
-  if ('modelled' in policy) return new ModelledClient(request, policy.modelled)
-  if ('shipped' in policy) return new ShippedClient(request, policy.shipped)
-  return policy.client(request)
+/** Makes one more client of the policy. */
+function clientsOf(policy: Policy, request: ClientRequest): () => Client {
+  if ('modelled' in policy) return () => new ModelledClient(request, policy.modelled)
+  if ('client' in policy) return () => policy.client(request)
+  const options = optionsOf(policy.shipped)
+  return () => new ShippedClient(request, policy.shipped, options)
 }
 
 function load(

@@ -13,7 +13,6 @@ const names = [
   'recoveryS',
   'goodput',
   'wasted',
-  'p50Ms',
   'p99Ms',
   'refused',
   'tokensPerSuccess',

@@ -1,17 +1,23 @@
 import type { Failure } from '../errors/call-error.ts'
 import { classifyErrorBody } from '../errors/classify.ts'
+import type { Clock } from '../time.ts'
 import type { AnswerFacts } from './job.ts'
 
-/**
- * What is wrong with an answer that came under 200 but is none; undefined for a completion. `now`:
- * the wall clock, milliseconds since the epoch.
- */
+/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
 export function failureInAnswer(
   data: unknown,
   { status, headers }: Response,
-  now: number,
+  clock: Clock,
 ): Failure | undefined {
-  const found = classifyErrorBody(data, { status, headers, now })
+  const evidence = {
+    status,
+    headers,
+    // Read only where there is something to judge: a good answer needs no time.
+    get now() {
+      return clock.wallMs()
+    },
+  }
+  const found = classifyErrorBody(data, evidence)
   if (found === undefined) return undefined
   return {
     ...found,

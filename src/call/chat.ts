@@ -39,7 +39,7 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
       const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
       const { data, response } = answer
       const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
-      const failure = failureInAnswer(data, response, exchange.clock.wallMs())
+      const failure = failureInAnswer(data, response, exchange.clock)
       return failure === undefined
         ? { ok: true, value: answer, facts }
         : { ok: false, failure, facts, completion: data }

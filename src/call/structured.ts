@@ -54,7 +54,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
         ...factsOf(completion, answer.response),
         ...saidByGateway(request, exchange, answer),
       }
-      const wrong = failureInAnswer(completion, answer.response, exchange.clock.wallMs())
+      const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
       const checked = await check(completion)
       return checked.ok

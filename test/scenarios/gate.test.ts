@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../bench/storm/random.ts'
+import { exponential, seeded } from '../../bench/storm/random.ts'
 import { type VirtualClock, virtualClock } from '../../src/testing/index.ts'
 import { httpError, world } from './world.ts'
 
@@ -64,7 +64,7 @@ describe('the gate', () => {
               (error: unknown) => failures.push(error),
             )
         }
-        const gapMs = () => (-Math.log(1 - random()) * 50_000) / OFFERED_PER_S
+        const gapMs = () => exponential(random, 50_000 / OFFERED_PER_S)
         for (let atMs = gapMs(); atMs < 90_000; atMs += gapMs()) clock.schedule(atMs, call)
       }
       for (let step = 0; step < 1_300; step += 1) await clock.advance(100)

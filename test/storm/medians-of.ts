@@ -1,7 +1,7 @@
 import { Pool } from '../../bench/storm/pool.ts'
 import { medians, type Numbers } from '../../bench/storm/summary.ts'
 
-const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1)
+const SEEDS = 20
 const pool = new Pool()
 const known = new Map<string, Promise<Numbers>>()
 
@@ -18,13 +18,8 @@ async function playNamed(
   policy: string,
   untilMs: number | undefined,
 ): Promise<Numbers> {
-  const tasks = SEEDS.map((seed) => ({
-    scenario,
-    policy,
-    seed,
-    ...(untilMs !== undefined && { untilMs }),
-  }))
-  return medians(await Promise.all(tasks.map((task) => pool.play(task))))
+  const task = { scenario, policy, ...(untilMs !== undefined && { untilMs }) }
+  return medians(await pool.playSeeds(task, SEEDS))
 }
 
 /** Twenty runs of some 21,000 calls take seconds, and other tests run beside them. */
