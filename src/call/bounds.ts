@@ -32,18 +32,15 @@ export function boundAttempt({ clock, timeoutMs, deadline, signal }: BoundsReque
   const timeoutAtMs = clock.monotonicMs() + timeoutMs
   let ended: Ended | undefined
   let cancelTimer: (() => void) | undefined
-  let reject: (reason: unknown) => void = () => {}
-  const cut = new Promise<never>((_, rejectCut) => {
-    reject = rejectCut
-  })
-  // The race may be over, or never begin, when a limit is reached.
-  cut.catch(() => {})
+  // Not one promise that all of them race with: it would keep what each of them came to until the end.
+  const racing = new Set<(reason: unknown) => void>()
 
   const end = (why: Ended, reason: unknown) => {
     if (ended !== undefined) return
     ended = why
     controller.abort(reason)
-    reject(reason)
+    for (const cut of racing) cut(reason)
+    racing.clear()
   }
   const arm = () => {
     const ownMs = timeoutAtMs - clock.monotonicMs()
@@ -65,7 +62,18 @@ export function boundAttempt({ clock, timeoutMs, deadline, signal }: BoundsReque
     get ended() {
       return ended
     },
-    race: (work) => Promise.race([work, cut]),
+    race: (work) =>
+      new Promise((resolve, reject) => {
+        if (ended === undefined) racing.add(reject)
+        else reject(controller.signal.reason)
+        const settled =
+          <V>(settle: (how: V) => void) =>
+          (how: V) => {
+            racing.delete(reject)
+            settle(how)
+          }
+        work.then(settled(resolve), settled(reject))
+      }),
     disarm: () => cancelTimer?.(),
     dispose() {
       cancelTimer?.()

@@ -55,15 +55,20 @@ export async function openStream(request: OpenStream): Promise<LiveStream> {
   const progress = new Progress()
   const held: unknown[] = []
   let started = false
-  while (!started) {
-    const next = await bounds.race(chunks.next())
-    if (next.done) {
-      // openai ends an aborted stream silently; the limit that was reached is the truth.
-      if (!progress.finished) throw cutBeforeEnd()
-      break
+  try {
+    while (!started) {
+      const next = await bounds.race(chunks.next())
+      if (next.done) {
+        // openai ends an aborted stream silently; the limit that was reached is the truth.
+        if (!progress.finished) throw cutBeforeEnd()
+        break
+      }
+      held.push(next.value)
+      started = progress.see(next.value)
     }
-    held.push(next.value)
-    started = progress.see(next.value)
+  } catch (error) {
+    close(source, chunks)
+    throw error
   }
   // The deadline governs a stream only until its first delivery.
   bounds.disarm()
@@ -76,86 +81,154 @@ function release(
   held: unknown[],
   progress: Progress,
 ): LiveStream {
-  const { source, bounds } = request
-  const end = new Ending<StreamEnd>()
-  let consumed = false
-  let taken = false
-  const settle = (error: unknown, abandoned: boolean) => {
-    bounds.dispose()
-    end.tell({ error, abandoned, ...progress.summary() })
-  }
-  // Aborted before anybody reads it, a stream is over all the same.
-  const onAbort = () => {
-    if (!consumed) settle(undefined, true)
-  }
-  for (const signal of [source.controller.signal, bounds.signal]) {
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  }
-
-  async function* read(): AsyncGenerator<unknown, void, undefined> {
-    if (consumed) {
-      throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
-    }
-    consumed = true
-    let error: unknown
-    let abandoned = true
-    try {
-      yield* held.splice(0)
-      yield* rest(request, chunks, progress)
-      abandoned = source.controller.signal.aborted
-    } catch (caught) {
-      abandoned = false
-      error = request.toCallerError(caught)
-      throw error
-    } finally {
-      if (!progress.finished || abandoned) close(source, chunks)
-      settle(error, abandoned)
-    }
-  }
-
-  // Not a generator itself: that would learn only at the first `next()` that somebody reads.
-  const iterate = () => {
-    taken = true
-    return read()
-  }
+  const released = new Released(request, chunks, held, progress)
   // openai's streams are built from an iterator function and the controller of their request.
-  const StreamClass = source.constructor as new (
+  const StreamClass = request.source.constructor as new (
     iterate: () => AsyncIterator<unknown>,
     controller: AbortController,
   ) => ChunkStream
-  const stream = new StreamClass(iterate, source.controller)
-  dropped.register(stream, () => {
-    if (taken) return
-    close(source, chunks)
-    settle(undefined, true)
-  })
-  return {
-    stream,
-    onEnd: (listener) => end.whenEnded(listener),
+  const stream = new StreamClass(() => iterate(released), request.source.controller)
+  dropped.register(stream, new Holder(released))
+  return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
+}
+
+// Not a generator itself: that would learn only at the first `next()` that somebody reads.
+function iterate(released: Released): AsyncGenerator<unknown, void, undefined> {
+  const holder = new Holder(released)
+  const chunks = released.read(holder)
+  dropped.register(chunks, holder)
+  const { return: leave } = chunks
+  // A generator that was never begun, or that waits for a chunk, would not see it.
+  chunks.return = (value) => {
+    released.leftBy(holder)
+    return leave.call(chunks, value)
+  }
+  return chunks
+}
+
+/** One of those through whom a stream can be read: itself, or an iterator. Must not refer to it. */
+class Holder {
+  readonly #released: Released
+
+  constructor(released: Released) {
+    this.#released = released
+    released.holders.add(this)
+  }
+
+  /** It is garbage. */
+  lost(): void {
+    this.#released.lost(this)
   }
 }
 
 /**
- * A stream that was released and thrown away unread would hold its connection, its span and its
- * place within a concurrency limit for ever: when it is garbage, its request is ended.
+ * A stream that nobody can read any more would hold its connection, its span and its place within
+ * a concurrency limit for ever: when all its holders are garbage, its request is ended.
  */
-const dropped = new FinalizationRegistry<() => void>((end) => end())
+const dropped = new FinalizationRegistry<Holder>((holder) => holder.lost())
 
-/** What follows the first content; an end without its finish_reason is a cut. */
-async function* rest(
-  request: OpenStream,
-  chunks: AsyncIterator<unknown>,
-  progress: Progress,
-): AsyncGenerator<unknown, void, undefined> {
-  for (;;) {
-    const next = await nextWithin(request, chunks)
-    if (next.done) break
-    progress.see(next.value)
-    yield next.value
+/** A stream from its first content on. Whatever becomes of it and of its readers, it ends once. */
+class Released {
+  readonly end = new Ending<StreamEnd>()
+  readonly holders = new Set<Holder>()
+  readonly #request: OpenStream
+  readonly #chunks: AsyncIterator<unknown>
+  readonly #held: unknown[]
+  readonly #progress: Progress
+  #reader: Holder | undefined
+  #isWaiting = false
+  #ended: { readonly error: unknown } | undefined
+
+  constructor(
+    request: OpenStream,
+    chunks: AsyncIterator<unknown>,
+    held: unknown[],
+    progress: Progress,
+  ) {
+    this.#request = request
+    this.#chunks = chunks
+    this.#held = held
+    this.#progress = progress
+    const { source, bounds } = request
+    for (const { signal } of [source.controller, bounds]) {
+      if (signal.aborted) this.#onAbort()
+      else signal.addEventListener('abort', this.#onAbort, { once: true })
+    }
   }
-  // The caller's own abort of the stream ends it silently, as it does with openai.
-  if (!progress.finished && !request.source.controller.signal.aborted) throw cutBeforeEnd()
+
+  async *read(reader: Holder): AsyncGenerator<unknown, void, undefined> {
+    if (this.#reader !== undefined) {
+      throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
+    }
+    this.#reader = reader
+    let error: unknown
+    let abandoned = true
+    try {
+      yield* this.#held.splice(0)
+      for (;;) {
+        const next = await this.#next()
+        if (next.done) break
+        yield next.value
+      }
+      abandoned = this.#isLeft
+    } catch (caught) {
+      abandoned = false
+      error = this.#ended?.error ?? this.#request.toCallerError(caught)
+      throw error
+    } finally {
+      this.#settle(error, abandoned)
+    }
+  }
+
+  /** A holder is garbage: when it was the reader, or the last who could become it, nobody reads on. */
+  lost(holder: Holder): void {
+    this.holders.delete(holder)
+    const isOver = this.#reader === undefined ? this.holders.size === 0 : this.#reader === holder
+    if (isOver) this.#settle(undefined, true)
+  }
+
+  /** An iterator was returned: the caller wants no more of it. */
+  leftBy(holder: Holder): void {
+    if (this.#reader === undefined || this.#reader === holder) this.#settle(undefined, true)
+  }
+
+  /** The next chunk; done only where the stream may end: after its finish_reason, or aborted. */
+  async #next(): Promise<IteratorResult<unknown>> {
+    const { bounds } = this.#request
+    this.#isWaiting = true
+    const next = await nextWithin(this.#request, this.#chunks).finally(() => {
+      this.#isWaiting = false
+    })
+    // It came in the very moment of an abort: nobody would tell of the end if he stopped here.
+    if (bounds.ended === 'aborted') throw bounds.signal.reason
+    if (this.#isLeft) return { done: true, value: undefined }
+    if (!next.done) this.#progress.see(next.value)
+    else if (!this.#progress.finished) throw cutBeforeEnd()
+    return next
+  }
+
+  /** The caller's own abort of the stream ends it silently, as it does with openai. */
+  get #isLeft(): boolean {
+    return this.#request.source.controller.signal.aborted
+  }
+
+  // A pending read will end by itself, and knows best with what.
+  readonly #onAbort = (): void => {
+    if (this.#isWaiting || this.#ended !== undefined) return
+    const { bounds, toCallerError } = this.#request
+    const isCut = bounds.ended !== undefined && !this.#progress.finished
+    this.#settle(isCut ? toCallerError(bounds.signal.reason) : undefined, !isCut)
+  }
+
+  /** Only the first time counts. */
+  #settle(error: unknown, abandoned: boolean): void {
+    if (this.#ended !== undefined) return
+    this.#ended = { error }
+    const { bounds, source } = this.#request
+    bounds.dispose()
+    if (!this.#progress.finished || abandoned) close(source, this.#chunks)
+    this.end.tell({ error, abandoned, ...this.#progress.summary() })
+  }
 }
 
 function close(source: ChunkStream, chunks: AsyncIterator<unknown>): void {

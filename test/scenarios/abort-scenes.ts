@@ -85,6 +85,13 @@ export const scenes: readonly Scene[] = [
     staysOpen: true,
   },
   {
+    name: 'a stream of which only the first chunk was read',
+    replies: [{ body: pieces }],
+    options: { concurrency: 2 },
+    call: async (stage) => (await streamed(stage))[Symbol.asyncIterator]().next(),
+    staysOpen: true,
+  },
+  {
     name: 'a response whose body is the caller’s',
     replies: [down, good('fine')],
     call: async (stage) => create(stage).asResponse(),

@@ -1,11 +1,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import OpenAI from 'openai'
-import { describe, expect, it } from 'vitest'
-import { callReport } from '../../../src/index.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { callReport, createRuntime, steady } from '../../../src/index.ts'
 import {
   cutStream,
   cutStreamBeforeContent,
+  type Fault,
   hangs,
   overloaded,
   stalledStream,
@@ -178,6 +179,133 @@ describe('a streamed call', () => {
   })
 })
 
+describe('a stream that nobody waits for at the moment', () => {
+  const endless = { answer: 'on and on '.repeat(10_000) }
+  const begin = async (signal?: AbortSignal) => {
+    const { llm, server } = await setUp(endless, { concurrency: 1 })
+    const stream = await llm.chat.completions.create(streamed, { signal })
+    const chunks = stream[Symbol.asyncIterator]()
+    const isOver = async () => {
+      await vi.waitUntil(() => server.requests[0]?.aborted)
+      expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
+    }
+    return { stream, chunks, isOver }
+  }
+
+  it('is over when the caller aborts, and the next read throws an error with its report', async () => {
+    const caller = new AbortController()
+    const { stream, chunks, isOver } = await begin(caller.signal)
+    await chunks.next()
+    caller.abort()
+    await isOver()
+    expect(callReport(stream)).toMatchObject({ outcome: 'aborted', reason: 'delivered' })
+    const error = await rejection(drain(chunks))
+    expect(error).toBeInstanceOf(OpenAI.APIUserAbortError)
+    expect(callReport(error)).toBe(callReport(stream))
+  })
+
+  it('is over when its own controller aborts, and the next read ends silently', async () => {
+    const { stream, chunks, isOver } = await begin()
+    await chunks.next()
+    stream.controller.abort()
+    await isOver()
+    expect(callReport(stream)).toMatchObject({ outcome: 'success' })
+    await drain(chunks)
+  })
+
+  it('is over when the reader of its readable stream has stopped and the caller aborts', async () => {
+    const caller = new AbortController()
+    const { stream, isOver } = await begin(caller.signal)
+    await stream.toReadableStream().getReader().read()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    caller.abort()
+    await isOver()
+  })
+
+  it('is over when its readable stream is cancelled unread', async () => {
+    const { stream, isOver } = await begin()
+    await stream.toReadableStream().cancel()
+    await isOver()
+  })
+
+  it('is over when an iterator is returned before its first read, or between two', async () => {
+    for (const reads of [0, 1]) {
+      const { chunks, isOver } = await begin()
+      for (let read = 0; read < reads; read += 1) await chunks.next()
+      await chunks.return?.()
+      await isOver()
+    }
+  })
+
+  it('is over when an iterator is returned while it waits for a chunk', async () => {
+    const { llm } = await setUp({ script: [stalledStream({ afterChunks: 1 })] }, { concurrency: 1 })
+    const stream = await llm.chat.completions.create(streamed)
+    const chunks = stream[Symbol.asyncIterator]()
+    const rest = drain(chunks)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await chunks.return?.()
+    await rest
+    expect(llm.targets()).toMatchObject([{ inFlight: 0 }])
+    expect(callReport(stream)).toMatchObject({ outcome: 'success' })
+  })
+})
+
+describe('a stream that fails before its first content', () => {
+  it('closes the connection of that attempt', async () => {
+    const errorThenSilence: Fault = {
+      name: 'errorThenSilence',
+      async apply(exchange) {
+        const choice = { index: 0, delta: {}, finish_reason: 'error', error: { code: 502 } }
+        exchange.begin()
+        await exchange.write(`data: ${JSON.stringify({ choices: [choice] })}\n\n`)
+      },
+    }
+    const { llm, server } = await setUp({ ...long, perCall: [errorThenSilence] })
+    await textOf(await llm.chat.completions.create(streamed))
+    expect(server.count).toBe(2)
+    await vi.waitUntil(() => server.requests[0]?.aborted)
+  })
+})
+
+describe('a long stream', () => {
+  it('keeps none of the chunks that were read', async () => {
+    const body = () => {
+      let left = 20_000
+      const pull = (controller: ReadableStreamDefaultController) => {
+        left -= 1
+        const end = left === 0
+        const choices = [
+          {
+            index: 0,
+            delta: end ? {} : { content: `word ${left}` },
+            finish_reason: end ? 'stop' : null,
+          },
+        ]
+        controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify({ choices })}\n\n`))
+        if (end) controller.close()
+      }
+      return new ReadableStream({ pull })
+    }
+    const fetch = async () =>
+      new Response(body(), { headers: { 'content-type': 'text/event-stream' } })
+    const client = new OpenAI({ apiKey: 'k', baseURL: 'http://localhost/v1', fetch })
+    const stream = await steady(client, { runtime: createRuntime() }).chat.completions.create(
+      streamed,
+    )
+    let read = 0
+    let beforeBytes = 0
+    let afterBytes = 0
+    for await (const _ of stream) {
+      read += 1
+      if (read === 1_000) beforeBytes = heapInUse()
+      if (read === 19_000) afterBytes = heapInUse()
+    }
+    expect(read).toBe(20_000)
+    // One of them has some hundreds.
+    expect((afterBytes - beforeBytes) / 18_000).toBeLessThan(60)
+  })
+})
+
 describe('a stream that is thrown away unread', () => {
   it('is ended when it is garbage: connection, place and report', async () => {
     const { llm, server } = await setUp(
@@ -188,10 +316,8 @@ describe('a stream that is thrown away unread', () => {
       await llm.chat.completions.create({ ...ask('one'), stream: true })
     })()
     expect(llm.targets()).toMatchObject([{ inFlight: 1 }])
-    setFlagsFromString('--expose-gc')
-    const collect: () => void = runInNewContext('gc')
     for (let turn = 0; turn < 50 && llm.targets()[0]?.inFlight !== 0; turn += 1) {
-      collect()
+      collectGarbage()
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
@@ -205,14 +331,50 @@ describe('a stream that is thrown away unread', () => {
       const stream = await llm.chat.completions.create({ ...ask('one'), stream: true })
       return stream[Symbol.asyncIterator]()
     })()
-    setFlagsFromString('--expose-gc')
-    const collect: () => void = runInNewContext('gc')
     for (let turn = 0; turn < 5; turn += 1) {
-      collect()
+      collectGarbage()
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     let chunks = 0
     while (!(await iterator.next()).done) chunks += 1
     expect(chunks).toBeGreaterThan(1)
   })
+
+  it('is ended when the iterator that read some of it is garbage', async () => {
+    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { concurrency: 1 })
+    await (async () => {
+      const stream = await llm.chat.completions.create(streamed)
+      await stream[Symbol.asyncIterator]().next()
+    })()
+    await vi.waitUntil(() => {
+      collectGarbage()
+      return llm.targets()[0]?.inFlight === 0
+    })
+  })
+
+  it('goes on when an iterator is garbage that never read', async () => {
+    const { llm } = await setUp(long)
+    const stream = await llm.chat.completions.create(streamed)
+    ;(() => stream[Symbol.asyncIterator]())()
+    for (let turn = 0; turn < 5; turn += 1) {
+      collectGarbage()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await expect(textOf(stream)).resolves.toBe(long.answer)
+  })
 })
+
+async function drain(chunks: AsyncIterator<unknown>): Promise<void> {
+  while (!(await chunks.next()).done);
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  collect()
+}
+
+function heapInUse(): number {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
+}
