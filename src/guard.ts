@@ -6,6 +6,7 @@ import { checkGuardOptions, checkKeyedOperation } from './check-options.ts'
 import { storedKey } from './idempotency/key.ts'
 import type { Store } from './idempotency/store.ts'
 import { DEFAULTS, type GuardOptions, resolveCall, type SteadyOptions } from './options.ts'
+import type { TargetSettings } from './retry/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /**
@@ -48,13 +49,16 @@ export async function runIdempotent<T>(
   const state = targetState(
     runtime,
     { key: `guard ${operation}`, name: `guard ${operation}` },
-    { retryBudget: false, breaker: false },
+    UNLIMITED,
   )
   const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
   const { value, report } = await call(job, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value
 }
+
+/** A function of the caller's is no provider that could be overloaded. */
+const UNLIMITED: TargetSettings = { retryBudget: false, breaker: false }
 
 /** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
 export interface KeyedOperation {

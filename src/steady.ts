@@ -9,7 +9,7 @@ import { facadeOf } from './call/facade.ts'
 import { attachReport } from './call/report.ts'
 import { chatRequest, checkJsonParams } from './call/request.ts'
 import { functionJob, type RunContext } from './call/run.ts'
-import { processRuntime, targetSettings, targetState } from './call/runtime.ts'
+import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
 import { type TargetStatus, targetStatuses } from './call/target-status.ts'
 import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
@@ -226,7 +226,7 @@ async function run<T>(
     throw new TypeError('run(): payload must be given: an idempotency key needs one to bind to')
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
-  const state = targetState(runtime, target, targetSettings(settings))
+  const state = targetState(runtime, target, settings)
   const job = functionJob<T>({ face: 'run', name, options, state, work })
   const { value, report } = await call(job, context)
   attachReport(value, report)

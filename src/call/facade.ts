@@ -13,6 +13,12 @@ export function isFacade(client: object): boolean {
   return Reflect.get(client, RAW) !== undefined
 }
 
+/** How often it is wrapped; 0 for a bare client. */
+export function layersOf(client: object): number {
+  const inside = rawClient(client)
+  return inside === client ? 0 : 1 + layersOf(inside)
+}
+
 /** The helpers of openai's completions resource that call `create` through `this._client`. */
 const HELPERS: ReadonlySet<PropertyKey> = new Set(['parse', 'stream', 'runTools'])
 

@@ -39,7 +39,7 @@ export class CallRecord {
   readonly streamEnd: Ending<Failure | undefined> = new Ending()
   readonly #request: RecordRequest
   readonly #startedMs: number
-  #facts: AnswerFacts = {}
+  #facts: AnswerFacts | undefined
 
   constructor(request: RecordRequest) {
     this.span = request.span
@@ -51,9 +51,9 @@ export class CallRecord {
     return this.#request.clock.monotonicMs() - this.#startedMs
   }
 
-  /** The facts of the answer that will be returned. */
+  /** The facts of the answer that will be returned: of two good ones, the first. */
   answered(facts: AnswerFacts): void {
-    this.#facts = facts
+    this.#facts ??= facts
   }
 
   attemptEnded(attempt: AttemptReport): void {
@@ -81,7 +81,7 @@ export class CallRecord {
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
     this.tell({ type: 'call-settled', report })
-    const { id, model, finishReasons, systemFingerprint, repairs: rules = [] } = this.#facts
+    const { id, model, finishReasons, systemFingerprint, repairs: rules = [] } = this.#facts ?? {}
     if (rules.length > 0) this.span.repaired({ count: rules.length, rules })
     this.span.end(
       withoutUndefined({
@@ -129,7 +129,7 @@ export class CallRecord {
     const { operation, key } = this.#request
     const caused = end.source === 'provider'
     const usage = caused ? usageOf(this.attempts) : NO_USAGE
-    const counted = this.#facts.usage
+    const counted = this.#facts?.usage
     const report: CallReport = Object.freeze({
       operation,
       ...end,

@@ -2,7 +2,7 @@ import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
 import { GATEWAYS } from './gateways.ts'
 import { switchesGatewayOn } from './headers.ts'
-import { targetSettings, warnOnce } from './runtime.ts'
+import { warnOnce } from './runtime.ts'
 import {
   attemptsFor,
   type ChatClient,
@@ -50,14 +50,7 @@ export function chatRequest(
     params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
     requestOptions: passed,
     options,
-    targets: chatTargets(
-      runtime,
-      targetSettings(settings),
-      client,
-      model,
-      options.fallbacks,
-      gateway,
-    ),
+    targets: chatTargets(runtime, settings, client, model, options.fallbacks, gateway),
     clock: runtime.clock,
     adapted: new Map(),
   }

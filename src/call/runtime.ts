@@ -2,7 +2,12 @@ import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
 import { processWide } from '../process-wide.ts'
-import { createTargetState, type TargetSettings, type TargetState } from '../retry/target-state.ts'
+import {
+  createTargetState,
+  settingsKey,
+  type TargetSettings,
+  type TargetState,
+} from '../retry/target-state.ts'
 import { type Clock, systemClock } from '../time.ts'
 
 /**
@@ -87,7 +92,7 @@ export function targetState(
   settings: TargetSettings,
 ): TargetState {
   const { targets } = runtime.shared
-  const full = key + settingsKey(settings)
+  const full = key + settingsKeyOf(settings)
   const existing = targets.get(full)
   if (existing !== undefined) {
     if (targets.size > CROWDED) {
@@ -103,20 +108,15 @@ export function targetState(
   return state
 }
 
-/** Nothing for the defaults, which nearly every client has. */
-function settingsKey({ retryBudget, breaker, concurrency, hedge }: TargetSettings): string {
-  const isDefault =
-    retryBudget === undefined &&
-    (breaker ?? true) === true &&
-    concurrency === undefined &&
-    (hedge ?? false) === false
-  return isDefault ? '' : ` ${JSON.stringify([retryBudget, breaker, concurrency, hedge])}`
-}
+// By the options of a client, which are the same object in all its calls.
+const settingsKeys = new WeakMap<TargetSettings, string>()
 
-/** The settings of a client that make its targets' states. */
-export function targetSettings(settings: TargetSettings): TargetSettings {
-  const { retryBudget, breaker, concurrency, hedge } = settings
-  return { retryBudget, breaker, concurrency, hedge }
+function settingsKeyOf(settings: TargetSettings): string {
+  const known = settingsKeys.get(settings)
+  if (known !== undefined) return known
+  const key = settingsKey(settings)
+  settingsKeys.set(settings, key)
+  return key
 }
 
 const EXHAUSTION_MEMORY_MS = 60_000

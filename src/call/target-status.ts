@@ -5,7 +5,7 @@ import type { KnownTarget, Runtime } from './runtime.ts'
 export interface TargetStatus {
   /** `host model`, or `run name`. */
   readonly target: string
-  /** Tells targets of one name apart that differ in credential or settings; no secret. */
+  /** Tells targets of one name apart that differ in credential, settings or layer; no secret. */
   readonly id: string
   readonly breaker: 'closed' | 'open' | 'half-open'
   /** Until an open breaker admits a probe, milliseconds; else 0. */

@@ -3,7 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
 import type { TargetSettings, TargetState } from '../retry/target-state.ts'
-import { isFacade, rawClient } from './facade.ts'
+import { isFacade, layersOf, rawClient } from './facade.ts'
 import type { Gateway } from './gateways.ts'
 import { currentScope, outsideScopes } from './nesting.ts'
 import { type Runtime, targetState } from './runtime.ts'
@@ -184,7 +184,7 @@ interface Endpoint {
   readonly apiKey: unknown
   readonly host: string
   readonly port: number | undefined
-  /** Host and credential: what a target's budget belongs to, besides the model. */
+  /** Host, credential and layer: what a target's budget belongs to, besides the model. */
   readonly prefix: string
 }
 
@@ -203,7 +203,10 @@ function endpointOf(client: ChatClient): Endpoint {
     typeof apiKey === 'string'
       ? createHash('sha256').update(apiKey).digest('hex').slice(0, 12)
       : 'none'
-  const endpoint = { baseURL, apiKey, host, port, prefix: `${host}:${port} ${credential}` }
+  // The layers of a client that is wrapped twice meet the same failures, each with a breaker and
+  // places of its own: the outer one must not hold what the inner one waits for.
+  const prefix = `${host}:${port} ${credential} ${layersOf(client)}`
+  const endpoint = { baseURL, apiKey, host, port, prefix }
   endpoints.set(client, endpoint)
   return endpoint
 }

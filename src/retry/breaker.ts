@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
-import { readNumbers } from './number-options.ts'
+import { readNumber, readNumbers } from './number-options.ts'
 
 export interface BreakerOptions {
   /** Opens when this share of the calls in the window failed. @default 0.7 */
@@ -14,7 +14,7 @@ export interface BreakerOptions {
   readonly failuresInARow?: number | undefined
   /** First rest, milliseconds; twice as long after each failed probe, ±20 %. @default 2,000 */
   readonly openMs?: number | undefined
-  /** Longest rest, milliseconds. @default 15,000 */
+  /** Longest rest, milliseconds; not less than `openMs`. @default 15,000, or `openMs` if that is more */
   readonly maxOpenMs?: number | undefined
   /** Probes that must succeed, one after the other, before it closes. @default 2 */
   readonly successesToClose?: number | undefined
@@ -232,7 +232,7 @@ const MOST_MS = 86_400_000
 
 /** @throws TypeError, RangeError naming the option, its value and what is accepted. */
 export function readBreaker(options: BreakerOptions): Record<keyof BreakerOptions, number> {
-  return readNumbers<keyof BreakerOptions>('breaker', options, {
+  const read = readNumbers<keyof BreakerOptions>('breaker', options, {
     failureRatio: { fallback: 0.7, min: 0.01, max: 1 },
     minimumCalls: { fallback: 10, min: 1, max: 1_000_000 },
     windowMs: { fallback: 30_000, min: 1_000, max: MOST_MS },
@@ -242,6 +242,13 @@ export function readBreaker(options: BreakerOptions): Record<keyof BreakerOption
     successesToClose: { fallback: 2, min: 1, max: 1_000 },
     probeLeaseMs: { fallback: 30_000, min: 1, max: MOST_MS },
   })
+  const { openMs } = read
+  const maxOpenMs = readNumber('breaker: maxOpenMs', options.maxOpenMs, {
+    fallback: Math.max(read.maxOpenMs, openMs),
+    min: openMs,
+    max: MOST_MS,
+  })
+  return { ...read, maxOpenMs }
 }
 
 const nothing = () => {}

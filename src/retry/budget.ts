@@ -70,6 +70,11 @@ export class RetryBudget {
     return this.#capacity / THOUSAND
   }
 
+  /** Half of what it can hold or more is gone; never when unlimited. */
+  get isHalfSpent(): boolean {
+    return this.#balance < Infinity && this.#balance <= this.#capacity / 2
+  }
+
   /**
    * Tokens a retry after this failure costs: 1; after a timeout `timeoutCost`. A hinted rate limit
    * costs none: its retry waits until the provider has room, and the gate holds everybody else back

@@ -60,11 +60,14 @@ export class Hedging {
     return this.#p50Ms
   }
 
-  /** Takes the right to send one hedge, or nothing. */
-  tryTake(): boolean {
-    if (this.#allowance < THOUSAND) return false
+  /** May one be sent? */
+  get isAllowed(): boolean {
+    return this.#allowance >= THOUSAND
+  }
+
+  /** One is sent. */
+  spend(): void {
     this.#allowance -= THOUSAND
-    return true
   }
 
   // Sorting 200 numbers for every call would be the dearest thing a call does here.

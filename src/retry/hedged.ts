@@ -1,3 +1,4 @@
+import type { Failure } from '../errors/call-error.ts'
 import { minAttemptMs } from './admit.ts'
 import type { Hedging } from './hedge.ts'
 import type {
@@ -67,22 +68,24 @@ function startHedge<T>(
   { request, target, step, takeAttempt }: HedgedAttempt<T>,
   delayMs: number,
 ): Rival<T> | undefined {
-  const { policy, deadline, signal } = request
-  const { budget, breaker, hedging, slots } = target.state
+  const { policy, deadline, signal, clock } = request
+  const { budget, breaker, gate, hedging, slots } = target.state
   // A caller who forbids it may have joined since.
   if (hedging === undefined || !mayHedge(policy) || signal?.aborted) return undefined
   // Extra load is for a target that is well: a slow one that also fails gets none.
-  if (breaker.state !== 'closed' || budget.tokens <= budget.capacity / 2) return undefined
+  if (breaker.state !== 'closed' || budget.isHalfSpent) return undefined
+  if (gate.waitMs(clock.monotonicMs()) > 0) return undefined
   const remainingMs = deadline.remainingMs()
   if (remainingMs < minAttemptMs(policy) || remainingMs < hedging.usualMs) return undefined
   // It never queues: by the time it had a place it would be too late.
   const slot = slots?.tryAcquire()
   if (slots !== undefined && slot === undefined) return undefined
-  const number = hedging.tryTake() ? takeAttempt() : undefined
+  const number = hedging.isAllowed ? takeAttempt() : undefined
   if (number === undefined) {
     slot?.release()
     return undefined
   }
+  hedging.spend()
   const aside = new AbortController()
   const own: AttemptStep = {
     number,
@@ -105,11 +108,18 @@ async function contest<T>(first: Rival<T>, second: Rival<T>): Promise<AttemptRes
     [first, second].map(async (rival) => [await rival.result, rival] as const),
   )
   const other = winner === first ? second : first
-  if (!early.ok && early.failure.retryable) return other.result
+  if (!early.ok && early.failure.retryable) return longerHint(early.failure, await other.result)
   // Good, or bad beyond repair: either way there is nothing to wait for.
   other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
   await other.result
   return early
+}
+
+/** What the other came to; where both failed, neither's hint may be undercut by the retry. */
+function longerHint<T>({ retryAfterMs }: Failure, late: AttemptResult<T>): AttemptResult<T> {
+  if (late.ok || retryAfterMs === undefined) return late
+  if (retryAfterMs <= (late.failure.retryAfterMs ?? 0)) return late
+  return { ...late, failure: { ...late.failure, retryAfterMs } }
 }
 
 /** Does the work take longer? Rejects as the work does. */

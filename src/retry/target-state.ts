@@ -1,9 +1,15 @@
 import type { Clock } from '../time.ts'
-import { type Breaker, type BreakerOptions, CircuitBreaker, NEVER_OPEN } from './breaker.ts'
-import { RetryBudget, type RetryBudgetOptions } from './budget.ts'
+import {
+  type Breaker,
+  type BreakerOptions,
+  CircuitBreaker,
+  NEVER_OPEN,
+  readBreaker,
+} from './breaker.ts'
+import { RetryBudget, type RetryBudgetOptions, readBudget } from './budget.ts'
 import { Gate } from './gate.ts'
-import { type HedgeOptions, Hedging } from './hedge.ts'
-import { type ConcurrencyOptions, Slots } from './slots.ts'
+import { type HedgeOptions, Hedging, readHedge } from './hedge.ts'
+import { type ConcurrencyOptions, readConcurrency, Slots } from './slots.ts'
 
 /** What all calls to one target (host, model, credential) share. */
 export interface TargetState {
@@ -44,6 +50,30 @@ export function createTargetState(options: TargetStateOptions): TargetState {
     ...(hedge !== false && { hedging: new Hedging(limitsOf(hedge)) }),
   }
 }
+
+/** The same text for settings that come to the same, however they are written; '' for the defaults. */
+export function settingsKey(settings: TargetSettings): string {
+  const text = canonical(settings)
+  return text === DEFAULTS ? '' : ` ${text}`
+}
+
+function canonical({
+  retryBudget = {},
+  breaker = true,
+  concurrency,
+  hedge = false,
+}: TargetSettings): string {
+  return JSON.stringify([
+    readBudget(retryBudget),
+    // Not given it follows the load.
+    retryBudget !== false && retryBudget.initial === undefined,
+    breaker !== false && readBreaker(limitsOf(breaker) ?? {}),
+    concurrency !== undefined && readConcurrency(concurrency),
+    hedge !== false && readHedge(limitsOf(hedge) ?? {}),
+  ])
+}
+
+const DEFAULTS = canonical({})
 
 /** `true` stands for the defaults. */
 function limitsOf<Options extends object>(given: Options | true | undefined): Options | undefined {

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
-import { callReport, createRuntime, fixed } from '../../src/index.ts'
-import { Hedging } from '../../src/retry/hedge.ts'
+import OpenAI from 'openai'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { callReport, createRuntime, fixed, steady } from '../../src/index.ts'
+import { type HedgeOptions, Hedging } from '../../src/retry/hedge.ts'
 import type { AttemptStep } from '../../src/retry/loop.ts'
 import { runAttempts } from '../../src/retry/loop.ts'
 import { createTargetState, type TargetState } from '../../src/retry/target-state.ts'
@@ -14,19 +15,25 @@ import {
 } from '../../src/testing/index.ts'
 import { deadlineAfter } from '../../src/time.ts'
 import { ask, setUp } from '../support/set-up.ts'
+import { startRecording } from '../unit/telemetry/recorder.ts'
+import { down, finish, good, type Reply, stageFor } from './stage.ts'
 
 /** One call on a target, in virtual time: each attempt takes as long as scripted, then succeeds. */
 async function attempts(
   state: TargetState,
   clock: ReturnType<typeof virtualClock>,
   durationsMs: readonly number[],
-  policy: { readonly onUncertain?: 'rerun' | 'fail'; readonly deadlineMs?: number } = {},
+  policy: {
+    readonly onUncertain?: 'rerun' | 'fail'
+    readonly deadlineMs?: number
+    readonly maxAttempts?: number
+  } = {},
 ) {
   const steps: AttemptStep[] = []
   const aborted: number[] = []
   const work = runAttempts<number>({
     policy: {
-      maxAttempts: 3,
+      maxAttempts: policy.maxAttempts ?? 3,
       maxReasks: 0,
       maxRetryAfterMs: 60_000,
       backoff: fixed(100),
@@ -70,7 +77,10 @@ async function attempts(
   return { outcome: await work, steps, aborted }
 }
 
-function hedgingTarget(clock: ReturnType<typeof virtualClock>, hedge = { delayMs: 500 }) {
+function hedgingTarget(
+  clock: ReturnType<typeof virtualClock>,
+  hedge: HedgeOptions = { delayMs: 500 },
+) {
   return createTargetState({
     clock,
     random: () => 0.5,
@@ -140,12 +150,76 @@ describe('a hedge', () => {
   it.each([
     ['the breaker is not closed', (state: TargetState) => openBreaker(state)],
     ['half of the retry budget or more is spent', (state: TargetState) => state.budget.withdraw(5)],
+    ['a rate limit holds the target back', (state: TargetState) => closeGate(state)],
   ])('is not sent while %s', async (_why, spoil) => {
     const clock = virtualClock()
     const state = hedgingTarget(clock)
     clock.schedule(250, () => spoil(state))
     const { steps } = await attempts(state, clock, [2_000])
     expect(steps.map(({ cause }) => cause)).toEqual(['initial'])
+  })
+
+  it('is sent where retries are not limited', async () => {
+    const clock = virtualClock()
+    const hedge = { delayMs: 500, maxExtraLoad: 1 }
+    const state = createTargetState({ clock, random: () => 0.5, retryBudget: false, hedge })
+    const { steps } = await attempts(state, clock, [2_000])
+    expect(steps.map(({ cause }) => cause)).toEqual(['initial', 'hedge'])
+  })
+
+  it('is left to those who may be hedged by those who have no attempt left for it', async () => {
+    const clock = virtualClock()
+    const state = hedgingTarget(clock, { delayMs: 500, maxExtraLoad: 0.5 })
+    for (let call = 0; call < 2; call += 1) {
+      const { steps } = await attempts(state, clock, [1_000], { maxAttempts: 1 })
+      expect(steps).toHaveLength(1)
+    }
+    const { steps } = await attempts(state, clock, [1_000])
+    expect(steps).toHaveLength(2)
+  })
+
+  it.each([
+    ['of the first', 2_000, undefined],
+    ['of the second', undefined, 2_000],
+    ['that is longer', 2_000, 1_000],
+  ])('that fails too is followed by a retry not before the hint %s', async (_, first, second) => {
+    const failing = (afterMs: number, hintMs: number | undefined): Reply => ({
+      ...down,
+      afterMs,
+      headers: hintMs === undefined ? {} : { 'retry-after-ms': `${hintMs}` },
+    })
+    const stage = stageFor({
+      replies: [failing(40, first), failing(100, second), good('fine')],
+      options: { hedge: { delayMs: 20, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+    })
+    const call = stage.llm.chat.completions.create(ask('both'))
+    await finish(stage, call)
+    const { attempts: reported = [] } = callReport(await call) ?? {}
+    expect(reported.map(({ cause }) => cause)).toEqual(['initial', 'hedge', 'retry'])
+    const [, , retry] = reported
+    expect(retry?.startedAtMs).toBeGreaterThanOrEqual(stage.clock.wallMs() - 10)
+    expect(stage.clock.monotonicMs()).toBeGreaterThanOrEqual(2_000 + 10 + 40)
+  })
+
+  it('that succeeds in the same moment as the first leaves the span as the answer is', async () => {
+    const recorder = startRecording()
+    onTestFinished(() => recorder.stop())
+    const answers: (() => void)[] = []
+    const fetch = () =>
+      new Promise<Response>((resolve) => {
+        const id = `answer-${answers.length}`
+        answers.push(() => resolve(Response.json({ ...(good('fine').body as object), id })))
+        if (answers.length === 2) for (const answer of answers) answer()
+      })
+    const client = new OpenAI({ apiKey: 'k', baseURL: 'http://localhost/v1', fetch })
+    const llm = steady(client, {
+      runtime: createRuntime(),
+      hedge: { delayMs: 1, maxExtraLoad: 1 },
+      retryBudget: { initial: 10 },
+    })
+    const { id } = await llm.chat.completions.create(ask('both'))
+    const { attributes } = recorder.span('chat gpt-test')
+    expect(attributes['gen_ai.response.id']).toBe(id)
   })
 
   it('is not sent where the outcome must not be left in doubt', async () => {
@@ -267,6 +341,17 @@ describe('hedging over real sockets', () => {
 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+function closeGate({ gate }: TargetState): void {
+  const limited = {
+    kind: 'rate_limit',
+    retryable: true,
+    executed: 'no',
+    message: '',
+    cause: 0,
+  } as const
+  gate.learn({ ...limited, retryAfterMs: 5_000 }, 250, 60_000)
 }
 
 function openBreaker({ breaker }: TargetState): void {

@@ -4,8 +4,8 @@ import { PassThrough } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import type OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { fixed, type SteadyClient } from '../../src/index.ts'
-import { serverError } from '../../src/testing/index.ts'
+import { createRuntime, fixed, type SteadyClient, steady } from '../../src/index.ts'
+import { serverError, virtualClock } from '../../src/testing/index.ts'
 import { ask, rejection, setUp } from '../support/set-up.ts'
 import { drive, httpError, pending, settle, world } from './world.ts'
 
@@ -131,5 +131,53 @@ describe('two equal requests side by side in one outer call', () => {
     })
     expect(await outer).toMatchObject({ kind: 'server_error', reason: 'max_attempts' })
     expect([first, second]).toEqual([3, 3])
+  })
+})
+
+describe('a client that is wrapped twice', () => {
+  const settings = {
+    maxAttempts: 1,
+    breaker: { openMs: 50, maxOpenMs: 50 },
+    retryBudget: false,
+    concurrency: 1,
+  } as const
+  const outage = { script: Array.from({ length: 8 }, () => serverError()) }
+
+  it('recovers after an outage: the breakers of its layers do not wait for each other', async () => {
+    const clock = virtualClock()
+    const runtime = createRuntime({ clock, random: () => 0.5 })
+    const { llm: inner, server } = await setUp(outage, { ...settings, runtime })
+    const outer = steady(inner, { ...settings, runtime })
+    for (let call = 0; call < 10; call += 1) {
+      await rejection(outer.chat.completions.create(ask('down')))
+    }
+    expect(server.count).toBe(8)
+    expect(outer.targets().map(({ breaker }) => breaker)).toEqual(['open', 'open'])
+    for (let call = 0; call < 3; call += 1) {
+      await clock.advance(100)
+      await outer.chat.completions.create(ask('up again'))
+    }
+    expect(outer.targets().map(({ breaker }) => breaker)).toEqual(['closed', 'closed'])
+  })
+
+  it('as a fallback too', async () => {
+    const clock = virtualClock()
+    const runtime = createRuntime({ clock, random: () => 0.5 })
+    const { llm: second } = await setUp(outage, { ...settings, runtime })
+    const { client } = await setUp(down)
+    const llm = steady(client, {
+      ...settings,
+      runtime,
+      maxAttempts: 3,
+      backoff: fixed(0),
+      fallbacks: [{ client: second }],
+    })
+    for (let call = 0; call < 10; call += 1) {
+      await rejection(second.chat.completions.create(ask('down')))
+    }
+    for (let call = 0; call < 3; call += 1) {
+      await clock.advance(100)
+      await llm.chat.completions.create(ask('up again'))
+    }
   })
 })

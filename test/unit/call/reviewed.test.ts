@@ -3,13 +3,20 @@ import { Readable } from 'node:stream'
 import OpenAI from 'openai'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { callReport, createRuntime, isCallError, steady } from '../../../src/index.ts'
+import {
+  callReport,
+  createRuntime,
+  isCallError,
+  type SteadyOptions,
+  steady,
+} from '../../../src/index.ts'
 import {
   answers,
   cutStream,
   insufficientQuota,
   ok,
   overloaded,
+  slow,
   stalledStream,
 } from '../../../src/testing/index.ts'
 import { ask, clientFor, person, rejection, setUp, startServer } from '../../support/set-up.ts'
@@ -99,6 +106,33 @@ describe('settings', () => {
     const free = steady(client, { runtime, maxAttempts: 9, retryBudget: false, breaker: false })
     await rejection(free.chat.completions.create(ask('free')))
     expect(server.count - before).toBe(9)
+  })
+
+  it.each<[string, SteadyOptions, SteadyOptions]>([
+    ['a limit as a number and as an object', {}, { concurrency: { maxInFlight: 1 } }],
+    ['a limit with its default beside it', {}, { concurrency: { maxInFlight: 1, maxQueued: 200 } }],
+    ['a breaker that is true', {}, { breaker: true }],
+    ['a breaker with a default spelled out', {}, { breaker: { openMs: 2_000 } }],
+    ['a hedge that is false', {}, { hedge: false }],
+    ['a hedge that is true', { hedge: true }, { hedge: {} }],
+    [
+      'a budget with its names in another order',
+      {
+        retryBudget: { capacity: 5, initial: 1 },
+      },
+      { retryBudget: { initial: 1, capacity: 5 } },
+    ],
+  ])('that come to the same share one state: %s', async (_, one, other) => {
+    const runtime = createRuntime()
+    const { llm, client } = await setUp(
+      { perCall: [slow(50)] },
+      { runtime, concurrency: 1, ...one },
+    )
+    const calls = [llm, steady(client, { runtime, concurrency: 1, ...other })].map((each) =>
+      each.chat.completions.create(ask('at once')),
+    )
+    await Promise.all(calls)
+    expect(llm.targets()).toHaveLength(1)
   })
 
   it('of a fallback given per call are checked before any request', async () => {

@@ -142,6 +142,27 @@ describe('an open breaker', () => {
   })
 })
 
+describe('a breaker whose first rest is longer than the default of the longest', () => {
+  const clock = new VirtualClock()
+  const dependencies = { clock, random: () => 0.5 }
+
+  it('rests that long, every time', () => {
+    const breaker = new CircuitBreaker(dependencies, { openMs: 60_000 })
+    fail(breaker, 8)
+    for (let rest = 0; rest < 3; rest += 1) {
+      expect((breaker.retryAtMs ?? 0) - clock.monotonicMs()).toBe(60_000)
+      clock.advance(60_000)
+      fail(breaker, 1)
+    }
+  })
+
+  it('is refused where a shorter longest one is given with it', () => {
+    expect(() => new CircuitBreaker(dependencies, { openMs: 60_000, maxOpenMs: 30_000 })).toThrow(
+      new RangeError('breaker: maxOpenMs is 30000; accepted is a number from 60000 to 86400000'),
+    )
+  })
+})
+
 describe('a half-open breaker', () => {
   function halfOpen() {
     const { breaker, clock } = setUp()
