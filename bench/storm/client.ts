@@ -16,7 +16,7 @@ export interface Client {
 /** What a client is made of. */
 export interface ClientRequest {
   readonly time: VirtualTime
-  /** Its own. */
+  /** Shared by all clients; no one else draws from it. */
   readonly random: () => number
   /** Told of every request that is sent. */
   readonly provider: (index: number) => Provider

@@ -14,7 +14,8 @@ export interface Result {
   readonly peakPerS: number
   /**
    * Seconds from the end of the fault until 95 % of the calls of any 20 s succeed in the end, and go
-   * on to do so. Infinity: not before the run ends. NaN without a fault.
+   * on to do so. Infinity: not before the run ends. NaN without a fault, or where
+   * the run ends sooner.
    */
   readonly recoveryS: number
   /** Share of the calls that succeed, percent. */
@@ -128,6 +129,7 @@ export class Measured {
     if (faultMs === undefined) return Number.NaN
     const fromS = Math.ceil(faultMs.until / 1_000)
     const lastS = Math.floor(untilMs / 1_000) - RECOVERY.windowS
+    if (lastS < fromS) return Number.NaN
     // Backwards: a storm may begin some time after the fault has ended, when its timeouts arrive.
     let atS = lastS
     while (atS >= fromS && this.#succeedIn(atS)) atS -= 1

@@ -31,11 +31,15 @@ const openai: Layer = {
   },
 }
 
-/** ai 7.0.173, `retryWithExponentialBackoffRespectingRetryHeaders`: two retries after 2 s and 4 s. */
+/**
+ * ai 7.0.173, `retryWithExponentialBackoffRespectingRetryHeaders`: two retries after 2 s and 4 s. A
+ * request that the caller's timeout ended is not retried: `isAbortError` of `@ai-sdk/provider-utils`
+ * hands a TimeoutError on as it is.
+ */
 const aiSdk: Layer = {
   attempts: 3,
   delayMs(retry, failure) {
-    if (!transient(failure)) return undefined
+    if (!transient(failure) || failure.status === 'timeout') return undefined
     const backoffMs = 2_000 * 2 ** (retry - 1)
     const { hintMs } = failure
     return hintMs !== undefined && (hintMs < 60_000 || hintMs < backoffMs) ? hintMs : backoffMs

@@ -24,17 +24,18 @@ export class Pool {
     const worker = await this.#worker()
     worker.ref()
     try {
-      return await new Promise<Result>((resolve, reject) => {
+      const result = await new Promise<Result>((resolve, reject) => {
         worker.removeAllListeners()
         worker.once('message', resolve)
         worker.once('error', reject)
         worker.postMessage(task)
       })
-    } finally {
-      worker.unref()
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#idle.push(worker)
-      else next(worker)
+      this.#giveBack(worker)
+      return result
+    } catch (error) {
+      // A thread that threw has ended.
+      this.#giveBack(newWorker())
+      throw error
     }
   }
 
@@ -49,10 +50,21 @@ export class Pool {
     if (idle !== undefined) return idle
     if (this.#started < availableParallelism()) {
       this.#started += 1
-      return new Worker(new URL(import.meta.url))
+      return newWorker()
     }
     return new Promise((resolve) => void this.#waiting.push(resolve))
   }
+
+  #giveBack(worker: Worker): void {
+    worker.unref()
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#idle.push(worker)
+    else next(worker)
+  }
+}
+
+function newWorker(): Worker {
+  return new Worker(new URL(import.meta.url))
 }
 
 function play({ scenario: id, policy, seed, untilMs }: Task): Promise<Result> {

@@ -145,9 +145,9 @@ export class Provider {
     if (fault?.fault.kind === 'limited') {
       return { status: 429, retryAfterMs: fault.untilMs - nowMs }
     }
-    if (this.#queue.length - this.#head - this.#dropped >= this.#settings.queue) {
-      return { status: 429 }
-    }
+    const waiting = this.#queue.length - this.#head - this.#dropped
+    const isFull = this.#busy >= this.#slots() && waiting >= this.#settings.queue
+    if (isFull) return { status: 429 }
     const retryAfterMs = this.#overLimit(tokens)
     return retryAfterMs === undefined ? undefined : { status: 429, retryAfterMs }
   }

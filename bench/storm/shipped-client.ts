@@ -13,7 +13,7 @@ import {
   type TargetSettings,
   type TargetState,
 } from '../../src/retry/target-state.ts'
-import { deadlineAfter } from '../../src/time.ts'
+import { type Deadline, deadlineAfter } from '../../src/time.ts'
 import {
   ATTEMPT_TIMEOUT_MS,
   type CallEnd,
@@ -62,15 +62,16 @@ export class ShippedClient implements Client {
   call(done: (end: CallEnd) => void): void {
     const { clock, random } = this.#runtime
     const options = this.#options
+    const deadline = deadlineAfter(clock, options.deadlineMs)
     // It never rejects; if it did, the unhandled rejection would end the simulation, rightly.
     void runAttempts<undefined>({
       policy: { ...options, mayHedge: true },
       clock,
       random,
       signal: undefined,
-      deadline: deadlineAfter(clock, options.deadlineMs),
+      deadline,
       targets: this.#targets,
-      attempt: (step) => this.#send(step),
+      attempt: (step) => this.#send(step, deadline),
     }).then(({ ok, attempts }) => done({ ok, attempts }))
   }
 
@@ -81,17 +82,18 @@ export class ShippedClient implements Client {
     return spoil?.(state) ?? state
   }
 
-  #send({ target, signal }: AttemptStep): Promise<AttemptResult<undefined>> {
+  #send({ target, signal }: AttemptStep, deadline: Deadline): Promise<AttemptResult<undefined>> {
     const { time } = this.#request
     return new Promise((resolve) => {
       const end = (result: AttemptResult<undefined>) => {
         time.wake()
         resolve(result)
       }
-      const { attemptTimeoutMs } = this.#options
-      const ticket = send(time, this.#request.provider(target), attemptTimeoutMs, (ended) =>
-        end(resultOf(ended)),
-      )
+      const timeoutMs = Math.min(this.#options.attemptTimeoutMs, deadline.remainingMs())
+      const ticket = send(time, this.#request.provider(target), timeoutMs, (ended) => {
+        const isTooLate = ended === 'timeout' && deadline.remainingMs() <= 0
+        end(isTooLate ? { ok: false, failure: TOO_LATE } : resultOf(ended))
+      })
       signal?.addEventListener(
         'abort',
         () => {
@@ -107,6 +109,7 @@ export class ShippedClient implements Client {
 /** As the shipped classification has them, of an error like openai's. */
 const REFUSALS = { 429: refusal(429), 500: refusal(500), 503: refusal(503) } as const
 const TIMED_OUT = failure('timeout')
+const TOO_LATE = failure('deadline')
 const ABORTED = failure('aborted')
 /** A good answer to another question: the model is asked again with its errors. */
 const MALFORMED = failure('schema_mismatch')
@@ -131,7 +134,7 @@ function refusal(status: number): Failure {
   return { ...classify(error, { status }), message: `status ${status}`, cause: error }
 }
 
-function failure(kind: 'timeout' | 'aborted' | 'schema_mismatch'): Failure {
+function failure(kind: 'timeout' | 'deadline' | 'aborted' | 'schema_mismatch'): Failure {
   const retryable = kind === 'timeout'
   const executed = kind === 'schema_mismatch' ? 'yes' : 'maybe'
   return { kind, retryable, executed, message: kind, cause: undefined }

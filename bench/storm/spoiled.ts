@@ -8,6 +8,8 @@ const parts = {
   'no budget': { retryBudget: false },
   'no budget, no breaker': { retryBudget: false, breaker: false },
   'no spread after a hint': { call: { hintSpread: { ratio: 0, minMs: 0, maxMs: 0, stretch: 0 } } },
+  'no random part after a hint': { call: { hintSpread: { ratio: 0, minMs: 0, maxMs: 0 } } },
+  'no budget, no breaker + fallback': { retryBudget: false, breaker: false, fallsBack: true },
   'no refund': { spoil: (state) => ({ ...state, budget: new Unrefunded() }) },
   'no generations': {
     spoil: (state) => ({ ...state, breaker: new Ungenerated(state.breaker) }),

@@ -150,7 +150,8 @@ function reask(result: FailedAttempt, input: DecideInput): Verdict {
 
 function retry({ failure, crowdedOut }: FailedAttempt, input: DecideInput): Verdict {
   const { hintMs } = input
-  const latestMs = input.remainingMs - minAttemptMs(input)
+  // Timers drop fractions of a millisecond.
+  const latestMs = Math.floor(input.remainingMs - minAttemptMs(input))
   // The queue was the wait.
   if (crowdedOut === true) return stop('concurrency_limit')
   if (failure.kind === 'circuit_open') return stop('circuit_open')
@@ -186,9 +187,10 @@ function spreadAfterHint(
   } = policy.hintSpread ?? defaults
   const wantedMs = Math.min(Math.max(toldMs * ratio, minMs), maxMs)
   const roomMs = latestMs - hintMs
-  const turnMs = Math.min((toldMs - hintMs) * stretch, Math.max(roomMs - wantedMs, 0))
+  const lateMs = Math.max(toldMs - hintMs, 0)
+  const turnMs = Math.min(lateMs * stretch, Math.max(roomMs - wantedMs, 0))
   const delayMs = hintMs + turnMs + random() * Math.min(wantedMs, roomMs - turnMs)
-  // Timers drop fractions of a millisecond, and this one must not fire before the hint.
+  // Up: the timer must not fire before the hint.
   return Math.min(Math.ceil(delayMs), latestMs)
 }
 

@@ -1,34 +1,29 @@
 import { describe, expect, it } from 'vitest'
-import { mediansOf, PATIENCE } from './medians-of.ts'
+import { mediansOf, PATIENCE, worstOf } from './medians-of.ts'
 
 // What comes later does not count here.
 const FAULT_ENDS_MS = 180_000
+const most = ['nested 27', 'nested 9', 'openai']
+const least = ['steadycall, no breaker', 'no retry', 'steadycall']
 
-describe.each(['A', 'B'])('requests per call within the fault of scenario %s', (scenario) => {
-  const inFault = async (policy: string) =>
-    (await mediansOf(scenario, policy, FAULT_ENDS_MS)).inFault
-
+describe.each([
+  { scenario: 'A', order: [...most, 'AI SDK', 'AWS 2026', ...least] },
+  // The AI SDK does not retry timeouts.
+  { scenario: 'B', order: [...most, 'AWS 2026', 'AI SDK', ...least] },
+])('requests per call within the fault of scenario $scenario', ({ scenario, order }) => {
   it('are bounded by the budget, and less than one where the breaker rests', PATIENCE, async () => {
-    expect(await inFault('steadycall, no breaker')).toBeLessThanOrEqual(1.3)
-    expect(await inFault('steadycall')).toBeLessThanOrEqual(0.8)
+    const budget = await worstOf(scenario, 'steadycall, no breaker', FAULT_ENDS_MS)
+    expect(budget.inFault).toBeLessThanOrEqual(1.3)
+    const both = await worstOf(scenario, 'steadycall', FAULT_ENDS_MS)
+    expect(both.inFault).toBeLessThanOrEqual(0.8)
   })
 
   it('are in the order of the policies', PATIENCE, async () => {
-    const order = [
-      'nested 27',
-      'nested 9',
-      'openai',
-      'AWS 2026',
-      'steadycall, no breaker',
-      'no retry',
-      'steadycall',
-    ]
     const found = []
-    for (const policy of order) found.push(await inFault(policy))
+    for (const policy of order) {
+      found.push((await mediansOf(scenario, policy, FAULT_ENDS_MS)).inFault)
+    }
     expect(found).toEqual(found.toSorted((a, b) => b - a))
-    expect(await inFault('no retry')).toBe(1)
-    // Two retries each: what differs is when.
-    const ratio = (await inFault('AI SDK')) / (await inFault('openai'))
-    expect(Math.abs(ratio - 1)).toBeLessThan(0.1)
+    expect(found[order.indexOf('no retry')]).toBe(1)
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { policies, policyNamed } from '../../bench/storm/policies.ts'
 import { scenarioNamed } from '../../bench/storm/scenarios.ts'
 import { storm } from '../../bench/storm/storm.ts'
-import { mediansOf, PATIENCE } from './medians-of.ts'
+import { crowdAfterReset, mediansOf, PATIENCE, runsOf, worstOf } from './medians-of.ts'
 
 describe('one reset for everybody (G)', () => {
   it('loses no more than without retries, and its peak is no herd', PATIENCE, async () => {
@@ -15,8 +15,12 @@ describe('one reset for everybody (G)', () => {
 
 describe('a cold start against a rate limit (L)', () => {
   it('loses nothing', PATIENCE, async () => {
-    expect((await mediansOf('L', 'steadycall')).goodput).toBe(100)
+    expect((await worstOf('L', 'steadycall')).goodput).toBe(100)
     expect((await mediansOf('L', 'no retry')).goodput).toBeLessThan(75)
+  })
+
+  it('sends those who were refused back a few at a time', PATIENCE, async () => {
+    expect(crowdAfterReset(await runsOf('L', 'steadycall'))).toBeLessThanOrEqual(50)
   })
 })
 

@@ -1,25 +1,46 @@
+import type { Result } from '../../bench/storm/measure.ts'
 import { Pool } from '../../bench/storm/pool.ts'
 import { medians, type Numbers } from '../../bench/storm/summary.ts'
 
 const SEEDS = 20
 const pool = new Pool()
-const known = new Map<string, Promise<Numbers>>()
+const known = new Map<string, Promise<Result[]>>()
 
-/** What a scenario comes to under a policy of the table: medians of twenty seeds, played once. */
-export function mediansOf(scenario: string, policy: string, untilMs?: number): Promise<Numbers> {
+/** A scenario under a policy of the table, with twenty seeds; played once, whoever asks. */
+export function runsOf(scenario: string, policy: string, untilMs?: number): Promise<Result[]> {
   const key = `${scenario} ${policy} ${untilMs}`
-  const found = known.get(key) ?? playNamed(scenario, policy, untilMs)
-  known.set(key, found)
-  return found
+  const task = { scenario, policy, ...(untilMs !== undefined && { untilMs }) }
+  const runs = known.get(key) ?? pool.playSeeds(task, SEEDS)
+  known.set(key, runs)
+  return runs
 }
 
-async function playNamed(
+export async function mediansOf(
   scenario: string,
   policy: string,
-  untilMs: number | undefined,
+  untilMs?: number,
 ): Promise<Numbers> {
-  const task = { scenario, policy, ...(untilMs !== undefined && { untilMs }) }
-  return medians(await pool.playSeeds(task, SEEDS))
+  return medians(await runsOf(scenario, policy, untilMs))
+}
+
+/** The worst of the twenty, each number for itself. */
+export async function worstOf(
+  scenario: string,
+  policy: string,
+  untilMs?: number,
+): Promise<Pick<Numbers, 'goodput' | 'recoveryS' | 'inFault'>> {
+  const runs = await runsOf(scenario, policy, untilMs)
+  return {
+    goodput: Math.min(...runs.map(({ goodput }) => goodput)),
+    recoveryS: Math.max(...runs.map(({ recoveryS }) => recoveryS)),
+    inFault: Math.max(...runs.map(({ inFault }) => inFault)),
+  }
+}
+
+/** Most requests in a second after the minute of scenario L has ended, in any of the runs. */
+export function crowdAfterReset(runs: readonly Result[]): number {
+  const resetS = 180
+  return Math.max(...runs.flatMap(({ perSecond }) => perSecond.attempted.slice(resetS)))
 }
 
 /** Twenty runs of some 21,000 calls take seconds, and other tests run beside them. */

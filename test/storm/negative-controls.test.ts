@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { mediansOf, NEVER, PATIENCE } from './medians-of.ts'
+import { crowdAfterReset, mediansOf, NEVER, PATIENCE, runsOf } from './medians-of.ts'
 
 // Each part is taken out, one at a time, and an assertion of these tests has to fail: the numbers
 // here are on the other side of those there.
+// A storm that has not ended two minutes after its fault does not end: B's and H's are played longer.
+const SOON_MS = 300_000
+
 describe('without', () => {
   it(
     'the budget, a brownout is for good: "after the brownout of scenario B"',
@@ -13,6 +16,23 @@ describe('without', () => {
       expect(goodput).toBeLessThan(35)
     },
   )
+
+  it('the budget, an outage (A) and a deploy (M) are met with a multiple', PATIENCE, async () => {
+    expect((await mediansOf('A', 'no budget, no breaker')).inFault).toBeGreaterThan(1.3)
+    expect((await mediansOf('M', 'no budget')).inFault).toBeGreaterThan(1.15)
+  })
+
+  it('the budget, a fallback (N) is overrun as well', PATIENCE, async () => {
+    const { recoveryS } = await mediansOf('N', 'no budget, no breaker + fallback', SOON_MS)
+    expect(recoveryS).toBe(NEVER)
+  })
+
+  it('the budget, what is paid for re-asks (O) is a multiple', PATIENCE, async () => {
+    const { recoveryS, tokensPerSuccess } = await mediansOf('O', 'no budget, no breaker', SOON_MS)
+    expect(recoveryS).toBe(NEVER)
+    const none = await mediansOf('O', 'no retry')
+    expect(tokensPerSuccess).toBeGreaterThan(none.tokensPerSuccess)
+  })
 
   it(
     'the budget but with the breaker, "a thousand small clients" keep a provider down',
@@ -39,6 +59,11 @@ describe('without', () => {
     },
   )
 
+  it('the random part alone, those of "a cold start" come back all at once', PATIENCE, async () => {
+    const runs = await runsOf('L', 'no random part after a hint')
+    expect(crowdAfterReset(runs)).toBeGreaterThan(50)
+  })
+
   it('the refund, "random failures" of 20 % cost more than 1.5 points', PATIENCE, async () => {
     const { goodput } = await mediansOf('K20', 'no refund')
     expect(goodput).toBeLessThan((await mediansOf('K20', 'openai')).goodput - 1.5)
@@ -48,9 +73,10 @@ describe('without', () => {
     'the generations of the breaker, "timeouts that arrive when all is well" open it again',
     PATIENCE,
     async () => {
-      const { goodput, recoveryS } = await mediansOf('P', 'no generations')
+      const { goodput, recoveryS, refused } = await mediansOf('P', 'no generations')
       expect(recoveryS).toBeGreaterThan(11)
       expect(goodput).toBeLessThan(95.8)
+      expect(refused).toBeGreaterThan(1.2)
     },
   )
 })

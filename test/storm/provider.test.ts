@@ -54,6 +54,15 @@ describe('the modelled provider', () => {
     expect(answers.slice(1)).toHaveLength(5)
   })
 
+  it('without a queue serves whom it has a slot for', async () => {
+    const { answers } = await play({ queue: 0 }, [0, 0, 0])
+    expect(answers).toEqual([
+      [20, { status: 429 }],
+      [1_000, good],
+      [1_000, good],
+    ])
+  })
+
   it('has fewer slots in a brownout, and all of them the moment it ends', async () => {
     const faults = [{ fromMs: 0, untilMs: 1_500, fault: { kind: 'slow', slots: 0.5 } as const }]
     const { answers } = await play({ faults }, [0, 0, 0])
