@@ -75,6 +75,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
     accepts: (value) => Array.isArray(value) && value.every(isFallback),
   },
   repair: oneOf('off', 'syntax', 'safe', 'lenient'),
+  responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
   onTruncated: oneOf('fail', 'extend'),
   toolCalls: {
     allowed: "'off': checking of tool arguments is not in this version",

@@ -47,6 +47,11 @@ export interface CallSettings {
   readonly fallbacks?: readonly Fallback[]
   /** How far a damaged answer may be repaired without asking again. @default 'safe' */
   readonly repair?: 'off' | 'syntax' | 'safe' | 'lenient'
+  /**
+   * How `json` asks for it. `'auto'` begins with the strictest, and remembers per target what was
+   * refused. @default 'auto'
+   */
+  readonly responseFormat?: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   /** `'extend'` asks once more with twice the output limit. @default 'fail' */
   readonly onTruncated?: 'fail' | 'extend'
   /** Checking of tool arguments; only `'off'` in this version. @default 'off' */
@@ -133,6 +138,7 @@ export const DEFAULTS: Readonly<Defaults> = Object.freeze({
   minAttemptMs: DEFAULT_LIMITS.minAttemptMs,
   hintSpread: DEFAULT_LIMITS.hintSpread,
   repair: 'safe',
+  responseFormat: 'auto',
   onTruncated: 'fail',
   toolCalls: 'off',
   idempotency: 'given',
@@ -180,6 +186,7 @@ export interface ResolvedCall {
   readonly backoff: Backoff
   readonly fallbacks: readonly Fallback[]
   readonly repair: 'off' | 'syntax' | 'safe' | 'lenient'
+  readonly responseFormat: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   readonly onTruncated: 'fail' | 'extend'
   readonly idempotency: 'given' | 'derive'
   readonly ttlMs: number
@@ -219,6 +226,7 @@ export function resolveCall(
     backoff: given.backoff ?? DEFAULT_BACKOFF,
     fallbacks: merged.fallbacks,
     repair: merged.repair,
+    responseFormat: merged.responseFormat,
     onTruncated: merged.onTruncated,
     idempotency: merged.idempotency,
     ttlMs: merged.ttlMs,

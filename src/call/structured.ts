@@ -1,14 +1,12 @@
-import type { Failure, OutputIssue } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
-import { readProperty } from '../errors/hostile.ts'
-import { parseJson, type Repair } from '../output/parse-json.ts'
-import { answerSignature, reaskMessages } from '../output/reask.ts'
-import { responseFormatFor } from '../output/response-format.ts'
+import type { Failure } from '../errors/call-error.ts'
+import type { Repair } from '../output/parse-json.ts'
+import type { RepairRule } from '../output/repair-rules.ts'
+import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import { factsOf, failureInAnswer } from './answer.ts'
+import { classifyThrown } from './attempt.ts'
 import {
-  bodyFor,
-  type ChatParams,
   type ChatRequest,
   chatBasics,
   decodeCompletion,
@@ -16,6 +14,9 @@ import {
   saidByGateway,
   sendChat,
 } from './chat.ts'
+import { type Checked, checkCompletion } from './checked.ts'
+import { Conversation } from './conversation.ts'
+import { learnFormat } from './formats.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
 
 /** An accepted answer: the completion, and the value that its text became. */
@@ -29,7 +30,8 @@ export interface Structured {
 export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job<Structured> {
   const { params, options } = request
   const conversation = new Conversation(request, schema)
-  const check = (completion: unknown) => checkCompletion(completion, schema, options.repair)
+  const check = (completion: unknown, undo: ReadonlySet<RepairRule>) =>
+    checkCompletion(completion, schema, { level: options.repair, undo })
   const basics = chatBasics('json', request)
   return {
     ...basics,
@@ -43,12 +45,17 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     completionOf: ({ completion }) => completion,
     replayedFacts: ({ completion }) => factsOf(completion, undefined),
     async recheck({ completion }) {
-      const checked = await check(completion)
+      // In which format it was asked for is not known here: most probably in the first.
+      const checked = await check(completion, formatRequest(schema, 'strict').undo)
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
     },
     async send(exchange) {
-      const answer = await sendChat(request, exchange, conversation.next(exchange))
+      const { body, format } = conversation.next(exchange)
+      const answer = await sendChat(request, exchange, body).catch((error: unknown) =>
+        formatRefused(error, exchange, request, format),
+      )
+      if ('ok' in answer) return answer
       const completion = answer.data
       const facts = {
         ...factsOf(completion, answer.response),
@@ -56,11 +63,36 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       }
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
-      const checked = await check(completion)
+      const checked = await check(completion, format.undo)
       return checked.ok
         ? accepted(completion, checked, facts)
         : rejected(completion, checked, facts, conversation)
     },
+  }
+}
+
+/**
+ * A target that cannot be asked in this format is asked again in another one, which is remembered
+ * for its other calls. Rethrows every other error.
+ */
+function formatRefused(
+  error: unknown,
+  exchange: Exchange,
+  { targets, options }: ChatRequest,
+  { format }: FormatRequest,
+): Sent<Structured> & { ok: false } {
+  const { wire, target } = exchange
+  const state = targets[target]?.state
+  const isLearned =
+    options.responseFormat === 'auto' &&
+    state !== undefined &&
+    learnFormat(state, { error, status: wire.status, body: wire.errorBody, asked: format })
+  if (!isLearned) throw error
+  return {
+    ok: false,
+    failure: classifyThrown(error, exchange, 'json'),
+    facts: withoutUndefined({ status: wire.status }),
+    reask: 'allowed',
   }
 }
 
@@ -108,162 +140,4 @@ function failed(
     ...(facts.status !== undefined && { status: facts.status }),
     ...(facts.requestId !== undefined && { requestId: facts.requestId }),
   }
-}
-
-type Checked =
-  | { readonly ok: true; readonly value: unknown; readonly repairs: readonly Repair[] }
-  | {
-      readonly ok: false
-      readonly kind: FailureKind
-      readonly issues: readonly OutputIssue[]
-      readonly text: string
-      /** The issues as a message may show them. */
-      readonly shownIssues?: readonly string[]
-      /** What the schema's own transform threw. */
-      readonly cause?: unknown
-    }
-
-/** One completion against the schema: its outcome first, then its text. */
-async function checkCompletion(
-  completion: unknown,
-  schema: CompiledSchema,
-  level: ChatRequest['options']['repair'],
-): Promise<Checked> {
-  const { text, finishReason, refusal } = firstChoice(completion)
-  const reject = (kind: FailureKind): Checked => ({ ok: false, kind, issues: [], text })
-  if (refusal) return reject('refusal')
-  if (finishReason === 'content_filter') return reject('content_filter')
-  if (finishReason === 'length') return reject('truncated')
-  if (text.trim() === '') return reject('empty_response')
-  const parsed = parseJson(text, schema, {
-    level,
-    ...(finishReason !== undefined && { finishReason }),
-  })
-  if (!parsed.ok) {
-    const { kind, issues } = parsed
-    return { ok: false, kind, issues, shownIssues: withoutContent(issues, schema), text }
-  }
-  try {
-    const finished = await schema.finish(parsed.value)
-    return finished.ok
-      ? { ok: true, value: finished.value, repairs: parsed.repairs }
-      : {
-          ok: false,
-          kind: 'schema_mismatch',
-          issues: finished.issues,
-          // A library's own messages may quote the answer.
-          shownIssues: [`${finished.issues.length} found by the schema's own checks`],
-          text,
-        }
-  } catch (cause) {
-    // A transform of the user's that throws is his bug, and the answer has been paid for.
-    return { ok: false, kind: 'unknown', issues: [], text, cause }
-  }
-}
-
-/** Paths with every name left out that the schema does not know: it is the model's own text. */
-function withoutContent(
-  issues: readonly OutputIssue[],
-  { jsonSchema }: CompiledSchema,
-): readonly string[] {
-  const known = JSON.stringify(jsonSchema)
-  const isKnown = (segment: string) =>
-    /^\d*$/.test(segment) || known.includes(`${JSON.stringify(segment)}:`)
-  return issues.map(({ path, message }) => {
-    const shown = path.split('/').map((segment) => (isKnown(segment) ? segment : '*'))
-    return `${shown.join('/') || '/'} ${message}`
-  })
-}
-
-function firstChoice(completion: unknown): {
-  text: string
-  finishReason: string | undefined
-  refusal: boolean
-} {
-  const choice = readProperty(readProperty(completion, 'choices'), '0')
-  const message = readProperty(choice, 'message')
-  const content = readProperty(message, 'content')
-  const finishReason = readProperty(choice, 'finish_reason')
-  const refusal = readProperty(message, 'refusal')
-  return {
-    text: typeof content === 'string' ? content : '',
-    finishReason: typeof finishReason === 'string' ? finishReason : undefined,
-    refusal: typeof refusal === 'string' && refusal !== '',
-  }
-}
-
-const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
-
-/** The request as it grows: what was answered badly, and what is asked for again. */
-class Conversation {
-  readonly #request: ChatRequest
-  #body: ChatParams
-  #lastBad: (Checked & { ok: false }) | undefined
-  #lastSignature: string | undefined
-  #extended = false
-
-  constructor(request: ChatRequest, schema: CompiledSchema) {
-    this.#request = request
-    this.#body = { ...request.params, response_format: responseFormatFor(schema) }
-  }
-
-  /** The body of the attempt that is about to be sent. */
-  next(exchange: Exchange): ChatParams {
-    if (exchange.cause === 'reask' && this.#lastBad !== undefined) this.#ask(this.#lastBad)
-    return bodyFor(this.#request, exchange, this.#body)
-  }
-
-  /** Takes note of a bad answer: may it be asked for again, or is it the same one as before? */
-  note(bad: Checked & { ok: false }): 'allowed' | 'repeated' | undefined {
-    if (bad.kind === 'truncated') return this.#canExtend() ? this.#remember(bad) : undefined
-    if (bad.kind !== 'malformed_output' && bad.kind !== 'schema_mismatch') return undefined
-    const signature = answerSignature(bad.text)
-    if (signature === this.#lastSignature) return 'repeated'
-    this.#lastSignature = signature
-    return this.#remember(bad)
-  }
-
-  #remember(bad: Checked & { ok: false }): 'allowed' {
-    this.#lastBad = bad
-    return 'allowed'
-  }
-
-  /** Once, and only where the caller set a limit that can be doubled. */
-  #canExtend(): boolean {
-    const { options, params } = this.#request
-    return (
-      options.onTruncated === 'extend' &&
-      !this.#extended &&
-      OUTPUT_LIMITS.some((name) => typeof params[name] === 'number')
-    )
-  }
-
-  /** Changes the end of the request only, so that the provider's prompt cache still matches. */
-  #ask(bad: Checked & { ok: false }): void {
-    const { kind, issues, text } = bad
-    this.#lastBad = undefined
-    if (kind === 'truncated') {
-      this.#extended = true
-      this.#body = { ...this.#body, ...doubledLimits(this.#request.params) }
-      return
-    }
-    if (kind !== 'malformed_output' && kind !== 'schema_mismatch') return
-    const messages = this.#body['messages']
-    this.#body = {
-      ...this.#body,
-      messages: [
-        ...(Array.isArray(messages) ? messages : []),
-        ...reaskMessages({ answer: text, issues, kind }),
-      ],
-    }
-  }
-}
-
-function doubledLimits(params: ChatParams): ChatParams {
-  const doubled: Record<string, number> = {}
-  for (const name of OUTPUT_LIMITS) {
-    const limit = params[name]
-    if (typeof limit === 'number') doubled[name] = limit * 2
-  }
-  return doubled
 }

@@ -1,5 +1,5 @@
 import { childPath, isRecord, own, type ParsedJson, parseWithSources } from './json-value.ts'
-import { allows, type Repair, type RepairLevel } from './repair-rules.ts'
+import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import type { SchemaValidator } from './schema.ts'
 import {
   itemPointer,
@@ -12,6 +12,17 @@ import {
 import { wrapped } from './unwrap.ts'
 import { VALUE_RULES } from './value-rules.ts'
 
+/** Which rules may be applied. */
+export interface Allowed {
+  readonly level: RepairLevel
+  /** Rules that are allowed at every level. */
+  readonly always: ReadonlySet<RepairRule>
+}
+
+function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
+  return allows(level, rule) || always.has(rule)
+}
+
 /** A value after coercion. It may still be invalid: the caller validates it. */
 export interface Coerced {
   readonly value: unknown
@@ -20,17 +31,17 @@ export interface Coerced {
 }
 
 /**
- * Changes a value that the schema refuses, only where it refuses it and only by the rules of
- * `level`. What needs a guess stays as it is: a required property is never made up, and inside a
+ * Changes a value that the schema refuses, only where it refuses it and only by the rules that are
+ * allowed. What needs a guess stays as it is: a required property is never made up, and inside a
  * union nothing is changed unless exactly one branch then fits.
  */
-export function coerce(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel): Coerced {
-  const plain = coerced(parsed, parsed.value, parsed.source, schema, level)
-  if (schema.accepts(plain.value) || !allows(level, 'unwrap')) return plain
+export function coerce(parsed: ParsedJson, schema: SchemaValidator, allowed: Allowed): Coerced {
+  const plain = coerced(parsed, parsed.value, parsed.source, schema, allowed)
+  if (schema.accepts(plain.value) || !mayApply(allowed, 'unwrap')) return plain
   const inner = wrapped(parsed.value, schema.jsonSchema)
   if (inner === undefined) return plain
   const source = isRecord(parsed.value) ? parsed.sourceOf(parsed.value, inner.key) : undefined
-  const unwrapped = coerced(parsed, inner.value, source, schema, level)
+  const unwrapped = coerced(parsed, inner.value, source, schema, allowed)
   if (!schema.accepts(unwrapped.value)) return plain
   return {
     value: unwrapped.value,
@@ -46,9 +57,9 @@ function coerced(
   value: unknown,
   source: string | undefined,
   schema: SchemaValidator,
-  level: RepairLevel,
+  allowed: Allowed,
 ): Coerced {
-  const coercion = new Coercion(parsed, schema, level)
+  const coercion = new Coercion(parsed, schema, allowed)
   let current = value
   for (let round = 0; round < MAX_ROUNDS && !schema.accepts(current); round++) {
     const next = coercion.run(current, source)
@@ -78,16 +89,16 @@ const MAX_REFS = 20
 
 class Coercion {
   readonly #schema: SchemaValidator
-  readonly #level: RepairLevel
+  readonly #allowed: Allowed
   readonly #parsed: ParsedJson[]
   #repairs: Repair[] = []
   #visits = 0
   #branches = 0
 
-  constructor(parsed: ParsedJson, schema: SchemaValidator, level: RepairLevel) {
+  constructor(parsed: ParsedJson, schema: SchemaValidator, allowed: Allowed) {
     this.#parsed = [parsed]
     this.#schema = schema
-    this.#level = level
+    this.#allowed = allowed
   }
 
   get repairs(): readonly Repair[] {
@@ -124,7 +135,7 @@ class Coercion {
   #ruled(site: Site, schema: SchemaPart): Site {
     const parse = (text: string): unknown => this.#parse(text)
     for (const { name, apply } of VALUE_RULES) {
-      if (!allows(this.#level, name)) continue
+      if (!mayApply(this.#allowed, name)) continue
       const value = apply({ value: site.value, schema, source: site.source, parse })
       if (value === undefined) continue
       this.#repairs.push({ path: site.path, rule: name })
@@ -195,7 +206,7 @@ class Coercion {
   #droppable(value: unknown, key: string, schema: SchemaPart): boolean {
     return (
       value === null &&
-      allows(this.#level, 'drop-null') &&
+      mayApply(this.#allowed, 'drop-null') &&
       own(schema.properties, key) !== undefined &&
       !(Array.isArray(schema.required) && schema.required.includes(key))
     )

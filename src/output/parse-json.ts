@@ -1,5 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { coerce } from './coerce.ts'
+import { type Allowed, coerce } from './coerce.ts'
 import { type Candidate, extract, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { MAX_ISSUES } from './issues.ts'
@@ -15,6 +15,7 @@ import {
 import { isRefusal } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import { repairSyntax } from './repair-syntax.ts'
+import { ASKED_WRAPPER } from './response-format.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
 
@@ -68,7 +69,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   options: ParseOptions = {},
 ): ParseResult<ParsedBy<S>> {
   const validator = schema === undefined ? undefined : validatorFor(schema)
-  const result = guarded(text, validator, options)
+  const result = guarded(text, validator, { ...options, undo: NOTHING })
   const finished =
     result.ok && validator !== undefined && schema !== validator
       ? finish(result, validator)
@@ -77,9 +78,25 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   return finished as ParseResult<ParsedBy<S>>
 }
 
+/**
+ * The same for an answer to a request of ours: `undo` are repairs that only take back what the
+ * request asked for. They are made at every level, and not listed.
+ */
+export function parseAnswer(
+  text: string,
+  schema: CompiledSchema,
+  options: ParseOptions & { readonly undo: ReadonlySet<RepairRule> },
+): ParseResult<unknown> {
+  const result = guarded(text, validatorFor(schema), options)
+  if (!result.ok || options.undo.size === 0) return result
+  return { ...result, repairs: result.repairs.filter(({ rule }) => !options.undo.has(rule)) }
+}
+
+const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
 type Result = ParseResult<unknown>
+type Reading = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
 type Accepted = Result & { readonly ok: true }
 
 function validatorFor(schema: unknown): SchemaValidator {
@@ -95,11 +112,7 @@ function finish(accepted: Accepted, validator: SchemaValidator): Result {
     : { ok: false, kind: 'schema_mismatch', issues: finished.issues }
 }
 
-function guarded(
-  text: string,
-  validator: SchemaValidator | undefined,
-  options: ParseOptions,
-): Result {
+function guarded(text: string, validator: SchemaValidator | undefined, options: Reading): Result {
   try {
     return parse(text, validator, options)
   } catch (error) {
@@ -112,20 +125,21 @@ function guarded(
 function parse(
   text: string,
   validator: SchemaValidator | undefined,
-  { level = 'safe', finishReason, maxBytes = MAX_BYTES }: ParseOptions,
+  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: Reading,
 ): Result {
+  const allowed: Allowed = { level, always: undo }
   if (isLonger(text, maxBytes)) return malformed(`expected at most ${maxBytes} bytes`)
   if (saysTruncated(finishReason)) return failure('truncated', CUT)
   if (finishReason === 'refusal') return failure('refusal', DECLINED)
   const whole = parsedOrUndefined(text)
-  if (whole !== undefined) return judged(text, whole.value, validator, level)
+  if (whole !== undefined) return judged(text, whole.value, validator, allowed)
 
   const { candidates, rules, overflow } = extract(text)
   const last = candidates.at(-1)
   if (last !== undefined && looksCut(last, finishReason)) return failure('truncated', CUT)
   if (level === 'off') return malformed('expected JSON and nothing else')
   if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
-  const results = candidates.map((candidate) => read(candidate, validator, level))
+  const results = candidates.map((candidate) => read(candidate, validator, allowed))
   return chosen(results, rules) ?? noneOf(results, text)
 }
 
@@ -152,16 +166,16 @@ function parsedOrUndefined(text: string): { readonly value: unknown } | undefine
 function read(
   { text }: Candidate,
   validator: SchemaValidator | undefined,
-  level: RepairLevel,
+  allowed: Allowed,
 ): Result {
   const strict = parsedOrUndefined(text)
-  if (strict !== undefined) return judged(text, strict.value, validator, level)
+  if (strict !== undefined) return judged(text, strict.value, validator, allowed)
   if (!/^[{[]/.test(text)) return malformed('expected JSON')
   const repaired = repairSyntax(text)
   if (!repaired.ok) return malformed(repaired.message)
   const parsed = parsedOrUndefined(repaired.text)
   if (parsed === undefined) return malformed('expected JSON')
-  return withRules(judged(repaired.text, parsed.value, validator, level), repaired.rules)
+  return withRules(judged(repaired.text, parsed.value, validator, allowed), repaired.rules)
 }
 
 function withRules(result: Result, rules: readonly RepairRule[]): Result {
@@ -174,14 +188,18 @@ function judged(
   json: string,
   value: unknown,
   validator: SchemaValidator | undefined,
-  level: RepairLevel,
+  allowed: Allowed,
 ): Result {
+  // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
+  const inner = allowed.always.has('unwrap') ? own(value, ASKED_WRAPPER) : undefined
+  if (inner !== undefined && issuesWith(json, inner, validator).length === 0) {
+    return { ok: true, value: inner, repairs: [] }
+  }
   const issues = issuesWith(json, value, validator)
   if (issues.length === 0) return { ok: true, value, repairs: [] }
-  if (validator === undefined || !allows(level, 'number-from-string')) {
-    return { ok: false, kind: 'schema_mismatch', issues }
-  }
-  const coerced = coerce(parseWithSources(json), validator, level)
+  const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
+  if (validator === undefined || !mayCoerce) return { ok: false, kind: 'schema_mismatch', issues }
+  const coerced = coerce(parseWithSources(json), validator, allowed)
   if (coerced.repairs.length === 0) return { ok: false, kind: 'schema_mismatch', issues }
   const left = issuesWith(json, coerced.value, validator)
   return left.length === 0

@@ -1,104 +1,132 @@
 import { isRecord, own } from './json-value.ts'
+import type { RepairRule } from './repair-rules.ts'
 import type { CompiledSchema } from './schema.ts'
-import type { SchemaPart } from './schema-part.ts'
+import { strictSchema } from './strict-schema.ts'
 
-/** OpenAI's `response_format` for an answer that follows a JSON Schema. */
-export interface JsonSchemaFormat {
-  readonly type: 'json_schema'
-  readonly json_schema: {
-    readonly name: string
-    readonly schema: Record<string, unknown>
-    readonly strict: boolean
-  }
+/**
+ * How a provider is asked for JSON, from the most to the least it has to know:
+ * - `strict`: `json_schema` with `strict: true`, the schema adapted to what that takes
+ * - `json_schema`: the schema as it is, without that promise
+ * - `json_object`: any JSON object; the schema goes into the messages
+ * - `none`: the schema goes into the messages, and nothing else
+ */
+export type ResponseFormat = 'strict' | 'json_schema' | 'json_object' | 'none'
+
+/** What a request says to get an answer that follows a schema. */
+export interface FormatRequest {
+  readonly format: ResponseFormat
+  /** openai's `response_format`. */
+  readonly parameter?: object
+  /** To be added to the messages. */
+  readonly instructions?: string
+  /** Repairs that only undo what the request asked for: made at every level, and not listed. */
+  readonly undo: ReadonlySet<RepairRule>
 }
 
 /**
- * Asks the provider for the schema. `strict` only where the schema already is what OpenAI's
- * strict mode takes, as a provider answers 400 to any other.
- *
- * @param name - Letters, digits, `_` and `-`, at most 64; other characters become `_`. The
- * schema's title by default, else `answer`.
+ * The request in this format, or in the next one where the schema does not fit it. OpenAI takes
+ * objects only, at the root: another schema is asked for as the one property of an object.
  */
-export function responseFormatFor(schema: CompiledSchema, name?: string): JsonSchemaFormat {
-  const { $schema: _dialect, ...sent } = { ...schema.jsonSchema } as Record<string, unknown>
-  return {
-    type: 'json_schema',
-    json_schema: {
-      name: nameFor(name ?? own(schema.jsonSchema, 'title')),
-      schema: sent,
-      strict: isStrictRoot(sent),
-    },
-  }
+export function formatRequest(schema: CompiledSchema, format: ResponseFormat): FormatRequest {
+  const made = requests.get(schema) ?? new Map<ResponseFormat, FormatRequest>()
+  requests.set(schema, made)
+  const request = made.get(format) ?? newRequest(schema, format)
+  made.set(format, request)
+  return request
 }
 
-function nameFor(name: unknown): string {
-  const usable = typeof name === 'string' ? name.replace(/[^\w-]/g, '_').slice(0, 64) : ''
+// Adapting a large schema costs more than checking an answer against it.
+const requests = new WeakMap<CompiledSchema, Map<ResponseFormat, FormatRequest>>()
+
+function newRequest({ jsonSchema }: CompiledSchema, format: ResponseFormat): FormatRequest {
+  const { $schema: _dialect, ...plain } = { ...jsonSchema } as Record<string, unknown>
+  if (format === 'none') {
+    return { format, instructions: instructionsFor('JSON value', plain), undo: new Set() }
+  }
+  const root = isObject(plain) ? plain : underAnswer(plain)
+  const undo = new Set<RepairRule>(root === plain ? [] : ['unwrap'])
+  if (format === 'json_object') {
+    const instructions = instructionsFor('JSON object', root)
+    return { format, parameter: { type: 'json_object' }, instructions, undo }
+  }
+  const name = nameFor(own(jsonSchema, 'title'))
+  const parameter = (sent: object, isStrict: boolean) => ({
+    type: 'json_schema',
+    json_schema: { name, schema: sent, strict: isStrict },
+  })
+  const strict = format === 'strict' ? strictSchema(root) : undefined
+  if (strict === undefined)
+    return { format: 'json_schema', parameter: parameter(root, false), undo }
+  if (strict.nullMeansAbsent) undo.add('drop-null')
+  return { format, parameter: parameter(strict.schema, true), undo }
+}
+
+/** Letters, digits, `_` and `-`, at most 64: what OpenAI takes for a name. */
+function nameFor(title: unknown): string {
+  const usable = typeof title === 'string' ? title.replace(/[^\w-]/g, '_').slice(0, 64) : ''
   return usable === '' ? 'answer' : usable
 }
 
-function isStrictRoot(schema: SchemaPart): boolean {
-  return schema.type === 'object' && schema.anyOf === undefined && isStrict(schema, 1)
+function isObject(schema: Readonly<Record<string, unknown>>): boolean {
+  const isUnion = schema['anyOf'] !== undefined || schema['oneOf'] !== undefined
+  return (schema['type'] === 'object' || schema['properties'] !== undefined) && !isUnion
 }
 
-// OpenAI, "Structured model outputs", section "Supported schemas".
-const MAX_DEPTH = 10
-const SUPPORTED: ReadonlySet<string> = new Set(
-  (
-    'type title description enum const anyOf $ref $defs definitions ' +
-    'properties required additionalProperties items minItems maxItems ' +
-    'pattern format multipleOf minimum maximum exclusiveMinimum exclusiveMaximum'
-  ).split(' '),
-)
-const FORMATS: ReadonlySet<unknown> = new Set([
-  'date-time',
-  'time',
-  'date',
-  'duration',
-  'email',
-  'hostname',
-  'ipv4',
-  'ipv6',
-  'uuid',
-])
+/** The property that an answer is asked for under, where its schema describes no object. */
+export const ASKED_WRAPPER = 'answer'
 
-interface StrictPart extends SchemaPart {
-  readonly $defs?: unknown
-  readonly definitions?: unknown
+/** An object around a schema, with its references still leading where they did. */
+function underAnswer(schema: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { $defs, definitions, ...rest } = schema
+  return {
+    type: 'object',
+    properties: { [ASKED_WRAPPER]: moved(rest) },
+    required: [ASKED_WRAPPER],
+    additionalProperties: false,
+    ...($defs !== undefined && { $defs: moved($defs) }),
+    ...(definitions !== undefined && { definitions: moved(definitions) }),
+  }
 }
 
-function isStrict(schema: unknown, depth: number): boolean {
-  if (!isRecord(schema) || depth > MAX_DEPTH) return false
-  if (!Object.keys(schema).every((keyword) => SUPPORTED.has(keyword))) return false
-  const { format, properties, items, anyOf, $defs, definitions }: StrictPart = schema
-  if (format !== undefined && !FORMATS.has(format)) return false
-  if (isObjectSchema(schema) && !isClosed(schema)) return false
+function moved(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(moved)
+  if (!isRecord(part)) return part
+  return Object.fromEntries(
+    Object.entries(part).map(([key, value]) => [
+      key,
+      key === '$ref' && typeof value === 'string' ? movedRef(value) : moved(value),
+    ]),
+  )
+}
+
+function movedRef(ref: string): string {
+  const isLocal = ref === '#' || ref.startsWith('#/')
+  const isShared = ref.startsWith('#/$defs/') || ref.startsWith('#/definitions/')
+  return isLocal && !isShared ? `#/properties/${ASKED_WRAPPER}${ref.slice(1)}` : ref
+}
+
+function instructionsFor(what: string, schema: object): string {
   return [
-    ...valuesOf(properties),
-    ...valuesOf($defs),
-    ...valuesOf(definitions),
-    ...(Array.isArray(anyOf) ? anyOf : []),
-    ...(items === undefined ? [] : [items]),
-  ].every((part) => isStrict(part, depth + 1))
+    `Answer with one ${what} only: no explanation and no Markdown. It must follow this JSON Schema:`,
+    JSON.stringify(schema),
+  ].join('\n')
 }
 
-function isObjectSchema({ type, properties }: SchemaPart): boolean {
-  return (
-    type === 'object' ||
-    properties !== undefined ||
-    (Array.isArray(type) && type.includes('object'))
-  )
-}
-
-/** Nothing but its properties, and all of them. */
-function isClosed({ properties = {}, required = [], additionalProperties }: SchemaPart): boolean {
-  return (
-    additionalProperties === false &&
-    isRecord(properties) &&
-    Array.isArray(required) &&
-    Object.keys(properties).every((key) => required.includes(key))
-  )
-}
-
-function valuesOf(parts: unknown): readonly unknown[] {
-  return isRecord(parts) ? Object.values(parts) : []
+/**
+ * The messages with the instructions in the last one of the user's: chat templates of some models
+ * refuse two messages of one role in a row, or a system message that is not the first.
+ */
+export function withInstructions(messages: unknown, instructions: string): readonly unknown[] {
+  const given: readonly unknown[] = Array.isArray(messages) ? messages : []
+  const last: unknown = given.at(-1)
+  const content = isRecord(last) && last['role'] === 'user' ? last['content'] : undefined
+  const before = given.slice(0, -1)
+  if (typeof content === 'string') {
+    return [...before, { ...Object(last), content: `${content}\n\n${instructions}` }]
+  }
+  if (Array.isArray(content)) {
+    const parts = [...content, { type: 'text', text: instructions }]
+    return [...before, { ...Object(last), content: parts }]
+  }
+  return [...given, { role: 'user', content: instructions }]
 }

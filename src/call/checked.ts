@@ -1,0 +1,89 @@
+import type { OutputIssue } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import { readProperty } from '../errors/hostile.ts'
+import { parseAnswer, type Repair } from '../output/parse-json.ts'
+import type { RepairLevel, RepairRule } from '../output/repair-rules.ts'
+import type { CompiledSchema } from '../output/schema.ts'
+
+/** What came of an answer. */
+export type Checked =
+  | { readonly ok: true; readonly value: unknown; readonly repairs: readonly Repair[] }
+  | {
+      readonly ok: false
+      readonly kind: FailureKind
+      readonly issues: readonly OutputIssue[]
+      readonly text: string
+      /** The issues as a message may show them. */
+      readonly shownIssues?: readonly string[]
+      /** What the schema's own transform threw. */
+      readonly cause?: unknown
+    }
+
+/** One completion against the schema: its outcome first, then its text. */
+export async function checkCompletion(
+  completion: unknown,
+  schema: CompiledSchema,
+  reading: { readonly level: RepairLevel; readonly undo: ReadonlySet<RepairRule> },
+): Promise<Checked> {
+  const { text, finishReason, refusal } = firstChoice(completion)
+  const reject = (kind: FailureKind): Checked => ({ ok: false, kind, issues: [], text })
+  if (refusal) return reject('refusal')
+  if (finishReason === 'content_filter') return reject('content_filter')
+  if (finishReason === 'length') return reject('truncated')
+  if (text.trim() === '') return reject('empty_response')
+  const parsed = parseAnswer(text, schema, {
+    ...reading,
+    ...(finishReason !== undefined && { finishReason }),
+  })
+  if (!parsed.ok) {
+    const { kind, issues } = parsed
+    return { ok: false, kind, issues, shownIssues: withoutContent(issues, schema), text }
+  }
+  try {
+    const finished = await schema.finish(parsed.value)
+    return finished.ok
+      ? { ok: true, value: finished.value, repairs: parsed.repairs }
+      : {
+          ok: false,
+          kind: 'schema_mismatch',
+          issues: finished.issues,
+          // A library's own messages may quote the answer.
+          shownIssues: [`${finished.issues.length} found by the schema's own checks`],
+          text,
+        }
+  } catch (cause) {
+    // A transform of the user's that throws is his bug, and the answer has been paid for.
+    return { ok: false, kind: 'unknown', issues: [], text, cause }
+  }
+}
+
+/** Paths with every name left out that the schema does not know: it is the model's own text. */
+function withoutContent(
+  issues: readonly OutputIssue[],
+  { jsonSchema }: CompiledSchema,
+): readonly string[] {
+  const known = JSON.stringify(jsonSchema)
+  const isKnown = (segment: string) =>
+    /^\d*$/.test(segment) || known.includes(`${JSON.stringify(segment)}:`)
+  return issues.map(({ path, message }) => {
+    const shown = path.split('/').map((segment) => (isKnown(segment) ? segment : '*'))
+    return `${shown.join('/') || '/'} ${message}`
+  })
+}
+
+function firstChoice(completion: unknown): {
+  text: string
+  finishReason: string | undefined
+  refusal: boolean
+} {
+  const choice = readProperty(readProperty(completion, 'choices'), '0')
+  const message = readProperty(choice, 'message')
+  const content = readProperty(message, 'content')
+  const finishReason = readProperty(choice, 'finish_reason')
+  const refusal = readProperty(message, 'refusal')
+  return {
+    text: typeof content === 'string' ? content : '',
+    finishReason: typeof finishReason === 'string' ? finishReason : undefined,
+    refusal: typeof refusal === 'string' && refusal !== '',
+  }
+}

@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest'
+import { callReport, createRuntime, steady } from '../../../src/index.ts'
+import type { Fault } from '../../../src/testing/index.ts'
+import { ask, person, rejection, setUp } from '../../support/set-up.ts'
+
+const schema = { ...person, required: ['name'] } as const
+
+/** A provider that takes only these formats; every other is refused as DeepSeek, say, refuses it. */
+function taking(formats: readonly string[], message: string, status = 400): Fault {
+  return {
+    name: 'taking',
+    apply(exchange) {
+      const { response_format: format } = exchange.request.body as {
+        response_format?: { type: string; json_schema?: { strict: boolean } }
+      }
+      const name = format?.json_schema?.strict === true ? 'strict' : (format?.type ?? 'none')
+      if (!formats.includes(name)) return exchange.json(status, { error: { message } })
+      return exchange.json(200, {
+        id: 'c',
+        object: 'chat.completion',
+        choices: [
+          {
+            index: 0,
+            finish_reason: 'stop',
+            message: { role: 'assistant', content: '{"name":"Ann"}' },
+          },
+        ],
+      })
+    },
+  }
+}
+
+const formatOf = (body: unknown) => (body as { response_format?: { type: string } }).response_format
+
+describe('json()', () => {
+  it('asks in strict mode with an adapted schema, and checks against its own', async () => {
+    const { llm, server } = await setUp({ answer: '{"name":"Ann","age":null}' })
+    const { value, repairs } = await llm.json({ ...ask('who?'), schema })
+    expect([value, repairs]).toEqual([{ name: 'Ann' }, []])
+    expect(formatOf(server.requests[0]?.body)).toMatchObject({
+      json_schema: { strict: true, schema: { required: ['name', 'age'] } },
+    })
+  })
+
+  it.each([
+    [
+      'no strict mode',
+      ['json_schema'],
+      "Invalid schema for response_format 'answer': In context=()",
+      400,
+    ],
+    ['no schema', ['json_object'], 'This response_format type is unavailable now', 400],
+    [
+      'no schema, under 422',
+      ['json_object'],
+      'response_format.type `json_schema` is unavailable now',
+      422,
+    ],
+    ['no format at all', ['none'], "does not support parameters: {'response_format': {}}", 500],
+  ])(
+    'asks once more where the provider takes %s, and remembers it',
+    async (_, formats, message, status) => {
+      const refusing = taking(formats, message, status)
+      const { llm, server } = await setUp({
+        perCall: () => Array.from({ length: 3 }, () => refusing),
+      })
+      const { value, attempts } = await llm.json({ ...ask('who?'), schema })
+      expect(value).toEqual({ name: 'Ann' })
+      expect(attempts.map(({ cause, outcome }) => [cause, outcome])).toEqual([
+        ['initial', expect.any(String)],
+        ['reask', 'success'],
+      ])
+      const again = await llm.json({ ...ask('who else?'), schema })
+      expect(again.attempts).toHaveLength(1)
+      expect(server.count).toBe(3)
+    },
+  )
+
+  it('says the schema in the messages where the format cannot, and keeps it in re-asks', async () => {
+    const { llm, server } = await setUp(
+      {
+        answer: ({ body }) =>
+          (body['messages'] as object[]).length === 1 ? '{"name":7}' : '{"name":"Ann"}',
+      },
+      { responseFormat: 'none', repair: 'off' },
+    )
+    await llm.json({ ...ask('who?'), schema })
+    expect(server.count).toBe(2)
+    for (const { body } of server.requests) {
+      expect(formatOf(body)).toBeUndefined()
+      expect(JSON.stringify(body)).toContain('JSON Schema')
+      expect(JSON.stringify(body)).toContain('additionalProperties')
+    }
+  })
+
+  it('learns per target: a fallback is asked in its own way', async () => {
+    const runtime = createRuntime({ random: () => 0 })
+    const message = 'This response_format type is unavailable now'
+    const { client } = await setUp({
+      perCall: () => Array.from({ length: 3 }, () => taking(['json_object'], message)),
+    })
+    const { llm: other, server } = await setUp({ answer: '{"name":"Ann"}' }, { runtime })
+    const llm = steady(client, { runtime })
+    await llm.json({ ...ask('who?'), schema })
+    await other.json({ ...ask('who?'), schema })
+    expect(formatOf(server.requests[0]?.body)).toMatchObject({ type: 'json_schema' })
+  })
+
+  it('does as it is told where a format is given: a refusal is the answer', async () => {
+    const refusing = taking(['json_object'], 'This response_format type is unavailable now')
+    const { llm, server } = await setUp(
+      { perCall: () => [refusing, refusing] },
+      { responseFormat: 'strict' },
+    )
+    const error = await rejection(llm.json({ ...ask('who?'), schema }))
+    expect(callReport(error)).toMatchObject({ outcome: 'invalid_request' })
+    expect(server.count).toBe(1)
+    const { value } = await llm.json({ ...ask('who?'), schema }, { responseFormat: 'json_object' })
+    expect(value).toEqual({ name: 'Ann' })
+  })
+
+  it('takes another 400 for what it is', async () => {
+    const { llm, server } = await setUp({ perCall: () => [taking([], "Invalid 'messages[0]'")] })
+    expect(await rejection(llm.json({ ...ask('who?'), schema }))).toMatchObject({
+      kind: 'invalid_request',
+    })
+    expect(server.count).toBe(1)
+  })
+
+  it('asks for an array as a property of an object, and returns the array', async () => {
+    const { llm, server } = await setUp({ answer: '{"answer":["a","b"]}' })
+    const list = { type: 'array', items: { type: 'string' } } as const
+    const { value, repairs } = await llm.json({ ...ask('list'), schema: list }, { repair: 'off' })
+    expect([value, repairs]).toEqual([['a', 'b'], []])
+    expect(formatOf(server.requests[0]?.body)).toMatchObject({ json_schema: { strict: true } })
+  })
+})
