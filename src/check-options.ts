@@ -1,6 +1,7 @@
 import { GATEWAYS } from './call/gateways.ts'
 import { isFailureKind } from './errors/failure-kinds.ts'
 import {
+  aFunction,
   anything,
   type Check,
   checkOptions,
@@ -77,6 +78,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   repair: oneOf('off', 'syntax', 'safe', 'lenient'),
   responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
   onTruncated: oneOf('fail', 'extend'),
+  reaskMessages: aFunction,
   toolCalls: {
     allowed: "'off': checking of tool arguments is not in this version",
     accepts: (value) => value === 'off',
@@ -133,7 +135,7 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
     allowed: '{ captureContent?: boolean, redact?: function }',
     accepts: isTelemetryOptions,
   },
-  onEvent: { allowed: 'a function', accepts: (value) => typeof value === 'function' },
+  onEvent: aFunction,
 }
 
 const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
@@ -151,18 +153,18 @@ const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
   tenant: STEADY_CHECKS.tenant,
   keySecret: STEADY_CHECKS.keySecret,
   runtime: STEADY_CHECKS.runtime,
-  onEvent: STEADY_CHECKS.onEvent,
+  onEvent: aFunction,
 }
 
 const RETRY_CHECKS: Readonly<Record<keyof RetryPolicy, Check>> = {
   maxAttempts: SETTING_CHECKS.maxAttempts,
-  classify: STEADY_CHECKS.onEvent,
-  delayForAttempt: STEADY_CHECKS.onEvent,
+  classify: aFunction,
+  delayForAttempt: aFunction,
   maxRetryAfterMs: SETTING_CHECKS.maxRetryAfterMs,
   deadlineMs: duration,
   attemptTimeoutMs: duration,
   signal: CALL_CHECKS.signal,
-  onEvent: STEADY_CHECKS.onEvent,
+  onEvent: aFunction,
   runtime: STEADY_CHECKS.runtime,
   name: text(255),
 }

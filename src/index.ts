@@ -34,6 +34,7 @@ export type {
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
+export type { BadAnswer, ReaskMessage, ReaskWording } from './output/reask.ts'
 export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
 export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'
 export {

@@ -93,6 +93,11 @@ export function readable(read: (options: never) => unknown): (value: unknown) =>
   }
 }
 
+export const aFunction: Check = {
+  allowed: 'a function',
+  accepts: (value) => typeof value === 'function',
+}
+
 export const anything: Check = { allowed: 'anything', accepts: () => true }
 
 // Values of these options are secrets or content; their type is enough to correct them.

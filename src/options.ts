@@ -5,6 +5,7 @@ import type { ChatClient } from './call/targets.ts'
 import type { FailureKind } from './errors/failure-kinds.ts'
 import { FAILURE_KINDS, isFailureKind } from './errors/failure-kinds.ts'
 import type { Store } from './idempotency/store.ts'
+import type { ReaskWording } from './output/reask.ts'
 import { type Backoff, fullJitter } from './retry/backoff.ts'
 import type { BreakerOptions } from './retry/breaker.ts'
 import type { RetryBudgetOptions } from './retry/budget.ts'
@@ -54,6 +55,8 @@ export interface CallSettings {
   readonly responseFormat?: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   /** `'extend'` asks once more with twice the output limit. @default 'fail' */
   readonly onTruncated?: 'fail' | 'extend'
+  /** Words re-asks: given the bad answer and what would be appended, returns the messages to append. */
+  readonly reaskMessages?: ReaskWording
   /** Checking of tool arguments; only `'off'` in this version. @default 'off' */
   readonly toolCalls?: 'off' | 'check'
   /** `'derive'` makes a key from the request where none is given. @default 'given' */
@@ -150,7 +153,12 @@ export const DEFAULTS: Readonly<Defaults> = Object.freeze({
 type Defaults = Required<
   Omit<
     CallSettings,
-    'attemptTimeoutMs' | 'firstChunkTimeoutMs' | 'backoff' | 'onUncertain' | 'onStoreError'
+    | 'attemptTimeoutMs'
+    | 'firstChunkTimeoutMs'
+    | 'backoff'
+    | 'reaskMessages'
+    | 'onUncertain'
+    | 'onStoreError'
   >
 >
 
@@ -188,6 +196,7 @@ export interface ResolvedCall {
   readonly repair: 'off' | 'syntax' | 'safe' | 'lenient'
   readonly responseFormat: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   readonly onTruncated: 'fail' | 'extend'
+  readonly reaskMessages: ReaskWording | undefined
   readonly idempotency: 'given' | 'derive'
   readonly ttlMs: number
   readonly onUncertain: 'rerun' | 'fail'
@@ -228,6 +237,7 @@ export function resolveCall(
     repair: merged.repair,
     responseFormat: merged.responseFormat,
     onTruncated: merged.onTruncated,
+    reaskMessages: given.reaskMessages,
     idempotency: merged.idempotency,
     ttlMs: merged.ttlMs,
     onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),

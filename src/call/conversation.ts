@@ -1,3 +1,4 @@
+import { readProperty } from '../errors/hostile.ts'
 import { answerSignature, type ReaskMessage, reaskMessages } from '../output/reask.ts'
 import { type FormatRequest, formatRequest, withInstructions } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
@@ -87,8 +88,18 @@ export class Conversation {
     this.#bodies.clear()
     if (kind === 'truncated') this.#limits = doubledLimits(this.#request.params)
     if (kind !== 'malformed_output' && kind !== 'schema_mismatch') return
-    this.#appended.push(...reaskMessages({ answer: text, issues, kind }))
+    const answer = { answer: text, issues, kind }
+    const usual = reaskMessages(answer)
+    const { reaskMessages: own } = this.#request.options
+    this.#appended.push(...(own === undefined ? usual : checkedMessages(own(answer, usual))))
   }
+}
+
+/** @throws {TypeError} for what is no list of messages: a mistake in the caller's function. */
+function checkedMessages(messages: readonly ReaskMessage[]): readonly ReaskMessage[] {
+  const isMessage = (message: unknown) => typeof readProperty(message, 'role') === 'string'
+  if (Array.isArray(messages) && messages.every(isMessage)) return messages
+  throw new TypeError('reaskMessages: it must return an array of messages with a role')
 }
 
 function messagesOf(messages: unknown): readonly unknown[] {

@@ -8,6 +8,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load(): Promise<Comma
     summary: 'the same faults, met with steadycall and without',
     load: async () => (await import('./demo.ts')).demo,
   },
+  repair: {
+    summary: "a model's answer in, valid JSON out",
+    load: async () => (await import('./repair.ts')).repair,
+  },
 }
 
 const USAGE = `steadycall: makes LLM calls dependable.

@@ -25,12 +25,12 @@ export type Draft = 'draft-07' | '2019-09' | '2020-12'
  */
 export function compileText(text: string, draft: Draft): SchemaEngine {
   checkSchema(parseSchema(text), draft)
-  const accepts = validatorOf(newAjv(text, draft, false), '')
+  const accepts = validatorOf(newAjv(text, draft, {}), '')
   let explaining: Ajv | undefined
   return {
     accepts: (value) => accepts(value) === true,
     errorsAt(pointer, value) {
-      explaining ??= newAjv(text, draft, !explodes(parseSchema(text)))
+      explaining ??= newAjv(text, draft, { verbose: true, allErrors: !explodes(parseSchema(text)) })
       const validate = validatorOf(explaining, pointer)
       return validate(value) ? [] : (validate.errors ?? [])
     },
@@ -38,10 +38,10 @@ export function compileText(text: string, draft: Draft): SchemaEngine {
 }
 
 /** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
-function newAjv(text: string, draft: Draft, allErrors: boolean): Ajv {
+function newAjv(text: string, draft: Draft, options: Options): Ajv {
   const ajv = construct(draft, {
     ...OPTIONS,
-    allErrors,
+    ...options,
     meta: false,
     validateSchema: false,
     ownProperties: mentionsInherited(text),

@@ -1,6 +1,6 @@
 import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
-import { own } from './json-value.ts'
+import { isRecord, own } from './json-value.ts'
 
 /** How many problems an answer's report lists at most: more do not help a model, or a reader. */
 export const MAX_ISSUES = 12
@@ -47,12 +47,41 @@ function parent(path: string): string {
   return path.slice(0, Math.max(path.lastIndexOf('/'), 0))
 }
 
-/** `expected number or null`: the branches of a union each name one type. */
+/** `expected number or null, got a string`: the branches of a union each name one type. */
 function typesAt(path: string, errors: readonly ErrorObject[]): string {
-  const types = errors
-    .filter(({ keyword, instancePath }) => keyword === 'type' && instancePath === path)
-    .flatMap(({ params }) => own(params, 'type'))
-  return `expected ${[...new Set(types)].join(' or ')}`
+  const here = errors.filter(
+    ({ keyword, instancePath }) => keyword === 'type' && instancePath === path,
+  )
+  const types = here.flatMap(({ params }) => own(params, 'type'))
+  return `expected ${[...new Set(types)].join(' or ')}, got ${typeNameOf(here[0]?.data)}`
+}
+
+function typeNameOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+const MOST_NAMES = 20
+
+function declared(schema: unknown): string {
+  const properties = own(schema, 'properties')
+  const names = isRecord(properties) ? Object.keys(properties) : []
+  if (names.length === 0 || names.length > MOST_NAMES) return ''
+  return `; declared are ${listed(names)}`
+}
+
+/** Formats whose name does not say how they are written (RFC 3339, appendix A). */
+const FORMAT_EXAMPLES: ReadonlyMap<unknown, string> = new Map([
+  ['date', '2027-03-01'],
+  ['time', '09:30:00Z'],
+  ['date-time', '2027-03-01T09:30:00Z'],
+  ['duration', 'P3DT12H'],
+])
+
+function exampleOf(format: unknown): string {
+  const example = FORMAT_EXAMPLES.get(format)
+  return example === undefined ? '' : `, such as ${example}`
 }
 
 function expectation(error: ErrorObject): string {
@@ -60,7 +89,7 @@ function expectation(error: ErrorObject): string {
   return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
 }
 
-function wording({ keyword, params, message }: ErrorObject): string {
+function wording({ keyword, params, message, parentSchema }: ErrorObject): string {
   switch (keyword) {
     case 'enum':
       return `expected one of ${listed(own(params, 'allowedValues'))}`
@@ -71,7 +100,9 @@ function wording({ keyword, params, message }: ErrorObject): string {
     case 'additionalProperties':
     case 'unevaluatedProperties':
       // The property's name is the model's own text.
-      return 'has a property that the schema does not declare'
+      return `has a property that the schema does not declare${declared(parentSchema)}`
+    case 'format':
+      return `${message ?? 'violates format'}${exampleOf(own(params, 'format'))}`
     case 'anyOf':
     case 'oneOf':
       return Array.isArray(own(params, 'passingSchemas'))

@@ -3,12 +3,23 @@ import type { OutputIssue } from '../errors/call-error.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
 
+/** An answer that could not be accepted. */
 export interface BadAnswer {
   /** The answer's text, as the model wrote it. */
   readonly answer: string
+  /** At most twelve; `path` is a JSON Pointer into the answer. */
   readonly issues: readonly OutputIssue[]
   readonly kind: 'malformed_output' | 'schema_mismatch'
 }
+
+/**
+ * Words a re-ask in the caller's own way: what is appended to the request. `usual` is what would
+ * be appended otherwise.
+ */
+export type ReaskWording = (
+  bad: BadAnswer,
+  usual: readonly ReaskMessage[],
+) => readonly ReaskMessage[]
 
 export interface ReaskMessage {
   readonly role: 'assistant' | 'user'

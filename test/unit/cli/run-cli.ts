@@ -11,11 +11,17 @@ export interface CliRun {
 }
 
 /** The command as a user starts it, with its output in pipes and no provider's settings around. */
-export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(process.execPath, ['--conditions=steadycall:source', MAIN, ...args], {
+export function startCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  input?: string,
+): ChildProcess {
+  const child = spawn(process.execPath, ['--conditions=steadycall:source', MAIN, ...args], {
     env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
+  child.stdin?.end(input)
+  return child
 }
 
 /** Everything a run wrote, once it is over. */
@@ -34,6 +40,10 @@ export function ended(child: ChildProcess): Promise<CliRun> {
   })
 }
 
-export function runCli(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<CliRun> {
-  return ended(startCli(args, env))
+export function runCli(
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+  input?: string,
+): Promise<CliRun> {
+  return ended(startCli(args, env, input))
 }

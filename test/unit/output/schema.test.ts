@@ -31,14 +31,16 @@ describe('compileSchema', () => {
   ])('reads %s', (_, dialect, schema) => {
     const compiled = compileSchema(dialect === undefined ? schema : { $schema: dialect, ...schema })
     expect(compiled.validate([1])).toEqual([])
-    expect(compiled.validate(['x'])).toEqual([{ path: '/0', message: 'expected number' }])
+    expect(compiled.validate(['x'])).toEqual([
+      { path: '/0', message: 'expected number, got a string' },
+    ])
   })
 
   it('checks formats and ignores those it does not know', () => {
     const schema = compileSchema({ items: { anyOf: [{ format: 'date' }], format: 'postcode' } })
     expect(schema.validate(['2026-02-28'])).toEqual([])
     expect(schema.validate(['2026-02-31'])).toEqual([
-      { path: '/0', message: 'must match format "date"' },
+      { path: '/0', message: 'must match format "date", such as 2027-03-01' },
     ])
   })
 
@@ -92,7 +94,9 @@ describe('compileSchema', () => {
         jsonSchema: { input: () => ({ type: 'number' }) },
       },
     })
-    expect(compileSchema(schema).validate('x')).toEqual([{ path: '', message: 'expected number' }])
+    expect(compileSchema(schema).validate('x')).toEqual([
+      { path: '', message: 'expected number, got a string' },
+    ])
   })
 
   it('falls back to draft-07 where the library knows no 2020-12', () => {
@@ -114,12 +118,12 @@ describe('compileSchema', () => {
 
 describe('validate', () => {
   it.each([
-    ['a type', { type: 'number' }, 'x', { path: '', message: 'expected number' }],
+    ['a type', { type: 'number' }, 'x', { path: '', message: 'expected number, got a string' }],
     [
       'a union of types',
       { anyOf: [{ type: 'number' }, { type: 'null' }] },
       'x',
-      { path: '', message: 'expected number or null' },
+      { path: '', message: 'expected number or null, got a string' },
     ],
     ['an enum', { enum: ['a', 1] }, 'secret', { path: '', message: 'expected one of "a", 1' }],
     ['a constant', { const: 'a' }, 'secret', { path: '', message: 'expected exactly "a"' }],

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { type ParseResult, parseJson } from '../output/parse-json.ts'
+import type { RepairLevel } from '../output/repair-rules.ts'
+import { type Command, readOptions, UsageError } from './command.ts'
+
+const HELP = `steadycall repair [options] < text
+
+Reads a model's answer from the standard input, and writes the JSON value that it stands for. What was
+changed is written to the standard error, one line each: where, and by which rule.
+
+  --schema FILE          a JSON Schema; without one any JSON is valid
+  --level LEVEL          off, syntax, safe (default) or lenient
+  --finish-reason REASON the provider's finish_reason; 'length' means that the text is cut
+  --max-bytes N          the longest text that is read (4194304)
+  --json                 the whole result as JSON instead: value and repairs, or kind and issues
+  --help
+
+Exit code 0: valid. 1: refused. 2: the command itself is wrong.
+`
+
+const LEVELS: readonly RepairLevel[] = ['off', 'syntax', 'safe', 'lenient']
+
+/** `parseJson` for a shell. */
+export const repair: Command = async (args, { terminal }) => {
+  const options = readOptions(() => parseArgs({ args: [...args], options: OPTIONS }).values)
+  if (options.help === true) {
+    terminal.write(HELP)
+    return 0
+  }
+  const level = LEVELS.find((known) => known === options.level)
+  if (level === undefined) {
+    throw new UsageError(`--level is '${options.level}'; allowed are ${LEVELS.join(', ')}`)
+  }
+  const maxBytes = Number(options['max-bytes'])
+  if (!Number.isInteger(maxBytes) || maxBytes < 1) {
+    throw new UsageError(`--max-bytes must be a whole number from 1, got '${options['max-bytes']}'`)
+  }
+  const schema = options.schema === undefined ? undefined : await schemaIn(options.schema)
+  const finishReason = options['finish-reason']
+  const text = await inputUpTo(maxBytes)
+  const result = parsed(text, schema, { level, maxBytes, ...(finishReason && { finishReason }) })
+  if (options.json === true) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
+  else report(result)
+  return result.ok ? 0 : 1
+}
+
+const OPTIONS = {
+  schema: { type: 'string' },
+  level: { type: 'string', default: 'safe' },
+  'finish-reason': { type: 'string' },
+  'max-bytes': { type: 'string', default: '4194304' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+function parsed(
+  text: string,
+  schema: object | undefined,
+  options: Parameters<typeof parseJson>[2],
+): ParseResult<unknown> {
+  try {
+    return parseJson(text, schema, options)
+  } catch (error) {
+    // It throws for the schema alone.
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error })
+    throw error
+  }
+}
+
+function report(result: ParseResult<unknown>): void {
+  if (result.ok) {
+    process.stdout.write(`${JSON.stringify(result.value, undefined, 2)}\n`)
+    for (const { path, rule } of result.repairs) process.stderr.write(`${path || '/'}: ${rule}\n`)
+    return
+  }
+  process.stderr.write(`steadycall: ${result.kind}\n`)
+  for (const { path, message } of result.issues) {
+    process.stderr.write(`${path || '/'}: ${message}\n`)
+  }
+}
+
+async function schemaIn(file: string): Promise<object> {
+  const schema: unknown = await readFile(file, 'utf8').then(JSON.parse).catch(unreadable(file))
+  if (typeof schema === 'object' && schema !== null) return schema
+  throw new UsageError(`--schema ${file}: a JSON Schema is an object`)
+}
+
+function unreadable(file: string) {
+  return (error: unknown): never => {
+    const said = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`--schema ${file}: ${said}`, { cause: error })
+  }
+}
+
+/** One byte beyond the limit is enough for `parseJson` to refuse it. */
+async function inputUpTo(maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    const read = Buffer.from(chunk)
+    chunks.push(read)
+    bytes += read.length
+    if (bytes > maxBytes) break
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
