@@ -79,10 +79,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
   onTruncated: oneOf('fail', 'extend'),
   reaskMessages: aFunction,
-  toolCalls: {
-    allowed: "'off': checking of tool arguments is not in this version",
-    accepts: (value) => value === 'off',
-  },
+  toolCalls: oneOf('off', 'check'),
   idempotency: oneOf('given', 'derive'),
   ttlMs: duration,
   onUncertain: oneOf('rerun', 'fail'),

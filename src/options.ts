@@ -57,7 +57,10 @@ export interface CallSettings {
   readonly onTruncated?: 'fail' | 'extend'
   /** Words re-asks: given the bad answer and what would be appended, returns the messages to append. */
   readonly reaskMessages?: ReaskWording
-  /** Checking of tool arguments; only `'off'` in this version. @default 'off' */
+  /**
+   * `'check'`: in answers of `create` the arguments of each function follow its `parameters`, or
+   * are asked for again. Not with `stream`. @default 'off'
+   */
   readonly toolCalls?: 'off' | 'check'
   /** `'derive'` makes a key from the request where none is given. @default 'given' */
   readonly idempotency?: 'given' | 'derive'
@@ -197,6 +200,7 @@ export interface ResolvedCall {
   readonly responseFormat: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   readonly onTruncated: 'fail' | 'extend'
   readonly reaskMessages: ReaskWording | undefined
+  readonly toolCalls: 'off' | 'check'
   readonly idempotency: 'given' | 'derive'
   readonly ttlMs: number
   readonly onUncertain: 'rerun' | 'fail'
@@ -238,6 +242,7 @@ export function resolveCall(
     responseFormat: merged.responseFormat,
     onTruncated: merged.onTruncated,
     reaskMessages: given.reaskMessages,
+    toolCalls: merged.toolCalls,
     idempotency: merged.idempotency,
     ttlMs: merged.ttlMs,
     onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),

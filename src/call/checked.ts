@@ -57,14 +57,17 @@ export async function checkCompletion(
   }
 }
 
+/** Where the arguments of a tool call stand. */
+const OUR_OWN: ReadonlySet<string> = new Set(['tool_calls', 'function', 'arguments'])
+
 /** Paths with every name left out that the schema does not know: it is the model's own text. */
-function withoutContent(
+export function withoutContent(
   issues: readonly OutputIssue[],
   { jsonSchema }: CompiledSchema,
 ): readonly string[] {
   const known = JSON.stringify(jsonSchema)
   const isKnown = (segment: string) =>
-    /^\d*$/.test(segment) || known.includes(`${JSON.stringify(segment)}:`)
+    /^\d*$/.test(segment) || OUR_OWN.has(segment) || known.includes(`${JSON.stringify(segment)}:`)
   return issues.map(({ path, message }) => {
     const shown = path.split('/').map((segment) => (isKnown(segment) ? segment : '*'))
     return `${shown.join('/') || '/'} ${message}`

@@ -108,7 +108,8 @@ function messagesOf(messages: unknown): readonly unknown[] {
 
 const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
 
-function doubledLimits(params: ChatParams): ChatParams {
+/** The caller's output limits, twice as high; empty where there are none. */
+export function doubledLimits(params: ChatParams): ChatParams {
   const doubled: Record<string, number> = {}
   for (const name of OUTPUT_LIMITS) {
     const limit = params[name]

@@ -7,6 +7,7 @@ import { explain } from './explain.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, callReport } from './report.ts'
 import type { ErrorClasses } from './targets.ts'
+import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
 
 /**
@@ -39,10 +40,13 @@ async function answerFor(
     return value
   }
   if (request.params['stream'] !== true) {
-    const { value, report } = await call(completionJob(request), context)
+    const tools = toolsToCheck(request)
+    const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
+    const { value, report } = await call(job, context)
     attachReport(value.data, report)
     return value
   }
+  toolsToCheck(request)
   let broken: unknown
   const toCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => {
     broken = streamError(failure, { ...so, where: request.targets[0].host }, classes)

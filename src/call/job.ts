@@ -1,6 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { ResolvedCall } from '../options.ts'
+import type { Repair } from '../output/repair-rules.ts'
 import type { TargetState } from '../retry/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
@@ -99,8 +100,8 @@ export interface AnswerFacts {
   readonly model?: string
   readonly systemFingerprint?: string
   readonly finishReasons?: readonly string[]
-  /** Rules of the local repairs of the accepted answer. */
-  readonly repairs?: readonly string[]
+  /** The local repairs of the accepted answer. */
+  readonly repairs?: readonly Repair[]
   /** Streams: from sending the request to its first content. */
   readonly firstChunkMs?: number
   /** Requests the gateway made upstream for this one. */

@@ -81,8 +81,10 @@ export class CallRecord {
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
     this.tell({ type: 'call-settled', report })
-    const { id, model, finishReasons, systemFingerprint, repairs: rules = [] } = this.#facts ?? {}
-    if (rules.length > 0) this.span.repaired({ count: rules.length, rules })
+    const { id, model, finishReasons, systemFingerprint, repairs = [] } = this.#facts ?? {}
+    if (repairs.length > 0) {
+      this.span.repaired({ count: repairs.length, rules: repairs.map(({ rule }) => rule) })
+    }
     this.span.end(
       withoutUndefined({
         ok: true as const,
@@ -129,13 +131,15 @@ export class CallRecord {
     const { operation, key } = this.#request
     const caused = end.source === 'provider'
     const usage = caused ? usageOf(this.attempts) : NO_USAGE
-    const counted = this.#facts?.usage
+    const { usage: counted, repairs = [] } = this.#facts ?? {}
     const report: CallReport = Object.freeze({
       operation,
       ...end,
       attempts: Object.freeze([...this.attempts]),
       idempotencyKey: key,
       usage,
+      ...(end.outcome === 'success' &&
+        repairs.length > 0 && { repairs: Object.freeze([...repairs]) }),
       ...(!caused && counted !== undefined && { replayedUsage: { ...counted, complete: true } }),
       durationMs: this.elapsedMs,
     })

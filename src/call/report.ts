@@ -1,5 +1,6 @@
 import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Repair } from '../output/repair-rules.ts'
 import { processWide } from '../process-wide.ts'
 
 /** How one logical call went, for values and errors alike. */
@@ -19,6 +20,8 @@ export interface CallReport {
   readonly usage: Usage
   /** What the work cost when it was done, for a replayed or shared result. */
   readonly replayedUsage?: Usage
+  /** Each local repair of the answer; absent without any. Paths as in `json`'s, or into `tool_calls`. */
+  readonly repairs?: readonly Repair[]
   /** Monotonic, from the call to its outcome; for a stream to its end. */
   readonly durationMs: number
 }

@@ -105,7 +105,7 @@ function accepted(
   return {
     ok: true,
     value: { completion, value, repairs },
-    facts: { ...facts, repairs: repairs.map(({ rule }) => rule) },
+    facts: { ...facts, repairs },
   }
 }
 

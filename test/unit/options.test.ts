@@ -39,7 +39,7 @@ describe('options of steady()', () => {
     [{ fallbacks: [{ modle: 'm' }] }, 'fallbacks must be an array of'],
     [{ repair: 'on' }, "repair must be 'off' or 'syntax' or 'safe' or 'lenient', got 'on'"],
     [{ onTruncated: 'retry' }, "onTruncated must be 'fail' or 'extend', got 'retry'"],
-    [{ toolCalls: 'check' }, 'checking of tool arguments is not in this version'],
+    [{ toolCalls: 'yes' }, "toolCalls must be 'off' or 'check', got 'yes'"],
     [{ idempotency: 'on' }, "idempotency must be 'given' or 'derive', got 'on'"],
     [{ ttlMs: 0 }, 'ttlMs must be a positive number of milliseconds, got 0'],
     [{ onUncertain: 'retry' }, "onUncertain must be 'rerun' or 'fail', got 'retry'"],

@@ -1,0 +1,260 @@
+import type { Failure } from '../errors/call-error.ts'
+import { readProperty } from '../errors/hostile.ts'
+import { canonicalJson } from '../idempotency/key.ts'
+import { answerSignature } from '../output/reask.ts'
+import type { Repair } from '../output/repair-rules.ts'
+import {
+  type BadCall,
+  callAgain,
+  checkCall,
+  isFunctionCall,
+  type Tools,
+  toolsOf,
+} from '../output/tool-calls.ts'
+import { factsOf, failureInAnswer } from './answer.ts'
+import type { Answer } from './call-promise.ts'
+import {
+  bodyFor,
+  type ChatParams,
+  type ChatRequest,
+  completionJob,
+  saidByGateway,
+  sendChat,
+} from './chat.ts'
+import { withoutContent } from './checked.ts'
+import { doubledLimits } from './conversation.ts'
+import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+
+/**
+ * The tools whose calls have to be checked; undefined where there is nothing to check.
+ * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
+ */
+export function toolsToCheck({ options, params }: ChatRequest): readonly unknown[] | undefined {
+  if (options.toolCalls === 'off') return undefined
+  const { tools, functions, stream, n } = params
+  const refuse = (what: string) => {
+    throw new TypeError(
+      `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
+    )
+  }
+  if (functions !== undefined) refuse('functions must be given as tools')
+  if (!Array.isArray(tools) || tools.length === 0) return undefined
+  if (stream === true) refuse('stream must be left out: arguments are checked as a whole')
+  if (typeof n === 'number' && n > 1) refuse('n must be 1')
+  return tools
+}
+
+/**
+ * The drop-in call with `toolCalls: 'check'`: the arguments of each call of a function follow its
+ * parameters, or it is asked for again. What comes back is the completion that came first, with
+ * every call in its place and under its id.
+ * @throws {TypeError} for tools that cannot be checked.
+ */
+export function toolCallsJob(
+  request: ChatRequest,
+  tools: readonly unknown[],
+): Job<Answer<unknown>> {
+  const asked = new ToolConversation(request, toolsOf(tools))
+  const plain = completionJob(request)
+  return {
+    ...plain,
+    async recheck(answer) {
+      const checked = asked.check(answer.data)
+      if (checked.bad === undefined) return { ok: true, value: answer }
+      return { ok: false, failure: failed(checked.bad, {}) }
+    },
+    async send(exchange) {
+      const answer = await sendChat(request, exchange, asked.next(exchange))
+      const { data, response } = answer
+      const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
+      const wrong = failureInAnswer(data, response, exchange.clock)
+      if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion: data }
+      return asked.take(answer, facts)
+    },
+  }
+}
+
+/** The calls of a completion: those that are good are canonical now; the first bad one, if any. */
+interface CheckedCalls {
+  readonly repairs: readonly Repair[]
+  readonly bad: BadCall | undefined
+}
+
+class ToolConversation {
+  readonly #request: ChatRequest
+  readonly #tools: Tools
+  /** The answer whose calls are completed by what is asked for again. */
+  #first: Answer<unknown> | undefined
+  #bad: BadCall | undefined
+  #repairs: readonly Repair[] = []
+  #lastSignature: string | undefined
+  #limits: ChatParams = {}
+  #body: ChatParams
+
+  constructor(request: ChatRequest, tools: Tools) {
+    this.#request = request
+    this.#tools = tools
+    this.#body = request.params
+  }
+
+  /** The body of the attempt that is about to be made. */
+  next(exchange: Exchange): ChatParams {
+    return bodyFor(this.#request, exchange, this.#body)
+  }
+
+  check(completion: unknown): CheckedCalls {
+    const level = this.#request.options.repair
+    const finishReason = finishOf(completion)
+    const repairs: Repair[] = []
+    let bad: BadCall | undefined
+    for (const [position, call] of callsOf(completion).entries()) {
+      if (!isFunctionCall(call)) continue
+      const checked = checkCall(call, { tools: this.#tools, level, position, finishReason })
+      if (checked.ok) {
+        setArguments(call, checked.value)
+        repairs.push(...checked.repairs)
+      } else bad ??= checked.bad
+    }
+    return { repairs, bad }
+  }
+
+  /** Accepts an answer, or notes what has to be asked for again. */
+  take(answer: Answer<unknown>, facts: AnswerFacts): Sent<Answer<unknown>> {
+    const wasCut = finishOf(answer.data) === 'length' && callsOf(answer.data).length > 0
+    if (wasCut) return this.#cut(answer.data, facts)
+    const first = this.#first
+    const bad = this.#bad
+    if (first === undefined || bad === undefined) {
+      const checked = this.check(answer.data)
+      this.#repairs = checked.repairs
+      return this.#settled(answer, checked.bad, facts)
+    }
+    const again = this.#callFrom(answer.data, bad)
+    if (!again.ok) return this.#settled(first, again.bad, facts)
+    this.#repairs = [...this.#repairs, ...again.repairs]
+    place(first.data, bad.position, again.call)
+    return this.#settled(first, this.check(first.data).bad, facts)
+  }
+
+  #settled(
+    answer: Answer<unknown>,
+    bad: BadCall | undefined,
+    facts: AnswerFacts,
+  ): Sent<Answer<unknown>> {
+    if (bad === undefined) {
+      return { ok: true, value: answer, facts: { ...facts, repairs: this.#repairs } }
+    }
+    this.#first = answer
+    this.#bad = bad
+    const { params } = this.#request
+    const { messages } = params
+    this.#body = {
+      ...params,
+      ...this.#limits,
+      messages: [...(Array.isArray(messages) ? messages : []), callAgain(bad)],
+      tool_choice:
+        bad.schema === undefined ? 'required' : { type: 'function', function: { name: bad.name } },
+    }
+    const signature = answerSignature(`${bad.position} ${bad.name} ${bad.text}`)
+    const reask = signature === this.#lastSignature ? 'repeated' : 'allowed'
+    this.#lastSignature = signature
+    return { ok: false, failure: failed(bad, facts), facts, completion: answer.data, reask }
+  }
+
+  /** The one call that was asked for again, at its old place. */
+  #callFrom(
+    completion: unknown,
+    { position, name, schema }: BadCall,
+  ):
+    | { readonly ok: true; readonly call: unknown; readonly repairs: readonly Repair[] }
+    | { readonly ok: false; readonly bad: BadCall } {
+    const calls = callsOf(completion).filter(isFunctionCall)
+    const nameOf = (one: unknown) => readProperty(readProperty(one, 'function'), 'name')
+    const call = schema === undefined ? calls[0] : calls.find((one) => nameOf(one) === name)
+    if (call === undefined) {
+      const path = `/tool_calls/${position}`
+      const issues = [{ path, message: 'expected a call of the tool, found none' }]
+      const kind = 'malformed_output'
+      return { ok: false, bad: { position, name, text: '', kind, issues, schema } }
+    }
+    const level = this.#request.options.repair
+    const finishReason = finishOf(completion)
+    const checked = checkCall(call, { tools: this.#tools, level, position, finishReason })
+    if (!checked.ok) return checked
+    setArguments(call, checked.value)
+    return { ok: true, call, repairs: checked.repairs }
+  }
+
+  /** Calls that were cut at the output limit: once again with twice of it, or an error. */
+  #cut(completion: unknown, facts: AnswerFacts): Sent<Answer<unknown>> {
+    const { options, params } = this.#request
+    const limits = doubledLimits(params)
+    const mayExtend =
+      options.onTruncated === 'extend' &&
+      Object.keys(this.#limits).length === 0 &&
+      Object.keys(limits).length > 0
+    const failure = { ...truncated(facts), issues: [] }
+    if (!mayExtend) return { ok: false, failure, facts, completion }
+    this.#limits = limits
+    this.#body = { ...this.#body, ...limits }
+    return { ok: false, failure, facts, completion, reask: 'allowed' }
+  }
+}
+
+function truncated({ status, requestId }: AnswerFacts): Failure {
+  return {
+    kind: 'truncated',
+    retryable: false,
+    executed: 'yes',
+    message: 'truncated',
+    cause: undefined,
+    ...(status !== undefined && { status }),
+    ...(requestId !== undefined && { requestId }),
+  }
+}
+
+function failed({ kind, issues, schema }: BadCall, facts: AnswerFacts): Failure {
+  const shownIssues = schema === undefined ? undefined : withoutContent(issues, schema)
+  return {
+    ...truncated(facts),
+    kind,
+    message: kind,
+    issues,
+    ...(shownIssues !== undefined && { shownIssues }),
+  }
+}
+
+function choiceOf(completion: unknown): unknown {
+  return readProperty(readProperty(completion, 'choices'), '0')
+}
+
+function finishOf(completion: unknown): string | undefined {
+  const reason = readProperty(choiceOf(completion), 'finish_reason')
+  return typeof reason === 'string' ? reason : undefined
+}
+
+function callsOf(completion: unknown): readonly unknown[] {
+  const calls = readProperty(readProperty(choiceOf(completion), 'message'), 'tool_calls')
+  return Array.isArray(calls) ? calls : []
+}
+
+function setArguments(call: unknown, value: unknown): void {
+  Reflect.set(Object(readProperty(call, 'function')), 'arguments', jsonOf(value))
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return canonicalJson(value)
+  } catch {
+    // RFC 8785 knows no lone surrogates; JSON escapes them.
+    return JSON.stringify(value)
+  }
+}
+
+/** Puts a call where another was, under the id that had. */
+function place(completion: unknown, position: number, call: unknown): void {
+  const calls = callsOf(completion)
+  const id = readProperty(calls[position], 'id')
+  if (typeof id === 'string' && id !== '') Reflect.set(Object(call), 'id', id)
+  Reflect.set(calls, position, call)
+}

@@ -1,0 +1,150 @@
+import type { OutputIssue } from '../errors/call-error.ts'
+import { isRecord, own } from './json-value.ts'
+import { parseAnswer, type Repair } from './parse-json.ts'
+import type { RepairLevel } from './repair-rules.ts'
+import { type CompiledSchema, compileSchema } from './schema.ts'
+
+/** The functions a model may call, with what their arguments have to follow. */
+export type Tools = ReadonlyMap<string, CompiledSchema>
+
+/**
+ * The function tools of a request.
+ * @throws {TypeError} for a tool without a name, or with parameters that are no schema.
+ */
+export function toolsOf(tools: readonly unknown[]): Tools {
+  const found = new Map<string, CompiledSchema>()
+  for (const [index, tool] of tools.entries()) {
+    const described = own(tool, 'function')
+    // Custom tools take text; there is nothing to check.
+    if (described === undefined) continue
+    const name = own(described, 'name')
+    if (typeof name !== 'string' || name === '') {
+      throw new TypeError(`tools[${index}].function.name must be a string`)
+    }
+    found.set(name, compiled(own(described, 'parameters') ?? NO_PARAMETERS, index))
+  }
+  return found
+}
+
+// What OpenAI takes a tool without parameters for.
+const NO_PARAMETERS = { type: 'object', properties: {} }
+
+function compiled(parameters: unknown, index: number): CompiledSchema {
+  try {
+    return compileSchema(parameters)
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause)
+    throw new TypeError(`tools[${index}].function.parameters: ${said}`, { cause })
+  }
+}
+
+/** A call that cannot be handed on, and what is wrong with it. */
+export interface BadCall {
+  readonly position: number
+  /** As the model wrote them. */
+  readonly name: string
+  readonly text: string
+  readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated'
+  readonly issues: readonly OutputIssue[]
+  /** Of the tool that was called; undefined where there is none of that name. */
+  readonly schema: CompiledSchema | undefined
+}
+
+export type CheckedCall =
+  | { readonly ok: true; readonly value: unknown; readonly repairs: readonly Repair[] }
+  | { readonly ok: false; readonly bad: BadCall }
+
+export interface CallCheck {
+  readonly tools: Tools
+  readonly level: RepairLevel
+  readonly position: number
+  readonly finishReason: string | undefined
+}
+
+/** True for a call of a function; the input of a custom tool is text. */
+export function isFunctionCall(call: unknown): boolean {
+  return isRecord(own(call, 'function'))
+}
+
+/** The arguments of one call of a function: as its parameters accept them, or what is wrong. */
+export function checkCall(
+  call: unknown,
+  { tools, level, position, finishReason }: CallCheck,
+): CheckedCall {
+  const described = own(call, 'function')
+  const name = textOf(own(described, 'name'))
+  const text = textOf(own(described, 'arguments'))
+  const schema = tools.get(name)
+  const bad = (kind: BadCall['kind'], issues: readonly OutputIssue[]): CheckedCall => ({
+    ok: false,
+    bad: { position, name, text, kind, issues: issues.map(placed(position)), schema },
+  })
+  if (schema === undefined) {
+    const names = [...tools.keys()].map((known) => JSON.stringify(known)).join(', ')
+    const path = `/tool_calls/${position}/function/name`
+    const issues = [{ path, message: `expected one of ${names}` }]
+    return { ok: false, bad: { position, name, text, kind: 'schema_mismatch', issues, schema } }
+  }
+  const parsed = parseAnswer(text.trim() === '' && takesNothing(schema) ? '{}' : text, schema, {
+    level,
+    finishReason,
+    undo: new Set(),
+  })
+  if (!parsed.ok) {
+    return bad(parsed.kind === 'refusal' ? 'malformed_output' : parsed.kind, parsed.issues)
+  }
+  const repairs = parsed.repairs.map(placed(position))
+  return { ok: true, value: parsed.value, repairs }
+}
+
+/** Some providers send no text at all for a function without parameters. */
+function takesNothing(schema: CompiledSchema): boolean {
+  const properties = own(schema.jsonSchema, 'properties')
+  const declares = isRecord(properties) && Object.keys(properties).length > 0
+  return !declares && schema.validate({}).length === 0
+}
+
+function placed(position: number) {
+  return <T extends { readonly path: string }>(found: T): T => ({
+    ...found,
+    path: `/tool_calls/${position}/function/arguments${found.path}`,
+  })
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  // Some providers send the arguments as an object.
+  return isRecord(value) ? JSON.stringify(value) : ''
+}
+
+const MAX_SHOWN_CHARS = 8 * 1024
+
+/** Asks for a call again, in a user's message: a call without its result may not be in a request. */
+export function callAgain({ name, text, issues, schema }: BadCall): {
+  readonly role: 'user'
+  readonly content: string
+} {
+  const shown = text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)} […]` : text
+  const points = issues.map(({ path, message }) => `- ${afterArguments(path)}: ${message}`)
+  const content =
+    schema === undefined
+      ? [
+          `You called a tool ${JSON.stringify(name.slice(0, 100))}, which does not exist, with:`,
+          shown,
+          ...points,
+          'Call one of the tools that exist instead.',
+        ]
+      : [
+          `You called the tool ${JSON.stringify(name)} with arguments that it cannot take:`,
+          shown,
+          'What is wrong, with JSON Pointers into them:',
+          ...points,
+          'Call it again with the corrected arguments.',
+        ]
+  return { role: 'user', content: content.join('\n') }
+}
+
+function afterArguments(path: string): string {
+  const inside = path.replace(/^\/tool_calls\/\d+\/function\/(?:arguments)?/, '')
+  return inside === '' ? 'the arguments' : inside
+}
