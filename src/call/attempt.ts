@@ -116,7 +116,7 @@ function keepOpen<T>(
   { record, step, onMultiplied }: AttemptRequest<T>,
 ): Promise<void> {
   record.streaming = true
-  record.firstChunkMs = record.elapsedMs
+  record.firstChunkMs ??= record.elapsedMs
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {
       // A stream tells only now; it was paid for, so nothing is thrown.

@@ -118,7 +118,7 @@ async function checkedAgain<T>(
 ): Promise<T> {
   const { source, value } = done
   if (source === 'provider') return value
-  if (job.replayedFacts !== undefined) record.answered(job.replayedFacts(value))
+  if (job.replayedFacts !== undefined) record.replayed(job.replayedFacts(value))
   if (job.recheck === undefined) return value
   const checked = await job.recheck(value)
   if (checked.ok) return checked.value

@@ -56,6 +56,11 @@ export class CallRecord {
     this.#facts ??= facts
   }
 
+  /** The facts of an answer that came from elsewhere. */
+  replayed(facts: AnswerFacts): void {
+    this.#facts = facts
+  }
+
   attemptEnded(attempt: AttemptReport): void {
     this.attempts.push(Object.freeze(attempt))
     // Of two that ran beside each other the second may end first.

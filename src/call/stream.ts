@@ -87,8 +87,10 @@ function release(
     iterate: () => AsyncIterator<unknown>,
     controller: AbortController,
   ) => ChunkStream
-  const stream = new StreamClass(() => iterate(released), request.source.controller)
-  dropped.register(stream, new Holder(released))
+  // The stream holds this function, and whoever takes it from there can read without the stream.
+  const begin = () => iterate(released)
+  dropped.register(begin, new Holder(released))
+  const stream = new StreamClass(begin, request.source.controller)
   return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
 }
 
@@ -97,11 +99,15 @@ function iterate(released: Released): AsyncGenerator<unknown, void, undefined> {
   const holder = new Holder(released)
   const chunks = released.read(holder)
   dropped.register(chunks, holder)
-  const { return: leave } = chunks
-  // A generator that was never begun, or that waits for a chunk, would not see it.
+  const { return: leave, throw: fail } = chunks
+  // A generator that was never begun, or that waits for a chunk, would not see either.
   chunks.return = (value) => {
     released.leftBy(holder)
     return leave.call(chunks, value)
+  }
+  chunks.throw = (error) => {
+    released.leftBy(holder)
+    return fail.call(chunks, error)
   }
   return chunks
 }
@@ -172,6 +178,8 @@ class Released {
       }
       abandoned = this.#isLeft
     } catch (caught) {
+      // What was told of the end holds: aborted after its finish_reason, it is whole.
+      if (this.#ended !== undefined && this.#ended.error === undefined) return
       abandoned = false
       error = this.#ended?.error ?? this.#request.toCallerError(caught)
       throw error
@@ -187,9 +195,10 @@ class Released {
     if (isOver) this.#settle(undefined, true)
   }
 
-  /** An iterator was returned: the caller wants no more of it. */
+  /** An iterator was returned: the caller wants no more of it. Whoever reads after that is told. */
   leftBy(holder: Holder): void {
-    if (this.#reader === undefined || this.#reader === holder) this.#settle(undefined, true)
+    this.#reader ??= holder
+    if (this.#reader === holder) this.#settle(undefined, true)
   }
 
   /** The next chunk; done only where the stream may end: after its finish_reason, or aborted. */

@@ -12,7 +12,7 @@ export interface BreakerOptions {
   readonly windowMs?: number | undefined
   /** Opens after so many failures in a row, whatever their share. @default 8 */
   readonly failuresInARow?: number | undefined
-  /** First rest, milliseconds; twice as long after each failed probe, ±20 %. @default 2,000 */
+  /** First rest, milliseconds; twice as long after each failed probe, ±20 %. @default 2,000, or `maxOpenMs` if that is less */
   readonly openMs?: number | undefined
   /** Longest rest, milliseconds; not less than `openMs`. @default 15,000, or `openMs` if that is more */
   readonly maxOpenMs?: number | undefined
@@ -242,13 +242,17 @@ export function readBreaker(options: BreakerOptions): Record<keyof BreakerOption
     successesToClose: { fallback: 2, min: 1, max: 1_000 },
     probeLeaseMs: { fallback: 30_000, min: 1, max: MOST_MS },
   })
-  const { openMs } = read
+  // What is given decides: a default gives way to it.
+  const openMs =
+    options.openMs === undefined
+      ? Math.min(read.openMs, options.maxOpenMs ?? read.openMs)
+      : read.openMs
   const maxOpenMs = readNumber('breaker: maxOpenMs', options.maxOpenMs, {
     fallback: Math.max(read.maxOpenMs, openMs),
     min: openMs,
     max: MOST_MS,
   })
-  return { ...read, maxOpenMs }
+  return { ...read, openMs, maxOpenMs }
 }
 
 const nothing = () => {}

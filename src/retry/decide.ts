@@ -45,6 +45,8 @@ export type Verdict =
 export interface FailedAttempt {
   readonly ok: false
   readonly failure: Failure
+  /** What is left of the hint that the other of two hedged attempts was given, milliseconds. */
+  readonly otherHintMs?: number
   /** Content has reached the caller: nothing may be sent again. */
   readonly delivered?: boolean
   /** Never sent: the concurrency limit left no place for it. */

@@ -1,4 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
+import type { Clock } from '../time.ts'
 import { minAttemptMs } from './admit.ts'
 import type { Hedging } from './hedge.ts'
 import type {
@@ -54,7 +55,7 @@ async function sendHedged<T>(
   const first = sendAttempt(request, target, { ...step, signal: aside.signal }, leave)
   const isSlow = await slowerThan(first, delayMs, request)
   const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
-  return hedge === undefined ? first : contest({ result: first, aside }, hedge)
+  return hedge === undefined ? first : contest({ result: first, aside }, hedge, request.clock)
 }
 
 /** One of the two, which can be ended alone. */
@@ -103,23 +104,33 @@ function mayHedge(policy: LoopPolicy): boolean {
   return policy.mayHedge === true && policy.onUncertain !== 'fail'
 }
 
-async function contest<T>(first: Rival<T>, second: Rival<T>): Promise<AttemptResult<T>> {
+async function contest<T>(
+  first: Rival<T>,
+  second: Rival<T>,
+  clock: Clock,
+): Promise<AttemptResult<T>> {
   const [early, winner] = await Promise.race(
     [first, second].map(async (rival) => [await rival.result, rival] as const),
   )
   const other = winner === first ? second : first
-  if (!early.ok && early.failure.retryable) return longerHint(early.failure, await other.result)
+  if (!early.ok && early.failure.retryable) return afterBoth(early.failure, other, clock)
   // Good, or bad beyond repair: either way there is nothing to wait for.
   other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
   await other.result
   return early
 }
 
-/** What the other came to; where both failed, neither's hint may be undercut by the retry. */
-function longerHint<T>({ retryAfterMs }: Failure, late: AttemptResult<T>): AttemptResult<T> {
+/** What the other came to; where both failed, the retry obeys the hint of the earlier one as well. */
+async function afterBoth<T>(
+  { retryAfterMs }: Failure,
+  other: Rival<T>,
+  clock: Clock,
+): Promise<AttemptResult<T>> {
+  const toldAtMs = clock.monotonicMs()
+  const late = await other.result
   if (late.ok || retryAfterMs === undefined) return late
-  if (retryAfterMs <= (late.failure.retryAfterMs ?? 0)) return late
-  return { ...late, failure: { ...late.failure, retryAfterMs } }
+  const otherHintMs = toldAtMs + retryAfterMs - clock.monotonicMs()
+  return otherHintMs > 0 ? { ...late, otherHintMs } : late
 }
 
 /** Does the work take longer? Rejects as the work does. */

@@ -74,7 +74,7 @@ export class Run<T> {
     // Another call's hint binds this one's retry as well: both go to the same limit.
     const { gate } = this.#target.state
     const nowMs = this.#nowMs()
-    const ownMs = result.failure.retryAfterMs ?? 0
+    const ownMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
     this.#hintMs = Math.max(ownMs, gate.waitMs(nowMs))
     this.#toldMs = Math.max(ownMs, gate.toldMs(nowMs))
     throw new AttemptFailed(result)

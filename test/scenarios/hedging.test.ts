@@ -9,12 +9,13 @@ import {
   type Fault,
   invalidApiKey,
   ok,
+  rateLimited,
   serverError,
   slow,
   virtualClock,
 } from '../../src/testing/index.ts'
 import { deadlineAfter } from '../../src/time.ts'
-import { ask, setUp } from '../support/set-up.ts'
+import { ask, rejection, setUp } from '../support/set-up.ts'
 import { startRecording } from '../unit/telemetry/recorder.ts'
 import { down, finish, good, type Reply, stageFor } from './stage.ts'
 
@@ -199,6 +200,39 @@ describe('a hedge', () => {
     const [, , retry] = reported
     expect(retry?.startedAtMs).toBeGreaterThanOrEqual(stage.clock.wallMs() - 10)
     expect(stage.clock.monotonicMs()).toBeGreaterThanOrEqual(2_000 + 10 + 40)
+  })
+
+  it('that fails after the hint of the first is over is followed by a retry without it', async () => {
+    const stage = stageFor({
+      replies: [
+        { ...down, afterMs: 40, headers: { 'retry-after-ms': '1000' } },
+        { ...down, afterMs: 1_500 },
+        good('fine'),
+      ],
+      options: {
+        hedge: { delayMs: 20, maxExtraLoad: 1 },
+        retryBudget: { initial: 10 },
+        backoff: fixed(5),
+      },
+    })
+    const call = stage.llm.chat.completions.create(ask('both'))
+    await finish(stage, call)
+    expect(callReport(await call)?.attempts[2]).toMatchObject({
+      delayMs: 5,
+      delaySource: 'backoff',
+    })
+  })
+
+  it('that fails for good has no hint of the first one’s in its error, and no free retry', async () => {
+    const { llm } = await setUp(
+      {
+        script: [slow(40, rateLimited({ retryAfterMs: 7_000 })), slow(80, invalidApiKey())],
+      },
+      { hedge: { delayMs: 20, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+    )
+    const error = await rejection(llm.json({ ...ask('both'), schema: { type: 'object' } }))
+    expect(error).toMatchObject({ kind: 'auth' })
+    expect(error).not.toHaveProperty('retryAfterMs', 7_000)
   })
 
   it('that succeeds in the same moment as the first leaves the span as the answer is', async () => {

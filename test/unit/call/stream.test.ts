@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import OpenAI from 'openai'
+import type { Stream } from 'openai/core/streaming'
 import { describe, expect, it, vi } from 'vitest'
 import { callReport, createRuntime, steady } from '../../../src/index.ts'
 import {
@@ -246,6 +247,54 @@ describe('a stream that nobody waits for at the moment', () => {
     await chunks.return?.()
     await rest
     expect(llm.targets()).toMatchObject([{ inFlight: 0 }])
+    expect(callReport(stream)).toMatchObject({ outcome: 'success' })
+  })
+})
+
+describe('a stream with more than one who could read it', () => {
+  it('is given up by the return of an iterator: another one is refused, not given a part', async () => {
+    const { llm } = await setUp(long)
+    const stream = await llm.chat.completions.create(streamed)
+    await stream[Symbol.asyncIterator]().return?.()
+    await expect(rejection(textOf(stream))).resolves.toBeInstanceOf(TypeError)
+  })
+
+  it('is over when an iterator is thrown into before its first read', async () => {
+    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { concurrency: 1 })
+    const stream = await llm.chat.completions.create(streamed)
+    const chunks = stream[Symbol.asyncIterator]()
+    await rejection(chunks.throw?.(new Error('mine')) ?? Promise.resolve())
+    await vi.waitUntil(() => llm.targets()[0]?.inFlight === 0)
+  })
+
+  it('goes on while somebody holds the function that its iterators come from', async () => {
+    const { llm } = await setUp(long)
+    const again = await (async () => {
+      const stream = await llm.chat.completions.create(streamed)
+      const StreamClass = stream.constructor as typeof Stream
+      return new StreamClass(Reflect.get(stream, 'iterator'), stream.controller)
+    })()
+    for (let turn = 0; turn < 5; turn += 1) {
+      collectGarbage()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await expect(textOf(again as AsyncIterable<OpenAI.Chat.ChatCompletionChunk>)).resolves.toBe(
+      long.answer,
+    )
+  })
+})
+
+describe('a stream that is aborted after its finish_reason', () => {
+  it('is complete: the loop ends, and the report says so', async () => {
+    const { llm } = await setUp(long)
+    const caller = new AbortController()
+    const stream = await llm.chat.completions.create(streamed, { signal: caller.signal })
+    let text = ''
+    for await (const { choices } of stream) {
+      text += choices[0]?.delta.content ?? ''
+      if (choices[0]?.finish_reason) caller.abort()
+    }
+    expect(text).toBe(long.answer)
     expect(callReport(stream)).toMatchObject({ outcome: 'success' })
   })
 })

@@ -156,6 +156,12 @@ describe('a breaker whose first rest is longer than the default of the longest',
     }
   })
 
+  it('begins with the longest where only that is given, and is shorter', () => {
+    const breaker = new CircuitBreaker(dependencies, { maxOpenMs: 1_000 })
+    fail(breaker, 8)
+    expect((breaker.retryAtMs ?? 0) - clock.monotonicMs()).toBe(1_000)
+  })
+
   it('is refused where a shorter longest one is given with it', () => {
     expect(() => new CircuitBreaker(dependencies, { openMs: 60_000, maxOpenMs: 30_000 })).toThrow(
       new RangeError('breaker: maxOpenMs is 30000; accepted is a number from 60000 to 86400000'),
