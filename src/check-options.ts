@@ -79,6 +79,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
   onTruncated: oneOf('fail', 'extend'),
   reaskMessages: aFunction,
+  regExp: aFunction,
   toolCalls: oneOf('off', 'check'),
   idempotency: oneOf('given', 'derive'),
   ttlMs: duration,

@@ -31,6 +31,7 @@ export type {
   GuardOptions,
   SteadyOptions,
 } from './options.ts'
+export type { RegExpEngine } from './output/ajv-engine.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'

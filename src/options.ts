@@ -5,6 +5,7 @@ import type { ChatClient } from './call/targets.ts'
 import type { FailureKind } from './errors/failure-kinds.ts'
 import { FAILURE_KINDS, isFailureKind } from './errors/failure-kinds.ts'
 import type { Store } from './idempotency/store.ts'
+import type { RegExpEngine } from './output/ajv-engine.ts'
 import type { ReaskWording } from './output/reask.ts'
 import { type Backoff, fullJitter } from './retry/backoff.ts'
 import type { BreakerOptions } from './retry/breaker.ts'
@@ -48,6 +49,8 @@ export interface CallSettings {
   readonly fallbacks?: readonly Fallback[]
   /** How far a damaged answer may be repaired without asking again. @default 'safe' */
   readonly repair?: 'off' | 'syntax' | 'safe' | 'lenient'
+  /** Makes the regular expressions of schemas: pass RE2 where they come from others. @default `new RegExp` */
+  readonly regExp?: RegExpEngine
   /**
    * How `json` asks for it. `'auto'` begins with the strictest, and remembers per target what was
    * refused. @default 'auto'
@@ -160,6 +163,7 @@ type Defaults = Required<
     | 'firstChunkTimeoutMs'
     | 'backoff'
     | 'reaskMessages'
+    | 'regExp'
     | 'onUncertain'
     | 'onStoreError'
   >
@@ -200,6 +204,7 @@ export interface ResolvedCall {
   readonly responseFormat: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
   readonly onTruncated: 'fail' | 'extend'
   readonly reaskMessages: ReaskWording | undefined
+  readonly regExp: RegExpEngine | undefined
   readonly toolCalls: 'off' | 'check'
   readonly idempotency: 'given' | 'derive'
   readonly ttlMs: number
@@ -242,6 +247,7 @@ export function resolveCall(
     responseFormat: merged.responseFormat,
     onTruncated: merged.onTruncated,
     reaskMessages: given.reaskMessages,
+    regExp: given.regExp,
     toolCalls: merged.toolCalls,
     idempotency: merged.idempotency,
     ttlMs: merged.ttlMs,

@@ -184,9 +184,9 @@ async function json(
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
   const { schema, ...body } = checkJsonParams(params)
-  const compiled = compileSchema(schema)
   // openai's options are read by name, like any object's.
   const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
+  const compiled = compileSchema(schema, request.options.regExp)
   const { value: answer, report } = await call(structuredJob(request, compiled), context)
   const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
   const result: JsonResult<unknown> = {

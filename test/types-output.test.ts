@@ -1,3 +1,7 @@
+import { toStandardJsonSchema } from '@valibot/to-json-schema'
+import { type } from 'arktype'
+import Type from 'typebox'
+import * as v from 'valibot'
 import { describe, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import type { InferSchema, SchemaInput } from '../src/output/infer.ts'
@@ -27,6 +31,38 @@ describe('the type of an answer', () => {
       tags: string[][]
       note?: string | null | undefined
     }>()
+  })
+
+  it('is the output of a Valibot schema', () => {
+    const result = json({
+      schema: toStandardJsonSchema(
+        v.object({ size: v.pipe(v.string(), v.transform(Number)), note: v.optional(v.string()) }),
+      ),
+    })
+    expectTypeOf<ValueOf<typeof result>>().toEqualTypeOf<{
+      size: number
+      note?: string | undefined
+    }>()
+  })
+
+  it('is the output of an ArkType type', () => {
+    const result = json({
+      schema: type({ size: type('string').pipe((text) => text.length), 'note?': 'string' }),
+    })
+    expectTypeOf<ValueOf<typeof result>>().toEqualTypeOf<{ size: number; note?: string }>()
+  })
+
+  it('is what a TypeBox schema describes', () => {
+    const result = json({
+      schema: Type.Object({
+        size: Type.Number(),
+        colour: Type.Union([Type.Literal('red'), Type.Literal('blue')]),
+        note: Type.Optional(Type.String()),
+      }),
+    })
+    expectTypeOf<ValueOf<typeof result>['size']>().toEqualTypeOf<number>()
+    expectTypeOf<ValueOf<typeof result>['colour']>().toEqualTypeOf<'red' | 'blue'>()
+    expectTypeOf<ValueOf<typeof result>['note']>().toEqualTypeOf<string | undefined>()
   })
 
   it('is what a literal JSON Schema describes, without as const', () => {

@@ -54,7 +54,7 @@ export function toolCallsJob(
   request: ChatRequest,
   tools: readonly unknown[],
 ): Job<Answer<unknown>> {
-  const asked = new ToolConversation(request, toolsOf(tools))
+  const asked = new ToolConversation(request, toolsOf(tools, request.options.regExp))
   const plain = completionJob(request)
   return {
     ...plain,

@@ -194,7 +194,7 @@ class Coercion {
         changed = true
         continue
       }
-      const at = memberPointer(schema, site.at, key)
+      const at = memberPointer(schema, site.at, key, this.#fits)
       const value = at === undefined ? record[key] : this.#child(site, record, key, at)
       changed ||= value !== record[key]
       entries.push([key, value])
@@ -202,6 +202,8 @@ class Coercion {
     // Defines own properties, also for the key __proto__.
     return changed ? Object.fromEntries(entries) : record
   }
+
+  readonly #fits = (pattern: string, name: string): boolean => this.#schema.fits(pattern, name)
 
   #droppable(value: unknown, key: string, schema: SchemaPart): boolean {
     return (

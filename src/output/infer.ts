@@ -46,7 +46,10 @@ export interface StandardProps<Input = unknown, Output = Input> {
   readonly validate?: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
   /** Absent in libraries older than Standard JSON Schema. May throw. */
   readonly jsonSchema?: {
-    readonly input: (options: { readonly target: 'draft-2020-12' | 'draft-07' }) => object
+    readonly input: (options: {
+      readonly target: 'draft-2020-12' | 'draft-07'
+      readonly libraryOptions?: Record<string, unknown> | undefined
+    }) => object
   }
 }
 

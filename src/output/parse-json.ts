@@ -1,4 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
+import type { RegExpEngine } from './ajv-engine.ts'
 import { type Allowed, coerce } from './coerce.ts'
 import { type Candidate, extract, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
@@ -28,6 +29,8 @@ export interface ParseOptions {
   readonly finishReason?: string | undefined
   /** Longest text that is read at all, UTF-8 bytes. @default 4_194_304 */
   readonly maxBytes?: number | undefined
+  /** Makes the regular expressions of the schema's patterns. @default `new RegExp` */
+  readonly regExp?: RegExpEngine | undefined
 }
 
 export type ParseResult<T> =
@@ -68,7 +71,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   schema?: S,
   options: ParseOptions = {},
 ): ParseResult<ParsedBy<S>> {
-  const validator = schema === undefined ? undefined : validatorFor(schema)
+  const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
   const result = guarded(text, validator, { ...options, undo: NOTHING })
   const finished =
     result.ok && validator !== undefined && schema !== validator
@@ -99,8 +102,8 @@ type Result = ParseResult<unknown>
 type Reading = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
 type Accepted = Result & { readonly ok: true }
 
-function validatorFor(schema: unknown): SchemaValidator {
-  const compiled = compileSchema(schema)
+function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
+  const compiled = compileSchema(schema, regExp)
   // compileSchema makes nothing else.
   return compiled as SchemaValidator
 }

@@ -77,13 +77,21 @@ export function itemPointer(schema: SchemaPart, at: string, index: number): stri
   return isRecord(schema[rest]) ? `${at}/${rest}` : undefined
 }
 
-/** The part that applies to a property; none where patterns could apply as well. */
-export function memberPointer(schema: SchemaPart, at: string, key: string): string | undefined {
-  if (own(schema.properties, key) !== undefined) {
-    return childPath(`${at}/properties`, key)
-  }
-  const others = schema.additionalProperties
-  return isRecord(others) && schema.patternProperties === undefined
-    ? `${at}/additionalProperties`
-    : undefined
+/**
+ * The part that applies to a property: its own, that of the one pattern which fits its name, or the
+ * one for all others. None where two patterns fit: what mends one may break the other.
+ */
+export function memberPointer(
+  schema: SchemaPart,
+  at: string,
+  key: string,
+  fits: (pattern: string, name: string) => boolean,
+): string | undefined {
+  if (own(schema.properties, key) !== undefined) return childPath(`${at}/properties`, key)
+  const { patternProperties, additionalProperties } = schema
+  const patterns = isRecord(patternProperties) ? Object.keys(patternProperties) : []
+  const [only, ...others] = patterns.filter((pattern) => fits(pattern, key))
+  if (others.length > 0) return undefined
+  if (only !== undefined) return childPath(`${at}/patternProperties`, only)
+  return isRecord(additionalProperties) ? `${at}/additionalProperties` : undefined
 }

@@ -1,9 +1,10 @@
 import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
-import { compileText, type Draft, type SchemaEngine } from './ajv-engine.ts'
+import type { RegExpEngine, SchemaEngine } from './ajv-engine.ts'
+import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
-import { childPath, isRecord, own } from './json-value.ts'
+import { childPath } from './json-value.ts'
 
 /** A schema made ready for checking answers. */
 export interface CompiledSchema {
@@ -31,45 +32,59 @@ export type Finished =
  * Schema. The draft is read from `$schema`: draft-07 (also for draft-06), 2019-09 or 2020-12.
  * Without it 2020-12 is tried first, then draft-07, which alone knows an array of `items`.
  *
+ * `regExp` makes the regular expressions of `pattern` and `patternProperties`.
+ *
  * Compiled schemas are kept per object, and validators per schema text, so that a schema built
  * anew for each call compiles once. Changing a schema object after its first use has no effect.
  *
  * @throws TypeError when it is no schema, too large (1 MiB of JSON, 100 levels), or one that AJV
  * cannot compile.
  */
-export function compileSchema(schema: unknown): CompiledSchema {
+export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledSchema {
   if (schema instanceof SchemaValidator) return schema
-  if (typeof schema === 'boolean') return new SchemaValidator(schema ? {} : { not: {} }, undefined)
+  if (typeof schema === 'boolean') {
+    return new SchemaValidator(schema ? {} : { not: {} }, undefined, regExp)
+  }
   if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null) {
     throw new TypeError(
       `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
     )
   }
+  const compiled = compiledWith.get(regExp ?? NO_REGEXP) ?? new WeakMap<object, SchemaValidator>()
+  compiledWith.set(regExp ?? NO_REGEXP, compiled)
   const known = compiled.get(schema)
   if (known !== undefined) return known
   const standard = standardProps(schema)
   const created = new SchemaValidator(
     standard === undefined ? plainSchema(schema) : standardJsonSchema(standard),
     standard,
+    regExp,
   )
   compiled.set(schema, created)
   return created
 }
 
-const compiled = new WeakMap<object, SchemaValidator>()
+const compiledWith = new WeakMap<object, WeakMap<object, SchemaValidator>>()
+const NO_REGEXP = {}
 
 /** What `compileSchema` makes; the rest of this folder also asks it about parts of the schema. */
 export class SchemaValidator implements CompiledSchema {
   readonly jsonSchema: object
   readonly #engine: SchemaEngine
   readonly #standard: StandardProps | undefined
+  readonly #regExp: RegExpEngine
 
-  constructor(jsonSchema: object, standard: StandardProps | undefined) {
+  constructor(
+    jsonSchema: object,
+    standard: StandardProps | undefined,
+    regExp: RegExpEngine | undefined,
+  ) {
     const text = serialized(jsonSchema)
-    this.#engine = engineFor(text)
+    this.#engine = engineFor(text, regExp)
     // As AJV saw it: no getters, no toJSON, and out of the user's reach. It is an object's text.
     this.jsonSchema = JSON.parse(text)
     this.#standard = standard
+    this.#regExp = regExp ?? ((pattern, flags) => new RegExp(pattern, flags))
   }
 
   validate(value: unknown): readonly OutputIssue[] {
@@ -93,6 +108,11 @@ export class SchemaValidator implements CompiledSchema {
 
   accepts(value: unknown): boolean {
     return this.#engine.accepts(value)
+  }
+
+  /** Is this pattern of the schema found in the text? AJV has compiled it with the same flag. */
+  fits(pattern: string, text: string): boolean {
+    return this.#regExp(pattern, 'u').test(text)
   }
 
   /** AJV's own errors for one part of the schema, `''` for the whole. */
@@ -134,7 +154,7 @@ function standardJsonSchema(standard: StandardProps): object {
   let first: unknown
   for (const target of ['draft-2020-12', 'draft-07'] as const) {
     try {
-      return convert.input({ target })
+      return convert.input({ target, ...LIBRARY_OPTIONS.get(standard.vendor) })
     } catch (error) {
       first ??= error
     }
@@ -144,6 +164,17 @@ function standardJsonSchema(standard: StandardProps): object {
     { cause: first },
   )
 }
+
+/** Checks that JSON Schema cannot express are the library's own, and run after it: not a reason to fail. */
+const LIBRARY_OPTIONS: ReadonlyMap<string, { readonly libraryOptions: Record<string, unknown> }> =
+  new Map([
+    [
+      'valibot',
+      {
+        libraryOptions: { ignoreActions: ['check', 'check_items', 'partial_check', 'raw_check'] },
+      },
+    ],
+  ])
 
 function howToGetOne(vendor: string): string {
   if (vendor === 'zod') return 'Use zod 4.2 or later, or pass a JSON Schema.'
@@ -223,47 +254,6 @@ function jsonOf(schema: object): string {
   } catch (cause) {
     throw new TypeError(`schema: not JSON: ${messageOf(cause)}`, { cause })
   }
-}
-
-/** Validators by schema text, the least recently used first. */
-const engines = new Map<string, SchemaEngine>()
-const MAX_ENGINES = 200
-
-function engineFor(text: string): SchemaEngine {
-  const engine = engines.get(text) ?? compileEngine(text)
-  engines.delete(text)
-  engines.set(text, engine)
-  for (const oldest of engines.keys()) {
-    if (engines.size <= MAX_ENGINES) break
-    engines.delete(oldest)
-  }
-  return engine
-}
-
-function compileEngine(text: string): SchemaEngine {
-  const schema: unknown = JSON.parse(text)
-  // AJV's validator of such a schema returns a promise, which would pass for "valid".
-  if (isRecord(schema) && own(schema, '$async') !== undefined) {
-    throw new TypeError('schema: $async is not supported')
-  }
-  let first: unknown
-  for (const draft of draftsOf(own(schema, '$schema'))) {
-    try {
-      return compileText(text, draft)
-    } catch (error) {
-      first ??= error
-    }
-  }
-  throw new TypeError(`schema: ${messageOf(first)}`, { cause: first })
-}
-
-function draftsOf(dialect: unknown): readonly Draft[] {
-  if (dialect === undefined) return ['2020-12', 'draft-07']
-  const uri = String(dialect)
-  if (/draft-0[67]\b/.test(uri)) return ['draft-07']
-  if (uri.includes('2019-09')) return ['2019-09']
-  if (uri.includes('2020-12')) return ['2020-12']
-  throw new TypeError(`schema: $schema ${uri} is not supported; use draft-07, 2019-09 or 2020-12`)
 }
 
 function messageOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
+import type { RegExpEngine } from './ajv-engine.ts'
 import { isRecord, own } from './json-value.ts'
 import { parseAnswer, type Repair } from './parse-json.ts'
 import type { RepairLevel } from './repair-rules.ts'
@@ -11,7 +12,7 @@ export type Tools = ReadonlyMap<string, CompiledSchema>
  * The function tools of a request.
  * @throws {TypeError} for a tool without a name, or with parameters that are no schema.
  */
-export function toolsOf(tools: readonly unknown[]): Tools {
+export function toolsOf(tools: readonly unknown[], regExp: RegExpEngine | undefined): Tools {
   const found = new Map<string, CompiledSchema>()
   for (const [index, tool] of tools.entries()) {
     const described = own(tool, 'function')
@@ -21,7 +22,7 @@ export function toolsOf(tools: readonly unknown[]): Tools {
     if (typeof name !== 'string' || name === '') {
       throw new TypeError(`tools[${index}].function.name must be a string`)
     }
-    found.set(name, compiled(own(described, 'parameters') ?? NO_PARAMETERS, index))
+    found.set(name, compiled(own(described, 'parameters') ?? NO_PARAMETERS, index, regExp))
   }
   return found
 }
@@ -29,9 +30,13 @@ export function toolsOf(tools: readonly unknown[]): Tools {
 // What OpenAI takes a tool without parameters for.
 const NO_PARAMETERS = { type: 'object', properties: {} }
 
-function compiled(parameters: unknown, index: number): CompiledSchema {
+function compiled(
+  parameters: unknown,
+  index: number,
+  regExp: RegExpEngine | undefined,
+): CompiledSchema {
   try {
-    return compileSchema(parameters)
+    return compileSchema(parameters, regExp)
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause)
     throw new TypeError(`tools[${index}].function.parameters: ${said}`, { cause })
