@@ -31,17 +31,29 @@ export function parseExact(text: string): unknown {
 
 /**
  * False when no integer in the text can be one that a number rounds: 2^53 has 16 digits, and so
- * many in a row cover one of every 16 characters, which are all that is looked at.
+ * many in a row cover one of every 16 characters, which are all that is looked at. The digits of a
+ * fraction, which every division has, make no integer without an exponent.
  */
 export function mayRoundIntegers(text: string): boolean {
   for (let at = RUN - 1; at < text.length; at += RUN) {
-    const code = text.charCodeAt(at)
-    if (code >= 48 && code <= 57 && /\d{16}/.test(text.slice(at - RUN + 1, at + RUN))) return true
+    if (!isDigit(text, at)) continue
+    let start = at
+    while (isDigit(text, start - 1)) start -= 1
+    let end = at + 1
+    while (isDigit(text, end)) end += 1
+    const isFraction = text[start - 1] === '.' && text[end] !== 'e' && text[end] !== 'E'
+    if (end - start >= RUN && !isFraction) return true
+    at = end
   }
   return false
 }
 
 const RUN = 16
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at)
+  return code >= 48 && code <= 57
+}
 
 /** As `parseExact`, and remembers the source text of every number. */
 export function parseWithSources(text: string): ParsedJson {

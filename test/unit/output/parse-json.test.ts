@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type ParseOptions, parseJson } from '../../../src/output/parse-json.ts'
@@ -442,6 +443,33 @@ describe('a Standard Schema', () => {
   it('is refused when it validates asynchronously', () => {
     const slow = z.object({ n: z.number().refine(() => Promise.resolve(true)) })
     expect(() => parseJson('{"n":3}', slow)).toThrow(/schema: validates asynchronously/)
+  })
+})
+
+describe('which texts need their numbers looked at', () => {
+  it.each([
+    ['an integer of 16 digits', '{"a":9007199254740993}', true],
+    ['one that is negative, at the end', '[1,-1234567890123456]', true],
+    ['one in a string, which costs time and no more', '{"a":"1234567890123456"}', true],
+    ['an integer with an exponent', '[1.2345678901234567e20]', true],
+    ['a fraction with many digits', '[0.14285714285714285,0.3333333333333333]', false],
+    ['15 digits', '[123456789012345]', false],
+    ['many short numbers', `[${'12345678,'.repeat(100)}1]`, false],
+  ])('%s', (_, text, expected) => {
+    for (let shift = 0; shift < 16; shift += 1) {
+      expect(mayRoundIntegers(' '.repeat(shift) + text)).toBe(expected)
+    }
+  })
+
+  it('agree with the plain definition', () => {
+    const pieces = fc.constantFrom('1', '23', '4567890', '.', ',', '-', 'e', '"')
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 60, size: 'max' }), (parts) => {
+        const text = parts.join('')
+        const runs = [...text.matchAll(/(\.?)\d{16,}([eE]?)/g)]
+        expect(mayRoundIntegers(text)).toBe(runs.some(([, dot, e]) => dot === '' || e !== ''))
+      }),
+    )
   })
 })
 
