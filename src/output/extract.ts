@@ -15,6 +15,10 @@ export interface Extraction {
   readonly candidates: readonly Candidate[]
   /** What had to be dropped to get at them. */
   readonly rules: readonly RepairRule[]
+  /** What stands around them, white space and invisible characters trimmed. */
+  readonly prose: string
+  /** A string went on after what seemed to be its end: no candidate can be trusted. */
+  readonly torn: boolean
   /** There were more than `MAX_CANDIDATES`. */
   readonly overflow: boolean
 }
@@ -48,7 +52,10 @@ function stepAt(text: string, at: number, found: Findings): number {
   if (looksLikeJson(text, at)) {
     const candidate = candidateAt(text, at)
     found.add(candidate)
-    return at + candidate.text.length
+    const end = at + candidate.text.length
+    // {"a":"x"}"}: the string had a quote and brackets in it, and did not end where it seemed to.
+    if (candidate.closed && text[end] === '"' && text[at - 1] !== '"') found.torn()
+    return end
   }
   const fence = matchAt(FENCE, text, at)
   if (fence > at) {
@@ -162,6 +169,11 @@ class Findings {
   readonly #rules = new Set<RepairRule>()
   #prose: string[] = []
   #overflow = false
+  #torn = false
+
+  torn(): void {
+    this.#torn = true
+  }
 
   prose(text: string): void {
     if (text !== '') this.#prose.push(text)
@@ -182,6 +194,7 @@ class Findings {
     this.#candidates.clear()
     this.#prose = []
     this.#overflow = false
+    this.#torn = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
   }
@@ -197,7 +210,13 @@ class Findings {
     if (candidates.length === 0 && rest !== '') {
       candidates.push({ text: rest, closed: true, insideString: false })
     }
-    return { candidates, rules: [...this.#rules], overflow: this.#overflow }
+    return {
+      candidates,
+      rules: [...this.#rules],
+      prose: rest,
+      torn: this.#torn,
+      overflow: this.#overflow,
+    }
   }
 }
 

@@ -20,16 +20,6 @@ export interface ParsedJson {
 }
 
 /**
- * `JSON.parse`, but an integer that a number would round becomes a `LargeInteger`. Costs one scan
- * of the text where there is no such integer.
- *
- * @throws SyntaxError as `JSON.parse` does.
- */
-export function parseExact(text: string): unknown {
-  return mayRoundIntegers(text) ? parseWithSources(text).value : JSON.parse(text)
-}
-
-/**
  * False when no integer in the text can be one that a number rounds: 2^53 has 16 digits, and so
  * many in a row cover one of every 16 characters, which are all that is looked at. The digits of a
  * fraction, which every division has, make no integer without an exponent.
@@ -55,7 +45,10 @@ function isDigit(text: string, at: number): boolean {
   return code >= 48 && code <= 57
 }
 
-/** As `parseExact`, and remembers the source text of every number. */
+/**
+ * Parses JSON with every integer that a number cannot hold as a `LargeInteger`, and remembers the
+ * source text of every number.
+ */
 export function parseWithSources(text: string): ParsedJson {
   const sources = new WeakMap<object, Map<string, string>>()
   let last: string | undefined

@@ -3,17 +3,17 @@ import type { RegExpEngine } from './ajv-engine.ts'
 import { type Allowed, coerce } from './coerce.ts'
 import { type Candidate, extract, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
+import { withInnerQuotesEscaped } from './inner-quotes.ts'
 import { MAX_ISSUES } from './issues.ts'
 import {
   isRecord,
   largeIntegerPaths,
   mayRoundIntegers,
   own,
-  parseExact,
   parseWithSources,
   sortedJson,
 } from './json-value.ts'
-import { isRefusal } from './refusal.ts'
+import { isRefusal, saidAround } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import { repairSyntax } from './repair-syntax.ts'
 import { ASKED_WRAPPER } from './response-format.ts'
@@ -135,15 +135,26 @@ function parse(
   if (saysTruncated(finishReason)) return failure('truncated', CUT)
   if (finishReason === 'refusal') return failure('refusal', DECLINED)
   const whole = parsedOrUndefined(text)
-  if (whole !== undefined) return judged(text, whole.value, validator, allowed)
+  if (whole !== undefined) return judged(whole, validator, allowed)
 
-  const { candidates, rules, overflow } = extract(text)
+  const { candidates, rules, prose, torn, overflow } = extract(text)
   const last = candidates.at(-1)
-  if (last !== undefined && looksCut(last, finishReason)) return failure('truncated', CUT)
+  if (last !== undefined && looksCut(last, finishReason) && !hasInnerQuotes(last)) {
+    return failure('truncated', CUT)
+  }
   if (level === 'off') return malformed('expected JSON and nothing else')
   if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
+  if (torn) return malformed('a string goes on after a bracket that seemed to close it')
+  const said = candidates.length > 0 ? saidAround(prose) : undefined
+  if (said === 'declined') return failure('refusal', DECLINED)
+  if (said !== undefined) return malformed(said)
   const results = candidates.map((candidate) => read(candidate, validator, allowed))
   return chosen(results, rules) ?? noneOf(results, text)
+}
+
+/** A quote that was not escaped made it look cut: with that mended it is whole. */
+function hasInnerQuotes({ text, insideString }: Candidate): boolean {
+  return insideString && withInnerQuotesEscaped(text.trimEnd()) !== undefined
 }
 
 const CUT = 'the answer is cut off'
@@ -152,13 +163,28 @@ const DECLINED = 'the model declined to answer'
 function isLonger(text: string, maxBytes: number): boolean {
   // UTF-8 has at least one byte per UTF-16 unit, and at most three.
   if (text.length > maxBytes) return true
-  return text.length * 3 > maxBytes && new TextEncoder().encode(text).length > maxBytes
+  return text.length * 3 > maxBytes && bytesOf(text) > maxBytes
 }
 
-/** Boxed, as the value may itself be anything. */
-function parsedOrUndefined(text: string): { readonly value: unknown } | undefined {
+function bytesOf(text: string): number {
+  // Without a copy, where there is such a thing; not on every platform.
+  return globalThis.Buffer?.byteLength(text) ?? new TextEncoder().encode(text).length
+}
+
+/** JSON, and what it says. */
+interface Parsed {
+  readonly json: string
+  readonly value: unknown
+  /** Only then is there an integer in it that a number would have rounded. */
+  readonly mayBeLarge: boolean
+}
+
+function parsedOrUndefined(text: string): Parsed | undefined {
   try {
-    return { value: parseExact(text) }
+    // Looked for once: it is what valid text pays besides being parsed and validated.
+    const mayBeLarge = mayRoundIntegers(text)
+    const value: unknown = mayBeLarge ? parseWithSources(text).value : JSON.parse(text)
+    return { json: text, value, mayBeLarge }
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error
@@ -172,13 +198,13 @@ function read(
   allowed: Allowed,
 ): Result {
   const strict = parsedOrUndefined(text)
-  if (strict !== undefined) return judged(text, strict.value, validator, allowed)
+  if (strict !== undefined) return judged(strict, validator, allowed)
   if (!/^[{[]/.test(text)) return malformed('expected JSON')
   const repaired = repairSyntax(text)
   if (!repaired.ok) return malformed(repaired.message)
   const parsed = parsedOrUndefined(repaired.text)
   if (parsed === undefined) return malformed('expected JSON')
-  return withRules(judged(repaired.text, parsed.value, validator, allowed), repaired.rules)
+  return withRules(judged(parsed, validator, allowed), repaired.rules)
 }
 
 function withRules(result: Result, rules: readonly RepairRule[]): Result {
@@ -187,36 +213,32 @@ function withRules(result: Result, rules: readonly RepairRule[]): Result {
 }
 
 /** A parsed value against the schema: as it is, else coerced. */
-function judged(
-  json: string,
-  value: unknown,
-  validator: SchemaValidator | undefined,
-  allowed: Allowed,
-): Result {
+function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed: Allowed): Result {
   // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
+  const { json, value, mayBeLarge } = parsed
   const inner = allowed.always.has('unwrap') ? own(value, ASKED_WRAPPER) : undefined
-  if (inner !== undefined && issuesWith(json, inner, validator).length === 0) {
+  if (inner !== undefined && issuesWith(inner, mayBeLarge, validator).length === 0) {
     return { ok: true, value: inner, repairs: [] }
   }
-  const issues = issuesWith(json, value, validator)
+  const issues = issuesWith(value, mayBeLarge, validator)
   if (issues.length === 0) return { ok: true, value, repairs: [] }
   const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
   if (validator === undefined || !mayCoerce) return { ok: false, kind: 'schema_mismatch', issues }
   const coerced = coerce(parseWithSources(json), validator, allowed)
   if (coerced.repairs.length === 0) return { ok: false, kind: 'schema_mismatch', issues }
-  const left = issuesWith(json, coerced.value, validator)
+  const left = issuesWith(coerced.value, mayBeLarge, validator)
   return left.length === 0
     ? { ok: true, value: coerced.value, repairs: coerced.repairs }
     : { ok: false, kind: 'schema_mismatch', issues: left }
 }
 
 function issuesWith(
-  json: string,
   value: unknown,
+  mayBeLarge: boolean,
   validator: SchemaValidator | undefined,
 ): readonly OutputIssue[] {
   const issues = validator?.validate(value) ?? []
-  const large = mayRoundIntegers(json) ? largeIntegerPaths(value).slice(0, MAX_ISSUES) : []
+  const large = mayBeLarge ? largeIntegerPaths(value).slice(0, MAX_ISSUES) : []
   if (large.length > 0) {
     const elsewhere = issues.filter(({ path }) => !large.includes(path))
     return [...large.map((path) => ({ path, message: TOO_LARGE })), ...elsewhere].slice(

@@ -15,3 +15,32 @@ const DECLINES = new RegExp(
     '(?:help|assist|comply|fulfil|provide|create|generate|produce|write|share|discuss|engage|continue|do that|answer)\\b',
   'i',
 )
+
+/**
+ * What the words around a piece of JSON say against it: that the model declines, that the JSON is
+ * an example or a template, that a part of it was left out, or that it did not end where it seemed to. Undefined where they say nothing
+ * of the kind. Errs towards a re-ask: it costs a request, and a wrong value costs more.
+ */
+export function saidAround(prose: string): string | undefined {
+  const words = prose.slice(0, MAX_REFUSAL_CHARS)
+  if (LEFT_OVER.test(prose.slice(-MAX_REFUSAL_CHARS))) return 'a string and brackets are left over'
+  if (DECLINES_SOMEWHERE.test(words)) return 'declined'
+  return OBJECTIONS.find(({ says }) => says.test(words))?.means
+}
+
+// As an answer, not as a part of its reasons: at the start of a sentence.
+const DECLINES_SOMEWHERE =
+  /(?:^|[.!?\n]\s*)(?:(?:i['’]m |i am )?(?:very |so )?sorry,? (?:but )?|unfortunately,? )?i(?: can['’]?t| cannot|['’]m unable to| am unable to|['’]m not able to) (?:help|assist|comply|fulfil|identify|provide|answer|extract|determine)\b/i
+
+const LEFT_OVER = /"\s{0,20}[}\]][}\]\s]{0,100}$/
+
+const OBJECTIONS: readonly { readonly says: RegExp; readonly means: string }[] = [
+  {
+    says: /\b(?:omitted|left out|truncated|shortened|abbreviated) (?:here |below |above )?(?:for|due to|because)\b|\b(?:remaining|rest of the|other) [^.\n]{0,60}\b(?:omitted|follow the same|left out|not shown)\b/i,
+    means: 'the answer says that a part of it was left out',
+  },
+  {
+    says: /\b(?:blank|empty) template\b|\b(?:like|only|just) (?:this|an|the following) example\b|\bwill look like\b|\bfill (?:it |this )?in yourself\b/i,
+    means: 'the answer says that it is an example',
+  },
+]

@@ -57,7 +57,7 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
   'guess-quotes': {
     level: 'syntax',
-    meaning: 'jsonrepair settled where a string ends; no character of the content was changed.',
+    meaning: 'It was settled where a string ends; no character of the content was changed.',
   },
   'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
   'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },

@@ -1,12 +1,8 @@
-import { createRequire } from 'node:module'
-import type * as JsonRepair from 'jsonrepair'
-import { type EscapedContent, looseEscapes } from './escapes.ts'
+import { looseEscapes } from './escapes.ts'
+import { withInnerQuotesEscaped } from './inner-quotes.ts'
+import { ESCAPE, KEYWORDS, type SyntaxRepair, withJsonrepair } from './jsonrepair.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { type Token, tokenAt, valueMayFollow } from './scan.ts'
-
-export type SyntaxRepair =
-  | { readonly ok: true; readonly text: string; readonly rules: readonly RepairRule[] }
-  | { readonly ok: false; readonly message: string }
 
 /**
  * Makes JSON of a text whose brackets are complete but whose syntax is not JSON's: first by rules
@@ -15,19 +11,30 @@ export type SyntaxRepair =
  */
 export function repairSyntax(text: string): SyntaxRepair {
   const tokens = tokensOf(text)
-  if (tokens === undefined) return { ok: false, message: 'a string or a comment does not end' }
+  const read =
+    tokens === undefined ? refused('a string or a comment does not end') : oneReading(text, tokens)
+  if (read?.ok === true) return read
+  const quoted = withInnerQuotesEscaped(text)
+  if (quoted !== undefined) return { ok: true, text: quoted, rules: ['guess-quotes'] }
+  return read ?? withJsonrepair(text, tokens ?? [])
+}
+
+/** By the rules that allow one reading only; undefined where they cannot read it. */
+function oneReading(text: string, tokens: readonly Token[]): SyntaxRepair | undefined {
   if (tokens.some((token) => leavesOut(text, token))) {
-    return { ok: false, message: 'content is left out with an ellipsis' }
+    return refused('content is left out with an ellipsis')
   }
-  if (hasGap(text, tokens)) return { ok: false, message: 'a value is left out' }
+  if (hasGap(text, tokens)) return refused('a value is left out')
   if (tokens.some((token) => breaksEscape(text, token))) {
-    return { ok: false, message: 'a line break follows a backslash' }
+    return refused('a line break follows a backslash')
   }
   const writer = new Writer(text)
-  if (tokens.every((token) => writer.take(token)) && writer.done) {
-    return { ok: true, text: writer.text, rules: writer.rules }
-  }
-  return withJsonrepair(text, tokens)
+  if (!tokens.every((token) => writer.take(token)) || !writer.done) return undefined
+  return { ok: true, text: writer.text, rules: writer.rules }
+}
+
+function refused(message: string): SyntaxRepair {
+  return { ok: false, message }
 }
 
 function tokensOf(text: string): readonly Token[] | undefined {
@@ -210,93 +217,5 @@ function wordAsJson(word: string, isKey: boolean): string | undefined {
   return KEYWORDS.get(word) ?? (JSON_NUMBER.test(word) ? word : undefined)
 }
 
-const KEYWORDS: ReadonlyMap<string, string> = new Map([
-  ['true', 'true'],
-  ['false', 'false'],
-  ['null', 'null'],
-  ['True', 'true'],
-  ['False', 'false'],
-  ['None', 'null'],
-])
-
 /** The grammar of a number in RFC 8259, section 6. */
 export const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
-
-// On hostile text the time jsonrepair takes grows with its length and the square of its quotes
-// (version 3.15.0: 29 s for 16 KiB of unclosed strings). These bounds keep it under some 40 ms.
-const MAX_JSONREPAIR_CHARS = 32_768
-const MAX_JSONREPAIR_WORK = 2e8
-
-function affordable(text: string): boolean {
-  if (text.length > MAX_JSONREPAIR_CHARS) return false
-  const quotes = text.match(/["'`\u2018\u2019\u201c\u201d]/g)?.length ?? 0
-  return quotes ** 2 * text.length <= MAX_JSONREPAIR_WORK
-}
-
-function withJsonrepair(text: string, tokens: readonly Token[]): SyntaxRepair {
-  const refused = {
-    ok: false,
-    message: 'expected JSON, and its syntax has no single repair',
-  } as const
-  if (!affordable(text)) return refused
-  if (tokens.some(({ start, end }) => NOT_JSON.has(text.slice(start, end)))) return refused
-  let backslash = false
-  const prepared = tokens.map((token) => {
-    const { json, keptBackslash } = preparedFor(text, token)
-    backslash ||= keptBackslash
-    return json
-  })
-  const before = prepared.join('')
-  const after = tryJsonrepair(before)
-  if (after === undefined || contentOf(after) !== contentOf(before)) return refused
-  return {
-    ok: true,
-    text: after,
-    rules: backslash ? ['guess-quotes', 'keep-backslash'] : ['guess-quotes'],
-  }
-}
-
-// jsonrepair would make strings of them, or null.
-const NOT_JSON: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', 'undefined'])
-
-/** Comments out, Python's words translated, no escape left that jsonrepair would unescape. */
-function preparedFor(text: string, { kind, start, end }: Token): EscapedContent {
-  const raw = text.slice(start, end)
-  if (kind === 'comment') return { json: ' ', keptBackslash: false }
-  if (kind === 'string') {
-    const { json, keptBackslash } = looseEscapes(raw.slice(1, -1))
-    return { json: `"${json}"`, keptBackslash }
-  }
-  if (kind === 'word' && raw.includes('\\')) return looseEscapes(raw)
-  return { json: KEYWORDS.get(raw) ?? raw, keptBackslash: false }
-}
-
-function tryJsonrepair(text: string): string | undefined {
-  try {
-    // The module is what its declarations say. It loads on first use; see ajv-engine.ts.
-    const { jsonrepair } = createRequire(import.meta.url)('jsonrepair') as typeof JsonRepair
-    return jsonrepair(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** All but separators, quotes and white space: equal before and after a repair that lost nothing. */
-function contentOf(text: string): string {
-  return text
-    .replace(ESCAPE, (found) => ESCAPED_CONTENT.get(found) ?? found)
-    .replace(NO_CONTENT, '')
-}
-
-const ESCAPED_CONTENT: ReadonlyMap<string, string> = new Map([
-  ['\\"', ''],
-  ["\\'", ''],
-  ['\\/', '/'],
-  ['\\b', ''],
-  ['\\f', ''],
-  ['\\n', ''],
-  ['\\r', ''],
-  ['\\t', ''],
-])
-const ESCAPE = /\\[\s\S]/g
-const NO_CONTENT = /[\s\p{Cc}\u200b-\u200d\u2060,:"'`\u2018\u2019\u201c\u201d]/gu

@@ -16,7 +16,9 @@ export function wrapped(
   const [key, ...others] = isCall ? keys.filter((name) => !CALL_KEYS.has(name)) : keys
   if (key === undefined || others.length > 0) return undefined
   if (own(schema.properties, key) !== undefined) return undefined
-  const isWrapper = isCall ? ARGUMENTS.has(key) : WRAPPERS.has(key) || isTitle(key, schema)
+  const isWrapper = isCall
+    ? ARGUMENTS.has(key)
+    : WRAPPERS.has(key) || ARGUMENTS.has(key) || isTitle(key, schema)
   return isWrapper ? { key, path: childPath('', key), value: value[key] } : undefined
 }
 

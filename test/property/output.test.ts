@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../src/output/parse-json.ts'
 import { compileSchema } from '../../src/output/schema.ts'
 
+/** More by option: FUZZ_RUNS=1000000 npx vitest run test/property/output.test.ts */
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 500)
+
 const SCHEMA = compileSchema({
   type: 'object',
   properties: {
@@ -66,6 +69,13 @@ const answers: fc.Arbitrary<Answer> = fc.record(
   },
   { requiredKeys: ['title', 'count', 'parts'] },
 )
+
+/** As a model writes it that forgets to escape quotes, but no other escape. */
+function withBareQuotes(answer: Answer): string {
+  return JSON.stringify(answer).replace(/\\(.)/g, (found, character) =>
+    character === '"' ? '"' : found,
+  )
+}
 
 describe('parseJson', () => {
   it('returns what validates unchanged', () => {
@@ -134,6 +144,40 @@ describe('parseJson', () => {
         // A line break inside a string is part of the string.
         if (result.ok) expect(withoutBreaks(result.value)).toBe(withoutBreaks(answer))
       }),
+    )
+  })
+
+  it('undoes quotes that were not escaped exactly, or refuses', () => {
+    fc.assert(
+      fc.property(answers, (answer) => {
+        const result = parseJson(withBareQuotes(answer), SCHEMA)
+        if (result.ok) expect(result.value).toEqual(answer)
+      }),
+      { numRuns: RUNS },
+    )
+  })
+
+  it('neither throws nor hangs, whatever the text', () => {
+    const pieces = fc.oneof(
+      tricky,
+      fc.constantFrom(...'{}[]",:\\'),
+      fc.constantFrom(
+        '{"title":"',
+        '"count":1',
+        '"parts":[',
+        '```json\n',
+        '<think>',
+        '\u0000',
+        '"',
+        '\ud800',
+      ),
+    )
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 40, size: 'max' }), (parts) => {
+        const result = parseJson(parts.join(''), SCHEMA)
+        if (result.ok) expect(SCHEMA.validate(result.value)).toEqual([])
+      }),
+      { numRuns: RUNS },
     )
   })
 

@@ -371,10 +371,58 @@ describe('truncated text is rejected, never closed', () => {
     },
   )
 
-  it('tells a stray quote from a cut where the provider says the model had finished', () => {
+  it('is told from a text whose quotes were not escaped', () => {
     const text = '{"name":"a 12" pipe","age":36}'
-    expect(rulesOf(text, PERSON, { finishReason: 'stop' })).toEqual(['malformed_output'])
-    expect(rulesOf(text, PERSON)).toEqual(['truncated'])
+    expect(parseJson(text, PERSON)).toEqual({
+      ok: true,
+      value: { name: 'a 12" pipe', age: 36 },
+      repairs: [{ path: '', rule: 'guess-quotes' }],
+    })
+    for (const end of ['"age":36', '"ag', '']) {
+      expect(rulesOf(`{"name":"a 12" pipe",${end}`, PERSON)).toEqual(['truncated'])
+    }
+    expect(rulesOf('{"code":"if (x) {}', {})).toEqual(['truncated'])
+  })
+})
+
+describe('a quote inside a string', () => {
+  it.each([
+    ['before words', '{"a":"he said "no" to it"}', 'he said "no" to it'],
+    ['before a comma and no key', '{"a":"select "x", "y" from z","b":1}', 'select "x", "y" from z'],
+    ['at its end', '{"a":"he said "no"","b":1}', 'he said "no"'],
+    ['beside those that are escaped', '{"a":"\\"x\\" and "y"","b":1}', '"x" and "y"'],
+    ['around JSON', '{"a":"{"x": 1, "y": 2}","b":1}', '{"x": 1, "y": 2}'],
+  ])('%s is a part of it', (_, text, a) => {
+    expect(parseJson(text)).toMatchObject({
+      value: { a },
+      repairs: [{ path: '', rule: 'guess-quotes' }],
+    })
+  })
+
+  it.each([
+    ['in a list', '["say "yes", "no" or "maybe", "later""]'],
+    ['that leaves brackets open', '{"a":"{"x": "1", "y": 2}"}'],
+    ['without an end', '{"a":"he said "no'],
+  ])('%s is refused', (_, text) => {
+    expect(parseJson(text).ok).toBe(false)
+  })
+})
+
+describe('words around the JSON that speak against it', () => {
+  it.each([
+    ['[1,2]\n(The remaining 14 rows are omitted for brevity.)', 'malformed_output'],
+    ['Here is a blank template: {"name":"","age":0}', 'malformed_output'],
+    ['I\'m unable to answer that. {"name":"","age":0}', 'refusal'],
+  ])('refuse it: %s', (text, kind) => {
+    expect(rulesOf(text)).toEqual([kind])
+  })
+
+  it.each([
+    'Here is an example of what you asked for: {"name":"Ann","age":36}',
+    'I cannot find a middle name, so it is left out. {"name":"Ann","age":36}',
+    '{"name":"I cannot answer that","age":36} is all I know.',
+  ])('and other words do not: %s', (text) => {
+    expect(parseJson(text, PERSON).ok).toBe(true)
   })
 })
 

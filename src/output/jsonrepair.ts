@@ -1,0 +1,120 @@
+import { createRequire } from 'node:module'
+import type * as JsonRepair from 'jsonrepair'
+import { type EscapedContent, looseEscapes } from './escapes.ts'
+import type { RepairRule } from './repair-rules.ts'
+import type { Token } from './scan.ts'
+
+/** JSON, and how it was made, or why it could not be. */
+export type SyntaxRepair =
+  | { readonly ok: true; readonly text: string; readonly rules: readonly RepairRule[] }
+  | { readonly ok: false; readonly message: string }
+
+/** Literals of JSON, and those of Python that stand for them. */
+export const KEYWORDS: ReadonlyMap<string, string> = new Map([
+  ['true', 'true'],
+  ['false', 'false'],
+  ['null', 'null'],
+  ['True', 'true'],
+  ['False', 'false'],
+  ['None', 'null'],
+])
+
+// On hostile text the time jsonrepair takes grows with its length and the square of its quotes
+// (version 3.15.0: 29 s for 16 KiB of unclosed strings). These bounds keep it under some 40 ms.
+const MAX_JSONREPAIR_CHARS = 32_768
+const MAX_JSONREPAIR_WORK = 2e8
+
+function affordable(text: string): boolean {
+  if (text.length > MAX_JSONREPAIR_CHARS) return false
+  const quotes = text.match(/["'`\u2018\u2019\u201c\u201d]/g)?.length ?? 0
+  return quotes ** 2 * text.length <= MAX_JSONREPAIR_WORK
+}
+
+/** Refused where the result has not the very content of the text. */
+export function withJsonrepair(text: string, tokens: readonly Token[]): SyntaxRepair {
+  const refused = {
+    ok: false,
+    message: 'expected JSON, and its syntax has no single repair',
+  } as const
+  if (!affordable(text)) return refused
+  if (tokens.some(({ start, end }) => NOT_JSON.has(text.slice(start, end)))) return refused
+  if (hasQuotesInList(text, tokens)) return refused
+  let backslash = false
+  const prepared = tokens.map((token) => {
+    const { json, keptBackslash } = preparedFor(text, token)
+    backslash ||= keptBackslash
+    return json
+  })
+  const before = prepared.join('')
+  const after = tryJsonrepair(before)
+  if (after === undefined || contentOf(after) !== contentOf(before)) return refused
+  return {
+    ok: true,
+    text: after,
+    rules: backslash ? ['guess-quotes', 'keep-backslash'] : ['guess-quotes'],
+  }
+}
+
+// jsonrepair would make strings of them, or null.
+const NOT_JSON: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', 'undefined'])
+
+/**
+ * Quotes inside an element of a list: ["say "yes", "no""]. In an object the next key tells where a
+ * string ends; here nothing does.
+ */
+function hasQuotesInList(text: string, tokens: readonly Token[]): boolean {
+  const open: string[] = []
+  let before: Token['kind'] = 'punctuation'
+  for (const { kind, start, end } of tokens) {
+    if (kind === 'space' || kind === 'comment') continue
+    const isTorn = kind !== 'punctuation' && before !== 'punctuation'
+    if (isTorn && open.at(-1) === '[' && (kind === 'string' || before === 'string')) return true
+    const mark = text.slice(start, end)
+    if (mark === '{' || mark === '[') open.push(mark)
+    else if (mark === '}' || mark === ']') open.pop()
+    before = kind
+  }
+  return false
+}
+
+/** Comments out, Python's words translated, no escape left that jsonrepair would unescape. */
+function preparedFor(text: string, { kind, start, end }: Token): EscapedContent {
+  const raw = text.slice(start, end)
+  if (kind === 'comment') return { json: ' ', keptBackslash: false }
+  if (kind === 'string') {
+    const { json, keptBackslash } = looseEscapes(raw.slice(1, -1))
+    return { json: `"${json}"`, keptBackslash }
+  }
+  if (kind === 'word' && raw.includes('\\')) return looseEscapes(raw)
+  return { json: KEYWORDS.get(raw) ?? raw, keptBackslash: false }
+}
+
+function tryJsonrepair(text: string): string | undefined {
+  try {
+    // The module is what its declarations say. It loads on first use; see ajv-engine.ts.
+    const { jsonrepair } = createRequire(import.meta.url)('jsonrepair') as typeof JsonRepair
+    return jsonrepair(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** All but separators, quotes and white space: equal before and after a repair that lost nothing. */
+function contentOf(text: string): string {
+  return text
+    .replace(ESCAPE, (found) => ESCAPED_CONTENT.get(found) ?? found)
+    .replace(NO_CONTENT, '')
+}
+
+const ESCAPED_CONTENT: ReadonlyMap<string, string> = new Map([
+  ['\\"', ''],
+  ["\\'", ''],
+  ['\\/', '/'],
+  ['\\b', ''],
+  ['\\f', ''],
+  ['\\n', ''],
+  ['\\r', ''],
+  ['\\t', ''],
+])
+export const ESCAPE: RegExp = /\\[\s\S]/g
+const NO_CONTENT = /[\s\p{Cc}\u200b-\u200d\u2060,:"'`\u2018\u2019\u201c\u201d]/gu
