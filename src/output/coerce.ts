@@ -33,7 +33,7 @@ export interface Coerced {
 /**
  * Changes a value that the schema refuses, only where it refuses it and only by the rules that are
  * allowed. What needs a guess stays as it is: a required property is never made up, and inside a
- * union nothing is changed unless exactly one branch then fits.
+ * union nothing is changed unless the branches that then fit agree.
  */
 export function coerce(parsed: ParsedJson, schema: SchemaValidator, allowed: Allowed): Coerced {
   const plain = coerced(parsed, parsed.value, parsed.source, schema, allowed)
@@ -124,12 +124,21 @@ class Coercion {
     for (const at of partsOf(schema, site.at, 'allOf')) {
       here = { ...here, value: this.#visit({ ...here, at }) }
     }
+    const chosen = this.#chosenByIf(here, schema)
+    if (chosen !== undefined) here = { ...here, value: this.#visit({ ...here, at: chosen }) }
     for (const keyword of ['anyOf', 'oneOf'] as const) {
       const branches = partsOf(schema, site.at, keyword)
       if (branches.length > 0) here = { ...here, value: this.#union(here, branches) }
     }
     if (Array.isArray(here.value)) return this.#elements(here, here.value, schema)
     return isRecord(here.value) ? this.#members(here, here.value, schema) : here.value
+  }
+
+  /** `then` or `else`, as the value stands. */
+  #chosenByIf({ at, value }: Site, schema: SchemaPart): string | undefined {
+    if (schema.if === undefined) return undefined
+    const keyword = this.#schema.errorsAt(`${at}/if`, value).length === 0 ? 'then' : 'else'
+    return schema[keyword] === undefined ? undefined : `${at}/${keyword}`
   }
 
   #ruled(site: Site, schema: SchemaPart): Site {
@@ -171,7 +180,8 @@ class Coercion {
       this.#repairs = before
     }
     const [only, ...others] = fitting
-    if (only === undefined || others.length > 0) return site.value
+    // More than one may fit, if they agree: "36" is 36 as an integer and as a number.
+    if (only === undefined || others.some(({ value }) => value !== only.value)) return site.value
     this.#repairs = [...before, ...only.repairs]
     return only.value
   }

@@ -13,6 +13,7 @@ import {
   parseWithSources,
   sortedJson,
 } from './json-value.ts'
+import { KEYWORDS } from './jsonrepair.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import { repairSyntax } from './repair-syntax.ts'
@@ -199,6 +200,10 @@ function read(
 ): Result {
   const strict = parsedOrUndefined(text)
   if (strict !== undefined) return judged(strict, validator, allowed)
+  const literal = KEYWORDS.get(text)
+  const literally = literal === undefined ? undefined : parsedOrUndefined(literal)
+  if (literally !== undefined)
+    return withRules(judged(literally, validator, allowed), ['fix-syntax'])
   if (!/^[{[]/.test(text)) return malformed('expected JSON')
   const repaired = repairSyntax(text)
   if (!repaired.ok) return malformed(repaired.message)

@@ -10,6 +10,9 @@ export interface SchemaPart {
   readonly allOf?: unknown
   readonly anyOf?: unknown
   readonly oneOf?: unknown
+  readonly if?: unknown
+  readonly then?: unknown
+  readonly else?: unknown
   readonly properties?: unknown
   readonly required?: unknown
   readonly additionalProperties?: unknown

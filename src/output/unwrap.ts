@@ -18,7 +18,7 @@ export function wrapped(
   if (own(schema.properties, key) !== undefined) return undefined
   const isWrapper = isCall
     ? ARGUMENTS.has(key)
-    : WRAPPERS.has(key) || ARGUMENTS.has(key) || isTitle(key, schema)
+    : WRAPPERS.has(key) || ARGUMENTS.has(key) || isTitle(key, schema) || isForeign(key, schema)
   return isWrapper ? { key, path: childPath('', key), value: value[key] } : undefined
 }
 
@@ -35,11 +35,21 @@ const WRAPPERS: ReadonlySet<string> = new Set([
   'list',
   'object',
   'output',
+  'properties',
   'response',
   'result',
   'results',
   'value',
 ])
+
+/** No name that the schema could take, nor one that says something about what it holds. */
+function isForeign(key: string, { additionalProperties, patternProperties }: SchemaPart): boolean {
+  const hasNoRoom = additionalProperties === false && patternProperties === undefined
+  return hasNoRoom && !SAYS_SOMETHING.test(key)
+}
+
+const SAYS_SOMETHING =
+  /error|fail|reason|example|sample|template|placeholder|draft|previous|old|before|invalid|wrong|not|bad|schema|format|default|partial|preview|think|question|input|test/i
 
 function isTitle(key: string, { title }: SchemaPart): boolean {
   return typeof title === 'string' && lettersOf(title) === lettersOf(key)

@@ -282,11 +282,49 @@ describe('nothing is guessed', () => {
   })
 
   it.each([
-    ['two branches would fit', { anyOf: [{ type: 'number' }, { type: 'integer' }] }, '"1"'],
+    [
+      'two branches would fit, with different values',
+      { anyOf: [{ type: 'boolean' }, { enum: ['TRUE'] }] },
+      '"true"',
+    ],
+    [
+      'two branches agree where exactly one has to fit',
+      { oneOf: [{ type: 'number' }, { type: 'integer' }] },
+      '"1"',
+    ],
+    [
+      'a wrapper that says something of what it holds',
+      { ...PERSON, additionalProperties: false },
+      '{"previous_answer":{"name":"Ann","age":1}}',
+    ],
     ['two members would match', { enum: ['Yes', 'YES'] }, '"yes"'],
     ['a map loses no entry', { additionalProperties: { type: 'number' } }, '{"x":null}'],
   ])('%s', (_, schema, text) => {
     expect(rulesOf(text, schema)).toEqual(['schema_mismatch'])
+  })
+
+  it.each<[string, object, string, unknown]>([
+    ['branches that agree', { anyOf: [{ type: 'number' }, { type: 'integer' }] }, '"1"', 1],
+    [
+      'a wrapper that the schema has no room for',
+      { ...PERSON, additionalProperties: false },
+      '{"person":{"name":"Ann","age":1}}',
+      { name: 'Ann', age: 1 },
+    ],
+    ['a literal of Python alone', { type: 'boolean' }, 'True', true],
+    [
+      'the branch that the value itself chooses',
+      {
+        properties: { kind: { type: 'string' }, n: {} },
+        if: { properties: { kind: { const: 'count' } } },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+        then: { properties: { n: { type: 'integer' } } },
+      },
+      '{"kind":"count","n":"4"}',
+      { kind: 'count', n: 4 },
+    ],
+  ])('%s: is certain', (_, schema, text, value) => {
+    expect(parseJson(text, schema)).toMatchObject({ ok: true, value })
   })
 
   it.each([
