@@ -22,13 +22,12 @@ export interface ClientRequest {
   readonly provider: (index: number) => Provider
   /** A second provider is there. */
   readonly hasSecond: boolean
+  /** How long an attempt waits for its answer, under every policy. */
+  readonly attemptTimeoutMs: number
 }
 
 /** How an attempt ends for its caller. */
 export type Ended = Answer | 'timeout'
-
-/** Every policy waits so long for an answer, milliseconds: the defaults differ, from 10 s to 10 min. */
-export const ATTEMPT_TIMEOUT_MS = 10_000
 
 /** One request, given up after the attempt's timeout. Returns how to take it back before that. */
 export function send(

@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import type { Result } from './measure.ts'
-import { plot } from './plot.ts'
+import { picture } from './plot.ts'
 import { Pool } from './pool.ts'
 import { scale } from './scale.ts'
 import { type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
@@ -75,20 +74,6 @@ async function play(chosen: readonly Scenario[], seeds: number): Promise<void> {
   }
   // A part of them must not replace the whole.
   if (chosen === scenarios) writeFileSync(new URL('results.md', directory), page(all, seeds))
-}
-
-function picture(
-  { id, title, untilMs, faultMs }: Scenario,
-  rows: readonly { readonly name: string; readonly runs: readonly Result[] }[],
-): string {
-  const plotted = rows.flatMap(({ name, runs: [first] }) =>
-    first === undefined ? [] : [{ policy: name, perSecond: first.perSecond }],
-  )
-  return plot(`${id}: ${title}`, plotted, {
-    untilS: untilMs / 1_000,
-    maxPerS: 200,
-    faultS: faultMs && [faultMs.from / 1_000, faultMs.until / 1_000],
-  })
 }
 
 function page(parts: readonly string[], seeds: number): string {

@@ -13,8 +13,8 @@ export interface Result {
   /** Most requests per second, as the mean of five. */
   readonly peakPerS: number
   /**
-   * Seconds from the end of the fault until 95 % of the calls of any 20 s succeed in the end, and go
-   * on to do so. Infinity: not before the run ends. NaN without a fault, or where
+   * Seconds from the end of the fault until the calls of any 20 s succeed in the end as they did before
+   * the fault, but for 5 %, and go on to do so. Infinity: not before the run ends. NaN without a fault, or where
    * the run ends sooner.
    */
   readonly recoveryS: number
@@ -37,8 +37,11 @@ export interface Result {
   }
 }
 
-/** Twenty seconds of which so many calls succeed are a recovery. */
-const RECOVERY = { windowS: 20, share: 0.95 }
+/**
+ * Twenty seconds of which so many calls succeed, of the share that did before, are a recovery. The last
+ * half minute before the fault is left out: its calls may have run into it.
+ */
+const RECOVERY = { windowS: 20, share: 0.95, apartS: 30 }
 
 /** Counts while a run goes on. */
 export class Measured {
@@ -132,13 +135,19 @@ export class Measured {
     if (lastS < fromS) return Number.NaN
     // Backwards: a storm may begin some time after the fault has ended, when its timeouts arrive.
     let atS = lastS
-    while (atS >= fromS && this.#succeedIn(atS)) atS -= 1
+    const share = RECOVERY.share * this.#usualShare(Math.floor(faultMs.from / 1_000))
+    while (atS >= fromS && this.#shareOf(atS, atS + RECOVERY.windowS) >= share) atS -= 1
     return atS === lastS ? Number.POSITIVE_INFINITY : atS + 1 - fromS
   }
 
-  #succeedIn(fromS: number): boolean {
-    const calls = total(this.#offered, fromS, fromS + RECOVERY.windowS)
-    return total(this.#successesOf, fromS, fromS + RECOVERY.windowS) >= RECOVERY.share * calls
+  #usualShare(faultFromS: number): number {
+    return this.#shareOf(0, faultFromS - RECOVERY.apartS)
+  }
+
+  /** Of the calls made in these seconds, how many succeeded; all, where there were none. */
+  #shareOf(fromS: number, untilS: number): number {
+    const calls = total(this.#offered, fromS, untilS)
+    return calls === 0 ? 1 : total(this.#successesOf, fromS, untilS) / calls
   }
 
   #note(what: number, client: number): void {

@@ -1,4 +1,4 @@
-import { ATTEMPT_TIMEOUT_MS, type Client, type ClientRequest, type Ended, send } from './client.ts'
+import { type Client, type ClientRequest, type Ended, send } from './client.ts'
 
 /** One layer of retries, as a library makes them. */
 export interface Layer {
@@ -103,9 +103,9 @@ export class ModelledClient implements Client {
     onAttempt: () => void,
     done: (failure: Failed | undefined) => void,
   ): void {
-    const { time } = this.#request
+    const { time, attemptTimeoutMs } = this.#request
     onAttempt()
-    send(time, this.#request.provider(provider), ATTEMPT_TIMEOUT_MS, (ended) =>
+    send(time, this.#request.provider(provider), attemptTimeoutMs, (ended) =>
       done(failureOf(ended)),
     )
   }

@@ -1,6 +1,7 @@
 import type { Result } from './measure.ts'
+import type { Scenario } from './scenarios.ts'
 
-export interface Plotted {
+interface Plotted {
   readonly policy: string
   readonly perSecond: Result['perSecond']
 }
@@ -15,11 +16,26 @@ const LINES = [
   ['served', '#00798c'],
 ] as const
 
+/** The plot of a scenario: of each policy the first of its runs. */
+export function picture(
+  { id, title, untilMs, faultMs }: Scenario,
+  rows: readonly { readonly name: string; readonly runs: readonly Result[] }[],
+): string {
+  const plotted = rows.flatMap(({ name, runs: [first] }) =>
+    first === undefined ? [] : [{ policy: name, perSecond: first.perSecond }],
+  )
+  return plot(`${id}: ${title}`, plotted, {
+    untilS: untilMs / 1_000,
+    maxPerS: 200,
+    faultS: faultMs && [faultMs.from / 1_000, faultMs.until / 1_000],
+  })
+}
+
 /**
  * One panel per policy, all with the same axes: calls offered, calls that succeeded and requests
  * sent per second over time. The vertical axis ends at `maxPerS`, where taller lines are cut.
  */
-export function plot(
+function plot(
   title: string,
   plotted: readonly Plotted[],
   {
@@ -49,7 +65,7 @@ export function plot(
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" role="img" aria-labelledby="title">`,
     `<title id="title">${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
-    `<text x="${PANEL.gap}" y="18" font-size="14" fill="#222">${escapeXml(title)}: per second, over ${untilS} s</text>`,
+    `<text x="${PANEL.gap}" y="18" font-size="13" fill="#222">${escapeXml(title)}: per second (means of ${STEP_S} s); shaded: the fault</text>`,
     ...key,
     ...panels,
     '</svg>\n',
@@ -85,6 +101,7 @@ function panel(
     `<path d="M${PANEL.left} ${PANEL.top}V${PANEL.top + inner.height}H${PANEL.width}" fill="none" stroke="#999"/>`,
     `<text x="${PANEL.left - 4}" y="${PANEL.top + 8}" text-anchor="end" fill="#666">${maxPerS}</text>`,
     `<text x="${PANEL.left - 4}" y="${PANEL.top + inner.height}" text-anchor="end" fill="#666">0</text>`,
+    `<text x="${PANEL.left}" y="${PANEL.height - 4}" fill="#666">0</text>`,
     `<text x="${PANEL.width}" y="${PANEL.height - 4}" text-anchor="end" fill="#666">${untilS} s</text>`,
     ...lines,
   ]

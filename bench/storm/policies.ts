@@ -47,15 +47,16 @@ const aiSdk: Layer = {
 }
 
 /**
- * LangChain.js, `AsyncCaller`: six retries after 1 s doubled, times one to two, or the hint if that is
- * longer; none after a 429 without a hint or with one above a minute. It asks again whatever fails
- * without a status, a bad answer too.
+ * `AsyncCaller` of @langchain/core 1.4.0: six retries after 1 s doubled, times one to two, or the hint
+ * of a 429 if that is longer; none after a 429 without a hint or with one above a minute. It asks
+ * again whatever fails without a status, a bad answer too.
  */
 const langChain: Layer = {
   attempts: 7,
   delayMs(retry, { status, hintMs }, random) {
     if (status === 429 && (hintMs === undefined || hintMs > 60_000)) return undefined
-    return Math.max(1_000 * 2 ** (retry - 1) * (1 + random()), hintMs ?? 0)
+    const backoffMs = 1_000 * 2 ** (retry - 1) * (1 + random())
+    return status === 429 ? Math.max(backoffMs, hintMs ?? 0) : backoffMs
   },
 }
 
@@ -63,8 +64,8 @@ const langChain: Layer = {
 const loop: Layer = { attempts: 3, delayMs: (retry) => 1_000 * 2 ** (retry - 1) }
 
 /**
- * The AWS SDKs' standard mode as of 2026 (smithy-typescript, `SMITHY_NEW_RETRIES_2026`): full jitter
- * of 50 ms (throttled: 1 s) doubled up to 20 s; a hint binds up to 5 s beyond that; a quota of 500
+ * The AWS SDKs' standard mode as of 2026, `StandardRetryStrategy` of @smithy/core 3.41.0 (in earlier
+ * releases only with `SMITHY_NEW_RETRIES_2026`): full jitter of 50 ms (throttled: 1 s) doubled up to 20 s; a hint binds up to 5 s beyond that; a quota of 500
  * per client, 14 a retry, 5 when throttled, 1 earned by a success.
  */
 const aws: ModelledPolicy = {
@@ -118,9 +119,20 @@ export const withLessAtTheStart: readonly Policy[] = [
 export const withMoreEarned: readonly Policy[] = [
   { name: 'steadycall, deposit 0.2', shipped: { retryBudget: { depositPerSuccess: 0.2 } } },
 ]
-export const withoutTurns: readonly Policy[] = [
-  { name: 'steadycall, stretch 0', shipped: { call: { hintSpread: { stretch: 0 } } } },
-]
+/** What a deposit is good for, with the breaker and without. */
+export function withDeposit(depositPerSuccess: number): readonly Policy[] {
+  const name = `steadycall, deposit ${depositPerSuccess}`
+  const retryBudget = { depositPerSuccess }
+  return [
+    { name, shipped: { retryBudget } },
+    { name: `${name}, no breaker`, shipped: { retryBudget, breaker: false } },
+  ]
+}
+/** Turns after a hint: none, and as many as it takes. */
+export const withStretch: readonly Policy[] = [0, 1, 2].map((stretch) => ({
+  name: `steadycall, stretch ${stretch}`,
+  shipped: { call: { hintSpread: { stretch } } },
+}))
 
 export function policyNamed(name: string): Policy {
   const all = [
@@ -128,8 +140,8 @@ export function policyNamed(name: string): Policy {
     ...withFallback,
     ...withHedge,
     ...withLessAtTheStart,
-    ...withMoreEarned,
-    ...withoutTurns,
+    ...[0.05, 0.1, 0.2, 0.5].flatMap(withDeposit),
+    ...withStretch,
     ...spoiled,
   ]
   const found = all.find((policy) => policy.name === name)

@@ -1,11 +1,12 @@
 import {
   type Policy,
   policies,
+  withDeposit,
   withFallback,
   withHedge,
   withLessAtTheStart,
   withMoreEarned,
-  withoutTurns,
+  withStretch,
 } from './policies.ts'
 import type { Fault, ProviderSettings } from './provider.ts'
 
@@ -14,6 +15,8 @@ export interface Scenario {
   readonly id: string
   readonly title: string
   readonly clients: number
+  /** How long an attempt waits for its answer, milliseconds. */
+  readonly attemptTimeoutMs: number
   readonly load: /** Calls come as a Poisson process, whatever became of the earlier ones; per second, all clients. */
     | { readonly kind: 'open'; readonly perSecond: number }
     /** Each client has so many workers, who wait for their call and then think, on average so long. */
@@ -38,6 +41,10 @@ const UNTIL_MS = 600_000
 /** 70 % of what the provider can do. */
 const USUAL = { kind: 'open', perSecond: 35 } as const
 const CLIENTS = 50
+/** Shorter than the provider's queue is long, as with users in front of the clients. */
+const ATTEMPT_TIMEOUT_MS = 10_000
+/** The openai client's default; the AI SDK's is none. */
+const PATIENT_MS = 600_000
 
 const provider = (
   fault?: Fault,
@@ -59,13 +66,32 @@ const faulty = (fault: Fault, more: Partial<ProviderSettings> = {}, faultMs = FA
 })
 
 const brownout: Fault = { kind: 'slow', slots: 0.2 }
-const common = { clients: CLIENTS, load: USUAL, untilMs: UNTIL_MS, policies }
+const common = {
+  clients: CLIENTS,
+  attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
+  load: USUAL,
+  untilMs: UNTIL_MS,
+  policies,
+}
 const random = (percent: number): Scenario => ({
   ...common,
   id: `K${percent}`,
   title: `${percent} % of all requests fail, all the time`,
   provider: provider({ kind: 'failing', share: percent / 100 }, {}, { from: 0, until: UNTIL_MS }),
 })
+/** At the failure rate up to which the tokens last, by the formula of docs/concepts/storms.md. */
+const limitOf = (percent: number, deposit: number): Scenario => ({
+  ...random(percent),
+  policies: [...some(['no retry', 'openai']), ...withDeposit(deposit)],
+})
+const limitedFor = (seconds: number): Scenario => ({
+  ...common,
+  id: `G${seconds}`,
+  title: `${seconds} s of 429 that all name the same reset`,
+  ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 120_000 + seconds * 1_000 }),
+  policies: [...some(['no retry', 'steadycall']), ...withStretch],
+})
+const some = (names: readonly string[]) => policies.filter(({ name }) => names.includes(name))
 
 export const scenarios: readonly Scenario[] = [
   { ...common, id: 'calm', title: 'nothing goes wrong', provider: provider() },
@@ -112,7 +138,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'G',
     title: '30 s of 429 that all name the same reset',
     ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
-    policies: [...policies, ...withoutTurns],
+    policies: [...policies, ...withStretch],
   },
   {
     ...common,
@@ -184,6 +210,26 @@ export const scenarios: readonly Scenario[] = [
     title: '20 s in which requests are swallowed: what was sent then times out afterwards',
     ...faulty({ kind: 'silent' }, {}, { from: 120_000, until: 140_000 }),
   },
+  {
+    ...common,
+    id: 'Q',
+    title: 'the brownout, with clients that wait ten minutes for an answer',
+    attemptTimeoutMs: PATIENT_MS,
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'R',
+    title: '30 s of 429, with clients that wait ten minutes for an answer',
+    attemptTimeoutMs: PATIENT_MS,
+    ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
+    policies: [...policies, ...withStretch],
+  },
+  ...[10, 20, 45, 60].map(limitedFor),
+  limitOf(18, 0.05),
+  limitOf(24, 0.1),
+  limitOf(32, 0.2),
+  limitOf(44, 0.5),
 ]
 
 export function scenarioNamed(id: string): Scenario {

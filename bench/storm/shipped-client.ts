@@ -14,14 +14,7 @@ import {
   type TargetState,
 } from '../../src/retry/target-state.ts'
 import { type Deadline, deadlineAfter } from '../../src/time.ts'
-import {
-  ATTEMPT_TIMEOUT_MS,
-  type CallEnd,
-  type Client,
-  type ClientRequest,
-  type Ended,
-  send,
-} from './client.ts'
+import { type CallEnd, type Client, type ClientRequest, type Ended, send } from './client.ts'
 
 export interface ShippedPolicy extends TargetSettings {
   /** Options of the call; what is not given is the default of `json`. */
@@ -33,8 +26,8 @@ export interface ShippedPolicy extends TargetSettings {
 }
 
 /** What its calls are made with: the shipped defaults, where it says nothing else. */
-export function optionsOf({ call = {} }: ShippedPolicy): ResolvedCall {
-  return resolveCall({}, call, { face: 'json', clientTimeoutMs: ATTEMPT_TIMEOUT_MS })
+export function optionsOf({ call = {} }: ShippedPolicy, clientTimeoutMs: number): ResolvedCall {
+  return resolveCall({}, call, { face: 'json', clientTimeoutMs })
 }
 
 /**
@@ -48,7 +41,7 @@ export class ShippedClient implements Client {
   readonly #options: ResolvedCall
   readonly #targets: readonly LoopTarget[]
 
-  /** `options`: of `optionsOf(policy)`, which all clients of a policy share. */
+  /** `options`: of `optionsOf()`, which all clients of a policy share. */
   constructor(request: ClientRequest, policy: ShippedPolicy, options: ResolvedCall) {
     const { time, random, hasSecond } = request
     this.#request = request

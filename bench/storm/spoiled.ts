@@ -1,5 +1,6 @@
 import type { Breaker, Permit } from '../../src/retry/breaker.ts'
 import { RetryBudget, type Withdrawal } from '../../src/retry/budget.ts'
+import { Gate } from '../../src/retry/gate.ts'
 import type { Policy } from './policies.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 
@@ -10,6 +11,7 @@ const parts = {
   'no spread after a hint': { call: { hintSpread: { ratio: 0, minMs: 0, maxMs: 0, stretch: 0 } } },
   'no random part after a hint': { call: { hintSpread: { ratio: 0, minMs: 0, maxMs: 0 } } },
   'no budget, no breaker + fallback': { retryBudget: false, breaker: false, fallsBack: true },
+  'no gate': { spoil: (state) => ({ ...state, gate: new Ajar() }) },
   'no refund': { spoil: (state) => ({ ...state, budget: new Unrefunded() }) },
   'no generations': {
     spoil: (state) => ({ ...state, breaker: new Ungenerated(state.breaker) }),
@@ -19,6 +21,11 @@ const parts = {
 export const spoiled: readonly Policy[] = Object.entries<ShippedPolicy>(parts).map(
   ([name, shipped]) => ({ name, shipped }),
 )
+
+/** Each call has to be told of the limit itself. */
+class Ajar extends Gate {
+  override learn(): void {}
+}
 
 class Unrefunded extends RetryBudget {
   override withdraw(cost: number): Withdrawal | undefined {

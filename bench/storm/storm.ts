@@ -27,6 +27,7 @@ export async function storm(
     time,
     random: randomOf('clients'),
     hasSecond: scenario.second !== undefined,
+    attemptTimeoutMs: scenario.attemptTimeoutMs,
     provider(index) {
       measured.sent()
       // Only a client that was told of a second provider asks for it.
@@ -66,7 +67,7 @@ type Part = (typeof PARTS)[number]
 function clientsOf(policy: Policy, request: ClientRequest): () => Client {
   if ('modelled' in policy) return () => new ModelledClient(request, policy.modelled)
   if ('client' in policy) return () => policy.client(request)
-  const options = optionsOf(policy.shipped)
+  const options = optionsOf(policy.shipped, request.attemptTimeoutMs)
   return () => new ShippedClient(request, policy.shipped, options)
 }
 

@@ -1,9 +1,10 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { AsyncCaller } from '@langchain/core/utils/async_caller'
+import { StandardRetryStrategy } from '@smithy/core/retry'
 import { generateText } from 'ai'
 import OpenAI from 'openai'
 import pRetry from 'p-retry'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { ATTEMPT_TIMEOUT_MS } from '../../bench/storm/client.ts'
 import { ModelledClient } from '../../bench/storm/modelled-client.ts'
 import { policyNamed } from '../../bench/storm/policies.ts'
 import type { Answer, Provider } from '../../bench/storm/provider.ts'
@@ -23,26 +24,56 @@ const REPLIES: Readonly<Record<string, Reply>> = {
   'no answer in time': 'silence',
 }
 
+const ATTEMPT_TIMEOUT_MS = 10_000
 // Makes every delay a whole number of milliseconds.
 const RANDOM = 0.4
 
 type Call = (fetch: typeof globalThis.fetch) => Promise<unknown>
 
+const baseURL = 'http://localhost/v1'
 const openai: Call = (fetch) => {
-  const baseURL = 'http://localhost/v1'
   const client = new OpenAI({ apiKey: 'k', baseURL, fetch, timeout: ATTEMPT_TIMEOUT_MS })
   return client.chat.completions.create(ask('hello'))
 }
+const once: Call = (fetch) => {
+  const options = { timeout: ATTEMPT_TIMEOUT_MS, maxRetries: 0 }
+  return new OpenAI({ apiKey: 'k', baseURL, fetch, ...options }).chat.completions.create(ask('hi'))
+}
 const aiSdk: Call = (fetch) => {
-  const provider = createOpenAICompatible({ name: 'p', baseURL: 'http://localhost/v1', fetch })
+  const provider = createOpenAICompatible({ name: 'p', baseURL, fetch })
   return generateText({ model: provider('gpt-test'), prompt: 'hello' })
+}
+/** As @langchain/openai does it: its client's own retries are off. */
+const langChain: Call = (fetch) => new AsyncCaller({}).call(() => once(fetch))
+/** What the AWS SDKs' retry middleware asks of its strategy. */
+const aws: Call = async (fetch) => {
+  const strategy = new StandardRetryStrategy(3)
+  let token = await strategy.acquireInitialRetryToken('')
+  for (;;) {
+    try {
+      return await once(fetch)
+    } catch (error) {
+      const isRefused = error instanceof OpenAI.APIError && error.status !== undefined
+      const hint = isRefused && error.headers?.get('retry-after')
+      token = await strategy.refreshRetryTokenForRetry(token, {
+        errorType: isRefused && error.status === 429 ? 'THROTTLING' : 'TRANSIENT',
+        ...(hint && { retryAfterHint: new Date(Date.now() + 1_000 * Number(hint)) }),
+      })
+    }
+  }
 }
 
 describe('the modelled policies send their requests when the packages do, after', () => {
   const packages: readonly (readonly [string, Call])[] = [
     ['openai', openai],
     ['AI SDK', aiSdk],
+    ['LangChain', langChain],
     ['nested 9', (fetch) => pRetry(() => openai(fetch), { retries: 2 })],
+    [
+      'nested 27',
+      (fetch) => pRetry(() => pRetry(() => openai(fetch), { retries: 2 }), { retries: 2 }),
+    ],
+    ['AWS 2026', aws],
   ]
   it.each(
     packages.flatMap(([policy, call]) =>
@@ -87,7 +118,7 @@ function silent(signal: AbortSignal | null | undefined): Promise<Response> {
 }
 
 function responseOf({ status, retryAfterMs }: Answer): Response {
-  const headers = retryAfterMs === undefined ? {} : { 'retry-after-ms': `${retryAfterMs}` }
+  const headers = retryAfterMs === undefined ? {} : { 'retry-after': `${retryAfterMs / 1_000}` }
   return Response.json({ error: { message: 'no' } }, { status, headers })
 }
 
@@ -108,6 +139,7 @@ async function modelledAtMs(name: string, reply: Reply): Promise<number[]> {
       time,
       random: () => RANDOM,
       hasSecond: false,
+      attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       // All of a provider that a client sees.
       provider: () => provider as unknown as Provider,
     },

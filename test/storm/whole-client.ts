@@ -1,22 +1,17 @@
 import OpenAI from 'openai'
-import {
-  ATTEMPT_TIMEOUT_MS,
-  type Client,
-  type ClientRequest,
-  send,
-} from '../../bench/storm/client.ts'
+import { type Client, type ClientRequest, send } from '../../bench/storm/client.ts'
 import type { Answer } from '../../bench/storm/provider.ts'
 import { createRuntime, steady } from '../../src/index.ts'
 import { ask, person } from '../support/set-up.ts'
 
 /** A process with a real `openai` client, wrapped by `steady`, and the simulated provider as its fetch. */
-export function wholeClient({ time, random, provider }: ClientRequest): Client {
+export function wholeClient({ time, random, provider, attemptTimeoutMs }: ClientRequest): Client {
   let attempts = 0
   const fetch = (_url: unknown, init?: RequestInit) =>
     new Promise<Response>((resolve, reject) => {
       attempts += 1
       // Its own limit ends it first.
-      const ticket = send(time, provider(0), 2 * ATTEMPT_TIMEOUT_MS, (ended) => {
+      const ticket = send(time, provider(0), 2 * attemptTimeoutMs, (ended) => {
         time.wake()
         if (ended === 'timeout') reject(new Error('nobody limits this request'))
         else resolve(responseOf(ended))
@@ -29,7 +24,7 @@ export function wholeClient({ time, random, provider }: ClientRequest): Client {
   const client = new OpenAI({ apiKey: 'k', baseURL: 'http://localhost/v1', fetch })
   const runtime = createRuntime({ clock: time.clock, random })
   runtime.shared.warned.add('STEADYCALL_REPEATED_CALL')
-  const llm = steady(client, { runtime, attemptTimeoutMs: ATTEMPT_TIMEOUT_MS })
+  const llm = steady(client, { runtime, attemptTimeoutMs })
   return {
     call(done) {
       const before = attempts
