@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
@@ -40,6 +42,7 @@ const EXAMPLES = [
   '16-success-probability',
   '17-overload',
   '18-gateway',
+  '19-sqlite',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -248,6 +251,23 @@ describe('an example runs as it stands and says what its page promises:', starts
     const { stdout } = await run('18-gateway', { LITELLM_URL: server.baseURL })
     expect(stdout).toEqual(['attempt 1: 1 by the gateway'])
     expect(server.requests[0]?.headers['x-litellm-num-retries']).toBe('0')
+  })
+
+  it('19-sqlite sends one request, though the process was started twice', async () => {
+    const server = await startServer({ answer: 'Hello!' })
+    const directory = mkdtempSync(join(tmpdir(), 'steadycall-example-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const environment = {
+      OPENAI_BASE_URL: server.baseURL,
+      STORE_FILE: join(directory, 'store.db'),
+    }
+    const first = await run('19-sqlite', environment)
+    const second = await run('19-sqlite', environment)
+    expect([first.stdout, second.stdout]).toEqual([
+      ['Hello!', 'provider'],
+      ['Hello!', 'store'],
+    ])
+    expect(server.count).toBe(1)
   })
 
   it('17-overload shows the health of the one target it has called', async () => {
