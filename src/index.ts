@@ -14,6 +14,8 @@ export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export type { KeyedOperation } from './guard.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
+export type { EncryptionOptions } from './idempotency/encryption.ts'
+export type { KeepingOptions } from './idempotency/kept-result.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
 export type {

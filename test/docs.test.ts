@@ -144,6 +144,7 @@ describe('docs/reference/options.md', () => {
     ['## Spread after a hint', readHintSpread({})],
     ['## Concurrency limit', readConcurrency(1)],
     ['## Hedging', readHedge({})],
+    ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],
   ])('lists every field under %s, with its default', (heading, fields) => {
     const [, section = ''] = read(page).split(`\n${heading}\n`)
     const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \| `?([\w.]+)/gm)]

@@ -1,5 +1,6 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
@@ -81,6 +82,7 @@ function throughStore<T>(
     ttlMs: options.ttlMs,
     ...(options.signal !== undefined && { signal: options.signal }),
     deadline,
+    keeping: keepingOf(settings, key.hash, key.fingerprint),
     work: (flight) => runWork({ job, context, key, record, flight }),
     encode: (value) => codec?.encode(value) ?? '',
     // `isStored` has seen the codec.

@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto'
+import { base64Of } from './base64.ts'
 
 /**
  * The canonical JSON of a value (RFC 8785, JCS): the same text for the same data, whatever the
@@ -235,12 +236,7 @@ function quote(text: Text, value: string): string {
 function base64(text: Text, view: ArrayBufferView): string {
   if (view.byteLength > MAX_LENGTH) throw tooLong(text)
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-  let binary = ''
-  // In pieces, since every byte becomes an argument.
-  for (let start = 0; start < bytes.length; start += 8_192) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 8_192))
-  }
-  return btoa(binary)
+  return base64Of(bytes)
 }
 
 /** An object literal or `Object.create(null)`, of whichever realm: its prototype is a root. */

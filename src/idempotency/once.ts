@@ -2,6 +2,7 @@ import { CallError, type CallErrorInit, isCallError } from '../errors/call-error
 import type { Clock, Deadline } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
+import type { Keeping } from './kept-result.ts'
 import {
   aborted,
   deadlinePassed,
@@ -37,6 +38,8 @@ export interface OnceRequest<T> {
    * the flight's deadline. It may outlive its caller while others wait for it.
    */
   work(flight: Flight): Promise<WorkOutcome<T>>
+  /** Between the result's text and the store: how it is kept. As it is, where absent. */
+  readonly keeping?: Keeping
   encode(value: T): string
   /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
   decode(result: string, source: 'store' | 'shared'): T
@@ -253,7 +256,8 @@ function decoded<T>(request: OnceRequest<T>, result: string, source: 'store' | '
     return request.decode(result, source)
   } catch (cause) {
     if (isCallError(cause)) throw cause
-    throw onceError(request, storeUnavailable('give a readable result', cause, 'yes'))
+    const init = storeUnavailable('give a readable result', cause, 'yes')
+    throw onceError(request, { ...init, retryable: false, source })
   }
 }
 
