@@ -33,8 +33,7 @@ export function memoryStore({
     heartbeat: async (proof, leaseMs) => {
       const record = records.heldBy(proof)
       if (record === undefined || record.state === 'uncertain') return false
-      record.leaseUntilMs = records.nowMs() + leaseMs
-      record.expiresAtMs = Math.max(record.expiresAtMs, record.leaseUntilMs)
+      renew(record, records.nowMs(), leaseMs)
       return true
     },
     dispatch: async (proof) => {
@@ -82,9 +81,22 @@ function claim(records: Records, request: ClaimRequest): ClaimResult {
   const left = noticeFor(record, request, nowMs)
   if (left !== undefined) return { state: 'left', notice: left }
   if (record.state === 'free') return take(records, request, record)
+  return claimUnsettled(records, request, record)
+}
 
+function claimUnsettled(
+  records: Records,
+  request: ClaimRequest,
+  record: MemoryRecord,
+): ClaimResult {
+  const nowMs = records.nowMs()
   if (request.onUncertain === 'fail') record.onUncertain = 'fail'
   const { onUncertain, fence } = record
+  if (record.owner === request.owner && record.state !== 'uncertain') {
+    renew(record, nowMs, request.leaseMs)
+    const { key, owner } = request
+    return { state: 'owned', claim: { key, owner, fence }, onUncertain }
+  }
   if (isLeased(record, nowMs)) {
     return { state: 'busy', fence, leaseLeftMs: record.leaseUntilMs - nowMs }
   }
@@ -117,6 +129,12 @@ function take(
     ...(earlier?.left !== undefined && { left: earlier.left }),
   })
   return { state: 'owned', claim: { key, owner, fence }, onUncertain }
+}
+
+function renew(record: MemoryRecord, nowMs: number, leaseMs: number): void {
+  record.leaseUntilMs = nowMs + leaseMs
+  // A record is never gone before the end of a lease it granted.
+  record.expiresAtMs = Math.max(record.expiresAtMs, record.leaseUntilMs)
 }
 
 function complete(

@@ -26,6 +26,10 @@ export interface Store {
    * `claimed` record is taken over, a `dispatched` one under `'rerun'` only; under `'fail'` it
    * becomes `uncertain`, for this request's `ttlMs`.
    *
+   * A claim that comes again, since its answer may have been lost on the way, gets the same `owned`
+   * while the record is still `owner`'s and its work has not ended: never `busy` for itself, and
+   * with `leaseMs` from now.
+   *
    * The stricter of the record's and the request's `onUncertain` wins and is kept, also by a claim
    * that finds the record busy; a free key begins with the request's. `owned` raises the fence by
    * one over any earlier owner of a record that still exists.

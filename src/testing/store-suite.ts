@@ -150,6 +150,37 @@ function claims(promise: DefineTest): void {
     await bench.own()
     expect(await bench.state({ key: hash(randomUUID()) })).toEqual('owned')
   })
+  promise('is granted again to an owner who repeats it, for longer', async (bench, expect) => {
+    const request = { owner: 'me', onUncertain: 'fail' } as const
+    const first = await bench.claim(request)
+    await bench.advance(LEASE_MS / 2)
+    expect(await bench.claim(request)).toEqual(first)
+    await bench.advance(LEASE_MS / 2 + 50)
+    expect(await bench.state()).toEqual('busy')
+    expect(await bench.state({ ...request, fingerprint: hash('another') })).toEqual('mismatch')
+  })
+  promise('is granted again after its lease, unless somebody took over', async (bench, expect) => {
+    const first = await bench.claim({ owner: 'me' })
+    await bench.outlastLease()
+    expect(await bench.claim({ owner: 'me' })).toEqual(first)
+    await bench.outlastLease()
+    await bench.own()
+    expect(await bench.state({ owner: 'me' })).toEqual('busy')
+  })
+  promise('is granted again without undoing a dispatch', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ owner: 'me', onUncertain: 'fail' })
+    expect(await bench.claim({ owner: 'me', onUncertain: 'fail' })).toEqual({
+      state: 'owned',
+      claim,
+      onUncertain: 'fail',
+    })
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'fail' })).toEqual('uncertain')
+  })
+  promise('is not granted again once its work has ended', async (bench, expect) => {
+    await bench.store.complete(await bench.own({ owner: 'me' }), DONE, TTL_MS)
+    expect(await bench.claim({ owner: 'me' })).toEqual({ state: 'settled', outcome: DONE })
+  })
   promise('stands for its lease, however short its ttlMs', async (bench, expect) => {
     await bench.own({ ttlMs: 1 })
     await bench.advance(LEASE_MS / 5)
