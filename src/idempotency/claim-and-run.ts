@@ -20,6 +20,8 @@ export async function claimAndRun<T>(
   for (let round = 1; !flight.signal.aborted; round++) {
     const sentAtMs = request.clock.monotonicMs()
     const claimed = await claimKey(request, flight, { waitedFor, ...patience(flight, waitedFor) })
+    const ending = endingOf(claimed)
+    if (ending !== undefined) return ending
     if (claimed.state === 'owned') {
       const landing = await runOwned(request, flight, own, claimed, sentAtMs)
       if (landing !== 'lost') return landing
@@ -32,8 +34,6 @@ export async function claimAndRun<T>(
       if (missesLeft === 0) return withoutStore(request, flight, own, claimed.cause)
       missesLeft--
     }
-    const ending = endingOf(claimed)
-    if (ending !== undefined) return ending
     flight.waiting = waitedFor !== undefined
     await pause(request, flight, round)
   }

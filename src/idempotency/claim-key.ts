@@ -5,6 +5,7 @@ import type { OnceRequest } from './once.ts'
 import { mismatch, outcomeUnknown } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { ClaimResult } from './store.ts'
+import { unreadableIn } from './unreadable-record.ts'
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 
@@ -60,9 +61,12 @@ export function endingOf(claimed: Claimed): Ending | undefined {
       return { type: 'error', init: outcomeUnknown('store') }
     case 'mismatch':
       return { type: 'error', init: mismatch() }
+    case 'unreachable': {
+      const init = unreadableIn(claimed.cause)
+      return init === undefined ? undefined : { type: 'error', init }
+    }
     case 'owned':
     case 'busy':
-    case 'unreachable':
       return undefined
   }
 }

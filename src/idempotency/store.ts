@@ -7,7 +7,9 @@ import type { Executed, FailureKind } from '../errors/failure-kinds.ts'
  * absent → claimed(owner, fence, lease) → dispatched → done | failed | uncertain.
  * Every verb is one atomic step on the store's own clock. A verb of an owner takes effect only
  * while the record still carries that owner and fence, so a late writer can never touch its
- * successor's record. A verb rejects when the store cannot do it (unreachable, full), and only then.
+ * successor's record. A verb rejects when the store cannot do it (unreachable, full), and only then;
+ * with a `CallError` of kind `store_unavailable` that is not retryable where the key's record is
+ * there but cannot be read, which no `'bypass'` passes over.
  *
  * All durations are milliseconds from the moment the store executes the verb. A record is absent
  * from the instant its time is up, and never before the end of a lease it granted.
