@@ -1,0 +1,210 @@
+import { SCHEMA_VERSION } from './postgres-schema.ts'
+
+/** The SQL of every verb, each one statement. `table` is quoted. */
+export interface Statements {
+  readonly claim: string
+  readonly heartbeat: string
+  readonly dispatch: string
+  readonly complete: string
+  readonly release: string
+  readonly markUncertain: string
+  readonly resolveRerun: string
+  readonly resolveOutcome: string
+  readonly sweep: string
+}
+
+/**
+ * One statement is one transaction, so that nothing is left behind in a session that a pooler gives
+ * to somebody else next, and a client that dies leaves no lock.
+ *
+ * Each reads the clock once, before it waits for anybody: two readings in one statement could
+ * disagree about a lease that ends between them. An instant that is a little old by the time of the
+ * write errs to the safe side, since whatever happened during the wait is in the record by then.
+ */
+export function statementsFor(table: string): Statements {
+  return {
+    claim: claim(table),
+    heartbeat: byOwner(table, {
+      set: `lease_until = ask.now + ${milliseconds('$4')},
+        expires_at = greatest(t.expires_at, ask.now + ${milliseconds('$4')})`,
+      when: "t.state IN ('claimed', 'dispatched')",
+    }),
+    dispatch: byOwner(table, {
+      set: "state = 'dispatched'",
+      when: "t.state IN ('claimed', 'dispatched') AND t.lease_until > ask.now",
+    }),
+    // A record that this claim has settled matches too, and stays as it is: a repetition must not
+    // depend on whether its snapshot already shows the first.
+    complete: byOwner(table, {
+      set: `state = CASE WHEN ${SETTLED} THEN t.state ELSE $4::text END,
+        result = CASE WHEN ${SETTLED} THEN t.result ELSE $5::text END,
+        refusal = CASE WHEN ${SETTLED} THEN t.refusal ELSE $6::text END,
+        expires_at = CASE WHEN ${SETTLED} THEN t.expires_at ELSE ask.now + ${milliseconds('$7')} END`,
+      when: `(${UNSETTLED} OR ${SETTLED})`,
+    }),
+    // An earlier owner's notice may still have readers; without one the record ends here.
+    release: byOwner(table, {
+      set: `state = 'free',
+        left_fence = CASE WHEN $4::text IS NULL THEN t.left_fence ELSE t.fence END,
+        left_notice = coalesce($4::text, t.left_notice),
+        left_until = CASE WHEN $4::text IS NULL THEN t.left_until
+          ELSE ask.now + ${milliseconds('$5')} END,
+        expires_at = CASE WHEN $4::text IS NULL THEN coalesce(t.left_until, ask.now)
+          ELSE ask.now + ${milliseconds('$5')} END`,
+      when: UNSETTLED,
+    }),
+    markUncertain: byOwner(table, {
+      set: `state = 'uncertain', expires_at = ask.now + ${milliseconds('$4')}`,
+      when: UNSETTLED,
+    }),
+    // Nobody's from now on: the owner that left it uncertain has lost its claim.
+    resolveRerun: ofUncertain(table, "owner = '', state = 'free', expires_at = ask.now"),
+    resolveOutcome: ofUncertain(
+      table,
+      `owner = '', state = $2::text, result = $3::text, refusal = $4::text,
+        expires_at = ask.now + ${milliseconds('$5')}`,
+    ),
+    sweep: sweep(table),
+  }
+}
+
+/**
+ * How long a verb waits for a row that somebody else has locked, milliseconds. Ours are locked for
+ * the length of a commit; longer than this is a standby that does not confirm, or a person.
+ */
+const LOCK_TIMEOUT_MS = 2_000
+
+/**
+ * The instant of the verb, and the bound for its waits: `set_config(…, true)` holds until the end
+ * of the transaction, which is this statement, and reaches a session through any pooler.
+ */
+const ASK = `ask AS MATERIALIZED (
+  SELECT clock_timestamp() AS now, set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) AS bound
+)`
+
+const UNSETTLED = "t.state IN ('claimed', 'dispatched', 'uncertain')"
+const SETTLED = "t.state IN ('done', 'failed')"
+
+function milliseconds(parameter: string): string {
+  return `${parameter}::float8 * interval '1 millisecond'`
+}
+
+/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. A row for success, none for `false`. */
+function byOwner(table: string, verb: { readonly set: string; readonly when: string }): string {
+  return `WITH ${ASK}
+    UPDATE ${table} AS t SET ${verb.set} FROM ask
+    WHERE t.key = $1::text AND t.owner = $2::text AND t.fence = $3::bigint
+      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now AND ${verb.when}
+    RETURNING true AS held`
+}
+
+/** Parameters: 1 key, then the verdict's own. */
+function ofUncertain(table: string, set: string): string {
+  return `WITH ${ASK}
+    UPDATE ${table} AS t SET ${set} FROM ask
+    WHERE t.key = $1::text AND t.state = 'uncertain'
+      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now
+    RETURNING true AS held`
+}
+
+/**
+ * Parameters: 1 key, 2 fingerprint, 3 owner, 4 lease, 5 onUncertain, 6 ttl, 7 waitedFor.
+ *
+ * Most claims find an outcome or a live lease: those only read, which costs no lock, no log record
+ * and no wait for the disk. Where the snapshot leaves something to do, the record is judged again
+ * under its lock, since somebody else may have been faster. No row at all says that: ask again.
+ */
+function claim(table: string): string {
+  return `WITH ${ASK},
+    seen AS MATERIALIZED (
+      SELECT t.*, ask.now, ${judged('ask.now')} AS verdict
+      FROM ${table} AS t, ask WHERE t.key = $1::text
+    ),
+    written AS (
+      INSERT INTO ${table} AS t (schema_version, key, state, owner, fence, fingerprint, on_uncertain,
+        claimed_at, lease_until, expires_at)
+      SELECT ${SCHEMA_VERSION}, $1::text, 'claimed', $3::text, 1, $2::text, $5::text,
+        now, now + ${milliseconds('$4')}, now + ${milliseconds('greatest($6::float8, $4::float8)')}
+      FROM ask WHERE NOT EXISTS (SELECT FROM seen WHERE verdict IN (${FINAL}))
+      ON CONFLICT (key) DO UPDATE SET (state, owner, fence, fingerprint, on_uncertain, claimed_at,
+        lease_until, expires_at, result, refusal, left_fence, left_notice, left_until) = (
+        SELECT ${afterClaim()}
+        FROM (SELECT ${judged('excluded.claimed_at')} AS verdict) AS judgement
+      )
+      WHERE ${judged('excluded.claimed_at')} NOT IN (${FINAL})
+      RETURNING t.*
+    )
+    SELECT CASE
+        WHEN state = 'uncertain' THEN 'uncertain'
+        WHEN owner = $3::text THEN 'owned'
+        ELSE 'busy'
+      END AS verdict, ${ANSWER} FROM written
+    UNION ALL
+    SELECT verdict, ${ANSWER} FROM seen WHERE verdict IN (${FINAL})`
+}
+
+/** Verdicts that change nothing. */
+const FINAL = "'damaged', 'mismatch', 'settled', 'left', 'busy', 'uncertain'"
+
+/** As text, whatever the driver would make of the types; times as what is left of them. */
+const ANSWER = `state, fence::text AS fence, on_uncertain, result, refusal, left_notice,
+  greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text AS lease_left_ms`
+
+/** What the contract says of a claim that meets the record `t`, in its order. */
+function judged(now: string): string {
+  return `CASE
+    WHEN t.expires_at <= ${now} THEN 'expired'
+    WHEN t.schema_version <> ${SCHEMA_VERSION} OR t.state NOT IN ('claimed', 'dispatched',
+      'uncertain', 'done', 'failed', 'free') THEN 'damaged'
+    WHEN t.state <> 'free' AND t.fingerprint <> $2::text
+      THEN CASE t.state WHEN 'failed' THEN 'free' ELSE 'mismatch' END
+    WHEN t.state IN ('done', 'failed') THEN 'settled'
+    WHEN t.left_fence = $7::bigint AND t.left_until > ${now} THEN 'left'
+    WHEN t.state = 'free' THEN 'free'
+    WHEN t.state = 'uncertain' THEN 'uncertain'
+    WHEN t.owner = $3::text THEN 'again'
+    WHEN t.lease_until > ${now}
+      THEN CASE WHEN $5::text = 'fail' AND t.on_uncertain <> 'fail' THEN 'stricter' ELSE 'busy' END
+    WHEN t.state = 'claimed' OR ($5::text = 'rerun' AND t.on_uncertain = 'rerun') THEN 'lapsed'
+    ELSE 'doubtful'
+  END`
+}
+
+/** The record after a verdict that changes it, in the order of the columns above. */
+function afterClaim(): string {
+  const taken = "verdict IN ('expired', 'free', 'lapsed')"
+  const unlessExpired = (column: string) =>
+    `CASE verdict WHEN 'expired' THEN NULL ELSE t.${column} END`
+  return `
+    CASE WHEN ${taken} THEN 'claimed' WHEN verdict = 'doubtful' THEN 'uncertain' ELSE t.state END,
+    CASE WHEN ${taken} THEN excluded.owner ELSE t.owner END,
+    CASE WHEN verdict = 'expired' THEN 1 WHEN ${taken} THEN t.fence + 1 ELSE t.fence END,
+    CASE WHEN ${taken} THEN excluded.fingerprint ELSE t.fingerprint END,
+    CASE WHEN verdict IN ('expired', 'free') OR excluded.on_uncertain = 'fail'
+      THEN excluded.on_uncertain ELSE t.on_uncertain END,
+    CASE WHEN ${taken} THEN excluded.claimed_at ELSE t.claimed_at END,
+    CASE WHEN ${taken} OR verdict = 'again' THEN excluded.lease_until ELSE t.lease_until END,
+    CASE WHEN ${taken} THEN excluded.expires_at
+      WHEN verdict = 'again' THEN greatest(t.expires_at, excluded.lease_until)
+      WHEN verdict = 'doubtful' THEN excluded.claimed_at + ${milliseconds('$6')}
+      ELSE t.expires_at END,
+    CASE WHEN ${taken} THEN NULL ELSE t.result END,
+    CASE WHEN ${taken} THEN NULL ELSE t.refusal END,
+    ${unlessExpired('left_fence')}, ${unlessExpired('left_notice')}, ${unlessExpired('left_until')}`
+}
+
+/**
+ * Parameters: 1 how many at most. By `now()`, which an index can be searched for (`clock_timestamp()`
+ * cannot) and which is never later. A row that somebody is using is left for the next time.
+ */
+function sweep(table: string): string {
+  return `WITH gone AS (
+      DELETE FROM ${table} AS t USING (
+        SELECT key FROM ${table} WHERE expires_at <= now()
+        ORDER BY expires_at LIMIT $1::int FOR UPDATE SKIP LOCKED
+      ) AS expired
+      WHERE t.key = expired.key AND t.expires_at <= now()
+      RETURNING 1
+    )
+    SELECT count(*)::text AS removed FROM gone`
+}

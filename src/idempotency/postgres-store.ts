@@ -1,0 +1,243 @@
+import { type AskOptions, ask, codeOf, type PostgresPool } from './postgres-query.ts'
+import { type PostgresTableOptions, tableOf } from './postgres-schema.ts'
+import { type Statements, statementsFor } from './postgres-statements.ts'
+import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
+import { readNotice } from './stored-notice.ts'
+import { unreadableRecord } from './unreadable-record.ts'
+
+export type { PostgresPool } from './postgres-query.ts'
+export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema.ts'
+
+export interface PostgresStoreOptions extends PostgresTableOptions {
+  /**
+   * Whether claims remove expired records as they go: after every hundredth claim that was granted,
+   * up to a thousand of them, while nobody waits for it. Without it call `sweep` yourself.
+   * @default true
+   */
+  readonly autoSweep?: boolean
+}
+
+export interface PostgresStore extends Store {
+  /**
+   * Removes expired records, the oldest first and at most `limit` of them, and says how many. What
+   * has expired is invisible already; this gives its room back.
+   * @throws {TypeError} when `limit` is not an integer from 1 to 100,000.
+   */
+  sweep(limit?: number): Promise<number>
+}
+
+/**
+ * A store in a Postgres table, for any number of machines; see `migrate`. The pool stays yours: the
+ * store never closes it.
+ *
+ * Every verb is one statement at whatever isolation level the session has, on the server's clock.
+ * It keeps nothing in the session, so that a pooler may stand between (PgBouncer in transaction
+ * mode). A verb whose connection broke, or which lost to a concurrent one, is repeated a few times:
+ * none changes anything when it comes twice.
+ * @throws {TypeError} for a pool or option that is not as documented.
+ */
+export function postgresStore(
+  pool: PostgresPool,
+  options: PostgresStoreOptions = {},
+): PostgresStore {
+  const { table, autoSweep } = checked(pool, options)
+  const statements = statementsFor(table)
+  const run: Run = async (verb, values, askOptions) => {
+    try {
+      return await ask(pool, statements[verb], values, askOptions)
+    } catch (error) {
+      throw explained(error, table)
+    }
+  }
+  const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
+    (await run(verb, [key, owner, fence, ...more])).length > 0
+  const sweep = async (limit = SWEEP_LIMIT) => {
+    if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
+      throw new TypeError(`sweep(): limit must be an integer from 1 to 100,000, got ${limit}`)
+    }
+    const [row] = await run('sweep', [limit])
+    return Number(column(row, 'removed'))
+  }
+  const granted = autoSweep ? everyHundredth(sweep) : () => {}
+  return {
+    name: 'postgres',
+    async claim(request) {
+      const answer = await claim(run, request)
+      if (answer.state === 'owned') granted()
+      return answer
+    },
+    heartbeat: (proof, leaseMs) => held('heartbeat', proof, leaseMs),
+    dispatch: (proof) => held('dispatch', proof),
+    complete: async (proof, outcome, ttlMs) =>
+      (await held('complete', proof, ...columnsOf(outcome), ttlMs)) ? 'stored' : 'lost',
+    release: (proof, notice, noticeMs = 0) =>
+      held('release', proof, notice === undefined ? null : noticeText(notice), noticeMs),
+    markUncertain: (proof, ttlMs) => held('markUncertain', proof, ttlMs),
+    resolve: async (key, verdict, ttlMs) => (await resolve(run, key, verdict, ttlMs)).length > 0,
+    sweep,
+  }
+}
+
+type Run = (
+  verb: keyof Statements,
+  values: readonly unknown[],
+  options?: AskOptions,
+) => Promise<readonly unknown[]>
+
+async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
+  const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = null } = request
+  const values = [key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor]
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const [row] = await run('claim', values)
+    if (row !== undefined) return answerIn(row, request)
+  }
+  throw new Error(`postgresStore(): the record changed under ${MAX_ROUNDS} claims in a row`)
+}
+
+/** A claim that somebody overtook finds what they wrote in the second round, unless it went again. */
+const MAX_ROUNDS = 3
+
+/** What is in a row may be anything by now. */
+function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
+  const verdict = column(row, 'verdict')
+  switch (verdict) {
+    case 'owned': {
+      const onUncertain = column(row, 'on_uncertain')
+      if (onUncertain !== 'rerun' && onUncertain !== 'fail') {
+        throw unreadableRecord(key, 'its onUncertain')
+      }
+      return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
+    }
+    case 'busy': {
+      const leaseLeftMs = Number(column(row, 'lease_left_ms'))
+      if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
+      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
+    }
+    case 'settled':
+      return { state: 'settled', outcome: outcomeIn(row, key) }
+    case 'left': {
+      const notice = readNotice(column(row, 'left_notice'))
+      if (notice === undefined) throw unreadableRecord(key, 'its notice')
+      return { state: 'left', notice }
+    }
+    case 'uncertain':
+    case 'mismatch':
+      return { state: verdict }
+    default:
+      throw unreadableRecord(key, 'its state')
+  }
+}
+
+function fenceIn(row: unknown, key: string): number {
+  const fence = Number(column(row, 'fence'))
+  if (!Number.isSafeInteger(fence) || fence < 1) throw unreadableRecord(key, 'its fence')
+  return fence
+}
+
+function outcomeIn(row: unknown, key: string): Outcome {
+  const state = column(row, 'state')
+  const result = column(row, 'result')
+  const refusal = column(row, 'refusal')
+  if (state === 'done' && typeof result === 'string' && refusal === null) {
+    return { ok: true, result }
+  }
+  const notice = state === 'failed' && result === null ? readNotice(refusal) : undefined
+  if (notice === undefined) throw unreadableRecord(key, 'its outcome')
+  return { ok: false, notice }
+}
+
+/** The columns `state`, `result` and `refusal` of an outcome. */
+function columnsOf(outcome: Outcome): readonly [string, string | null, string | null] {
+  if (!outcome.ok) return ['failed', null, noticeText(outcome.notice)]
+  const { result } = outcome
+  // pg would replace half a surrogate pair, and Postgres has no NUL in a text. JSON.stringify
+  // escapes both, so that only a result that is not JSON can end here.
+  if (UNSTORABLE.test(result)) {
+    throw new TypeError('postgresStore(): a result must have no NUL and no half surrogate pair')
+  }
+  return ['done', result, null]
+}
+
+const UNSTORABLE = /[\0\p{Surrogate}]/u
+
+function noticeText({ kind, executed, retryAfterMs, status }: FailureNotice): string {
+  return JSON.stringify({ kind, executed, retryAfterMs, status })
+}
+
+/** Not sent again when the connection broke: a second `false` would hide that the first one did it. */
+async function resolve(
+  run: Run,
+  key: string,
+  verdict: 'rerun' | Outcome,
+  ttlMs: number,
+): Promise<readonly unknown[]> {
+  const once = { repeatable: false }
+  if (verdict === 'rerun') return run('resolveRerun', [key], once)
+  return run('resolveOutcome', [key, ...columnsOf(verdict), ttlMs], once)
+}
+
+/** How many expired records a sweep removes unless it is told: some milliseconds of work. */
+const SWEEP_LIMIT = 1_000
+const CLAIMS_PER_SWEEP = 100
+
+/**
+ * Counts what it is called for, and sweeps now and then. By number and not by time, so that it keeps
+ * up with any load; from a random start, so that processes that live for a few calls sweep too.
+ */
+function everyHundredth(sweep: () => Promise<number>): () => void {
+  let count = Math.floor(Math.random() * CLAIMS_PER_SWEEP)
+  let sweeping = false
+  return () => {
+    count = (count + 1) % CLAIMS_PER_SWEEP
+    if (count !== 0 || sweeping) return
+    sweeping = true
+    // One that failed is made good by the next.
+    void sweep()
+      .catch(() => 0)
+      .then(() => {
+        sweeping = false
+      })
+  }
+}
+
+function checked(
+  pool: PostgresPool,
+  options: PostgresStoreOptions,
+): { readonly table: string; readonly autoSweep: boolean } {
+  const where = 'postgresStore()'
+  if (typeof Reflect.get(Object(pool), 'query') !== 'function') {
+    throw new TypeError(`${where}: pool must be a Pool of pg, or have its query method`)
+  }
+  const { autoSweep = true, ...rest } = Object(options) as PostgresStoreOptions
+  if (typeof autoSweep !== 'boolean') {
+    throw new TypeError(`${where}: autoSweep must be true or false, got ${typeof autoSweep}`)
+  }
+  return { table: tableOf(where, rest).quoted, autoSweep }
+}
+
+/** What the driver rejected with; in our words where it says that the table is not as we need it. */
+function explained(error: unknown, table: string): unknown {
+  switch (codeOf(error)) {
+    case '42P01':
+      return new Error(
+        `postgresStore(): there is no table ${table}. Run migrate(pool) once, or the SQL that ` +
+          'schemaSql() returns',
+        { cause: error },
+      )
+    // undefined_column, no unique key to conflict with, check_violation
+    case '42703':
+    case '42P10':
+    case '23514':
+      return new Error(
+        `postgresStore(): the table ${table} was made by another version of steadycall, or by ` +
+          'somebody else. migrate(pool) says what it found',
+        { cause: error },
+      )
+    default:
+      return error
+  }
+}
+
+function column(row: unknown, name: string): unknown {
+  return Reflect.get(Object(row), name)
+}
