@@ -32,8 +32,11 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const run = runnerFor(client)
   const ask = (script: RedisScript, key: string, ...values: (string | number)[]) =>
     answerOf(run, script, key, `${keyPrefix}${key}`, values.map(String))
-  const said = async (script: RedisScript, { key, owner, fence }: Claim, ...more: (string | number)[]) =>
-    isYes(await ask(script, key, owner, fence, ...more), key)
+  const said = async (
+    script: RedisScript,
+    { key, owner, fence }: Claim,
+    ...more: (string | number)[]
+  ) => isYes(await ask(script, key, owner, fence, ...more), key)
   let checksMemory = true
   return {
     name: 'redis',

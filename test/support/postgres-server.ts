@@ -1,10 +1,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { readdirSync } from 'node:fs'
 import { freePort, type Identity, unprivileged } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
@@ -98,7 +98,13 @@ class Server implements PostgresServer {
   execute(database: string, sql: string): Promise<string> {
     const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
     const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
-    return this.#program('psql', [...options, ...stopAtErrors, '--command', sql, this.url(database)])
+    return this.#program('psql', [
+      ...options,
+      ...stopAtErrors,
+      '--command',
+      sql,
+      this.url(database),
+    ])
   }
 
   dump(database: string): Promise<string> {
