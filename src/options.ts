@@ -115,7 +115,7 @@ export interface SteadyOptions extends CallSettings, KeepingOptions {
   readonly store?: Store
   /** Separates the keys of different customers. */
   readonly tenant?: string
-  /** Stored keys become HMACs with this secret instead of plain hashes. */
+  /** Stored keys, fingerprints and derived keys become HMACs with this secret instead of plain hashes. */
   readonly keySecret?: string
   /** @default one per process */
   readonly runtime?: Runtime

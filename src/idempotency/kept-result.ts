@@ -32,8 +32,8 @@ export interface Keeping {
   open(kept: string): Promise<string>
 }
 
-/** Half of Redis's and a thousandth of SQLite's limits for a value; an answer of 250,000 tokens. */
-export const MAX_RESULT_BYTES: number = 2 ** 20
+/** An answer of some 250,000 tokens. Every store reads and writes a record whole. */
+const MAX_RESULT_BYTES = 2 ** 20
 
 /**
  * Keeps the results of one key. What is sealed is bound to the key and, where that is known, to the

@@ -29,16 +29,20 @@ export function canonicalJson(value: unknown): string {
 }
 
 /**
- * A key from the content itself: equal for equal payloads of one operation and tenant.
+ * A key from the content itself: equal for equal payloads of one operation and tenant. With
+ * `keySecret` an HMAC, so that who sees the key cannot confirm a guess at the payload.
  * @returns 64 hex digits.
- * @throws {TypeError} as `canonicalJson`, or for an empty operation or tenant.
+ * @throws {TypeError} as `canonicalJson`, or for an empty operation, tenant or secret.
  */
 export function deriveKey(
   operation: string,
   payload: unknown,
-  { tenant }: { readonly tenant?: string } = {},
+  { tenant, keySecret }: { readonly tenant?: string; readonly keySecret?: string } = {},
 ): string {
-  return digest([...namespace('steadycall.derived.v1', operation, tenant), canonicalJson(payload)])
+  return digest(
+    [...namespace('steadycall.derived.v1', operation, tenant), canonicalJson(payload)],
+    keySecret,
+  )
 }
 
 /**

@@ -109,6 +109,17 @@ describe('the package as a stranger gets it', () => {
     await expect(node(source)).resolves.toBe('true')
   })
 
+  it('has the SQLite store under its subpath, and does not load SQLite before it is used', async () => {
+    const source = `
+      import { sqliteStore } from 'steadycall/sqlite'
+      const loaded = () => process.moduleLoadList.includes('NativeModule sqlite')
+      const before = loaded()
+      const store = sqliteStore(new URL('./packed.db', import.meta.url))
+      console.log(store.name, before, loaded())
+      await store.close()`
+    await expect(node(source)).resolves.toBe('sqlite false true')
+  })
+
   it('loads neither ajv nor jsonrepair before they are needed', async () => {
     const source = `
       import { createRequire, registerHooks } from 'node:module'

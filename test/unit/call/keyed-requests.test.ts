@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { memoryStore, type Store } from '../../../src/index.ts'
+import {
+  type ClaimRequest,
+  callReport,
+  deriveKey,
+  memoryStore,
+  type Store,
+} from '../../../src/index.ts'
 import { ask, person, rejection, setUp } from '../../support/set-up.ts'
 
 const ada = { answer: '{"name":"Ada","age":36}' }
@@ -55,8 +61,8 @@ describe('the request that a key stands for', () => {
   ])(
     'is refused with %s in it: by its place, before a record or a request is made',
     async (_, value, place) => {
-      const claims: string[] = []
-      const { llm, server } = await setUp(ada, { store: counting(claims) })
+      const claims: ClaimRequest[] = []
+      const { llm, server } = await setUp(ada, { store: watching(claims) })
       const metadata = { x: value } as never
       for (const options of [{ idempotencyKey: 'k' }, { idempotency: 'derive' }] as const) {
         const errors = [
@@ -76,12 +82,39 @@ describe('the request that a key stands for', () => {
   )
 })
 
-function counting(claims: string[]): Store {
+describe('keySecret', () => {
+  it('makes HMACs of the stored key, of the fingerprint and of a derived key', async () => {
+    const claims: ClaimRequest[] = []
+    const texts: string[] = []
+    const request = { ...ask('a prompt that can be guessed'), temperature: 0 }
+    for (const space of [{}, { keySecret: 'one' }, { keySecret: 'two' }]) {
+      const { llm } = await setUp(ada, { ...space, store: watching(claims) })
+      await llm.chat.completions.create(request, { steady: { idempotencyKey: 'k' } })
+      const derived = { steady: { idempotency: 'derive' } } as const
+      const completion = await llm.chat.completions.create(request, derived)
+      texts.push(callReport(completion)?.idempotencyKey ?? '')
+    }
+    const [given, ...others] = claims.filter((_, index) => index % 2 === 0)
+    for (const other of others) {
+      expect(other.key).not.toBe(given?.key)
+      expect(other.fingerprint).not.toBe(given?.fingerprint)
+    }
+    expect(new Set(claims.map(({ key }) => key)).size).toBe(6)
+    expect(new Set(claims.map(({ fingerprint }) => fingerprint)).size).toBe(3)
+    // It is shown to the caller and to his events: without the secret nobody can confirm a guess.
+    expect(new Set(texts).size).toBe(3)
+    const guess = deriveKey('chat', [request, 0])
+    expect(texts.map((text) => text === guess)).toEqual([true, false, false])
+    expect(texts[1]).toBe(deriveKey('chat', [request, 0], { keySecret: 'one' }))
+  })
+})
+
+function watching(claims: ClaimRequest[]): Store {
   const store = memoryStore()
   return {
     ...store,
     claim: (request) => {
-      claims.push(request.key)
+      claims.push(request)
       return store.claim(request)
     },
   }

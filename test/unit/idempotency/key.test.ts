@@ -247,6 +247,11 @@ describe('storedKey, deriveKey and fingerprintOf', () => {
       'b4a26d8efe0303c840c58d8040537f1f551676415dbf65eeee1a061a32256601',
     ],
     [
+      'a derived key with a secret',
+      deriveKey('chat', payload, { tenant: 'acme', keySecret: 'pepper' }),
+      'a6347de756560289e00652d0e95f60284e361ce3b2b76aab0e8fdab3d108c556',
+    ],
+    [
       'a fingerprint',
       fingerprintOf(payload),
       '4644f2fc35161e1c481430740b350f0ed13f345ec867e66566ede85af556948d',
