@@ -20,6 +20,8 @@ import {
   slow,
   truncatedJson,
 } from '../src/testing/index.ts'
+import { describeWith } from './support/programs.ts'
+import { REDIS, startRedis } from './support/redis-server.ts'
 import { startServer } from './support/set-up.ts'
 
 const root = new URL('../', import.meta.url)
@@ -43,6 +45,7 @@ const EXAMPLES = [
   '17-overload',
   '18-gateway',
   '19-sqlite',
+  '20-redis',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -268,6 +271,25 @@ describe('an example runs as it stands and says what its page promises:', starts
       ['Hello!', 'store'],
     ])
     expect(server.count).toBe(1)
+  })
+
+  describeWith([REDIS], 'with a Redis', () => {
+    it('20-redis sends one request, though the process was started twice', async () => {
+      const server = await startServer({ answer: 'Hello!' })
+      const redis = await startRedis()
+      onTestFinished(() => redis.close())
+      const environment = {
+        OPENAI_BASE_URL: server.baseURL,
+        REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      }
+      const first = await run('20-redis', environment)
+      const second = await run('20-redis', environment)
+      expect([first.stdout, second.stdout]).toEqual([
+        ['Hello!', 'provider'],
+        ['Hello!', 'store'],
+      ])
+      expect(server.count).toBe(1)
+    })
   })
 
   it('17-overload shows the health of the one target it has called', async () => {

@@ -69,7 +69,16 @@ local function settle(as, outcome, ttl)
 end
 `
 
-export const SCRIPTS = {
+type Verb =
+  | 'claim'
+  | 'heartbeat'
+  | 'dispatch'
+  | 'complete'
+  | 'release'
+  | 'markUncertain'
+  | 'resolve'
+
+export const SCRIPTS: Readonly<Record<Verb, RedisScript>> = {
   // ARGV: fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor or ''
   claim: script(`${READ}${LEASE}
 local lease_ms, ttl = tonumber(ARGV[3]), tonumber(ARGV[5])
@@ -157,7 +166,7 @@ redis.call('HSET', key, 'owner', '')
 settle(ARGV[1], ARGV[2], tonumber(ARGV[3]))
 return { 'yes' }
 `),
-} as const satisfies Readonly<Record<string, RedisScript>>
+}
 
 function script(lua: string): RedisScript {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') }

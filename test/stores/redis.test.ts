@@ -294,11 +294,18 @@ describeWith([REDIS], 'redis', () => {
     await expect.poll(() => warnings).toEqual(Array(4).fill('STEADYCALL_REDIS_EVICTS'))
   })
 
-  it('runs in a cluster, with a hash tag and without', async () => {
-    const node = await startRedis(['--cluster-enabled', 'yes'])
+  it('runs in a cluster, with a hash tag and without', { timeout: 30_000 }, async () => {
+    const node = await startRedis([
+      '--cluster-enabled',
+      'yes',
+      '--cluster-announce-ip',
+      '127.0.0.1',
+    ])
     onTestFinished(() => node.close())
     await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-    await expect.poll(() => node.command('CLUSTER', 'INFO')).toContain('cluster_state:ok')
+    await expect
+      .poll(() => node.command('CLUSTER', 'INFO'), { timeout: 15_000 })
+      .toContain('cluster_state:ok')
     const { createCluster } = await import('redis')
     const { Cluster } = await import('ioredis')
     const cluster = createCluster({
