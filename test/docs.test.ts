@@ -190,6 +190,7 @@ describe('docs/concepts/output.md', () => {
       'strip-tags': true,
       'strip-prose': true,
       'collapse-duplicates': true,
+      'join-lines': true,
       'fix-syntax': true,
       'keep-backslash': true,
       'guess-quotes': true,
