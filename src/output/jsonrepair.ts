@@ -116,5 +116,5 @@ const ESCAPED_CONTENT: ReadonlyMap<string, string> = new Map([
   ['\\r', ''],
   ['\\t', ''],
 ])
-export const ESCAPE: RegExp = /\\[\s\S]/g
+const ESCAPE = /\\[\s\S]/g
 const NO_CONTENT = /[\s\p{Cc}\u200b-\u200d\u2060,:"'`\u2018\u2019\u201c\u201d]/gu
