@@ -4,9 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
-import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
+import {
+  createRuntime,
+  memoryStore,
+  parseJson,
+  retry,
+  runIdempotent,
+  steady,
+} from '../src/index.ts'
 import { resolveCall } from '../src/options.ts'
-import { allows, type RepairRule } from '../src/output/repair-rules.ts'
+import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
 import { readBudget } from '../src/retry/budget.ts'
 import { readHintSpread } from '../src/retry/decide.ts'
@@ -191,6 +198,7 @@ describe('docs/concepts/output.md', () => {
       'strip-tags': true,
       'strip-prose': true,
       'collapse-duplicates': true,
+      'join-lines': true,
       'fix-syntax': true,
       'keep-backslash': true,
       'guess-quotes': true,
@@ -212,7 +220,32 @@ describe('docs/concepts/output.md', () => {
     const shown = tableAfter('docs/concepts/output.md', '| rule | from level')
     expect(shown.map(([rule, level]) => [rule, level])).toEqual(meant)
   })
+
+  it.each(tableAfter('docs/concepts/output.md', '| rule | from level'))(
+    'shows what %s does, from level %s on',
+    (rule = '', level = '', _, example = '') => {
+      const [, , text = '', value = ''] = /^(`+) ?(.*?) ?\1 → `(.*)`$/.exec(example) ?? []
+      const expected = JSON.parse(value)
+      const schema = Array.isArray(expected) ? { type: 'array', items: pet } : pet
+      const answer = text.replaceAll('⏎', '\n').replace('U+FEFF', '\ufeff')
+      const parsed = parseJson(answer, schema, { level: level.replaceAll('`', '') as RepairLevel })
+      expect(parsed).toMatchObject({ ok: true, value: expected })
+      expect(parsed.ok && parsed.repairs.map(({ rule: name }) => `\`${name}\``)).toContain(rule)
+    },
+  )
 })
+
+const pet = {
+  type: 'object',
+  properties: {
+    age: { type: 'integer' },
+    name: { type: 'string' },
+    ok: { type: 'boolean' },
+    kind: { enum: ['cat', 'big dog'] },
+    tags: { type: 'array', items: { type: 'string' } },
+  },
+  additionalProperties: false,
+} as const
 
 describe('docs/concepts/traces.md', () => {
   const defined = new Set<unknown>(Object.values(attributes))
