@@ -211,6 +211,7 @@ describe('metrics', () => {
           'steadycall.source': 'provider',
         },
       ],
+      ['steadycall.active_calls', { 'steadycall.run.name': 'embed' }],
     ])
   })
 
