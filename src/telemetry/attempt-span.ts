@@ -83,12 +83,13 @@ export class AttemptSpan {
   }
 
   #tellInterruption(span: Span, { outcome }: AttemptReport, { chunks }: StreamFacts): void {
-    if (chunks === undefined || outcome === 'success') return
+    const error = errorType(outcome)
+    if (chunks === undefined || error === undefined) return
     span.addEvent(
       names.EVENT_STREAM_INTERRUPTED,
       withoutUndefined({
         [names.STREAM_CHUNKS]: chunks,
-        [names.ERROR_TYPE]: errorType(outcome),
+        [names.ERROR_TYPE]: error,
         [names.KEY_HASH]: shortHash(this.#target.keyHash),
       }),
     )
