@@ -37,7 +37,9 @@ async function show(incident: Incident): Promise<void> {
 }
 
 function print({ name }: Incident, reports: readonly CallReport[], ids: readonly string[]): void {
-  const told = reports.map((report, number) => `${formatReport(report)}\n${ui}/trace/${ids[number]}`)
+  const told = reports.map(
+    (report, number) => `${formatReport(report)}\n${ui}/trace/${ids[number]}`,
+  )
   console.log(`\n${name}\n${told.join('\n').replace(/^/gm, '  ')}`)
 }
 
@@ -46,6 +48,8 @@ await server.close()
 try {
   await Promise.all(stops.map((stop) => stop()))
 } catch {
-  console.error(`\nNobody took the traces at ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`)
+  console.error(
+    `\nNobody took the traces at ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`,
+  )
   process.exitCode = 1
 }

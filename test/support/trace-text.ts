@@ -1,0 +1,96 @@
+import { formatMs } from '../../src/report/format-ms.ts'
+import type { OtlpSpan } from './otlp-receiver.ts'
+
+const NAME_WIDTH = 36
+const BAR_WIDTH = 24
+
+/**
+ * A trace as text, as Jaeger draws it: when each span began, its place in the tree, how long it took,
+ * and what its attributes and events say. `─` is when it ran, within the whole trace.
+ */
+export function formatTrace(spans: readonly OtlpSpan[]): string {
+  const root = spans.find(({ parentSpanId }) => parentSpanId === undefined)
+  if (root === undefined) throw new Error('a trace without a root')
+  return rowsOf(root, 0, spans, root).join('\n')
+}
+
+function rowsOf(
+  span: OtlpSpan,
+  depth: number,
+  spans: readonly OtlpSpan[],
+  root: OtlpSpan,
+): readonly string[] {
+  const children = spans
+    .filter(({ parentSpanId }) => parentSpanId === span.spanId)
+    .map((child) => ({
+      atMs: child.startMs,
+      rows: () => rowsOf(child, depth + 1, spans, root),
+    }))
+  const events = span.events.map(({ name, atMs, attributes }) => ({
+    atMs,
+    rows: () => [
+      row(atMs - root.startMs, depth + 1, `· ${name.replace('steadycall.', '')}`, {
+        tail: saysEvent(attributes),
+      }),
+    ],
+  }))
+  const own = row(span.startMs - root.startMs, depth, span.name, {
+    durationMs: span.endMs - span.startMs,
+    bar: barOf(span, root),
+    tail: says(span),
+  })
+  const below = [...children, ...events].sort((a, b) => a.atMs - b.atMs)
+  return [own, ...below.flatMap(({ rows }) => rows())]
+}
+
+function row(
+  atMs: number,
+  depth: number,
+  name: string,
+  rest: { readonly durationMs?: number; readonly bar?: string; readonly tail: string },
+): string {
+  const { durationMs, bar = '', tail } = rest
+  const took = durationMs === undefined ? '' : formatMs(durationMs)
+  const place = `${'  '.repeat(depth)}${name}`.padEnd(NAME_WIDTH)
+  const at = formatMs(Math.max(atMs, 0)).padStart(6)
+  return `${at}  ${place} ${took.padStart(6)}  ${bar.padEnd(BAR_WIDTH)}  ${tail}`.trimEnd()
+}
+
+function barOf({ startMs, endMs }: OtlpSpan, root: OtlpSpan): string {
+  const wholeMs = Math.max(root.endMs - root.startMs, 1)
+  const cell = (ms: number) => Math.round(((ms - root.startMs) / wholeMs) * BAR_WIDTH)
+  const from = Math.min(Math.max(cell(startMs), 0), BAR_WIDTH - 1)
+  return ' '.repeat(from) + '─'.repeat(Math.min(Math.max(cell(endMs) - from, 1), BAR_WIDTH - from))
+}
+
+/** The attributes that tell the story, and whether Jaeger shows the span in red. */
+function says({ attributes, status, links }: OtlpSpan): string {
+  const of = (name: string) => attributes[`steadycall.${name}`]
+  const asked = of('attempt.retry_after')
+  const wire = of('attempt.wire_requests')
+  return [
+    status.code === 2 ? '(!)' : undefined,
+    of('attempt.cause'),
+    attributes['error.type'] ?? of('outcome'),
+    attributes['http.response.status_code'],
+    of('attempt.probe') === true ? 'probe' : undefined,
+    asked === undefined ? undefined : `asks for ${asked} s`,
+    typeof wire === 'number' && wire > 1 ? `wire_requests=${wire}` : undefined,
+    of('stop_reason') === undefined ? undefined : `stop_reason=${of('stop_reason')}`,
+    of('source') === 'provider' ? undefined : of('source'),
+    ...links.map((link) => `→ ${link.attributes['steadycall.link.kind']}`),
+  ]
+    .filter((part) => part !== undefined)
+    .join(' ')
+}
+
+function saysEvent(attributes: OtlpSpan['attributes']): string {
+  const hidden = ['steadycall.attempt.number', 'steadycall.idempotency.key_hash']
+  return Object.entries(attributes)
+    .filter(([name]) => !hidden.includes(name))
+    .map(([name, value]) => {
+      const shown = typeof value === 'number' ? Math.round(value * 1_000) / 1_000 : value
+      return `${name.replace('steadycall.', '')}=${shown}`
+    })
+    .join(' ')
+}
