@@ -4,7 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
-import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
+import {
+  type CallEvent,
+  createRuntime,
+  memoryStore,
+  retry,
+  runIdempotent,
+  steady,
+} from '../src/index.ts'
 import { resolveCall } from '../src/options.ts'
 import { allows, type RepairRule } from '../src/output/repair-rules.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
@@ -214,6 +221,23 @@ describe('docs/concepts/output.md', () => {
 })
 
 describe('docs/concepts/traces.md', () => {
+  it('lists every event of onEvent', () => {
+    // The compiler knows that none is missing.
+    const types: Readonly<Record<CallEvent['type'], true>> = {
+      'attempt-started': true,
+      'attempt-ended': true,
+      'retry-scheduled': true,
+      'reask-sent': true,
+      'fallback-selected': true,
+      'breaker-changed': true,
+      'call-stopped': true,
+      'retries-multiplied': true,
+      'call-repeated': true,
+      'call-settled': true,
+    }
+    expect(namesIn('docs/concepts/traces.md', '| event | when')).toEqual(Object.keys(types))
+  })
+
   const defined = new Set<unknown>(Object.values(attributes))
   const mentioned = new Set(
     [...read('docs/concepts/traces.md').matchAll(/`([a-z_]+\.[a-z_.-]+)`/g)].map(

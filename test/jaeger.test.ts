@@ -228,7 +228,7 @@ describe(PAGE, () => {
     expect(storyOf(shown)).toBe(storyOf(exported))
     const [shownMs, exportedMs] = [timesOf(shown), timesOf(exported)]
     for (const [index, ms] of exportedMs.entries()) {
-      expect(Math.abs(ms - (shownMs[index] ?? Number.NaN))).toBeLessThan(400 + ms * 0.1)
+      expect(Math.abs(ms - (shownMs[index] ?? Number.NaN))).toBeLessThan(750 + ms * 0.15)
     }
   })
 

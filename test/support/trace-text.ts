@@ -22,25 +22,48 @@ function rowsOf(
 ): readonly string[] {
   const children = spans
     .filter(({ parentSpanId }) => parentSpanId === span.spanId)
-    .map((child) => ({
-      atMs: child.startMs,
-      rows: () => rowsOf(child, depth + 1, spans, root),
-    }))
-  const events = span.events.map(({ name, atMs, attributes }) => ({
-    atMs,
-    rows: () => [
-      row(atMs - root.startMs, depth + 1, `· ${name.replace('steadycall.', '')}`, {
-        tail: saysEvent(attributes),
-      }),
-    ],
-  }))
+    .sort((one, other) => one.startMs - other.startMs)
+  const places = placesOf(span, children)
+  const eventsAt = (place: number) =>
+    span.events
+      .filter((_, index) => places[index] === place)
+      .map(({ name, atMs, attributes }) =>
+        row(atMs - root.startMs, depth + 1, `· ${name.replace('steadycall.', '')}`, {
+          tail: saysEvent(attributes),
+        }),
+      )
   const own = row(span.startMs - root.startMs, depth, span.name, {
     durationMs: span.endMs - span.startMs,
     bar: barOf(span, root),
     tail: says(span),
   })
-  const below = [...children, ...events].sort((a, b) => a.atMs - b.atMs)
-  return [own, ...below.flatMap(({ rows }) => rows())]
+  const below = children.flatMap((child, index) => [
+    ...rowsOf(child, depth + 1, spans, root),
+    ...eventsAt(index + 1),
+  ])
+  return [own, ...eventsAt(0), ...below]
+}
+
+// Times of spans and events are a millisecond apart at times, in the wrong direction.
+const TOLERANCE_MS = 2
+
+/**
+ * After how many children each event happened. What an event says of the attempt it follows, and
+ * the order of the events, is surer than their times.
+ */
+function placesOf({ events }: OtlpSpan, children: readonly OtlpSpan[]): readonly number[] {
+  const told = events.map(({ attributes }) => attributes['steadycall.attempt.number'])
+  let least = 0
+  return events.map(({ atMs, attributes }, index) => {
+    const next = told.slice(index).find((number) => typeof number === 'number')
+    const most = typeof next === 'number' ? next : children.length
+    const begun = children.filter(({ startMs }) => startMs < atMs + TOLERANCE_MS).length
+    // The probe that saw it comes at once.
+    const isProbe = attributes['steadycall.breaker.to'] === 'half-open'
+    least = isProbe ? least : Math.min(Math.max(begun, least), most)
+    if (typeof told[index] === 'number') least = most
+    return least
+  })
 }
 
 function row(
