@@ -280,13 +280,17 @@ function update(incident: string, text: string): void {
 
 const TIME = /<?(\d+(?:\.\d+)?) (ms|s)\b/g
 
-/** All but the times: widths and bars depend on them. */
+/** All but the times, and the widths that depend on them: the tree, and what each line says. */
 function storyOf(text: string): string {
   return text
-    .replace(TIME, 'T')
-    .replace(/(duration=)[\d.]+/g, '$1T')
-    .replace(/─+/g, '─')
-    .replace(/ +/g, ' ')
+    .split('\n')
+    .map((line) => {
+      // After the time, which takes six characters, the indentation is the place in the tree.
+      const [, indent = '', rest = ''] = /^( *)(.*)$/.exec(line.slice(8)) ?? []
+      const said = rest.replace(TIME, 'T').replace(/─+/g, '─').replace(/ +/g, ' ')
+      return indent + said.replace(/(duration=)[\d.]+/g, '$1T')
+    })
+    .join('\n')
 }
 
 function timesOf(text: string): number[] {
