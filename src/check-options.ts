@@ -137,7 +137,7 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   },
   onMultipliedRetries: oneOf('warn', 'throw'),
   telemetry: {
-    allowed: '{ captureContent?: boolean, redact?: function }',
+    allowed: '{ captureContent?: boolean, redact?: function, propagateTraceparent?: boolean }',
     accepts: isTelemetryOptions,
   },
   onEvent: aFunction,
@@ -199,12 +199,15 @@ function isFallback(value: unknown): boolean {
   return on === undefined || (Array.isArray(on) && on.every(isFailureKind))
 }
 
+const TELEMETRY_TYPES: Readonly<
+  Record<keyof NonNullable<SteadyOptions['telemetry']>, 'boolean' | 'function'>
+> = { captureContent: 'boolean', redact: 'function', propagateTraceparent: 'boolean' }
+
 function isTelemetryOptions(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
-  const { captureContent, redact }: { captureContent?: unknown; redact?: unknown } = value
-  return (
-    Object.keys(value).every((name) => name === 'captureContent' || name === 'redact') &&
-    (captureContent === undefined || typeof captureContent === 'boolean') &&
-    (redact === undefined || typeof redact === 'function')
+  return Object.entries(value).every(
+    ([name, given]) =>
+      Object.hasOwn(TELEMETRY_TYPES, name) &&
+      (given === undefined || typeof given === Reflect.get(TELEMETRY_TYPES, name)),
   )
 }

@@ -134,6 +134,8 @@ export interface SteadyOptions extends CallSettings, KeepingOptions {
     readonly captureContent?: boolean
     /** Runs over the messages first. */
     readonly redact?: (messages: unknown) => unknown
+    /** Send the `traceparent` of each attempt along: for a gateway that continues the trace. @default false */
+    readonly propagateTraceparent?: boolean
   }
   /** Told of every decision, with a frozen object. What it throws is ignored. */
   readonly onEvent?: (event: CallEvent) => void

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
 import {
+  type CallEvent,
   createRuntime,
   memoryStore,
   parseJson,
@@ -248,6 +249,23 @@ const pet = {
 } as const
 
 describe('docs/concepts/traces.md', () => {
+  it('lists every event of onEvent', () => {
+    // The compiler knows that none is missing.
+    const types: Readonly<Record<CallEvent['type'], true>> = {
+      'attempt-started': true,
+      'attempt-ended': true,
+      'retry-scheduled': true,
+      'reask-sent': true,
+      'fallback-selected': true,
+      'breaker-changed': true,
+      'call-stopped': true,
+      'retries-multiplied': true,
+      'call-repeated': true,
+      'call-settled': true,
+    }
+    expect(namesIn('docs/concepts/traces.md', '| event | when')).toEqual(Object.keys(types))
+  })
+
   const defined = new Set<unknown>(Object.values(attributes))
   const mentioned = new Set(
     [...read('docs/concepts/traces.md').matchAll(/`([a-z_]+\.[a-z_.-]+)`/g)].map(

@@ -46,6 +46,7 @@ const EXAMPLES = [
   '18-gateway',
   '19-sqlite',
   '20-redis',
+  '23-report',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -292,6 +293,22 @@ describe('an example runs as it stands and says what its page promises:', starts
     })
   })
 
+  it('23-report draws what the call went through', async () => {
+    const perCall = [rateLimited({ retryAfterMs: 400 }), overloaded()]
+    const server = await startServer({ perCall, answer: 'The Nile.' })
+    const { stdout } = await run('23-report', { OPENAI_BASE_URL: server.baseURL })
+    // Times and widths differ from run to run.
+    const story = (lines: readonly string[]) =>
+      lines.map((line) =>
+        line
+          .replaceAll(/[\d.]+ (ms|s)\b/g, 'T')
+          .replaceAll('━', '')
+          .replaceAll(/┄+/g, '┄'),
+      )
+    expect(story(stdout)).toEqual(story(printedOn('docs/concepts/traces.md', '23-report')))
+    expect(stdout).toHaveLength(5)
+  })
+
   it('17-overload shows the health of the one target it has called', async () => {
     const server = await startServer()
     const { stdout } = await run('17-overload', { OPENAI_BASE_URL: server.baseURL })
@@ -303,7 +320,8 @@ describe('an example runs as it stands and says what its page promises:', starts
 
 it('no example is left out', () => {
   const files = readdirSync(new URL('examples/', root)).sort()
-  expect(files).toEqual(EXAMPLES.map((name) => `${name}.ts`))
+  // What runs in jaeger/ is read in test/jaeger.test.ts.
+  expect(files).toEqual([...EXAMPLES.map((name) => `${name}.ts`), 'jaeger'])
 })
 
 /** Runs an example as `npm run example` does, with nothing of our own environment. */

@@ -33,6 +33,10 @@ export interface OnceRequest<T> {
   readonly ttlMs: number
   readonly signal?: AbortSignal
   readonly deadline: Deadline
+  /** What those who join this caller's flight may say of it, in a trace; not read here. */
+  readonly origin?: string | undefined
+  /** Called when a flight is joined, with the origin of the caller who started it. */
+  joined?(origin: string | undefined): void
   /**
    * Runs the work once. Never rejects, ends soon after its flight's signal aborted, and keeps to
    * the flight's deadline. It may outlive its caller while others wait for it.
@@ -127,6 +131,7 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
   if (flight.waitsForUs) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
     flight.enter(request)
+    request.joined?.(flight.origin)
     return { flight, landing: ending }
   }
   if (!flight.signal.aborted) throw onceError(request, mismatch())
@@ -135,8 +140,8 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
 }
 
 function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
-  const { flights, store, key, fingerprint } = request
-  const flight = new SharedFlight(fingerprint)
+  const { flights, store, key, fingerprint, origin } = request
+  const flight = new SharedFlight(fingerprint, origin)
   flight.enter(request)
   const own: OwnWork<T> = {}
   const landing = claimAndRun(request, flight, own)
