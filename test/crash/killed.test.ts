@@ -50,8 +50,9 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
     it.concurrent.for(ROWS)(
       "$name, under '$onUncertain': $expected.next, and $expected.executed executed",
       { timeout: 60_000 },
-      async ({ name, crash, first, onUncertain, expected }, context) => {
-        const provider = await startProvider([FIRST[first]()], context)
+      async ({ name, crash, first, onUncertain, expected }, { onTestFinished }) => {
+        const provider = await startProvider([FIRST[first]()])
+        onTestFinished(() => provider.close())
         const work: Work = {
           store: home.address,
           baseURL: provider.baseURL,

@@ -70,14 +70,3 @@ function stateOf(pid: number | undefined): string | undefined {
     return undefined
   }
 }
-
-/** Runs jobs a few at a time: processes that start together slow each other down. */
-export async function atMost<T>(limit: number, jobs: readonly (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = []
-  const waiting = jobs.entries()
-  const lane = async () => {
-    for (const [index, job] of waiting) results[index] = await job()
-  }
-  await Promise.all(Array.from({ length: limit }, lane))
-  return results
-}
