@@ -1,5 +1,6 @@
 import { GATEWAYS } from './call/gateways.ts'
 import { isFailureKind } from './errors/failure-kinds.ts'
+import { readEncryption } from './idempotency/encryption.ts'
 import {
   aFunction,
   anything,
@@ -103,6 +104,12 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),
+  maxResultBytes: integer(1, 2 ** 28),
+  encryption: {
+    allowed:
+      '{ keys: { [id]: 32 bytes or their base64 }, use: one of these ids, acceptPlain?: boolean }',
+    accepts: readable(readEncryption),
+  },
   runtime: {
     allowed: 'a Runtime made by createRuntime()',
     accepts: (value) =>
@@ -130,7 +137,7 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   },
   onMultipliedRetries: oneOf('warn', 'throw'),
   telemetry: {
-    allowed: '{ captureContent?: boolean, redact?: function }',
+    allowed: '{ captureContent?: boolean, redact?: function, propagateTraceparent?: boolean }',
     accepts: isTelemetryOptions,
   },
   onEvent: aFunction,
@@ -150,6 +157,8 @@ const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
   signal: CALL_CHECKS.signal,
   tenant: STEADY_CHECKS.tenant,
   keySecret: STEADY_CHECKS.keySecret,
+  maxResultBytes: STEADY_CHECKS.maxResultBytes,
+  encryption: STEADY_CHECKS.encryption,
   runtime: STEADY_CHECKS.runtime,
   onEvent: aFunction,
 }
@@ -173,6 +182,8 @@ const KEYED_CHECKS = {
   idempotencyKey: GUARD_CHECKS.idempotencyKey,
   tenant: GUARD_CHECKS.tenant,
   keySecret: GUARD_CHECKS.keySecret,
+  maxResultBytes: GUARD_CHECKS.maxResultBytes,
+  encryption: GUARD_CHECKS.encryption,
   ttlMs: GUARD_CHECKS.ttlMs,
 } as const
 
@@ -188,12 +199,15 @@ function isFallback(value: unknown): boolean {
   return on === undefined || (Array.isArray(on) && on.every(isFailureKind))
 }
 
+const TELEMETRY_TYPES: Readonly<
+  Record<keyof NonNullable<SteadyOptions['telemetry']>, 'boolean' | 'function'>
+> = { captureContent: 'boolean', redact: 'function', propagateTraceparent: 'boolean' }
+
 function isTelemetryOptions(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
-  const { captureContent, redact }: { captureContent?: unknown; redact?: unknown } = value
-  return (
-    Object.keys(value).every((name) => name === 'captureContent' || name === 'redact') &&
-    (captureContent === undefined || typeof captureContent === 'boolean') &&
-    (redact === undefined || typeof redact === 'function')
+  return Object.entries(value).every(
+    ([name, given]) =>
+      Object.hasOwn(TELEMETRY_TYPES, name) &&
+      (given === undefined || typeof given === Reflect.get(TELEMETRY_TYPES, name)),
   )
 }

@@ -3,8 +3,9 @@ import { attachReport } from './call/report.ts'
 import { encodeValue, functionJob, type RunContext } from './call/run.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { checkGuardOptions, checkKeyedOperation } from './check-options.ts'
+import { type Keeping, type KeepingOptions, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
-import type { Store } from './idempotency/store.ts'
+import type { Outcome, Store } from './idempotency/store.ts'
 import { DEFAULTS, type GuardOptions, resolveCall, type SteadyOptions } from './options.ts'
 import type { TargetSettings } from './retry/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
@@ -31,6 +32,8 @@ export async function runIdempotent<T>(
     operation,
     tenant,
     keySecret,
+    encryption,
+    maxResultBytes,
     runtime = processRuntime(),
     onEvent,
     ...own
@@ -40,6 +43,8 @@ export async function runIdempotent<T>(
     ...(own.idempotencyKey === undefined && { idempotency: 'derive' }),
     ...(tenant !== undefined && { tenant }),
     ...(keySecret !== undefined && { keySecret }),
+    ...(encryption !== undefined && { encryption }),
+    ...(maxResultBytes !== undefined && { maxResultBytes }),
     ...(onEvent !== undefined && { onEvent }),
   }
   const resolved = resolveCall(settings, own, {
@@ -61,7 +66,7 @@ export async function runIdempotent<T>(
 const UNLIMITED: TargetSettings = { retryBudget: false, breaker: false }
 
 /** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
-export interface KeyedOperation {
+export interface KeyedOperation extends KeepingOptions {
   readonly store: Store
   /** The `operation` of `runIdempotent`, or the name given to `run`. */
   readonly operation: string
@@ -76,7 +81,8 @@ export interface KeyedOperation {
  * The operator's way out of `outcome_unknown`: after having found out what became of the work,
  * `'rerun'` frees the key, and `{ value }` is what its callers get from now on.
  * @returns false when the key's outcome is not in doubt: nothing was changed.
- * @throws {TypeError} for an option that is missing or not as documented.
+ * @throws {TypeError} for an option that is missing or not as documented, and for a value that is no
+ * JSON or larger than `maxResultBytes`.
  */
 export async function resolveIdempotent(
   options: KeyedOperation,
@@ -88,8 +94,14 @@ export async function resolveIdempotent(
     throw new TypeError("resolveIdempotent(): verdict must be 'rerun' or { value }")
   }
   const { store, operation, idempotencyKey: key, tenant, keySecret, ttlMs } = options
-  const outcome =
-    verdict === 'rerun' ? verdict : { ok: true as const, result: encodeValue(verdict.value) }
   const hash = storedKey(withoutUndefined({ operation, key, tenant, keySecret }))
+  const outcome =
+    verdict === 'rerun' ? verdict : await keptByHand(keepingOf(options, hash), verdict.value)
   return store.resolve(hash, outcome, ttlMs ?? DEFAULTS.ttlMs)
+}
+
+async function keptByHand(keeping: Keeping, value: unknown): Promise<Outcome> {
+  const { kept, whole } = await keeping.seal(encodeValue(value))
+  if (!whole) throw new TypeError('resolveIdempotent(): value is larger than maxResultBytes')
+  return { ok: true, result: kept }
 }

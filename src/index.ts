@@ -14,6 +14,8 @@ export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export type { KeyedOperation } from './guard.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
+export type { EncryptionOptions } from './idempotency/encryption.ts'
+export type { KeepingOptions } from './idempotency/kept-result.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
 export type {
@@ -37,6 +39,8 @@ export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
 export type { BadAnswer, ReaskMessage, ReaskWording } from './output/reask.ts'
 export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
+export type { FormatReportOptions } from './report/format-report.ts'
+export { formatReport } from './report/format-report.ts'
 export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'
 export {
   decorrelatedJitter,

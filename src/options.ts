@@ -4,6 +4,7 @@ import type { Runtime } from './call/runtime.ts'
 import type { ChatClient } from './call/targets.ts'
 import type { FailureKind } from './errors/failure-kinds.ts'
 import { FAILURE_KINDS, isFailureKind } from './errors/failure-kinds.ts'
+import type { KeepingOptions } from './idempotency/kept-result.ts'
 import type { Store } from './idempotency/store.ts'
 import type { RegExpEngine } from './output/ajv-engine.ts'
 import type { ReaskWording } from './output/reask.ts'
@@ -89,9 +90,10 @@ export interface CallOptions extends CallSettings {
 /** For `runIdempotent`: the guard alone. */
 export interface GuardOptions
   extends Pick<
-    CallSettings,
-    'maxAttempts' | 'deadlineMs' | 'attemptTimeoutMs' | 'ttlMs' | 'onUncertain' | 'onStoreError'
-  > {
+      CallSettings,
+      'maxAttempts' | 'deadlineMs' | 'attemptTimeoutMs' | 'ttlMs' | 'onUncertain' | 'onStoreError'
+    >,
+    KeepingOptions {
   readonly store: Store
   /** Namespace of the key, such as `create-ticket`. */
   readonly operation: string
@@ -106,14 +108,14 @@ export interface GuardOptions
   readonly onEvent?: (event: CallEvent) => void
 }
 
-export interface SteadyOptions extends CallSettings {
+export interface SteadyOptions extends CallSettings, KeepingOptions {
   /** The gateway behind the client's `baseURL`: its own retries are switched off, request by request. */
   readonly gateway?: GatewayName
   /** Where keyed results live. @default one memory store per runtime */
   readonly store?: Store
   /** Separates the keys of different customers. */
   readonly tenant?: string
-  /** Stored keys become HMACs with this secret instead of plain hashes. */
+  /** Stored keys, fingerprints and derived keys become HMACs with this secret instead of plain hashes. */
   readonly keySecret?: string
   /** @default one per process */
   readonly runtime?: Runtime
@@ -132,6 +134,8 @@ export interface SteadyOptions extends CallSettings {
     readonly captureContent?: boolean
     /** Runs over the messages first. */
     readonly redact?: (messages: unknown) => unknown
+    /** Send the `traceparent` of each attempt along: for a gateway that continues the trace. @default false */
+    readonly propagateTraceparent?: boolean
   }
   /** Told of every decision, with a frozen object. What it throws is ignored. */
   readonly onEvent?: (event: CallEvent) => void

@@ -37,6 +37,14 @@ export const systemClock: Clock = {
   },
 }
 
+// Held on to, so that a test's fake timers do not stop a store that nobody faked.
+const nextTurn = globalThis.setImmediate
+
+/** Calls back in the event loop's next turn, after all that is due in this one. Node only. */
+export function soon(callback: () => void): void {
+  nextTurn(callback)
+}
+
 /** Resolves after `delayMs`, or rejects at once with the signal's reason when it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -4,9 +4,17 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
-import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
+import {
+  type CallEvent,
+  createRuntime,
+  memoryStore,
+  parseJson,
+  retry,
+  runIdempotent,
+  steady,
+} from '../src/index.ts'
 import { resolveCall } from '../src/options.ts'
-import { allows, type RepairRule } from '../src/output/repair-rules.ts'
+import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
 import { readBudget } from '../src/retry/budget.ts'
 import { readHintSpread } from '../src/retry/decide.ts'
@@ -144,6 +152,7 @@ describe('docs/reference/options.md', () => {
     ['## Spread after a hint', readHintSpread({})],
     ['## Concurrency limit', readConcurrency(1)],
     ['## Hedging', readHedge({})],
+    ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],
   ])('lists every field under %s, with its default', (heading, fields) => {
     const [, section = ''] = read(page).split(`\n${heading}\n`)
     const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \| `?([\w.]+)/gm)]
@@ -190,6 +199,7 @@ describe('docs/concepts/output.md', () => {
       'strip-tags': true,
       'strip-prose': true,
       'collapse-duplicates': true,
+      'join-lines': true,
       'fix-syntax': true,
       'keep-backslash': true,
       'guess-quotes': true,
@@ -211,9 +221,51 @@ describe('docs/concepts/output.md', () => {
     const shown = tableAfter('docs/concepts/output.md', '| rule | from level')
     expect(shown.map(([rule, level]) => [rule, level])).toEqual(meant)
   })
+
+  it.each(tableAfter('docs/concepts/output.md', '| rule | from level'))(
+    'shows what %s does, from level %s on',
+    (rule = '', level = '', _, example = '') => {
+      const [, , text = '', value = ''] = /^(`+) ?(.*?) ?\1 → `(.*)`$/.exec(example) ?? []
+      const expected = JSON.parse(value)
+      const schema = Array.isArray(expected) ? { type: 'array', items: pet } : pet
+      const answer = text.replaceAll('⏎', '\n').replace('U+FEFF', '\ufeff')
+      const parsed = parseJson(answer, schema, { level: level.replaceAll('`', '') as RepairLevel })
+      expect(parsed).toMatchObject({ ok: true, value: expected })
+      expect(parsed.ok && parsed.repairs.map(({ rule: name }) => `\`${name}\``)).toContain(rule)
+    },
+  )
 })
 
+const pet = {
+  type: 'object',
+  properties: {
+    age: { type: 'integer' },
+    name: { type: 'string' },
+    ok: { type: 'boolean' },
+    kind: { enum: ['cat', 'big dog'] },
+    tags: { type: 'array', items: { type: 'string' } },
+  },
+  additionalProperties: false,
+} as const
+
 describe('docs/concepts/traces.md', () => {
+  it('lists every event of onEvent', () => {
+    // The compiler knows that none is missing.
+    const types: Readonly<Record<CallEvent['type'], true>> = {
+      'attempt-started': true,
+      'attempt-ended': true,
+      'retry-scheduled': true,
+      'reask-sent': true,
+      'fallback-selected': true,
+      'breaker-changed': true,
+      'call-stopped': true,
+      'retries-multiplied': true,
+      'call-repeated': true,
+      'call-settled': true,
+    }
+    expect(namesIn('docs/concepts/traces.md', '| event | when')).toEqual(Object.keys(types))
+  })
+
   const defined = new Set<unknown>(Object.values(attributes))
   const mentioned = new Set(
     [...read('docs/concepts/traces.md').matchAll(/`([a-z_]+\.[a-z_.-]+)`/g)].map(

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
@@ -18,6 +20,8 @@ import {
   slow,
   truncatedJson,
 } from '../src/testing/index.ts'
+import { describeWith } from './support/programs.ts'
+import { REDIS, startRedis } from './support/redis-server.ts'
 import { startServer } from './support/set-up.ts'
 
 const root = new URL('../', import.meta.url)
@@ -40,6 +44,9 @@ const EXAMPLES = [
   '16-success-probability',
   '17-overload',
   '18-gateway',
+  '19-sqlite',
+  '20-redis',
+  '23-report',
 ] as const
 const startsAProcess = { timeout: 30_000 }
 
@@ -250,6 +257,58 @@ describe('an example runs as it stands and says what its page promises:', starts
     expect(server.requests[0]?.headers['x-litellm-num-retries']).toBe('0')
   })
 
+  it('19-sqlite sends one request, though the process was started twice', async () => {
+    const server = await startServer({ answer: 'Hello!' })
+    const directory = mkdtempSync(join(tmpdir(), 'steadycall-example-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    const environment = {
+      OPENAI_BASE_URL: server.baseURL,
+      STORE_FILE: join(directory, 'store.db'),
+    }
+    const first = await run('19-sqlite', environment)
+    const second = await run('19-sqlite', environment)
+    expect([first.stdout, second.stdout]).toEqual([
+      ['Hello!', 'provider'],
+      ['Hello!', 'store'],
+    ])
+    expect(server.count).toBe(1)
+  })
+
+  describeWith([REDIS], 'with a Redis', () => {
+    it('20-redis sends one request, though the process was started twice', async () => {
+      const server = await startServer({ answer: 'Hello!' })
+      const redis = await startRedis()
+      onTestFinished(() => redis.close())
+      const environment = {
+        OPENAI_BASE_URL: server.baseURL,
+        REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      }
+      const first = await run('20-redis', environment)
+      const second = await run('20-redis', environment)
+      expect([first.stdout, second.stdout]).toEqual([
+        ['Hello!', 'provider'],
+        ['Hello!', 'store'],
+      ])
+      expect(server.count).toBe(1)
+    })
+  })
+
+  it('23-report draws what the call went through', async () => {
+    const perCall = [rateLimited({ retryAfterMs: 400 }), overloaded()]
+    const server = await startServer({ perCall, answer: 'The Nile.' })
+    const { stdout } = await run('23-report', { OPENAI_BASE_URL: server.baseURL })
+    // Times and widths differ from run to run.
+    const story = (lines: readonly string[]) =>
+      lines.map((line) =>
+        line
+          .replaceAll(/[\d.]+ (ms|s)\b/g, 'T')
+          .replaceAll('━', '')
+          .replaceAll(/┄+/g, '┄'),
+      )
+    expect(story(stdout)).toEqual(story(printedOn('docs/concepts/traces.md', '23-report')))
+    expect(stdout).toHaveLength(5)
+  })
+
   it('17-overload shows the health of the one target it has called', async () => {
     const server = await startServer()
     const { stdout } = await run('17-overload', { OPENAI_BASE_URL: server.baseURL })
@@ -261,7 +320,8 @@ describe('an example runs as it stands and says what its page promises:', starts
 
 it('no example is left out', () => {
   const files = readdirSync(new URL('examples/', root)).sort()
-  expect(files).toEqual(EXAMPLES.map((name) => `${name}.ts`))
+  // What runs in jaeger/ is read in test/jaeger.test.ts.
+  expect(files).toEqual([...EXAMPLES.map((name) => `${name}.ts`), 'jaeger'])
 })
 
 /** Runs an example as `npm run example` does, with nothing of our own environment. */

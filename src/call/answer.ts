@@ -32,13 +32,15 @@ interface CompletionShape {
   readonly usage?: unknown
   readonly choices?: unknown
   readonly system_fingerprint?: unknown
+  readonly service_tier?: unknown
 }
 
 /** What a completion and its response say about themselves; anything may be missing. */
 export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
   const facts = response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
   if (!isObject(data)) return facts
-  const { id, model, usage, choices, system_fingerprint: systemFingerprint }: CompletionShape = data
+  const { id, model, usage, choices, service_tier: serviceTier }: CompletionShape = data
+  const { system_fingerprint: systemFingerprint }: CompletionShape = data
   const counted = usageOf(usage)
   const finishReasons = (Array.isArray(choices) ? choices : [])
     .map((choice: unknown) => (isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined))
@@ -48,6 +50,7 @@ export function factsOf(data: unknown, response: Response | undefined): AnswerFa
     ...(typeof id === 'string' && { id }),
     ...(typeof model === 'string' && { model }),
     ...(typeof systemFingerprint === 'string' && { systemFingerprint }),
+    ...(typeof serviceTier === 'string' && { serviceTier }),
     ...(counted !== undefined && { usage: counted }),
     ...(finishReasons.length > 0 && { finishReasons }),
   }

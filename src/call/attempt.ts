@@ -7,6 +7,7 @@ import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
+import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
@@ -19,7 +20,6 @@ import {
 import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
-import { providerName } from './targets.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
 export interface AttemptRequest<T> {
@@ -32,6 +32,8 @@ export interface AttemptRequest<T> {
   readonly clock: Clock
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
+  /** The request carries the `traceparent` of its attempt. */
+  readonly propagateTraceparent: boolean
   /** Under `'throw'`, a failed attempt whose requests were multiplied fails as that. */
   readonly onMultiplied: (seen: Multiplication) => 'warn' | 'throw'
 }
@@ -69,6 +71,8 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     wire,
     clock,
     key: request.key.text,
+    // Asked for by the gateway's owner: by default nothing of a trace is sent to a provider.
+    traceparent: request.propagateTraceparent ? open.span.traceparent : undefined,
     idempotencyHeader: (body) =>
       step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
   }
@@ -97,7 +101,8 @@ async function send<T>(
 ): Promise<Sent<T>> {
   const { wire } = exchange
   try {
-    return await span.run(() => runInScope(scope, wire, () => job.send(exchange)))
+    const frame = { scope, wire, trace: span.context }
+    return await span.run(() => runInScope(frame, () => job.send(exchange)))
   } catch (error) {
     const failure = classifyThrown(error, exchange, job.face)
     return {
@@ -150,6 +155,7 @@ interface OpenAttempt {
 function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAttempt {
   const target = job.targets[step.target]
   const name = target?.name ?? job.name
+  if (target !== undefined) noticeBreaker(record, target)
   const { number, cause, delayMs, delaySource } = step
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
@@ -160,10 +166,8 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
       cause,
       delayMs,
       delaySource,
-      model: target?.model,
-      host: target?.host,
-      port: target?.port,
-      providerName: target?.host === undefined ? undefined : providerName(target.host),
+      isProbe: target?.state.breaker.state === 'half-open',
+      ...targetInfo(target),
     }),
   )
   return {
@@ -189,7 +193,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
         gatewayAttempts: facts.gatewayAttempts,
         usage: facts.usage,
       })
-      span.end(report, withoutUndefined({ firstChunkMs: facts.firstChunkMs }))
+      span.end(report, { firstChunkMs: facts.firstChunkMs, chunks: facts.chunks })
       record.attemptEnded(report)
     },
   }

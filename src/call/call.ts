@@ -1,14 +1,15 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
-import { startCall } from '../telemetry/telemetry.ts'
+import { readOrigin, startCall, withOrigin } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
 import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
 import { isFunction, type Job } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
-import { brandExhausted, currentScope } from './nesting.ts'
+import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
@@ -81,10 +82,17 @@ function throughStore<T>(
     ttlMs: options.ttlMs,
     ...(options.signal !== undefined && { signal: options.signal }),
     deadline,
+    keeping: keepingOf(settings, key.hash, key.fingerprint),
     work: (flight) => runWork({ job, context, key, record, flight }),
-    encode: (value) => codec?.encode(value) ?? '',
-    // `isStored` has seen the codec.
-    decode: (result, source) => codec?.decode(result, source) as T,
+    origin: record.span.traceparent,
+    joined: (origin) => record.span.linkTo(origin, 'joined'),
+    encode: (value) => withOrigin(codec?.encode(value) ?? '', record.span.traceparent),
+    decode(result, source) {
+      const { text, origin } = readOrigin(result)
+      if (source === 'store') record.span.linkTo(origin, 'replayed')
+      // `isStored` has seen the codec.
+      return codec?.decode(text, source) as T
+    },
     failure: (notice, source) => noticeError(job, notice, source, key),
   }
 }
@@ -194,12 +202,18 @@ function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallCont
     get keyHash() {
       return key.hash
     },
+    isStored: isStored(job, key),
+    around: currentTrace(),
     deadlineMs: options.deadlineMs,
     request,
     ...(providerName !== undefined && { providerName }),
     ...(host !== undefined && { host }),
     ...(port !== undefined && { port }),
     // Left open, the standard environment variable decides; it is off by default.
-    content: { ...settings.telemetry, capture: settings.telemetry?.captureContent, messages },
+    content: {
+      capture: settings.telemetry?.captureContent,
+      redact: settings.telemetry?.redact,
+      messages,
+    },
   })
 }

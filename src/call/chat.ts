@@ -2,7 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { factsOf, failureInAnswer, requestIdOf, usageOf } from './answer.ts'
+import { factsOf, failureInAnswer, isObject, requestIdOf, usageOf } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
@@ -113,7 +113,7 @@ export function streamJob(
 function streamTail(
   { targets }: ChatRequest,
   exchange: Exchange,
-  { error, usage, finishReasons, abandoned, id, model, lastChunk }: StreamEnd,
+  { error, usage, finishReasons, abandoned, id, model, chunks, lastChunk }: StreamEnd,
   { headers, ...facts }: AnswerFacts & { readonly headers: Headers },
 ): { failure?: Failure; facts: AnswerFacts } {
   const counted = usageOf(usage)
@@ -121,7 +121,11 @@ function streamTail(
   return {
     ...(error !== undefined &&
       !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
-    facts: { ...facts, ...said, ...withoutUndefined({ finishReasons, id, model, usage: counted }) },
+    facts: {
+      ...facts,
+      ...said,
+      ...withoutUndefined({ finishReasons, id, model, chunks, usage: counted }),
+    },
   }
 }
 
@@ -147,18 +151,31 @@ export function chatBasics(
 function requestTelemetry(params: ChatParams, targets: readonly CallTarget[]): RequestTelemetry {
   const host = targets[0]?.host
   const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
-  const { temperature, top_p: topP, seed, n, stop } = params
+  const { temperature, top_p: topP, seed, n, stop, service_tier: serviceTier } = params
+  const { frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty } = params
+  const outputType = outputTypeOf(params['response_format'])
   return {
     ...(host !== undefined && { providerName: providerName(host) }),
     ...(typeof maxTokens === 'number' && { maxTokens }),
     ...(typeof temperature === 'number' && { temperature }),
     ...(typeof topP === 'number' && { topP }),
     ...(typeof seed === 'number' && { seed }),
+    ...(typeof frequencyPenalty === 'number' && { frequencyPenalty }),
+    ...(typeof presencePenalty === 'number' && { presencePenalty }),
+    ...(typeof serviceTier === 'string' && { serviceTier }),
+    ...(outputType !== undefined && { outputType }),
     ...(isStop(stop) && { stop }),
     ...(typeof n === 'number' && n !== 1 && { choiceCount: n }),
     ...(params['stream'] === true && { stream: true }),
     messages: params['messages'],
   }
+}
+
+/** In the conventions' words; only where a format was asked for. */
+function outputTypeOf(format: unknown): 'json' | 'text' | undefined {
+  const type = isObject(format) ? Reflect.get(format, 'type') : undefined
+  if (type === 'json_object' || type === 'json_schema') return 'json'
+  return type === 'text' ? 'text' : undefined
 }
 
 function isStop(stop: unknown): stop is string | readonly string[] {
@@ -239,6 +256,7 @@ function startChat<T>(
       'x-stainless-retry-count': exchange.wire.retryCount,
       'idempotency-key': exchange.idempotencyHeader(body),
       ...gatewayHeaders(targets[exchange.target]),
+      ...(exchange.traceparent !== undefined && { traceparent: exchange.traceparent }),
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: exchange.wire },
   }

@@ -70,6 +70,8 @@ export interface Exchange {
   readonly clock: Clock
   /** As the caller gave it, or derived or generated. */
   readonly key: string
+  /** W3C `traceparent` of the attempt, where it is to be sent. */
+  readonly traceparent: string | undefined
   /** The `Idempotency-Key` header for this body. */
   idempotencyHeader(body: unknown): string
 }
@@ -99,11 +101,14 @@ export interface AnswerFacts {
   readonly id?: string
   readonly model?: string
   readonly systemFingerprint?: string
+  readonly serviceTier?: string
   readonly finishReasons?: readonly string[]
   /** The local repairs of the accepted answer. */
   readonly repairs?: readonly Repair[]
   /** Streams: from sending the request to its first content. */
   readonly firstChunkMs?: number
+  /** Streams: chunks that came; only where content has reached the caller. */
+  readonly chunks?: number
   /** Requests the gateway made upstream for this one. */
   readonly gatewayAttempts?: number
 }
@@ -120,6 +125,9 @@ export interface RequestTelemetry {
   readonly temperature?: number
   readonly topP?: number
   readonly seed?: number
+  readonly frequencyPenalty?: number
+  readonly presencePenalty?: number
+  readonly serviceTier?: string
   readonly stop?: string | readonly string[]
   readonly choiceCount?: number
   readonly stream?: boolean

@@ -41,7 +41,7 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   const text = deriveKey(
     operation,
     [payload, options.occurrence ?? 0],
-    space.tenant === undefined ? {} : { tenant: space.tenant },
+    withoutUndefined({ tenant: space.tenant, keySecret: space.keySecret }),
   )
   return keyOf(job, space, text, fingerprint)
 }

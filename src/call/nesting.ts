@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Context } from '@opentelemetry/api'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
 import { processWide } from '../process-wide.ts'
@@ -20,6 +21,8 @@ export interface Scope {
 interface Frame {
   readonly scope: Scope
   readonly wire: WireRecord
+  /** The attempt's span: for calls inside it, where the application has no context manager. */
+  readonly trace?: Context | undefined
 }
 
 const STORAGE = Symbol.for('steadycall.scope.v1')
@@ -44,9 +47,14 @@ export function currentWire(): WireRecord | undefined {
   return storage().getStore()?.wire
 }
 
+/** The trace of the attempt that we are in. */
+export function currentTrace(): Context | undefined {
+  return storage().getStore()?.trace
+}
+
 /** Runs one attempt's work inside its call's scope. */
-export function runInScope<T>(scope: Scope, wire: WireRecord, work: () => T): T {
-  return storage().run({ scope, wire }, work)
+export function runInScope<T>(frame: Frame, work: () => T): T {
+  return storage().run(frame, work)
 }
 
 /** Runs something as if no call were around it. */

@@ -86,7 +86,8 @@ export class CallRecord {
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
     this.tell({ type: 'call-settled', report })
-    const { id, model, finishReasons, systemFingerprint, repairs = [] } = this.#facts ?? {}
+    const { id, model, finishReasons, repairs = [] } = this.#facts ?? {}
+    const { systemFingerprint, serviceTier } = this.#facts ?? {}
     if (repairs.length > 0) {
       this.span.repaired({ count: repairs.length, rules: repairs.map(({ rule }) => rule) })
     }
@@ -96,7 +97,8 @@ export class CallRecord {
         ...how,
         attempts: report.attempts,
         usage: report.usage,
-        response: withoutUndefined({ id, model, finishReasons, systemFingerprint }),
+        replayedUsage: report.replayedUsage,
+        response: withoutUndefined({ id, model, finishReasons, systemFingerprint, serviceTier }),
         firstChunkMs: this.firstChunkMs,
         answer,
       }),
@@ -125,6 +127,7 @@ export class CallRecord {
       source,
       attempts,
       usage,
+      firstChunkMs: this.firstChunkMs,
       ...(reason !== undefined && { reason }),
     })
     return report

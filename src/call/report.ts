@@ -52,6 +52,12 @@ export type CallEvent = CallEventBase &
         readonly target: string
       }
     | {
+        readonly type: 'breaker-changed'
+        readonly target: string
+        readonly from: 'closed' | 'half-open' | 'open'
+        readonly to: 'closed' | 'half-open' | 'open'
+      }
+    | {
         readonly type: 'call-stopped'
         /** Attempts made. */
         readonly number: number

@@ -1,4 +1,5 @@
-import { type CallFace, type CallOptions, resolveCall } from '../options.ts'
+import { canonicalJson } from '../idempotency/key.ts'
+import { type CallFace, type CallOptions, type ResolvedCall, resolveCall } from '../options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
 import { GATEWAYS } from './gateways.ts'
 import { switchesGatewayOn } from './headers.ts'
@@ -47,7 +48,7 @@ export function chatRequest(
   }
   return {
     // What the caller changes later must not change what is retried.
-    params: options.idempotencyKey === undefined ? snapshot(params) : structuredClone(params),
+    params: isKeyed(options) ? keyedSnapshot(params, options) : snapshot(params),
     requestOptions: passed,
     options,
     targets: chatTargets(runtime, settings, client, model, options.fallbacks, gateway),
@@ -89,6 +90,21 @@ function snapshot(params: ChatParams): ChatParams {
   const { messages } = params
   if (!Array.isArray(messages)) return { ...params }
   return { ...params, messages: messages.map((message: unknown) => ({ ...Object(message) })) }
+}
+
+function isKeyed({ idempotencyKey, idempotency }: ResolvedCall): boolean {
+  return idempotencyKey !== undefined || idempotency === 'derive'
+}
+
+/**
+ * The whole request as it goes over the wire, since the key stands for all of it: what is hashed is
+ * what is sent, also where a member changes while it is read.
+ * @throws {TypeError} for what has no canonical JSON, unless a `payload` is hashed instead.
+ */
+function keyedSnapshot(params: ChatParams, { payload }: ResolvedCall): ChatParams {
+  // First, since on the wire NaN and null are one.
+  if (payload === undefined) canonicalJson(params)
+  return Object(JSON.parse(JSON.stringify(params)))
 }
 
 /** Parameters that would make another kind of answer than one JSON value. */

@@ -24,6 +24,8 @@ export interface StreamSummary {
   readonly id: string | undefined
   readonly model: string | undefined
   readonly finishReasons: readonly string[]
+  /** How many came. */
+  readonly chunks: number
   /** Some gateways put what they did into it. */
   readonly lastChunk: unknown
 }
@@ -36,6 +38,7 @@ export class Progress {
   #id: string | undefined
   #model: string | undefined
   #lastChunk: unknown
+  #chunks = 0
 
   /**
    * True for a chunk with content: something a caller would show.
@@ -48,6 +51,7 @@ export class Progress {
     if (typeof chunk.model === 'string') this.#model ??= chunk.model
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
     this.#lastChunk = value
+    this.#chunks++
     if (isSuspect(chunk)) throwIfError(chunk)
     let content = false
     for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
@@ -75,6 +79,7 @@ export class Progress {
       id: this.#id,
       model: this.#model,
       finishReasons: [...this.#finishReasons.values()],
+      chunks: this.#chunks,
       lastChunk: this.#lastChunk,
     }
   }

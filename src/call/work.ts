@@ -1,5 +1,5 @@
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { type Executed, FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
 import {
@@ -11,8 +11,9 @@ import {
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { type AttemptEnd, type Multiplication, makeAttempt } from './attempt.ts'
+import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { explain } from './explain.ts'
-import { isFunction, type Job } from './job.ts'
+import { isFunction, type Job, type JobTarget } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { type CallRecord, callError } from './record.ts'
@@ -164,6 +165,7 @@ function surroundings<T>({ context, record, flight }: WorkRequest<T>) {
     clock: runtime.clock,
     signal: flight.signal,
     deadline: flight.deadline,
+    propagateTraceparent: settings.telemetry?.propagateTraceparent === true,
     onMultiplied(seen: Multiplication): 'warn' | 'throw' {
       const reaction = settings.onMultipliedRetries ?? 'warn'
       record.tell({ type: 'retries-multiplied', ...seen })
@@ -192,12 +194,15 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 function tellVerdict<T>(
   record: CallRecord,
   { targets }: Job<T>,
-  { verdict, attempts, target, failure }: VerdictEvent,
+  { verdict, attempts, target: index, failure }: VerdictEvent,
 ): void {
+  const target = targets[index] ?? targets[0]
+  noticeBreaker(record, target)
   // Accepted: the attempt's own report says so.
   if (failure === undefined) return
   const { kind } = failure
   const { span } = record
+  tellKeptBack(record, target, verdict, kind)
   switch (verdict.verdict) {
     case 'accept':
       return
@@ -212,7 +217,7 @@ function tellVerdict<T>(
       span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
       return
     case 'fallback': {
-      const from = targets[target]?.name ?? ''
+      const from = target.name
       const to = targets[verdict.target]?.name ?? ''
       record.tell({ type: 'fallback-selected', number: attempts, kind, target: to })
       span.fallbackSelected({ number: attempts, kind, from, to })
@@ -222,6 +227,20 @@ function tellVerdict<T>(
       record.tell({ type: 'call-stopped', number: attempts, reason: verdict.reason, kind })
       span.stopped({ reason: verdict.reason, kind })
   }
+}
+
+/** An attempt that was not made because its target is to be spared. */
+function tellKeptBack(
+  { span }: CallRecord,
+  target: JobTarget,
+  verdict: VerdictEvent['verdict'],
+  kind: FailureKind,
+): void {
+  const reason = verdict.verdict === 'stop' ? verdict.reason : undefined
+  // A first attempt that was refused may go to a fallback.
+  const byBreaker = reason === 'circuit_open' || (reason === undefined && kind === 'circuit_open')
+  if (byBreaker) span.keptBack(targetInfo(target), 'breaker')
+  else if (reason === 'retry_budget') span.keptBack(targetInfo(target), 'budget')
 }
 
 /** What the provider may have done in the whole call: the worst of its attempts. */

@@ -1,6 +1,7 @@
 import type { AttemptReport, CallReport, Repair, StopReason } from '../index.ts'
+import { formatMs } from '../report/format-ms.ts'
+import { WHY_ENDED } from '../report/why-ended.ts'
 import type { BareProblem } from './bare-client.ts'
-import { formatMs } from './format-ms.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
 /** How a call came to its end, in one word for a table. */
@@ -152,25 +153,9 @@ function whyEnded({ reason, attempts }: CallReport): string {
   if (reason === undefined) return 'the answer was not valid'
   const asked = attempts.at(-1)?.retryAfterMs
   if (asked !== undefined && HINT_REASONS.has(reason)) {
-    return `asks for ${formatMs(asked)}, ${WHY[reason]}`
+    return `asks for ${formatMs(asked)}, ${WHY_ENDED[reason]}`
   }
-  return WHY[reason]
+  return WHY_ENDED[reason]
 }
 
 const HINT_REASONS: ReadonlySet<StopReason> = new Set(['hint_exceeds_max', 'hint_exceeds_deadline'])
-
-const WHY: Readonly<Record<StopReason, string>> = {
-  aborted: 'the caller left',
-  delivered: 'a part had reached the caller',
-  outcome_unknown: 'it may have been done already',
-  max_attempts: 'every attempt is spent',
-  deadline: 'no time is left',
-  not_retryable: 'retrying cannot help',
-  repeated_answer: 'the same wrong answer came twice',
-  max_reasks: 'every re-ask is spent',
-  hint_exceeds_max: 'over maxRetryAfterMs',
-  hint_exceeds_deadline: 'past the deadline',
-  circuit_open: 'the target is being rested',
-  retry_budget: 'the retry budget is spent',
-  concurrency_limit: 'the concurrency limit left no place',
-}

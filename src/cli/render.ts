@@ -1,7 +1,8 @@
-import { formatMs } from './format-ms.ts'
+import { formatMs } from '../report/format-ms.ts'
+import type { Paint, Style } from '../report/paint.ts'
+import { formatTimeline, lengthMs, TIMELINE_LEGEND } from '../report/timeline.ts'
 import { type CallResult, isAsExpected, type Totals } from './results.ts'
-import type { Paint, Style, Terminal } from './terminal.ts'
-import { formatTimeline, lengthMs, TIMELINE_LEGEND } from './timeline.ts'
+import type { Terminal } from './terminal.ts'
 
 /** The part of a terminal that a pure function may know. */
 export type Canvas = Pick<Terminal, 'columns' | 'paint'>

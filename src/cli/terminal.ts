@@ -1,10 +1,4 @@
-import { styleText } from 'node:util'
-
-/** What a piece of text means; a terminal may give each a colour. */
-export type Style = 'good' | 'bad' | 'wait' | 'note' | 'dim' | 'bold'
-
-/** Marks up a piece of text, or returns it as it is. */
-export type Paint = (style: Style, text: string) => string
+import { colourPaint, type Paint, plainPaint } from '../report/paint.ts'
 
 /** Where a command writes. */
 export interface Terminal {
@@ -22,22 +16,6 @@ export interface OutputStream {
   readonly columns?: number
   write(text: string): unknown
 }
-
-/** Without colours. */
-export const plainPaint: Paint = (_style, text) => text
-
-/** With ANSI colours (ECMA-48, SGR). */
-export const colourPaint: Paint = (style, text) =>
-  text === '' ? '' : styleText(COLOURS[style], text, { validateStream: false })
-
-const COLOURS = {
-  good: 'green',
-  bad: 'red',
-  wait: 'yellow',
-  note: 'cyan',
-  dim: 'dim',
-  bold: 'bold',
-} as const
 
 const MIN_COLUMNS = 60
 const MAX_COLUMNS = 160

@@ -20,7 +20,7 @@ export async function claimAndRun<T>(
   for (let round = 1; !flight.signal.aborted; round++) {
     const sentAtMs = request.clock.monotonicMs()
     const claimed = await claimKey(request, flight, { waitedFor, ...patience(flight, waitedFor) })
-    const ending = endingOf(claimed)
+    const ending = await endingOf(request, claimed)
     if (ending !== undefined) return ending
     if (claimed.state === 'owned') {
       const landing = await runOwned(request, flight, own, claimed, sentAtMs)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Ending, SharedFlight } from './flight.ts'
 import { LEASE_MS } from './lease.ts'
 import type { OnceRequest } from './once.ts'
-import { mismatch, outcomeUnknown } from './once-errors.ts'
+import { mismatch, outcomeUnknown, storeUnavailable } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { ClaimResult } from './store.ts'
 import { unreadableIn } from './unreadable-record.ts'
@@ -49,11 +49,14 @@ export async function claimKey<T>(
 }
 
 /** What the store's answer is to everybody who asked; undefined where it settles nothing. */
-export function endingOf(claimed: Claimed): Ending | undefined {
+export async function endingOf<T>(
+  request: OnceRequest<T>,
+  claimed: Claimed,
+): Promise<Ending | undefined> {
   switch (claimed.state) {
     case 'settled':
       return claimed.outcome.ok
-        ? { type: 'result', result: claimed.outcome.result, source: 'store', persisted: true }
+        ? opened(request, claimed.outcome.result)
         : { type: 'failure', notice: claimed.outcome.notice, source: 'store' }
     case 'left':
       return { type: 'failure', notice: claimed.notice, source: 'shared' }
@@ -68,5 +71,15 @@ export function endingOf(claimed: Claimed): Ending | undefined {
     case 'owned':
     case 'busy':
       return undefined
+  }
+}
+
+async function opened<T>({ keeping }: OnceRequest<T>, kept: string): Promise<Ending> {
+  try {
+    const result = keeping === undefined ? kept : await keeping.open(kept)
+    return { type: 'result', result, source: 'store', persisted: true }
+  } catch (error) {
+    const init = unreadableIn(error) ?? storeUnavailable('give a readable result', error, 'yes')
+    return { type: 'error', init }
   }
 }

@@ -53,6 +53,8 @@ export interface OwnWork<T> {
  */
 export class SharedFlight {
   readonly fingerprint: string
+  /** Of the caller who started it, for the traces of those who join. */
+  readonly origin: string | undefined
   /** The latest of the participants' deadlines. */
   readonly deadline: Deadline
   /** Somebody outside this process has the key. */
@@ -66,8 +68,9 @@ export class SharedFlight {
   /** Of the participant who left last: it still binds the work while nobody else's does. */
   #last: Binding | undefined
 
-  constructor(fingerprint: string) {
+  constructor(fingerprint: string, origin?: string) {
     this.fingerprint = fingerprint
+    this.origin = origin
     this.deadline = { remainingMs: () => this.#remainingMs() }
   }
 

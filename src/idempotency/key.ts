@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto'
+import { base64Of } from './base64.ts'
 
 /**
  * The canonical JSON of a value (RFC 8785, JCS): the same text for the same data, whatever the
@@ -15,23 +16,33 @@ import { createHash, createHmac } from 'node:crypto'
  */
 export function canonicalJson(value: unknown): string {
   const text: Text = { written: '', path: [], ancestors: new Set() }
-  const plain = toPlain(text, value, '')
-  if (plain === undefined) throw refusal(text, 'undefined')
-  write(text, plain)
-  return text.written
+  try {
+    const plain = toPlain(text, value, '')
+    if (plain === undefined) throw refusal(text, 'undefined')
+    write(text, plain)
+    return text.written
+  } catch (error) {
+    if (error === text.refusal) throw error
+    // A proxy may throw at anything that is asked of it, and so do bytes that were transferred.
+    throw refusal(text, 'a value that cannot be read', error)
+  }
 }
 
 /**
- * A key from the content itself: equal for equal payloads of one operation and tenant.
+ * A key from the content itself: equal for equal payloads of one operation and tenant. With
+ * `keySecret` an HMAC, so that who sees the key cannot confirm a guess at the payload.
  * @returns 64 hex digits.
- * @throws {TypeError} as `canonicalJson`, or for an empty operation or tenant.
+ * @throws {TypeError} as `canonicalJson`, or for an empty operation, tenant or secret.
  */
 export function deriveKey(
   operation: string,
   payload: unknown,
-  { tenant }: { readonly tenant?: string } = {},
+  { tenant, keySecret }: { readonly tenant?: string; readonly keySecret?: string } = {},
 ): string {
-  return digest([...namespace('steadycall.derived.v1', operation, tenant), canonicalJson(payload)])
+  return digest(
+    [...namespace('steadycall.derived.v1', operation, tenant), canonicalJson(payload)],
+    keySecret,
+  )
 }
 
 /**
@@ -108,6 +119,8 @@ interface Text {
   /** Where in the value we are: member names and indices. */
   readonly path: (string | number)[]
   readonly ancestors: Set<object>
+  /** What it was refused with. */
+  refusal?: TypeError
 }
 
 /** What `toPlain` leaves: a container is an array, a typed array or an object to be walked. */
@@ -131,6 +144,7 @@ function writeContainer(text: Text, value: object): void {
 }
 
 function writeArray(text: Text, array: readonly unknown[]): void {
+  requireNoSymbols(text, array)
   append(text, '[')
   const { length } = array
   for (let index = 0; index < length; index++) {
@@ -146,10 +160,7 @@ function writeArray(text: Text, array: readonly unknown[]): void {
 
 function writeObject(text: Text, object: object): void {
   if (!isPlainObject(object)) throw refusal(text, `an instance of ${className(object)}`)
-  const symbols = Object.getOwnPropertySymbols(object)
-  if (symbols.length > 0 && symbols.some((key) => isEnumerable(object, key))) {
-    throw refusal(text, 'a symbol as member name')
-  }
+  requireNoSymbols(text, object)
   append(text, '{')
   let separator = ''
   // sort() without a comparator orders by UTF-16 code units, as RFC 8785 §3.2.3 demands.
@@ -165,6 +176,13 @@ function writeObject(text: Text, object: object): void {
     text.path.pop()
   }
   append(text, '}')
+}
+
+function requireNoSymbols(text: Text, object: object): void {
+  const symbols = Object.getOwnPropertySymbols(object)
+  if (symbols.length > 0 && symbols.some((key) => isEnumerable(object, key))) {
+    throw refusal(text, 'a symbol as member name')
+  }
 }
 
 function append(text: Text, part: string): void {
@@ -187,10 +205,7 @@ function toPlain(text: Text, value: unknown, key: string | number): Plain | unde
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) {
     return requirePlain(text, value)
   }
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw refusal(text, 'an invalid Date')
-    return value.toISOString()
-  }
+  if (isInvalidDate(value)) throw refusal(text, 'an invalid Date')
   let json: unknown
   try {
     const toJSON: unknown = Reflect.get(value, 'toJSON')
@@ -200,6 +215,17 @@ function toPlain(text: Text, value: unknown, key: string | number): Plain | unde
     throw refusal(text, 'a toJSON that throws', error)
   }
   return requirePlain(text, json)
+}
+
+/** Of whichever realm. On the wire it would be null. */
+function isInvalidDate(value: object): boolean {
+  if (Object.prototype.toString.call(value) !== '[object Date]') return false
+  try {
+    return Number.isNaN(Date.prototype.getTime.call(value))
+  } catch {
+    // It only calls itself a Date.
+    return false
+  }
 }
 
 function requirePlain(text: Text, value: unknown): Plain | undefined {
@@ -235,12 +261,7 @@ function quote(text: Text, value: string): string {
 function base64(text: Text, view: ArrayBufferView): string {
   if (view.byteLength > MAX_LENGTH) throw tooLong(text)
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-  let binary = ''
-  // In pieces, since every byte becomes an argument.
-  for (let start = 0; start < bytes.length; start += 8_192) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 8_192))
-  }
-  return btoa(binary)
+  return base64Of(bytes)
 }
 
 /** An object literal or `Object.create(null)`, of whichever realm: its prototype is a root. */
@@ -259,16 +280,18 @@ function className(object: object): string {
   return typeof maker === 'function' && maker.name !== '' ? maker.name : 'an unnamed class'
 }
 
-function refusal({ path }: Text, what: string, cause?: unknown): TypeError {
-  const message = `A payload with ${what}${place(path)} has no canonical JSON`
-  return new TypeError(message, cause === undefined ? undefined : { cause })
+function refusal(text: Text, what: string, cause?: unknown): TypeError {
+  const message = `A payload with ${what}${place(text.path)} has no canonical JSON`
+  text.refusal = new TypeError(message, cause === undefined ? undefined : { cause })
+  return text.refusal
 }
 
-function tooLong({ path }: Text): TypeError {
-  return new TypeError(
-    `A payload longer than ${MAX_LENGTH} characters, reached${place(path)}, is not hashed: ` +
+function tooLong(text: Text): TypeError {
+  text.refusal = new TypeError(
+    `A payload longer than ${MAX_LENGTH} characters, reached${place(text.path)}, is not hashed: ` +
       'pass a shorter one that stands for it',
   )
+  return text.refusal
 }
 
 const MAX_POINTER_LENGTH = 200

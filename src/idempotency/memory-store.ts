@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../time.ts'
-import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
+import { isAlive, isLeased, type KeyRecord, storeOf } from './record.ts'
+import type { Store } from './store.ts'
 
 export interface MemoryStoreOptions {
   /**
@@ -29,199 +30,20 @@ export function memoryStore({
   const records = new Records(maxEntries, clock)
   return {
     name: 'memory',
-    claim: async (request) => claim(records, request),
-    heartbeat: async (proof, leaseMs) => {
-      const record = records.heldBy(proof)
-      if (record === undefined || record.state === 'uncertain') return false
-      renew(record, records.nowMs(), leaseMs)
-      return true
-    },
-    dispatch: async (proof) => {
-      const record = records.heldBy(proof)
-      if (record === undefined || !isLeased(record, records.nowMs())) return false
-      record.state = 'dispatched'
-      return true
-    },
-    complete: async (proof, outcome, ttlMs) => complete(records, proof, outcome, ttlMs),
-    release: async (proof, notice, noticeMs = 0) => release(records, proof, notice, noticeMs),
-    markUncertain: async (proof, ttlMs) => {
-      const record = records.heldBy(proof)
-      if (record === undefined) return false
-      record.state = 'uncertain'
-      record.expiresAtMs = records.nowMs() + ttlMs
-      return true
-    },
-    resolve: async (key, verdict, ttlMs) => resolve(records, key, verdict, ttlMs),
+    ...storeOf(async (key, step) => {
+      const record = records.get(key)
+      const stepped = step(record, records.nowMs())
+      if (stepped.record === undefined) records.delete(key)
+      else if (stepped.record !== record) records.put(key, stepped.record)
+      return stepped.answer
+    }),
   }
-}
-
-interface MemoryRecord {
-  /** `free`: released; stands for its fence and its notice only. */
-  state: 'claimed' | 'dispatched' | 'uncertain' | 'settled' | 'free'
-  owner: string
-  fence: number
-  fingerprint: string
-  onUncertain: 'rerun' | 'fail'
-  leaseUntilMs: number
-  expiresAtMs: number
-  outcome?: Outcome
-  /** What an earlier owner left for those who waited for it. */
-  left?: { readonly fence: number; readonly notice: FailureNotice; readonly untilMs: number }
-}
-
-function claim(records: Records, request: ClaimRequest): ClaimResult {
-  const record = records.get(request.key)
-  const nowMs = records.nowMs()
-  if (record === undefined) return take(records, request, undefined)
-  const { outcome } = record
-  if (record.fingerprint !== request.fingerprint && record.state !== 'free') {
-    return outcome?.ok === false ? take(records, request, record) : { state: 'mismatch' }
-  }
-  if (outcome !== undefined) return { state: 'settled', outcome }
-  const left = noticeFor(record, request, nowMs)
-  if (left !== undefined) return { state: 'left', notice: left }
-  if (record.state === 'free') return take(records, request, record)
-  return claimUnsettled(records, request, record)
-}
-
-function claimUnsettled(
-  records: Records,
-  request: ClaimRequest,
-  record: MemoryRecord,
-): ClaimResult {
-  const nowMs = records.nowMs()
-  if (request.onUncertain === 'fail') record.onUncertain = 'fail'
-  const { onUncertain, fence } = record
-  if (record.owner === request.owner && record.state !== 'uncertain') {
-    renew(record, nowMs, request.leaseMs)
-    const { key, owner } = request
-    return { state: 'owned', claim: { key, owner, fence }, onUncertain }
-  }
-  if (isLeased(record, nowMs)) {
-    return { state: 'busy', fence, leaseLeftMs: record.leaseUntilMs - nowMs }
-  }
-  if (record.state === 'claimed' || (record.state === 'dispatched' && onUncertain === 'rerun')) {
-    return take(records, { ...request, onUncertain }, record)
-  }
-  if (record.state === 'dispatched') {
-    record.state = 'uncertain'
-    record.expiresAtMs = nowMs + request.ttlMs
-  }
-  return { state: 'uncertain' }
-}
-
-/** Makes the request the key's owner, after `earlier` where a record still exists. */
-function take(
-  records: Records,
-  { key, fingerprint, owner, leaseMs, onUncertain, ttlMs }: ClaimRequest,
-  earlier: MemoryRecord | undefined,
-): ClaimResult {
-  const nowMs = records.nowMs()
-  const fence = (earlier?.fence ?? 0) + 1
-  records.put(key, {
-    state: 'claimed',
-    owner,
-    fence,
-    fingerprint,
-    onUncertain,
-    leaseUntilMs: nowMs + leaseMs,
-    expiresAtMs: nowMs + Math.max(ttlMs, leaseMs),
-    ...(earlier?.left !== undefined && { left: earlier.left }),
-  })
-  return { state: 'owned', claim: { key, owner, fence }, onUncertain }
-}
-
-function renew(record: MemoryRecord, nowMs: number, leaseMs: number): void {
-  record.leaseUntilMs = nowMs + leaseMs
-  // A record is never gone before the end of a lease it granted.
-  record.expiresAtMs = Math.max(record.expiresAtMs, record.leaseUntilMs)
-}
-
-function complete(
-  records: Records,
-  proof: Claim,
-  outcome: Outcome,
-  ttlMs: number,
-): 'stored' | 'lost' {
-  const record = records.of(proof)
-  if (record === undefined || record.state === 'free') return 'lost'
-  if (record.state !== 'settled') settle(records, proof.key, record, outcome, ttlMs)
-  return 'stored'
-}
-
-function settle(
-  records: Records,
-  key: string,
-  record: MemoryRecord,
-  outcome: Outcome,
-  ttlMs: number,
-): void {
-  record.state = 'settled'
-  record.outcome = outcome
-  record.expiresAtMs = records.nowMs() + ttlMs
-  records.put(key, record)
-}
-
-function release(
-  records: Records,
-  proof: Claim,
-  notice: FailureNotice | undefined,
-  noticeMs: number,
-): boolean {
-  const record = records.heldBy(proof)
-  if (record === undefined) return false
-  const nowMs = records.nowMs()
-  if (notice !== undefined) {
-    record.left = { fence: record.fence, notice, untilMs: nowMs + noticeMs }
-  }
-  // An earlier owner's notice may still have readers.
-  const untilMs = record.left?.untilMs ?? nowMs
-  if (untilMs <= nowMs) {
-    records.delete(proof.key)
-    return true
-  }
-  record.state = 'free'
-  record.expiresAtMs = untilMs
-  records.put(proof.key, record)
-  return true
-}
-
-function resolve(
-  records: Records,
-  key: string,
-  verdict: 'rerun' | Outcome,
-  ttlMs: number,
-): boolean {
-  const record = records.get(key)
-  if (record?.state !== 'uncertain') return false
-  if (verdict === 'rerun') {
-    records.delete(key)
-    return true
-  }
-  // Nobody's: the owner that left it uncertain must not take this outcome for its own.
-  record.owner = ''
-  settle(records, key, record, verdict, ttlMs)
-  return true
-}
-
-function noticeFor(
-  { left }: MemoryRecord,
-  { waitedFor }: ClaimRequest,
-  nowMs: number,
-): FailureNotice | undefined {
-  return left !== undefined && left.fence === waitedFor && nowMs < left.untilMs
-    ? left.notice
-    : undefined
-}
-
-function isLeased({ state, leaseUntilMs }: MemoryRecord, nowMs: number): boolean {
-  return (state === 'claimed' || state === 'dispatched') && nowMs < leaseUntilMs
 }
 
 /** The bounded map: open records apart from those that may be evicted, each oldest use first. */
 class Records {
-  readonly #open = new Map<string, MemoryRecord>()
-  readonly #evictable = new Map<string, MemoryRecord>()
+  readonly #open = new Map<string, KeyRecord>()
+  readonly #evictable = new Map<string, KeyRecord>()
   readonly #maxEntries: number
   readonly #clock: Clock
 
@@ -235,10 +57,10 @@ class Records {
   }
 
   /** The key's record unless its time is up. Counts as a use. */
-  get(key: string): MemoryRecord | undefined {
+  get(key: string): KeyRecord | undefined {
     const record = this.#open.get(key) ?? this.#evictable.get(key)
     if (record === undefined) return undefined
-    if (record.expiresAtMs <= this.nowMs()) {
+    if (!isAlive(record, this.nowMs())) {
       this.delete(key)
       return undefined
     }
@@ -246,19 +68,7 @@ class Records {
     return record
   }
 
-  /** The record while it carries this owner and fence. */
-  of({ key, owner, fence }: Claim): MemoryRecord | undefined {
-    const record = this.get(key)
-    return record?.owner === owner && record.fence === fence ? record : undefined
-  }
-
-  /** The same while its owner may still decide about it. */
-  heldBy(proof: Claim): MemoryRecord | undefined {
-    const record = this.of(proof)
-    return record?.state === 'settled' || record?.state === 'free' ? undefined : record
-  }
-
-  put(key: string, record: MemoryRecord): void {
+  put(key: string, record: KeyRecord): void {
     const isNew = !this.#open.has(key) && !this.#evictable.has(key)
     if (isNew) this.#makeRoom()
     this.delete(key)
@@ -295,15 +105,15 @@ class Records {
   #dropExpired(): void {
     const nowMs = this.nowMs()
     for (const [key, record] of this.#evictable) {
-      if (record.expiresAtMs > nowMs) return
+      if (isAlive(record, nowMs)) return
       this.#evictable.delete(key)
     }
   }
 
   /** Whether the next claim would take it over anyway: then forgetting it changes nothing. */
-  #isDead(record: MemoryRecord): boolean {
+  #isDead(record: KeyRecord): boolean {
     const nowMs = this.nowMs()
-    if (record.expiresAtMs <= nowMs) return true
+    if (!isAlive(record, nowMs)) return true
     if (record.state === 'uncertain' || isLeased(record, nowMs)) return false
     return record.state === 'claimed' || record.onUncertain === 'rerun'
   }

@@ -2,6 +2,7 @@ import { CallError, type CallErrorInit, isCallError } from '../errors/call-error
 import type { Clock, Deadline } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
+import type { Keeping } from './kept-result.ts'
 import {
   aborted,
   deadlinePassed,
@@ -32,11 +33,17 @@ export interface OnceRequest<T> {
   readonly ttlMs: number
   readonly signal?: AbortSignal
   readonly deadline: Deadline
+  /** What those who join this caller's flight may say of it, in a trace; not read here. */
+  readonly origin?: string | undefined
+  /** Called when a flight is joined, with the origin of the caller who started it. */
+  joined?(origin: string | undefined): void
   /**
    * Runs the work once. Never rejects, ends soon after its flight's signal aborted, and keeps to
    * the flight's deadline. It may outlive its caller while others wait for it.
    */
   work(flight: Flight): Promise<WorkOutcome<T>>
+  /** Between the result's text and the store: how it is kept. As it is, where absent. */
+  readonly keeping?: Keeping
   encode(value: T): string
   /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
   decode(result: string, source: 'store' | 'shared'): T
@@ -124,6 +131,7 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
   if (flight.waitsForUs) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
     flight.enter(request)
+    request.joined?.(flight.origin)
     return { flight, landing: ending }
   }
   if (!flight.signal.aborted) throw onceError(request, mismatch())
@@ -132,8 +140,8 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
 }
 
 function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
-  const { flights, store, key, fingerprint } = request
-  const flight = new SharedFlight(fingerprint)
+  const { flights, store, key, fingerprint, origin } = request
+  const flight = new SharedFlight(fingerprint, origin)
   flight.enter(request)
   const own: OwnWork<T> = {}
   const landing = claimAndRun(request, flight, own)
@@ -253,7 +261,8 @@ function decoded<T>(request: OnceRequest<T>, result: string, source: 'store' | '
     return request.decode(result, source)
   } catch (cause) {
     if (isCallError(cause)) throw cause
-    throw onceError(request, storeUnavailable('give a readable result', cause, 'yes'))
+    const init = storeUnavailable('give a readable result', cause, 'yes')
+    throw onceError(request, { ...init, retryable: false, source })
   }
 }
 

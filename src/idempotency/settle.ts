@@ -2,6 +2,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
 import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, storeUnavailable } from './once-errors.ts'
@@ -17,17 +18,26 @@ export async function recordSuccess<T>(
 ): Promise<Landing<T>> {
   const { store, clock, ttlMs } = request
   const result = encoded(request, outcome.value)
-  if (result === undefined) {
+  const sealed = result === undefined ? undefined : await seal(request, result)
+  if (result === undefined || sealed === undefined) {
     const strict = flight.onUncertain === 'fail'
     const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
     await answerOr(clock, verdict, false)
     const others: Ending = strict ? { type: 'error', init: outcomeUnknown('provider') } : AGAIN
     return { type: 'own', outcome, persisted: false, others }
   }
-  const kept = await complete(request, claim, { ok: true, result }, ttlMs)
+  const kept = await complete(request, claim, { ok: true, result: sealed.kept }, ttlMs)
   return kept === 'lost'
-    ? readStored(request, flight, outcome, result)
-    : ownResult(outcome, result, kept === 'stored')
+    ? readStored(request, flight, outcome, result, sealed)
+    : ownResult(outcome, result, sealed.whole && kept === 'stored')
+}
+
+type Sealed = Awaited<ReturnType<Keeping['seal']>>
+
+async function seal<T>({ keeping }: OnceRequest<T>, result: string): Promise<Sealed | undefined> {
+  return keeping === undefined
+    ? { kept: result, whole: true }
+    : keeping.seal(result).catch(() => undefined)
 }
 
 /** Somebody took over while we worked: everybody gets the one outcome that the store has. */
@@ -36,16 +46,18 @@ async function readStored<T>(
   flight: SharedFlight,
   outcome: Success<T>,
   result: string,
+  sealed: Sealed,
 ): Promise<Landing<T>> {
   const { ttlMs } = request
   const claimed = await claimKey(request, flight)
-  const stored = claimed.state === 'settled' ? endingOf(claimed) : undefined
-  if (stored !== undefined) return stored
+  const stored = claimed.state === 'settled' ? await endingOf(request, claimed) : undefined
+  // One that cannot be read is no reason to throw away ours, which was paid for.
+  if (stored !== undefined && stored.type !== 'error') return stored
   // The record is gone and the key was free: ours is the one outcome after all.
   const kept =
     claimed.state === 'owned' &&
-    (await complete(request, claimed.claim, { ok: true, result }, ttlMs)) === 'stored'
-  return ownResult(outcome, result, kept)
+    (await complete(request, claimed.claim, { ok: true, result: sealed.kept }, ttlMs)) === 'stored'
+  return ownResult(outcome, result, sealed.whole && kept)
 }
 
 /** Records how work failed: kept, given back or left uncertain, as the work itself says. */

@@ -73,42 +73,64 @@ function stepAt(text: string, at: number, found: Findings): number {
 }
 
 const FENCE = /(?:`{3,}|~{3,})[\w+-]*/y
-const TAG = /<[/|]?[A-Za-z_][^<>{}[\]]{0,200}>/y
+const TAG = /<(?:!\[CDATA\[|[/|]?[A-Za-z_][^<>{}[\]]{0,200}>)/y
 const RUN = /`+|~+/y
 
 /** Marks of a reasoning block. A block that never closes holds the rest of the text. */
-const REASONING: readonly { readonly open: RegExp; readonly close: string }[] = [
-  ...['think', 'thinking', 'thought', 'reasoning', 'reflection', 'scratchpad'].map((name) => ({
-    open: new RegExp(`<${name}(?:\\s[^<>]{0,200})?>`, 'iy'),
-    close: `</${name}>`,
-  })),
+const REASONING: readonly Block[] = [
+  ...['think', 'thinking', 'thought', 'reasoning', 'reflection', 'scratchpad'].map((name) =>
+    blockOf(`<${name}(?:\\s[^<>]{0,200})?>`, `</${name}>`),
+  ),
   // Mistral's Magistral
-  { open: /\[THINK\]/y, close: '[/THINK]' },
-  // OpenAI's Harmony format
-  { open: /<\|channel\|>analysis<\|message\|>/y, close: '<|end|>' },
+  blockOf('\\[THINK\\]', '\\[/THINK\\]'),
   // Moonshot's Kimi
-  { open: /◁think▷/y, close: '◁/think▷' },
+  blockOf('◁think▷', '◁/think▷'),
+  // OpenAI's Harmony format; its closing mark closes other blocks too.
+  { ...blockOf('<\\|channel\\|>analysis<\\|message\\|>', '<\\|end\\|>'), close: undefined },
 ]
 
+interface Block {
+  readonly open: RegExp
+  /** Alone it says that all before it is reasoning. */
+  readonly close: RegExp | undefined
+  /** Either, wherever it stands: the closing one is the first group. */
+  readonly marks: RegExp
+}
+
+function blockOf(open: string, close: string): Block {
+  return {
+    open: new RegExp(open, 'iy'),
+    close: new RegExp(close, 'iy'),
+    marks: new RegExp(`(${close})|${open}`, 'gi'),
+  }
+}
+
 function reasoningEnd(text: string, at: number, found: Findings): number | undefined {
-  for (const { open, close } of REASONING) {
+  for (const { open, close, marks } of REASONING) {
     const inside = matchAt(open, text, at)
     if (inside > at) {
       found.rule('strip-reasoning')
-      return endOf(close, text, inside)
+      return endOf(marks, text, inside)
     }
-    if (text.startsWith(close, at) && close !== '<|end|>') {
+    const after = close === undefined ? at : matchAt(close, text, at)
+    if (after > at) {
       // The opening mark was part of the prompt: all that came before is reasoning.
       found.forget()
-      return at + close.length
+      return after
     }
   }
   return undefined
 }
 
-function endOf(close: string, text: string, from: number): number {
-  const at = text.indexOf(close, from)
-  return at < 0 ? text.length : at + close.length
+/** Blocks within blocks are counted: what only seems to follow the reasoning is no answer. */
+function endOf(marks: RegExp, text: string, from: number): number {
+  let depth = 1
+  marks.lastIndex = from
+  for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    depth += mark[1] === undefined ? 1 : -1
+    if (depth === 0) return marks.lastIndex
+  }
+  return text.length
 }
 
 // Prose is full of brackets: [see below], [TODO], { x | x > 0 }. What follows the bracket must be
@@ -163,6 +185,17 @@ function unclosed(text: string, insideString: boolean): Candidate {
 }
 
 const TRAILING_FENCE = /\n(?:`{3,}|~{3,})$/
+
+/**
+ * Objects that stand one after the other with nothing between them, as the list of them. Undefined
+ * where one stood there twice: of those only one was kept, and how many were meant is unknown.
+ */
+export function listOf({ candidates, rules, prose }: Extraction): Candidate | undefined {
+  const isObjects = candidates.every(({ text, closed }) => closed && text.startsWith('{'))
+  if (!isObjects || candidates.length < 2 || prose !== '') return undefined
+  if (rules.includes('collapse-duplicates')) return undefined
+  return whole(`[${candidates.map(({ text }) => text).join(',')}]`)
+}
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()

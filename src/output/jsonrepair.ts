@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import type * as JsonRepair from 'jsonrepair'
 import { type EscapedContent, looseEscapes } from './escapes.ts'
 import type { RepairRule } from './repair-rules.ts'
-import type { Token } from './scan.ts'
+import { insideOf, type Token } from './scan.ts'
 
 /** JSON, and how it was made, or why it could not be. */
 export type SyntaxRepair =
@@ -82,7 +82,7 @@ function preparedFor(text: string, { kind, start, end }: Token): EscapedContent 
   const raw = text.slice(start, end)
   if (kind === 'comment') return { json: ' ', keptBackslash: false }
   if (kind === 'string') {
-    const { json, keptBackslash } = looseEscapes(raw.slice(1, -1))
+    const { json, keptBackslash } = looseEscapes(insideOf(raw))
     return { json: `"${json}"`, keptBackslash }
   }
   if (kind === 'word' && raw.includes('\\')) return looseEscapes(raw)
@@ -116,5 +116,5 @@ const ESCAPED_CONTENT: ReadonlyMap<string, string> = new Map([
   ['\\r', ''],
   ['\\t', ''],
 ])
-export const ESCAPE: RegExp = /\\[\s\S]/g
+const ESCAPE = /\\[\s\S]/g
 const NO_CONTENT = /[\s\p{Cc}\u200b-\u200d\u2060,:"'`\u2018\u2019\u201c\u201d]/gu

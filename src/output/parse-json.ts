@@ -1,7 +1,7 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { RegExpEngine } from './ajv-engine.ts'
 import { type Allowed, coerce } from './coerce.ts'
-import { type Candidate, extract, MAX_CANDIDATES } from './extract.ts'
+import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
 import { MAX_ISSUES } from './issues.ts'
@@ -138,7 +138,8 @@ function parse(
   const whole = parsedOrUndefined(text)
   if (whole !== undefined) return judged(whole, validator, allowed)
 
-  const { candidates, rules, prose, torn, overflow } = extract(text)
+  const extraction = extract(text)
+  const { candidates, rules, prose, torn, overflow } = extraction
   const last = candidates.at(-1)
   if (last !== undefined && looksCut(last, finishReason) && !hasInnerQuotes(last)) {
     return failure('truncated', CUT)
@@ -150,7 +151,21 @@ function parse(
   if (said === 'declined') return failure('refusal', DECLINED)
   if (said !== undefined) return malformed(said)
   const results = candidates.map((candidate) => read(candidate, validator, allowed))
-  return chosen(results, rules) ?? noneOf(results, text)
+  return (
+    chosen(results, rules) ?? fromLines(extraction, validator, allowed) ?? noneOf(results, text)
+  )
+}
+
+/** One object a line where a list of them is asked for (NDJSON). */
+function fromLines(
+  extraction: Extraction,
+  validator: SchemaValidator | undefined,
+  allowed: Allowed,
+): Result | undefined {
+  const lines = own(validator?.jsonSchema, 'type') === 'array' ? listOf(extraction) : undefined
+  if (lines === undefined) return undefined
+  const list = read(lines, validator, allowed)
+  return list.ok ? withRules(list, [...extraction.rules, 'join-lines']) : undefined
 }
 
 /** A quote that was not escaped made it look cut: with that mended it is whole. */

@@ -43,4 +43,8 @@ const OBJECTIONS: readonly { readonly says: RegExp; readonly means: string }[] =
     says: /\b(?:blank|empty) template\b|\b(?:like|only|just) (?:this|an|the following) example\b|\bwill look like\b|\bfill (?:it |this )?in yourself\b/i,
     means: 'the answer says that it is an example',
   },
+  {
+    says: /\bwould be (?:wrong|incorrect|invalid|a mistake)\b|\b(?:wrong|incorrect|bad) (?:answer|output|example|format)\b/i,
+    means: 'the answer says that it is wrong',
+  },
 ]

@@ -19,6 +19,7 @@ export type RepairRule =
   | 'strip-tags'
   | 'strip-prose'
   | 'collapse-duplicates'
+  | 'join-lines'
   | 'fix-syntax'
   | 'keep-backslash'
   | 'guess-quotes'
@@ -46,10 +47,14 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
     level: 'syntax',
     meaning: 'The same answer was written more than once; one was kept.',
   },
+  'join-lines': {
+    level: 'syntax',
+    meaning: 'Objects that stood one after the other were made the list that was asked for.',
+  },
   'fix-syntax': {
     level: 'syntax',
     meaning:
-      'Commas, quotes, comments, unquoted keys, raw line breaks or Python literals were made JSON.',
+      'Commas, colons, quotes, comments, unquoted keys, raw line breaks or Python literals were made JSON.',
   },
   'keep-backslash': {
     level: 'syntax',

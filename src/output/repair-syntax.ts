@@ -1,8 +1,8 @@
 import { looseEscapes } from './escapes.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
-import { ESCAPE, KEYWORDS, type SyntaxRepair, withJsonrepair } from './jsonrepair.ts'
+import { KEYWORDS, type SyntaxRepair, withJsonrepair } from './jsonrepair.ts'
 import type { RepairRule } from './repair-rules.ts'
-import { type Token, tokenAt, valueMayFollow } from './scan.ts'
+import { insideOf, type Token, tokenAt, valueMayFollow } from './scan.ts'
 
 /**
  * Makes JSON of a text whose brackets are complete but whose syntax is not JSON's: first by rules
@@ -14,6 +14,7 @@ export function repairSyntax(text: string): SyntaxRepair {
   const read =
     tokens === undefined ? refused('a string or a comment does not end') : oneReading(text, tokens)
   if (read?.ok === true) return read
+  if (tokens !== undefined && hasSum(text, tokens)) return refused('a value is a sum')
   const quoted = withInnerQuotesEscaped(text)
   if (quoted !== undefined) return { ok: true, text: quoted, rules: ['guess-quotes'] }
   return read ?? withJsonrepair(text, tokens ?? [])
@@ -25,8 +26,11 @@ function oneReading(text: string, tokens: readonly Token[]): SyntaxRepair | unde
     return refused('content is left out with an ellipsis')
   }
   if (hasGap(text, tokens)) return refused('a value is left out')
+  if (tokens.some((token) => hasPlaceholder(text, token))) {
+    return refused('a template holds a placeholder')
+  }
   if (tokens.some((token) => breaksEscape(text, token))) {
-    return refused('a line break follows a backslash')
+    return refused('an escape is torn')
   }
   const writer = new Writer(text)
   if (!tokens.every((token) => writer.take(token)) || !writer.done) return undefined
@@ -69,6 +73,15 @@ function hasGap(text: string, tokens: readonly Token[]): boolean {
   return false
 }
 
+// "Dear " + name: not quotes within a string, but a string and what stands in a variable.
+function hasSum(text: string, tokens: readonly Token[]): boolean {
+  const said = tokens.filter(({ kind }) => kind !== 'space' && kind !== 'comment')
+  return said.some(
+    ({ kind, start, end }, index) =>
+      kind === 'word' && text.slice(start, end) === '+' && said[index - 1]?.kind === 'string',
+  )
+}
+
 const GAP_BEFORE: ReadonlySet<string> = new Set([',', ':', '{', '['])
 
 // A continued line in a shell, a backslash that was meant, or an escape that was torn apart.
@@ -77,9 +90,18 @@ function breaksEscape(text: string, { kind, start, end }: Token): boolean {
   return (
     text
       .slice(start, end)
-      .match(ESCAPE)
-      ?.some((escaped) => /[\r\n]$/.test(escaped)) ?? false
+      .match(ESCAPED)
+      ?.some((escaped) => TORN.test(escaped)) ?? false
   )
+}
+
+// \u00e is a character that lost a digit; \users and \underline are backslashes that were meant.
+const ESCAPED = /\\(?:u\d[0-9a-fA-F]{0,3}|[\s\S])/g
+const TORN = /[\r\n]$|^\\u\d[0-9a-fA-F]{0,2}$/
+
+// `Dear ${name}`: what stands for the name is unknown.
+function hasPlaceholder(text: string, { kind, start, end }: Token): boolean {
+  return kind === 'string' && text[start] === '`' && text.slice(start, end).includes('${')
 }
 
 const ELLIPSIS = /\.\.\.|…/
@@ -95,7 +117,7 @@ class Writer {
   #mayClose = false
   #comma = false
   #lineBreak = false
-  #lastWasWord = false
+  #last: Token['kind'] | 'plus' = 'space'
   #backslash = false
 
   constructor(source: string) {
@@ -121,10 +143,34 @@ class Writer {
       this.#lineBreak ||= raw.includes('\n')
       return true
     }
-    const taken = kind === 'punctuation' ? this.#punctuation(raw) : this.#scalar(raw, kind)
+    if (this.#last === 'plus') return kind === 'string' && this.#add(raw)
+    if (raw === '+' && this.#last === 'string' && this.#expects === 'separator') {
+      this.#last = 'plus'
+      return true
+    }
+    const mark = kind === 'word' ? this.#markFor(raw) : undefined
+    const taken =
+      kind === 'punctuation' || mark !== undefined
+        ? this.#punctuation(mark ?? raw)
+        : this.#scalar(raw, kind)
     this.#lineBreak = false
-    this.#lastWasWord = kind === 'word'
+    this.#last = mark === undefined ? kind : 'punctuation'
     return taken
+  }
+
+  /** "one " + "two": the sum of two strings is one. */
+  #add(raw: string): boolean {
+    const before = this.#out.pop() ?? ''
+    // Two pieces: of many summands, each is touched twice.
+    this.#out.push(before.slice(0, -1), this.#string(raw).slice(1))
+    this.#last = 'string'
+    return true
+  }
+
+  /** `name = "Ada"`, `"name" => "Ada"`, `; "age": 36`: where nothing but a colon or a comma can stand. */
+  #markFor(word: string): string | undefined {
+    if (this.#expects === 'colon' && (word === '=' || word === '=>')) return ':'
+    return this.#expects === 'separator' && word === ';' ? ',' : undefined
   }
 
   #punctuation(mark: string): boolean {
@@ -150,7 +196,8 @@ class Writer {
 
   #open(bracket: string): boolean {
     // [{…} {…}]: only a comma can be missing between two brackets.
-    if (this.#expects === 'separator' && !this.#inObject && !this.#lastWasWord) this.#missingComma()
+    if (this.#expects === 'separator' && !this.#inObject && this.#last !== 'word')
+      this.#missingComma()
     if (this.#expects !== 'value') return false
     this.#write(bracket)
     this.#stack.push(bracket)
@@ -171,7 +218,7 @@ class Writer {
 
   #scalar(raw: string, kind: 'string' | 'word'): boolean {
     // A line break, or the colon that must follow a key, tells two strings from one with quotes in it.
-    if (this.#expects === 'separator' && kind === 'string' && !this.#lastWasWord) {
+    if (this.#expects === 'separator' && kind === 'string' && this.#last !== 'word') {
       if (this.#inObject || this.#lineBreak) this.#missingComma()
     }
     if (this.#expects !== 'value' && this.#expects !== 'key') return false
@@ -186,7 +233,7 @@ class Writer {
   }
 
   #string(raw: string): string {
-    const content = looseEscapes(raw.slice(1, -1))
+    const content = looseEscapes(insideOf(raw))
     this.#backslash ||= content.keptBackslash
     return `"${content.json}"`
   }

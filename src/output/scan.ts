@@ -17,7 +17,13 @@ export function tokenAt(text: string, start: number, valueMayStart: boolean): To
   if (PUNCTUATION.includes(first)) return token('punctuation', start, start + 1)
   const space = matchAt(SPACE, text, start)
   if (space > start) return token('space', start, space)
+  if (valueMayStart) {
+    const end = tripleEnd(text, start)
+    if (end !== undefined) return token('string', start, end)
+  }
   if (first === '"') return stringToken(text, start, '"')
+  const sign = matchAt(SIGN, text, start)
+  if (sign > start) return token('word', start, sign)
   if (first === '/' || first === '#') {
     const comment = commentAt(text, start)
     if (comment !== undefined) return comment
@@ -35,14 +41,39 @@ export function valueMayFollow(
   before: boolean,
 ): boolean {
   if (kind === 'space' || kind === 'comment') return before
+  if (kind === 'word') return matchAt(SIGN, text, at) > at
   return kind === 'punctuation' && !'}]'.includes(text.charAt(at))
+}
+
+/** What other languages write for a colon or a comma. */
+const SIGN = /=>?|;/y
+
+/**
+ * Where a string in Python's triple quotes ends: at the first three that are followed by what follows
+ * a value. Undefined where none begins here.
+ */
+function tripleEnd(text: string, start: number): number | undefined {
+  const quotes = text.slice(start, start + 3)
+  if (quotes !== '"""' && quotes !== "'''") return undefined
+  const end = text.indexOf(quotes, start + 3)
+  if (end < 0 || !endsValue(text, end + 3)) return undefined
+  // Quotes that were not escaped can stand in threes too: then the structure lies between them.
+  return STRUCTURE.test(text.slice(start + 2, end + 1)) ? undefined : end + 3
+}
+
+const STRUCTURE = /["']\s*[,:}\]]|[{,:[]\s*["']/
+
+/** The inside of a string token, without its quotes. */
+export function insideOf(literal: string): string {
+  const isTriple = literal.length >= 6 && /^(?:"""|''')/.test(literal)
+  return isTriple ? literal.slice(3, -3) : literal.slice(1, -1)
 }
 
 const PUNCTUATION = '{}[],:'
 
 /** White space, and the invisible characters that text picks up on its way through editors. */
 const SPACE = /[\s\u200b-\u200d\u2060]+/y
-const WORD = /(?:[^\s\u200b-\u200d\u2060{}[\],:"/]|\/(?![/*]))+/y
+const WORD = /(?:[^\s\u200b-\u200d\u2060{}[\],:;"/]|\/(?![/*]))+/y
 
 /** What ends a string that does not open with a double quote. */
 const CLOSERS: Readonly<Record<string, string>> = {

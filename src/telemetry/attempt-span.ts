@@ -18,9 +18,10 @@ import {
   httpStatus,
   metricAttributes,
   reportAttributes,
+  shortHash,
 } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
-import { annotate, openSpan, quietly, withSpan } from './spans.ts'
+import { annotate, openSpan, quietly, traceparentOf, withSpan } from './spans.ts'
 
 /** The span of one attempt, below its call's. It carries no `gen_ai.*`: nothing counts twice. */
 export class AttemptSpan {
@@ -60,13 +61,19 @@ export class AttemptSpan {
     }
   }
 
-  /** Ends the span. Only the first call counts. `firstChunkMs` counts from sending the request. */
-  end(report: AttemptReport, extra?: { readonly firstChunkMs?: number | undefined }): void {
+  /** W3C `traceparent` of this span: for a gateway that continues the trace. */
+  get traceparent(): string | undefined {
+    return traceparentOf(this.#span)
+  }
+
+  /** Ends the span. Only the first call counts. */
+  end(report: AttemptReport, stream: StreamFacts = {}): void {
     if (this.#ended) return
     this.#ended = true
     const chat = this.#target.operation === 'chat'
     annotate(this.#span, (span) => {
-      span.setAttributes(reportAttributes(report, extra?.firstChunkMs, chat))
+      span.setAttributes(reportAttributes(report, stream.firstChunkMs, chat))
+      this.#tellInterruption(span, report, stream)
       if (errorType(report.outcome) !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
     })
     quietly(() => this.#span?.end())
@@ -75,8 +82,21 @@ export class AttemptSpan {
     })
   }
 
+  #tellInterruption(span: Span, { outcome }: AttemptReport, { chunks }: StreamFacts): void {
+    const error = errorType(outcome)
+    if (chunks === undefined || error === undefined) return
+    span.addEvent(
+      names.EVENT_STREAM_INTERRUPTED,
+      withoutUndefined({
+        [names.STREAM_CHUNKS]: chunks,
+        [names.ERROR_TYPE]: error,
+        [names.KEY_HASH]: shortHash(this.#target.keyHash),
+      }),
+    )
+  }
+
   #measureAttempt(measured: Instruments, report: AttemptReport, chat: boolean): void {
-    const base = metricAttributes(this.#target)
+    const base = metricAttributes(this.#target, measured.closed)
     const attributes = withoutUndefined({
       ...base,
       [names.ATTEMPT_CAUSE]: report.cause,
@@ -90,6 +110,14 @@ export class AttemptSpan {
     measured.tokenUsage.record(inputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'input' })
     measured.tokenUsage.record(outputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'output' })
   }
+}
+
+/** What is known of an attempt that was a stream. */
+export interface StreamFacts {
+  /** From sending the request to its first chunk. */
+  readonly firstChunkMs?: number | undefined
+  /** How many came, where content has reached the caller. */
+  readonly chunks?: number | undefined
 }
 
 /** What a call hands to its attempt. */

@@ -33,6 +33,10 @@ export const EVENT_FALLBACK_SELECTED = 'steadycall.fallback.selected'
 export const EVENT_RETRIES_MULTIPLIED = 'steadycall.retries.multiplied'
 /** Event on a logical span: an answer was made valid locally, without another request. */
 export const EVENT_OUTPUT_REPAIRED = 'steadycall.output.repaired'
+/** Event on a logical span: the circuit breaker of a target was found in another state. */
+export const EVENT_BREAKER_CHANGED = 'steadycall.breaker.changed'
+/** Event on an attempt's span: its stream broke after content had reached the caller. */
+export const EVENT_STREAM_INTERRUPTED = 'steadycall.stream.interrupted'
 
 /** string, on spans and metrics: the `FailureKind`. Absent on success and on a caller's abort. */
 export const ERROR_TYPE = 'error.type'
@@ -63,6 +67,10 @@ export const GEN_AI_REQUEST_TOP_P = 'gen_ai.request.top_p'
 export const GEN_AI_REQUEST_SEED = 'gen_ai.request.seed'
 /** string[]. */
 export const GEN_AI_REQUEST_STOP_SEQUENCES = 'gen_ai.request.stop_sequences'
+/** double. */
+export const GEN_AI_REQUEST_FREQUENCY_PENALTY = 'gen_ai.request.frequency_penalty'
+/** double. */
+export const GEN_AI_REQUEST_PRESENCE_PENALTY = 'gen_ai.request.presence_penalty'
 /** int: only when it is not 1. */
 export const GEN_AI_REQUEST_CHOICE_COUNT = 'gen_ai.request.choice.count'
 /** boolean: only when true. */
@@ -89,6 +97,10 @@ export const GEN_AI_OUTPUT_MESSAGES = 'gen_ai.output.messages'
 export const GEN_AI_TOKEN_TYPE = 'gen_ai.token.type'
 /** string: always `chat_completions`. */
 export const OPENAI_API_TYPE = 'openai.api.type'
+/** string: the tier asked for, unless that is `auto`. */
+export const OPENAI_REQUEST_SERVICE_TIER = 'openai.request.service_tier'
+/** string: the tier that answered; `_OTHER` for one OpenAI does not define. */
+export const OPENAI_RESPONSE_SERVICE_TIER = 'openai.response.service_tier'
 /** string: the backend configuration that answered. */
 export const OPENAI_RESPONSE_SYSTEM_FINGERPRINT = 'openai.response.system_fingerprint'
 
@@ -102,10 +114,16 @@ export const DEADLINE = 'steadycall.deadline'
 export const STOP_REASON = 'steadycall.stop_reason'
 /** string, on every span and event of a keyed call: first 12 hex digits of the stored hash. */
 export const KEY_HASH = 'steadycall.idempotency.key_hash'
-/** boolean: false when the store could not keep the result. */
+/** boolean, on calls whose result is to be kept: false when the store could not keep it. */
 export const PERSISTED = 'steadycall.idempotency.persisted'
 /** boolean: false when an attempt may have been billed unseen. */
 export const USAGE_COMPLETE = 'steadycall.usage.complete'
+/** int, on replayed and joined calls: tokens the work took when it was done. */
+export const REPLAYED_INPUT_TOKENS = 'steadycall.replayed_usage.input_tokens'
+/** int, on replayed and joined calls: tokens the work took when it was done. */
+export const REPLAYED_OUTPUT_TOKENS = 'steadycall.replayed_usage.output_tokens'
+/** string, on links: `joined` (waited for that call) or `replayed` (it did the work). */
+export const LINK_KIND = 'steadycall.link.kind'
 /** boolean: true when captured messages were shortened to fit. */
 export const CONTENT_TRUNCATED = 'steadycall.content.truncated'
 /** string: `below` (an SDK, a fetch: seen on the wire) or `above` (a loop around the call). */
@@ -116,6 +134,14 @@ export const REPAIR_COUNT = 'steadycall.repair.count'
 export const REPAIR_RULES = 'steadycall.repair.rules'
 /** int: problems named in a re-ask. */
 export const REASK_ISSUE_COUNT = 'steadycall.reask.issue_count'
+/** string: the state a circuit breaker left: `closed`, `half-open` or `open`. */
+export const BREAKER_FROM = 'steadycall.breaker.from'
+/** string: the state it is in. */
+export const BREAKER_TO = 'steadycall.breaker.to'
+/** string, on events: host and model. */
+export const TARGET = 'steadycall.target'
+/** int: chunks of a stream that had come. */
+export const STREAM_CHUNKS = 'steadycall.stream.chunks'
 /** string: the target that failed, by its configured name. */
 export const FALLBACK_FROM = 'steadycall.fallback.from'
 /** string: the target that takes over, by its configured name. */
@@ -142,6 +168,8 @@ export const ATTEMPT_RETRY_AFTER = 'steadycall.attempt.retry_after'
 export const ATTEMPT_WIRE_REQUESTS = 'steadycall.attempt.wire_requests'
 /** int: requests the gateway made upstream for this attempt, where it told. */
 export const ATTEMPT_GATEWAY_ATTEMPTS = 'steadycall.attempt.gateway_attempts'
+/** boolean, only when true: the attempt that an open circuit breaker let through to see. */
+export const ATTEMPT_PROBE = 'steadycall.attempt.probe'
 /** int: tokens this attempt was billed. */
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
 /** int: tokens this attempt was billed. */
@@ -151,6 +179,8 @@ export const ATTEMPT_TIME_TO_FIRST_CHUNK = 'steadycall.attempt.time_to_first_chu
 
 /** Histogram, s: one logical chat call, retries and waits included. */
 export const METRIC_OPERATION_DURATION = 'gen_ai.client.operation.duration'
+/** Histogram, s: from the start of a streamed call to its first content. */
+export const METRIC_TIME_TO_FIRST_CHUNK = 'gen_ai.client.operation.time_to_first_chunk'
 /** Histogram, {token}: tokens of one attempt, by `gen_ai.token.type`. */
 export const METRIC_TOKEN_USAGE = 'gen_ai.client.token.usage'
 /** Histogram, s: one attempt. */
@@ -159,7 +189,25 @@ export const METRIC_ATTEMPT_DURATION = 'steadycall.attempt.duration'
 export const METRIC_CALL_ATTEMPTS = 'steadycall.call.attempts'
 /** Counter, {retry}: retries scheduled. */
 export const METRIC_RETRIES = 'steadycall.retries'
+/** Histogram, s: waits before retries, by what they came from. */
+export const METRIC_RETRY_DELAY = 'steadycall.retry.delay'
 /** Counter, {request}: requests that somebody else's retries added, by who adds them. */
 export const METRIC_MULTIPLIED_RETRIES = 'steadycall.multiplied_retries'
 /** Counter, {repair}: local repairs of answers. */
 export const METRIC_REPAIRS = 'steadycall.repairs'
+/** Counter, {reask}: answers sent back to the model, by what was wrong with them. */
+export const METRIC_REASKS = 'steadycall.reasks'
+/** Counter, {lookup}: calls with a kept key, by where their outcome came from. */
+export const METRIC_KEY_LOOKUPS = 'steadycall.idempotency.lookups'
+/** Counter, {token}: tokens that a replayed or joined call did not cost. */
+export const METRIC_SAVED_TOKENS = 'steadycall.idempotency.saved_tokens'
+/** Counter, {transition}: changes of a target's circuit breaker. */
+export const METRIC_BREAKER_TRANSITIONS = 'steadycall.breaker.transitions'
+/** Counter, {request}: attempts that an open circuit breaker kept back. */
+export const METRIC_BREAKER_REJECTIONS = 'steadycall.breaker.rejections'
+/** Gauge: 0 closed, 1 half-open, 2 open, as last seen by a call. */
+export const METRIC_BREAKER_STATE = 'steadycall.breaker.state'
+/** Counter, {retry}: retries that an empty retry budget kept back. */
+export const METRIC_BUDGET_REJECTIONS = 'steadycall.budget.rejections'
+/** UpDownCounter, {call}: logical calls that have not ended. */
+export const METRIC_ACTIVE_CALLS = 'steadycall.active_calls'

@@ -1,3 +1,4 @@
+import type { Context } from '@opentelemetry/api'
 import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
@@ -15,6 +16,10 @@ export interface CallInfo {
   readonly port?: number | undefined
   /** The stored hash of the idempotency key, 64 hex digits. Anything else is left out. */
   readonly keyHash?: string | undefined
+  /** The result is to be kept under the key, and may be another call's. @default false */
+  readonly isStored?: boolean | undefined
+  /** Of the attempt around this call: its parent where the application has no context manager. */
+  readonly around?: Context | undefined
   readonly deadlineMs: number
   readonly request?: RequestInfo | undefined
   /** Only looked at for `chat`. */
@@ -28,23 +33,35 @@ export interface RequestInfo {
   readonly temperature?: number | undefined
   readonly topP?: number | undefined
   readonly seed?: number | undefined
+  readonly frequencyPenalty?: number | undefined
+  readonly presencePenalty?: number | undefined
+  readonly serviceTier?: string | undefined
   readonly stop?: string | readonly string[] | undefined
   readonly choiceCount?: number | undefined
   readonly stream?: boolean | undefined
   readonly outputType?: 'json' | 'text' | undefined
 }
 
-/** What is known of an attempt before it starts. */
-export interface AttemptInfo {
-  readonly number: number
-  readonly cause: AttemptReport['cause']
-  /** Of a fallback's target. @default the call's */
+/** Where an attempt goes: a fallback has another model, and maybe another host. */
+export interface TargetInfo {
+  /** @default the call's */
   readonly model?: string | undefined
-  /** Of a fallback's target. @default the call's */
+  /** @default the call's */
   readonly providerName?: string | undefined
   /** @default the call's, with its port */
   readonly host?: string | undefined
   readonly port?: number | undefined
+}
+
+/** A circuit breaker's state. */
+export type BreakerState = 'closed' | 'half-open' | 'open'
+
+/** What is known of an attempt before it starts. */
+export interface AttemptInfo extends TargetInfo {
+  readonly number: number
+  readonly cause: AttemptReport['cause']
+  /** An open circuit breaker let it through, to see. @default false */
+  readonly isProbe?: boolean | undefined
   /** Waited before this attempt. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint' | undefined
@@ -67,6 +84,8 @@ export interface SucceededCall {
   readonly firstChunkMs?: number | undefined
   /** Only `complete` is read; the sums are taken from the attempts. */
   readonly usage?: Usage | undefined
+  /** Of a replayed or joined call: what the work took when it was done. */
+  readonly replayedUsage?: Usage | undefined
   readonly attempts: readonly AttemptReport[]
 }
 
@@ -76,6 +95,8 @@ export interface FailedCall {
   /** Where the failure came from. @default 'provider' */
   readonly source?: 'provider' | 'store' | 'shared' | undefined
   readonly reason?: StopReason | undefined
+  /** Of a stream that broke: from the start of the call to its first chunk. */
+  readonly firstChunkMs?: number | undefined
   readonly usage?: Usage | undefined
   readonly attempts: readonly AttemptReport[]
 }
@@ -86,4 +107,5 @@ export interface ResponseInfo {
   readonly model?: string | undefined
   readonly finishReasons?: readonly string[] | undefined
   readonly systemFingerprint?: string | undefined
+  readonly serviceTier?: string | undefined
 }

@@ -2,7 +2,15 @@ import type { Attributes } from '@opentelemetry/api'
 import type { AttemptReport } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import * as names from './attributes.ts'
-import type { AttemptInfo, CallInfo, CallOutcome, RequestInfo, ResponseInfo } from './call-info.ts'
+import type {
+  AttemptInfo,
+  CallInfo,
+  CallOutcome,
+  RequestInfo,
+  ResponseInfo,
+  TargetInfo,
+} from './call-info.ts'
+import { type ClosedSets, isName } from './closed-sets.ts'
 
 /** What the conventions want at the creation of a chat span, for samplers to see. */
 export function samplingAttributes(info: CallInfo): Attributes {
@@ -27,12 +35,16 @@ export function callAttributes(info: CallInfo): Attributes {
 }
 
 function requestAttributes(request: RequestInfo = {}): Attributes {
-  const { stop, choiceCount } = request
+  const { stop, choiceCount, serviceTier } = request
   return {
     [names.GEN_AI_REQUEST_MAX_TOKENS]: request.maxTokens,
     [names.GEN_AI_REQUEST_TEMPERATURE]: request.temperature,
     [names.GEN_AI_REQUEST_TOP_P]: request.topP,
     [names.GEN_AI_REQUEST_SEED]: request.seed,
+    [names.GEN_AI_REQUEST_FREQUENCY_PENALTY]: request.frequencyPenalty,
+    [names.GEN_AI_REQUEST_PRESENCE_PENALTY]: request.presencePenalty,
+    [names.OPENAI_REQUEST_SERVICE_TIER]:
+      serviceTier === 'auto' ? undefined : knownTier(serviceTier),
     [names.GEN_AI_REQUEST_STOP_SEQUENCES]: typeof stop === 'string' ? [stop] : stop && [...stop],
     [names.GEN_AI_REQUEST_CHOICE_COUNT]: choiceCount === 1 ? undefined : choiceCount,
     [names.GEN_AI_REQUEST_STREAM]: request.stream === true ? true : undefined,
@@ -53,10 +65,14 @@ export function outcomeAttributes(
     [names.ATTEMPT_COUNT]: outcome.attempts.length,
     [names.ERROR_TYPE]: errorType(failureOf(outcome)),
     [names.STOP_REASON]: outcome.ok ? undefined : outcome.reason,
-    [names.PERSISTED]: outcome.ok ? outcome.persisted : undefined,
+    // Of a call whose result is nowhere to be kept it would say nothing.
+    [names.PERSISTED]: outcome.ok && info.isStored === true ? outcome.persisted : undefined,
     [names.REPAIR_COUNT]: repairs > 0 ? repairs : undefined,
     ...(chat && usageAttributes(outcome)),
-    ...(chat && outcome.ok && responseAttributes(outcome.response, outcome.firstChunkMs)),
+    [names.REPLAYED_INPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.inputTokens : undefined,
+    [names.REPLAYED_OUTPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.outputTokens : undefined,
+    ...(chat && outcome.ok && responseAttributes(outcome.response)),
+    ...(chat && { [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(outcome.firstChunkMs) }),
   }
 }
 
@@ -77,10 +93,7 @@ function usageAttributes(outcome: CallOutcome): Attributes {
   return { ...sums, [names.USAGE_COMPLETE]: outcome.usage?.complete }
 }
 
-function responseAttributes(
-  response: ResponseInfo = {},
-  firstChunkMs: number | undefined,
-): Attributes {
+function responseAttributes(response: ResponseInfo = {}): Attributes {
   return {
     [names.GEN_AI_RESPONSE_ID]: identifier(response.id),
     [names.GEN_AI_RESPONSE_MODEL]: identifier(response.model),
@@ -88,9 +101,16 @@ function responseAttributes(
       ?.slice(0, MAX_CHOICES)
       .map((reason) => (FINISH_REASONS.has(reason) ? reason : '_OTHER')),
     [names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT]: identifier(response.systemFingerprint),
-    [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs),
+    [names.OPENAI_RESPONSE_SERVICE_TIER]: knownTier(response.serviceTier),
   }
 }
+
+function knownTier(tier: string | undefined): string | undefined {
+  return tier === undefined || SERVICE_TIERS.has(tier) ? tier : '_OTHER'
+}
+
+// As openai's own types have them.
+const SERVICE_TIERS: ReadonlySet<string> = new Set(['auto', 'default', 'flex', 'scale', 'priority'])
 
 // OpenAI accepts n up to 128.
 const MAX_CHOICES = 128
@@ -103,7 +123,7 @@ const FINISH_REASONS: ReadonlySet<string> = new Set([
 ])
 
 /** The call as one of its attempts sees it: a fallback has another model, and maybe another host. */
-export function attemptTarget(call: CallInfo, attempt: AttemptInfo): CallInfo {
+export function attemptTarget(call: CallInfo, attempt: TargetInfo): CallInfo {
   const { model = call.name, providerName = call.providerName, host = call.host, port } = attempt
   const samePort = attempt.host === undefined || port === call.port
   const isPrimary = model === call.name && providerName === call.providerName && host === call.host
@@ -127,6 +147,7 @@ export function attemptAttributes(
   return {
     [names.ATTEMPT_NUMBER]: attempt.number,
     [names.ATTEMPT_CAUSE]: attempt.cause,
+    [names.ATTEMPT_PROBE]: attempt.isProbe === true ? true : undefined,
     [names.SERVER_ADDRESS]: target.host,
     [names.SERVER_PORT]: target.port,
     [names.HTTP_REQUEST_RESEND_COUNT]: target.operation === 'chat' ? resendCount : undefined,
@@ -162,10 +183,19 @@ export function reportAttributes(
   }
 }
 
-/** What every metric says of its call. Only what the application configured: few values. */
-export function metricAttributes(info: CallInfo): Attributes {
-  if (info.operation === 'run') return { [names.RUN_NAME]: info.name }
-  return samplingAttributes(info)
+/** What every metric says of its call: what the application configured, and of that few values. */
+export function metricAttributes(info: CallInfo, closed: ClosedSets): Attributes {
+  if (info.operation === 'run') {
+    return { [names.RUN_NAME]: closed.admit(names.RUN_NAME, info.name) }
+  }
+  const { name, host } = info
+  return {
+    ...samplingAttributes(info),
+    [names.GEN_AI_REQUEST_MODEL]: closed.admitName(names.GEN_AI_REQUEST_MODEL, name),
+    ...(host !== undefined && {
+      [names.SERVER_ADDRESS]: closed.admitName(names.SERVER_ADDRESS, host),
+    }),
+  }
 }
 
 /** `recovered`: the call succeeded although an attempt had failed. */
@@ -204,9 +234,9 @@ export function shortHash(hash: string | undefined): string | undefined {
   return hash !== undefined && /^[0-9a-f]{64}$/.test(hash) ? hash.slice(0, 12) : undefined
 }
 
-// Ids come from the provider and are shown as they are; a sentence (of a prompt, say) is no id.
+// Ids come from the provider and are shown as they are.
 function identifier(value: string | undefined): string | undefined {
-  return value !== undefined && /^[!-~]{1,200}$/.test(value) ? value : undefined
+  return value !== undefined && isName(value) ? value : undefined
 }
 
 function seconds(milliseconds: number | undefined): number | undefined {

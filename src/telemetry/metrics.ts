@@ -1,23 +1,38 @@
 import {
   type Counter,
   createNoopMeter,
+  type Gauge,
   type Histogram,
   type Meter,
   type MeterProvider,
   metrics,
+  type UpDownCounter,
 } from '@opentelemetry/api'
 import * as names from './attributes.ts'
+import { ClosedSets } from './closed-sets.ts'
 import { quietly } from './spans.ts'
 
 /** What steadycall measures; units and meanings are beside the names in `attributes.ts`. */
 export interface Instruments {
   readonly operationDuration: Histogram
+  readonly timeToFirstChunk: Histogram
   readonly tokenUsage: Histogram
   readonly attemptDuration: Histogram
   readonly callAttempts: Histogram
   readonly retries: Counter
+  readonly retryDelay: Histogram
   readonly multipliedRetries: Counter
   readonly repairs: Counter
+  readonly reasks: Counter
+  readonly keyLookups: Counter
+  readonly savedTokens: Counter
+  readonly breakerTransitions: Counter
+  readonly breakerRejections: Counter
+  readonly breakerState: Gauge
+  readonly budgetRejections: Counter
+  readonly activeCalls: UpDownCounter
+  /** What a configured name may be in an attribute. */
+  readonly closed: ClosedSets
 }
 
 /** Calls `record` with the instruments, if the application has registered a MeterProvider. */
@@ -63,6 +78,11 @@ function create(meter: Meter): Instruments {
       unit: 's',
       advice: { explicitBucketBoundaries: SECONDS },
     }),
+    timeToFirstChunk: meter.createHistogram(names.METRIC_TIME_TO_FIRST_CHUNK, {
+      description: 'Time from the start of a streamed call to its first content',
+      unit: 's',
+      advice: { explicitBucketBoundaries: SECONDS },
+    }),
     tokenUsage: meter.createHistogram(names.METRIC_TOKEN_USAGE, {
       description: 'Tokens of an attempt',
       unit: '{token}',
@@ -82,6 +102,11 @@ function create(meter: Meter): Instruments {
       description: 'Retries scheduled',
       unit: '{retry}',
     }),
+    retryDelay: meter.createHistogram(names.METRIC_RETRY_DELAY, {
+      description: 'Waits before retries',
+      unit: 's',
+      advice: { explicitBucketBoundaries: SECONDS },
+    }),
     multipliedRetries: meter.createCounter(names.METRIC_MULTIPLIED_RETRIES, {
       description: 'Requests added by retries of somebody else',
       unit: '{request}',
@@ -89,6 +114,50 @@ function create(meter: Meter): Instruments {
     repairs: meter.createCounter(names.METRIC_REPAIRS, {
       description: 'Local repairs of answers',
       unit: '{repair}',
+    }),
+    reasks: meter.createCounter(names.METRIC_REASKS, {
+      description: 'Answers sent back to the model',
+      unit: '{reask}',
+    }),
+    ...createForTargets(meter),
+    keyLookups: meter.createCounter(names.METRIC_KEY_LOOKUPS, {
+      description: 'Calls with a kept key',
+      unit: '{lookup}',
+    }),
+    savedTokens: meter.createCounter(names.METRIC_SAVED_TOKENS, {
+      description: 'Tokens not spent, as the result was there',
+      unit: '{token}',
+    }),
+    activeCalls: meter.createUpDownCounter(names.METRIC_ACTIVE_CALLS, {
+      description: 'Calls that have not ended',
+      unit: '{call}',
+    }),
+    closed: new ClosedSets(),
+  }
+}
+
+/** What is measured of breakers and budgets. */
+function createForTargets(
+  meter: Meter,
+): Pick<
+  Instruments,
+  'breakerTransitions' | 'breakerRejections' | 'breakerState' | 'budgetRejections'
+> {
+  return {
+    breakerTransitions: meter.createCounter(names.METRIC_BREAKER_TRANSITIONS, {
+      description: 'Changes of circuit breakers',
+      unit: '{transition}',
+    }),
+    breakerRejections: meter.createCounter(names.METRIC_BREAKER_REJECTIONS, {
+      description: 'Attempts kept back by a circuit breaker',
+      unit: '{request}',
+    }),
+    breakerState: meter.createGauge(names.METRIC_BREAKER_STATE, {
+      description: 'State of circuit breakers: 0 closed, 1 half-open, 2 open',
+    }),
+    budgetRejections: meter.createCounter(names.METRIC_BUDGET_REJECTIONS, {
+      description: 'Retries kept back by a retry budget',
+      unit: '{retry}',
     }),
   }
 }

@@ -1,8 +1,12 @@
 import {
   type Attributes,
   type Context,
+  context,
   INVALID_SPANID,
+  isSpanContextValid,
+  ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   type SpanKind,
   type Tracer,
   trace,
@@ -35,6 +39,18 @@ export function openSpan(
   return quietly(() => tracer?.startSpan(name, { kind, attributes }, parent))
 }
 
+/**
+ * What a new call hangs below: the caller's active span; or, where the application has no context
+ * manager that could know it, the attempt it is made in.
+ */
+export function parentOf(around: Context | undefined): Context {
+  const active = quietly(() => context.active()) ?? ROOT_CONTEXT
+  if (around === undefined || active !== ROOT_CONTEXT) return active
+  // With a manager, nothing active was somebody's decision.
+  const isManaged = quietly(() => context.with(around, () => context.active() === around))
+  return isManaged === true ? active : around
+}
+
 /** The context with the span in it; unchanged where there is no span, or no SDK to make one. */
 export function withSpan(parent: Context, span: Span | undefined): Context {
   if (span === undefined) return parent
@@ -52,6 +68,27 @@ export function annotate(span: Span | undefined, work: (span: Span) => void): vo
     if (span?.isRecording()) work(span)
   })
 }
+
+/** The span's context as a W3C `traceparent` header; undefined where no SDK made one. */
+export function traceparentOf(span: Span | undefined): string | undefined {
+  return quietly(() => {
+    const found = span?.spanContext()
+    if (found === undefined || !isSpanContextValid(found)) return undefined
+    const flags = (found.traceFlags & 0xff).toString(16).padStart(2, '0')
+    return `00-${found.traceId}-${found.spanId}-${flags}`
+  })
+}
+
+/** The context that a `traceparent` names. Undefined for what is none: it may come from a store. */
+export function readTraceparent(text: string): SpanContext | undefined {
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(text) ?? []
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
+  const found = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true }
+  return isSpanContextValid(found) ? found : undefined
+}
+
+// https://www.w3.org/TR/trace-context/#traceparent-header, version 00
+const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
 
 /** The result of `work`, or undefined when it throws: telemetry never changes a call's outcome. */
 export function quietly<T>(work: () => T): T | undefined {

@@ -1,8 +1,6 @@
 import {
   type Attributes,
   type Context,
-  context,
-  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
@@ -10,27 +8,34 @@ import {
 } from '@opentelemetry/api'
 import type { StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import { AttemptSpan } from './attempt-span.ts'
 import * as names from './attributes.ts'
-import type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
+import type { AttemptInfo, BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+import { CallMeter } from './call-meter.ts'
 import { answerMessages, captureMessages, capturesContent } from './content.ts'
 import {
   callAttributes,
   errorType,
   failureOf,
-  metricAttributes,
   outcomeAttributes,
-  outcomeName,
   samplingAttributes,
   shortHash,
 } from './describe.ts'
-import { type Instruments, measure } from './metrics.ts'
-import { annotate, currentTracer, openSpan, quietly, withSpan } from './spans.ts'
+import {
+  annotate,
+  currentTracer,
+  openSpan,
+  parentOf,
+  quietly,
+  readTraceparent,
+  traceparentOf,
+  withSpan,
+} from './spans.ts'
 
 export type { AttemptSpan } from './attempt-span.ts'
-export type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
-
-import { withoutUndefined } from '../without-undefined.ts'
+export type { AttemptInfo, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+export { readOrigin, withOrigin } from './origin.ts'
 
 /**
  * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
@@ -47,16 +52,16 @@ export class CallSpan {
   readonly #info: CallInfo
   readonly #tracer: Tracer | undefined
   readonly #span: Span | undefined
-  readonly #startedAtMs: number
+  readonly #meter: CallMeter
   #resends = 0
   #repairs = 0
   #ended = false
 
   constructor(info: CallInfo) {
     this.#info = info
-    this.#startedAtMs = info.clock.monotonicMs()
+    this.#meter = new CallMeter(info)
     this.#tracer = currentTracer()
-    const parent = quietly(() => context.active()) ?? ROOT_CONTEXT
+    const parent = parentOf(info.around)
     const chat = info.operation === 'chat'
     this.#span = openSpan(
       this.#tracer,
@@ -70,6 +75,21 @@ export class CallSpan {
       span.setAttributes(callAttributes(info))
     })
     if (chat) this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
+  }
+
+  /** W3C `traceparent` of this span: what others who get this call's result link to. */
+  get traceparent(): string | undefined {
+    return traceparentOf(this.#span)
+  }
+
+  /** Another call did what this one asked for: it was joined in flight, or is replayed. */
+  linkTo(traceparent: string | undefined, kind: 'joined' | 'replayed'): void {
+    annotate(this.#span, (span) => {
+      const origin = traceparent === undefined ? undefined : readTraceparent(traceparent)
+      if (origin !== undefined) {
+        span.addLink({ context: origin, attributes: { [names.LINK_KIND]: kind } })
+      }
+    })
   }
 
   /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
@@ -100,13 +120,7 @@ export class CallSpan {
       [names.DELAY_DURATION]: retry.delayMs / 1_000,
       [names.DELAY_SOURCE]: retry.delaySource,
     }))
-    measure(({ retries }) => {
-      retries.add(1, {
-        ...metricAttributes(this.#info),
-        [names.ERROR_TYPE]: retry.kind,
-        [names.DELAY_SOURCE]: retry.delaySource,
-      })
-    })
+    this.#meter.retryScheduled(retry.kind, retry.delayMs, retry.delaySource)
   }
 
   /** No further attempt follows. */
@@ -128,6 +142,7 @@ export class CallSpan {
       [names.ERROR_TYPE]: reask.kind,
       [names.REASK_ISSUE_COUNT]: reask.issueCount,
     }))
+    this.#meter.reaskSent(reask.kind)
   }
 
   /** Attempt `number` failed with `kind`; the next one goes to another target. */
@@ -145,6 +160,27 @@ export class CallSpan {
     }))
   }
 
+  /** This call found a target's circuit breaker in another state; mostly it has changed it. */
+  breakerChanged(
+    change: TargetInfo & {
+      readonly target: string
+      readonly from: BreakerState
+      readonly to: BreakerState
+    },
+  ): void {
+    this.#addEvent(names.EVENT_BREAKER_CHANGED, () => ({
+      [names.TARGET]: change.target,
+      [names.BREAKER_FROM]: change.from,
+      [names.BREAKER_TO]: change.to,
+    }))
+    this.#meter.breakerChanged(change, change.from, change.to)
+  }
+
+  /** A target's breaker, or its retry budget, kept an attempt back. For the metrics: an event tells why. */
+  keptBack(target: TargetInfo, by: 'breaker' | 'budget'): void {
+    this.#meter.keptBack(target, by)
+  }
+
   /** More than one request was seen for one attempt, on the wire or by the gateway's own account. */
   multipliedRetries(seen: {
     readonly wireRequests: number
@@ -157,13 +193,13 @@ export class CallSpan {
       [names.ATTEMPT_GATEWAY_ATTEMPTS]: gatewayAttempts,
     }))
     const added = Math.max(wireRequests, gatewayAttempts ?? 1) - 1
-    this.#countMultiplied('below', Math.max(1, added))
+    this.#meter.multiplied('below', Math.max(1, added))
   }
 
   /** This request was given up a moment ago and comes again: a loop around us retries too. */
   callRepeated(): void {
     this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({ [names.MULTIPLIED_BY]: 'above' }))
-    this.#countMultiplied('above', 1)
+    this.#meter.multiplied('above', 1)
   }
 
   /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
@@ -189,31 +225,7 @@ export class CallSpan {
       this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(outcome.answer))
     }
     quietly(() => this.#span?.end())
-    measure((measured) => {
-      this.#measureOutcome(measured, outcome, repairs)
-    })
-  }
-
-  #countMultiplied(by: 'below' | 'above', count: number): void {
-    measure(({ multipliedRetries }) => {
-      multipliedRetries.add(count, { ...metricAttributes(this.#info), [names.MULTIPLIED_BY]: by })
-    })
-  }
-
-  #measureOutcome(measured: Instruments, outcome: CallOutcome, repairs: number): void {
-    const base = metricAttributes(this.#info)
-    const attributes = withoutUndefined({
-      ...base,
-      [names.OUTCOME]: outcomeName(outcome),
-      [names.SOURCE]: outcome.source ?? 'provider',
-      [names.ERROR_TYPE]: errorType(failureOf(outcome)),
-    })
-    measured.callAttempts.record(outcome.attempts.length, attributes)
-    if (repairs > 0) measured.repairs.add(repairs, base)
-    if (this.#info.operation === 'chat') {
-      const durationMs = this.#info.clock.monotonicMs() - this.#startedAtMs
-      measured.operationDuration.record(durationMs / 1_000, attributes)
-    }
+    this.#meter.ended(outcome, repairs)
   }
 
   #recordContent(name: string, messages: () => unknown): void {

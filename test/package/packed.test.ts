@@ -14,7 +14,9 @@ let app: string
 /** What the package says it needs: nothing else is there to be found. */
 async function declaredDependencies(): Promise<readonly string[]> {
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
-  return Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+  const isOptional = (name: string) => manifest.peerDependenciesMeta[name]?.optional === true
+  const peers = Object.keys(manifest.peerDependencies).filter((name) => !isOptional(name))
+  return [...Object.keys(manifest.dependencies), ...peers]
 }
 
 /** An app of a stranger: the built package, its declared dependencies, and nothing else. */
@@ -107,6 +109,28 @@ describe('the package as a stranger gets it', () => {
       console.log(server.baseURL.startsWith('http://127.0.0.1:'))
       await server.close()`
     await expect(node(source)).resolves.toBe('true')
+  })
+
+  it('has the SQLite store under its subpath, and does not load SQLite before it is used', async () => {
+    const source = `
+      import { sqliteStore } from 'steadycall/sqlite'
+      const loaded = () => process.moduleLoadList.includes('NativeModule sqlite')
+      const before = loaded()
+      const store = sqliteStore(new URL('./packed.db', import.meta.url))
+      console.log(store.name, before, loaded())
+      await store.close()`
+    await expect(node(source)).resolves.toBe('sqlite false true')
+  })
+
+  it.each([
+    ['redis', 'redisStore'],
+    ['postgres', 'postgresStore'],
+  ])('has the %s store under its subpath, with no driver installed', async (path, name) => {
+    const source = `
+      import * as store from 'steadycall/${path}'
+      console.log(typeof store.${name})
+      try { store.${name}() } catch (error) { console.log(error.name) }`
+    await expect(node(source)).resolves.toBe('function\nTypeError')
   })
 
   it('loads neither ajv nor jsonrepair before they are needed', async () => {

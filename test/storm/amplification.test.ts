@@ -24,6 +24,8 @@ describe.each([
       found.push((await mediansOf(scenario, policy, FAULT_ENDS_MS)).inFault)
     }
     expect(found).toEqual(found.toSorted((a, b) => b - a))
+    // Each less than the one before: two that were the same policy would be in order as well.
+    expect(new Set(found).size).toBe(order.length)
     expect(found[order.indexOf('no retry')]).toBe(1)
   })
 })

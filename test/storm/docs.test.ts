@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { scenarios } from '../../bench/storm/scenarios.ts'
+import { picture } from '../../bench/storm/plot.ts'
+import { scenarioNamed, scenarios } from '../../bench/storm/scenarios.ts'
 import { table } from '../../bench/storm/summary.ts'
-import { mediansOf, PATIENCE } from './medians-of.ts'
+import { mediansOf, PATIENCE, runsOf } from './medians-of.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8')
 const results = read('storm/results.md')
@@ -15,16 +16,24 @@ describe('docs/storm', () => {
     expect(read(`storm/${id}.svg`).match(/<g transform/g)).toHaveLength(policies.length)
   })
 
-  // Two that take little time, and one of each kind of policy; `npm run storm` writes them all.
+  // Every policy where that takes little time, and the storms of the README; `npm run storm` writes
+  // them all.
   it.each([
-    ['L', 'steadycall'],
-    ['L', 'openai'],
-    ['B', 'openai'],
-    ['B', 'steadycall'],
-    ['G', 'steadycall'],
+    ...scenarioNamed('L').policies.map(({ name }) => ['L', name] as const),
+    ['B', 'openai'] as const,
+    ['B', 'steadycall'] as const,
+    ['G', 'steadycall'] as const,
   ])('%s, %s: is reproduced to the digit', PATIENCE, async (id, policy) => {
     const [, , row] = table([[policy, await mediansOf(id, policy)]]).split('\n')
     expect(sectionOf(id).split('\n')).toContain(row)
+  })
+
+  it('L has the plot that is drawn today', PATIENCE, async () => {
+    const scenario = scenarioNamed('L')
+    const rows = await Promise.all(
+      scenario.policies.map(async ({ name }) => ({ name, runs: await runsOf('L', name) })),
+    )
+    expect(picture(scenario, rows)).toBe(read('storm/L.svg'))
   })
 })
 

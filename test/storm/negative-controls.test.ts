@@ -8,7 +8,7 @@ const SOON_MS = 300_000
 
 describe('without', () => {
   it(
-    'the budget, a brownout is for good: "after the brownout of scenario B"',
+    'budget and breaker, a brownout is for good: "after the brownout of scenario B"',
     PATIENCE,
     async () => {
       const { recoveryS, goodput } = await mediansOf('B', 'no budget, no breaker')
@@ -17,17 +17,40 @@ describe('without', () => {
     },
   )
 
-  it('the budget, an outage (A) and a deploy (M) are met with a multiple', PATIENCE, async () => {
-    expect((await mediansOf('A', 'no budget, no breaker')).inFault).toBeGreaterThan(1.3)
-    expect((await mediansOf('M', 'no budget')).inFault).toBeGreaterThan(1.15)
-  })
+  it(
+    'the breaker, the target is not rested: "less than one where the breaker rests"',
+    PATIENCE,
+    async () => {
+      for (const scenario of ['A', 'B']) {
+        const { inFault } = await mediansOf(scenario, 'steadycall, no breaker', SOON_MS)
+        expect(inFault).toBeGreaterThan(0.8)
+      }
+    },
+  )
 
-  it('the budget, a fallback (N) is overrun as well', PATIENCE, async () => {
+  it(
+    'budget and breaker, an outage is met with a multiple: "bounded by the budget"',
+    PATIENCE,
+    async () => {
+      const { inFault } = await mediansOf('A', 'no budget, no breaker', SOON_MS)
+      expect(inFault).toBeGreaterThan(1.3)
+    },
+  )
+
+  it(
+    'the budget but with the breaker, "a deploy in a brownout" is met with more',
+    PATIENCE,
+    async () => {
+      expect((await mediansOf('M', 'no budget', SOON_MS)).inFault).toBeGreaterThan(1.15)
+    },
+  )
+
+  it('budget and breaker, "a fallback" is overrun as well', PATIENCE, async () => {
     const { recoveryS } = await mediansOf('N', 'no budget, no breaker + fallback', SOON_MS)
     expect(recoveryS).toBe(NEVER)
   })
 
-  it('the budget, what is paid for re-asks (O) is a multiple', PATIENCE, async () => {
+  it('budget and breaker, what is paid for "re-asks" is a multiple', PATIENCE, async () => {
     const { recoveryS, tokensPerSuccess } = await mediansOf('O', 'no budget, no breaker', SOON_MS)
     expect(recoveryS).toBe(NEVER)
     const none = await mediansOf('O', 'no retry')
@@ -41,6 +64,14 @@ describe('without', () => {
       const { recoveryS, goodput } = await mediansOf('H', 'no budget')
       expect(recoveryS).toBeGreaterThan(60)
       expect(goodput).toBeLessThan(80)
+    },
+  )
+
+  it(
+    'the gate, everybody has to be told of "one reset for everybody" by a request of his own',
+    PATIENCE,
+    async () => {
+      expect((await mediansOf('G', 'no gate')).inFault).toBeGreaterThan(0.5)
     },
   )
 

@@ -112,7 +112,13 @@ class Server implements PostgresServer {
   execute(database: string, sql: string): Promise<string> {
     const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
     const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
-    return this.#program('psql', [...options, ...stopAtErrors, '--command', sql, this.url(database)])
+    return this.#program('psql', [
+      ...options,
+      ...stopAtErrors,
+      '--command',
+      sql,
+      this.url(database),
+    ])
   }
 
   dump(database: string): Promise<string> {

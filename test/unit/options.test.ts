@@ -71,7 +71,7 @@ describe('options of steady()', () => {
     ],
     [
       { telemetry: { capture: true } },
-      'telemetry must be { captureContent?: boolean, redact?: function }',
+      'telemetry must be { captureContent?: boolean, redact?: function, propagateTraceparent?: boolean }',
     ],
     [{ onEvent: 'log' }, "onEvent must be a function, got 'log'"],
   ])('refuses %j by name, with what is allowed', (options, message) => {

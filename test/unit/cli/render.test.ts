@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { formatMs } from '../../../src/cli/format-ms.ts'
 import {
   formatCalls,
   formatComparison,
@@ -7,7 +6,9 @@ import {
   formatUnexpected,
 } from '../../../src/cli/render.ts'
 import { type CallResult, totalsOf } from '../../../src/cli/results.ts'
-import { openTerminal, plainPaint } from '../../../src/cli/terminal.ts'
+import { openTerminal } from '../../../src/cli/terminal.ts'
+import { formatMs } from '../../../src/report/format-ms.ts'
+import { plainPaint } from '../../../src/report/paint.ts'
 import { attempt, report } from './reports.ts'
 
 const clean: CallResult = {

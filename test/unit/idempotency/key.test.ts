@@ -1,8 +1,10 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../../../src/idempotency/key.ts'
 
 describe('canonicalJson', () => {
-  // The published test data of RFC 8785 (and its §3.2.3 and §3.2.2 samples), 1E30 apart.
+  // The test data that RFC 8785 names (github.com/cyberphone/json-canonicalization, testdata/), whole
+  // but for the 1E30 in values.json, which is an integer beyond 2^53 and refused: see below.
   it.each([
     ['arrays', '[56,{"d":true,"10":null,"1":[ ]}]', '[56,{"1":[],"10":null,"d":true}]'],
     [
@@ -40,6 +42,12 @@ describe('canonicalJson', () => {
     ],
   ])('gives the text that RFC 8785 publishes for %s', (_, input, expected) => {
     expect(canonicalJson(JSON.parse(input))).toBe(expected)
+  })
+
+  it("refuses the 1E30 in the RFC's values.json, by its place", () => {
+    expect(() => canonicalJson(JSON.parse('{"numbers":[333333333.33333329,1E30]}'))).toThrow(
+      'an integer beyond 2^53 - 1 (pass it as a string) at /numbers/1',
+    )
   })
 
   // RFC 8785, appendix B, by IEEE 754 bits.
@@ -86,6 +94,8 @@ describe('canonicalJson', () => {
     ['writes typed arrays as base64', new Uint8Array([104, 105]), '{"$b64":"aGk="}'],
     ['takes the part a view shows', new Uint8Array([1, 104, 105]).subarray(1), '{"$b64":"aGk="}'],
     ['writes a Buffer like any bytes', Buffer.from('hi'), '{"$b64":"aGk="}'],
+    ['writes dates of another realm', runInNewContext('new Date(0)'), '"1970-01-01T00:00:00.000Z"'],
+    ["asks a date's own toJSON", Object.assign(new Date(0), { toJSON: () => 'own' }), '"own"'],
     ['asks toJSON', { url: new URL('http://a/b') }, '{"url":"http://a/b"}'],
     ['keeps a __proto__ member', JSON.parse('{"__proto__":1,"a":2}'), '{"__proto__":1,"a":2}'],
     ['takes objects without a prototype', Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
@@ -139,6 +149,15 @@ describe('canonicalJson', () => {
       },
       '/a',
     ],
+    ['an invalid Date of another realm', { a: runInNewContext('new Date(NaN)') }, '/a'],
+    ['a Map of another realm', { a: runInNewContext('new Map()') }, '/a'],
+    ['a boxed string', { a: new String('x') }, '/a'],
+    ['a symbol as member name of an array', { a: Object.assign([1], { [Symbol('x')]: 1 }) }, '/a'],
+    ['a revoked proxy', { a: [revokedProxy()] }, '/a/0'],
+    ['a proxy whose members cannot be listed', { a: trapped('ownKeys') }, '/a'],
+    ['a proxy without a prototype to be read', { a: trapped('getPrototypeOf') }, '/a'],
+    ['bytes that were given away', { a: givenAway() }, '/a'],
+    ['a class that cannot be named', { a: Object.create(trapped('get')) }, '/a'],
     ['a toJSON that gives a function', { a: { toJSON: () => () => 1 } }, '/a'],
     ['names that need escaping', { 'a/b': { 'm~n': Number.NaN } }, '/a~1b/m~0n'],
   ])('refuses %s and says where', (_, value, place) => {
@@ -228,6 +247,11 @@ describe('storedKey, deriveKey and fingerprintOf', () => {
       'b4a26d8efe0303c840c58d8040537f1f551676415dbf65eeee1a061a32256601',
     ],
     [
+      'a derived key with a secret',
+      deriveKey('chat', payload, { tenant: 'acme', keySecret: 'pepper' }),
+      'a6347de756560289e00652d0e95f60284e361ce3b2b76aab0e8fdab3d108c556',
+    ],
+    [
       'a fingerprint',
       fingerprintOf(payload),
       '4644f2fc35161e1c481430740b350f0ed13f345ec867e66566ede85af556948d',
@@ -287,6 +311,25 @@ function doubleOf(bits: string): number {
   const view = new DataView(new ArrayBuffer(8))
   view.setBigUint64(0, BigInt(`0x${bits}`))
   return view.getFloat64(0)
+}
+
+function revokedProxy(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+function trapped(trap: 'ownKeys' | 'getPrototypeOf' | 'get'): object {
+  const no = () => {
+    throw new Error('no')
+  }
+  return new Proxy({}, { [trap]: no })
+}
+
+function givenAway(): Uint8Array {
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
 }
 
 function sharedTwice(): unknown {

@@ -19,7 +19,12 @@ describe('repairSyntax', () => {
   it.each([
     ['keeps the backslash of an escape JSON has not', '["\\d",]', '["\\\\d"]'],
     ['keeps escapes JSON has', '["\\n\\u00e4\\"\\\\",]', '["\\n\\u00e4\\"\\\\"]'],
-    ['keeps a backslash before too few hex digits', '["\\u12"]', '["\\\\u12"]'],
+    ['keeps a backslash before a u that begins no number', '["C:\\users"]', '["C:\\\\users"]'],
+    ['ends triple quotes at the next three', '{"a":"""say "x"\ny"""}', '{"a":"say \\"x\\"\\ny"}'],
+    ['reads an empty string in triple quotes', "['''''']", '[""]'],
+    ['takes = and => for the colon they stand for', '{"a" => 1, b = 2}', '{"a":1,"b":2}'],
+    ['takes a semicolon for the comma it stands for', '{"a":1; "b":2}', '{"a":1,"b":2}'],
+    ['makes one of strings that are added', '["a" + "b" + "c\\n"]', '["abc\\n"]'],
     [
       'takes \\b in a regular expression for what it is',
       '["\\bfoo\\b\\s"]',
@@ -50,6 +55,11 @@ describe('repairSyntax', () => {
     ['an ellipsis of one character', '[1, 2, …]'],
     ['a comment that stands for content', '[1 /* remaining rows omitted */]'],
     ['undefined', '{"a":undefined}'],
+    ['an escape that lost a digit', '["\\u00e"]'],
+    ['a string and a variable', '{"a":"x" + y}'],
+    ['a sum that begins and ends with strings', '{"a":"x" + y + "z"}'],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the answer's own.
+    ['a template with a placeholder', '{"a":`x ${y}`}'],
     ['Infinity', '[-Infinity]'],
     ['a call around a value', '{"id": ObjectId("1")}'],
     ['brackets that do not match', '[1}'],

@@ -1,4 +1,8 @@
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { StopReason } from '../../../src/errors/call-error.ts'
+import { FAILURE_KINDS, isFailureKind } from '../../../src/errors/failure-kinds.ts'
+import * as attributeNames from '../../../src/telemetry/attributes.ts'
 import { startCall } from '../../../src/telemetry/telemetry.ts'
 import { chat, type Recorder, report, startRecording } from './recorder.ts'
 
@@ -211,6 +215,7 @@ describe('metrics', () => {
           'steadycall.source': 'provider',
         },
       ],
+      ['steadycall.active_calls', { 'steadycall.run.name': 'embed' }],
     ])
   })
 
@@ -239,5 +244,145 @@ describe('metrics', () => {
     recorder = startRecording()
     eventfulCall()
     expect(await pointsOf('steadycall.repairs')).toEqual([[2, '{repair}', target]])
+  })
+})
+
+describe('an attribute of a metric', () => {
+  const kinds = Object.keys(FAILURE_KINDS).filter(isFailureKind)
+  const text = fc.string({ unit: 'binary', maxLength: 400 })
+  const sources = fc.constantFrom('provider', 'store', 'shared')
+  const causes = fc.constantFrom('initial', 'retry', 'reask', 'fallback', 'hedge')
+  /** What a provider, an end user or an attacker can put into a call, in every place there is. */
+  const hostile = fc.record({
+    text,
+    model: text,
+    host: text,
+    kind: fc.constantFrom(...kinds),
+    reason: fc.constantFrom<StopReason>('max_attempts', 'circuit_open', 'deadline'),
+    source: sources,
+    cause: causes,
+    status: fc.oneof(fc.integer(), fc.double()),
+    tokens: fc.nat(),
+    ok: fc.boolean(),
+  })
+
+  /** What each attribute may be, whoever said what; models and hosts apart. */
+  const closed: Readonly<Record<string, readonly unknown[]>> = {
+    'error.type': kinds,
+    'gen_ai.operation.name': ['chat'],
+    'gen_ai.provider.name': ['openai'],
+    'gen_ai.token.type': ['input', 'output'],
+    'server.port': [443],
+    'steadycall.attempt.cause': ['initial', 'retry', 'reask', 'fallback', 'hedge'],
+    'steadycall.breaker.from': ['closed'],
+    'steadycall.breaker.to': ['open'],
+    'steadycall.delay.source': ['backoff'],
+    'steadycall.multiplied_by': ['below', 'above'],
+    'steadycall.outcome': ['success', 'recovered', 'failed', 'aborted'],
+    'steadycall.source': ['provider', 'store', 'shared'],
+    'steadycall.stop_reason': ['max_attempts', 'circuit_open', 'deadline'],
+  }
+
+  it('is of a closed set, whatever a provider or a user says; models and hosts are few names', async () => {
+    fc.assert(
+      fc.property(hostile, (said) => {
+        const { model, host, kind, ok, source, reason } = said
+        const call = startCall(chat({ name: model, host, keyHash: said.text, isStored: true }))
+        const usage = { inputTokens: said.tokens, outputTokens: said.tokens, complete: true }
+        const attempt = report({
+          cause: said.cause,
+          outcome: kind,
+          status: said.status,
+          code: said.text,
+          requestId: said.text,
+          target: said.text,
+          usage,
+        })
+        call.startAttempt({ number: 1, cause: said.cause, delayMs: 0, model, host }).end(attempt)
+        call.retryScheduled({ number: 1, kind, delayMs: 1, delaySource: 'backoff' })
+        call.reaskSent({ number: 1, kind, issueCount: 1 })
+        call.breakerChanged({ model, host, target: said.text, from: 'closed', to: 'open' })
+        call.keptBack({ model, host }, 'breaker')
+        call.keptBack({ model, host }, 'budget')
+        call.multipliedRetries({ wireRequests: 2 })
+        call.callRepeated()
+        call.repaired({ count: 1, rules: [said.text] })
+        const response = { id: said.text, model: said.text, finishReasons: [said.text] }
+        const attempts = [attempt]
+        const firstChunkMs = 1
+        call.end(
+          ok
+            ? { ok, source, response, attempts, firstChunkMs, replayedUsage: usage }
+            : { ok, kind, source, reason, attempts, firstChunkMs },
+        )
+      }),
+    )
+    const points = await recorder.points()
+    const seen = new Map<string, Set<unknown>>()
+    for (const { attributes } of points) {
+      for (const [name, value] of Object.entries(attributes)) {
+        seen.set(name, (seen.get(name) ?? new Set()).add(value))
+      }
+    }
+    const names = ['gen_ai.request.model', 'server.address']
+    for (const name of names) {
+      const values = [...(seen.get(name) ?? [])]
+      expect(values).toContain('_OTHER')
+      expect(values.length).toBeLessThanOrEqual(101)
+      expect(values.filter((value) => !/^[!-~]{1,200}$/.test(String(value)))).toEqual([])
+      seen.delete(name)
+    }
+    const statuses = [...(seen.get('http.response.status_code') ?? [])].map(Number)
+    expect(statuses.filter((status) => status < 100 || status > 599)).toEqual([])
+    seen.delete('http.response.status_code')
+    for (const [name, values] of seen) {
+      expect([name, [...values].filter((value) => !closed[name]?.includes(value))]).toEqual([
+        name,
+        [],
+      ])
+    }
+    const metrics = Object.entries(attributeNames).filter(([name]) => name.startsWith('METRIC_'))
+    expect(new Set(points.map(({ name }) => name))).toEqual(
+      new Set(metrics.map(([, name]) => name)),
+    )
+  })
+
+  it('names the first hundred models, and the rest as one', async () => {
+    for (let i = 0; i < 300; i++) {
+      startCall(chat({ name: `model-${i}` })).end({ ok: true, source: 'provider', attempts: [] })
+    }
+    startCall(chat({ name: 'model-7' })).end({ ok: true, source: 'provider', attempts: [] })
+    const points = (await recorder.points()).filter(
+      ({ name }) => name === 'gen_ai.client.operation.duration',
+    )
+    const counts = new Map(
+      points.map(({ attributes, count }) => [attributes['gen_ai.request.model'], count]),
+    )
+    expect(counts.size).toBe(101)
+    expect([counts.get('model-7'), counts.get('_OTHER')]).toEqual([2, 200])
+  })
+
+  it('names the first hundred names of run, and the rest as one', async () => {
+    for (let i = 0; i < 300; i++) {
+      const info = chat({ operation: 'run', name: `order ${i}` })
+      startCall(info).end({ ok: true, source: 'provider', attempts: [] })
+    }
+    const points = (await recorder.points()).filter(
+      ({ name }) => name === 'steadycall.call.attempts',
+    )
+    expect(new Set(points.map(({ attributes }) => attributes['steadycall.run.name'])).size).toBe(
+      101,
+    )
+  })
+
+  it('counts a call out only where it was counted in', async () => {
+    await recorder.stop()
+    const before = startCall(chat())
+    recorder = startRecording()
+    const during = startCall(chat())
+    before.end({ ok: true, source: 'provider', attempts: [] })
+    expect(await pointsOf('steadycall.active_calls')).toEqual([[1, '{call}', target]])
+    during.end({ ok: true, source: 'provider', attempts: [] })
+    expect(await pointsOf('steadycall.active_calls')).toEqual([[0, '{call}', target]])
   })
 })

@@ -30,7 +30,7 @@ export interface Recorder {
 export interface Point {
   readonly name: string
   readonly unit: string
-  /** Of a counter the value, of a histogram the sum. */
+  /** Of a counter or gauge the value, of a histogram the sum. */
   readonly value: number
   readonly count?: number
   readonly boundaries?: readonly number[]
@@ -97,7 +97,7 @@ type Metric = Parameters<
 
 function toPoints(metric: Metric): Point[] {
   const { name, unit } = metric.descriptor
-  if (metric.dataPointType === DataPointType.SUM) {
+  if (metric.dataPointType === DataPointType.SUM || metric.dataPointType === DataPointType.GAUGE) {
     return metric.dataPoints.map(({ value, attributes }) => ({ name, unit, value, attributes }))
   }
   if (metric.dataPointType !== DataPointType.HISTOGRAM)

@@ -185,7 +185,8 @@ describe('a chat call', () => {
   it.each(['store', 'shared'] as const)('shows no usage when the answer is from %s', (source) => {
     const attempts = [report({ usage: { inputTokens: 100, outputTokens: 20 } })]
     const usage = { inputTokens: 0, outputTokens: 0, complete: true }
-    startCall(chat()).end({ ok: true, source, persisted: true, usage, attempts })
+    const info = chat({ isStored: true })
+    startCall(info).end({ ok: true, source, persisted: true, usage, attempts })
     const { attributes } = recorder.span('chat gpt-4.1-mini')
     expect(Object.keys(attributes).filter((name) => name.includes('usage'))).toEqual([])
     expect(attributes['steadycall.source']).toBe(source)
@@ -431,6 +432,7 @@ describe('nesting', () => {
       ['gen_ai.client.operation.duration', 1],
       ['steadycall.attempt.duration', 1],
       ['steadycall.call.attempts', 1],
+      ['steadycall.active_calls', undefined],
     ])
   })
 })

@@ -1,5 +1,6 @@
-import type { AttemptReport, CallReport } from '../index.ts'
-import { type Paint, plainPaint, type Style } from './terminal.ts'
+import type { CallReport } from '../call/report.ts'
+import type { AttemptReport } from '../errors/call-error.ts'
+import { type Paint, plainPaint, type Style } from './paint.ts'
 
 export interface TimelineOptions {
   /** Characters to fill. Fewer than the attempts need are exceeded. @default 40 */

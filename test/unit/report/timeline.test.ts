@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { colourPaint } from '../../../src/cli/terminal.ts'
-import { formatTimeline } from '../../../src/cli/timeline.ts'
-import { attempt, report } from './reports.ts'
+import { colourPaint } from '../../../src/report/paint.ts'
+import { formatTimeline } from '../../../src/report/timeline.ts'
+import { attempt, report } from '../cli/reports.ts'
 
 const failed = (durationMs: number) => attempt({ outcome: 'overloaded', durationMs })
 const retried = (delayMs: number, durationMs: number) =>

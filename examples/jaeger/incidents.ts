@@ -1,0 +1,156 @@
+import OpenAI from 'openai'
+import {
+  type CallOptions,
+  type CallReport,
+  callReport,
+  createRuntime,
+  type SteadyClient,
+  type SteadyOptions,
+  steady,
+} from 'steadycall'
+import {
+  cutStream,
+  type Fault,
+  hangs,
+  malformedJson,
+  overloaded,
+  rateLimited,
+  schemaInvalid,
+  serverError,
+  slow,
+  wrongTypes,
+} from 'steadycall/testing'
+
+/** Something that goes wrong at a provider, and the calls that meet it. */
+export interface Incident {
+  readonly name: string
+  /** What the requests of each call meet, one after the other; then good answers. */
+  readonly faults: readonly (readonly Fault[])[]
+  readonly settings?: SteadyOptions
+  readonly options?: CallOptions
+  readonly face?: 'json' | 'stream'
+  /** When the calls after the first begin. @default when the one before has ended */
+  readonly starts?: { readonly afterMs: number }
+  /** Waited before the last call. */
+  readonly pauseMs?: number
+  /** The client retries by itself, unseen. */
+  readonly fetchRetries?: boolean
+}
+
+const KEY = { idempotencyKey: 'ticket-4711' }
+
+/** A day's worth, in ten seconds. */
+export const INCIDENTS: readonly Incident[] = [
+  { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
+  {
+    name: 'outage',
+    faults: [[overloaded(), overloaded()], [overloaded(), overloaded()], [], []],
+    settings: {
+      fallbacks: [{ model: 'gpt-5-nano' }],
+      breaker: { failuresInARow: 4, openMs: 1_500, successesToClose: 1 },
+    },
+    pauseMs: 1_800,
+  },
+  { name: 'malformed-json', faults: [[malformedJson()]] },
+  { name: 'local-repair', faults: [[wrongTypes()]] },
+  { name: 'replay', faults: [[], []], options: KEY },
+  { name: 'join', faults: [[slow(800)], []], options: KEY, starts: { afterMs: 200 } },
+  {
+    name: 'deadline',
+    faults: [[hangs(), hangs()]],
+    options: { attemptTimeoutMs: 1_500, deadlineMs: 2_500 },
+  },
+  { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 90_000 })]] },
+  {
+    name: 'hedge',
+    faults: [[slow(3_000)]],
+    // A process that has only just begun has saved nothing yet for extra requests.
+    settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+  },
+  { name: 'cut-stream', faults: [[cutStream({ afterChunks: 3 })]], face: 'stream' },
+  { name: 'two-layers', faults: [[serverError()]], fetchRetries: true },
+  {
+    name: 'slow',
+    faults: [
+      [rateLimited({ retryAfterMs: 3_000 }), hangs(), slow(1_200, schemaInvalid()), slow(500)],
+    ],
+    options: { maxAttempts: 4, attemptTimeoutMs: 3_000 },
+  },
+]
+
+/** Makes the incident's calls, each within `around`, which gets the call's number from 0. */
+export async function happen(
+  incident: Incident,
+  baseURL: string,
+  around: <T>(number: number, call: () => Promise<T>) => Promise<T>,
+): Promise<readonly CallReport[]> {
+  const { faults, settings, starts, pauseMs, fetchRetries } = incident
+  const client = new OpenAI({
+    apiKey: 'demo',
+    baseURL,
+    ...(fetchRetries && { fetch: retryingFetch }),
+  })
+  // A runtime of its own, as if it happened at another hour; without chance, so that each run tells
+  // the same story.
+  const runtime = createRuntime({ random: () => 0.5 })
+  const llm = steady(client, { ...settings, runtime })
+  const calls: Promise<CallReport>[] = []
+  for (const number of faults.keys()) {
+    if (starts === undefined) await calls.at(-1)
+    else if (number > 0) await wait(starts.afterMs)
+    if (pauseMs !== undefined && number === faults.length - 1) await wait(pauseMs)
+    calls.push(around(number, () => ask(llm, incident, number)))
+  }
+  return Promise.all(calls)
+}
+
+/** The header by which the fault server tells the calls apart. */
+export function callId({ name }: Incident, number: number): string {
+  return `${name} ${number}`
+}
+
+async function ask(
+  llm: SteadyClient<OpenAI>,
+  incident: Incident,
+  number: number,
+): Promise<CallReport> {
+  const { face = 'json', options = {} } = incident
+  const headers = { 'x-fault-call': callId(incident, number) }
+  const params = {
+    model: 'gpt-5-mini',
+    messages: [{ role: 'user' as const, content: 'Printer on floor 3 is burning!' }],
+  }
+  const outcome = async () => {
+    if (face === 'json') {
+      return llm.json({ ...params, schema: TICKET }, { ...options, requestOptions: { headers } })
+    }
+    const stream = await llm.chat.completions.create(
+      { ...params, stream: true },
+      { headers, steady: options },
+    )
+    for await (const _ of stream);
+    return stream
+  }
+  const report = callReport(await outcome().catch((error: unknown) => error))
+  if (report === undefined) throw new Error('the call left no report')
+  return report
+}
+
+const TICKET = {
+  type: 'object',
+  properties: {
+    subject: { type: 'string' },
+    floor: { type: 'integer' },
+    priority: { enum: ['low', 'normal', 'urgent'] },
+  },
+  required: ['subject', 'floor', 'priority'],
+  additionalProperties: false,
+} as const
+
+/** Somebody's well-meant helper: a second layer of retries. */
+const retryingFetch: typeof fetch = async (url, init) => {
+  const response = await fetch(url, init)
+  return response.status === 500 ? fetch(url, init) : response
+}
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,0 +1,105 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
+
+/** Encrypts kept results with AES-256-GCM. */
+export interface EncryptionOptions {
+  /**
+   * By id (1–64 of `A–Z a–z 0–9 _ . -`): 32 random bytes, or their base64. All may read; to rotate,
+   * add a key everywhere, then `use` it, and remove the old one after `ttlMs`.
+   */
+  readonly keys: Readonly<Record<string, string | Uint8Array>>
+  /** The id of the key that new results are encrypted with. */
+  readonly use: string
+  /**
+   * Whether a result that is not encrypted is taken: while encryption is being introduced, for
+   * `ttlMs`. Without it nobody who can write to the store can plant one. @default false
+   */
+  readonly acceptPlain?: boolean
+}
+
+export interface Keyring {
+  readonly keys: ReadonlyMap<string, KeyObject>
+  readonly use: string
+  readonly acceptPlain: boolean
+}
+
+/** @throws {TypeError} that names what is wrong with the options, and never shows a key. */
+export function readEncryption(options: EncryptionOptions): Keyring {
+  const known = keyrings.get(options)
+  if (known !== undefined) return known
+  const { keys: given, use, acceptPlain = false, ...unknown } = options
+  if (Object.keys(unknown).length > 0) throw new TypeError('encryption has an unknown field')
+  const keys = new Map<string, KeyObject>()
+  for (const [id, key] of Object.entries(given)) {
+    if (!KEY_ID.test(id)) throw new TypeError('an id in encryption.keys is not as allowed')
+    keys.set(id, createSecretKey(keyBytes(id, key)))
+  }
+  if (!keys.has(use)) throw new TypeError('encryption.use must be an id in encryption.keys')
+  if (typeof acceptPlain !== 'boolean')
+    throw new TypeError('encryption.acceptPlain must be boolean')
+  const keyring = { keys, use, acceptPlain }
+  keyrings.set(options, keyring)
+  return keyring
+}
+
+const keyrings = new WeakMap<EncryptionOptions, Keyring>()
+
+const KEY_ID = /^[\w.-]{1,64}$/
+
+function keyBytes(id: string, key: unknown): Uint8Array {
+  if (key instanceof Uint8Array && key.length === 32) return key
+  // 32 bytes are 43 digits and one to fill up.
+  if (typeof key === 'string' && /^[A-Za-z0-9+/]{43}=$/.test(key)) {
+    return Uint8Array.from(atob(key), (character) => character.charCodeAt(0))
+  }
+  throw new TypeError(`encryption.keys: '${id}' must be 32 bytes, or 44 characters of base64`)
+}
+
+const ALGORITHM = 'aes-256-gcm'
+/** 96 bits, random: good for 2^32 results under one key (NIST SP 800-38D, §8.3). */
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+
+/** @returns nonce, ciphertext and tag. `bound` has to be the same for `decrypt`. */
+export function encrypt({ keys, use }: Keyring, bytes: Uint8Array, bound: string): Uint8Array {
+  const nonce = randomBytes(NONCE_BYTES)
+  const cipher = createCipheriv(ALGORITHM, keyOf(keys, use), nonce, { authTagLength: TAG_BYTES })
+  cipher.setAAD(new TextEncoder().encode(bound))
+  return concat(nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag())
+}
+
+/** @throws {Error} for an unknown key, and for anything that `encrypt` did not make, with this key. */
+export function decrypt(
+  { keys }: Keyring,
+  id: string,
+  bytes: Uint8Array,
+  bound: string,
+): Uint8Array<ArrayBuffer> {
+  const nonce = bytes.subarray(0, NONCE_BYTES)
+  const decipher = createDecipheriv(ALGORITHM, keyOf(keys, id), nonce, { authTagLength: TAG_BYTES })
+  decipher.setAAD(new TextEncoder().encode(bound))
+  decipher.setAuthTag(bytes.subarray(-TAG_BYTES))
+  return concat(decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final())
+}
+
+function keyOf(keys: ReadonlyMap<string, KeyObject>, id: string): KeyObject {
+  const key = keys.get(id)
+  if (key === undefined) throw new Error(`encryption.keys has no key '${id}'`)
+  return key
+}
+
+/** The parts one after the other. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

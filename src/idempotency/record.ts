@@ -1,0 +1,219 @@
+import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
+
+/**
+ * A store whose verbs are steps of a record's life, for a place that can read one record, decide
+ * and write it back as one atomic step. `apply` does that: it hands the key's record, if its time
+ * is not up, and the place's own time to the step, and keeps what the step made of it.
+ */
+export function storeOf(
+  apply: <Answer>(key: string, step: Step<Answer>) => Promise<Answer>,
+): Omit<Store, 'name' | 'close'> {
+  return {
+    claim: (request) => apply(request.key, claimStep(request)),
+    heartbeat: (claim, leaseMs) => apply(claim.key, heartbeatStep(claim, leaseMs)),
+    dispatch: (claim) => apply(claim.key, dispatchStep(claim)),
+    complete: (claim, outcome, ttlMs) => apply(claim.key, completeStep(claim, outcome, ttlMs)),
+    release: (claim, notice, noticeMs = 0) =>
+      apply(claim.key, releaseStep(claim, notice, noticeMs)),
+    markUncertain: (claim, ttlMs) => apply(claim.key, markUncertainStep(claim, ttlMs)),
+    resolve: (key, verdict, ttlMs) => apply(key, resolveStep(verdict, ttlMs)),
+  }
+}
+
+/** What a verb answers, and the record afterwards. Decides only: the same arguments, the same end. */
+export type Step<Answer> = (record: KeyRecord | undefined, nowMs: number) => Stepped<Answer>
+
+export interface Stepped<Answer> {
+  readonly answer: Answer
+  /** The very record given where nothing is to be written; undefined where it is to be removed. */
+  readonly record: KeyRecord | undefined
+}
+
+export interface KeyRecord {
+  /** `free`: released; stands for its fence and its notice only. */
+  readonly state: 'claimed' | 'dispatched' | 'uncertain' | 'settled' | 'free'
+  readonly owner: string
+  readonly fence: number
+  readonly fingerprint: string
+  readonly onUncertain: 'rerun' | 'fail'
+  readonly leaseUntilMs: number
+  readonly expiresAtMs: number
+  /** Present when `settled`, and only then. */
+  readonly outcome?: Outcome
+  /** What an earlier owner left for those who waited for it. */
+  readonly left?: {
+    readonly fence: number
+    readonly notice: FailureNotice
+    readonly untilMs: number
+  }
+}
+
+/** Whether its time is not up: from `expiresAtMs` on it is as if it had never been. */
+export function isAlive({ expiresAtMs }: KeyRecord, nowMs: number): boolean {
+  return nowMs < expiresAtMs
+}
+
+export function isLeased({ state, leaseUntilMs }: KeyRecord, nowMs: number): boolean {
+  return (state === 'claimed' || state === 'dispatched') && nowMs < leaseUntilMs
+}
+
+function claimStep(request: ClaimRequest): Step<ClaimResult> {
+  return (record, nowMs) => {
+    if (record === undefined) return take(request, undefined, nowMs)
+    const { outcome, state } = record
+    if (record.fingerprint !== request.fingerprint && state !== 'free') {
+      if (outcome?.ok === false) return take(request, record, nowMs)
+      return { answer: { state: 'mismatch' }, record }
+    }
+    if (outcome !== undefined) return { answer: { state: 'settled', outcome }, record }
+    const notice = noticeFor(record, request, nowMs)
+    if (notice !== undefined) return { answer: { state: 'left', notice }, record }
+    if (state === 'free') return take(request, record, nowMs)
+    return claimUnsettled(request, tightened(record, request), nowMs)
+  }
+}
+
+/** The stricter of both wins. */
+function tightened(record: KeyRecord, { onUncertain }: ClaimRequest): KeyRecord {
+  if (onUncertain === 'rerun' || record.onUncertain === 'fail') return record
+  return { ...record, onUncertain }
+}
+
+function claimUnsettled(
+  request: ClaimRequest,
+  record: KeyRecord,
+  nowMs: number,
+): Stepped<ClaimResult> {
+  const { state, fence, onUncertain } = record
+  if (state !== 'uncertain' && record.owner === request.owner) {
+    return owned(request.key, leased(record, nowMs, request.leaseMs))
+  }
+  if (isLeased(record, nowMs)) {
+    return { answer: { state: 'busy', fence, leaseLeftMs: record.leaseUntilMs - nowMs }, record }
+  }
+  if (state === 'claimed' || (state === 'dispatched' && onUncertain === 'rerun')) {
+    return take({ ...request, onUncertain }, record, nowMs)
+  }
+  const answer = { state: 'uncertain' } as const
+  if (state === 'uncertain') return { answer, record }
+  return { answer, record: { ...record, state: 'uncertain', expiresAtMs: nowMs + request.ttlMs } }
+}
+
+/** Makes the request the key's owner, after `earlier` where a record still exists. */
+function take(
+  { key, fingerprint, owner, leaseMs, onUncertain, ttlMs }: ClaimRequest,
+  earlier: KeyRecord | undefined,
+  nowMs: number,
+): Stepped<ClaimResult> {
+  return owned(key, {
+    state: 'claimed',
+    owner,
+    fence: (earlier?.fence ?? 0) + 1,
+    fingerprint,
+    onUncertain,
+    leaseUntilMs: nowMs + leaseMs,
+    expiresAtMs: nowMs + Math.max(ttlMs, leaseMs),
+    ...(earlier?.left !== undefined && { left: earlier.left }),
+  })
+}
+
+function owned(key: string, record: KeyRecord): Stepped<ClaimResult> {
+  const { owner, fence, onUncertain } = record
+  return { answer: { state: 'owned', claim: { key, owner, fence }, onUncertain }, record }
+}
+
+function leased(record: KeyRecord, nowMs: number, leaseMs: number): KeyRecord {
+  const leaseUntilMs = nowMs + leaseMs
+  // A record is never gone before the end of a lease it granted.
+  return { ...record, leaseUntilMs, expiresAtMs: Math.max(record.expiresAtMs, leaseUntilMs) }
+}
+
+function heartbeatStep(claim: Claim, leaseMs: number): Step<boolean> {
+  return (record, nowMs) => {
+    const held = heldBy(claim, record)
+    if (held === undefined || held.state === 'uncertain') return { answer: false, record }
+    return { answer: true, record: leased(held, nowMs, leaseMs) }
+  }
+}
+
+function dispatchStep(claim: Claim): Step<boolean> {
+  return (record, nowMs) => {
+    const held = heldBy(claim, record)
+    if (held === undefined || !isLeased(held, nowMs)) return { answer: false, record }
+    return {
+      answer: true,
+      record: held.state === 'dispatched' ? held : { ...held, state: 'dispatched' },
+    }
+  }
+}
+
+function completeStep(claim: Claim, outcome: Outcome, ttlMs: number): Step<'stored' | 'lost'> {
+  return (record, nowMs) => {
+    if (record === undefined || !isOf(claim, record) || record.state === 'free') {
+      return { answer: 'lost', record }
+    }
+    const settled =
+      record.state === 'settled' ? record : settledWith(record, outcome, nowMs + ttlMs)
+    return { answer: 'stored', record: settled }
+  }
+}
+
+function settledWith(record: KeyRecord, outcome: Outcome, expiresAtMs: number): KeyRecord {
+  return { ...record, state: 'settled', outcome, expiresAtMs }
+}
+
+function releaseStep(
+  claim: Claim,
+  notice: FailureNotice | undefined,
+  noticeMs: number,
+): Step<boolean> {
+  return (record, nowMs) => {
+    const held = heldBy(claim, record)
+    if (held === undefined) return { answer: false, record }
+    // An earlier owner's notice may still have readers.
+    const left =
+      notice === undefined ? held.left : { fence: held.fence, notice, untilMs: nowMs + noticeMs }
+    if (left === undefined || left.untilMs <= nowMs) return { answer: true, record: undefined }
+    return { answer: true, record: { ...held, state: 'free', left, expiresAtMs: left.untilMs } }
+  }
+}
+
+function markUncertainStep(claim: Claim, ttlMs: number): Step<boolean> {
+  return (record, nowMs) => {
+    const held = heldBy(claim, record)
+    if (held === undefined) return { answer: false, record }
+    return { answer: true, record: { ...held, state: 'uncertain', expiresAtMs: nowMs + ttlMs } }
+  }
+}
+
+function resolveStep(verdict: 'rerun' | Outcome, ttlMs: number): Step<boolean> {
+  return (record, nowMs) => {
+    if (record?.state !== 'uncertain') return { answer: false, record }
+    if (verdict === 'rerun') return { answer: true, record: undefined }
+    // Nobody's: the owner that left it uncertain must not take this outcome for its own.
+    return {
+      answer: true,
+      record: settledWith({ ...record, owner: '' }, verdict, nowMs + ttlMs),
+    }
+  }
+}
+
+/** The record while it is this claim's and its owner may still decide about it. */
+function heldBy(claim: Claim, record: KeyRecord | undefined): KeyRecord | undefined {
+  if (record === undefined || !isOf(claim, record)) return undefined
+  return record.state === 'settled' || record.state === 'free' ? undefined : record
+}
+
+function isOf(claim: Claim, { owner, fence }: KeyRecord): boolean {
+  return owner === claim.owner && fence === claim.fence
+}
+
+function noticeFor(
+  { left }: KeyRecord,
+  { waitedFor }: ClaimRequest,
+  nowMs: number,
+): FailureNotice | undefined {
+  return left !== undefined && left.fence === waitedFor && nowMs < left.untilMs
+    ? left.notice
+    : undefined
+}

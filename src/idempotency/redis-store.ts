@@ -1,0 +1,163 @@
+import { memoryInfo, type RedisClient, type RunScript, runnerFor } from './redis-client.ts'
+import { type RedisScript, SCRIPTS } from './redis-scripts.ts'
+import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from './store.ts'
+import { readNotice } from './stored-notice.ts'
+import { unreadableRecord } from './unreadable-record.ts'
+
+export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-client.ts'
+
+export interface RedisStoreOptions {
+  /**
+   * What every key begins with, 1 to 100 characters. In a cluster a hash tag in it, such as
+   * `{steadycall}:`, keeps all records in one slot; without one they spread, which works as well, since a
+   * verb needs one key only.
+   * @default 'steadycall:'
+   */
+  readonly keyPrefix?: string
+}
+
+/**
+ * A store in Redis 5 or later, or what speaks its protocol, for any number of machines. Every verb is
+ * one Lua script on one key, on the server's clock. It is as durable as the server is: with
+ * `appendfsync always` what was acknowledged survives a restart; a failover to a replica can lose
+ * what the replica had not got yet, so two may then run the same work.
+ *
+ * The client stays yours: connect it before, and close it after. A verb that got no answer is safe to
+ * repeat. Where memory is limited and the server evicts keys, a warning is emitted once: a record that
+ * is evicted protects from nothing.
+ * @throws {TypeError} for a client or option that is not as documented.
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+  const keyPrefix = checkedPrefix(options)
+  const run = runnerFor(client)
+  const ask = (script: RedisScript, key: string, ...values: (string | number)[]) =>
+    answerOf(run, script, key, `${keyPrefix}${key}`, values.map(String))
+  const said = async (
+    script: RedisScript,
+    { key, owner, fence }: Claim,
+    ...more: (string | number)[]
+  ) => isYes(await ask(script, key, owner, fence, ...more), key)
+  let checksMemory = true
+  return {
+    name: 'redis',
+    async claim(request) {
+      if (checksMemory) {
+        checksMemory = false
+        // Nobody waits for it.
+        void warnOfEviction(client)
+      }
+      const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = '' } = request
+      const values = [fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor]
+      return claimedBy(await ask(SCRIPTS.claim, key, ...values), request)
+    },
+    heartbeat: (proof, leaseMs) => said(SCRIPTS.heartbeat, proof, leaseMs),
+    dispatch: (proof) => said(SCRIPTS.dispatch, proof),
+    complete: async (proof, outcome, ttlMs) =>
+      (await said(SCRIPTS.complete, proof, ...fieldsOf(outcome), ttlMs)) ? 'stored' : 'lost',
+    release: (proof, notice, noticeMs = 0) =>
+      said(SCRIPTS.release, proof, notice === undefined ? '' : JSON.stringify(notice), noticeMs),
+    markUncertain: (proof, ttlMs) => said(SCRIPTS.markUncertain, proof, ttlMs),
+    resolve: async (key, verdict, ttlMs) => {
+      const fields = verdict === 'rerun' ? (['rerun', ''] as const) : fieldsOf(verdict)
+      return isYes(await ask(SCRIPTS.resolve, key, ...fields, ttlMs), key)
+    },
+  }
+}
+
+function checkedPrefix(options: RedisStoreOptions): string {
+  const { keyPrefix = 'steadycall:', ...unknown } = Object(options) as RedisStoreOptions
+  const [name] = Object.keys(unknown)
+  if (name !== undefined) {
+    throw new TypeError(`redisStore(): unknown option '${name}'; known is keyPrefix`)
+  }
+  if (typeof keyPrefix !== 'string' || keyPrefix === '' || keyPrefix.length > 100) {
+    throw new TypeError('redisStore(): keyPrefix must be a string of 1 to 100 characters')
+  }
+  return keyPrefix
+}
+
+/** The answer of a script: strings. What is at the key may be anything by now. */
+async function answerOf(
+  run: RunScript,
+  script: RedisScript,
+  key: string,
+  redisKey: string,
+  values: readonly string[],
+): Promise<readonly string[]> {
+  let answer: unknown
+  try {
+    answer = await run(script, redisKey, values)
+  } catch (error) {
+    // Somebody else's value under our key.
+    if (error instanceof Error && error.message.includes('WRONGTYPE')) {
+      throw unreadableRecord(key, 'its value, which is no hash,', error)
+    }
+    throw error
+  }
+  // A client may be set to give bytes for strings.
+  const texts = Array.isArray(answer) ? answer.map(String) : ['damaged']
+  if (texts[0] === 'damaged') throw unreadableRecord(key, 'its state')
+  return texts
+}
+
+function isYes([answer]: readonly string[], key: string): boolean {
+  if (answer === 'yes') return true
+  if (answer === 'no') return false
+  throw unreadableRecord(key, 'its state')
+}
+
+function claimedBy(
+  [verdict, first = '', second = '']: readonly string[],
+  { key, owner }: ClaimRequest,
+): ClaimResult {
+  switch (verdict) {
+    case 'owned': {
+      // The script has seen to it.
+      const onUncertain = second === 'fail' ? 'fail' : 'rerun'
+      return { state: 'owned', claim: { key, owner, fence: fenceIn(first, key) }, onUncertain }
+    }
+    case 'busy':
+      return { state: 'busy', fence: fenceIn(first, key), leaseLeftMs: Number(second) }
+    case 'done':
+      if (first === '') throw unreadableRecord(key, 'its result')
+      return { state: 'settled', outcome: { ok: true, result: first } }
+    case 'failed':
+      return { state: 'settled', outcome: { ok: false, notice: noticeIn(first, key) } }
+    case 'left':
+      return { state: 'left', notice: noticeIn(first, key) }
+    case 'uncertain':
+    case 'mismatch':
+      return { state: verdict }
+    default:
+      throw unreadableRecord(key, 'its state')
+  }
+}
+
+function fenceIn(text: string, key: string): number {
+  const fence = Number(text)
+  if (!Number.isSafeInteger(fence) || fence < 1) throw unreadableRecord(key, 'its fence')
+  return fence
+}
+
+function noticeIn(text: string, key: string) {
+  const notice = readNotice(text)
+  if (notice === undefined) throw unreadableRecord(key, 'its notice')
+  return notice
+}
+
+function fieldsOf(outcome: Outcome): readonly ['done' | 'failed', string] {
+  return outcome.ok ? ['done', outcome.result] : ['failed', JSON.stringify(outcome.notice)]
+}
+
+/** Every record has a time to live, so the policies that evict only such keys evict ours. */
+async function warnOfEviction(client: RedisClient): Promise<void> {
+  const memory = await memoryInfo(client)
+  const policy = memory?.match(/^maxmemory_policy:([a-z-]+)/m)?.[1]
+  const limit = Number(memory?.match(/^maxmemory:(\d+)/m)?.[1] ?? 0)
+  if (policy === undefined || policy === 'noeviction' || limit === 0) return
+  globalThis.process?.emitWarning?.(
+    `This Redis evicts keys when its memory is full (maxmemory-policy ${policy}). A record of an ` +
+      'idempotency key that is evicted protects from nothing: set noeviction, or use a server of its own.',
+    { code: 'STEADYCALL_REDIS_EVICTS' },
+  )
+}

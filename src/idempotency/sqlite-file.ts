@@ -1,0 +1,252 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { isCallError } from '../errors/call-error.ts'
+import { advanced, type FileClock } from './file-clock.ts'
+import type { KeyRecord, Step, Stepped } from './record.ts'
+import { inTransaction, openDatabase, prepareTables, sqlite } from './sqlite-open.ts'
+import { fromRow, toRow } from './sqlite-row.ts'
+import { unreadableRecord } from './unreadable-record.ts'
+
+/** One record to be read, decided about and written. */
+export interface Write {
+  readonly key: string
+  /** Answers with the record afterwards, as `Step` does. May reject its record by throwing. */
+  step(record: KeyRecord | undefined, nowMs: number): KeyRecord | undefined
+  /** Called once it is on the disk. */
+  done(): void
+  reject(error: unknown): void
+}
+
+export interface SqliteFileOptions {
+  readonly maxFileBytes?: number | undefined
+  /** Whole milliseconds. */
+  readonly wallMs: () => number
+}
+
+/** The records of a store in an SQLite file. Every method is synchronous and waits for no lock. */
+export class SqliteFile {
+  readonly #name: string
+  readonly #database: DatabaseSync
+  readonly #options: SqliteFileOptions
+  #statements: Statements | undefined
+
+  /** @throws {Error} for a file that cannot be used. */
+  constructor(path: string | URL, options: SqliteFileOptions) {
+    this.#name = path instanceof URL ? fileURLToPath(path) : path
+    this.#options = options
+    sqlite()
+    try {
+      this.#database = openDatabase(this.#name)
+    } catch (error) {
+      throw this.#explained(error)
+    }
+    try {
+      // Here a short wait is no harm: this is where a process starts.
+      this.#database.exec('PRAGMA busy_timeout = 100')
+      this.#setUp()
+    } catch (error) {
+      // Somebody else sets it up: the first verb looks again.
+      if (!isBusy(error)) {
+        this.#database.close()
+        throw this.#explained(error)
+      }
+    }
+    this.#database.exec('PRAGMA busy_timeout = 0')
+  }
+
+  /**
+   * What the step answers where it has nothing to write; undefined where it has, or cannot be told.
+   * @throws {CallError} for a record that cannot be read.
+   */
+  look<Answer>(key: string, step: Step<Answer>): Stepped<Answer> | undefined {
+    if (this.#statements === undefined) return undefined
+    let found: Found
+    try {
+      found = find(this.#statements, key, this.#options.wallMs)
+    } catch (error) {
+      if (isCallError(error)) throw error
+      // What is wrong with the file comes out when it is tried again under the lock.
+      return undefined
+    }
+    const { record, clock } = found
+    const stepped = step(record, clock.nowMs)
+    return stepped.record === record ? stepped : undefined
+  }
+
+  /**
+   * Does all of them in one transaction, or none, and tells each how it ended. Nobody was told
+   * anything: `'busy'` when somebody else is writing, `'failed'` when one of several cannot be
+   * written, and it is not known which.
+   */
+  commit(writes: readonly Write[]): 'done' | 'busy' | 'failed' {
+    let refused: ReadonlyMap<Write, unknown>
+    try {
+      const statements = this.#statements ?? this.#setUp()
+      refused = inTransaction(this.#database, () => this.#writeAll(statements, writes))
+    } catch (error) {
+      if (isBusy(error)) return 'busy'
+      if (writes.length > 1) return 'failed'
+      writes[0]?.reject(this.#explained(error))
+      return 'done'
+    }
+    for (const write of writes) {
+      if (refused.has(write)) write.reject(refused.get(write))
+      else write.done()
+    }
+    return 'done'
+  }
+
+  lockedFor(waitedMs: number): Error {
+    return new Error(`${this.#here} has been locked by others for ${waitedMs} ms`)
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+
+  get #here(): string {
+    return `sqliteStore(): ${this.#name}`
+  }
+
+  #writeAll(statements: Statements, writes: readonly Write[]): ReadonlyMap<Write, unknown> {
+    const refused = new Map<Write, unknown>()
+    let clock: FileClock | undefined
+    for (const write of writes) {
+      const { key } = write
+      let before: KeyRecord | undefined
+      let after: KeyRecord | undefined
+      let seen: FileClock
+      try {
+        // The wall clock is read under the lock: no two processes see the time go back between them.
+        const found = find(statements, key, this.#options.wallMs, clock)
+        before = found.record
+        seen = found.clock
+        after = write.step(before, seen.nowMs)
+      } catch (error) {
+        if (!isCallError(error)) throw error
+        refused.set(write, error)
+        continue
+      }
+      if (after === before) continue
+      clock = seen
+      // First, since a file that is full gets room by it. A little with each, so that no timer is
+      // needed and none has to wait for long.
+      statements.removeExpired.run(seen.nowMs, REMOVED_PER_WRITE)
+      if (after === undefined) statements.remove.run(key)
+      else statements.write.run(...toRow(key, after))
+    }
+    if (clock !== undefined) statements.setClock.run(clock.nowMs, clock.aheadMs)
+    return refused
+  }
+
+  #setUp(): Statements {
+    prepareTables(this.#database)
+    this.#limitSize()
+    this.#statements = statementsOf(this.#database)
+    return this.#statements
+  }
+
+  #limitSize(): void {
+    const { maxFileBytes } = this.#options
+    if (maxFileBytes === undefined) return
+    const pageBytes = Number(this.#database.prepare('PRAGMA page_size').get()?.['page_size'])
+    this.#database.exec(`PRAGMA max_page_count = ${Math.floor(maxFileBytes / pageBytes)}`)
+  }
+
+  #explained(error: unknown): Error {
+    const what =
+      WORDS.get(primaryCode(error)) ?? (error instanceof Error ? error.message : 'failed')
+    return new Error(`${this.#here} ${what}`, { cause: error })
+  }
+}
+
+const REMOVED_PER_WRITE = 3
+
+/** SQLite's result codes (https://sqlite.org/rescode.html) as the end of a sentence on the file. */
+const WORDS: ReadonlyMap<number | undefined, string> = new Map([
+  [8, 'may not be written'],
+  [10, 'cannot be read or written: the disk or file system fails'],
+  [11, 'is damaged'],
+  [13, 'is full, or its disk is'],
+  [14, 'cannot be opened: may this process read and write it and its directory?'],
+  [26, 'is no SQLite database'],
+])
+
+/** Without what SQLite adds in the higher bits; undefined for an error that is not SQLite's. */
+function primaryCode(error: unknown): number | undefined {
+  const code: unknown = Reflect.get(Object(error), 'errcode')
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+const SQLITE_BUSY = 5
+// Two processes that open the file at the same time may meet in its log (SQLite: "locking protocol").
+const SQLITE_PROTOCOL = 15
+
+function isBusy(error: unknown): boolean {
+  const code = primaryCode(error)
+  return code === SQLITE_BUSY || code === SQLITE_PROTOCOL
+}
+
+interface Statements {
+  readonly read: StatementSync
+  readonly write: StatementSync
+  readonly remove: StatementSync
+  readonly removeExpired: StatementSync
+  readonly setClock: StatementSync
+}
+
+function statementsOf(database: DatabaseSync): Statements {
+  return {
+    read: database.prepare(
+      `SELECT clock.now_ms, clock.ahead_ms, record.* FROM clock
+       LEFT JOIN record ON record.key = ? WHERE clock.id = 1`,
+    ),
+    write: database.prepare(
+      'INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    ),
+    remove: database.prepare('DELETE FROM record WHERE key = ?'),
+    removeExpired: database.prepare(
+      `DELETE FROM record WHERE rowid IN (SELECT rowid FROM record
+       WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`,
+    ),
+    setClock: database.prepare('UPDATE clock SET now_ms = ?, ahead_ms = ? WHERE id = 1'),
+  }
+}
+
+interface Found {
+  readonly record: KeyRecord | undefined
+  readonly clock: FileClock
+}
+
+/**
+ * The key's record while its time is not up, and that time. `clock` instead of the file's.
+ * @throws {CallError} for a record that cannot be read.
+ */
+function find({ read }: Statements, key: string, wallMs: () => number, earlier?: FileClock): Found {
+  const row = rowOf(read, key)
+  const clock = advanced(earlier ?? clockOf(row), wallMs())
+  const record = isOver(row, clock.nowMs) ? undefined : fromRow(row, key)
+  return { record, clock }
+}
+
+function rowOf(read: StatementSync, key: string): unknown {
+  try {
+    return read.get(key)
+  } catch (error) {
+    // No number that we write is beyond 2^53.
+    if (Reflect.get(Object(error), 'code') !== 'ERR_OUT_OF_RANGE') throw error
+    throw unreadableRecord(key, 'a number', error)
+  }
+}
+
+function isOver(row: unknown, nowMs: number): boolean {
+  const expiresAtMs: unknown = Reflect.get(Object(row), 'expires_at_ms')
+  return typeof expiresAtMs === 'number' && expiresAtMs <= nowMs
+}
+
+function clockOf(row: unknown): FileClock {
+  const nowMs: unknown = Reflect.get(Object(row), 'now_ms')
+  const aheadMs: unknown = Reflect.get(Object(row), 'ahead_ms')
+  if (typeof nowMs === 'number' && typeof aheadMs === 'number') return { nowMs, aheadMs }
+  throw new Error('is damaged: it has lost its clock')
+}

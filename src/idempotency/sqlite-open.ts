@@ -1,0 +1,140 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+
+/**
+ * Opens the file, and makes it where there is none. Its tables are `prepareTables`'s.
+ * @throws {Error} whose message is the end of a sentence on the file.
+ */
+export function openDatabase(name: string): DatabaseSync {
+  requireUsable(name)
+  return new (sqlite().DatabaseSync)(name)
+}
+
+/** @throws {Error} where this runtime has no SQLite. */
+export function sqlite(): typeof import('node:sqlite') {
+  const module = globalThis.process?.getBuiltinModule?.('node:sqlite')
+  if (module !== undefined) return module
+  throw new Error(
+    `sqliteStore(): this runtime (${globalThis.process?.version ?? 'no Node'}) has no node:sqlite; ` +
+      'Node has it from 22.13 on (from 22.5 with --experimental-sqlite)',
+  )
+}
+
+// The first 16 bytes of every SQLite database (https://sqlite.org/fileformat.html, §1.3).
+const MAGIC = 'SQLite format 3\0'
+
+/** Refuses what SQLite would take without a word, or with one that does not help. */
+function requireUsable(name: string): void {
+  const directory = statSync(dirname(name), { throwIfNoEntry: false })
+  if (!directory?.isDirectory()) throw new Error(`has no directory: make ${dirname(name)} first`)
+  const file = statSync(name, { throwIfNoEntry: false })
+  if (file?.isDirectory()) throw new Error('is a directory')
+  if (file === undefined) {
+    // Its owner's alone: answers are in it. SQLite gives its log the same mode.
+    closeSync(openSync(name, 'a', 0o600))
+  } else if (file.size > 0 && firstBytes(name) !== MAGIC) {
+    // SQLite takes a very short text for an empty file, and would write over it.
+    throw new Error('is no SQLite database')
+  }
+}
+
+function firstBytes(name: string): string {
+  const file = openSync(name, 'r')
+  try {
+    const bytes = Buffer.alloc(MAGIC.length)
+    readSync(file, bytes, 0, bytes.length, 0)
+    return bytes.toString('latin1')
+  } finally {
+    closeSync(file)
+  }
+}
+
+// 'stdy', in the header that `file` and SQLite's tools show.
+const APPLICATION_ID = 0x73746479
+const SCHEMA_VERSION = 1
+
+// A record's large column comes last, so that the others are read without it.
+const SCHEMA = `
+  CREATE TABLE record (
+    key TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    on_uncertain TEXT NOT NULL,
+    lease_until_ms INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    left_notice TEXT,
+    left_fence INTEGER,
+    left_until_ms INTEGER,
+    refusal TEXT,
+    result TEXT
+  ) STRICT;
+  CREATE INDEX record_by_expiry ON record (expires_at_ms);
+  CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    now_ms INTEGER NOT NULL,
+    ahead_ms INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO clock VALUES (1, 0, 0);
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};`
+
+/**
+ * Makes the tables, or checks that they are ours. Waits for no lock longer than the connection does.
+ * @throws {Error} whose message is the end of a sentence on the file, or SQLite's own.
+ */
+export function prepareTables(database: DatabaseSync): void {
+  const isNew = requireOurs(database)
+  const mode = database.prepare('PRAGMA journal_mode = WAL').get()
+  if (mode?.['journal_mode'] !== 'wal') throw new Error('takes no write-ahead log')
+  // Every commit is on the disk before it is acknowledged: a claim that a loss of power undoes
+  // could be given twice. What is removed is overwritten where that costs nothing.
+  database.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST')
+  // Also where nothing is to be made: it fails where nothing may be written.
+  inTransaction(database, () => {
+    // Others may have been faster.
+    if (isNew && requireOurs(database)) database.exec(SCHEMA)
+  })
+}
+
+/** Does all of it or none. `BEGIN IMMEDIATE`: a lock taken later could find that all it read is old. */
+export function inTransaction<R>(database: DatabaseSync, write: () => R): R {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const result = write()
+    database.exec('COMMIT')
+    return result
+  } catch (error) {
+    try {
+      database.exec('ROLLBACK')
+    } catch {
+      // A full disk and a failing one end the transaction by themselves.
+    }
+    throw error
+  }
+}
+
+/** Whether the database is still empty. @throws {Error} where it is another program's or newer. */
+function requireOurs(database: DatabaseSync): boolean {
+  // One statement, so that it is one moment: somebody else may be making them.
+  const found = database
+    .prepare(
+      `SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema) AS used
+       FROM pragma_application_id, pragma_user_version`,
+    )
+    .get()
+  const { application_id: id, user_version: version, used } = found ?? {}
+  if (used === 0 && id === 0 && version === 0) return true
+  if (id !== APPLICATION_ID) {
+    throw new Error("is another program's database: give the store a file of its own")
+  }
+  if (version !== SCHEMA_VERSION) {
+    throw new Error(
+      `was written by another version of steadycall: its schema is ${version}, ` +
+        `this one knows ${SCHEMA_VERSION}`,
+    )
+  }
+  return false
+}

@@ -1,0 +1,104 @@
+import type { CallReport } from '../call/report.ts'
+import type { AttemptReport } from '../errors/call-error.ts'
+import { formatMs } from './format-ms.ts'
+import { colourPaint, type Paint, plainPaint } from './paint.ts'
+import { formatTimeline } from './timeline.ts'
+import { WHY_ENDED } from './why-ended.ts'
+
+export interface FormatReportOptions {
+  /** Characters of the timeline, 10 to 500. @default 60 */
+  readonly width?: number
+  /** ANSI colours, for a terminal. @default false */
+  readonly colour?: boolean
+}
+
+/**
+ * A call for people: how it ended, a timeline drawn to scale, and a line for each attempt with what
+ * it waited for and met. Several lines, without one at the end. Holds nothing of prompt, answer or
+ * key.
+ * @throws {TypeError} for what is no report, and for a width that is none.
+ * @example
+ * console.error(formatReport(report))
+ * // chat: success after 2 attempts, 1.2 s
+ * // ✗┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━✓
+ * // 1  initial  api.openai.com gpt-5-mini  rate_limit 429 in 60 ms, it asks for 300 ms
+ * // 2  retry    api.openai.com gpt-5-mini  waited 420 ms (hint), success 200 in 740 ms
+ */
+export function formatReport(report: CallReport, options: FormatReportOptions = {}): string {
+  const { width = 60, colour = false } = options
+  if (!Array.isArray(report?.attempts)) {
+    throw new TypeError('formatReport(): report must be a CallReport, such as callReport() gives')
+  }
+  if (!Number.isInteger(width) || width < 10 || width > 500) {
+    throw new TypeError(`formatReport(): width must be an integer from 10 to 500, got ${width}`)
+  }
+  const paint = colour ? colourPaint : plainPaint
+  const lines = [
+    headOf(report, paint),
+    formatTimeline(report, { width, paint }).trimEnd(),
+    ...attemptLines(report.attempts, paint),
+    ...repairLines(report, paint),
+  ]
+  return lines.join('\n')
+}
+
+function headOf(report: CallReport, paint: Paint): string {
+  const { operation, outcome, reason, source, durationMs } = report
+  const good = outcome === 'success'
+  const ended = paint(good ? 'good' : 'bad', outcome)
+  const why = reason === undefined ? '' : ` (${WHY_ENDED[reason]})`
+  const how = source === 'provider' ? ` after ${attemptsOf(report)}` : `, ${SOURCES[source]}`
+  return `${paint('bold', shown(operation))}: ${ended}${why}${how}, ${formatMs(durationMs)}`
+}
+
+const SOURCES: Readonly<Record<'store' | 'shared', string>> = {
+  store: 'replayed from the store',
+  shared: 'shared with a call in flight',
+}
+
+function attemptsOf({ attempts: { length } }: CallReport): string {
+  return length === 0 ? 'no attempt' : `${length} attempt${length === 1 ? '' : 's'}`
+}
+
+function attemptLines(attempts: readonly AttemptReport[], paint: Paint): readonly string[] {
+  const rows = attempts.map((attempt) => ({ attempt, target: shown(attempt.target) }))
+  const causeWidth = Math.max(0, ...attempts.map(({ cause }) => cause.length))
+  const targetWidth = Math.max(0, ...rows.map(({ target }) => target.length))
+  return rows.map(({ attempt, target }) => {
+    const { number, cause } = attempt
+    const place = `${number}  ${cause.padEnd(causeWidth)}  ${target.padEnd(targetWidth)}`
+    return `${paint('dim', place)}  ${[...waitOf(attempt, paint), metBy(attempt, paint)].join(', ')}`
+  })
+}
+
+function waitOf({ delayMs, delaySource, cause }: AttemptReport, paint: Paint): readonly string[] {
+  if (delayMs <= 0) return []
+  // A hedge waits for the first attempt's answer, not for leave to go.
+  const source = cause === 'hedge' ? 'slow' : delaySource
+  return [paint('wait', `waited ${formatMs(delayMs)}${source === undefined ? '' : ` (${source})`}`)]
+}
+
+function metBy(attempt: AttemptReport, paint: Paint): string {
+  const { outcome, status, code, requestId, durationMs, retryAfterMs, wireRequests = 1 } = attempt
+  const good = outcome === 'success'
+  const what = [outcome, status, good ? undefined : code].filter((part) => part !== undefined)
+  const said = [
+    `${paint(good ? 'good' : 'bad', shown(what.join(' ')))} in ${formatMs(durationMs)}`,
+    ...(retryAfterMs === undefined ? [] : [`it asks for ${formatMs(retryAfterMs)}`]),
+    ...(wireRequests > 1 ? [paint('bad', `${wireRequests} requests on the wire`)] : []),
+    ...(good || requestId === undefined ? [] : [paint('dim', shown(requestId))]),
+  ]
+  return said.join(', ')
+}
+
+function repairLines({ repairs = [] }: CallReport, paint: Paint): readonly string[] {
+  if (repairs.length === 0) return []
+  // Only the rules: a path may hold a name that the model made up.
+  const rules = [...new Set(repairs.map(({ rule }) => rule))]
+  return [`${paint('note', 'repaired')}: ${rules.join(', ')}`]
+}
+
+/** Names come from configuration and from providers: no control character reaches the terminal. */
+function shown(text: string): string {
+  return text.replace(/\p{C}/gu, '?').slice(0, 200)
+}

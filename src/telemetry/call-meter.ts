@@ -1,0 +1,118 @@
+import type { Attributes } from '@opentelemetry/api'
+import type { StopReason } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import { withoutUndefined } from '../without-undefined.ts'
+import * as names from './attributes.ts'
+import type { BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+import { attemptTarget, errorType, failureOf, metricAttributes, outcomeName } from './describe.ts'
+import { type Instruments, measure } from './metrics.ts'
+import { quietly } from './spans.ts'
+
+/** Measures one logical call. What an attempt measures is in `attempt-span.ts`. */
+export class CallMeter {
+  readonly #info: CallInfo
+  readonly #startedAtMs: number
+  /** What has counted this call as active: a provider registered since must not count it out. */
+  #countedBy: Instruments | undefined
+
+  constructor(info: CallInfo) {
+    this.#info = info
+    this.#startedAtMs = info.clock.monotonicMs()
+    measure((measured) => {
+      measured.activeCalls.add(1, this.#base(measured))
+      this.#countedBy = measured
+    })
+  }
+
+  retryScheduled(kind: FailureKind, delayMs: number, source: 'backoff' | 'hint'): void {
+    measure((measured) => {
+      const attributes = { ...this.#base(measured), [names.DELAY_SOURCE]: source }
+      measured.retries.add(1, { ...attributes, [names.ERROR_TYPE]: kind })
+      measured.retryDelay.record(delayMs / 1_000, attributes)
+    })
+  }
+
+  reaskSent(kind: FailureKind): void {
+    measure((measured) => {
+      measured.reasks.add(1, { ...this.#base(measured), [names.ERROR_TYPE]: kind })
+    })
+  }
+
+  multiplied(by: 'below' | 'above', count: number): void {
+    measure((measured) => {
+      const attributes = { ...this.#base(measured), [names.MULTIPLIED_BY]: by }
+      measured.multipliedRetries.add(count, attributes)
+    })
+  }
+
+  breakerChanged(target: TargetInfo, from: BreakerState, to: BreakerState): void {
+    measure((measured) => {
+      const base = this.#base(measured, target)
+      const attributes = { ...base, [names.BREAKER_FROM]: from, [names.BREAKER_TO]: to }
+      measured.breakerTransitions.add(1, attributes)
+      measured.breakerState.record(BREAKER_STATES[to], base)
+    })
+  }
+
+  /** An attempt was not made, for the sake of its target. */
+  keptBack(target: TargetInfo, by: 'breaker' | 'budget'): void {
+    measure((measured) => {
+      const { breakerRejections, budgetRejections } = measured
+      const rejections = by === 'breaker' ? breakerRejections : budgetRejections
+      rejections.add(1, this.#base(measured, target))
+    })
+  }
+
+  ended(outcome: CallOutcome, repairs: number): void {
+    measure((measured) => {
+      const base = this.#base(measured)
+      const source = outcome.source ?? 'provider'
+      const attributes = withoutUndefined({
+        ...base,
+        [names.OUTCOME]: outcomeName(outcome),
+        [names.SOURCE]: source,
+        [names.ERROR_TYPE]: errorType(failureOf(outcome)),
+      })
+      const stopReason: StopReason | undefined = outcome.ok ? undefined : outcome.reason
+      measured.callAttempts.record(
+        outcome.attempts.length,
+        withoutUndefined({ ...attributes, [names.STOP_REASON]: stopReason }),
+      )
+      if (repairs > 0) measured.repairs.add(repairs, base)
+      if (this.#info.isStored === true) this.#countLookup(measured, outcome, base)
+      if (this.#info.operation === 'chat') this.#measureChat(measured, outcome, attributes)
+    })
+    const countedBy = this.#countedBy
+    if (countedBy !== undefined) {
+      quietly(() => countedBy.activeCalls.add(-1, this.#base(countedBy)))
+    }
+  }
+
+  #measureChat(measured: Instruments, outcome: CallOutcome, attributes: Attributes): void {
+    const durationMs = this.#info.clock.monotonicMs() - this.#startedAtMs
+    measured.operationDuration.record(durationMs / 1_000, attributes)
+    const { firstChunkMs } = outcome
+    if (firstChunkMs !== undefined) {
+      measured.timeToFirstChunk.record(firstChunkMs / 1_000, this.#base(measured))
+    }
+  }
+
+  #countLookup(measured: Instruments, outcome: CallOutcome, base: Attributes): void {
+    const attributes = { ...base, [names.SOURCE]: outcome.source ?? 'provider' }
+    measured.keyLookups.add(1, attributes)
+    if (!outcome.ok || outcome.replayedUsage === undefined) return
+    const { inputTokens, outputTokens } = outcome.replayedUsage
+    measured.savedTokens.add(inputTokens, { ...attributes, [names.GEN_AI_TOKEN_TYPE]: 'input' })
+    measured.savedTokens.add(outputTokens, { ...attributes, [names.GEN_AI_TOKEN_TYPE]: 'output' })
+  }
+
+  #base({ closed }: Instruments, target: TargetInfo = {}): Attributes {
+    return metricAttributes(attemptTarget(this.#info, target), closed)
+  }
+}
+
+const BREAKER_STATES: Readonly<Record<BreakerState, number>> = {
+  closed: 0,
+  'half-open': 1,
+  open: 2,
+}

@@ -1,0 +1,37 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+
+/** Claims keys 0 to `count` - 1, in an order of its own, 20 at a time; says which it owns. */
+const [path = '', count = '0'] = process.argv.slice(2)
+const store = sqliteStore(path)
+const keys = Array.from({ length: Number(count) }, (_, index) => index)
+  .map((key) => ({ key, at: Math.random() }))
+  .sort((one, other) => one.at - other.at)
+  .map(({ key }) => key)
+const owned: number[] = []
+const errors: string[] = []
+const delay = monitorEventLoopDelay({ resolution: 5 })
+delay.enable()
+await Promise.all(Array.from({ length: 20 }, claimOnAndOn))
+delay.disable()
+await store.close()
+process.stdout.write(JSON.stringify({ owned, errors, p99Ms: delay.percentile(99) / 1e6 }))
+
+async function claimOnAndOn(): Promise<void> {
+  for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+    try {
+      const { state } = await store.claim({
+        key: createHash('sha256').update(String(key)).digest('hex'),
+        fingerprint: 'payload',
+        owner: randomUUID(),
+        leaseMs: 600_000,
+        onUncertain: 'fail',
+        ttlMs: 600_000,
+      })
+      if (state === 'owned') owned.push(key)
+    } catch (error) {
+      errors.push(String(error))
+    }
+  }
+}
