@@ -1,53 +1,45 @@
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrate, postgresStore } from '../../src/idempotency/postgres-store.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
-import { POSTGRES, type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { POSTGRES } from '../support/postgres-server.ts'
 import { describeWith } from '../support/programs.ts'
+import { usePostgres } from '../support/use-postgres.ts'
 
 describeWith([POSTGRES, PGBOUNCER], 'the contract of a store, kept by Postgres', () => {
-  let server: PostgresServer
+  const postgres = usePostgres()
   let pooler: PgBouncer
-  const pools: pg.Pool[] = []
 
   beforeAll(async () => {
-    server = await startPostgres()
-    pooler = await startPgBouncer(server)
+    pooler = await startPgBouncer(postgres.server)
   }, 60_000)
 
-  afterAll(async () => {
-    await Promise.all(pools.map((pool) => pool.end()))
-    await pooler?.close()
-    await server?.close()
-  })
+  afterAll(() => pooler?.close())
 
-  /** One pool per variant, made when its first test needs it. */
-  function variant(name: string, makeUrl: () => Promise<string>): void {
-    let made: Promise<pg.Pool> | undefined
-    const makePool = async () => {
-      const pool = new pg.Pool({ connectionString: await makeUrl(), max: 12 })
-      pools.push(pool)
+  /** All tests of the suite at once, through one pool. */
+  function variant(
+    name: string,
+    settings: Readonly<Record<string, string>>,
+    url: (database: string) => string,
+  ): void {
+    const setUp = async () => {
+      const pool = postgres.pool(url(await postgres.server.createDatabase(settings)))
       await migrate(pool)
-      return pool
+      return postgresStore(pool)
     }
-    storeSuite(
-      name,
-      async () => {
-        made ??= makePool()
-        return { store: postgresStore(await made) }
-      },
-      { describe: describe.concurrent, it, expect },
-    )
+    let store: ReturnType<typeof setUp> | undefined
+    const makeStore = async () => {
+      store ??= setUp()
+      return { store: await store }
+    }
+    storeSuite(name, makeStore, { describe: describe.concurrent, it, expect })
   }
 
-  variant('postgres', async () => server.url(await server.createDatabase()))
-  variant('postgres through pgbouncer in transaction mode', async () =>
-    pooler.url(await server.createDatabase()),
-  )
+  variant('postgres', {}, (database) => postgres.server.url(database))
+  variant('through pgbouncer in transaction mode', {}, (database) => pooler.url(database))
   for (const level of ['repeatable read', 'serializable']) {
-    variant(`postgres at ${level}`, async () =>
-      server.url(await server.createDatabase({ default_transaction_isolation: level })),
+    variant(`at ${level}`, { default_transaction_isolation: level }, (database) =>
+      postgres.server.url(database),
     )
   }
 })

@@ -4,7 +4,7 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PostgresServer } from './postgres-server.ts'
-import { freePort, unprivileged } from './processes.ts'
+import { freePort, saying, unprivileged } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
 export const PGBOUNCER: Program = {
@@ -43,15 +43,7 @@ export async function startPgBouncer(server: PostgresServer): Promise<PgBouncer>
   })
   const killNow = () => child.kill('SIGKILL')
   process.once('exit', killNow)
-  let log = ''
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      log = (log + text).slice(-10_000)
-      if (log.includes('process up')) resolve()
-    })
-    child.once('close', () => reject(new Error(`pgbouncer ended at its start:\n${log}`)))
-    child.once('error', reject)
-  })
+  await saying(child, 'process up')
   return {
     url: (database) => `postgres://postgres@127.0.0.1:${port}/${database}`,
     async close() {

@@ -5,7 +5,7 @@ import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePort, type Identity, unprivileged } from './processes.ts'
+import { freePort, type Identity, saying, unprivileged } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
 const DEBIAN = '/usr/lib/postgresql'
@@ -38,11 +38,18 @@ export interface PostgresServer {
   close(): Promise<void>
 }
 
+export interface PostgresServerOptions {
+  /** No file of the server's may grow beyond this: what it then meets is much like a full disk. */
+  readonly maxFileKilobytes?: number
+}
+
 /**
  * A Postgres of the test's own, on a free port, with data that is thrown away. An acknowledged
  * commit survives the crash of the server, though not that of the machine: nothing is synced.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres({
+  maxFileKilobytes,
+}: PostgresServerOptions = {}): Promise<PostgresServer> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-postgres-'))
   const data = join(folder, 'data')
@@ -50,7 +57,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   if (identity.uid !== undefined) {
     for (const each of [folder, data]) await chown(each, identity.uid, identity.gid ?? identity.uid)
   }
-  const server = new Server(data, await freePort(), identity)
+  const server = new Server(data, await freePort(), identity, maxFileKilobytes)
   try {
     await server.initialize()
     await server.start()
@@ -67,10 +74,17 @@ class Server implements PostgresServer {
   readonly port: number
   readonly #data: string
   readonly #identity: Identity
+  readonly #maxFileKilobytes: number | undefined
   #process: ChildProcess | undefined
   #databases = 0
 
-  constructor(data: string, port: number, identity: Identity) {
+  constructor(
+    data: string,
+    port: number,
+    identity: Identity,
+    maxFileKilobytes: number | undefined,
+  ) {
+    this.#maxFileKilobytes = maxFileKilobytes
     this.#data = data
     this.port = port
     this.#identity = identity
@@ -123,22 +137,18 @@ class Server implements PostgresServer {
       log_min_messages: 'log',
     }
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const child = spawn(programPath('postgres'), ['-D', this.#data, ...options], {
+    // bash, since other shells count this limit in other units. The server takes the shell's place.
+    const limit =
+      this.#maxFileKilobytes === undefined ? '' : `ulimit -f ${this.#maxFileKilobytes}; `
+    const command = [programPath('postgres'), '-D', this.#data, ...options]
+    const child = spawn('bash', ['-c', `${limit}exec "$@"`, 'bash', ...command], {
       ...this.#identity,
       cwd: this.#data,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#process = child
     process.once('exit', this.#killNow)
-    let log = ''
-    await new Promise<void>((resolve, reject) => {
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        log = (log + text).slice(-10_000)
-        if (log.includes('ready to accept connections')) resolve()
-      })
-      child.once('close', () => reject(new Error(`postgres ended at its start:\n${log}`)))
-      child.once('error', reject)
-    })
+    await saying(child, 'ready to accept connections')
   }
 
   async stop(mode: 'fast' | 'immediate'): Promise<void> {

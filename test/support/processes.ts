@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
@@ -35,4 +35,28 @@ export async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return typeof address === 'object' ? (address?.port ?? 0) : 0
+}
+
+const START_MS = 30_000
+
+/** Resolves once the process has said this on its error output; kills it when that takes too long. */
+export async function saying(child: ChildProcess, words: string): Promise<void> {
+  let log = ''
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error(`${child.spawnfile} did not say '${words}' in ${START_MS} ms:\n${log}`))
+    }, START_MS)
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      log = (log + text).slice(-10_000)
+      if (!log.includes(words)) return
+      clearTimeout(timer)
+      resolve()
+    })
+    child.once('error', reject)
+    child.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error(`${child.spawnfile} ended at its start:\n${log}`))
+    })
+  })
 }
