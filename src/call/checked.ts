@@ -4,6 +4,7 @@ import { readProperty } from '../errors/hostile.ts'
 import { parseAnswer, type Repair } from '../output/parse-json.ts'
 import type { RepairLevel, RepairRule } from '../output/repair-rules.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import { saysTruncated } from '../output/truncation.ts'
 
 /** What came of an answer. */
 export type Checked =
@@ -29,7 +30,7 @@ export async function checkCompletion(
   const reject = (kind: FailureKind): Checked => ({ ok: false, kind, issues: [], text })
   if (refusal) return reject('refusal')
   if (finishReason === 'content_filter') return reject('content_filter')
-  if (finishReason === 'length') return reject('truncated')
+  if (saysTruncated(finishReason)) return reject('truncated')
   if (text.trim() === '') return reject('empty_response')
   const parsed = parseAnswer(text, schema, {
     ...reading,
@@ -85,8 +86,19 @@ function firstChoice(completion: unknown): {
   const finishReason = readProperty(choice, 'finish_reason')
   const refusal = readProperty(message, 'refusal')
   return {
-    text: typeof content === 'string' ? content : '',
+    text: textOf(content),
     finishReason: typeof finishReason === 'string' ? finishReason : undefined,
     refusal: typeof refusal === 'string' && refusal !== '',
   }
+}
+
+/** The text of an answer; of its parts, as Mistral sends them beside those of its reasoning. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) return ''
+  return content
+    .filter((part) => readProperty(part, 'type') === 'text')
+    .map((part) => readProperty(part, 'text'))
+    .filter((text) => typeof text === 'string')
+    .join('')
 }

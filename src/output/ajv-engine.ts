@@ -86,6 +86,8 @@ function validatorOf(ajv: Ajv, pointer: string): ValidateFunction {
 
 const OPTIONS: Options = {
   strict: false,
+  // 1e400 parses as Infinity, which JSON cannot say: no number. Off where `strict` is.
+  strictNumbers: true,
   validateFormats: true,
   logger: false,
 }
