@@ -34,7 +34,10 @@ export class Conversation {
     if (exchange.cause === 'reask' && this.#lastBad !== undefined) this.#ask(this.#lastBad)
     const { targets, options } = this.#request
     const state = targets[exchange.target]?.state
-    const format = formatRequest(this.#schema, formatFor(state, options.responseFormat))
+    const format = formatRequest(
+      this.#schema,
+      formatFor(state, options.responseFormat, this.#schema),
+    )
     const body = this.#bodies.get(format) ?? this.#bodyIn(format)
     this.#bodies.set(format, body)
     return { body: bodyFor(this.#request, exchange, body), format }

@@ -53,7 +53,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     async send(exchange) {
       const { body, format } = conversation.next(exchange)
       const answer = await sendChat(request, exchange, body).catch((error: unknown) =>
-        formatRefused(error, exchange, request, format),
+        formatRefused(error, exchange, request, { format, schema }),
       )
       if ('ok' in answer) return answer
       const completion = answer.data
@@ -79,21 +79,15 @@ function formatRefused(
   error: unknown,
   exchange: Exchange,
   { targets, options }: ChatRequest,
-  { format }: FormatRequest,
+  { format: { format: asked }, schema }: { format: FormatRequest; schema: CompiledSchema },
 ): Sent<Structured> & { ok: false } {
-  const { wire, target } = exchange
-  const state = targets[target]?.state
-  const isLearned =
-    options.responseFormat === 'auto' &&
-    state !== undefined &&
-    learnFormat(state, { error, status: wire.status, body: wire.errorBody, asked: format })
-  if (!isLearned) throw error
-  return {
-    ok: false,
-    failure: classifyThrown(error, exchange, 'json'),
-    facts: withoutUndefined({ status: wire.status }),
-    reask: 'allowed',
-  }
+  const state = targets[exchange.target]?.state
+  if (options.responseFormat !== 'auto' || state === undefined) throw error
+  const { status, errorBody: body } = exchange.wire
+  const failure = classifyThrown(error, exchange, 'json')
+  const { kind } = failure
+  if (!learnFormat(state, { error, kind, status, body, asked, schema })) throw error
+  return { ok: false, failure, facts: withoutUndefined({ status }), reask: 'allowed' }
 }
 
 function accepted(

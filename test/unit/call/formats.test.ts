@@ -127,6 +127,87 @@ describe('json()', () => {
     expect(server.count).toBe(1)
   })
 
+  it.each<[string, string, object]>([
+    [
+      'echoes the request',
+      'invalid_request',
+      {
+        detail: [
+          {
+            type: 'missing',
+            loc: ['body', 'stop'],
+            msg: 'Field required',
+            input: { response_format: { type: 'json_schema' } },
+          },
+        ],
+      },
+    ],
+    [
+      'is about the length, of which the format has a part',
+      'context_length',
+      {
+        error: {
+          message:
+            "This model's maximum context length is 10 tokens. However, you requested 15 (5 in response_format).",
+          code: 'context_length_exceeded',
+        },
+      },
+    ],
+  ])('does not take an error for a refusal of the format that %s', async (_, kind, body) => {
+    const { llm, server } = await setUp({
+      script: [{ name: 'echo', apply: (exchange) => exchange.json(400, body) }],
+    })
+    expect(await rejection(llm.json({ ...ask('who?'), schema }))).toMatchObject({ kind })
+    expect(server.count).toBe(1)
+    await llm.json({ ...ask('who?'), schema })
+    expect(formatOf(server.requests[1]?.body)).toMatchObject({ json_schema: { strict: true } })
+  })
+
+  it('knows the parameter by where the error is, too', async () => {
+    const loc = ['body', 'response_format']
+    const detail = [{ type: 'extra_forbidden', loc, msg: 'Extra inputs are not permitted' }]
+    const { llm, server } = await setUp({
+      script: [{ name: 'extra', apply: (exchange) => exchange.json(422, { detail }) }],
+      answer: '{"name":"Ann"}',
+    })
+    await llm.json({ ...ask('who?'), schema })
+    expect(formatOf(server.requests[1]?.body)).toBeUndefined()
+  })
+
+  it('remembers for one schema what was said of that schema, and asks for others as before', async () => {
+    const refusing: Fault = {
+      name: 'refusing',
+      apply(exchange) {
+        const { response_format: format } = exchange.request.body as {
+          response_format?: { json_schema?: { strict: boolean; schema: object } }
+        }
+        const { strict = false, schema: sent = {} } = format?.json_schema ?? {}
+        return strict && JSON.stringify(sent).includes('odd')
+          ? exchange.json(400, {
+              error: { message: "Invalid schema for response_format 'answer': too odd" },
+            })
+          : taking(['strict', 'json_schema'], '').apply(exchange)
+      },
+    }
+    const { llm, server } = await setUp({
+      perCall: () => Array.from({ length: 3 }, () => refusing),
+    })
+    const odd = () => ({ ...schema, description: 'odd' })
+    const formats = async (sent: object) => {
+      const before = server.count
+      await llm.json({ ...ask(`who? ${before}`), schema: sent })
+      return server.requests
+        .slice(before)
+        .map(({ body }) =>
+          Reflect.get(Object(Reflect.get(Object(formatOf(body)), 'json_schema')), 'strict'),
+        )
+    }
+    expect(await formats(odd())).toEqual([true, false])
+    expect(await formats(schema)).toEqual([true])
+    // Built anew, as in a function that makes its schema for each call.
+    expect(await formats(odd())).toEqual([false])
+  })
+
   it('asks for an array as a property of an object, and returns the array', async () => {
     const { llm, server } = await setUp({ answer: '{"answer":["a","b"]}' })
     const list = { type: 'array', items: { type: 'string' } } as const

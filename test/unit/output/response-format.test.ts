@@ -211,7 +211,7 @@ describe('a request that says the schema in the messages', () => {
 describe('a refusal of the format', () => {
   it.each(FORMAT_REFUSALS)('$example leaves $leaves', ({ example, leaves }) => {
     const asked = leaves === 'none' ? 'json_object' : 'strict'
-    expect(formatAfterRefusal(example, asked)).toBe(leaves)
+    expect(formatAfterRefusal(example, asked)?.leaves).toBe(leaves)
   })
 
   it.each([
