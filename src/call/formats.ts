@@ -10,6 +10,8 @@ import type { TargetState } from '../retry/target-state.ts'
 /** What a target has refused is not asked of it again, for as long as it is remembered. */
 interface Learned {
   format: ResponseFormat
+  /** It takes the format without a word, and does not follow it. */
+  ignoresFormat: boolean
   /** By a schema's signature: what was said of that schema alone. The oldest first. */
   readonly ofSchemas: Map<string, ResponseFormat>
 }
@@ -55,12 +57,30 @@ export function learnFormat(target: TargetState, refused: RefusedRequest): boole
   if (!STATUSES.has(status) || !KINDS.has(kind)) return false
   const refusal = formatAfterRefusal(saidIn(body ?? readProperty(error, 'message')), asked)
   if (refusal === undefined) return false
-  const known = learned.get(target) ?? { format: 'strict', ofSchemas: new Map() }
-  learned.set(target, known)
+  const known = learnedOf(target)
   // Another call may have learned more meanwhile.
   if (refusal.ofSchema === true) remember(known.ofSchemas, signatureOf(schema), refusal.leaves)
   else if (asksLess(refusal.leaves, known.format)) known.format = refusal.leaves
   return true
+}
+
+/** The target's answers show that it does not read the format: the messages have to say it all. */
+export function learnIgnored(target: TargetState): void {
+  learnedOf(target).ignoresFormat = true
+}
+
+export function ignoresFormat(target: TargetState | undefined): boolean {
+  return target !== undefined && learned.get(target)?.ignoresFormat === true
+}
+
+function learnedOf(target: TargetState): Learned {
+  const known = learned.get(target) ?? {
+    format: 'strict',
+    ignoresFormat: false,
+    ofSchemas: new Map(),
+  }
+  learned.set(target, known)
+  return known
 }
 
 /** The provider's words, and the names of the parameters that it says they are about. */

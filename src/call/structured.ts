@@ -51,7 +51,8 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
     },
     async send(exchange) {
-      const { body, format } = conversation.next(exchange)
+      const asked = conversation.next(exchange)
+      const { body, format } = asked
       const answer = await sendChat(request, exchange, body).catch((error: unknown) =>
         formatRefused(error, exchange, request, { format, schema }),
       )
@@ -66,7 +67,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const checked = await check(completion, format.undo)
       return checked.ok
         ? accepted(completion, checked, facts)
-        : rejected(completion, checked, facts, conversation)
+        : rejected(completion, checked, facts, conversation.note(checked, asked))
     },
   }
 }
@@ -107,9 +108,8 @@ function rejected(
   completion: unknown,
   checked: Checked & { ok: false },
   facts: AnswerFacts,
-  conversation: Conversation,
+  reask: 'allowed' | 'repeated' | undefined,
 ): Sent<Structured> {
-  const reask = conversation.note(checked)
   return {
     ok: false,
     failure: failed(checked, facts),

@@ -1,6 +1,7 @@
+import type { RegExpEngine } from './ajv-engine.ts'
 import { isRecord, own } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
-import type { CompiledSchema } from './schema.ts'
+import { type CompiledSchema, compileSchema } from './schema.ts'
 import { strictSchema } from './strict-schema.ts'
 
 /**
@@ -19,6 +20,8 @@ export interface FormatRequest {
   readonly parameter?: object
   /** To be added to the messages. */
   readonly instructions?: string
+  /** The same for a format that says the schema itself: for providers that do not read it there. */
+  readonly reminder?: string
   /** Repairs that only undo what the request asked for: made at every level, and not listed. */
   readonly undo: ReadonlySet<RepairRule>
 }
@@ -54,11 +57,36 @@ function newRequest({ jsonSchema }: CompiledSchema, format: ResponseFormat): For
     type: 'json_schema',
     json_schema: { name, schema: sent, strict: isStrict },
   })
+  const said = instructionsFor('JSON object', root)
+  const reminder = said.length <= MAX_REMINDER_CHARS ? { reminder: said } : {}
   const strict = format === 'strict' ? strictSchema(root) : undefined
   if (strict === undefined)
-    return { format: 'json_schema', parameter: parameter(root, false), undo }
+    return { format: 'json_schema', parameter: parameter(root, false), ...reminder, undo }
   if (strict.nullMeansAbsent) undo.add('drop-null')
-  return { format, parameter: parameter(strict.schema, true), undo }
+  return { format, parameter: parameter(strict.schema, true), ...reminder, undo }
+}
+
+// Some 4,000 tokens, which a request pays twice where the provider does read the format.
+const MAX_REMINDER_CHARS = 16 * 1024
+
+/** False for an answer that a provider which honours the format could not have given. */
+export function couldBe(
+  text: string,
+  { format, parameter }: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): boolean {
+  const value = jsonIn(text)
+  if (value === undefined) return false
+  const sent = own(own(parameter, 'json_schema'), 'schema')
+  return format !== 'strict' || compileSchema(sent, regExp).validate(value).length === 0
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Letters, digits, `_` and `-`, at most 64: what OpenAI takes for a name. */

@@ -208,6 +208,85 @@ describe('json()', () => {
     expect(await formats(odd())).toEqual([false])
   })
 
+  describe('where the provider ignores the format', () => {
+    const heard = ({ body }: { body?: object | undefined }) =>
+      JSON.stringify(body).includes('JSON Schema')
+    const said = (request: { body: object }) => (heard(request) ? '{"name":"Ann"}' : 'It is Ann.')
+    const last = (body: unknown) => (body as { messages: { content: string }[] }).messages.at(-1)
+
+    it('says the schema in the re-ask, after what is wrong', async () => {
+      const { llm, server } = await setUp({ answer: said })
+      await llm.json({ ...ask('who?'), schema })
+      expect(server.count).toBe(2)
+      const [before, after] = server.requests.map(({ body }) => body)
+      expect(after?.messages.slice(0, 1)).toEqual(before?.messages)
+      expect(last(after)?.content).toContain('could not be read as JSON')
+      expect(last(after)?.content).toContain('"additionalProperties":false')
+    })
+
+    it('says it to that target from then on, and still asks for the format', async () => {
+      const { llm, server } = await setUp({ answer: said })
+      await llm.json({ ...ask('who?'), schema })
+      const { attempts } = await llm.json({ ...ask('who else?'), schema })
+      expect(attempts).toHaveLength(1)
+      const { body } = server.requests[2] ?? {}
+      expect(last(body)?.content).toMatch(/^who else\?\n\n.*JSON Schema/)
+      expect(formatOf(body)).toMatchObject({ json_schema: { strict: true } })
+    })
+
+    it('keeps the prefix of a call that began before it was known', async () => {
+      const { llm, server } = await setUp({
+        answer: ({ body }) =>
+          ['It is Ann.', '{"name":7,"x":1}', '{"name":"Ann"}'][
+            (body['messages'] as object[]).length >> 1
+          ] ?? '',
+      })
+      await llm.json({ ...ask('who?'), schema })
+      const messages = server.requests.map(({ body }) => body?.messages ?? [])
+      expect(messages.map((one) => one.length)).toEqual([1, 3, 5])
+      expect(messages[1]?.slice(0, 1)).toEqual(messages[0])
+      expect(messages[2]?.slice(0, 3)).toEqual(messages[1])
+      // Once is enough.
+      expect(JSON.stringify(messages[2]).match(/JSON Schema/g)).toHaveLength(1)
+    })
+
+    it('knows it by JSON that strict mode could not have made, and by nothing less', async () => {
+      const short = {
+        ...schema,
+        properties: { ...schema.properties, name: { minLength: 3, type: 'string' } },
+      }
+      for (const [first, isKnown] of [
+        ['{"who":"Ann"}', true],
+        ['{"name":"A","age":null}', false],
+      ] as const) {
+        const { llm, server } = await setUp({
+          answer: ({ body }) =>
+            (body['messages'] as object[]).length === 1 && !heard({ body })
+              ? first
+              : '{"name":"Ann"}',
+        })
+        await llm.json({ ...ask('who?'), schema: short })
+        await llm.json({ ...ask('who else?'), schema: short })
+        expect(last(server.requests[2]?.body)?.content.includes('JSON Schema')).toBe(isKnown)
+      }
+    })
+
+    it('says nothing of it where a format is given, or the schema is large', async () => {
+      const given = await setUp(
+        { answer: 'It is Ann.' },
+        { responseFormat: 'strict', maxReasks: 0 },
+      )
+      await rejection(given.llm.json({ ...ask('who?'), schema }))
+      await rejection(given.llm.json({ ...ask('who else?'), schema }))
+      expect(given.server.requests.map((one) => heard(one))).toEqual([false, false])
+
+      const large = { ...schema, description: 'x'.repeat(20_000) }
+      const { llm, server } = await setUp({ answer: 'It is Ann.' })
+      await rejection(llm.json({ ...ask('who?'), schema: large }))
+      expect(server.requests.some((one) => heard(one))).toBe(false)
+    })
+  })
+
   it('asks for an array as a property of an object, and returns the array', async () => {
     const { llm, server } = await setUp({ answer: '{"answer":["a","b"]}' })
     const list = { type: 'array', items: { type: 'string' } } as const
