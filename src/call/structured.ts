@@ -1,6 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { Repair } from '../output/parse-json.ts'
-import type { RepairRule } from '../output/repair-rules.ts'
 import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -30,8 +29,9 @@ export interface Structured {
 export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job<Structured> {
   const { params, options } = request
   const conversation = new Conversation(request, schema)
-  const check = (completion: unknown, undo: ReadonlySet<RepairRule>) =>
-    checkCompletion(completion, schema, { level: options.repair, undo })
+  const { repair: level, regExp } = options
+  const check = (completion: unknown, format: FormatRequest) =>
+    checkCompletion(completion, schema, { level, regExp, format })
   const basics = chatBasics('json', request)
   return {
     ...basics,
@@ -46,7 +46,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     replayedFacts: ({ completion }) => factsOf(completion, undefined),
     async recheck({ completion }) {
       // In which format it was asked for is not known here: most probably in the first.
-      const checked = await check(completion, formatRequest(schema, 'strict').undo)
+      const checked = await check(completion, formatRequest(schema, 'strict'))
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
     },
@@ -64,7 +64,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       }
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
-      const checked = await check(completion, format.undo)
+      const checked = await check(completion, format)
       return checked.ok
         ? accepted(completion, checked, facts)
         : rejected(completion, checked, facts, conversation.note(checked, asked))

@@ -1,5 +1,6 @@
+import type { OutputIssue } from '../errors/call-error.ts'
 import type { RegExpEngine } from './ajv-engine.ts'
-import { isRecord, own } from './json-value.ts'
+import { isRecord, own, valueAt } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
 import { strictSchema } from './strict-schema.ts'
@@ -72,13 +73,41 @@ const MAX_REMINDER_CHARS = 16 * 1024
 /** False for an answer that a provider which honours the format could not have given. */
 export function couldBe(
   text: string,
-  { format, parameter }: FormatRequest,
+  request: FormatRequest,
   regExp: RegExpEngine | undefined,
 ): boolean {
   const value = jsonIn(text)
-  if (value === undefined) return false
-  const sent = own(own(parameter, 'json_schema'), 'schema')
-  return format !== 'strict' || compileSchema(sent, regExp).validate(value).length === 0
+  return (
+    value !== undefined &&
+    (request.format !== 'strict' || sentIssues(value, request, regExp).length === 0)
+  )
+}
+
+/**
+ * The issues without those about a null that strict mode asked for, in the place of an absent
+ * property: told that it is wrong, a model would make something up.
+ */
+export function withoutAskedNulls(
+  issues: readonly OutputIssue[],
+  text: string,
+  request: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): readonly OutputIssue[] {
+  const value = request.undo.has('drop-null') ? jsonIn(text) : undefined
+  const nulls = issues.filter(({ path }) => valueAt(value, path) === null)
+  if (value === undefined || nulls.length === 0) return issues
+  const wrong = new Set(sentIssues(value, request, regExp).map(({ path }) => path))
+  const left = issues.filter((issue) => !nulls.includes(issue) || wrong.has(issue.path))
+  return left.length === 0 ? issues : left
+}
+
+/** What is wrong with an answer by the schema that was sent. */
+function sentIssues(
+  value: unknown,
+  { parameter }: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): readonly OutputIssue[] {
+  return compileSchema(own(own(parameter, 'json_schema'), 'schema'), regExp).validate(value)
 }
 
 function jsonIn(text: string): unknown {

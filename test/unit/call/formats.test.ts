@@ -287,6 +287,38 @@ describe('json()', () => {
     })
   })
 
+  it('does not hold against an answer the nulls that it asked for', async () => {
+    const pet = (kind: string) => ({
+      type: 'object',
+      properties: { kind: { const: kind }, age: { type: 'integer' }, note: { type: 'string' } },
+      required: ['kind', 'age'],
+      additionalProperties: false,
+    })
+    const { llm, server } = await setUp({
+      answer: ({ body }) =>
+        JSON.stringify({
+          pet: {
+            kind: 'dog',
+            age: (body['messages'] as object[]).length === 1 ? null : 3,
+            note: null,
+          },
+          owner: null,
+        }),
+    })
+    const { value } = await llm.json({
+      ...ask('whose?'),
+      schema: {
+        type: 'object',
+        properties: { pet: { anyOf: [pet('cat'), pet('dog')] }, owner: { type: 'string' } },
+        required: ['pet'],
+      },
+    })
+    expect(value).toEqual({ pet: { kind: 'dog', age: 3 } })
+    const said = String(server.requests[1]?.body?.messages.at(-1)?.content)
+    const points = said.split('\n').filter((line) => line.startsWith('- '))
+    expect(points).toEqual(['- /pet/age: expected integer, got null'])
+  })
+
   it('asks for an array as a property of an object, and returns the array', async () => {
     const { llm, server } = await setUp({ answer: '{"answer":["a","b"]}' })
     const list = { type: 'array', items: { type: 'string' } } as const
