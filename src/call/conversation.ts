@@ -81,6 +81,14 @@ export class Conversation {
     return reminds
   }
 
+  /** Remembers a target whose answers show that it does not follow the format. */
+  learn({ kind, text }: Checked & { ok: false }, { format, target }: Asked): void {
+    const { responseFormat, regExp } = this.#request.options
+    if (responseFormat !== 'auto' || target === undefined || format.reminder === undefined) return
+    if (kind !== 'malformed_output' && kind !== 'schema_mismatch') return
+    if (!couldBe(text, format, regExp)) learnIgnored(target)
+  }
+
   /** Takes note of a bad answer: may it be asked for again, or is it the same one as before? */
   note(bad: Checked & { ok: false }, asked: Asked): 'allowed' | 'repeated' | undefined {
     if (bad.kind === 'truncated') return this.#canExtend() ? this.#remember(bad, asked) : undefined
@@ -88,14 +96,7 @@ export class Conversation {
     const signature = answerSignature(bad.text)
     if (signature === this.#lastSignature) return 'repeated'
     this.#lastSignature = signature
-    this.#learn(bad.text, asked)
     return this.#remember(bad, asked)
-  }
-
-  #learn(text: string, { format, target }: Asked): void {
-    const { responseFormat, regExp } = this.#request.options
-    if (responseFormat !== 'auto' || target === undefined || format.reminder === undefined) return
-    if (!couldBe(text, format, regExp)) learnIgnored(target)
   }
 
   #remember(bad: Checked & { ok: false }, asked: Asked): 'allowed' {

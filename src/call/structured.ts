@@ -1,4 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
+import { readEnvelope } from '../errors/envelope.ts'
+import { readProperty, readText } from '../errors/hostile.ts'
 import type { Repair } from '../output/parse-json.ts'
 import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
@@ -14,7 +16,7 @@ import {
   sendChat,
 } from './chat.ts'
 import { type Checked, checkCompletion } from './checked.ts'
-import { Conversation } from './conversation.ts'
+import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
 
@@ -53,8 +55,10 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     async send(exchange) {
       const asked = conversation.next(exchange)
       const { body, format } = asked
-      const answer = await sendChat(request, exchange, body).catch((error: unknown) =>
-        formatRefused(error, exchange, request, { format, schema }),
+      const answer = await sendChat(request, exchange, body).catch(
+        (error: unknown) =>
+          answerRefused(error, exchange, asked, conversation) ??
+          formatRefused(error, exchange, request, { format, schema }),
       )
       if ('ok' in answer) return answer
       const completion = answer.data
@@ -65,12 +69,41 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
       const checked = await check(completion, format)
-      return checked.ok
-        ? accepted(completion, checked, facts)
-        : rejected(completion, checked, facts, conversation.note(checked, asked))
+      if (checked.ok) return accepted(completion, checked, facts)
+      conversation.learn(checked, asked)
+      return rejected(completion, checked, facts, conversation.note(checked, asked))
     },
   }
 }
+
+/**
+ * Groq checks the answer itself, and gives it back under 400 where it is no JSON
+ * (console.groq.com/docs/structured-outputs): an answer like another, to be asked for again.
+ */
+function answerRefused(
+  error: unknown,
+  exchange: Exchange,
+  asked: Asked,
+  conversation: Conversation,
+): (Sent<Structured> & { ok: false }) | undefined {
+  const { status, errorBody } = exchange.wire
+  const { parts } = readEnvelope(status === 400 ? errorBody : undefined)
+  const refused = parts.find((part) => readProperty(part, 'code') === 'json_validate_failed')
+  if (refused === undefined) return undefined
+  const text = readText(refused, 'failed_generation', MAX_REFUSED_CHARS) ?? ''
+  const issues = [{ path: '', message: 'the provider could not read it as JSON of the schema' }]
+  const bad = { ok: false, kind: 'malformed_output', issues, text } as const
+  const reask = conversation.note(bad, asked)
+  return {
+    ok: false,
+    failure: failed({ ...bad, cause: error }, withoutUndefined({ status })),
+    facts: withoutUndefined({ status }),
+    ...(reask !== undefined && { reask }),
+  }
+}
+
+// As much as an answer that is parsed at all may have.
+const MAX_REFUSED_CHARS = 4 * 1024 * 1024
 
 /**
  * A target that cannot be asked in this format is asked again in another one, which is remembered

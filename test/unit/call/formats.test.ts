@@ -287,6 +287,54 @@ describe('json()', () => {
     })
   })
 
+  describe('where the provider itself has refused the answer', () => {
+    const failed = (text: string): Fault => ({
+      name: 'json_validate_failed',
+      apply: (exchange) =>
+        exchange.json(400, {
+          error: {
+            message:
+              "Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details.",
+            type: 'invalid_request_error',
+            code: 'json_validate_failed',
+            failed_generation: text,
+          },
+        }),
+    })
+
+    it('asks again, with that answer, in the same format', async () => {
+      const { llm, server } = await setUp({
+        script: [failed('Name: Ann')],
+        answer: '{"name":"Ann"}',
+      })
+      const { value, attempts } = await llm.json({ ...ask('who?'), schema })
+      expect(value).toEqual({ name: 'Ann' })
+      expect(attempts.map(({ cause, outcome }) => [cause, outcome])).toEqual([
+        ['initial', 'malformed_output'],
+        ['reask', 'success'],
+      ])
+      const { body } = server.requests[1] ?? {}
+      expect(body?.messages).toMatchObject([
+        ask('who?').messages[0],
+        { role: 'assistant', content: 'Name: Ann' },
+        { role: 'user' },
+      ])
+      expect(formatOf(body)).toMatchObject({ json_schema: { strict: true } })
+      await llm.json({ ...ask('who else?'), schema })
+      expect(server.requests[2]?.body?.messages).toEqual(ask('who else?').messages)
+    })
+
+    it('stops where it is the same answer twice, with the provider’s error as the cause', async () => {
+      const { llm, server } = await setUp({ script: [failed('Ann'), failed('Ann'), failed('Ann')] })
+      expect(await rejection(llm.json({ ...ask('who?'), schema }))).toMatchObject({
+        kind: 'malformed_output',
+        deterministic: true,
+        cause: { code: 'json_validate_failed' },
+      })
+      expect(server.count).toBe(2)
+    })
+  })
+
   it('does not hold against an answer the nulls that it asked for', async () => {
     const pet = (kind: string) => ({
       type: 'object',
