@@ -218,6 +218,12 @@ export function classifyThrown(
   }
 }
 
+/** Ended by the signal of whoever wanted it, when something had been sent. */
+export function abortedBy(signal: AbortSignal | undefined): Failure {
+  const cause: unknown = signal?.reason
+  return { kind: 'aborted', retryable: false, executed: 'maybe', message: 'aborted', cause }
+}
+
 function limitReached({ ended }: Bounds, error: unknown): Failure | undefined {
   if (ended === undefined) return undefined
   return {

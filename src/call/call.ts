@@ -1,9 +1,10 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
+import { type Flight, type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
+import { summaryFacts } from './answer.ts'
 import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
 import { isFunction, type Job } from './job.ts'
@@ -12,6 +13,7 @@ import { brandExhausted, currentScope } from './nesting.ts'
 import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
+import { type Begun, streamOnce } from './stream-once.ts'
 import { type CallContext, runWork } from './work.ts'
 
 export interface CallResult<T> {
@@ -37,9 +39,20 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
   try {
     const flight = { signal: job.options.signal, deadline, onUncertain: job.options.onUncertain }
-    const done = isStored(job, key)
-      ? await once(throughStore(job, context, key, record, deadline))
-      : await unstored(runWork({ job, context, key, record, flight }))
+    if (job.tape !== undefined && isKept(key)) {
+      const { tape } = job
+      const protocol = throughStore(job, context, key, deadline)
+      const open = (shared: Flight) => runWork({ job, context, key, record, flight: shared })
+      return reported(await streamOnce({ tape, protocol, open }), record)
+    }
+    const done =
+      job.codec !== undefined && isKept(key)
+        ? await once({
+            ...throughStore(job, context, key, deadline),
+            ...job.codec,
+            work: (shared) => runWork({ job, context, key, record, flight: shared }),
+          })
+        : await unstored(runWork({ job, context, key, record, flight }))
     const value = await checkedAgain(job, done, key, record)
     return settle(job, value, done, record)
   } catch (error) {
@@ -47,9 +60,11 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   }
 }
 
-/** Only a key that the caller gave or had derived is kept, and only for a result that can be. */
-function isStored<T>(job: Job<T>, key: CallKey): key is CallKey & { readonly fingerprint: string } {
-  return key.fingerprint !== undefined && job.codec !== undefined
+type KeptKey = CallKey & { readonly fingerprint: string }
+
+/** Only a key that the caller gave or had derived is kept. */
+function isKept(key: CallKey): key is KeptKey {
+  return key.fingerprint !== undefined
 }
 
 async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceResult<T>> {
@@ -58,16 +73,14 @@ async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceRes
   return { value: done.value, source: 'provider', persisted: true }
 }
 
-/** The idempotency protocol's view of this call. */
+/** The idempotency protocol's view of this call, but for the work and its result. */
 function throughStore<T>(
   job: Job<T>,
-  context: CallContext,
-  key: CallKey & { readonly fingerprint: string },
-  record: CallRecord,
+  { runtime, settings }: CallContext,
+  key: KeptKey,
   deadline: Deadline,
-): OnceRequest<T> {
-  const { runtime, settings } = context
-  const { options, codec } = job
+): Omit<OnceRequest<T>, 'work' | 'encode' | 'decode'> {
+  const { options } = job
   return {
     store: settings.store ?? defaultStore(runtime),
     flights: runtime.shared.flights,
@@ -81,10 +94,6 @@ function throughStore<T>(
     ttlMs: options.ttlMs,
     ...(options.signal !== undefined && { signal: options.signal }),
     deadline,
-    work: (flight) => runWork({ job, context, key, record, flight }),
-    encode: (value) => codec?.encode(value) ?? '',
-    // `isStored` has seen the codec.
-    decode: (result, source) => codec?.decode(result, source) as T,
     failure: (notice, source) => noticeError(job, notice, source, key),
   }
 }
@@ -159,6 +168,27 @@ function settle<T>(
     report: record.soFar({ source, persisted }),
     onEnd: (listener) => end.whenEnded(listener),
   }
+}
+
+/** The result of a streamed call under a key. A whole stream settles the call at once. */
+function reported<T>(begun: Begun<T>, record: CallRecord): CallResult<T> {
+  const { value } = begun
+  if (begun.type === 'kept') {
+    const { source, persisted, stream } = begun
+    record.replayed(summaryFacts(stream.summary))
+    return { value, report: record.succeed({ source, persisted }) }
+  }
+  const source = 'provider'
+  const end = new Ending<CallReport>()
+  void begun.over.then(({ failure, persisted }) =>
+    end.tell(
+      failure === undefined
+        ? record.succeed({ source, persisted })
+        : record.fail(failure.kind, 'delivered', source),
+    ),
+  )
+  const report = record.soFar({ source, persisted: false })
+  return { value, report, onEnd: (listener) => end.whenEnded(listener) }
 }
 
 /** Ends the span and the report, and marks the error as given up by a steadycall layer. */

@@ -84,6 +84,7 @@ function release(
   progress: Progress,
 ): LiveStream {
   const released = new Released(request, chunks, held, progress)
+  // What `openStream` was given is openai's own, or built as openai's are.
   const Class = request.source.constructor as StreamClass
   const stream = streamOver(released, Class, request.source.controller)
   return { stream, onEnd: (listener) => released.end.whenEnded(listener) }

@@ -8,6 +8,7 @@ import {
   inProgress,
   mismatch,
   storeUnavailable,
+  type TOO_LARGE,
   unexpected,
   usedInsideItself,
 } from './once-errors.ts'
@@ -37,7 +38,8 @@ export interface OnceRequest<T> {
    * the flight's deadline. It may outlive its caller while others wait for it.
    */
   work(flight: Flight): Promise<WorkOutcome<T>>
-  encode(value: T): string
+  /** The text to keep and share; `TOO_LARGE` for a result that is done, but above what may be kept. */
+  encode(value: T): string | typeof TOO_LARGE
   /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
   decode(result: string, source: 'store' | 'shared'): T
   /** Called when another caller's failure, stored or shared, is what this one gets. */
@@ -58,6 +60,11 @@ export interface Flight {
    * left, `aborted`: do not send.
    */
   dispatch(): Promise<void>
+  /**
+   * Says early that the result will be `TOO_LARGE`: those who wait for it in this process are told
+   * at once, and so is who joins until the work has ended.
+   */
+  tooLarge(): void
 }
 
 export type WorkOutcome<T> =
@@ -138,15 +145,16 @@ function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
   const own: OwnWork<T> = {}
   const landing = claimAndRun(request, flight, own)
     .catch((error: unknown): Landing<T> => ({ type: 'error', init: unexpected(error) }))
-    .then((landed) => {
+    .then((end) => {
       // Before anybody hears of the end, so that who goes again finds no dead flight.
       flight.land()
       const sameStore = flights.get(store)
       sameStore?.delete(key)
       if (sameStore?.size === 0) flights.delete(store)
-      return landed
+      return end
     })
-  const ending = landing.then((landed) => (landed.type === 'own' ? landed.others : landed))
+  const landed = landing.then((end) => (end.type === 'own' ? end.others : end))
+  const ending = Promise.race([flight.toldEarly, landed])
   const sameStore = flights.get(store) ?? new Map<string, InFlight>()
   flights.set(store, sameStore.set(key, { flight, ending }))
   return { flight, landing, own }

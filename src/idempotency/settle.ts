@@ -4,7 +4,7 @@ import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import type { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
-import { outcomeUnknown, storeUnavailable } from './once-errors.ts'
+import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
@@ -15,19 +15,40 @@ export async function recordSuccess<T>(
   claim: Claim,
   outcome: Success<T>,
 ): Promise<Landing<T>> {
-  const { store, clock, ttlMs } = request
   const result = encoded(request, outcome.value)
-  if (result === undefined) {
-    const strict = flight.onUncertain === 'fail'
-    const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
-    await answerOr(clock, verdict, false)
-    const others: Ending = strict ? { type: 'error', init: outcomeUnknown('provider') } : AGAIN
-    return { type: 'own', outcome, persisted: false, others }
-  }
-  const kept = await complete(request, claim, { ok: true, result }, ttlMs)
+  if (typeof result !== 'string') return recordNothing(request, flight, claim, outcome, result)
+  const kept = await complete(request, claim, { ok: true, result }, request.ttlMs)
   return kept === 'lost'
     ? readStored(request, flight, outcome, result)
     : ownResult(outcome, result, kept === 'stored')
+}
+
+/** The work was done, and its result cannot be kept. Under 'fail' it must not be run again. */
+async function recordNothing<T>(
+  { store, clock, ttlMs }: OnceRequest<T>,
+  { onUncertain }: SharedFlight,
+  claim: Claim,
+  outcome: Success<T>,
+  result: typeof TOO_LARGE | undefined,
+): Promise<Landing<T>> {
+  const strict = onUncertain === 'fail'
+  const notice = result === TOO_LARGE ? noticeTooLarge() : undefined
+  const verdict = () =>
+    strict ? store.markUncertain(claim, ttlMs) : store.release(claim, notice, NOTICE_MS)
+  await answerOr(clock, verdict, false)
+  const { others } = ownResult(outcome, result, false)
+  const init = outcomeUnknown('provider')
+  return {
+    type: 'own',
+    outcome,
+    persisted: false,
+    others: strict && others === AGAIN ? { type: 'error', init } : others,
+  }
+}
+
+function noticeTooLarge(): FailureNotice {
+  const { kind, executed = 'yes' } = resultTooLarge()
+  return { kind, executed }
 }
 
 /** Somebody took over while we worked: everybody gets the one outcome that the store has. */
@@ -93,6 +114,7 @@ export function unrecorded<T>(
     : { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
 }
 
+type OwnLanding<T> = Extract<Landing<T>, { readonly type: 'own' }>
 type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
 type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
 
@@ -104,19 +126,23 @@ const NOTICE_MS = 5_000
 
 function ownResult<T>(
   outcome: Success<T>,
-  result: string | undefined,
+  result: string | typeof TOO_LARGE | undefined,
   persisted: boolean,
-): Landing<T> {
-  const others: Ending =
-    result === undefined ? AGAIN : { type: 'result', result, source: 'shared', persisted }
-  return { type: 'own', outcome, persisted, others }
+): OwnLanding<T> {
+  return { type: 'own', outcome, persisted, others: shared(result, persisted) }
+}
+
+function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): Ending {
+  if (result === undefined) return AGAIN
+  if (result === TOO_LARGE) return { type: 'error', init: resultTooLarge() }
+  return { type: 'result', result, source: 'shared', persisted }
 }
 
 /** A result that has no text can be returned, but neither kept nor shared. */
-function encoded<T>({ encode }: OnceRequest<T>, value: T): string | undefined {
+function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_LARGE | undefined {
   try {
     const result: unknown = encode(value)
-    return typeof result === 'string' ? result : undefined
+    return typeof result === 'string' || result === TOO_LARGE ? result : undefined
   } catch {
     return undefined
   }
