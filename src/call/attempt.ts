@@ -153,7 +153,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
   const { number, cause, delayMs, delaySource } = step
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
-  record.tell({ type: 'attempt-started', number, cause, target: name, delayMs })
+  record.attemptStarted({ number, cause, target: name, delayMs })
   const span = record.span.startAttempt(
     withoutUndefined({
       number,

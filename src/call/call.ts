@@ -1,6 +1,6 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { type Flight, type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
+import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { startCall } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
@@ -14,7 +14,7 @@ import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
 import { type Begun, streamOnce } from './stream-once.ts'
-import { type CallContext, runWork } from './work.ts'
+import { type CallContext, runWork, type WorkRequest } from './work.ts'
 
 export interface CallResult<T> {
   readonly value: T
@@ -38,21 +38,18 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   const { onEvent } = settings
   const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
   try {
-    const flight = { signal: job.options.signal, deadline, onUncertain: job.options.onUncertain }
-    if (job.tape !== undefined && isKept(key)) {
-      const { tape } = job
-      const protocol = throughStore(job, context, key, deadline)
-      const open = (shared: Flight) => runWork({ job, context, key, record, flight: shared })
-      return reported(await streamOnce({ tape, protocol, open }), record)
+    const work = (flight: WorkRequest<T>['flight']) =>
+      runWork({ job, context, key, record, flight })
+    const protocol = isKept(key) ? throughStore(job, context, key, deadline) : undefined
+    const tape = protocol && job.tape
+    if (protocol !== undefined && tape !== undefined) {
+      return reported(await streamOnce({ tape, protocol, open: work }), record)
     }
+    const { signal, onUncertain } = job.options
     const done =
-      job.codec !== undefined && isKept(key)
-        ? await once({
-            ...throughStore(job, context, key, deadline),
-            ...job.codec,
-            work: (shared) => runWork({ job, context, key, record, flight: shared }),
-          })
-        : await unstored(runWork({ job, context, key, record, flight }))
+      protocol !== undefined && job.codec !== undefined
+        ? await once({ ...protocol, ...job.codec, work })
+        : await unstored(work({ signal, deadline, onUncertain }))
     const value = await checkedAgain(job, done, key, record)
     return settle(job, value, done, record)
   } catch (error) {

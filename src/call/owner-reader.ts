@@ -29,11 +29,17 @@ export class OwnerReader extends OneReader {
   stopped: { readonly failure: Failure | undefined } | undefined
   /** What he has been given: who has every finish_reason has had the whole answer. */
   readonly #seen = new Progress()
+  /** Settles when the caller aborts. */
+  readonly #hurried: Promise<void>
+  #hurry: () => void = () => {}
   readonly #request: OwnerReaderRequest
 
   constructor(request: OwnerReaderRequest) {
     super()
     this.#request = request
+    this.#hurried = new Promise((resolve) => {
+      this.#hurry = resolve
+    })
     const { signal } = request
     this.controller.signal.addEventListener('abort', this.#onOwnAbort, { once: true })
     if (signal?.aborted) this.#onAbort()
@@ -53,8 +59,8 @@ export class OwnerReader extends OneReader {
         else break
       }
     } finally {
-      this.#release()
       await this.#over()
+      this.#release()
     }
     const thrown = this.#thrown()
     if (thrown !== undefined) throw thrown.error
@@ -68,30 +74,34 @@ export class OwnerReader extends OneReader {
   readonly #onOwnAbort = (): void => this.#stop(undefined)
 
   readonly #onAbort = (): void => {
+    this.#hurry()
     this.#stop(this.#seen.finished ? undefined : abortedBy(this.#request.signal))
   }
 
   #stop(failure: Failure | undefined): void {
     if (this.stopped !== undefined) return
     this.stopped = { failure }
-    this.#release()
-    const { recording, leave } = this.#request
+    const { recording, leave, over } = this.#request
+    void over.then(() => this.#release())
     // The rest of a whole answer is waited for and kept: it is a line or two, or an idle timeout.
     if (!this.#seen.finished && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
     recording.drop()
   }
 
-  /** The report is complete when the loop is over; except that nobody waits for the rest of a whole answer. */
+  /**
+   * The report is complete when the loop is over. But nobody waits for the rest of a whole answer
+   * that he has left, nor for the store when he has aborted: it is complete a little later then.
+   */
   async #over(): Promise<void> {
     const { recording, over } = this.#request
-    const leftTheRest =
-      this.stopped !== undefined && this.#seen.finished && recording.end === undefined
-    if (!leftTheRest) await over
+    const isLeaving = this.stopped !== undefined && this.#seen.finished
+    if (isLeaving && recording.end === undefined) return
+    await Promise.race([over, this.#hurried])
   }
 
   #thrown(): { readonly error: unknown } | undefined {
     const { recording, toCallerError } = this.#request
-    if (this.stopped === undefined) return recording.end?.ok === false ? recording.end : undefined
+    if (this.stopped === undefined) return recording.end?.broken
     const { failure } = this.stopped
     return failure && { error: toCallerError(failure) }
   }

@@ -3,8 +3,8 @@ import { TOO_LARGE } from '../idempotency/once-errors.ts'
 import type { ChunkStream } from './one-reader.ts'
 import { encodeChunks } from './stored-stream.ts'
 
-/** How a recorded stream ended. */
-export type RecordingEnd =
+/** What became of a recorded stream. */
+export type Recorded =
   | { readonly ok: true; readonly text: string | typeof TOO_LARGE }
   | ({ readonly ok: false } & Broken)
 
@@ -45,10 +45,10 @@ export class Recording {
   readonly #request: RecordingRequest
   /** JSON of each chunk. Undefined: too large to be kept. */
   #written: string[] | undefined = []
-  #bytes = 0
+  #bytes = encodeChunks([]).length
   /** Undefined: nobody reads. */
   #unread: unknown[] | undefined = []
-  #end: RecordingEnd | undefined
+  #end: { readonly broken: Broken | undefined } | undefined
   #wakeReader: () => void = () => {}
   #wakePump: () => void = () => {}
 
@@ -57,18 +57,21 @@ export class Recording {
   }
 
   /** Reads to the end. Never rejects. To be called once. */
-  async run(): Promise<RecordingEnd> {
+  async run(): Promise<Recorded> {
     const { signal } = this.#request
     const onAbort = () => this.#wakePump()
     signal.addEventListener('abort', onAbort, { once: true })
-    this.#end = await this.#pump()
+    const recorded = await this.#pump()
     signal.removeEventListener('abort', onAbort)
+    // The text is not held here: the reader may keep his stream for long.
+    this.#end = { broken: recorded.ok ? undefined : recorded }
+    this.#written = undefined
     this.#wakeReader()
-    return this.#end
+    return recorded
   }
 
   /** How it ended, whether or not all of it was taken. Undefined while it goes on. */
-  get end(): RecordingEnd | undefined {
+  get end(): { readonly broken: Broken | undefined } | undefined {
     return this.#end
   }
 
@@ -93,7 +96,7 @@ export class Recording {
     this.#wakeReader()
   }
 
-  async #pump(): Promise<RecordingEnd> {
+  async #pump(): Promise<Recorded> {
     const { stream, signal } = this.#request
     try {
       for await (const chunk of stream) {

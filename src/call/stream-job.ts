@@ -18,17 +18,18 @@ export function streamJob(
   const { options, clock } = request
   const startedMs = clock.monotonicMs()
   let attempts = 0
-  /** What the caller is to catch, and what we know of it. */
-  const broken = new WeakMap<object, Failure>()
   const errorFor = (failure: Failure, number = attempts): unknown => {
     const elapsedMs = clock.monotonicMs() - startedMs
     const error = toCallerError(failure, { attempts: number, elapsedMs })
-    if (isObject(error)) broken.set(error, failure)
+    if (isObject(error)) caught.set(error, failure)
     return error
   }
   return {
     ...chatBasics('create', request),
-    tape: streamTape(request, { errorFor, failureOf: (error) => broken.get(Object(error)) }),
+    // Made where it is asked for: a stream without a key needs none.
+    get tape() {
+      return streamTape(request, { errorFor, failureOf: (error) => caught.get(Object(error)) })
+    },
     async send(exchange) {
       attempts = exchange.number
       const body = bodyFor(request, exchange, request.params)
@@ -57,6 +58,9 @@ export function streamJob(
     },
   }
 }
+
+/** What callers are to catch, with what we know of it. */
+const caught = new WeakMap<object, Failure>()
 
 function streamTail(
   { targets }: ChatRequest,

@@ -6,7 +6,7 @@ import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import type { Tape } from './job.ts'
 import { OwnerReader } from './owner-reader.ts'
-import { Recording, type RecordingEnd } from './recording.ts'
+import { type Recorded, Recording } from './recording.ts'
 import { decodeChunks, type StoredStream } from './stored-stream.ts'
 
 export interface StreamOnceRequest<T> {
@@ -69,10 +69,10 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
       const recording = recordingOf(tape, value, flight)
       if (place.take()) deliver({ value, recording })
       else recording.drop()
-      const end = await recording.run()
+      const recorded = await recording.run()
       // It was stopped, and may be run again for the others.
-      if (!end.ok && flight.signal.aborted) place.leave(flight.signal.reason)
-      return outcomeOf(end, flight)
+      if (!recorded.ok && flight.signal.aborted) place.leave(flight.signal.reason)
+      return outcomeOf(recorded, flight)
     },
   })
   try {
@@ -137,8 +137,7 @@ function live<T>(
 
 /** What the call failed with: for its caller, whose stream is his own, whatever the protocol says. */
 function failureOf({ stopped }: OwnerReader, { end }: Recording): Failure | undefined {
-  if (stopped !== undefined) return stopped.failure
-  return end === undefined || end.ok ? undefined : end.failure
+  return stopped === undefined ? end?.broken?.failure : stopped.failure
 }
 
 async function kept<T>(tape: Tape<T>, { value, source, persisted }: Done): Promise<Begun<T>> {
@@ -156,9 +155,9 @@ async function kept<T>(tape: Tape<T>, { value, source, persisted }: Done): Promi
 }
 
 /** What the protocol is told: as `giveUp` says it of other work, of which something was executed. */
-function outcomeOf(end: RecordingEnd, { onUncertain }: Flight): WorkOutcome<Result> {
-  if (end.ok) return { ok: true, value: { text: end.text } }
-  const { failure, error } = end
+function outcomeOf(recorded: Recorded, { onUncertain }: Flight): WorkOutcome<Result> {
+  if (recorded.ok) return { ok: true, value: { text: recorded.text } }
+  const { failure, error } = recorded
   const { kind, retryAfterMs, status } = failure
   const executed: Executed = failure.executed === 'yes' ? 'yes' : 'maybe'
   const { permanent } = FAILURE_KINDS[kind]
