@@ -64,7 +64,7 @@ export function summaryFacts(summary: StreamSummary): AnswerFacts {
   return withoutUndefined({ finishReasons, id, model, chunks, usage: usageOf(usage) })
 }
 
-export function usageOf(usage: unknown): AnswerFacts['usage'] {
+function usageOf(usage: unknown): AnswerFacts['usage'] {
   if (!isObject(usage)) return undefined
   const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
   const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')

@@ -67,8 +67,8 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
     signal: place.signal,
     deadline: place.deadline,
     encode: ({ text }) => (text === TOO_LARGE ? text : protocol.label.write(text)),
-    decode(kept, source) {
-      const text = protocol.label.read(kept, source)
+    decode(told, source) {
+      const text = protocol.label.read(told, source)
       return { text, stream: decodeChunks(text) }
     },
     async work(flight) {

@@ -71,6 +71,9 @@ describe('a stream above 1 MiB', () => {
       persisted: false,
     })
     expect(callReport(await waiter)).toMatchObject({ outcome: 'store_unavailable' })
+    const later = await rejection(keyed(processOf(source.client, store)))
+    expect(later).toMatchObject({ message: expect.stringContaining('more bytes than max') })
+    expect(callReport(later)).toMatchObject({ outcome: 'store_unavailable', source: 'store' })
     expect(source.requests).toBe(1)
   })
 
@@ -110,8 +113,21 @@ describe('a stream above 1 MiB', () => {
     const llm = processOf(source.client)
     await chunksOf(keyed(llm, { onUncertain: 'fail' }))
     const error = await rejection(keyed(llm, { onUncertain: 'fail' }))
-    expect(callReport(error)).toMatchObject({ outcome: 'outcome_unknown' })
+    expect(callReport(error)).toMatchObject({ outcome: 'store_unavailable', source: 'store' })
     expect(source.requests).toBe(1)
+  })
+})
+
+describe('maxResultBytes', () => {
+  it('is the limit of streams too', async () => {
+    const source = provider(8)
+    const llm = steady(source.client, { runtime: createRuntime(), maxResultBytes: 64 * KIB })
+    await chunksOf(keyed(llm))
+    expect(callReport(await rejection(keyed(llm)))).toMatchObject({ outcome: 'store_unavailable' })
+    const wide = steady(source.client, { runtime: createRuntime(), maxResultBytes: 256 * KIB })
+    await chunksOf(keyed(wide))
+    await expect(chunksOf(keyed(wide))).resolves.toHaveLength(8)
+    expect(source.requests).toBe(2)
   })
 })
 
