@@ -24,7 +24,7 @@ export interface OwnerReaderRequest {
 /** The live stream of the caller whose call began it: reads what the pump has recorded. */
 export class OwnerReader extends OneReader {
   /** Of the stream that he gets. The request has its own: others may wait for it. */
-  readonly controller = new AbortController()
+  readonly controller: AbortController = new AbortController()
   /** Set when he reads no further; with the failure, unless he just left. */
   stopped: { readonly failure: Failure | undefined } | undefined
   /** What he has been given: who has every finish_reason has had the whole answer. */
