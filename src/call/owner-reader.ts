@@ -8,7 +8,10 @@ import { Progress } from './stream-progress.ts'
  * What an attempt is aborted with when the reader of its stream has left, and nobody else was
  * waiting: `break`, or the stream's own `controller.abort()`. No failure, as with any stream.
  */
-export const READER_LEFT = new DOMException('the reader of the stream has left', 'AbortError')
+export const READER_LEFT: DOMException = new DOMException(
+  'the reader of the stream has left',
+  'AbortError',
+)
 
 export interface OwnerReaderRequest {
   readonly recording: Recording
