@@ -1,9 +1,12 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
+import type { RegExpEngine } from '../output/ajv-engine.ts'
 import { parseAnswer, type Repair } from '../output/parse-json.ts'
-import type { RepairLevel, RepairRule } from '../output/repair-rules.ts'
+import type { RepairLevel } from '../output/repair-rules.ts'
+import { ASKED_WRAPPER, type FormatRequest, withoutAskedNulls } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import { saysTruncated } from '../output/truncation.ts'
 
 /** What came of an answer. */
 export type Checked =
@@ -19,24 +22,33 @@ export type Checked =
       readonly cause?: unknown
     }
 
+export interface Reading {
+  readonly level: RepairLevel
+  readonly regExp: RegExpEngine | undefined
+  /** How it was asked for. */
+  readonly format: FormatRequest
+}
+
 /** One completion against the schema: its outcome first, then its text. */
 export async function checkCompletion(
   completion: unknown,
   schema: CompiledSchema,
-  reading: { readonly level: RepairLevel; readonly undo: ReadonlySet<RepairRule> },
+  { level, regExp, format }: Reading,
 ): Promise<Checked> {
   const { text, finishReason, refusal } = firstChoice(completion)
   const reject = (kind: FailureKind): Checked => ({ ok: false, kind, issues: [], text })
   if (refusal) return reject('refusal')
   if (finishReason === 'content_filter') return reject('content_filter')
-  if (finishReason === 'length') return reject('truncated')
+  if (saysTruncated(finishReason)) return reject('truncated')
   if (text.trim() === '') return reject('empty_response')
   const parsed = parseAnswer(text, schema, {
-    ...reading,
+    level,
+    undo: format.undo,
     ...(finishReason !== undefined && { finishReason }),
   })
   if (!parsed.ok) {
-    const { kind, issues } = parsed
+    const { kind } = parsed
+    const issues = withoutAskedNulls(parsed.issues, text, format, regExp)
     return { ok: false, kind, issues, shownIssues: withoutContent(issues, schema), text }
   }
   try {
@@ -57,8 +69,8 @@ export async function checkCompletion(
   }
 }
 
-/** Where the arguments of a tool call stand. */
-const OUR_OWN: ReadonlySet<string> = new Set(['tool_calls', 'function', 'arguments'])
+/** Where an answer that is no object stands, and where the arguments of a tool call do. */
+const OUR_OWN: ReadonlySet<string> = new Set([ASKED_WRAPPER, 'tool_calls', 'function', 'arguments'])
 
 /** Paths with every name left out that the schema does not know: it is the model's own text. */
 export function withoutContent(
@@ -85,8 +97,19 @@ function firstChoice(completion: unknown): {
   const finishReason = readProperty(choice, 'finish_reason')
   const refusal = readProperty(message, 'refusal')
   return {
-    text: typeof content === 'string' ? content : '',
+    text: textOf(content),
     finishReason: typeof finishReason === 'string' ? finishReason : undefined,
     refusal: typeof refusal === 'string' && refusal !== '',
   }
+}
+
+/** The text of an answer; of its parts, as Mistral sends them beside those of its reasoning. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) return ''
+  return content
+    .filter((part) => readProperty(part, 'type') === 'text')
+    .map((part) => readProperty(part, 'text'))
+    .filter((text) => typeof text === 'string')
+    .join('')
 }

@@ -1,27 +1,36 @@
 import { readProperty } from '../errors/hostile.ts'
 import { answerSignature, type ReaskMessage, reaskMessages } from '../output/reask.ts'
-import { type FormatRequest, formatRequest, withInstructions } from '../output/response-format.ts'
+import {
+  couldBe,
+  type FormatRequest,
+  formatRequest,
+  withInstructions,
+} from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import type { TargetState } from '../retry/target-state.ts'
 import { bodyFor, type ChatParams, type ChatRequest } from './chat.ts'
 import type { Checked } from './checked.ts'
-import { formatFor } from './formats.ts'
+import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'
 import type { Exchange } from './job.ts'
 
 /** What is sent next, and how it asks for JSON. */
-interface Asked {
+export interface Asked {
   readonly body: ChatParams
   readonly format: FormatRequest
+  readonly target: TargetState | undefined
 }
 
 /** The request as it grows: what was answered badly, and what is asked for again. */
 export class Conversation {
   readonly #request: ChatRequest
   readonly #schema: CompiledSchema
-  /** By format: the same request has to be the same object, to keep its `Idempotency-Key`. */
-  readonly #bodies = new Map<FormatRequest, ChatParams>()
+  /** By how they ask: the same request has to be the same object, to keep its `Idempotency-Key`. */
+  readonly #bodies = new Map<string, ChatParams>()
+  /** Is the schema said in the messages, though the format says it too? As it was at first. */
+  readonly #reminds = new Map<TargetState | undefined, boolean>()
   readonly #appended: ReaskMessage[] = []
   #limits: ChatParams = {}
-  #lastBad: (Checked & { ok: false }) | undefined
+  #lastBad: { readonly bad: Checked & { ok: false }; readonly asked: Asked } | undefined
   #lastSignature: string | undefined
 
   constructor(request: ChatRequest, schema: CompiledSchema) {
@@ -33,14 +42,21 @@ export class Conversation {
   next(exchange: Exchange): Asked {
     if (exchange.cause === 'reask' && this.#lastBad !== undefined) this.#ask(this.#lastBad)
     const { targets, options } = this.#request
-    const state = targets[exchange.target]?.state
-    const format = formatRequest(this.#schema, formatFor(state, options.responseFormat))
-    const body = this.#bodies.get(format) ?? this.#bodyIn(format)
-    this.#bodies.set(format, body)
-    return { body: bodyFor(this.#request, exchange, body), format }
+    const target = targets[exchange.target]?.state
+    const format = formatRequest(
+      this.#schema,
+      formatFor(target, options.responseFormat, this.#schema),
+    )
+    const reminds = this.#mustRemind(target)
+    const how = `${format.format} ${reminds}`
+    const body = this.#bodies.get(how) ?? this.#bodyIn(format, reminds)
+    this.#bodies.set(how, body)
+    return { body: bodyFor(this.#request, exchange, body), format, target }
   }
 
-  #bodyIn({ parameter, instructions }: FormatRequest): ChatParams {
+  #bodyIn(format: FormatRequest, reminds: boolean): ChatParams {
+    const { parameter, reminder } = format
+    const instructions = format.instructions ?? (reminds ? reminder : undefined)
     const { params } = this.#request
     const { messages } = params
     if (this.#appended.length === 0 && instructions === undefined) {
@@ -56,18 +72,35 @@ export class Conversation {
     }
   }
 
+  /** Decided once: what is learned during the call must not change its prefix. */
+  #mustRemind(target: TargetState | undefined): boolean {
+    const { responseFormat } = this.#request.options
+    const reminds =
+      this.#reminds.get(target) ?? (responseFormat === 'auto' && ignoresFormat(target))
+    this.#reminds.set(target, reminds)
+    return reminds
+  }
+
+  /** Remembers a target whose answers show that it does not follow the format. */
+  learn({ kind, text }: Checked & { ok: false }, { format, target }: Asked): void {
+    const { responseFormat, regExp } = this.#request.options
+    if (responseFormat !== 'auto' || target === undefined || format.reminder === undefined) return
+    if (kind !== 'malformed_output' && kind !== 'schema_mismatch') return
+    if (!couldBe(text, format, regExp)) learnIgnored(target)
+  }
+
   /** Takes note of a bad answer: may it be asked for again, or is it the same one as before? */
-  note(bad: Checked & { ok: false }): 'allowed' | 'repeated' | undefined {
-    if (bad.kind === 'truncated') return this.#canExtend() ? this.#remember(bad) : undefined
+  note(bad: Checked & { ok: false }, asked: Asked): 'allowed' | 'repeated' | undefined {
+    if (bad.kind === 'truncated') return this.#canExtend() ? this.#remember(bad, asked) : undefined
     if (bad.kind !== 'malformed_output' && bad.kind !== 'schema_mismatch') return undefined
     const signature = answerSignature(bad.text)
     if (signature === this.#lastSignature) return 'repeated'
     this.#lastSignature = signature
-    return this.#remember(bad)
+    return this.#remember(bad, asked)
   }
 
-  #remember(bad: Checked & { ok: false }): 'allowed' {
-    this.#lastBad = bad
+  #remember(bad: Checked & { ok: false }, asked: Asked): 'allowed' {
+    this.#lastBad = { bad, asked }
     return 'allowed'
   }
 
@@ -82,14 +115,16 @@ export class Conversation {
   }
 
   /** Changes the end of the request only, so that the provider's prompt cache still matches. */
-  #ask(bad: Checked & { ok: false }): void {
+  #ask({ bad, asked }: { readonly bad: Checked & { ok: false }; readonly asked: Asked }): void {
     const { kind, issues, text } = bad
     this.#lastBad = undefined
     this.#bodies.clear()
     if (kind === 'truncated') this.#limits = doubledLimits(this.#request.params)
     if (kind !== 'malformed_output' && kind !== 'schema_mismatch') return
     const answer = { answer: text, issues, kind }
-    const usual = reaskMessages(answer)
+    // Said once. It is what a provider that ignores the format, or a keyword, has not read yet.
+    const isSaid = this.#appended.length > 0 || this.#mustRemind(asked.target)
+    const usual = reaskMessages(answer, isSaid ? undefined : asked.format.reminder)
     const { reaskMessages: own } = this.#request.options
     this.#appended.push(...(own === undefined ? usual : checkedMessages(own(answer, usual))))
   }

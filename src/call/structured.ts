@@ -1,6 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
+import { readEnvelope } from '../errors/envelope.ts'
+import { readProperty, readText } from '../errors/hostile.ts'
 import type { Repair } from '../output/parse-json.ts'
-import type { RepairRule } from '../output/repair-rules.ts'
 import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -15,7 +16,7 @@ import {
   sendChat,
 } from './chat.ts'
 import { type Checked, checkCompletion } from './checked.ts'
-import { Conversation } from './conversation.ts'
+import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
 
@@ -30,8 +31,9 @@ export interface Structured {
 export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job<Structured> {
   const { params, options } = request
   const conversation = new Conversation(request, schema)
-  const check = (completion: unknown, undo: ReadonlySet<RepairRule>) =>
-    checkCompletion(completion, schema, { level: options.repair, undo })
+  const { repair: level, regExp } = options
+  const check = (completion: unknown, format: FormatRequest) =>
+    checkCompletion(completion, schema, { level, regExp, format })
   const basics = chatBasics('json', request)
   return {
     ...basics,
@@ -46,14 +48,17 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     replayedFacts: ({ completion }) => factsOf(completion, undefined),
     async recheck({ completion }) {
       // In which format it was asked for is not known here: most probably in the first.
-      const checked = await check(completion, formatRequest(schema, 'strict').undo)
+      const checked = await check(completion, formatRequest(schema, 'strict'))
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
     },
     async send(exchange) {
-      const { body, format } = conversation.next(exchange)
-      const answer = await sendChat(request, exchange, body).catch((error: unknown) =>
-        formatRefused(error, exchange, request, format),
+      const asked = conversation.next(exchange)
+      const { body, format } = asked
+      const answer = await sendChat(request, exchange, body).catch(
+        (error: unknown) =>
+          answerRefused(error, exchange, asked, conversation) ??
+          formatRefused(error, exchange, request, { format, schema }),
       )
       if ('ok' in answer) return answer
       const completion = answer.data
@@ -63,13 +68,42 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       }
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
-      const checked = await check(completion, format.undo)
-      return checked.ok
-        ? accepted(completion, checked, facts)
-        : rejected(completion, checked, facts, conversation)
+      const checked = await check(completion, format)
+      if (checked.ok) return accepted(completion, checked, facts)
+      conversation.learn(checked, asked)
+      return rejected(completion, checked, facts, conversation.note(checked, asked))
     },
   }
 }
+
+/**
+ * Groq checks the answer itself, and gives it back under 400 where it is no JSON
+ * (console.groq.com/docs/structured-outputs): an answer like another, to be asked for again.
+ */
+function answerRefused(
+  error: unknown,
+  exchange: Exchange,
+  asked: Asked,
+  conversation: Conversation,
+): (Sent<Structured> & { ok: false }) | undefined {
+  const { status, errorBody } = exchange.wire
+  const { parts } = readEnvelope(status === 400 ? errorBody : undefined)
+  const refused = parts.find((part) => readProperty(part, 'code') === 'json_validate_failed')
+  if (refused === undefined) return undefined
+  const text = readText(refused, 'failed_generation', MAX_REFUSED_CHARS) ?? ''
+  const issues = [{ path: '', message: 'the provider could not read it as JSON of the schema' }]
+  const bad = { ok: false, kind: 'malformed_output', issues, text } as const
+  const reask = conversation.note(bad, asked)
+  return {
+    ok: false,
+    failure: failed({ ...bad, cause: error }, withoutUndefined({ status })),
+    facts: withoutUndefined({ status }),
+    ...(reask !== undefined && { reask }),
+  }
+}
+
+// As much as an answer that is parsed at all may have.
+const MAX_REFUSED_CHARS = 4 * 1024 * 1024
 
 /**
  * A target that cannot be asked in this format is asked again in another one, which is remembered
@@ -79,21 +113,15 @@ function formatRefused(
   error: unknown,
   exchange: Exchange,
   { targets, options }: ChatRequest,
-  { format }: FormatRequest,
+  { format: { format: asked }, schema }: { format: FormatRequest; schema: CompiledSchema },
 ): Sent<Structured> & { ok: false } {
-  const { wire, target } = exchange
-  const state = targets[target]?.state
-  const isLearned =
-    options.responseFormat === 'auto' &&
-    state !== undefined &&
-    learnFormat(state, { error, status: wire.status, body: wire.errorBody, asked: format })
-  if (!isLearned) throw error
-  return {
-    ok: false,
-    failure: classifyThrown(error, exchange, 'json'),
-    facts: withoutUndefined({ status: wire.status }),
-    reask: 'allowed',
-  }
+  const state = targets[exchange.target]?.state
+  if (options.responseFormat !== 'auto' || state === undefined) throw error
+  const { status, errorBody: body } = exchange.wire
+  const failure = classifyThrown(error, exchange, 'json')
+  const { kind } = failure
+  if (!learnFormat(state, { error, kind, status, body, asked, schema })) throw error
+  return { ok: false, failure, facts: withoutUndefined({ status }), reask: 'allowed' }
 }
 
 function accepted(
@@ -113,9 +141,8 @@ function rejected(
   completion: unknown,
   checked: Checked & { ok: false },
   facts: AnswerFacts,
-  conversation: Conversation,
+  reask: 'allowed' | 'repeated' | undefined,
 ): Sent<Structured> {
-  const reask = conversation.note(checked)
   return {
     ok: false,
     failure: failed(checked, facts),

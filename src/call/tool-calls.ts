@@ -1,6 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { canonicalJson } from '../idempotency/key.ts'
+import { MAX_ISSUES } from '../output/issues.ts'
 import { answerSignature } from '../output/reask.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import {
@@ -11,6 +13,7 @@ import {
   type Tools,
   toolsOf,
 } from '../output/tool-calls.ts'
+import { saysTruncated } from '../output/truncation.ts'
 import { factsOf, failureInAnswer } from './answer.ts'
 import type { Answer } from './call-promise.ts'
 import {
@@ -120,8 +123,8 @@ class ToolConversation {
 
   /** Accepts an answer, or notes what has to be asked for again. */
   take(answer: Answer<unknown>, facts: AnswerFacts): Sent<Answer<unknown>> {
-    const wasCut = finishOf(answer.data) === 'length' && callsOf(answer.data).length > 0
-    if (wasCut) return this.#cut(answer.data, facts)
+    const ending = unfinished(answer.data)
+    if (ending !== undefined) return this.#unfinished(ending, answer.data, facts)
     const first = this.#first
     const bad = this.#bad
     if (first === undefined || bad === undefined) {
@@ -152,10 +155,10 @@ class ToolConversation {
       ...params,
       ...this.#limits,
       messages: [...(Array.isArray(messages) ? messages : []), callAgain(bad)],
-      tool_choice:
-        bad.schema === undefined ? 'required' : { type: 'function', function: { name: bad.name } },
+      tool_choice: bad.schema === undefined ? someTool(params) : toolNamed(bad.name),
     }
-    const signature = answerSignature(`${bad.position} ${bad.name} ${bad.text}`)
+    const said = bad.missed === true ? 'nothing' : `${bad.name} ${bad.text}`
+    const signature = answerSignature(`${bad.position} ${said}`)
     const reask = signature === this.#lastSignature ? 'repeated' : 'allowed'
     this.#lastSignature = signature
     return { ok: false, failure: failed(bad, facts), facts, completion: answer.data, reask }
@@ -164,18 +167,16 @@ class ToolConversation {
   /** The one call that was asked for again, at its old place. */
   #callFrom(
     completion: unknown,
-    { position, name, schema }: BadCall,
+    before: BadCall,
   ):
     | { readonly ok: true; readonly call: unknown; readonly repairs: readonly Repair[] }
     | { readonly ok: false; readonly bad: BadCall } {
+    const { position, name, schema } = before
     const calls = callsOf(completion).filter(isFunctionCall)
     const nameOf = (one: unknown) => readProperty(readProperty(one, 'function'), 'name')
     const call = schema === undefined ? calls[0] : calls.find((one) => nameOf(one) === name)
     if (call === undefined) {
-      const path = `/tool_calls/${position}`
-      const issues = [{ path, message: 'expected a call of the tool, found none' }]
-      const kind = 'malformed_output'
-      return { ok: false, bad: { position, name, text: '', kind, issues, schema } }
+      return { ok: false, bad: { ...before, kind: 'malformed_output', missed: true } }
     }
     const level = this.#request.options.repair
     const finishReason = finishOf(completion)
@@ -185,15 +186,20 @@ class ToolConversation {
     return { ok: true, call, repairs: checked.repairs }
   }
 
-  /** Calls that were cut at the output limit: once again with twice of it, or an error. */
-  #cut(completion: unknown, facts: AnswerFacts): Sent<Answer<unknown>> {
+  /** Calls that did not come to their end: once again with twice the limit, or an error. */
+  #unfinished(
+    kind: 'truncated' | 'content_filter',
+    completion: unknown,
+    facts: AnswerFacts,
+  ): Sent<Answer<unknown>> {
     const { options, params } = this.#request
     const limits = doubledLimits(params)
     const mayExtend =
+      kind === 'truncated' &&
       options.onTruncated === 'extend' &&
       Object.keys(this.#limits).length === 0 &&
       Object.keys(limits).length > 0
-    const failure = { ...truncated(facts), issues: [] }
+    const failure = failureOf(kind, facts)
     if (!mayExtend) return { ok: false, failure, facts, completion }
     this.#limits = limits
     this.#body = { ...this.#body, ...limits }
@@ -201,26 +207,44 @@ class ToolConversation {
   }
 }
 
-function truncated({ status, requestId }: AnswerFacts): Failure {
+/** Why the calls in an answer may not be whole, also where they look so. */
+function unfinished(completion: unknown): 'truncated' | 'content_filter' | undefined {
+  if (callsOf(completion).length === 0) return undefined
+  const reason = finishOf(completion)
+  if (saysTruncated(reason)) return 'truncated'
+  return reason === 'content_filter' ? reason : undefined
+}
+
+function toolNamed(name: string): object {
+  return { type: 'function', function: { name } }
+}
+
+/** Any tool but none, of those that the caller leaves to choose from. */
+function someTool({ tool_choice: given }: ChatParams): unknown {
+  return typeof given === 'object' && given !== null ? given : 'required'
+}
+
+function failed({ kind, issues, schema, position, missed }: BadCall, facts: AnswerFacts): Failure {
+  const missing = { path: `/tool_calls/${position}`, message: 'expected a call of the tool' }
+  const all = (missed === true ? [missing, ...issues] : issues).slice(0, MAX_ISSUES)
+  const shownIssues = schema === undefined ? undefined : withoutContent(all, schema)
   return {
-    kind: 'truncated',
-    retryable: false,
-    executed: 'yes',
-    message: 'truncated',
-    cause: undefined,
-    ...(status !== undefined && { status }),
-    ...(requestId !== undefined && { requestId }),
+    ...failureOf(kind, facts),
+    issues: all,
+    ...(shownIssues !== undefined && { shownIssues }),
   }
 }
 
-function failed({ kind, issues, schema }: BadCall, facts: AnswerFacts): Failure {
-  const shownIssues = schema === undefined ? undefined : withoutContent(issues, schema)
+function failureOf(kind: FailureKind, { status, requestId }: AnswerFacts): Failure {
   return {
-    ...truncated(facts),
     kind,
+    retryable: false,
+    executed: 'yes',
     message: kind,
-    issues,
-    ...(shownIssues !== undefined && { shownIssues }),
+    issues: [],
+    cause: undefined,
+    ...(status !== undefined && { status }),
+    ...(requestId !== undefined && { requestId }),
   }
 }
 

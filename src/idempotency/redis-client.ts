@@ -1,7 +1,8 @@
 import type { RedisScript } from './redis-scripts.ts'
 
-/** A client, or cluster, of `redis` (node-redis) 5 and later: what is used of it. */
+/** A client, pool, sentinel or cluster of `redis` (node-redis) 5 and later: what is used of it. */
 export interface NodeRedisClient {
+  readonly isOpen: boolean
   evalSha(sha: string, options: NodeRedisEval): Promise<unknown>
   eval(script: string, options: NodeRedisEval): Promise<unknown>
 }
@@ -13,6 +14,7 @@ interface NodeRedisEval {
 
 /** A client, or cluster, of `ioredis` 5 and later: what is used of it. */
 export interface IoredisClient {
+  readonly status: string
   evalsha(sha: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
   eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
 }
@@ -32,13 +34,23 @@ export type RunScript = (
  */
 export function runnerFor(client: unknown): RunScript {
   const ask = askerFor(client)
-  return async (script, key, values) => {
+  const run: RunScript = async (script, key, values) => {
     try {
       return await ask('sha', script, key, values)
     } catch (error) {
       // The server has not seen it yet, or has forgotten it (SCRIPT FLUSH, restart, failover).
       if (!isNoScript(error)) throw error
       return ask('text', script, key, values)
+    }
+  }
+  return async (script, key, values) => {
+    try {
+      return await run(script, key, values)
+    } catch (error) {
+      // The connection broke, and nobody knows whether the script has run: asked again, the server
+      // tells. A client of ioredis does so by itself.
+      if (!script.repeatable || isReply(error)) throw error
+      return run(script, key, values)
     }
   }
 }
@@ -52,7 +64,8 @@ type Ask = (
 
 function askerFor(client: unknown): Ask {
   if (isNodeRedis(client)) {
-    return (by, { sha, lua }, key, values) => {
+    return async (by, { sha, lua }, key, values) => {
+      if (!client.isOpen) throw new Error(NOT_CONNECTED)
       const options = { keys: [key], arguments: [...values] }
       return by === 'sha' ? client.evalSha(sha, options) : client.eval(lua, options)
     }
@@ -66,20 +79,38 @@ function askerFor(client: unknown): Ask {
   )
 }
 
+const NOT_CONNECTED =
+  'The Redis client is not connected: await client.connect() before the first call, and close it ' +
+  'after the last.'
+
+// Pipelines, MULTI and node-redis' legacy() have the same commands, but give no answer to each: they
+// are told by having no state of a connection.
+
 function isNodeRedis(client: unknown): client is NodeRedisClient {
-  return has(client, 'evalSha') && has(client, 'eval')
+  return (
+    has(client, 'evalSha') && has(client, 'eval') && typeof read(client, 'isOpen') === 'boolean'
+  )
 }
 
 function isIoredis(client: unknown): client is IoredisClient {
-  return has(client, 'evalsha') && has(client, 'eval')
+  return has(client, 'evalsha') && has(client, 'eval') && typeof read(client, 'status') === 'string'
 }
 
 function has(client: unknown, method: string): boolean {
-  return typeof Reflect.get(Object(client), method) === 'function'
+  return typeof read(client, method) === 'function'
+}
+
+function read(client: unknown, name: string): unknown {
+  return Reflect.get(Object(client), name)
 }
 
 function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT')
+}
+
+/** Whether the server has answered: its errors begin with a code in capitals, such as `OOM`. */
+function isReply(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z]{2,20} /.test(error.message)
 }
 
 /** What the server says about its memory (INFO memory); undefined where it does not say. */

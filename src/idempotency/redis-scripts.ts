@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 export interface RedisScript {
   readonly lua: string
   readonly sha: string
+  /** A second run by the same caller answers what the first would have. */
+  readonly repeatable: boolean
 }
 
 /**
@@ -16,33 +18,47 @@ export interface RedisScript {
  * They are the steps of record.ts in another language; the conformance suite holds the two together.
  * That TIME is read and then written needs the effects of scripts to be replicated, not the scripts:
  * so it is by default from Redis 5 on.
+ *
+ * Redis rolls nothing back: a command that fails would leave what was written before it. So all
+ * numbers are checked before the first write, and durations before they are sent.
  */
 const READ = `
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
+-- tonumber alone would take 'nan', 'inf' and '0x10' too.
+local function number(field)
+  return field and #field <= 15 and not field:find('%D') and tonumber(field)
+end
 
 local found = redis.call('HMGET', key, 'state', 'owner', 'fence', 'fp', 'unc', 'lease', 'exp',
   'left_fence', 'left_notice', 'left_until')
 local state, owner, fp, unc = found[1], found[2], found[4], found[5]
-local fence, lease, exp = tonumber(found[3]), tonumber(found[6]), tonumber(found[7])
-local left_fence, left_notice, left_until = found[8], found[9], tonumber(found[10])
+local fence, lease, exp = number(found[3]), number(found[6]), number(found[7])
+local left_fence, left_notice, left_until = found[8], found[9], number(found[10])
 if redis.call('EXISTS', key) == 0 then
   state = nil
 else
   local known = { claimed = 1, dispatched = 1, uncertain = 1, done = 1, failed = 1, free = 1 }
-  local whole = state and known[state] and owner and fence and fp and lease and exp
+  local whole = state and known[state] and owner and fence and fence > 0 and fp and lease and exp
     and (unc == 'rerun' or unc == 'fail')
+    and (left_fence and left_notice and left_until or not (left_fence or left_notice or found[10]))
   if not whole then return { 'damaged' } end
   if exp <= now then
     redis.call('DEL', key)
     state, left_until = nil, nil
   end
 end
-local function expire(at)
-  redis.call('HSET', key, 'exp', text(at))
-  redis.call('PEXPIREAT', key, text(at))
+-- Writes the fields, and the time from which the record is gone.
+--
+-- A server at its memory limit refuses a script's first write if that needs memory, and lets all
+-- pass that follow one which needs none, such as PERSIST. So it takes no new record, but an owner can
+-- still end what it began: its result has been paid for.
+local function keep(untilMs, ...)
+  if state then redis.call('PERSIST', key) end
+  redis.call('HSET', key, 'exp', text(untilMs), ...)
+  redis.call('PEXPIREAT', key, text(untilMs))
 end
 local leased = (state == 'claimed' or state == 'dispatched') and now < lease
 local settled = state == 'done' or state == 'failed'
@@ -50,22 +66,19 @@ local settled = state == 'done' or state == 'failed'
 
 /** ARGV: owner, fence. */
 const HELD = `${READ}
-local mine = state and owner == ARGV[1] and fence == tonumber(ARGV[2])
+local mine = state and owner == ARGV[1] and text(fence) == ARGV[2]
 local held = mine and not settled and state ~= 'free'
 `
 
 const LEASE = `
 local function hold(forMs)
-  local untilMs = now + forMs
-  redis.call('HSET', key, 'lease', text(untilMs))
-  expire(math.max(exp, untilMs))
+  keep(math.max(exp, now + forMs), 'lease', text(now + forMs))
 end
 `
 
 const SETTLE = `
-local function settle(as, outcome, ttl)
-  redis.call('HSET', key, 'state', as, as == 'done' and 'result' or 'refusal', outcome)
-  expire(now + ttl)
+local function settle(as, outcome, ttl, ...)
+  keep(now + ttl, 'state', as, as == 'done' and 'result' or 'refusal', outcome, ...)
 end
 `
 
@@ -84,10 +97,9 @@ export const SCRIPTS: Readonly<Record<Verb, RedisScript>> = {
 local lease_ms, ttl = tonumber(ARGV[3]), tonumber(ARGV[5])
 local function take(policy)
   local next = state and fence + 1 or 1
-  redis.call('HDEL', key, 'result', 'refusal')
-  redis.call('HSET', key, 'state', 'claimed', 'owner', ARGV[2], 'fence', text(next), 'fp', ARGV[1],
-    'unc', policy, 'lease', text(now + lease_ms))
-  expire(now + math.max(ttl, lease_ms))
+  if state == 'failed' then redis.call('HDEL', key, 'refusal') end
+  keep(now + math.max(ttl, lease_ms), 'state', 'claimed', 'owner', ARGV[2], 'fence', text(next),
+    'fp', ARGV[1], 'unc', policy, 'lease', text(now + lease_ms))
   return { 'owned', text(next), policy }
 end
 if not state then return take(ARGV[4]) end
@@ -95,13 +107,15 @@ if fp ~= ARGV[1] and state ~= 'free' then
   if state == 'failed' then return take(ARGV[4]) end
   return { 'mismatch' }
 end
-if state == 'done' then return { 'done', redis.call('HGET', key, 'result') or '' } end
-if state == 'failed' then return { 'failed', redis.call('HGET', key, 'refusal') or '' } end
-if left_until and now < left_until and left_fence == ARGV[6] then return { 'left', left_notice or '' } end
+if settled then
+  local outcome = redis.call('HGET', key, state == 'done' and 'result' or 'refusal')
+  return outcome and { state, outcome } or { 'damaged' }
+end
+if left_until and now < left_until and left_fence == ARGV[6] then return { 'left', left_notice } end
 if state == 'free' then return take(ARGV[4]) end
 if ARGV[4] == 'fail' and unc ~= 'fail' then
   unc = 'fail'
-  redis.call('HSET', key, 'unc', unc)
+  keep(exp, 'unc', unc)
 end
 if state ~= 'uncertain' and owner == ARGV[2] then
   hold(lease_ms)
@@ -110,8 +124,7 @@ end
 if leased then return { 'busy', text(fence), text(lease - now) } end
 if state == 'claimed' or (state == 'dispatched' and unc == 'rerun') then return take(unc) end
 if state == 'dispatched' then
-  redis.call('HSET', key, 'state', 'uncertain')
-  expire(now + ttl)
+  keep(now + ttl, 'state', 'uncertain')
 end
 return { 'uncertain' }
 `),
@@ -136,38 +149,39 @@ return { 'yes' }
   release: script(`${HELD}
 if not held then return { 'no' } end
 if ARGV[3] ~= '' then
-  left_until = now + tonumber(ARGV[4])
-  redis.call('HSET', key, 'left_fence', text(fence), 'left_notice', ARGV[3], 'left_until', text(left_until))
+  left_fence, left_notice, left_until = text(fence), ARGV[3], now + tonumber(ARGV[4])
 end
 if not left_until or left_until <= now then
   redis.call('DEL', key)
   return { 'yes' }
 end
-redis.call('HSET', key, 'state', 'free')
-expire(left_until)
+keep(left_until, 'state', 'free', 'left_fence', left_fence, 'left_notice', left_notice,
+  'left_until', text(left_until))
 return { 'yes' }
 `),
   // ARGV: owner, fence, ttlMs
   markUncertain: script(`${HELD}
 if not held then return { 'no' } end
-redis.call('HSET', key, 'state', 'uncertain')
-expire(now + tonumber(ARGV[3]))
+keep(now + tonumber(ARGV[3]), 'state', 'uncertain')
 return { 'yes' }
 `),
   // ARGV: 'rerun', 'done' or 'failed'; result or refusal; ttlMs
-  resolve: script(`${READ}${SETTLE}
+  // Not repeatable: it would find its own verdict, and say that there was nothing to decide.
+  resolve: script(
+    `${READ}${SETTLE}
 if state ~= 'uncertain' then return { 'no' } end
 if ARGV[1] == 'rerun' then
   redis.call('DEL', key)
   return { 'yes' }
 end
 -- Nobody's: the owner that left it uncertain must not take this outcome for its own.
-redis.call('HSET', key, 'owner', '')
-settle(ARGV[1], ARGV[2], tonumber(ARGV[3]))
+settle(ARGV[1], ARGV[2], tonumber(ARGV[3]), 'owner', '')
 return { 'yes' }
-`),
+`,
+    false,
+  ),
 }
 
-function script(lua: string): RedisScript {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
+function script(lua: string, repeatable = true): RedisScript {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex'), repeatable }
 }

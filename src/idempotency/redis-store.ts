@@ -23,32 +23,33 @@ export interface RedisStoreOptions {
  * what the replica had not got yet, so two may then run the same work.
  *
  * The client stays yours: connect it before, and close it after. A verb that got no answer is safe to
- * repeat. Where memory is limited and the server evicts keys, a warning is emitted once: a record that
- * is evicted protects from nothing.
+ * repeat, and is repeated once. Where memory is limited and the server evicts keys, a warning is
+ * emitted once per client: a record that is evicted protects from nothing.
  * @throws {TypeError} for a client or option that is not as documented.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const keyPrefix = checkedPrefix(options)
   const run = runnerFor(client)
-  const ask = (script: RedisScript, key: string, ...values: (string | number)[]) =>
-    answerOf(run, script, key, `${keyPrefix}${key}`, values.map(String))
+  /** Numbers are durations. */
+  const ask = async (script: RedisScript, key: string, ...values: (string | number)[]) =>
+    answerOf(run, script, key, `${keyPrefix}${key}`, values.map(textOf))
   const said = async (
     script: RedisScript,
     { key, owner, fence }: Claim,
     ...more: (string | number)[]
-  ) => isYes(await ask(script, key, owner, fence, ...more), key)
-  let checksMemory = true
+  ) => isYes(await ask(script, key, owner, String(fence), ...more), key)
   return {
     name: 'redis',
     async claim(request) {
-      if (checksMemory) {
-        checksMemory = false
+      const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = '' } = request
+      const values = [fingerprint, owner, leaseMs, onUncertain, ttlMs, String(waitedFor)]
+      const claimed = claimedBy(await ask(SCRIPTS.claim, key, ...values), request)
+      if (!checked.has(client)) {
+        checked.add(client)
         // Nobody waits for it.
         void warnOfEviction(client)
       }
-      const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = '' } = request
-      const values = [fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor]
-      return claimedBy(await ask(SCRIPTS.claim, key, ...values), request)
+      return claimed
     },
     heartbeat: (proof, leaseMs) => said(SCRIPTS.heartbeat, proof, leaseMs),
     dispatch: (proof) => said(SCRIPTS.dispatch, proof),
@@ -62,6 +63,21 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       return isYes(await ask(SCRIPTS.resolve, key, ...fields, ttlMs), key)
     },
   }
+}
+
+/** Clients whose server has been asked about its memory: a store may be made for each request. */
+const checked = new WeakSet<RedisClient>()
+
+// Some 28,000 years: with the time of day it still has the 15 digits that the scripts read.
+const MAX_MS = 9e14
+
+/** A duration that Redis can add up and keep. A lease is never shorter than was asked for. */
+function textOf(value: string | number): string {
+  if (typeof value === 'string') return value
+  if (Number.isNaN(value)) {
+    throw new TypeError('redisStore(): a duration must be a number of milliseconds, got NaN')
+  }
+  return String(Math.ceil(Math.min(Math.max(value, 0), MAX_MS)))
 }
 
 function checkedPrefix(options: RedisStoreOptions): string {
@@ -119,7 +135,6 @@ function claimedBy(
     case 'busy':
       return { state: 'busy', fence: fenceIn(first, key), leaseLeftMs: Number(second) }
     case 'done':
-      if (first === '') throw unreadableRecord(key, 'its result')
       return { state: 'settled', outcome: { ok: true, result: first } }
     case 'failed':
       return { state: 'settled', outcome: { ok: false, notice: noticeIn(first, key) } }

@@ -4,6 +4,7 @@ import type { Ajv, ErrorObject, Options, ValidateFunction } from 'ajv'
 import type * as AjvDraft2019 from 'ajv/dist/2019.js'
 import type * as AjvDraft2020 from 'ajv/dist/2020.js'
 import type * as AjvFormats from 'ajv-formats'
+import { childPath } from './json-value.ts'
 import { explodes } from './recursion.ts'
 
 /** A JSON Schema that AJV has compiled. */
@@ -14,6 +15,8 @@ export interface SchemaEngine {
    * when it is valid. All errors, or the first only: see `explodes`.
    */
   errorsAt(pointer: string, value: unknown): readonly ErrorObject[]
+  /** Where in the schema the `schema` of such an error stands; undefined for what is no part of it. */
+  pointerOf(part: object): string | undefined
 }
 
 /**
@@ -36,24 +39,44 @@ export function compileText(
 ): SchemaEngine {
   const own: Options = regExp === undefined ? {} : { code: { regExp: asAjvTakes(regExp) } }
   checkSchema(parseSchema(text), draft)
-  const accepts = validatorOf(newAjv(text, draft, own), '')
-  let explaining: Ajv | undefined
+  const accepts = validatorOf(newAjv(text, parseSchema(text), draft, own), '')
+  // Only where something fails.
+  let explaining: { readonly ajv: Ajv; readonly schema: object } | undefined
+  let pointers: ReadonlyMap<object, string> | undefined
   return {
     accepts: (value) => accepts(value) === true,
     errorsAt(pointer, value) {
-      explaining ??= newAjv(text, draft, {
-        ...own,
-        verbose: true,
-        allErrors: !explodes(parseSchema(text)),
-      })
-      const validate = validatorOf(explaining, pointer)
+      explaining ??= explainer(text, draft, own)
+      const validate = validatorOf(explaining.ajv, pointer)
       return validate(value) ? [] : (validate.errors ?? [])
+    },
+    pointerOf(part) {
+      pointers ??= pointersInto(explaining?.schema ?? {})
+      return pointers.get(part)
     },
   }
 }
 
+function explainer(text: string, draft: Draft, own: Options) {
+  const schema = parseSchema(text)
+  const ajv = newAjv(text, schema, draft, { ...own, verbose: true, allErrors: !explodes(schema) })
+  return { ajv, schema }
+}
+
+/** AJV's own paths start at whatever part it has compiled; its errors hold the parts themselves. */
+function pointersInto(schema: object): ReadonlyMap<object, string> {
+  const pointers = new Map<object, string>()
+  const visit = (part: unknown, pointer: string): void => {
+    if (typeof part !== 'object' || part === null) return
+    pointers.set(part, pointer)
+    for (const [key, child] of Object.entries(part)) visit(child, childPath(pointer, key))
+  }
+  visit(schema, '')
+  return pointers
+}
+
 /** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
-function newAjv(text: string, draft: Draft, options: Options): Ajv {
+function newAjv(text: string, schema: object, draft: Draft, options: Options): Ajv {
   const ajv = construct(draft, {
     ...OPTIONS,
     ...options,
@@ -64,7 +87,7 @@ function newAjv(text: string, draft: Draft, options: Options): Ajv {
   // The module is what its declarations say; see `load`.
   const formats = load('ajv-formats') as typeof AjvFormats
   formats.default.default(ajv)
-  return ajv.addSchema(parseSchema(text), ROOT)
+  return ajv.addSchema(schema, ROOT)
 }
 
 /** AJV keeps expressions apart by their text, and wants a name for the function in its code. */
@@ -86,6 +109,8 @@ function validatorOf(ajv: Ajv, pointer: string): ValidateFunction {
 
 const OPTIONS: Options = {
   strict: false,
+  // 1e400 parses as Infinity, which JSON cannot say: no number. Off where `strict` is.
+  strictNumbers: true,
   validateFormats: true,
   logger: false,
 }

@@ -1,10 +1,12 @@
 import type { ResponseFormat } from './response-format.ts'
 
-interface FormatRefusal {
+export interface FormatRefusal {
   /** What the provider says; matched against at most 4,096 characters. */
   readonly says: RegExp
   /** What the refusal leaves to ask for. */
   readonly leaves: ResponseFormat
+  /** It speaks of this schema alone: others may still be asked for as before. */
+  readonly ofSchema?: true
   readonly example: string
   readonly source: string
 }
@@ -17,6 +19,7 @@ export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
   {
     says: /Invalid schema for response_format/i,
     leaves: 'json_schema',
+    ofSchema: true,
     example:
       "Invalid schema for response_format 'answer': In context=('properties', 'etymology'), 'additionalProperties' is required to be supplied and to be false.",
     source: 'https://github.com/moeru-ai/xsai/issues/202',
@@ -73,6 +76,47 @@ export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
     example: "mistral does not support parameters: {'response_format': {'type': 'json_object'}}.",
     source: 'https://github.com/BerriAI/litellm/issues/2442',
   },
+  {
+    says: /too many states for serving/i,
+    leaves: 'json_object',
+    ofSchema: true,
+    example: 'The specified schema produces a constraint that has too many states for serving.',
+    source: 'https://github.com/googleapis/python-genai/issues/660',
+  },
+  {
+    says: /features not supported by xgrammar|Grammar error: /,
+    leaves: 'json_object',
+    ofSchema: true,
+    example: 'Grammar error: Unimplemented keys: ["propertyNames"]',
+    source: 'https://github.com/noonghunna/club-3090/issues/45',
+  },
+  {
+    says: /failed to parse grammar/i,
+    leaves: 'json_object',
+    ofSchema: true,
+    example: 'Failed to initialize samplers: failed to parse grammar',
+    source: 'https://github.com/lidge-jun/opencodex/issues/2135',
+  },
+  {
+    says: /output_config(?:\.format)?: Extra inputs are not permitted/i,
+    leaves: 'none',
+    example: 'output_config.format: Extra inputs are not permitted',
+    source: 'https://github.com/vectorize-io/hindsight/issues/3300',
+  },
+  {
+    // Mistral, and others whose checks are pydantic's: what they would have taken.
+    says: /should be '?text'? or '?json_object'?/i,
+    leaves: 'json_object',
+    example: "Input should be 'text' or 'json_object'",
+    source: 'https://docs.pydantic.dev/latest/errors/validation_errors/#literal_error',
+  },
+  {
+    // Says nothing of which parameter; with `require_parameters` the format is the likeliest.
+    says: /No endpoints found that (?:can handle|support) the requested parameters/i,
+    leaves: 'none',
+    example: 'No endpoints found that can handle the requested parameters.',
+    source: 'https://openrouter.ai/docs/guides/routing/provider-selection',
+  },
   // Whatever else names the parameter: down by one.
   {
     says: /json_schema|response_schema|structured output/i,
@@ -91,17 +135,10 @@ export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
 const MAX_CHARS = 4_096
 const ORDER: readonly ResponseFormat[] = ['strict', 'json_schema', 'json_object', 'none']
 
-/**
- * What is left to ask for after a provider refused a request in this format; undefined when it
- * refused something else.
- */
-export function formatAfterRefusal(
-  said: string,
-  asked: ResponseFormat,
-): ResponseFormat | undefined {
+/** The refusal of this format that the provider's words are; undefined for any other error. */
+export function formatAfterRefusal(said: string, asked: ResponseFormat): FormatRefusal | undefined {
   const text = said.slice(0, MAX_CHARS)
   return FORMAT_REFUSALS.find(({ says, leaves }) => asksLess(leaves, asked) && says.test(text))
-    ?.leaves
 }
 
 /** Asks one format less of a provider than another? */

@@ -15,12 +15,16 @@ export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[]
   const seen = new Set<string>()
   for (const error of useful) {
     if (issues.length === MAX_ISSUES) break
-    const path = error.instancePath
-    const isType = error.keyword === 'type'
-    const identity = isType ? `${path} type` : `${path} ${expectation(error)}`
+    const { keyword, instancePath: path } = error
+    const isType = keyword === 'type'
+    const isMember = MEMBERS.has(keyword)
+    const message = isType
+      ? typesAt(path, useful)
+      : capped(isMember ? membersAt(path, useful) : wording(error))
+    const identity = `${path} ${isType ? 'type' : isMember ? 'member' : message}`
     if (seen.has(identity)) continue
     seen.add(identity)
-    issues.push({ path, message: isType ? typesAt(path, useful) : expectation(error) })
+    issues.push({ path, message })
   }
   return issues
 }
@@ -62,6 +66,21 @@ function typeNameOf(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
+const MEMBERS = new Set(['const', 'enum'])
+
+/** `expected one of "cat", "dog"`: the branches of a union each name their own. */
+function membersAt(path: string, errors: readonly ErrorObject[]): string {
+  const here = errors.filter(
+    ({ keyword, instancePath }) => MEMBERS.has(keyword) && instancePath === path,
+  )
+  const members = here.flatMap(({ keyword, params }) =>
+    keyword === 'const' ? [own(params, 'allowedValue')] : own(params, 'allowedValues'),
+  )
+  const [only, ...others] = new Set(members.map((member) => JSON.stringify(member)))
+  const isConst = others.length === 0 && here[0]?.keyword === 'const'
+  return isConst ? `expected exactly ${only}` : `expected one of ${[only, ...others].join(', ')}`
+}
+
 const MOST_NAMES = 20
 
 function declared(schema: unknown): string {
@@ -84,17 +103,12 @@ function exampleOf(format: unknown): string {
   return example === undefined ? '' : `, such as ${example}`
 }
 
-function expectation(error: ErrorObject): string {
-  const message = wording(error)
+function capped(message: string): string {
   return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
 }
 
 function wording({ keyword, params, message, parentSchema }: ErrorObject): string {
   switch (keyword) {
-    case 'enum':
-      return `expected one of ${listed(own(params, 'allowedValues'))}`
-    case 'const':
-      return `expected exactly ${JSON.stringify(own(params, 'allowedValue'))}`
     case 'required':
       return `missing required property ${JSON.stringify(own(params, 'missingProperty'))}`
     case 'additionalProperties':

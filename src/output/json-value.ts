@@ -107,6 +107,12 @@ export function childPath(path: string, key: string): string {
   return `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
+/** What a JSON Pointer leads to in a value; undefined where there is nothing. */
+export function valueAt(value: unknown, pointer: string): unknown {
+  const keys = pointer === '' ? [] : pointer.slice(1).split('/')
+  return keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~')).reduce(own, value)
+}
+
 /** An object of a parsed JSON text: no array, no null. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return (

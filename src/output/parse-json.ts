@@ -237,19 +237,28 @@ function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed:
   // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
   const { json, value, mayBeLarge } = parsed
   const inner = allowed.always.has('unwrap') ? own(value, ASKED_WRAPPER) : undefined
-  if (inner !== undefined && issuesWith(inner, mayBeLarge, validator).length === 0) {
-    return { ok: true, value: inner, repairs: [] }
-  }
+  const innerIssues = inner === undefined ? undefined : issuesWith(inner, mayBeLarge, validator)
+  if (innerIssues?.length === 0) return { ok: true, value: inner, repairs: [] }
   const issues = issuesWith(value, mayBeLarge, validator)
   if (issues.length === 0) return { ok: true, value, repairs: [] }
+  const refused = (found: readonly OutputIssue[]): Result => ({
+    ok: false,
+    kind: 'schema_mismatch',
+    issues: innerIssues?.map(insideWrapper) ?? found,
+  })
   const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
-  if (validator === undefined || !mayCoerce) return { ok: false, kind: 'schema_mismatch', issues }
+  if (validator === undefined || !mayCoerce) return refused(issues)
   const coerced = coerce(parseWithSources(json), validator, allowed)
-  if (coerced.repairs.length === 0) return { ok: false, kind: 'schema_mismatch', issues }
+  if (coerced.repairs.length === 0) return refused(issues)
   const left = issuesWith(coerced.value, mayBeLarge, validator)
   return left.length === 0
     ? { ok: true, value: coerced.value, repairs: coerced.repairs }
-    : { ok: false, kind: 'schema_mismatch', issues: left }
+    : refused(left)
+}
+
+/** As a pointer into the answer, in which the wrapper stands. */
+function insideWrapper({ path, message }: OutputIssue): OutputIssue {
+  return { path: `/${ASKED_WRAPPER}${path}`, message }
 }
 
 function issuesWith(

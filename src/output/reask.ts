@@ -30,9 +30,13 @@ export interface ReaskMessage {
  * What is appended to a request to have a bad answer corrected: the answer itself, its middle
  * left out beyond 32,768 characters, then what is wrong with it, at most twelve points. Appended
  * and never inserted, so that the provider's prompt cache still matches all that came before.
+ * `reminder` are instructions that the request has not said so far.
  */
-export function reaskMessages({ answer, issues, kind }: BadAnswer): ReaskMessage[] {
-  const request: ReaskMessage = { role: 'user', content: requestFor(kind, issues) }
+export function reaskMessages(
+  { answer, issues, kind }: BadAnswer,
+  reminder?: string,
+): ReaskMessage[] {
+  const request: ReaskMessage = { role: 'user', content: requestFor(kind, issues, reminder) }
   // Providers refuse an assistant message without content.
   if (answer.trim() === '') return [request]
   return [{ role: 'assistant', content: shortened(answer) }, request]
@@ -43,14 +47,20 @@ const OPENINGS: Readonly<Record<BadAnswer['kind'], string>> = {
   schema_mismatch: 'Your answer is JSON, but it does not follow the schema.',
 }
 
-function requestFor(kind: BadAnswer['kind'], issues: readonly OutputIssue[]): string {
+const ASK_AGAIN = 'Answer again with the corrected JSON only: no explanation and no Markdown.'
+
+function requestFor(
+  kind: BadAnswer['kind'],
+  issues: readonly OutputIssue[],
+  reminder: string | undefined,
+): string {
   const points = issues
     .slice(0, MAX_ISSUES)
     .map(({ path, message }) => `- ${path === '' ? 'the whole answer' : path}: ${message}`)
   return [
     OPENINGS[kind],
     ...(points.length > 0 ? ['What is wrong, with JSON Pointers into it:', ...points] : []),
-    'Answer again with the corrected JSON only: no explanation and no Markdown.',
+    ...(reminder === undefined ? [ASK_AGAIN] : ['Correct it.', '', reminder]),
   ].join('\n')
 }
 

@@ -1,6 +1,8 @@
-import { isRecord, own } from './json-value.ts'
+import type { OutputIssue } from '../errors/call-error.ts'
+import type { RegExpEngine } from './ajv-engine.ts'
+import { isRecord, own, valueAt } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
-import type { CompiledSchema } from './schema.ts'
+import { type CompiledSchema, compileSchema } from './schema.ts'
 import { strictSchema } from './strict-schema.ts'
 
 /**
@@ -19,6 +21,8 @@ export interface FormatRequest {
   readonly parameter?: object
   /** To be added to the messages. */
   readonly instructions?: string
+  /** The same for a format that says the schema itself: for providers that do not read it there. */
+  readonly reminder?: string
   /** Repairs that only undo what the request asked for: made at every level, and not listed. */
   readonly undo: ReadonlySet<RepairRule>
 }
@@ -54,11 +58,64 @@ function newRequest({ jsonSchema }: CompiledSchema, format: ResponseFormat): For
     type: 'json_schema',
     json_schema: { name, schema: sent, strict: isStrict },
   })
+  const said = instructionsFor('JSON object', root)
+  const reminder = said.length <= MAX_REMINDER_CHARS ? { reminder: said } : {}
   const strict = format === 'strict' ? strictSchema(root) : undefined
   if (strict === undefined)
-    return { format: 'json_schema', parameter: parameter(root, false), undo }
+    return { format: 'json_schema', parameter: parameter(root, false), ...reminder, undo }
   if (strict.nullMeansAbsent) undo.add('drop-null')
-  return { format, parameter: parameter(strict.schema, true), undo }
+  return { format, parameter: parameter(strict.schema, true), ...reminder, undo }
+}
+
+// Some 4,000 tokens, which a request pays twice where the provider does read the format.
+const MAX_REMINDER_CHARS = 16 * 1024
+
+/** False for an answer that a provider which honours the format could not have given. */
+export function couldBe(
+  text: string,
+  request: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): boolean {
+  const value = jsonIn(text)
+  return (
+    value !== undefined &&
+    (request.format !== 'strict' || sentIssues(value, request, regExp).length === 0)
+  )
+}
+
+/**
+ * The issues without those about a null that strict mode asked for, in the place of an absent
+ * property: told that it is wrong, a model would make something up.
+ */
+export function withoutAskedNulls(
+  issues: readonly OutputIssue[],
+  text: string,
+  request: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): readonly OutputIssue[] {
+  const value = request.undo.has('drop-null') ? jsonIn(text) : undefined
+  const nulls = issues.filter(({ path }) => valueAt(value, path) === null)
+  if (value === undefined || nulls.length === 0) return issues
+  const wrong = new Set(sentIssues(value, request, regExp).map(({ path }) => path))
+  const left = issues.filter((issue) => !nulls.includes(issue) || wrong.has(issue.path))
+  return left.length === 0 ? issues : left
+}
+
+/** What is wrong with an answer by the schema that was sent. */
+function sentIssues(
+  value: unknown,
+  { parameter }: FormatRequest,
+  regExp: RegExpEngine | undefined,
+): readonly OutputIssue[] {
+  return compileSchema(own(own(parameter, 'json_schema'), 'schema'), regExp).validate(value)
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Letters, digits, `_` and `-`, at most 64: what OpenAI takes for a name. */

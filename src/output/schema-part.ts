@@ -1,4 +1,4 @@
-import { childPath, isRecord, own } from './json-value.ts'
+import { childPath, isRecord, own, valueAt } from './json-value.ts'
 
 /** The keywords of a JSON Schema that repairs look at, whatever they hold. */
 export interface SchemaPart {
@@ -25,10 +25,7 @@ export interface SchemaPart {
 
 /** The part of a schema that a JSON Pointer names; undefined where that is no object. */
 export function partAt(root: object, pointer: string): SchemaPart | undefined {
-  const keys = pointer === '' ? [] : pointer.slice(1).split('/')
-  const part = keys
-    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .reduce<unknown>(own, root)
+  const part = valueAt(root, pointer)
   return isRecord(part) ? part : undefined
 }
 

@@ -5,6 +5,7 @@ import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
 import { childPath } from './json-value.ts'
+import { ofNearestBranches } from './union-errors.ts'
 
 /** A schema made ready for checking answers. */
 export interface CompiledSchema {
@@ -88,7 +89,8 @@ export class SchemaValidator implements CompiledSchema {
   }
 
   validate(value: unknown): readonly OutputIssue[] {
-    return this.accepts(value) ? [] : issuesOf(this.errorsAt('', value))
+    if (this.accepts(value)) return []
+    return issuesOf(ofNearestBranches(this.errorsAt('', value), this.#engine))
   }
 
   async finish(value: unknown): Promise<Finished> {

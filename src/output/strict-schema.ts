@@ -1,5 +1,5 @@
 import { isRecord, own } from './json-value.ts'
-import type { SchemaPart } from './schema-part.ts'
+import { localRef, membersOf, partAt, type SchemaPart } from './schema-part.ts'
 
 /** A schema as OpenAI's strict mode takes it: what is sent, never what an answer is checked against. */
 export interface StrictSchema {
@@ -32,6 +32,11 @@ class Unsuitable extends Error {}
 const MAX_DEPTH = 10
 const MAX_PROPERTIES = 5_000
 const MAX_ENUM_VALUES = 1_000
+// Of the names of properties and definitions, and of enum and const values, all together.
+const MAX_CHARS = 120_000
+// Of the values of one enum that has more than 250.
+const MAX_LONG_ENUM_CHARS = 15_000
+const LONG_ENUM = 250
 const KEPT =
   'title description minItems maxItems multipleOf minimum maximum exclusiveMinimum exclusiveMaximum'.split(
     ' ',
@@ -57,6 +62,9 @@ interface Part extends SchemaPart {
   readonly definitions?: unknown
   readonly nullable?: unknown
   readonly pattern?: unknown
+  readonly dependentRequired?: unknown
+  readonly dependentSchemas?: unknown
+  readonly dependencies?: unknown
 }
 
 class Adapter {
@@ -64,6 +72,8 @@ class Adapter {
   readonly #root: object
   #properties = 0
   #enumValues = 0
+  #chars = 0
+  readonly #refs: SchemaPart[] = []
 
   constructor(root: object) {
     this.#root = root
@@ -77,6 +87,7 @@ class Adapter {
       const parts = root[keyword]
       if (isRecord(parts)) adapted[keyword] = this.#each(parts, 1)
     }
+    if (!this.#refs.every((ref) => leadsSomewhere(ref, adapted))) throw new Unsuitable()
     return adapted
   }
 
@@ -92,7 +103,7 @@ class Adapter {
   /** A reference or a union; undefined for anything else. */
   #alternatives(schema: Part, depth: number): Adapted | undefined {
     if (typeof schema.$ref === 'string') {
-      if (!schema.$ref.startsWith('#')) throw new Unsuitable()
+      this.#refs.push(schema)
       // It takes no sibling of a reference.
       return { $ref: schema.$ref }
     }
@@ -114,9 +125,11 @@ class Adapter {
 
   #object(schema: Part, depth: number): Adapted {
     const { properties = {}, required, additionalProperties, patternProperties } = schema
-    if (!isRecord(properties) || isRecord(additionalProperties)) throw new Unsuitable()
-    if (patternProperties !== undefined) throw new Unsuitable()
+    if (!isRecord(properties) || patternProperties !== undefined) throw new Unsuitable()
+    if (isRecord(additionalProperties) || additionalProperties === true) throw new Unsuitable()
     const keys = Object.keys(properties)
+    // What is not declared could not be in an answer.
+    if (namesAskedFor(schema).some((name) => !keys.includes(name))) throw new Unsuitable()
     // An object that says nothing of its keys is a map.
     if (keys.length === 0 && additionalProperties !== false) throw new Unsuitable()
     this.#properties += keys.length
@@ -139,8 +152,18 @@ class Adapter {
 
   #each(parts: Readonly<Record<string, unknown>>, depth: number): Adapted {
     const adapted: Adapted = {}
-    for (const key of Object.keys(parts)) define(adapted, key, this.#part(parts[key], depth))
+    for (const key of Object.keys(parts)) {
+      this.#count([key])
+      define(adapted, key, this.#part(parts[key], depth))
+    }
     return adapted
+  }
+
+  #count(texts: readonly unknown[]): number {
+    const chars = texts.reduce<number>((sum, text) => sum + String(text).length, 0)
+    this.#chars += chars
+    if (this.#chars > MAX_CHARS) throw new Unsuitable()
+    return chars
   }
 
   #kept(schema: Part): Adapted {
@@ -151,6 +174,9 @@ class Adapter {
     if (FORMATS.has(schema.format)) kept['format'] = schema.format
     const { pattern } = schema
     if (typeof pattern === 'string' && !HARD_PATTERN.test(pattern)) kept['pattern'] = pattern
+    const members = membersOf(schema)
+    const chars = this.#count(members)
+    if (members.length > LONG_ENUM && chars > MAX_LONG_ENUM_CHARS) throw new Unsuitable()
     if (Object.hasOwn(schema, 'const')) kept['const'] = schema.const
     if (Array.isArray(schema.enum)) {
       this.#enumValues += schema.enum.length
@@ -159,6 +185,34 @@ class Adapter {
     }
     return kept
   }
+}
+
+/** False for a reference to what has no place in the adapted schema, or another one. */
+function leadsSomewhere(ref: SchemaPart, adapted: object): boolean {
+  const target = localRef(ref)
+  return target !== undefined && partAt(adapted, target) !== undefined
+}
+
+/** The properties that an object has to have, or may have under a condition. */
+function namesAskedFor(schema: Part): readonly string[] {
+  const { dependentRequired, dependentSchemas, dependencies } = schema
+  const dependent = [dependentRequired, dependentSchemas, dependencies]
+    .filter(isRecord)
+    .flatMap((byName) => Object.values(byName))
+  const conditional = [schema.then, schema.else, ...dependent].flatMap((part) =>
+    Array.isArray(part)
+      ? part
+      : [...keysOf(own(part, 'properties')), ...listOf(own(part, 'required'))],
+  )
+  return [...listOf(schema.required), ...conditional].filter((name) => typeof name === 'string')
+}
+
+function keysOf(value: unknown): readonly string[] {
+  return isRecord(value) ? Object.keys(value) : []
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 /** pydantic and others write a described reference as an `allOf` of one. */
@@ -176,18 +230,13 @@ function onlyPart({ allOf, type, properties }: Part): unknown {
 }
 
 /** Strict mode wants a type everywhere: that of the members, or of what the keywords are about. */
-function typeOf(schema: Part): string | undefined {
+function typeOf(schema: Part): string | readonly string[] | undefined {
   if (schema.properties !== undefined) return 'object'
   if (schema.items !== undefined) return 'array'
-  const members = Array.isArray(schema.enum)
-    ? schema.enum
-    : Object.hasOwn(schema, 'const')
-      ? [schema.const]
-      : []
-  const types = new Set(members.map((member) => typeof member))
-  const [type] = types
-  const isPlain = type === 'string' || type === 'number' || type === 'boolean'
-  return types.size === 1 && isPlain ? type : undefined
+  const types = new Set(membersOf(schema).map((one) => (one === null ? 'null' : typeof one)))
+  const [type, ...others] = types
+  if (type === undefined || types.has('object')) return undefined
+  return others.length === 0 ? type : [type, ...others]
 }
 
 function takesNull({ type, anyOf, enum: members }: SchemaPart): boolean {

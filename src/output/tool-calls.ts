@@ -53,6 +53,8 @@ export interface BadCall {
   readonly issues: readonly OutputIssue[]
   /** Of the tool that was called; undefined where there is none of that name. */
   readonly schema: CompiledSchema | undefined
+  /** It was asked for again, and not called. */
+  readonly missed?: true
 }
 
 export type CheckedCall =
@@ -102,11 +104,9 @@ export function checkCall(
   return { ok: true, value: parsed.value, repairs }
 }
 
-/** Some providers send no text at all for a function without parameters. */
+/** Some providers send no text at all for a call without arguments. */
 function takesNothing(schema: CompiledSchema): boolean {
-  const properties = own(schema.jsonSchema, 'properties')
-  const declares = isRecord(properties) && Object.keys(properties).length > 0
-  return !declares && schema.validate({}).length === 0
+  return schema.validate({}).length === 0
 }
 
 function placed(position: number) {
@@ -122,31 +122,35 @@ function textOf(value: unknown): string {
   return isRecord(value) ? JSON.stringify(value) : ''
 }
 
-const MAX_SHOWN_CHARS = 8 * 1024
-
 /** Asks for a call again, in a user's message: a call without its result may not be in a request. */
-export function callAgain({ name, text, issues, schema }: BadCall): {
-  readonly role: 'user'
-  readonly content: string
-} {
-  const shown = text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)} […]` : text
+export function callAgain(bad: BadCall): { readonly role: 'user'; readonly content: string } {
+  const { name, issues, schema, missed } = bad
   const points = issues.map(({ path, message }) => `- ${afterArguments(path)}: ${message}`)
   const content =
     schema === undefined
       ? [
-          `You called a tool ${JSON.stringify(name.slice(0, 100))}, which does not exist, with:`,
-          shown,
+          `You called a tool ${JSON.stringify(name.slice(0, 100))}, which does not exist${shown(bad)}`,
           ...points,
-          'Call one of the tools that exist instead.',
+          missed === true
+            ? 'You were asked for another one, and called none. Call one of the tools that exist.'
+            : 'Call one of the tools that exist instead.',
         ]
       : [
-          `You called the tool ${JSON.stringify(name)} with arguments that it cannot take:`,
-          shown,
-          'What is wrong, with JSON Pointers into them:',
+          `You called the tool ${JSON.stringify(name)}${shown(bad)}`,
+          'It cannot take that. What is wrong, with JSON Pointers into the arguments:',
           ...points,
-          'Call it again with the corrected arguments.',
+          missed === true
+            ? 'You were asked to call it again, and did not call it. Call it now, with the corrected arguments.'
+            : 'Call it again with the corrected arguments.',
         ]
   return { role: 'user', content: content.join('\n') }
+}
+
+const MAX_SHOWN_CHARS = 8 * 1024
+
+function shown({ text }: BadCall): string {
+  if (text.trim() === '') return ', without arguments.'
+  return `, with:\n${text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)} […]` : text}`
 }
 
 function afterArguments(path: string): string {

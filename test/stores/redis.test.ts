@@ -1,50 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
-import { Redis as Redis5 } from 'ioredis-v5'
-import { createClient } from 'redis'
-import { createClient as createClient5 } from 'redis-v5'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/idempotency/redis-store.ts'
 import { createRuntime, isCallError, type Store, steady } from '../../src/index.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { describeWith } from '../support/programs.ts'
+import { CLIENTS, type Connect, connectRedis } from '../support/redis-clients.ts'
 import { REDIS, type RedisServer, startRedis } from '../support/redis-server.ts'
 import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'
-
-interface Connected {
-  readonly client: RedisClient
-  close(): void
-}
-
-type Connect = (port: number) => Promise<Connected>
-
-const CLIENTS: Readonly<Record<string, Connect>> = {
-  'redis 6': async (port) => {
-    const client = createClient({ socket: { host: '127.0.0.1', port } })
-    client.on('error', () => {})
-    await client.connect()
-    return { client, close: () => client.destroy() }
-  },
-  'redis 5': async (port) => {
-    const client = createClient5({ socket: { host: '127.0.0.1', port } })
-    client.on('error', () => {})
-    await client.connect()
-    return { client, close: () => client.destroy() }
-  },
-  'ioredis 6': async (port) => {
-    const client = new Redis({ host: '127.0.0.1', port })
-    client.on('error', () => {})
-    return { client, close: () => client.disconnect() }
-  },
-  'ioredis 5': async (port) => {
-    const client = new Redis5({ host: '127.0.0.1', port })
-    client.on('error', () => {})
-    return { client, close: () => client.disconnect() }
-  },
-}
-
-const connectRedis = CLIENTS['redis 6'] as Connect
 
 describeWith([REDIS], 'redis', () => {
   let server: RedisServer
@@ -270,7 +233,7 @@ describeWith([REDIS], 'redis', () => {
     }
   }, 20_000)
 
-  it('warns once of a server that evicts', async () => {
+  it('warns once per client of a server that evicts', async () => {
     const evicting = await startRedis([
       '--maxmemory',
       '100mb',
@@ -287,9 +250,9 @@ describeWith([REDIS], 'redis', () => {
     for (const connect of Object.values(CLIENTS)) {
       const { client, close } = await connect(evicting.port)
       onTestFinished(close)
-      const store = redisStore(client)
-      await store.claim(request())
-      await store.claim(request())
+      await redisStore(client).claim(request())
+      // As where a store is made for each request.
+      await redisStore(client).claim(request())
     }
     await expect.poll(() => warnings).toEqual(Array(4).fill('STEADYCALL_REDIS_EVICTS'))
   })
@@ -342,7 +305,7 @@ describe('redisStore', () => {
   })
 
   it('refuses options that it does not know, and prefixes that are none', () => {
-    const client = { evalsha: async () => {}, eval: async () => {} }
+    const client = { status: 'ready', evalsha: async () => {}, eval: async () => {} }
     expect(() => redisStore(client, { prefix: 'x' } as object)).toThrow("unknown option 'prefix'")
     expect(() => redisStore(client, { keyPrefix: '' })).toThrow('keyPrefix must be')
   })

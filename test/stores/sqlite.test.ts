@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -430,6 +430,21 @@ describe('through steady()', () => {
     const dump = ['', '-wal', '-shm'].map((end) => readFileSync(`${path}${end}`, 'latin1')).join()
     expect(dump).toContain('Canary-answer')
     expect(dump).not.toMatch(/canary-|sk-test/)
+  })
+
+  it('leaves nothing of an encrypted answer in the file either', async () => {
+    const path = file()
+    const server = await startServer({ answer: '{"name":"Canary-answer","age":36}' })
+    const encryption = { keys: { k1: randomBytes(32) }, use: 'k1' }
+    const llm = steady(clientFor(server), {
+      store: open(path),
+      encryption,
+      runtime: createRuntime(),
+    })
+    await llm.json({ ...ask('canary-prompt'), schema: person }, { idempotencyKey: 'canary-key' })
+    const dump = ['', '-wal', '-shm'].map((end) => readFileSync(`${path}${end}`, 'latin1')).join()
+    expect(dump).toContain('1e:k1:')
+    expect(dump).not.toMatch(/canary|chatcmpl|gpt-test/i)
   })
 
   it('a full file does not cost an answer that was paid for', async () => {

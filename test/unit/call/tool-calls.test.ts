@@ -193,6 +193,89 @@ describe("create() with toolCalls: 'check'", () => {
     expect(silent.server.count).toBe(2)
   })
 
+  it.each(['MAX_TOKENS', 'model_length', 'max_tokens'])(
+    'knows %s for a cut as well',
+    async (reason) => {
+      const cut = calls([['weather', good]], reason)
+      const { llm, server } = await checking([cut, calls([['weather', good]])])
+      const error = await rejection(llm.chat.completions.create(request))
+      expect(callReport(error)).toMatchObject({ outcome: 'truncated' })
+      expect(server.count).toBe(1)
+      const extending = await checking([cut, calls([['weather', good]])], { onTruncated: 'extend' })
+      await extending.llm.chat.completions.create({ ...request, max_tokens: 10 })
+      expect(extending.server.requests[1]?.body).toMatchObject({ max_tokens: 20 })
+    },
+  )
+
+  it('hands on no call that a content filter ended, and does not ask for it again', async () => {
+    for (const args of [good, '{"city":"Ro']) {
+      const { llm, server } = await checking([calls([['weather', args]], 'content_filter')])
+      const error = await rejection(llm.chat.completions.create(request))
+      expect(callReport(error)).toMatchObject({ outcome: 'content_filter' })
+      expect(server.count).toBe(1)
+    }
+  })
+
+  it('refuses a number that is too large to be one, which JSON would write as null', async () => {
+    const { llm, server } = await checking([
+      calls([['weather', '{"city":"Rome","days":1e400}']]),
+      calls([['weather', good]]),
+    ])
+    const completion = await llm.chat.completions.create(request)
+    expect(callsOf(completion)).toEqual([['call_0', 'weather', good]])
+    expect(server.count).toBe(2)
+  })
+
+  it('takes no text at all for {} where the tool can do without arguments', async () => {
+    const optional = {
+      type: 'function' as const,
+      function: {
+        name: 'list',
+        parameters: { type: 'object', properties: { limit: { type: 'integer' } } },
+      },
+    }
+    const { llm, server } = await checking([
+      calls([['list', '']]),
+      calls([['weather', '']]),
+      calls([['weather', good]]),
+    ])
+    const listing = await llm.chat.completions.create({ ...request, tools: [optional] })
+    expect(callsOf(listing)).toEqual([['call_0', 'list', '{}']])
+    const weather = await llm.chat.completions.create(request)
+    expect(callsOf(weather)).toEqual([['call_0', 'weather', good]])
+    expect(server.requests[2]?.body?.messages[1]).toMatchObject({
+      content: expect.stringContaining('without arguments'),
+    })
+  })
+
+  it('says what was wrong with a call again where the re-ask was answered without one', async () => {
+    const { llm, server } = await checking([
+      calls([['weather', '{"city":"Rome"}']]),
+      said({ content: 'It will be sunny.' }),
+      calls([['weather', good]]),
+    ])
+    await llm.chat.completions.create(request)
+    const content = String(server.requests[2]?.body?.messages[1]?.content)
+    expect(content).toContain('{"city":"Rome"}')
+    expect(content).toContain('missing required property "days"')
+    expect(content).toContain('did not call it')
+  })
+
+  it.each<OpenAI.Chat.ChatCompletionToolChoiceOption>([
+    { type: 'function', function: { name: 'weather' } },
+    {
+      type: 'allowed_tools',
+      allowed_tools: {
+        mode: 'required',
+        tools: [{ type: 'function', function: { name: 'weather' } }],
+      },
+    },
+  ])('leaves the choice to the tools that the caller allowed: %o', async (choice) => {
+    const { llm, server } = await checking([calls([['wether', good]]), calls([['weather', good]])])
+    await llm.chat.completions.create({ ...request, tool_choice: choice })
+    expect(server.requests[1]?.body).toMatchObject({ tool_choice: choice })
+  })
+
   it('leaves answers in words, custom tools and calls without tools alone', async () => {
     const words = await checking([said({ content: 'Sunny.' }), said({ content: 'Sunny.' })])
     const completion = await words.llm.chat.completions.create(request)

@@ -151,6 +151,16 @@ describe('a strict request', () => {
     }
   })
 
+  it('says what is wrong inside the property that was asked for, as a pointer into the answer', () => {
+    const schema = compileSchema({ type: 'array', items: closed({ id: { type: 'integer' } }) })
+    const { undo } = formatRequest(schema, 'strict')
+    const parsed = parseAnswer('{"answer":[{"id":1},{"id":"x"}]}', schema, { undo })
+    expect(parsed).toMatchObject({
+      kind: 'schema_mismatch',
+      issues: [{ path: '/answer/1/id', message: 'expected integer, got a string' }],
+    })
+  })
+
   it('takes a null for "absent" where it asked for it, at every level, and lists no repair', () => {
     const schema = compileSchema({
       type: 'object',
@@ -211,7 +221,7 @@ describe('a request that says the schema in the messages', () => {
 describe('a refusal of the format', () => {
   it.each(FORMAT_REFUSALS)('$example leaves $leaves', ({ example, leaves }) => {
     const asked = leaves === 'none' ? 'json_object' : 'strict'
-    expect(formatAfterRefusal(example, asked)).toBe(leaves)
+    expect(formatAfterRefusal(example, asked)?.leaves).toBe(leaves)
   })
 
   it.each([
