@@ -1,66 +1,106 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** Between a client and its server: passes everything on, until it is told to lose an answer. */
+/** Stands before a server, and passes on what is said, until told to lose something. */
 export interface CutProxy {
   readonly port: number
-  /** How many answers were lost. */
-  readonly cuts: number
   /**
-   * The next answer of the server to what a client sends from now on is thrown away, and both
-   * connections are reset: the work was done, and nobody hears of it.
+   * The next request with this text in it is passed on, and done; the connection is cut when the
+   * server answers, before a byte of the answer is passed on.
    */
-  cutNextAnswer(): void
+  loseAnswerTo(text: string): void
+  /** The next request with this text in it is cut, and with it the connection. */
+  loseRequest(text: string): void
+  /** How often it has cut. */
+  readonly cuts: number
   close(): Promise<void>
 }
 
-export async function startCutProxy(targetPort: number): Promise<CutProxy> {
-  const sockets = new Set<Socket>()
-  let armed = false
-  let cuts = 0
-  const server = createServer((client) => {
-    const target = connect(targetPort, '127.0.0.1')
-    let asked = false
-    const end = () => {
-      client.resetAndDestroy()
-      target.destroy()
+/**
+ * Starts one before 127.0.0.1:`port`. It knows no protocol: a request is one chunk of bytes as the
+ * client wrote it, and the answer is what the server sends next on that connection.
+ */
+export async function startCutProxy(port: number): Promise<CutProxy> {
+  const proxy = new CuttingProxy(port)
+  await proxy.listen()
+  return proxy
+}
+
+type Loss = { readonly what: 'answer' | 'request'; readonly text: string }
+
+class CuttingProxy implements CutProxy {
+  cuts = 0
+  #port = 0
+  #loss: Loss | undefined
+  readonly #target: number
+  readonly #sockets = new Set<Socket>()
+  readonly #server = createServer((client) => this.#serve(client))
+
+  constructor(target: number) {
+    this.#target = target
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  loseAnswerTo(text: string): void {
+    this.#loss = { what: 'answer', text }
+  }
+
+  loseRequest(text: string): void {
+    this.#loss = { what: 'request', text }
+  }
+
+  async listen(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    const address = this.#server.address()
+    this.#port = typeof address === 'object' ? (address?.port ?? 0) : 0
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #serve(client: Socket): void {
+    const server = connect(this.#target, '127.0.0.1')
+    const cut = () => {
+      client.destroy()
+      server.destroy()
     }
-    for (const socket of [client, target]) {
-      sockets.add(socket)
-      socket.on('error', end)
+    for (const socket of [client, server]) {
+      this.#sockets.add(socket)
+      socket.on('error', cut)
       socket.on('close', () => {
-        sockets.delete(socket)
-        end()
+        this.#sockets.delete(socket)
+        cut()
       })
     }
-    client.on('data', (bytes) => {
-      asked ||= armed
-      target.write(bytes)
+    let losesAnswer = false
+    client.on('data', (request) => {
+      const loss = this.#lossOf(request)
+      losesAnswer ||= loss === 'answer'
+      if (loss === 'request') this.#cut(cut)
+      else server.write(request)
     })
-    target.on('data', (bytes) => {
-      if (!asked || !armed) {
-        client.write(bytes)
-        return
-      }
-      armed = false
-      cuts += 1
-      end()
+    server.on('data', (answer) => {
+      if (losesAnswer) this.#cut(cut)
+      else client.write(answer)
     })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  return {
-    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
-    get cuts() {
-      return cuts
-    },
-    cutNextAnswer() {
-      armed = true
-    },
-    async close() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
+  }
+
+  #lossOf(request: Buffer): Loss['what'] | undefined {
+    if (this.#loss === undefined || !request.includes(this.#loss.text)) return undefined
+    const { what } = this.#loss
+    this.#loss = undefined
+    return what
+  }
+
+  #cut(cut: () => void): void {
+    this.cuts++
+    cut()
   }
 }
