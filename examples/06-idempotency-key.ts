@@ -1,5 +1,5 @@
 import OpenAI from 'openai'
-import { isCallError, steady } from 'steadycall'
+import { callReport, isCallError, steady } from 'steadycall'
 
 const llm = steady(new OpenAI())
 const schema = { type: 'object', properties: { summary: { type: 'string' } } } as const
@@ -36,4 +36,16 @@ const completion = await llm.chat.completions.create(
   { steady: { idempotencyKey: 'greeting-17' } },
 )
 console.log(completion.choices[0]?.finish_reason)
+// #endregion
+
+// #region stream
+for (const reader of ['first', 'second']) {
+  const stream = await llm.chat.completions.create(
+    { model: 'gpt-5-mini', messages: [{ role: 'user', content: 'Tell a story.' }], stream: true },
+    { steady: { idempotencyKey: 'story-17' } },
+  )
+  let text = ''
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+  console.log(reader, text, callReport(stream)?.source)
+}
 // #endregion

@@ -163,13 +163,6 @@ function create(
   const prepare = () => {
     const { steady: own = {}, ...requestOptions } = options ?? {}
     checkCallOptions('create(): steady', own)
-    const idempotency = own.idempotency ?? context.settings.idempotency
-    const keyed = own.idempotencyKey !== undefined || idempotency === 'derive'
-    if (params['stream'] === true && keyed) {
-      throw new TypeError(
-        'create(): steady: an idempotency key for a stream is not in this version',
-      )
-    }
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
   return dropInCreate(prepare, errorClasses(client))

@@ -1,7 +1,9 @@
 import type { Failure } from '../errors/call-error.ts'
 import { classifyErrorBody } from '../errors/classify.ts'
 import type { Clock } from '../time.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import type { AnswerFacts } from './job.ts'
+import type { StreamSummary } from './stream-progress.ts'
 
 /** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
 export function failureInAnswer(
@@ -56,7 +58,13 @@ export function factsOf(data: unknown, response: Response | undefined): AnswerFa
   }
 }
 
-export function usageOf(usage: unknown): AnswerFacts['usage'] {
+/** The same of a stream, from what it has said of itself. */
+export function summaryFacts(summary: StreamSummary): AnswerFacts {
+  const { finishReasons, id, model, chunks, usage } = summary
+  return withoutUndefined({ finishReasons, id, model, chunks, usage: usageOf(usage) })
+}
+
+function usageOf(usage: unknown): AnswerFacts['usage'] {
   if (!isObject(usage)) return undefined
   const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
   const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')

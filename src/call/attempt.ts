@@ -159,7 +159,7 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
   const { number, cause, delayMs, delaySource } = step
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
-  record.tell({ type: 'attempt-started', number, cause, target: name, delayMs })
+  record.attemptStarted({ number, cause, target: name, delayMs })
   const span = record.span.startAttempt(
     withoutUndefined({
       number,
@@ -220,6 +220,12 @@ export function classifyThrown(
       executed: isNotExecuted(error) ? ('no' as const) : ('maybe' as const),
     }),
   }
+}
+
+/** Ended by the signal of whoever wanted it, when something had been sent. */
+export function abortedBy(signal: AbortSignal | undefined): Failure {
+  const cause: unknown = signal?.reason
+  return { kind: 'aborted', retryable: false, executed: 'maybe', message: 'aborted', cause }
 }
 
 function limitReached({ ended }: Bounds, error: unknown): Failure | undefined {

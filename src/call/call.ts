@@ -1,19 +1,21 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
-import { type OnceRequest, type OnceResult, once } from '../idempotency/once.ts'
+import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { readOrigin, startCall, withOrigin } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
+import { summaryFacts } from './answer.ts'
 import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
-import { isFunction, type Job } from './job.ts'
+import { type Codec, isFunction, type Job, type Label } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
-import { type CallContext, runWork } from './work.ts'
+import { type Begun, type StreamProtocol, streamOnce } from './stream-once.ts'
+import { type CallContext, runWork, type WorkRequest } from './work.ts'
 
 export interface CallResult<T> {
   readonly value: T
@@ -37,10 +39,19 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   const { onEvent } = settings
   const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
   try {
-    const flight = { signal: job.options.signal, deadline, onUncertain: job.options.onUncertain }
-    const done = isStored(job, key)
-      ? await once(throughStore(job, context, key, record, deadline))
-      : await unstored(runWork({ job, context, key, record, flight }))
+    const work = (flight: WorkRequest<T>['flight']) =>
+      runWork({ job, context, key, record, flight })
+    const protocol = isKept(key) ? throughStore(job, context, { key, record, deadline }) : undefined
+    const tape = protocol && job.tape
+    if (protocol !== undefined && tape !== undefined) {
+      return reported(await streamOnce({ tape, protocol, open: work }), record)
+    }
+    const { codec, options } = job
+    const { signal, onUncertain } = options
+    const done =
+      protocol !== undefined && codec !== undefined
+        ? await once({ ...protocol, ...labelled(codec, protocol.label), work })
+        : await unstored(work({ signal, deadline, onUncertain }))
     const value = await checkedAgain(job, done, key, record)
     return settle(job, value, done, record)
   } catch (error) {
@@ -48,9 +59,11 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   }
 }
 
-/** Only a key that the caller gave or had derived is kept, and only for a result that can be. */
-function isStored<T>(job: Job<T>, key: CallKey): key is CallKey & { readonly fingerprint: string } {
-  return key.fingerprint !== undefined && job.codec !== undefined
+type KeptKey = CallKey & { readonly fingerprint: string }
+
+/** Only a key that the caller gave or had derived is kept. */
+function isKept(key: CallKey): key is KeptKey {
+  return key.fingerprint !== undefined
 }
 
 async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceResult<T>> {
@@ -59,16 +72,13 @@ async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceRes
   return { value: done.value, source: 'provider', persisted: true }
 }
 
-/** The idempotency protocol's view of this call. */
+/** The idempotency protocol's view of this call, but for the work and its result. */
 function throughStore<T>(
   job: Job<T>,
-  context: CallContext,
-  key: CallKey & { readonly fingerprint: string },
-  record: CallRecord,
-  deadline: Deadline,
-): OnceRequest<T> {
-  const { runtime, settings } = context
-  const { options, codec } = job
+  { runtime, settings }: CallContext,
+  { key, record, deadline }: { key: KeptKey; record: CallRecord; deadline: Deadline },
+): StreamProtocol {
+  const { options } = job
   return {
     store: settings.store ?? defaultStore(runtime),
     flights: runtime.shared.flights,
@@ -83,17 +93,25 @@ function throughStore<T>(
     ...(options.signal !== undefined && { signal: options.signal }),
     deadline,
     keeping: keepingOf(settings, key.hash, key.fingerprint),
-    work: (flight) => runWork({ job, context, key, record, flight }),
     origin: record.span.traceparent,
     joined: (origin) => record.span.linkTo(origin, 'joined'),
-    encode: (value) => withOrigin(codec?.encode(value) ?? '', record.span.traceparent),
-    decode(result, source) {
-      const { text, origin } = readOrigin(result)
-      if (source === 'store') record.span.linkTo(origin, 'replayed')
-      // `isStored` has seen the codec.
-      return codec?.decode(text, source) as T
+    label: {
+      write: (text) => withOrigin(text, record.span.traceparent),
+      read(kept, source) {
+        const { text, origin } = readOrigin(kept)
+        if (source === 'store') record.span.linkTo(origin, 'replayed')
+        return text
+      },
     },
     failure: (notice, source) => noticeError(job, notice, source, key),
+  }
+}
+
+/** Results under a label. */
+function labelled<T>({ encode, decode }: Codec<T>, label: Label): Codec<T> {
+  return {
+    encode: (value) => label.write(encode(value)),
+    decode: (kept, source) => decode(label.read(kept, source), source),
   }
 }
 
@@ -169,6 +187,27 @@ function settle<T>(
   }
 }
 
+/** The result of a streamed call under a key. A whole stream settles the call at once. */
+function reported<T>(begun: Begun<T>, record: CallRecord): CallResult<T> {
+  const { value } = begun
+  if (begun.type === 'kept') {
+    const { source, persisted, stream } = begun
+    record.replayed(summaryFacts(stream.summary))
+    return { value, report: record.succeed({ source, persisted }) }
+  }
+  const source = 'provider'
+  const end = new Ending<CallReport>()
+  void begun.over.then(({ failure, persisted }) =>
+    end.tell(
+      failure === undefined
+        ? record.succeed({ source, persisted })
+        : record.fail(failure.kind, 'delivered', source),
+    ),
+  )
+  const report = record.soFar({ source, persisted: false })
+  return { value, report, onEnd: (listener) => end.whenEnded(listener) }
+}
+
 /** Ends the span and the report, and marks the error as given up by a steadycall layer. */
 function failed(error: unknown, key: CallKey, record: CallRecord): CallError {
   const known = isCallError(error) ? error : unexpected(error, key, record)
@@ -202,7 +241,7 @@ function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallCont
     get keyHash() {
       return key.hash
     },
-    isStored: isStored(job, key),
+    isStored: isKept(key) && (job.codec !== undefined || job.tape !== undefined),
     around: currentTrace(),
     deadlineMs: options.deadlineMs,
     request,

@@ -1,14 +1,10 @@
-import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
-import { withoutUndefined } from '../without-undefined.ts'
-import { factsOf, failureInAnswer, isObject, requestIdOf, usageOf } from './answer.ts'
-import { classifyThrown } from './attempt.ts'
+import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
 import { gatewayHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
-import { type ChunkStream, openStream, type StreamEnd } from './stream.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
 import { WIRE } from './wire-observer.ts'
 
@@ -66,65 +62,6 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
         value,
         facts: { status: response.status, ...requestIdOf(response), ...said },
       }
-    },
-  }
-}
-
-/** The drop-in call with `stream: true`: held until its first content, then released. */
-export function streamJob(
-  request: ChatRequest,
-  toCallerError: (failure: Failure, so: { attempts: number; elapsedMs: number }) => unknown,
-): Job<Answer<ChunkStream>> {
-  const { options, clock } = request
-  const startedMs = clock.monotonicMs()
-  return {
-    ...chatBasics('create', request),
-    async send(exchange) {
-      const body = bodyFor(request, exchange, request.params)
-      const sentAtMs = clock.monotonicMs()
-      const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
-      // Apart: what waits for the end must not hold the stream itself.
-      const { stream, onEnd } = await openStream({
-        source,
-        bounds: exchange.bounds,
-        clock,
-        chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
-        toCallerError: (error) =>
-          toCallerError(classifyThrown(error, exchange, 'create'), {
-            attempts: exchange.number,
-            elapsedMs: clock.monotonicMs() - startedMs,
-          }),
-      })
-      const firstChunkMs = clock.monotonicMs() - sentAtMs
-      const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
-      return {
-        ok: true,
-        value: answerOf(stream, response),
-        facts,
-        onTail: (listener) =>
-          onEnd((end) =>
-            listener(streamTail(request, exchange, end, { ...facts, headers: response.headers })),
-          ),
-      }
-    },
-  }
-}
-
-function streamTail(
-  { targets }: ChatRequest,
-  exchange: Exchange,
-  { error, usage, finishReasons, abandoned, id, model, chunks, lastChunk }: StreamEnd,
-  { headers, ...facts }: AnswerFacts & { readonly headers: Headers },
-): { failure?: Failure; facts: AnswerFacts } {
-  const counted = usageOf(usage)
-  const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
-  return {
-    ...(error !== undefined &&
-      !abandoned && { failure: classifyThrown(error, exchange, 'create') }),
-    facts: {
-      ...facts,
-      ...said,
-      ...withoutUndefined({ finishReasons, id, model, chunks, usage: counted }),
     },
   }
 }
@@ -268,7 +205,8 @@ function startChat<T>(
   ) as unknown as ResponsePromise<T>
 }
 
-function answerOf<T>(data: T, response: Response): Answer<T> {
+/** An answer of data and the response it came in. */
+export function answerOf<T>(data: T, response: Response): Answer<T> {
   return { data, response, props: { response, options: {} } }
 }
 

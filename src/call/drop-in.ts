@@ -2,10 +2,11 @@ import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
-import { type ChatRequest, completionJob, responseJob, streamJob } from './chat.ts'
+import { type ChatRequest, completionJob, responseJob } from './chat.ts'
 import { explain } from './explain.ts'
 import { brandExhausted } from './nesting.ts'
-import { attachReport, callReport } from './report.ts'
+import { attachReport, type CallReport, callReport } from './report.ts'
+import { streamJob } from './stream-job.ts'
 import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
@@ -47,18 +48,22 @@ async function answerFor(
     return value
   }
   toolsToCheck(request)
-  let broken: unknown
+  let latest: CallReport | undefined
+  const broken: unknown[] = []
   const toCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => {
-    broken = streamError(failure, { ...so, where: request.targets[0].host }, classes)
-    return broken
+    const error = streamError(failure, { ...so, where: request.targets[0].host }, classes)
+    broken.push(error)
+    if (latest !== undefined) attachReport(error, latest)
+    return error
   }
   const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
+  latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage.
   const stream = new WeakRef(value.data)
   onEnd?.((final) => {
-    attachReport(stream.deref(), final)
-    attachReport(broken, final)
+    latest = final
+    for (const ended of [stream.deref(), ...broken]) attachReport(ended, final)
   })
   return value
 }

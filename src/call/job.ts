@@ -6,6 +6,9 @@ import type { TargetState } from '../retry/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import type { Gateway } from './gateways.ts'
+import type { ChunkStream } from './one-reader.ts'
+import type { OwnerReader } from './owner-reader.ts'
+import type { Broken } from './recording.ts'
 import type { WireRecord } from './wire-observer.ts'
 
 /**
@@ -29,8 +32,10 @@ export interface Job<T> {
   send(exchange: Exchange): Promise<Sent<T>>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
-  /** How a result is kept; absent where it cannot be (a stream, a raw response). */
+  /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>
+  /** How a stream is kept, and given out again. */
+  readonly tape?: Tape<T>
   /** Checks a replayed or shared result as if it were this caller's own answer. */
   recheck?(value: T): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
   /** The completion in a result, for spans of those who opted in to content. */
@@ -57,6 +62,24 @@ export interface JobTarget {
 export interface Codec<T> {
   encode(value: T): string
   decode(result: string, source: 'store' | 'shared'): T
+}
+
+/** What a kept text says of the call that made it, beside the result. */
+export interface Label {
+  write(text: string): string
+  read(kept: string, source: 'store' | 'shared'): string
+}
+
+/** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
+export interface Tape<T> {
+  streamOf(value: T): ChunkStream
+  /** The same answer, with the stream that its caller reads. */
+  live(value: T, reader: OwnerReader): T
+  /** The answer that a kept stream is. */
+  replay(chunks: readonly unknown[], source: 'store' | 'shared'): Promise<T>
+  /** What broke a stream: from what it threw, if anything, and the signal of its flight. */
+  broken(error: unknown, signal: AbortSignal): Broken
+  toCallerError(failure: Failure): unknown
 }
 
 /** One attempt, as its sender sees it. */

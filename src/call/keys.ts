@@ -34,7 +34,7 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   if (given === undefined && options.idempotency === 'given') {
     return keyOf(job, space, randomUUID())
   }
-  const payload = options.payload === undefined ? job.payload() : options.payload
+  const payload = options.payload === undefined ? job.payload() : boundPayload(job)
   const fingerprint = fingerprintOf(payload, withoutUndefined({ keySecret: space.keySecret }))
   if (given !== undefined) return keyOf(job, space, given, fingerprint)
   if (options.occurrence === undefined) warnOfSampling(job, runtime)
@@ -44,6 +44,11 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
     withoutUndefined({ tenant: space.tenant, keySecret: space.keySecret }),
   )
   return keyOf(job, space, text, fingerprint)
+}
+
+/** What the caller gave; for a stream, told from the same for a completion: neither is the other. */
+function boundPayload<T>({ options: { payload }, tape }: Job<T>): unknown {
+  return tape === undefined ? payload : { stream: payload }
 }
 
 function keyOf<T>(

@@ -27,6 +27,8 @@ type EventDetail = CallEvent extends infer E
     : never
   : never
 
+type Started = Extract<EventDetail, { readonly type: 'attempt-started' }>
+
 /** What happened in one logical call: kept once, told to the span, to `onEvent` and in the report. */
 export class CallRecord {
   readonly span: CallSpan
@@ -40,6 +42,8 @@ export class CallRecord {
   readonly #request: RecordRequest
   readonly #startedMs: number
   #facts: AnswerFacts | undefined
+  /** Attempts that have not ended: they go on for others when this caller has left. */
+  #open = 0
 
   constructor(request: RecordRequest) {
     this.span = request.span
@@ -61,7 +65,13 @@ export class CallRecord {
     this.#facts = facts
   }
 
+  attemptStarted(attempt: Omit<Started, 'type'>): void {
+    this.#open++
+    this.tell({ type: 'attempt-started', ...attempt })
+  }
+
   attemptEnded(attempt: AttemptReport): void {
+    this.#open--
     this.attempts.push(Object.freeze(attempt))
     // Of two that ran beside each other the second may end first.
     this.attempts.sort((a, b) => a.number - b.number)
@@ -138,7 +148,7 @@ export class CallRecord {
   ): CallReport {
     const { operation, key } = this.#request
     const caused = end.source === 'provider'
-    const usage = caused ? usageOf(this.attempts) : NO_USAGE
+    const usage = caused ? usageOf(this.attempts, this.#open) : NO_USAGE
     const { usage: counted, repairs = [] } = this.#facts ?? {}
     const report: CallReport = Object.freeze({
       operation,
@@ -157,11 +167,11 @@ export class CallRecord {
 
 const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complete: true })
 
-/** What the attempts were billed, as far as they told. */
-function usageOf(attempts: readonly AttemptReport[]): Usage {
+/** What the attempts were billed, as far as they told; those still open have not. */
+function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
   let inputTokens = 0
   let outputTokens = 0
-  let complete = true
+  let complete = open === 0
   for (const { usage, executed } of attempts) {
     inputTokens += usage?.inputTokens ?? 0
     outputTokens += usage?.outputTokens ?? 0

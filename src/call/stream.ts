@@ -1,12 +1,14 @@
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import { Ending } from './ending.ts'
+import {
+  type ChunkStream,
+  type Holder,
+  OneReader,
+  type StreamClass,
+  streamOver,
+} from './one-reader.ts'
 import { Progress, type StreamSummary } from './stream-progress.ts'
-
-/** openai's `Stream`, structurally. */
-export interface ChunkStream extends AsyncIterable<unknown> {
-  readonly controller: AbortController
-}
 
 /** How a released stream ended, once it has: told exactly once, on every path. */
 export interface StreamEnd extends StreamSummary {
@@ -82,66 +84,19 @@ function release(
   progress: Progress,
 ): LiveStream {
   const released = new Released(request, chunks, held, progress)
-  // openai's streams are built from an iterator function and the controller of their request.
-  const StreamClass = request.source.constructor as new (
-    iterate: () => AsyncIterator<unknown>,
-    controller: AbortController,
-  ) => ChunkStream
-  // The stream holds this function, and whoever takes it from there can read without the stream.
-  const begin = () => iterate(released)
-  dropped.register(begin, new Holder(released))
-  const stream = new StreamClass(begin, request.source.controller)
+  // What `openStream` was given is openai's own, or built as openai's are.
+  const Class = request.source.constructor as StreamClass
+  const stream = streamOver(released, Class, request.source.controller)
   return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
 }
 
-// Not a generator itself: that would learn only at the first `next()` that somebody reads.
-function iterate(released: Released): AsyncGenerator<unknown, void, undefined> {
-  const holder = new Holder(released)
-  const chunks = released.read(holder)
-  dropped.register(chunks, holder)
-  const { return: leave, throw: fail } = chunks
-  // A generator that was never begun, or that waits for a chunk, would not see either.
-  chunks.return = (value) => {
-    released.leftBy(holder)
-    return leave.call(chunks, value)
-  }
-  chunks.throw = (error) => {
-    released.leftBy(holder)
-    return fail.call(chunks, error)
-  }
-  return chunks
-}
-
-/** One of those through whom a stream can be read: itself, or an iterator. Must not refer to it. */
-class Holder {
-  readonly #released: Released
-
-  constructor(released: Released) {
-    this.#released = released
-    released.holders.add(this)
-  }
-
-  /** It is garbage. */
-  lost(): void {
-    this.#released.lost(this)
-  }
-}
-
-/**
- * A stream that nobody can read any more would hold its connection, its span and its place within
- * a concurrency limit for ever: when all its holders are garbage, its request is ended.
- */
-const dropped = new FinalizationRegistry<Holder>((holder) => holder.lost())
-
 /** A stream from its first content on. Whatever becomes of it and of its readers, it ends once. */
-class Released {
+class Released extends OneReader {
   readonly end = new Ending<StreamEnd>()
-  readonly holders = new Set<Holder>()
   readonly #request: OpenStream
   readonly #chunks: AsyncIterator<unknown>
   readonly #held: unknown[]
   readonly #progress: Progress
-  #reader: Holder | undefined
   #isWaiting = false
   #ended: { readonly error: unknown } | undefined
 
@@ -151,6 +106,7 @@ class Released {
     held: unknown[],
     progress: Progress,
   ) {
+    super()
     this.#request = request
     this.#chunks = chunks
     this.#held = held
@@ -162,11 +118,8 @@ class Released {
     }
   }
 
-  async *read(reader: Holder): AsyncGenerator<unknown, void, undefined> {
-    if (this.#reader !== undefined) {
-      throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
-    }
-    this.#reader = reader
+  override async *read(reader: Holder): AsyncGenerator<unknown, void, undefined> {
+    this.take(reader)
     let error: unknown
     let abandoned = true
     try {
@@ -188,17 +141,8 @@ class Released {
     }
   }
 
-  /** A holder is garbage: when it was the reader, or the last who could become it, nobody reads on. */
-  lost(holder: Holder): void {
-    this.holders.delete(holder)
-    const isOver = this.#reader === undefined ? this.holders.size === 0 : this.#reader === holder
-    if (isOver) this.#settle(undefined, true)
-  }
-
-  /** An iterator was returned: the caller wants no more of it. Whoever reads after that is told. */
-  leftBy(holder: Holder): void {
-    this.#reader ??= holder
-    if (this.#reader === holder) this.#settle(undefined, true)
+  protected override abandon(): void {
+    this.#settle(undefined, true)
   }
 
   /** The next chunk; done only where the stream may end: after its finish_reason, or aborted. */

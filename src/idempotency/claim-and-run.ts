@@ -3,7 +3,7 @@ import { type Claimed, type ClaimLimits, claimKey, endingOf } from './claim-key.
 import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
-import { storeUnavailable } from './once-errors.ts'
+import { resultTooLarge, storeUnavailable } from './once-errors.ts'
 import { giveBack, recordFailure, recordSuccess, unrecorded } from './settle.ts'
 
 /**
@@ -147,6 +147,7 @@ async function run<T>(
           return flight.onUncertain
         },
         dispatch,
+        tooLarge: () => flight.tellEarly({ type: 'error', init: resultTooLarge() }),
       }),
     )
     .catch((error: unknown): WorkOutcome<T> => brokenPromise(error, flight))

@@ -61,8 +61,11 @@ export class SharedFlight {
   waiting = false
   /** The work may have left this process. */
   dispatched = false
+  /** Settles where those who joined need not wait for the end. */
+  readonly toldEarly: Promise<Ending>
   readonly #participants = new Map<Participant, Binding>()
   readonly #abandoned = new AbortController()
+  #tellEarly: (ending: Ending) => void = () => {}
   #strict = false
   #landed = false
   /** Of the participant who left last: it still binds the work while nobody else's does. */
@@ -72,6 +75,14 @@ export class SharedFlight {
     this.fingerprint = fingerprint
     this.origin = origin
     this.deadline = { remainingMs: () => this.#remainingMs() }
+    this.toldEarly = new Promise((resolve) => {
+      this.#tellEarly = resolve
+    })
+  }
+
+  /** The end for those who joined, ahead of the end of the work. Only the first time counts. */
+  tellEarly(ending: Ending): void {
+    this.#tellEarly(ending)
   }
 
   /** Aborts when the last participant has left before the end. */

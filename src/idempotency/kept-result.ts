@@ -23,6 +23,10 @@ export interface KeepingOptions {
 
 /** Between a result's text and what a store keeps of it. */
 export interface Keeping {
+  /** `maxResultBytes`, for who can tell early that a result grows above it. */
+  readonly maxBytes: number
+  /** What is kept of a result that grew above it, and was not written to its end. */
+  readonly tooLarge: string
   /** `whole: false` where only its size is kept, since it is too large. */
   seal(text: string): Promise<{ readonly kept: string; readonly whole: boolean }>
   /**
@@ -41,7 +45,8 @@ const MAX_RESULT_BYTES = 2 ** 20
  *
  * What is kept begins with version and flags, and the id of its encryption key or a checksum:
  * `1:checksum:json`, `1z:checksum:base64` (gzip), `1e:id:base64` (encrypted), `1ze:id:base64`;
- * a `k` where it is bound to the key alone; `1x:size:` for a result that was too large.
+ * a `k` where it is bound to the key alone; `1x:size:` for a result that was too large, `1x:more:`
+ * where its size is not known.
  */
 export function keepingOf(
   { maxResultBytes = MAX_RESULT_BYTES, encryption }: KeepingOptions,
@@ -50,7 +55,12 @@ export function keepingOf(
 ): Keeping {
   const keyring = encryption === undefined ? undefined : readEncryption(encryption)
   const place: Place = { key, fingerprint, keyring, maxResultBytes }
-  return { seal: (text) => seal(place, text), open: (kept) => open(place, kept) }
+  return {
+    maxBytes: maxResultBytes,
+    tooLarge: `${VERSION}x:more:`,
+    seal: (text) => seal(place, text),
+    open: (kept) => open(place, kept),
+  }
 }
 
 interface Place {
@@ -82,7 +92,7 @@ async function open(place: Place, kept: string): Promise<string> {
   const { maxResultBytes } = place
   const head = readHead(kept)
   const { flags, label, body } = head
-  if (flags === 'x') throw unreadable(`its ${label} bytes were more than maxResultBytes`)
+  if (flags === 'x') throw unreadable(tooLarge(label))
   // Nothing that may be kept is longer, in base64 and with what encryption adds.
   if (body.length > maxResultBytes * 1.4 + 100) throw longerThan(maxResultBytes)
   const isZipped = flags.includes('z')
@@ -156,6 +166,11 @@ async function unzipped(bytes: Uint8Array<ArrayBuffer>, maxBytes: number): Promi
   } catch (cause) {
     throw unreadable(`it is damaged, or longer than maxResultBytes (${maxBytes})`, cause)
   }
+}
+
+function tooLarge(size: string): string {
+  const bytes = size === 'more' ? 'it had more bytes' : `its ${size} bytes were more`
+  return `${bytes} than maxResultBytes`
 }
 
 function longerThan(maxResultBytes: number): CallError {

@@ -56,6 +56,17 @@ export function storeUnavailable(task: string, cause: unknown, executed: Execute
   })
 }
 
+/** Said of a result that is done, but above the size that may be kept or shared. */
+export const TOO_LARGE: unique symbol = Symbol('too large')
+
+/** The work under a key was done, and its result can be given to nobody but the caller who ran it. */
+export function resultTooLarge(): CallErrorInit {
+  // The usual advice, to call again later, would not help here.
+  const message =
+    'The result under this idempotency key is too large to be kept or shared. Use another key.'
+  return { kind: 'store_unavailable', message, executed: 'yes' }
+}
+
 export function unexpected(cause: unknown): CallErrorInit {
   return say('unknown', 'The idempotency protocol failed unexpectedly.', {
     cause,

@@ -9,6 +9,7 @@ import {
   inProgress,
   mismatch,
   storeUnavailable,
+  type TOO_LARGE,
   unexpected,
   usedInsideItself,
 } from './once-errors.ts'
@@ -44,7 +45,8 @@ export interface OnceRequest<T> {
   work(flight: Flight): Promise<WorkOutcome<T>>
   /** Between the result's text and the store: how it is kept. As it is, where absent. */
   readonly keeping?: Keeping
-  encode(value: T): string
+  /** The text to keep and share; `TOO_LARGE` for a result that is done, but above what may be kept. */
+  encode(value: T): string | typeof TOO_LARGE
   /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
   decode(result: string, source: 'store' | 'shared'): T
   /** Called when another caller's failure, stored or shared, is what this one gets. */
@@ -65,6 +67,11 @@ export interface Flight {
    * left, `aborted`: do not send.
    */
   dispatch(): Promise<void>
+  /**
+   * Says early that the result will be `TOO_LARGE`: those who wait for it in this process are told
+   * at once, and so is who joins until the work has ended.
+   */
+  tooLarge(): void
 }
 
 export type WorkOutcome<T> =
@@ -146,15 +153,16 @@ function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
   const own: OwnWork<T> = {}
   const landing = claimAndRun(request, flight, own)
     .catch((error: unknown): Landing<T> => ({ type: 'error', init: unexpected(error) }))
-    .then((landed) => {
+    .then((end) => {
       // Before anybody hears of the end, so that who goes again finds no dead flight.
       flight.land()
       const sameStore = flights.get(store)
       sameStore?.delete(key)
       if (sameStore?.size === 0) flights.delete(store)
-      return landed
+      return end
     })
-  const ending = landing.then((landed) => (landed.type === 'own' ? landed.others : landed))
+  const landed = landing.then((end) => (end.type === 'own' ? end.others : end))
+  const ending = Promise.race([flight.toldEarly, landed])
   const sameStore = flights.get(store) ?? new Map<string, InFlight>()
   flights.set(store, sameStore.set(key, { flight, ending }))
   return { flight, landing, own }

@@ -109,7 +109,8 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
       return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
     }
     case 'busy': {
-      const leaseLeftMs = Number(column(row, 'lease_left_ms'))
+      // Null for one that has no end, which `Number` would take for none.
+      const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
       if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
       return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
     }

@@ -5,7 +5,7 @@ import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } fro
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
 import type { OnceRequest, WorkOutcome } from './once.ts'
-import { outcomeUnknown, storeUnavailable } from './once-errors.ts'
+import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
@@ -16,17 +16,12 @@ export async function recordSuccess<T>(
   claim: Claim,
   outcome: Success<T>,
 ): Promise<Landing<T>> {
-  const { store, clock, ttlMs } = request
   const result = encoded(request, outcome.value)
   const sealed = result === undefined ? undefined : await seal(request, result)
   if (result === undefined || sealed === undefined) {
-    const strict = flight.onUncertain === 'fail'
-    const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
-    await answerOr(clock, verdict, false)
-    const others: Ending = strict ? { type: 'error', init: outcomeUnknown('provider') } : AGAIN
-    return { type: 'own', outcome, persisted: false, others }
+    return recordNothing(request, flight, claim, outcome, result)
   }
-  const kept = await complete(request, claim, { ok: true, result: sealed.kept }, ttlMs)
+  const kept = await complete(request, claim, { ok: true, result: sealed.kept }, request.ttlMs)
   return kept === 'lost'
     ? readStored(request, flight, outcome, result, sealed)
     : ownResult(outcome, result, sealed.whole && kept === 'stored')
@@ -34,10 +29,38 @@ export async function recordSuccess<T>(
 
 type Sealed = Awaited<ReturnType<Keeping['seal']>>
 
-async function seal<T>({ keeping }: OnceRequest<T>, result: string): Promise<Sealed | undefined> {
+/** Undefined for what cannot be kept at all. */
+async function seal<T>(
+  { keeping }: OnceRequest<T>,
+  result: string | typeof TOO_LARGE,
+): Promise<Sealed | undefined> {
+  if (result === TOO_LARGE) {
+    return keeping && { kept: keeping.tooLarge, whole: false }
+  }
   return keeping === undefined
     ? { kept: result, whole: true }
     : keeping.seal(result).catch(() => undefined)
+}
+
+/** The work was done, and its result cannot be kept. Under 'fail' it must not be run again. */
+async function recordNothing<T>(
+  { store, clock, ttlMs }: OnceRequest<T>,
+  { onUncertain }: SharedFlight,
+  claim: Claim,
+  outcome: Success<T>,
+  result: string | typeof TOO_LARGE | undefined,
+): Promise<Landing<T>> {
+  const strict = onUncertain === 'fail'
+  const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
+  await answerOr(clock, verdict, false)
+  const { others } = ownResult(outcome, result, false)
+  const init = outcomeUnknown('provider')
+  return {
+    type: 'own',
+    outcome,
+    persisted: false,
+    others: strict && others === AGAIN ? { type: 'error', init } : others,
+  }
 }
 
 /** Somebody took over while we worked: everybody gets the one outcome that the store has. */
@@ -45,7 +68,7 @@ async function readStored<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   outcome: Success<T>,
-  result: string,
+  result: string | typeof TOO_LARGE,
   sealed: Sealed,
 ): Promise<Landing<T>> {
   const { ttlMs } = request
@@ -105,6 +128,7 @@ export function unrecorded<T>(
     : { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
 }
 
+type OwnLanding<T> = Extract<Landing<T>, { readonly type: 'own' }>
 type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
 type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
 
@@ -116,19 +140,23 @@ const NOTICE_MS = 5_000
 
 function ownResult<T>(
   outcome: Success<T>,
-  result: string | undefined,
+  result: string | typeof TOO_LARGE | undefined,
   persisted: boolean,
-): Landing<T> {
-  const others: Ending =
-    result === undefined ? AGAIN : { type: 'result', result, source: 'shared', persisted }
-  return { type: 'own', outcome, persisted, others }
+): OwnLanding<T> {
+  return { type: 'own', outcome, persisted, others: shared(result, persisted) }
+}
+
+function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): Ending {
+  if (result === undefined) return AGAIN
+  if (result === TOO_LARGE) return { type: 'error', init: resultTooLarge() }
+  return { type: 'result', result, source: 'shared', persisted }
 }
 
 /** A result that has no text can be returned, but neither kept nor shared. */
-function encoded<T>({ encode }: OnceRequest<T>, value: T): string | undefined {
+function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_LARGE | undefined {
   try {
     const result: unknown = encode(value)
-    return typeof result === 'string' ? result : undefined
+    return typeof result === 'string' || result === TOO_LARGE ? result : undefined
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type pg from 'pg'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { migrate, postgresStore } from '../../src/idempotency/postgres-store.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from '../../src/index.ts'
 import { createRuntime, isCallError, runIdempotent, steady } from '../../src/index.ts'
@@ -32,7 +32,7 @@ describeWith([POSTGRES], 'postgres: an answer that is lost on the way', () => {
 
   /** What the verb says, when the first answer to it was thrown away after the work was done. */
   async function cut<T>(proxy: CutProxy, verb: () => Promise<T>): Promise<T> {
-    proxy.cutNextAnswer()
+    proxy.loseAnswerTo('')
     try {
       return await verb()
     } finally {
@@ -105,7 +105,9 @@ describeWith([POSTGRES], 'postgres: an answer that is lost on the way', () => {
     const { store, direct, proxy } = await throughProxy()
     const key = newKey()
     await direct.markUncertain(await own(direct, key), TTL_MS)
-    await expect(cut(proxy, () => store.resolve(key, DONE, TTL_MS))).rejects.toThrow(/terminated|reset/i)
+    await expect(cut(proxy, () => store.resolve(key, DONE, TTL_MS))).rejects.toThrow(
+      /terminated|reset/i,
+    )
     await expect(claim(direct, key)).resolves.toEqual({ state: 'settled', outcome: DONE })
   })
 
@@ -231,7 +233,9 @@ describeWith([POSTGRES], 'postgres: a file that cannot grow, as on a full disk',
   it('rejects a result it cannot keep; the record stays as it was, and is usable', async () => {
     const { store } = await postgres.store()
     const fillers: string[] = []
-    let refused: { readonly key: string; readonly proof: Claim; readonly error: unknown } | undefined
+    let refused:
+      | { readonly key: string; readonly proof: Claim; readonly error: unknown }
+      | undefined
     for (let n = 0; n < 60 && refused === undefined; n++) {
       const key = newKey()
       const proof = await own(store, key)

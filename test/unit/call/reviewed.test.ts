@@ -210,13 +210,6 @@ describe('a stream', () => {
     expect(callReport(error)?.attempts).toHaveLength(2)
     expect(error).toMatchObject({ message: expect.stringContaining('after 2 attempts') })
   })
-
-  it('is refused where the client derives keys, rather than left unguarded', async () => {
-    const { llm } = await setUp({}, { idempotency: 'derive' })
-    await expect(llm.chat.completions.create({ ...ask('hi'), stream: true })).rejects.toThrow(
-      'an idempotency key for a stream is not in this version',
-    )
-  })
 })
 
 describe('parse()', () => {

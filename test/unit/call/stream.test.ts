@@ -169,15 +169,6 @@ describe('a streamed call', () => {
     expect(response.headers.get('content-type')).toContain('text/event-stream')
     await expect(textOf(data)).resolves.toBe(long.answer)
   })
-
-  it('with a key of steady is refused, not silently unguarded', async () => {
-    const { llm, server } = await setUp(long)
-    const error = await rejection(
-      llm.chat.completions.create(streamed, { steady: { idempotencyKey: 'k' } }),
-    )
-    expect(error).toBeInstanceOf(TypeError)
-    expect(server.count).toBe(0)
-  })
 })
 
 describe('a stream that nobody waits for at the moment', () => {

@@ -1,0 +1,77 @@
+import type { Failure } from '../errors/call-error.ts'
+import { isObject, requestIdOf, summaryFacts } from './answer.ts'
+import { classifyThrown } from './attempt.ts'
+import type { Answer } from './call-promise.ts'
+import { answerOf, bodyFor, type ChatRequest, chatBasics, sendChat } from './chat.ts'
+import { gatewayFacts } from './gateways.ts'
+import type { AnswerFacts, Exchange, Job } from './job.ts'
+import type { ChunkStream } from './one-reader.ts'
+import { READER_LEFT } from './owner-reader.ts'
+import { openStream, type StreamEnd } from './stream.ts'
+import { streamTape } from './stream-tape.ts'
+
+/** The drop-in call with `stream: true`: held until its first content, then released. */
+export function streamJob(
+  request: ChatRequest,
+  toCallerError: (failure: Failure, so: { attempts: number; elapsedMs: number }) => unknown,
+): Job<Answer<ChunkStream>> {
+  const { options, clock } = request
+  const startedMs = clock.monotonicMs()
+  let attempts = 0
+  const errorFor = (failure: Failure, number = attempts): unknown => {
+    const elapsedMs = clock.monotonicMs() - startedMs
+    const error = toCallerError(failure, { attempts: number, elapsedMs })
+    if (isObject(error)) caught.set(error, failure)
+    return error
+  }
+  return {
+    ...chatBasics('create', request),
+    // Made where it is asked for: a stream without a key needs none.
+    get tape() {
+      return streamTape(request, { errorFor, failureOf: (error) => caught.get(Object(error)) })
+    },
+    async send(exchange) {
+      attempts = exchange.number
+      const body = bodyFor(request, exchange, request.params)
+      const sentAtMs = clock.monotonicMs()
+      const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
+      // Apart: what waits for the end must not hold the stream itself.
+      const { stream, onEnd } = await openStream({
+        source,
+        bounds: exchange.bounds,
+        clock,
+        chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
+        toCallerError: (error) =>
+          errorFor(classifyThrown(error, exchange, 'create'), exchange.number),
+      })
+      const firstChunkMs = clock.monotonicMs() - sentAtMs
+      const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
+      return {
+        ok: true,
+        value: answerOf(stream, response),
+        facts,
+        onTail: (listener) =>
+          onEnd((end) =>
+            listener(streamTail(request, exchange, end, { ...facts, headers: response.headers })),
+          ),
+      }
+    },
+  }
+}
+
+/** What callers are to catch, with what we know of it. */
+const caught = new WeakMap<object, Failure>()
+
+function streamTail(
+  { targets }: ChatRequest,
+  exchange: Exchange,
+  { error, abandoned, lastChunk, ...summary }: StreamEnd,
+  { headers, ...facts }: AnswerFacts & { readonly headers: Headers },
+): { failure?: Failure; facts: AnswerFacts } {
+  const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
+  const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
+  return {
+    ...(error !== undefined && !isLeft && { failure: classifyThrown(error, exchange, 'create') }),
+    facts: { ...facts, ...said, ...summaryFacts({ ...summary, lastChunk }) },
+  }
+}

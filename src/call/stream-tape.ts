@@ -1,0 +1,44 @@
+import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { abortedBy } from './attempt.ts'
+import type { Answer } from './call-promise.ts'
+import { answerOf, type ChatRequest } from './chat.ts'
+import type { Tape } from './job.ts'
+import { type ChunkStream, type StreamClass, streamOver } from './one-reader.ts'
+import { replayedHead, replayStream } from './replayed-stream.ts'
+import { streamClassOf } from './stream-class.ts'
+
+/** How a stream is kept: the JSON of its chunks, as they came. */
+export function streamTape(
+  { targets, options }: ChatRequest,
+  told: { errorFor(failure: Failure): unknown; failureOf(error: unknown): Failure | undefined },
+): Tape<Answer<ChunkStream>> {
+  const { errorFor, failureOf } = told
+  const { signal } = options
+  const tell = (failure: Failure) => ({ failure, error: errorFor(failure) })
+  return {
+    streamOf: ({ data }) => data,
+    live({ data, response }, reader) {
+      // `openStream` has built it as openai's are built.
+      const Class = data.constructor as StreamClass
+      return answerOf(streamOver(reader, Class, reader.controller), response)
+    },
+    async replay(chunks, source) {
+      const Class = await streamClassOf(targets[0].client)
+      const aborted = () => errorFor(abortedBy(signal))
+      return answerOf(replayStream({ chunks, Class, signal, aborted }), replayedHead(source))
+    },
+    broken(error, flight) {
+      const { reason }: { readonly reason?: unknown } = flight
+      if (isCallError(reason)) return tell(stoppedBy(reason))
+      const failure = failureOf(error)
+      return failure === undefined ? tell(abortedBy(flight)) : { failure, error }
+    },
+    toCallerError: errorFor,
+  }
+}
+
+/** The claim on the key was lost while the stream went on. */
+function stoppedBy(cause: CallError): Failure {
+  const { kind, message, retryable } = cause
+  return { kind, message, retryable, executed: 'maybe', cause }
+}

@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type CallEvent, callReport, createRuntime, steady } from '../../../src/index.ts'
+import { cutStream, type Fault, stalledStream } from '../../../src/testing/index.ts'
+import { setUp } from '../../support/set-up.ts'
+import { type Chunks, chunksOf, heldStream, keyed, sentence } from '../../support/streams.ts'
+import { type Recorder, startRecording } from './recorder.ts'
+
+let recorder: Recorder
+beforeEach(() => {
+  recorder = startRecording()
+})
+afterEach(() => recorder.stop())
+
+const calls = () => recorder.spans().filter(({ name }) => name === 'chat gpt-test')
+const attempts = () => recorder.spans().filter(({ name }) => name === 'attempt gpt-test')
+
+describe('the spans of a stream under a key', () => {
+  it.each<[string, Fault[], (stream: Chunks, caller: AbortController) => Promise<unknown>, object]>(
+    [
+      ['read to its end', [], (stream) => chunksOf(stream), { 'steadycall.source': 'provider' }],
+      ['cut', [cutStream({ afterChunks: 2 })], fails, { 'error.type': 'network' }],
+      ['left', [stalledStream({ afterChunks: 2 })], leave, { 'steadycall.source': 'provider' }],
+      ['aborted', [stalledStream({ afterChunks: 2 })], abort, { 'steadycall.outcome': 'aborted' }],
+      ['never read', [], async () => {}, { 'steadycall.source': 'provider' }],
+    ],
+  )('end, once, with one event that says so: %s', async (_, script, use, attributes) => {
+    const { client } = await setUp({ ...sentence, script })
+    const settled: CallEvent[] = []
+    const onEvent = (event: CallEvent) => {
+      if (event.type === 'call-settled') settled.push(event)
+    }
+    const llm = steady(client, { runtime: createRuntime(), onEvent })
+    const caller = new AbortController()
+    const stream = await keyed(llm, {}, caller.signal)
+    await use(stream, caller)
+    await vi.waitUntil(() => calls().length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(calls()).toMatchObject([{ attributes }])
+    expect(attempts()).toHaveLength(1)
+    expect(settled).toMatchObject([{ report: { ...callReport(stream) } }])
+  })
+
+  it('are one without attempts and without usage, for a replay and for one who joined', async () => {
+    const { fault, go } = heldStream(2)
+    const { llm } = await setUp({ ...sentence, perCall: [fault] })
+    const owned = await keyed(llm)
+    const joiner = keyed(llm)
+    go()
+    await chunksOf(owned)
+    await chunksOf(joiner)
+    await chunksOf(keyed(llm))
+    const sources = calls().map(({ attributes }) => attributes['steadycall.source'])
+    expect(sources.toSorted()).toEqual(['provider', 'shared', 'store'])
+    for (const { attributes } of calls()) {
+      const isPaid = attributes['steadycall.source'] === 'provider'
+      expect(attributes['gen_ai.usage.output_tokens'] !== undefined).toBe(isPaid)
+    }
+    expect(attempts()).toHaveLength(1)
+  })
+})
+
+async function fails(stream: Chunks): Promise<void> {
+  await expect(chunksOf(stream)).rejects.toThrow()
+}
+
+async function leave(stream: Chunks): Promise<void> {
+  for await (const _ of stream) break
+}
+
+async function abort(stream: Chunks, caller: AbortController): Promise<void> {
+  caller.abort()
+  await fails(stream)
+}
