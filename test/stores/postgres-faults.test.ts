@@ -226,6 +226,27 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
   })
 })
 
+describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
+  const postgres = usePostgres()
+
+  it('is a store that is down; a claim that gets through late keeps nobody waiting', async () => {
+    const { database } = await postgres.store()
+    const pool = postgres.pool(postgres.server.url(database), { max: 1 })
+    const server = await startServer({ answer: '{"name":"Ada","age":36}' })
+    const llm = steady(clientFor(server), { store: postgresStore(pool), runtime: createRuntime() })
+    const call = (deadlineMs: number) =>
+      llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k', deadlineMs })
+    const taken = await pool.connect()
+    const error = await rejection(call(1_000))
+    expect(error).toMatchObject({ kind: 'store_unavailable', executed: 'no' })
+    expect(server.count).toBe(0)
+    taken.release()
+    // A claim that nobody let go of would last for thirty seconds.
+    expect((await call(10_000)).source).toBe('provider')
+    expect(server.count).toBe(1)
+  })
+})
+
 describeWith([POSTGRES], 'postgres: a file that cannot grow, as on a full disk', () => {
   // Room for the catalog and for write-ahead segments of 16 MB, not for all of the results below.
   const postgres = usePostgres({ maxFileKilobytes: 20_000 })
