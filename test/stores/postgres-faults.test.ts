@@ -226,6 +226,27 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
   })
 })
 
+describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
+  const postgres = usePostgres()
+
+  it('is a store that is down; a claim that gets through late keeps nobody waiting', async () => {
+    const { database } = await postgres.store()
+    const pool = postgres.pool(postgres.server.url(database), { max: 1 })
+    const server = await startServer({ answer: '{"name":"Ada","age":36}' })
+    const llm = steady(clientFor(server), { store: postgresStore(pool), runtime: createRuntime() })
+    const call = (deadlineMs: number) =>
+      llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k', deadlineMs })
+    const taken = await pool.connect()
+    const error = await rejection(call(1_000))
+    expect(error).toMatchObject({ kind: 'store_unavailable', executed: 'no' })
+    expect(server.count).toBe(0)
+    taken.release()
+    // A claim that nobody let go of would last for thirty seconds.
+    expect((await call(10_000)).source).toBe('provider')
+    expect(server.count).toBe(1)
+  })
+})
+
 describeWith([POSTGRES], 'postgres: a file that cannot grow, as on a full disk', () => {
   // Room for the catalog and for write-ahead segments of 16 MB, not for all of the results below.
   const postgres = usePostgres({ maxFileKilobytes: 20_000 })
@@ -354,39 +375,52 @@ describeWith([POSTGRES], 'postgres: a damaged record', () => {
 describeWith([POSTGRES], 'postgres: a dump', () => {
   const postgres = usePostgres()
 
-  it('shows no key, tenant, operation, payload or prompt; answers unless they are encrypted', async () => {
-    const { store, database } = await postgres.store()
-    const answer = '{"name":"canary-answer","age":36}'
-    const server = await startServer({ answer })
-    const options = { store, tenant: 'canary-tenant', runtime: createRuntime() }
-    const llm = steady(clientFor(server), options)
-    const schema = person
-    await llm.json({ ...ask('canary-prompt'), schema }, { idempotencyKey: 'canary-key' })
-    await runIdempotent(
-      {
-        store,
-        operation: 'canary-operation',
-        payload: { secret: 'canary-payload' },
-        idempotencyKey: 'canary-key',
-      },
-      () => 'sent',
-    )
-    const dump = await postgres.server.dump(database)
-    expect(dump).toContain('canary-answer')
-    expect(dump.match(/canary-(?!answer)\w+/g)).toBeNull()
-  })
+  it.each([
+    { kept: 'as it came', encryption: undefined, shown: 1 },
+    {
+      kept: 'encrypted',
+      encryption: { keys: { k1: new Uint8Array(32).fill(7) }, use: 'k1' },
+      shown: 0,
+    },
+  ])(
+    'shows no key, tenant, operation, payload or prompt; the answer is there $kept',
+    async (row) => {
+      const { store, database } = await postgres.store()
+      const { encryption, shown } = row
+      const answer = '{"name":"canary-answer","age":36}'
+      const server = await startServer({ answer })
+      const runtime = createRuntime()
+      const options = { store, tenant: 'canary-tenant', runtime, ...(encryption && { encryption }) }
+      const call = () =>
+        steady(clientFor(server), options).json(
+          { ...ask('canary-prompt'), schema: person },
+          { idempotencyKey: 'canary-key' },
+        )
+      await call()
+      const payload = { secret: 'canary-payload' }
+      await runIdempotent(
+        { store, operation: 'canary-operation', payload, idempotencyKey: 'canary-key' },
+        () => 'sent',
+      )
+      const dump = await postgres.server.dump(database)
+      expect(dump.match(/canary-answer/g) ?? []).toHaveLength(shown)
+      expect(dump.match(/canary-(?!answer)\w+/g)).toBeNull()
+      expect((await call()).source).toBe('store')
+    },
+  )
 
   it('can be restored, and the store goes on', async () => {
     const { store, database } = await postgres.store()
     const key = newKey()
-    await store.complete(await own(store, key), DONE, TTL_MS)
+    const outcome = { ok: true, result: JSON.stringify('tab\t, \\ and \u2028 😀') } as const
+    await store.complete(await own(store, key), outcome, TTL_MS)
     const copy = await postgres.server.createDatabase()
-    const dump = await postgres.server.dump(database)
-    // psql's own commands, which newer versions of pg_dump write, mean nothing to --command.
-    await postgres.server.execute(copy, dump.replaceAll(/^\\.*$|^COPY (?:.|\n)*?^\\\.$/gm, ''))
+    await postgres.server.restore(copy, await postgres.server.dump(database))
     const pool = postgres.pool(postgres.server.url(copy))
     await migrate(pool)
-    await expect(claim(postgresStore(pool), key)).resolves.toMatchObject({ state: 'owned' })
+    const restored = postgresStore(pool)
+    await expect(claim(restored, key)).resolves.toEqual({ state: 'settled', outcome })
+    await own(restored, newKey())
   })
 })
 
