@@ -20,8 +20,8 @@ import {
   slow,
   truncatedJson,
 } from '../src/testing/index.ts'
+import { describeWith } from './support/describe-with.ts'
 import { POSTGRES, startPostgres } from './support/postgres-server.ts'
-import { describeWith } from './support/programs.ts'
 import { REDIS, startRedis } from './support/redis-server.ts'
 import { startServer } from './support/set-up.ts'
 

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { createRuntime, steady } from '../../src/index.ts'
 import { openStore } from '../crash/open-store.ts'
 import { DURABLE } from '../crash/stores.ts'
-import { describeWith } from '../support/programs.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { ask, clientFor, rejection, startServer } from '../support/set-up.ts'
 
 // Two deploys of one application, with the same keys and the same store, and another schema.

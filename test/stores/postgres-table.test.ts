@@ -7,8 +7,8 @@ import {
   schemaSql,
 } from '../../src/idempotency/postgres-store.ts'
 import type { Claim, Store } from '../../src/index.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES } from '../support/postgres-server.ts'
-import { describeWith } from '../support/programs.ts'
 import { rejection } from '../support/set-up.ts'
 import { usePostgres } from '../support/use-postgres.ts'
 

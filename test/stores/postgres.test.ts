@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrate, postgresStore } from '../../src/idempotency/postgres-store.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
 import { POSTGRES } from '../support/postgres-server.ts'
-import { describeWith } from '../support/programs.ts'
 import { usePostgres } from '../support/use-postgres.ts'
 
 describeWith([POSTGRES, PGBOUNCER], 'the contract of a store, kept by Postgres', () => {

@@ -43,15 +43,16 @@ export interface PostgresServer {
 export interface PostgresServerOptions {
   /** No file of the server's may grow beyond this: what it then meets is much like a full disk. */
   readonly maxFileKilobytes?: number
+  /** Commits wait for the disk, as they would in production. @default false */
+  readonly isSynced?: boolean
 }
 
 /**
  * A Postgres of the test's own, on a free port, with data that is thrown away. An acknowledged
- * commit survives the crash of the server, though not that of the machine: nothing is synced.
+ * commit survives the crash of the server, though not that of the machine: nothing is synced unless
+ * that is asked for.
  */
-export async function startPostgres({
-  maxFileKilobytes,
-}: PostgresServerOptions = {}): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-postgres-'))
   const data = join(folder, 'data')
@@ -59,7 +60,7 @@ export async function startPostgres({
   if (identity.uid !== undefined) {
     for (const each of [folder, data]) await chown(each, identity.uid, identity.gid ?? identity.uid)
   }
-  const server = new Server(data, await freePort(), identity, maxFileKilobytes)
+  const server = new Server(data, await freePort(), identity, options)
   try {
     await server.initialize()
     await server.start()
@@ -76,17 +77,12 @@ class Server implements PostgresServer {
   readonly port: number
   readonly #data: string
   readonly #identity: Identity
-  readonly #maxFileKilobytes: number | undefined
+  readonly #options: PostgresServerOptions
   #process: ChildProcess | undefined
   #databases = 0
 
-  constructor(
-    data: string,
-    port: number,
-    identity: Identity,
-    maxFileKilobytes: number | undefined,
-  ) {
-    this.#maxFileKilobytes = maxFileKilobytes
+  constructor(data: string, port: number, identity: Identity, options: PostgresServerOptions) {
+    this.#options = options
     this.#data = data
     this.port = port
     this.#identity = identity
@@ -126,20 +122,21 @@ class Server implements PostgresServer {
   }
 
   async start(): Promise<void> {
+    const { maxFileKilobytes, isSynced = false } = this.#options
+    const sync = isSynced ? 'on' : 'off'
     const settings = {
       port: this.port,
       listen_addresses: '127.0.0.1',
       unix_socket_directories: '',
       max_connections: 200,
       shared_buffers: '32MB',
-      fsync: 'off',
-      full_page_writes: 'off',
+      fsync: sync,
+      full_page_writes: sync,
       log_min_messages: 'log',
     }
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     // bash, since other shells count this limit in other units. The server takes the shell's place.
-    const limit =
-      this.#maxFileKilobytes === undefined ? '' : `ulimit -f ${this.#maxFileKilobytes}; `
+    const limit = maxFileKilobytes === undefined ? '' : `ulimit -f ${maxFileKilobytes}; `
     const command = [programPath('postgres'), '-D', this.#data, ...options]
     const child = spawn('bash', ['-c', `${limit}exec "$@"`, 'bash', ...command], {
       ...this.#identity,
