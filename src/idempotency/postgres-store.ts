@@ -110,12 +110,8 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
       }
       return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
     }
-    case 'busy': {
-      // Null for one that has no end, which `Number` would take for none.
-      const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
-      if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
-      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
-    }
+    case 'busy':
+      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs: leaseIn(row, key) }
     case 'settled':
       return { state: 'settled', outcome: outcomeIn(row, key) }
     case 'left': {
@@ -127,6 +123,9 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
     case 'mismatch':
       return { state: verdict }
     default:
+      // Says which of them it is.
+      fenceIn(row, key)
+      leaseIn(row, key)
       throw unreadableRecord(key, 'its state')
   }
 }
@@ -135,6 +134,13 @@ function fenceIn(row: unknown, key: string): number {
   const fence = Number(column(row, 'fence'))
   if (!Number.isSafeInteger(fence) || fence < 1) throw unreadableRecord(key, 'its fence')
   return fence
+}
+
+function leaseIn(row: unknown, key: string): number {
+  // Null for one that has no end, which `Number` would take for none.
+  const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
+  if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
+  return leaseLeftMs
 }
 
 function outcomeIn(row: unknown, key: string): Outcome {
