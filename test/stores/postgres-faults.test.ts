@@ -226,6 +226,35 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
   })
 })
 
+describeWith([POSTGRES], 'postgres: a table that somebody has locked', () => {
+  const postgres = usePostgres()
+
+  it('is a store that is down; under statement_timeout no claim is made afterwards', async () => {
+    const { database, pool } = await postgres.store()
+    const url = postgres.server.url(database)
+    const bounded = postgres.pool(url, { max: 1, statement_timeout: 300 })
+    const server = await startServer({ answer: '{"name":"Ada","age":36}' })
+    const options = { store: postgresStore(bounded), runtime: createRuntime() }
+    const llm = steady(clientFor(server), options)
+    const call = () => llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' })
+    const lock = await pool.connect()
+    await lock.query('BEGIN')
+    await lock.query('LOCK TABLE steadycall_idempotency')
+    const error = await rejection(call())
+    expect(error).toMatchObject({
+      kind: 'store_unavailable',
+      executed: 'no',
+      cause: { code: '57014' },
+    })
+    await lock.query('ROLLBACK')
+    lock.release()
+    const { rows } = await pool.query('TABLE steadycall_idempotency')
+    expect(rows).toEqual([])
+    expect((await call()).source).toBe('provider')
+    expect(server.count).toBe(1)
+  })
+})
+
 describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
   const postgres = usePostgres()
 
