@@ -152,12 +152,18 @@ const ANSWER = `state, fence::text AS fence, on_uncertain, result, refusal, left
     greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text
   END AS lease_left_ms`
 
+/** What the table's constraints would have refused, and numbers that nothing can be added to. */
+const DAMAGED = `t.schema_version <> ${SCHEMA_VERSION}
+      OR t.state NOT IN ('claimed', 'dispatched', 'uncertain', 'done', 'failed', 'free')
+      OR t.on_uncertain NOT IN ('rerun', 'fail')
+      OR t.fence NOT BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER - 1}
+      OR NOT isfinite(t.lease_until) OR NOT isfinite(t.expires_at)`
+
 /** What the contract says of a claim that meets the record `t`, in its order. */
 function judged(now: string): string {
   return `CASE
     WHEN t.expires_at <= ${now} THEN 'expired'
-    WHEN t.schema_version <> ${SCHEMA_VERSION} OR t.state NOT IN ('claimed', 'dispatched',
-      'uncertain', 'done', 'failed', 'free') THEN 'damaged'
+    WHEN ${DAMAGED} THEN 'damaged'
     WHEN t.state <> 'free' AND t.fingerprint <> $2::text
       THEN CASE t.state WHEN 'failed' THEN 'free' ELSE 'mismatch' END
     WHEN t.state IN ('done', 'failed') THEN 'settled'

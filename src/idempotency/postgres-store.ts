@@ -1,11 +1,18 @@
-import { type AskOptions, ask, codeOf, type PostgresPool } from './postgres-query.ts'
+import { createHash } from 'node:crypto'
+import {
+  type AskOptions,
+  ask,
+  codeOf,
+  type PostgresPool,
+  type PreparedQuery,
+} from './postgres-query.ts'
 import { type PostgresTableOptions, tableOf } from './postgres-schema.ts'
 import { type Statements, statementsFor } from './postgres-statements.ts'
 import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
 import { readNotice } from './stored-notice.ts'
 import { unreadableRecord } from './unreadable-record.ts'
 
-export type { PostgresPool } from './postgres-query.ts'
+export type { PostgresPool, PreparedQuery } from './postgres-query.ts'
 export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema.ts'
 
 export interface PostgresStoreOptions extends PostgresTableOptions {
@@ -15,6 +22,14 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
    * @default true
    */
   readonly autoSweep?: boolean
+  /**
+   * Whether each connection prepares its statements once, under names of ours: Postgres then parses
+   * and plans none of them again, which is most of what a claim costs it. For pools of pg whose
+   * connections keep their session: not through a pooler in transaction mode, unless that keeps
+   * track of prepared statements itself (PgBouncer from 1.21 on, with `max_prepared_statements`).
+   * @default false
+   */
+  readonly prepare?: boolean
 }
 
 export interface PostgresStore extends Store {
@@ -40,8 +55,9 @@ export function postgresStore(
   pool: PostgresPool,
   options: PostgresStoreOptions = {},
 ): PostgresStore {
-  const { table, autoSweep } = checked(pool, options)
-  const statements = statementsFor(table)
+  const { table, autoSweep, prepare } = checked(pool, options)
+  const texts = statementsFor(table)
+  const statements = prepare ? named(texts) : texts
   const run: Run = async (verb, values, askOptions) => {
     try {
       return await ask(pool, statements[verb], values, askOptions)
@@ -79,6 +95,16 @@ export function postgresStore(
   }
 }
 
+/** By text, which another table or version has otherwise: two stores may share a pool. */
+function named(texts: Statements): Readonly<Record<keyof Statements, PreparedQuery>> {
+  const entries = Object.entries(texts).map(([verb, text]: [string, string]) => {
+    const name = `steadycall_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
+    return [verb, { name, text }] as const
+  })
+  // One for each of them.
+  return Object.fromEntries(entries) as Record<keyof Statements, PreparedQuery>
+}
+
 type Run = (
   verb: keyof Statements,
   values: readonly unknown[],
@@ -110,12 +136,8 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
       }
       return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
     }
-    case 'busy': {
-      // Null for one that has no end, which `Number` would take for none.
-      const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
-      if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
-      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
-    }
+    case 'busy':
+      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs: leaseIn(row, key) }
     case 'settled':
       return { state: 'settled', outcome: outcomeIn(row, key) }
     case 'left': {
@@ -127,6 +149,9 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
     case 'mismatch':
       return { state: verdict }
     default:
+      // Says which of them it is.
+      fenceIn(row, key)
+      leaseIn(row, key)
       throw unreadableRecord(key, 'its state')
   }
 }
@@ -135,6 +160,13 @@ function fenceIn(row: unknown, key: string): number {
   const fence = Number(column(row, 'fence'))
   if (!Number.isSafeInteger(fence) || fence < 1) throw unreadableRecord(key, 'its fence')
   return fence
+}
+
+function leaseIn(row: unknown, key: string): number {
+  // Null for one that has no end, which `Number` would take for none.
+  const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
+  if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
+  return leaseLeftMs
 }
 
 function outcomeIn(row: unknown, key: string): Outcome {
@@ -220,16 +252,18 @@ function everyHundredth(sweep: () => Promise<number>): () => void {
 function checked(
   pool: PostgresPool,
   options: PostgresStoreOptions,
-): { readonly table: string; readonly autoSweep: boolean } {
+): { readonly table: string; readonly autoSweep: boolean; readonly prepare: boolean } {
   const where = 'postgresStore()'
   if (typeof Reflect.get(Object(pool), 'query') !== 'function') {
     throw new TypeError(`${where}: pool must be a Pool of pg, or have its query method`)
   }
-  const { autoSweep = true, ...rest } = Object(options) as PostgresStoreOptions
-  if (typeof autoSweep !== 'boolean') {
-    throw new TypeError(`${where}: autoSweep must be true or false, got ${typeof autoSweep}`)
+  const { autoSweep = true, prepare = false, ...rest } = Object(options) as PostgresStoreOptions
+  for (const [name, value] of Object.entries({ autoSweep, prepare })) {
+    if (typeof value !== 'boolean') {
+      throw new TypeError(`${where}: ${name} must be true or false, got ${typeof value}`)
+    }
   }
-  return { table: tableOf(where, rest).quoted, autoSweep }
+  return { table: tableOf(where, rest).quoted, autoSweep, prepare }
 }
 
 /** What the driver rejected with; in our words where it says that the table is not as we need it. */
@@ -248,6 +282,14 @@ function explained(error: unknown, table: string): unknown {
       return new Error(
         `postgresStore(): the table ${table} was made by another version of steadycall, or by ` +
           'somebody else. migrate(pool) says what it found',
+        { cause: error },
+      )
+    // invalid_sql_statement_name, duplicate_prepared_statement
+    case '26000':
+    case '42P05':
+      return new Error(
+        'postgresStore(): prepare is true, and the connections share their sessions, as through a ' +
+          'pooler in transaction mode. Leave it out, or let the pooler track prepared statements',
         { cause: error },
       )
     default:

@@ -226,6 +226,35 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
   })
 })
 
+describeWith([POSTGRES], 'postgres: a table that somebody has locked', () => {
+  const postgres = usePostgres()
+
+  it('is a store that is down; under statement_timeout no claim is made afterwards', async () => {
+    const { database, pool } = await postgres.store()
+    const url = postgres.server.url(database)
+    const bounded = postgres.pool(url, { max: 1, statement_timeout: 300 })
+    const server = await startServer({ answer: '{"name":"Ada","age":36}' })
+    const options = { store: postgresStore(bounded), runtime: createRuntime() }
+    const llm = steady(clientFor(server), options)
+    const call = () => llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' })
+    const lock = await pool.connect()
+    await lock.query('BEGIN')
+    await lock.query('LOCK TABLE steadycall_idempotency')
+    const error = await rejection(call())
+    expect(error).toMatchObject({
+      kind: 'store_unavailable',
+      executed: 'no',
+      cause: { code: '57014' },
+    })
+    await lock.query('ROLLBACK')
+    lock.release()
+    const { rows } = await pool.query('TABLE steadycall_idempotency')
+    expect(rows).toEqual([])
+    expect((await call()).source).toBe('provider')
+    expect(server.count).toBe(1)
+  })
+})
+
 describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
   const postgres = usePostgres()
 
@@ -338,13 +367,25 @@ describeWith([POSTGRES], 'postgres: a damaged record', () => {
 
   it.each([
     ['a fence beyond what can be counted', 'fence = 9223372036854775807', 'its fence'],
+    ['and whose lease has ended', 'fence = 9223372036854775807, lease_until = now()', 'its fence'],
+    ['a fence before the first', 'fence = 0, lease_until = now()', 'its fence'],
     ['an endless lease', "lease_until = 'infinity'", 'its lease'],
-  ])('%s is an error too', async (_, damage, what) => {
+    ['a life without end', "expires_at = 'infinity'", 'its state'],
+    ['a policy that there is not', "on_uncertain = 'perhaps'", 'its state'],
+  ])('%s is an error too, and is left as it was', async (_, damage, what) => {
     const { store, pool } = await postgres.store()
     const key = newKey()
     await own(store, key)
+    await pool.query(`ALTER TABLE steadycall_idempotency ${constraints.join(', ')}`)
     await pool.query(`UPDATE steadycall_idempotency SET ${damage}`)
-    await expect(claim(store, key)).rejects.toThrow(what)
+    const { rows: before } = await pool.query('TABLE steadycall_idempotency')
+    await expect(claim(store, key)).rejects.toMatchObject({
+      kind: 'store_unavailable',
+      retryable: false,
+      message: expect.stringContaining(what),
+    })
+    const { rows: after } = await pool.query('TABLE steadycall_idempotency')
+    expect(after).toEqual(before)
   })
 
   it('with a notice that is none is an error for those who would get it', async () => {

@@ -201,9 +201,9 @@ describeWith([POSTGRES], 'postgres: records that have expired', () => {
     await expire(direct, 5)
     const sweeps: Promise<unknown>[] = []
     const observed: PostgresPool = {
-      query(text, values) {
-        const answer = pool.query(text, values)
-        if (text.includes('DELETE')) sweeps.push(answer)
+      query(statement, values) {
+        const answer = pool.query(statement, values)
+        if (String(statement).includes('DELETE')) sweeps.push(answer)
         return answer
       },
     }

@@ -31,6 +31,11 @@ export interface PostgresServer {
   execute(database: string, sql: string): Promise<string>
   /** All of a database as pg_dump writes it. */
   dump(database: string): Promise<string>
+  /**
+   * Another server that follows this one. To this one it is known as `standby`, as in
+   * `synchronous_standby_names`; to be closed like any other.
+   */
+  standby(): Promise<PostgresServer>
   /** What `dump` gave, into an empty database. */
   restore(database: string, dump: string): Promise<void>
   /** `immediate` is a crash: no checkpoint, all connections cut, recovery at the next start. */
@@ -53,16 +58,26 @@ export interface PostgresServerOptions {
  * that is asked for.
  */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  return started(await newServer(options), (server) => server.initialize())
+}
+
+async function newServer(options: PostgresServerOptions = {}): Promise<Server> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-postgres-'))
   const data = join(folder, 'data')
-  await mkdir(data)
+  await mkdir(data, { mode: 0o700 })
   if (identity.uid !== undefined) {
     for (const each of [folder, data]) await chown(each, identity.uid, identity.gid ?? identity.uid)
   }
-  const server = new Server(data, await freePort(), identity, options)
+  return new Server(data, await freePort(), identity, options)
+}
+
+async function started(
+  server: Server,
+  initialize: (server: Server) => Promise<void>,
+): Promise<PostgresServer> {
   try {
-    await server.initialize()
+    await initialize(server)
     await server.start()
   } catch (error) {
     await server.close()
@@ -95,6 +110,14 @@ class Server implements PostgresServer {
   async initialize(): Promise<void> {
     const options = ['--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C']
     await this.#program('initdb', [...options, '--no-sync', this.#data])
+  }
+
+  async standby(): Promise<PostgresServer> {
+    return started(await newServer(), async (standby) => {
+      const source = `${this.url()}?application_name=standby`
+      const options = ['--write-recovery-conf', '--checkpoint=fast', '--no-sync']
+      await this.#program('pg_basebackup', [`--dbname=${source}`, ...options, '-D', standby.#data])
+    })
   }
 
   async createDatabase(settings: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -145,7 +168,8 @@ class Server implements PostgresServer {
     })
     this.#process = child
     process.once('exit', this.#killNow)
-    await saying(child, 'ready to accept connections')
+    // Connections, or in a standby read-only connections.
+    await saying(child, 'ready to accept')
   }
 
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
