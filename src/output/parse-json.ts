@@ -229,7 +229,7 @@ function withRules(result: Result, rules: readonly RepairRule[]): Result {
 function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed: Allowed): Result {
   // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
   const { json, value, mayBeLarge } = parsed
-  const inner = allowed.always.has('unwrap') ? own(value, ASKED_WRAPPER) : undefined
+  const inner = allowed.always.has('unwrap') ? insideOfWrapper(value) : undefined
   const innerIssues = inner === undefined ? undefined : issuesWith(inner, mayBeLarge, validator)
   if (innerIssues?.length === 0) return { ok: true, value: inner, repairs: [] }
   const issues = issuesWith(value, mayBeLarge, validator)
@@ -247,6 +247,12 @@ function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed:
   return left.length === 0
     ? { ok: true, value: coerced.value, repairs: coerced.repairs }
     : refused(left)
+}
+
+/** What is beside it was not asked for: then it is another object, which has such a property. */
+function insideOfWrapper(value: unknown): unknown {
+  const inner = own(value, ASKED_WRAPPER)
+  return inner !== undefined && Object.keys(Object(value)).length === 1 ? inner : undefined
 }
 
 /** As a pointer into the answer, in which the wrapper stands. */

@@ -3,7 +3,10 @@ import { MAX_ISSUES } from './issues.ts'
 import { isRecord, largeIntegerPaths, own } from './json-value.ts'
 import type { SchemaValidator } from './schema.ts'
 
-/** What is wrong with a value: AJV's issues, and what AJV cannot see. Empty where it is accepted. */
+/**
+ * What is wrong with a parsed value: what the schema says, and what it cannot see, integers that a
+ * number has rounded (looked for only where `mayBeLarge`) and a schema given back as its answer.
+ */
 export function issuesWith(
   value: unknown,
   mayBeLarge: boolean,

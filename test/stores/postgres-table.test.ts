@@ -59,7 +59,7 @@ describeWith([POSTGRES], 'postgres: the table', () => {
       code: '42501',
     })
     await migrate(application)
-    await everyVerb(postgresStore(application))
+    await everyVerb(postgresStore(application, { autoSweep: false }))
   })
 
   it.each(['app.steadycall_idempotency', 'app.Calls', 'select', `a${'b'.repeat(51)}`])(
@@ -69,7 +69,7 @@ describeWith([POSTGRES], 'postgres: the table', () => {
       await pool.query('CREATE SCHEMA app')
       await migrate(pool, { table })
       await migrate(pool, { table })
-      await everyVerb(postgresStore(pool, { table }))
+      await everyVerb(postgresStore(pool, { table, autoSweep: false }))
       const { rows } = await pool.query(
         "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE tablename = $1",
         [table.replace('app.', '')],
