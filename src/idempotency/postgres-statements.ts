@@ -89,22 +89,29 @@ function milliseconds(parameter: string): string {
   return `${parameter}::float8 * interval '1 millisecond'`
 }
 
-/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. A row for success, none for `false`. */
-function byOwner(table: string, verb: { readonly set: string; readonly when: string }): string {
-  return `WITH ${ASK}
-    UPDATE ${table} AS t SET ${verb.set} FROM ask
-    WHERE t.key = $1::text AND t.owner = $2::text AND t.fence = $3::bigint
-      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now AND ${verb.when}
-    RETURNING true AS held`
+/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. */
+function byOwner(table: string, { set, when }: { readonly set: string; readonly when: string }) {
+  return changing(table, set, `t.owner = $2::text AND t.fence = $3::bigint AND ${when}`)
 }
 
 /** Parameters: 1 key, then the verdict's own. */
 function ofUncertain(table: string, set: string): string {
-  return `WITH ${ASK}
-    UPDATE ${table} AS t SET ${set} FROM ask
-    WHERE t.key = $1::text AND t.state = 'uncertain'
-      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now
-    RETURNING true AS held`
+  return changing(table, set, "t.state = 'uncertain'")
+}
+
+/** A row for success or for a record that is damaged, which is left as it is; none for `false`. */
+function changing(table: string, set: string, when: string): string {
+  const there = 't.key = $1::text AND t.expires_at > ask.now'
+  return `WITH ${ASK},
+    held AS (
+      UPDATE ${table} AS t SET ${set} FROM ask
+      WHERE ${there} AND NOT (${DAMAGED}) AND ${when}
+      RETURNING t.key
+    )
+    SELECT 'held' AS verdict FROM held
+    UNION ALL
+    SELECT 'damaged' FROM ${table} AS t, ask
+    WHERE NOT EXISTS (SELECT FROM held) AND ${there} AND (${DAMAGED})`
 }
 
 /**

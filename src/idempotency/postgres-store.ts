@@ -67,7 +67,7 @@ export function postgresStore(
   }
   /** Numbers among the verb's own values are durations. */
   const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
-    (await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)])).length > 0
+    isHeld(await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)]), key)
   const sweep = async (limit = SWEEP_LIMIT) => {
     if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
       throw new TypeError(`sweep(): limit must be an integer from 1 to 100,000, got ${limit}`)
@@ -90,7 +90,7 @@ export function postgresStore(
     release: (proof, notice, noticeMs = 0) =>
       held('release', proof, notice === undefined ? null : noticeText(notice), noticeMs),
     markUncertain: (proof, ttlMs) => held('markUncertain', proof, ttlMs),
-    resolve: async (key, verdict, ttlMs) => (await resolve(run, key, verdict, ttlMs)).length > 0,
+    resolve: async (key, verdict, ttlMs) => isHeld(await resolve(run, key, verdict, ttlMs), key),
     sweep,
   }
 }
@@ -124,6 +124,12 @@ async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
 
 /** A claim that somebody overtook finds what they wrote in the second round, unless it went again. */
 const MAX_ROUNDS = 3
+
+function isHeld([row]: readonly unknown[], key: string): boolean {
+  if (row === undefined) return false
+  if (column(row, 'verdict') === 'held') return true
+  throw unreadableRecord(key, 'its state')
+}
 
 /** What is in a row may be anything by now. */
 function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {

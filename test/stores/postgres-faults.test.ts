@@ -372,10 +372,10 @@ describeWith([POSTGRES], 'postgres: a damaged record', () => {
     ['an endless lease', "lease_until = 'infinity'", 'its lease'],
     ['a life without end', "expires_at = 'infinity'", 'its state'],
     ['a policy that there is not', "on_uncertain = 'perhaps'", 'its state'],
-  ])('%s is an error too, and is left as it was', async (_, damage, what) => {
+  ])('%s is an error at every verb, and is left as it was', async (_, damage, what) => {
     const { store, pool } = await postgres.store()
     const key = newKey()
-    await own(store, key)
+    const proof = await own(store, key)
     await pool.query(`ALTER TABLE steadycall_idempotency ${constraints.join(', ')}`)
     await pool.query(`UPDATE steadycall_idempotency SET ${damage}`)
     const { rows: before } = await pool.query('TABLE steadycall_idempotency')
@@ -384,6 +384,17 @@ describeWith([POSTGRES], 'postgres: a damaged record', () => {
       retryable: false,
       message: expect.stringContaining(what),
     })
+    for (const verb of [
+      () => store.heartbeat(proof, LEASE_MS),
+      () => store.dispatch(proof),
+      () => store.complete(proof, DONE, TTL_MS),
+      () => store.release(proof),
+      () => store.markUncertain(proof, TTL_MS),
+      () => store.resolve(key, 'rerun', TTL_MS),
+      () => store.resolve(key, DONE, TTL_MS),
+    ]) {
+      await expect(verb()).rejects.toMatchObject({ kind: 'store_unavailable', retryable: false })
+    }
     const { rows: after } = await pool.query('TABLE steadycall_idempotency')
     expect(after).toEqual(before)
   })
