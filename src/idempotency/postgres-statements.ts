@@ -148,7 +148,9 @@ const FINAL = "'damaged', 'mismatch', 'settled', 'left', 'busy', 'uncertain'"
 
 /** As text, whatever the driver would make of the types; times as what is left of them. */
 const ANSWER = `state, fence::text AS fence, on_uncertain, result, refusal, left_notice,
-  greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text AS lease_left_ms`
+  CASE WHEN isfinite(lease_until) THEN
+    greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text
+  END AS lease_left_ms`
 
 /** What the contract says of a claim that meets the record `t`, in its order. */
 function judged(now: string): string {

@@ -49,8 +49,9 @@ export function postgresStore(
       throw explained(error, table)
     }
   }
+  /** Numbers among the verb's own values are durations. */
   const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
-    (await run(verb, [key, owner, fence, ...more])).length > 0
+    (await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)])).length > 0
   const sweep = async (limit = SWEEP_LIMIT) => {
     if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
       throw new TypeError(`sweep(): limit must be an integer from 1 to 100,000, got ${limit}`)
@@ -86,7 +87,8 @@ type Run = (
 
 async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
   const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = null } = request
-  const values = [key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor]
+  const [lease, ttl] = [bounded(leaseMs), bounded(ttlMs)]
+  const values = [key, fingerprint, owner, lease, onUncertain, ttl, waitedFor]
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const [row] = await run('claim', values)
     if (row !== undefined) return answerIn(row, request)
@@ -109,7 +111,8 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
       return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
     }
     case 'busy': {
-      const leaseLeftMs = Number(column(row, 'lease_left_ms'))
+      // Null for one that has no end, which `Number` would take for none.
+      const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
       if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
       return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
     }
@@ -173,7 +176,21 @@ async function resolve(
 ): Promise<readonly unknown[]> {
   const once = { repeatable: false }
   if (verdict === 'rerun') return run('resolveRerun', [key], once)
-  return run('resolveOutcome', [key, ...columnsOf(verdict), ttlMs], once)
+  return run('resolveOutcome', [key, ...columnsOf(verdict), bounded(ttlMs)], once)
+}
+
+/** Some 28,000 years; Postgres has no interval without an end. */
+const MAX_MS = 9e14
+
+function bounded(ms: number): number {
+  if (Number.isNaN(ms)) {
+    throw new TypeError('postgresStore(): a duration must be a number of milliseconds, got NaN')
+  }
+  return Math.min(Math.max(ms, 0), MAX_MS)
+}
+
+function boundedIfDuration(value: unknown): unknown {
+  return typeof value === 'number' ? bounded(value) : value
 }
 
 /** How many expired records a sweep removes unless it is told: some milliseconds of work. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -31,6 +31,8 @@ export interface PostgresServer {
   execute(database: string, sql: string): Promise<string>
   /** All of a database as pg_dump writes it. */
   dump(database: string): Promise<string>
+  /** What `dump` gave, into an empty database. */
+  restore(database: string, dump: string): Promise<void>
   /** `immediate` is a crash: no checkpoint, all connections cut, recovery at the next start. */
   stop(mode: 'fast' | 'immediate'): Promise<void>
   start(): Promise<void>
@@ -110,19 +112,17 @@ class Server implements PostgresServer {
   }
 
   execute(database: string, sql: string): Promise<string> {
-    const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
-    const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
-    return this.#program('psql', [
-      ...options,
-      ...stopAtErrors,
-      '--command',
-      sql,
-      this.url(database),
-    ])
+    return this.#psql(database, '--command', sql)
   }
 
   dump(database: string): Promise<string> {
     return this.#program('pg_dump', [this.url(database)])
+  }
+
+  async restore(database: string, dump: string): Promise<void> {
+    const file = join(dirname(this.#data), 'dump.sql')
+    await writeFile(file, `${dump}\n`)
+    await this.#psql(database, '--file', file)
   }
 
   async start(): Promise<void> {
@@ -168,6 +168,12 @@ class Server implements PostgresServer {
 
   readonly #killNow = (): void => {
     this.#process?.kill('SIGQUIT')
+  }
+
+  #psql(database: string, ...input: readonly string[]): Promise<string> {
+    const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
+    const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
+    return this.#program('psql', [...options, ...stopAtErrors, ...input, this.url(database)])
   }
 
   async #program(name: string, options: readonly string[]): Promise<string> {
