@@ -230,6 +230,13 @@ function lapses(promise: DefineTest): void {
     const claimed = await bench.claim({ onUncertain: 'rerun' })
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('fail')
   })
+  promise('that became uncertain is so for the ttlMs of who found it', async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 300 })
+    await bench.outlastLease()
+    expect(await bench.state({ ttlMs: TTL_MS })).toEqual('uncertain')
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('uncertain')
+  })
   promise('leaves nothing behind once its ttlMs is over too', async (bench, expect) => {
     await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 50 })
     await bench.outlastLease()
@@ -398,6 +405,30 @@ function releases(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state({ waitedFor: claim.fence })).toEqual('owned')
   })
+  promise('is told for its noticeMs only, whoever is at work by then', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, LEASE_MS)
+    await bench.own({ leaseMs: TTL_MS })
+    await bench.outlastLease()
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('busy')
+  })
+  promise('is told also when the next owner has left without a word', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, TTL_MS)
+    const next = await bench.own()
+    expect(await bench.store.release(next)).toEqual(true)
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('left')
+    expect((await bench.own({ waitedFor: next.fence })).fence).toEqual(next.fence + 1)
+  })
+  promise('may come late, and from an uncertain record', async (bench, expect) => {
+    const late = await bench.own()
+    await bench.outlastLease()
+    expect(await bench.store.release(late)).toEqual(true)
+    const uncertain = await bench.ownDispatched()
+    await bench.store.markUncertain(uncertain, TTL_MS)
+    expect(await bench.store.release(uncertain)).toEqual(true)
+    expect(await bench.state()).toEqual('owned')
+  })
   promise('gives way to an outcome', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)
@@ -428,11 +459,31 @@ function uncertainties(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state()).toEqual('owned')
   })
-  promise('is not renewed by a heartbeat', async (bench, expect) => {
+  promise('is neither renewed nor sent by its owner', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.markUncertain(claim, TTL_MS)
     expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(false)
+    expect(await bench.store.dispatch(claim)).toEqual(false)
     expect(await bench.state()).toEqual('uncertain')
+  })
+  promise('may be left late', async (bench, expect) => {
+    const claim = await bench.ownDispatched()
+    await bench.outlastLease()
+    expect(await bench.store.markUncertain(claim, TTL_MS)).toEqual(true)
+    expect(await bench.state()).toEqual('uncertain')
+  })
+  promise('that arose in silence can be resolved too', async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('uncertain')
+    expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(true)
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('cannot be resolved after its time', async (bench, expect) => {
+    await bench.store.markUncertain(await bench.own(), LEASE_MS)
+    await bench.outlastLease()
+    expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(false)
+    expect(await bench.state()).toEqual('owned')
   })
   promise("is free after the verdict 'rerun'", async (bench, expect) => {
     const claim = await bench.own()
