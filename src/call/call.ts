@@ -103,7 +103,10 @@ function throughStore<T>(
         return text
       },
     },
-    failure: (notice, source) => noticeError(job, notice, source, key),
+    failure(notice, source) {
+      record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      return noticeError(job, notice, source, key)
+    },
   }
 }
 

@@ -22,18 +22,26 @@ export function readNotice(text: unknown): FailureNotice | undefined {
   const executed = own('executed')
   const retryAfterMs = own('retryAfterMs')
   const status = own('status')
+  const origin = own('origin')
   if (!isFailureKind(kind)) return undefined
   if (executed !== undefined && executed !== 'no' && executed !== 'maybe' && executed !== 'yes') {
     return undefined
   }
   if (retryAfterMs !== undefined && !isAmount(retryAfterMs)) return undefined
   if (status !== undefined && !isAmount(status)) return undefined
+  if (origin !== undefined && !isOrigin(origin)) return undefined
   return {
     kind,
     ...(executed !== undefined && { executed }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
     ...(status !== undefined && { status }),
+    ...(origin !== undefined && { origin }),
   }
+}
+
+/** What it says is for the trace to judge. */
+function isOrigin(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 100
 }
 
 function isAmount(value: unknown): value is number {

@@ -55,6 +55,7 @@ export class CallSpan {
   readonly #meter: CallMeter
   #resends = 0
   #repairs = 0
+  #linkedTo: string | undefined
   #ended = false
 
   constructor(info: CallInfo) {
@@ -85,10 +86,12 @@ export class CallSpan {
   /** Another call did what this one asked for: it was joined in flight, or is replayed. */
   linkTo(traceparent: string | undefined, kind: 'joined' | 'replayed'): void {
     annotate(this.#span, (span) => {
-      const origin = traceparent === undefined ? undefined : readTraceparent(traceparent)
-      if (origin !== undefined) {
-        span.addLink({ context: origin, attributes: { [names.LINK_KIND]: kind } })
-      }
+      // A failure that is shared says once more whose it is.
+      if (traceparent === undefined || traceparent === this.#linkedTo) return
+      const origin = readTraceparent(traceparent)
+      if (origin === undefined) return
+      this.#linkedTo = traceparent
+      span.addLink({ context: origin, attributes: { [names.LINK_KIND]: kind } })
     })
   }
 

@@ -1,6 +1,6 @@
 import { context, trace } from '@opentelemetry/api'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type CallEvent,
   createRuntime,
@@ -10,6 +10,7 @@ import {
 } from '../../src/index.ts'
 import {
   answers,
+  contextLength,
   cutStream,
   cutStreamBeforeContent,
   type FaultServerOptions,
@@ -21,6 +22,7 @@ import {
   virtualClock,
 } from '../../src/testing/index.ts'
 import { ask, clientFor, person, rejection, setUp, startServer } from '../support/set-up.ts'
+import { chunksOf, heldStream, keyed as keyedStream, sentence } from '../support/streams.ts'
 import { type Recorder, startRecording } from '../unit/telemetry/recorder.ts'
 
 let recorder: Recorder
@@ -96,6 +98,72 @@ describe('a call whose work another call did links to its span:', () => {
     expect(
       Object.keys(replay?.attributes ?? {}).filter((name) => /gen_ai.usage/.test(name)),
     ).toEqual([])
+  })
+
+  it.each(['json', 'stream'])(
+    'one that is given a refusal which is kept, also in another process: %s',
+    async (face) => {
+      const store = memoryStore()
+      const server = await startServer({ script: [contextLength()] })
+      for (const runtime of [createRuntime(), createRuntime()]) {
+        const llm = steady(clientFor(server), { store, runtime })
+        const call = () =>
+          face === 'json'
+            ? llm.json({ ...ask('who?'), schema: person }, keyed)
+            : llm.chat.completions.create({ ...ask('who?'), stream: true }, { steady: keyed })
+        await rejection(call())
+      }
+      expect(server.count).toBe(1)
+      const [worker, told] = calls()
+      expect(linksOf(told)).toEqual([{ ...idsOf(worker), kind: 'replayed' }])
+      expect(told?.attributes).toMatchObject({
+        'error.type': 'context_length',
+        'steadycall.source': 'store',
+      })
+    },
+  )
+
+  it('one that waited for it in another process, and shares its failure', async () => {
+    const store = memoryStore()
+    const { fault, go } = heldStream(0, 'cut')
+    const server = await startServer({ script: [fault] })
+    const [owner, waiter] = [createRuntime(), createRuntime()].map((runtime) =>
+      steady(clientFor(server), { store, runtime, maxAttempts: 1 }),
+    )
+    const call = (llm: typeof owner) =>
+      rejection(llm?.json({ ...ask('who?'), schema: person }, keyed) ?? Promise.resolve())
+    const owned = call(owner)
+    await vi.waitUntil(() => server.count === 1)
+    const waited = call(waiter)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    go()
+    await Promise.all([owned, waited])
+    expect(server.count).toBe(1)
+    const [worker, told] = calls()
+    expect(linksOf(told)).toEqual([{ ...idsOf(worker), kind: 'joined' }])
+    expect(told?.attributes['steadycall.source']).toBe('shared')
+  })
+
+  it('a stream: one that joined it, and its replay in another process', async () => {
+    const store = memoryStore()
+    const { fault, go } = heldStream(2)
+    const server = await startServer({ ...sentence, script: [fault] })
+    const [first, second] = [createRuntime(), createRuntime()].map((runtime) =>
+      steady(clientFor(server), { store, runtime }),
+    )
+    if (first === undefined || second === undefined) throw new Error('two')
+    const owned = await keyedStream(first)
+    const joiner = keyedStream(first)
+    go()
+    await chunksOf(owned)
+    await chunksOf(joiner)
+    await chunksOf(keyedStream(second))
+    expect(server.count).toBe(1)
+    const by = (source: string) =>
+      calls().find(({ attributes }) => attributes['steadycall.source'] === source)
+    const worker = idsOf(by('provider'))
+    expect(linksOf(by('shared'))).toEqual([{ ...worker, kind: 'joined' }])
+    expect(linksOf(by('store'))).toEqual([{ ...worker, kind: 'replayed' }])
   })
 
   it('a replayed side effect', async () => {
