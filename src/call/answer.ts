@@ -60,8 +60,8 @@ export function factsOf(data: unknown, response: Response | undefined): AnswerFa
 
 /** The same of a stream, from what it has said of itself. */
 export function summaryFacts(summary: StreamSummary): AnswerFacts {
-  const { finishReasons, id, model, chunks, usage } = summary
-  return withoutUndefined({ finishReasons, id, model, chunks, usage: usageOf(usage) })
+  const { usage, lastChunk, ...facts } = summary
+  return withoutUndefined({ ...facts, usage: usageOf(usage) })
 }
 
 function usageOf(usage: unknown): AnswerFacts['usage'] {

@@ -95,6 +95,8 @@ export interface Exchange {
   readonly key: string
   /** W3C `traceparent` of the attempt, where it is to be sent. */
   readonly traceparent: string | undefined
+  /** The answer of a stream is to be put together, for a span that shows it. */
+  readonly showsContent: boolean
   /** The `Idempotency-Key` header for this body. */
   idempotencyHeader(body: unknown): string
 }
@@ -126,6 +128,8 @@ export interface AnswerFacts {
   readonly systemFingerprint?: string
   readonly serviceTier?: string
   readonly finishReasons?: readonly string[]
+  /** Streams: the answer, put together, where content is captured. */
+  readonly answer?: unknown
   /** The local repairs of the accepted answer. */
   readonly repairs?: readonly Repair[]
   /** Streams: from sending the request to its first content. */

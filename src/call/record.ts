@@ -110,7 +110,7 @@ export class CallRecord {
         replayedUsage: report.replayedUsage,
         response: withoutUndefined({ id, model, finishReasons, systemFingerprint, serviceTier }),
         firstChunkMs: this.firstChunkMs,
-        answer,
+        answer: answer ?? this.#facts?.answer,
       }),
     )
     return report
