@@ -1,5 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { TokenCounts } from '../errors/token-counts.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import type { TargetState } from '../retry/target-state.ts'
@@ -122,7 +123,7 @@ export type Sent<T> =
 export interface AnswerFacts {
   readonly status?: number
   readonly requestId?: string
-  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number }
+  readonly usage?: TokenCounts
   readonly id?: string
   readonly model?: string
   readonly systemFingerprint?: string

@@ -3,6 +3,7 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type CallEvent,
+  callReport,
   createRuntime,
   memoryStore,
   runIdempotent,
@@ -13,6 +14,7 @@ import {
   contextLength,
   cutStream,
   cutStreamBeforeContent,
+  type Fault,
   type FaultServerOptions,
   hangs,
   overloaded,
@@ -451,6 +453,71 @@ it('waits, re-asks, lookups and what a replay saved are counted', async () => {
     replayedUsage?.inputTokens,
     replayedUsage?.outputTokens,
   ])
+})
+
+describe('tokens of the prompt cache and of reasoning', () => {
+  const usage = {
+    prompt_tokens: 1_100,
+    completion_tokens: 90,
+    total_tokens: 1_190,
+    prompt_tokens_details: { cached_tokens: 1_024 },
+    completion_tokens_details: { reasoning_tokens: 64 },
+  }
+  const choice = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hi' } }
+  const answer = (used: object): Fault => ({
+    name: 'usage',
+    apply: (exchange) =>
+      exchange.json(200, { id: 'c', object: 'chat.completion', choices: [choice], usage: used }),
+  })
+
+  it('are in the report and on the spans, and zero for a replay', async () => {
+    const { llm } = await setUp({ script: [answer(usage)] })
+    const call = () => llm.chat.completions.create(ask('who?'), { steady: { idempotencyKey: 'k' } })
+    const counted = {
+      inputTokens: 1_100,
+      outputTokens: 90,
+      cachedInputTokens: 1_024,
+      reasoningOutputTokens: 64,
+    }
+    const first = callReport(await call())
+    expect(first?.attempts[0]?.usage).toEqual(counted)
+    expect(first?.usage).toEqual({ ...counted, complete: true })
+    expect(calls()[0]?.attributes).toMatchObject({
+      'gen_ai.usage.input_tokens': 1_100,
+      'gen_ai.usage.cache_read.input_tokens': 1_024,
+      'gen_ai.usage.reasoning.output_tokens': 64,
+    })
+    const replay = callReport(await call())
+    expect(replay?.usage).toEqual({ inputTokens: 0, outputTokens: 0, complete: true })
+    expect(replay?.replayedUsage).toEqual({ ...counted, complete: true })
+    expect(JSON.stringify(calls()[1]?.attributes)).not.toMatch(/cache_read|reasoning/)
+  })
+
+  it.each([
+    ['more than the whole', { cached_tokens: 1_101 }],
+    ['no number', { cached_tokens: '7' }],
+    ['less than none', { cached_tokens: -1 }],
+    ['nothing', null],
+  ])('are left out where they are said to be %s', async (_, details) => {
+    const used = { ...usage, prompt_tokens_details: details, completion_tokens_details: details }
+    const { llm } = await setUp({ script: [answer(used)] })
+    const report = callReport(await llm.chat.completions.create(ask('who?')))
+    expect(report?.usage).toEqual({ inputTokens: 1_100, outputTokens: 90, complete: true })
+  })
+})
+
+it('a stream says which tier and which system answered', async () => {
+  const { llm } = await setUp(sentence)
+  await chunksOf(llm.chat.completions.create({ ...ask('go on'), stream: true }))
+  await chunksOf(keyedStream(llm))
+  await chunksOf(keyedStream(llm))
+  for (const { attributes } of calls()) {
+    expect(attributes).toMatchObject({
+      'openai.response.system_fingerprint': 'fp_fault_server',
+      'openai.response.service_tier': 'default',
+    })
+  }
+  expect(calls()).toHaveLength(3)
 })
 
 it('a request that asks for a format and a tier says so', async () => {
