@@ -64,7 +64,7 @@ export function resultTooLarge(): CallErrorInit {
   // The usual advice, to call again later, would not help here.
   const message =
     'The result under this idempotency key is too large to be kept or shared. Use another key.'
-  return { kind: 'store_unavailable', message, executed: 'yes' }
+  return { kind: 'store_unavailable', message, executed: 'yes', source: 'shared' }
 }
 
 export function unexpected(cause: unknown): CallErrorInit {

@@ -204,15 +204,15 @@ describe('a chat call', () => {
     }
     const usage = { inputTokens: 230, outputTokens: 45, complete: true }
     call.end({ ok: true, source: 'provider', usage, attempts })
-    const [first, second, whole] = recorder
+    const [failed, good, whole] = recorder
       .spans()
       .map(({ attributes }) =>
         Object.fromEntries(
           Object.entries(attributes).filter(([name]) => /cache|reasoning/.test(name)),
         ),
       )
-    expect(first).toEqual({ 'steadycall.attempt.usage.cache_read.input_tokens': 0 })
-    expect(second).toEqual({
+    expect(failed).toEqual({ 'steadycall.attempt.usage.cache_read.input_tokens': 0 })
+    expect(good).toEqual({
       'steadycall.attempt.usage.cache_read.input_tokens': 96,
       'steadycall.attempt.usage.reasoning.output_tokens': 12,
     })
