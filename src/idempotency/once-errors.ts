@@ -40,7 +40,7 @@ export function mismatch(): CallErrorInit {
   return say('idempotency_mismatch', 'This idempotency key is bound to another payload.')
 }
 
-export function outcomeUnknown(source: 'provider' | 'store'): CallErrorInit {
+export function outcomeUnknown(source: 'shared' | 'store'): CallErrorInit {
   return say('outcome_unknown', 'The work under this key was begun, and nobody knows its end.', {
     executed: 'maybe',
     source,

@@ -351,7 +351,11 @@ describe('once, within one process', () => {
     })
     const joined = here.call()
     await answerOf(sent)
-    await expect(joined).rejects.toMatchObject({ kind: 'outcome_unknown', executed: 'maybe' })
+    await expect(joined).rejects.toMatchObject({
+      kind: 'outcome_unknown',
+      executed: 'maybe',
+      source: 'shared',
+    })
     expect(await answerOf(here.call())).toMatchObject({ failed: 'outcome_unknown' })
     expect(world.clock.armedTimers).toBe(0)
   })
