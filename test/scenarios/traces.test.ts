@@ -21,10 +21,17 @@ import {
   rateLimited,
   slow,
   stalledStream,
+  streamErrorEvent,
   virtualClock,
 } from '../../src/testing/index.ts'
 import { ask, clientFor, person, rejection, setUp, startServer } from '../support/set-up.ts'
-import { chunksOf, heldStream, keyed as keyedStream, sentence } from '../support/streams.ts'
+import {
+  chunksOf,
+  garbledStream,
+  heldStream,
+  keyed as keyedStream,
+  sentence,
+} from '../support/streams.ts'
 import { type Recorder, startRecording } from '../unit/telemetry/recorder.ts'
 
 let recorder: Recorder
@@ -235,6 +242,22 @@ describe('the spans of a stream end, once, however it ends:', () => {
       ends: ['failed', 'network'],
       interrupted: true,
     },
+    'ended by an error in it': {
+      plan: { script: [streamErrorEvent()] },
+      read: (stream) => rejection(iterate(stream)),
+      ends: ['failed', 'server_error'],
+      interrupted: true,
+    },
+    'of which a part is no JSON': {
+      plan: { script: [garbledStream] },
+      read: (stream) => rejection(iterate(stream)),
+      ends: ['failed', 'network'],
+      interrupted: true,
+    },
+    'left before it was begun': {
+      read: async (stream) => stream[Symbol.asyncIterator]().return?.(),
+      ends: ['success'],
+    },
     'aborted by the caller': {
       read: (stream, abort) => rejection(iterate(stream, () => abort.abort())),
       ends: ['aborted'],
@@ -261,7 +284,10 @@ describe('the spans of a stream end, once, however it ends:', () => {
       { signal: abort.signal },
     )
     expect(recorder.spans()).toEqual([])
+    // What openai cannot parse it prints.
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => {})
     await read(stream, abort)
+    printed.mockRestore()
     const [outcome, error] = ends
     expect(calls().map(({ attributes }) => attributes['steadycall.outcome'])).toEqual([outcome])
     expect(attempts().map(({ attributes }) => attributes['error.type'])).toEqual([error])
