@@ -1,4 +1,4 @@
-import { context, trace } from '@opentelemetry/api'
+import { context, propagation, trace } from '@opentelemetry/api'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
@@ -322,9 +322,29 @@ describe('traceparent', () => {
     return server.requests.map((request) => request.headers['traceparent'])
   }
 
-  it('is not sent by default, nor is baggage', async () => {
+  it('is not sent by default', async () => {
     expect(await sent({})).toEqual([undefined, undefined])
   })
+
+  it.each([false, true])(
+    'never brings the baggage along, which the called code still has: asked for is %s',
+    async (propagateTraceparent) => {
+      const { llm, server } = await setUp(ada, { telemetry: { propagateTraceparent } })
+      const baggage = propagation.createBaggage({ tenant: { value: 'canary' } })
+      const seen: unknown[] = []
+      await context.with(propagation.setBaggage(context.active(), baggage), () =>
+        llm.run('agent', async () => {
+          seen.push(propagation.getActiveBaggage()?.getEntry('tenant')?.value)
+          await llm.json({ ...ask('who?'), schema: person })
+        }),
+      )
+      expect(seen).toEqual(['canary'])
+      expect(JSON.stringify(server.requests.map(({ headers }) => headers))).not.toMatch(
+        /baggage|canary/,
+      )
+      expect(await recorder.exported()).not.toContain('canary')
+    },
+  )
 
   it("is each attempt's own where that is asked for", async () => {
     const headers = await sent({ telemetry: { propagateTraceparent: true } })
