@@ -20,7 +20,8 @@ import {
   slow,
   truncatedJson,
 } from '../src/testing/index.ts'
-import { describeWith } from './support/programs.ts'
+import { describeWith } from './support/describe-with.ts'
+import { POSTGRES, startPostgres } from './support/postgres-server.ts'
 import { REDIS, startRedis } from './support/redis-server.ts'
 import { startServer } from './support/set-up.ts'
 
@@ -46,6 +47,7 @@ const EXAMPLES = [
   '18-gateway',
   '19-sqlite',
   '20-redis',
+  '21-postgres',
   '23-report',
 ] as const
 const startsAProcess = { timeout: 30_000 }
@@ -293,6 +295,22 @@ describe('an example runs as it stands and says what its page promises:', starts
       }
       const first = await run('20-redis', environment)
       const second = await run('20-redis', environment)
+      expect([first.stdout, second.stdout]).toEqual([
+        ['Hello!', 'provider'],
+        ['Hello!', 'store'],
+      ])
+      expect(server.count).toBe(1)
+    })
+  })
+
+  describeWith([POSTGRES], 'with a Postgres', () => {
+    it('21-postgres sends one request, though the process was started twice', async () => {
+      const server = await startServer({ answer: 'Hello!' })
+      const postgres = await startPostgres()
+      onTestFinished(() => postgres.close())
+      const environment = { OPENAI_BASE_URL: server.baseURL, DATABASE_URL: postgres.url() }
+      const first = await run('21-postgres', environment)
+      const second = await run('21-postgres', environment)
       expect([first.stdout, second.stdout]).toEqual([
         ['Hello!', 'provider'],
         ['Hello!', 'store'],

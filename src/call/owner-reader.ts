@@ -8,7 +8,10 @@ import { Progress } from './stream-progress.ts'
  * What an attempt is aborted with when the reader of its stream has left, and nobody else was
  * waiting: `break`, or the stream's own `controller.abort()`. No failure, as with any stream.
  */
-export const READER_LEFT = new DOMException('the reader of the stream has left', 'AbortError')
+export const READER_LEFT: DOMException = new DOMException(
+  'the reader of the stream has left',
+  'AbortError',
+)
 
 export interface OwnerReaderRequest {
   readonly recording: Recording
@@ -24,7 +27,7 @@ export interface OwnerReaderRequest {
 /** The live stream of the caller whose call began it: reads what the pump has recorded. */
 export class OwnerReader extends OneReader {
   /** Of the stream that he gets. The request has its own: others may wait for it. */
-  readonly controller = new AbortController()
+  readonly controller: AbortController = new AbortController()
   /** Set when he reads no further; with the failure, unless he just left. */
   stopped: { readonly failure: Failure | undefined } | undefined
   /** What he has been given: who has every finish_reason has had the whole answer. */

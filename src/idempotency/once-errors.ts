@@ -57,7 +57,7 @@ export function storeUnavailable(task: string, cause: unknown, executed: Execute
 }
 
 /** Said of a result that is done, but above the size that may be kept or shared. */
-export const TOO_LARGE = Symbol('too large')
+export const TOO_LARGE: unique symbol = Symbol('too large')
 
 /** The work under a key was done, and its result can be given to nobody but the caller who ran it. */
 export function resultTooLarge(): CallErrorInit {

@@ -5,7 +5,17 @@ import { sleep, systemClock } from '../time.ts'
  * a transaction of its own, on any connection.
  */
 export interface PostgresPool {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+  query(
+    statement: string | PreparedQuery,
+    values?: unknown[],
+  ): Promise<{ readonly rows: readonly unknown[] }>
+}
+
+/** As pg takes a statement that each connection is to prepare once. Passed where that is asked for. */
+export interface PreparedQuery {
+  readonly name: string
+  readonly text: string
+  readonly values?: unknown[]
 }
 
 export interface AskOptions {
@@ -24,7 +34,7 @@ export interface AskOptions {
  */
 export async function ask(
   pool: PostgresPool,
-  text: string,
+  statement: string | PreparedQuery,
   values: readonly unknown[] = [],
   { repeatable = true }: AskOptions = {},
 ): Promise<readonly unknown[]> {
@@ -32,7 +42,9 @@ export async function ask(
   let cuts = 0
   for (;;) {
     try {
-      const { rows } = await pool.query(text, [...values])
+      const { rows } = await (typeof statement === 'string'
+        ? pool.query(statement, [...values])
+        : pool.query({ ...statement, values: [...values] }))
       return rows
     } catch (error) {
       if (isConflict(error) && conflicts < MAX_CONFLICTS) {

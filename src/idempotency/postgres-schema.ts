@@ -53,7 +53,7 @@ export function tableOf(where: string, options: PostgresTableOptions): TableName
   if (name !== undefined) {
     throw new TypeError(`${where}: unknown option '${name}'; known is table`)
   }
-  const parts = typeof table === 'string' ? table.split('.') : []
+  const parts = typeof table === 'string' ? table.split('.') : ['']
   const [last = ''] = parts.slice(-1)
   if (parts.length > 2 || !parts.every((part) => NAME.test(part)) || last.length > MAX_LENGTH) {
     throw new TypeError(

@@ -89,22 +89,29 @@ function milliseconds(parameter: string): string {
   return `${parameter}::float8 * interval '1 millisecond'`
 }
 
-/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. A row for success, none for `false`. */
-function byOwner(table: string, verb: { readonly set: string; readonly when: string }): string {
-  return `WITH ${ASK}
-    UPDATE ${table} AS t SET ${verb.set} FROM ask
-    WHERE t.key = $1::text AND t.owner = $2::text AND t.fence = $3::bigint
-      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now AND ${verb.when}
-    RETURNING true AS held`
+/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. */
+function byOwner(table: string, { set, when }: { readonly set: string; readonly when: string }) {
+  return changing(table, set, `t.owner = $2::text AND t.fence = $3::bigint AND ${when}`)
 }
 
 /** Parameters: 1 key, then the verdict's own. */
 function ofUncertain(table: string, set: string): string {
-  return `WITH ${ASK}
-    UPDATE ${table} AS t SET ${set} FROM ask
-    WHERE t.key = $1::text AND t.state = 'uncertain'
-      AND t.schema_version = ${SCHEMA_VERSION} AND t.expires_at > ask.now
-    RETURNING true AS held`
+  return changing(table, set, "t.state = 'uncertain'")
+}
+
+/** A row for success or for a record that is damaged, which is left as it is; none for `false`. */
+function changing(table: string, set: string, when: string): string {
+  const there = 't.key = $1::text AND t.expires_at > ask.now'
+  return `WITH ${ASK},
+    held AS (
+      UPDATE ${table} AS t SET ${set} FROM ask
+      WHERE ${there} AND NOT (${DAMAGED}) AND ${when}
+      RETURNING t.key
+    )
+    SELECT 'held' AS verdict FROM held
+    UNION ALL
+    SELECT 'damaged' FROM ${table} AS t, ask
+    WHERE NOT EXISTS (SELECT FROM held) AND ${there} AND (${DAMAGED})`
 }
 
 /**
@@ -148,14 +155,22 @@ const FINAL = "'damaged', 'mismatch', 'settled', 'left', 'busy', 'uncertain'"
 
 /** As text, whatever the driver would make of the types; times as what is left of them. */
 const ANSWER = `state, fence::text AS fence, on_uncertain, result, refusal, left_notice,
-  greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text AS lease_left_ms`
+  CASE WHEN isfinite(lease_until) THEN
+    greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text
+  END AS lease_left_ms`
+
+/** What the table's constraints would have refused, and numbers that nothing can be added to. */
+const DAMAGED = `t.schema_version <> ${SCHEMA_VERSION}
+      OR t.state NOT IN ('claimed', 'dispatched', 'uncertain', 'done', 'failed', 'free')
+      OR t.on_uncertain NOT IN ('rerun', 'fail')
+      OR t.fence NOT BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER - 1}
+      OR NOT isfinite(t.lease_until) OR NOT isfinite(t.expires_at)`
 
 /** What the contract says of a claim that meets the record `t`, in its order. */
 function judged(now: string): string {
   return `CASE
     WHEN t.expires_at <= ${now} THEN 'expired'
-    WHEN t.schema_version <> ${SCHEMA_VERSION} OR t.state NOT IN ('claimed', 'dispatched',
-      'uncertain', 'done', 'failed', 'free') THEN 'damaged'
+    WHEN ${DAMAGED} THEN 'damaged'
     WHEN t.state <> 'free' AND t.fingerprint <> $2::text
       THEN CASE t.state WHEN 'failed' THEN 'free' ELSE 'mismatch' END
     WHEN t.state IN ('done', 'failed') THEN 'settled'

@@ -1,11 +1,18 @@
-import { type AskOptions, ask, codeOf, type PostgresPool } from './postgres-query.ts'
+import { createHash } from 'node:crypto'
+import {
+  type AskOptions,
+  ask,
+  codeOf,
+  type PostgresPool,
+  type PreparedQuery,
+} from './postgres-query.ts'
 import { type PostgresTableOptions, tableOf } from './postgres-schema.ts'
 import { type Statements, statementsFor } from './postgres-statements.ts'
 import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
 import { readNotice } from './stored-notice.ts'
 import { unreadableRecord } from './unreadable-record.ts'
 
-export type { PostgresPool } from './postgres-query.ts'
+export type { PostgresPool, PreparedQuery } from './postgres-query.ts'
 export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema.ts'
 
 export interface PostgresStoreOptions extends PostgresTableOptions {
@@ -15,6 +22,14 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
    * @default true
    */
   readonly autoSweep?: boolean
+  /**
+   * Whether each connection prepares its statements once, under names of ours: Postgres then parses
+   * and plans none of them again, which is most of what a claim costs it. For pools of pg whose
+   * connections keep their session: not through a pooler in transaction mode, unless that keeps
+   * track of prepared statements itself (PgBouncer from 1.21 on, with `max_prepared_statements`).
+   * @default false
+   */
+  readonly prepare?: boolean
 }
 
 export interface PostgresStore extends Store {
@@ -40,8 +55,9 @@ export function postgresStore(
   pool: PostgresPool,
   options: PostgresStoreOptions = {},
 ): PostgresStore {
-  const { table, autoSweep } = checked(pool, options)
-  const statements = statementsFor(table)
+  const { table, autoSweep, prepare } = checked(pool, options)
+  const texts = statementsFor(table)
+  const statements = prepare ? named(texts) : texts
   const run: Run = async (verb, values, askOptions) => {
     try {
       return await ask(pool, statements[verb], values, askOptions)
@@ -49,8 +65,9 @@ export function postgresStore(
       throw explained(error, table)
     }
   }
+  /** Numbers among the verb's own values are durations. */
   const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
-    (await run(verb, [key, owner, fence, ...more])).length > 0
+    isHeld(await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)]), key)
   const sweep = async (limit = SWEEP_LIMIT) => {
     if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
       throw new TypeError(`sweep(): limit must be an integer from 1 to 100,000, got ${limit}`)
@@ -73,9 +90,19 @@ export function postgresStore(
     release: (proof, notice, noticeMs = 0) =>
       held('release', proof, notice === undefined ? null : noticeText(notice), noticeMs),
     markUncertain: (proof, ttlMs) => held('markUncertain', proof, ttlMs),
-    resolve: async (key, verdict, ttlMs) => (await resolve(run, key, verdict, ttlMs)).length > 0,
+    resolve: async (key, verdict, ttlMs) => isHeld(await resolve(run, key, verdict, ttlMs), key),
     sweep,
   }
+}
+
+/** By text, which another table or version has otherwise: two stores may share a pool. */
+function named(texts: Statements): Readonly<Record<keyof Statements, PreparedQuery>> {
+  const entries = Object.entries(texts).map(([verb, text]: [string, string]) => {
+    const name = `steadycall_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
+    return [verb, { name, text }] as const
+  })
+  // One for each of them.
+  return Object.fromEntries(entries) as Record<keyof Statements, PreparedQuery>
 }
 
 type Run = (
@@ -86,7 +113,8 @@ type Run = (
 
 async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
   const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = null } = request
-  const values = [key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor]
+  const [lease, ttl] = [bounded(leaseMs), bounded(ttlMs)]
+  const values = [key, fingerprint, owner, lease, onUncertain, ttl, waitedFor]
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const [row] = await run('claim', values)
     if (row !== undefined) return answerIn(row, request)
@@ -96,6 +124,12 @@ async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
 
 /** A claim that somebody overtook finds what they wrote in the second round, unless it went again. */
 const MAX_ROUNDS = 3
+
+function isHeld([row]: readonly unknown[], key: string): boolean {
+  if (row === undefined) return false
+  if (column(row, 'verdict') === 'held') return true
+  throw unreadableRecord(key, 'its state')
+}
 
 /** What is in a row may be anything by now. */
 function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
@@ -108,11 +142,8 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
       }
       return { state: 'owned', claim: { key, owner, fence: fenceIn(row, key) }, onUncertain }
     }
-    case 'busy': {
-      const leaseLeftMs = Number(column(row, 'lease_left_ms'))
-      if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
-      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs }
-    }
+    case 'busy':
+      return { state: 'busy', fence: fenceIn(row, key), leaseLeftMs: leaseIn(row, key) }
     case 'settled':
       return { state: 'settled', outcome: outcomeIn(row, key) }
     case 'left': {
@@ -124,6 +155,9 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
     case 'mismatch':
       return { state: verdict }
     default:
+      // Says which of them it is.
+      fenceIn(row, key)
+      leaseIn(row, key)
       throw unreadableRecord(key, 'its state')
   }
 }
@@ -132,6 +166,13 @@ function fenceIn(row: unknown, key: string): number {
   const fence = Number(column(row, 'fence'))
   if (!Number.isSafeInteger(fence) || fence < 1) throw unreadableRecord(key, 'its fence')
   return fence
+}
+
+function leaseIn(row: unknown, key: string): number {
+  // Null for one that has no end, which `Number` would take for none.
+  const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
+  if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
+  return leaseLeftMs
 }
 
 function outcomeIn(row: unknown, key: string): Outcome {
@@ -173,7 +214,21 @@ async function resolve(
 ): Promise<readonly unknown[]> {
   const once = { repeatable: false }
   if (verdict === 'rerun') return run('resolveRerun', [key], once)
-  return run('resolveOutcome', [key, ...columnsOf(verdict), ttlMs], once)
+  return run('resolveOutcome', [key, ...columnsOf(verdict), bounded(ttlMs)], once)
+}
+
+/** Some 28,000 years; Postgres has no interval without an end. */
+const MAX_MS = 9e14
+
+function bounded(ms: number): number {
+  if (Number.isNaN(ms)) {
+    throw new TypeError('postgresStore(): a duration must be a number of milliseconds, got NaN')
+  }
+  return Math.min(Math.max(ms, 0), MAX_MS)
+}
+
+function boundedIfDuration(value: unknown): unknown {
+  return typeof value === 'number' ? bounded(value) : value
 }
 
 /** How many expired records a sweep removes unless it is told: some milliseconds of work. */
@@ -203,16 +258,18 @@ function everyHundredth(sweep: () => Promise<number>): () => void {
 function checked(
   pool: PostgresPool,
   options: PostgresStoreOptions,
-): { readonly table: string; readonly autoSweep: boolean } {
+): { readonly table: string; readonly autoSweep: boolean; readonly prepare: boolean } {
   const where = 'postgresStore()'
   if (typeof Reflect.get(Object(pool), 'query') !== 'function') {
     throw new TypeError(`${where}: pool must be a Pool of pg, or have its query method`)
   }
-  const { autoSweep = true, ...rest } = Object(options) as PostgresStoreOptions
-  if (typeof autoSweep !== 'boolean') {
-    throw new TypeError(`${where}: autoSweep must be true or false, got ${typeof autoSweep}`)
+  const { autoSweep = true, prepare = false, ...rest } = Object(options) as PostgresStoreOptions
+  for (const [name, value] of Object.entries({ autoSweep, prepare })) {
+    if (typeof value !== 'boolean') {
+      throw new TypeError(`${where}: ${name} must be true or false, got ${typeof value}`)
+    }
   }
-  return { table: tableOf(where, rest).quoted, autoSweep }
+  return { table: tableOf(where, rest).quoted, autoSweep, prepare }
 }
 
 /** What the driver rejected with; in our words where it says that the table is not as we need it. */
@@ -231,6 +288,14 @@ function explained(error: unknown, table: string): unknown {
       return new Error(
         `postgresStore(): the table ${table} was made by another version of steadycall, or by ` +
           'somebody else. migrate(pool) says what it found',
+        { cause: error },
+      )
+    // invalid_sql_statement_name, duplicate_prepared_statement
+    case '26000':
+    case '42P05':
+      return new Error(
+        'postgresStore(): prepare is true, and the connections share their sessions, as through a ' +
+          'pooler in transaction mode. Leave it out, or let the pooler track prepared statements',
         { cause: error },
       )
     default:

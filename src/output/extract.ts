@@ -74,7 +74,8 @@ function stepAt(text: string, at: number, found: Findings): number {
 
 const FENCE = /(?:`{3,}|~{3,})[\w+-]*/y
 const TAG = /<(?:!\[CDATA\[|[/|]?[A-Za-z_][^<>{}[\]]{0,200}>)/y
-const RUN = /`+|~+/y
+// An object cannot begin with another: of several braces only the last may open one.
+const RUN = /`+|~+|\{+(?=\{)/y
 
 /** Marks of a reasoning block. A block that never closes holds the rest of the text. */
 const REASONING: readonly Block[] = [

@@ -4,15 +4,7 @@ import { type Allowed, coerce } from './coerce.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
-import { MAX_ISSUES } from './issues.ts'
-import {
-  isRecord,
-  largeIntegerPaths,
-  mayRoundIntegers,
-  own,
-  parseWithSources,
-  sortedJson,
-} from './json-value.ts'
+import { mayRoundIntegers, own, parseWithSources, sortedJson } from './json-value.ts'
 import { KEYWORDS } from './jsonrepair.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
@@ -20,6 +12,7 @@ import { repairSyntax } from './repair-syntax.ts'
 import { ASKED_WRAPPER } from './response-format.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
+import { issuesWith } from './value-issues.ts'
 
 export type { Repair } from './repair-rules.ts'
 
@@ -236,7 +229,7 @@ function withRules(result: Result, rules: readonly RepairRule[]): Result {
 function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed: Allowed): Result {
   // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
   const { json, value, mayBeLarge } = parsed
-  const inner = allowed.always.has('unwrap') ? own(value, ASKED_WRAPPER) : undefined
+  const inner = allowed.always.has('unwrap') ? insideOfWrapper(value) : undefined
   const innerIssues = inner === undefined ? undefined : issuesWith(inner, mayBeLarge, validator)
   if (innerIssues?.length === 0) return { ok: true, value: inner, repairs: [] }
   const issues = issuesWith(value, mayBeLarge, validator)
@@ -256,42 +249,15 @@ function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed:
     : refused(left)
 }
 
+/** What is beside it was not asked for: then it is another object, which has such a property. */
+function insideOfWrapper(value: unknown): unknown {
+  const inner = own(value, ASKED_WRAPPER)
+  return inner !== undefined && Object.keys(Object(value)).length === 1 ? inner : undefined
+}
+
 /** As a pointer into the answer, in which the wrapper stands. */
 function insideWrapper({ path, message }: OutputIssue): OutputIssue {
   return { path: `/${ASKED_WRAPPER}${path}`, message }
-}
-
-function issuesWith(
-  value: unknown,
-  mayBeLarge: boolean,
-  validator: SchemaValidator | undefined,
-): readonly OutputIssue[] {
-  const issues = validator?.validate(value) ?? []
-  const large = mayBeLarge ? largeIntegerPaths(value).slice(0, MAX_ISSUES) : []
-  if (large.length > 0) {
-    const elsewhere = issues.filter(({ path }) => !large.includes(path))
-    return [...large.map((path) => ({ path, message: TOO_LARGE })), ...elsewhere].slice(
-      0,
-      MAX_ISSUES,
-    )
-  }
-  if (issues.length > 0 || validator === undefined) return issues
-  return echoes(value, validator.jsonSchema) ? [{ path: '', message: ECHO }] : []
-}
-
-const TOO_LARGE = 'integer too large to keep exactly; expected it as a string, or smaller'
-const ECHO = 'expected data that follows the schema, got the schema'
-
-/** JSON that repeats the schema is no data, also where every property is optional. */
-function echoes(value: unknown, schema: object): boolean {
-  const repeated = own(value, 'properties')
-  if (!isRecord(repeated)) return false
-  const declared = own(schema, 'properties')
-  if (!isRecord(declared)) return false
-  if (own(declared, 'properties') !== undefined || own(value, 'type') !== own(schema, 'type')) {
-    return false
-  }
-  return Object.keys(declared).every((key) => Object.hasOwn(repeated, key))
 }
 
 /** The one answer that several candidates agree on. */

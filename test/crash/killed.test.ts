@@ -7,7 +7,7 @@ import {
   ok,
   resetBeforeResponse,
 } from '../../src/testing/index.ts'
-import { describeWith } from '../support/programs.ts'
+import { describeWith } from '../support/describe-with.ts'
 import type { CrashStore } from './crash-store.ts'
 import { DOUBT_CASES, KILL_CASES, type KillCase } from './kill-cases.ts'
 import { openStore } from './open-store.ts'

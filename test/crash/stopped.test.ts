@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import { ok, slow } from '../../src/testing/index.ts'
-import { describeWith, pathOf } from '../support/programs.ts'
+import { describeWith } from '../support/describe-with.ts'
+import { pathOf } from '../support/programs.ts'
 import type { CrashStore } from './crash-store.ts'
 import type { Crash } from './dying-store.ts'
 import { openStore } from './open-store.ts'

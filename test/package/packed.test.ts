@@ -133,6 +133,13 @@ describe('the package as a stranger gets it', () => {
     await expect(node(source)).resolves.toBe('function\nTypeError')
   })
 
+  it('prints the SQL of the Postgres table for who may not create it', async () => {
+    const source = `
+      import { schemaSql } from 'steadycall/postgres'
+      console.log(schemaSql({ table: 'app.calls' }))`
+    await expect(node(source)).resolves.toMatch(/^CREATE TABLE IF NOT EXISTS "app"\."calls" \(/)
+  })
+
   it('loads neither ajv nor jsonrepair before they are needed', async () => {
     const source = `
       import { createRequire, registerHooks } from 'node:module'

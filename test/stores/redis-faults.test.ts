@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import { redisStore } from '../../src/idempotency/redis-store.ts'
 import { type Claim, createRuntime, isCallError, type Store, steady } from '../../src/index.ts'
 import { type CutProxy, startCutProxy } from '../support/cut-proxy.ts'
-import { describeWith } from '../support/programs.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { CLIENTS, type Connect, connectRedis } from '../support/redis-clients.ts'
 import { REDIS, type RedisServer, startRedis } from '../support/redis-server.ts'
 import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'

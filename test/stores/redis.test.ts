@@ -4,7 +4,7 @@ import { type RedisClient, redisStore } from '../../src/idempotency/redis-store.
 import { createRuntime, isCallError, type Store, steady } from '../../src/index.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
-import { describeWith } from '../support/programs.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { CLIENTS, type Connect, connectRedis } from '../support/redis-clients.ts'
 import { REDIS, type RedisServer, startRedis } from '../support/redis-server.ts'
 import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'

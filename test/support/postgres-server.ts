@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -31,6 +31,13 @@ export interface PostgresServer {
   execute(database: string, sql: string): Promise<string>
   /** All of a database as pg_dump writes it. */
   dump(database: string): Promise<string>
+  /**
+   * Another server that follows this one. To this one it is known as `standby`, as in
+   * `synchronous_standby_names`; to be closed like any other.
+   */
+  standby(): Promise<PostgresServer>
+  /** What `dump` gave, into an empty database. */
+  restore(database: string, dump: string): Promise<void>
   /** `immediate` is a crash: no checkpoint, all connections cut, recovery at the next start. */
   stop(mode: 'fast' | 'immediate'): Promise<void>
   start(): Promise<void>
@@ -41,25 +48,36 @@ export interface PostgresServer {
 export interface PostgresServerOptions {
   /** No file of the server's may grow beyond this: what it then meets is much like a full disk. */
   readonly maxFileKilobytes?: number
+  /** Commits wait for the disk, as they would in production. @default false */
+  readonly isSynced?: boolean
 }
 
 /**
  * A Postgres of the test's own, on a free port, with data that is thrown away. An acknowledged
- * commit survives the crash of the server, though not that of the machine: nothing is synced.
+ * commit survives the crash of the server, though not that of the machine: nothing is synced unless
+ * that is asked for.
  */
-export async function startPostgres({
-  maxFileKilobytes,
-}: PostgresServerOptions = {}): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  return started(await newServer(options), (server) => server.initialize())
+}
+
+async function newServer(options: PostgresServerOptions = {}): Promise<Server> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-postgres-'))
   const data = join(folder, 'data')
-  await mkdir(data)
+  await mkdir(data, { mode: 0o700 })
   if (identity.uid !== undefined) {
     for (const each of [folder, data]) await chown(each, identity.uid, identity.gid ?? identity.uid)
   }
-  const server = new Server(data, await freePort(), identity, maxFileKilobytes)
+  return new Server(data, await freePort(), identity, options)
+}
+
+async function started(
+  server: Server,
+  initialize: (server: Server) => Promise<void>,
+): Promise<PostgresServer> {
   try {
-    await server.initialize()
+    await initialize(server)
     await server.start()
   } catch (error) {
     await server.close()
@@ -74,17 +92,12 @@ class Server implements PostgresServer {
   readonly port: number
   readonly #data: string
   readonly #identity: Identity
-  readonly #maxFileKilobytes: number | undefined
+  readonly #options: PostgresServerOptions
   #process: ChildProcess | undefined
   #databases = 0
 
-  constructor(
-    data: string,
-    port: number,
-    identity: Identity,
-    maxFileKilobytes: number | undefined,
-  ) {
-    this.#maxFileKilobytes = maxFileKilobytes
+  constructor(data: string, port: number, identity: Identity, options: PostgresServerOptions) {
+    this.#options = options
     this.#data = data
     this.port = port
     this.#identity = identity
@@ -99,6 +112,14 @@ class Server implements PostgresServer {
     await this.#program('initdb', [...options, '--no-sync', this.#data])
   }
 
+  async standby(): Promise<PostgresServer> {
+    return started(await newServer(), async (standby) => {
+      const source = `${this.url()}?application_name=standby`
+      const options = ['--write-recovery-conf', '--checkpoint=fast', '--no-sync']
+      await this.#program('pg_basebackup', [`--dbname=${source}`, ...options, '-D', standby.#data])
+    })
+  }
+
   async createDatabase(settings: Readonly<Record<string, string>> = {}): Promise<string> {
     this.#databases += 1
     const name = `test_${this.#databases}`
@@ -110,36 +131,35 @@ class Server implements PostgresServer {
   }
 
   execute(database: string, sql: string): Promise<string> {
-    const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
-    const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
-    return this.#program('psql', [
-      ...options,
-      ...stopAtErrors,
-      '--command',
-      sql,
-      this.url(database),
-    ])
+    return this.#psql(database, '--command', sql)
   }
 
   dump(database: string): Promise<string> {
     return this.#program('pg_dump', [this.url(database)])
   }
 
+  async restore(database: string, dump: string): Promise<void> {
+    const file = join(dirname(this.#data), 'dump.sql')
+    await writeFile(file, `${dump}\n`)
+    await this.#psql(database, '--file', file)
+  }
+
   async start(): Promise<void> {
+    const { maxFileKilobytes, isSynced = false } = this.#options
+    const sync = isSynced ? 'on' : 'off'
     const settings = {
       port: this.port,
       listen_addresses: '127.0.0.1',
       unix_socket_directories: '',
       max_connections: 200,
       shared_buffers: '32MB',
-      fsync: 'off',
-      full_page_writes: 'off',
+      fsync: sync,
+      full_page_writes: sync,
       log_min_messages: 'log',
     }
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     // bash, since other shells count this limit in other units. The server takes the shell's place.
-    const limit =
-      this.#maxFileKilobytes === undefined ? '' : `ulimit -f ${this.#maxFileKilobytes}; `
+    const limit = maxFileKilobytes === undefined ? '' : `ulimit -f ${maxFileKilobytes}; `
     const command = [programPath('postgres'), '-D', this.#data, ...options]
     const child = spawn('bash', ['-c', `${limit}exec "$@"`, 'bash', ...command], {
       ...this.#identity,
@@ -148,7 +168,8 @@ class Server implements PostgresServer {
     })
     this.#process = child
     process.once('exit', this.#killNow)
-    await saying(child, 'ready to accept connections')
+    // Connections, or in a standby read-only connections.
+    await saying(child, 'ready to accept')
   }
 
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
@@ -168,6 +189,12 @@ class Server implements PostgresServer {
 
   readonly #killNow = (): void => {
     this.#process?.kill('SIGQUIT')
+  }
+
+  #psql(database: string, ...input: readonly string[]): Promise<string> {
+    const options = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align']
+    const stopAtErrors = ['--set', 'ON_ERROR_STOP=1']
+    return this.#program('psql', [...options, ...stopAtErrors, ...input, this.url(database)])
   }
 
   async #program(name: string, options: readonly string[]): Promise<string> {
