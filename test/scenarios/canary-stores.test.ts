@@ -15,8 +15,8 @@ import {
   httpError,
   stalledStream,
 } from '../../src/testing/index.ts'
+import { describeWith } from '../support/describe-with.ts'
 import { exportOverHttp } from '../support/otel.ts'
-import { describeWith } from '../support/programs.ts'
 import { connectRedis } from '../support/redis-clients.ts'
 import { REDIS, startRedis } from '../support/redis-server.ts'
 import { person, setUp } from '../support/set-up.ts'
