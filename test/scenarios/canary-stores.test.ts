@@ -17,9 +17,11 @@ import {
 } from '../../src/testing/index.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { exportOverHttp } from '../support/otel.ts'
+import { POSTGRES } from '../support/postgres-server.ts'
 import { connectRedis } from '../support/redis-clients.ts'
 import { REDIS, startRedis } from '../support/redis-server.ts'
 import { person, setUp } from '../support/set-up.ts'
+import { usePostgres } from '../support/use-postgres.ts'
 
 /** One for each place that something private can be in; none longer than a piece of a stream. */
 const CANARIES = {
@@ -264,5 +266,23 @@ describeWith([REDIS], 'redis', () => {
   it.each([false, true])(
     'nothing private is told of calls under keys in redis, encrypted: %s',
     async (encrypted) => everyWay(await redis(), encrypted),
+  )
+})
+
+describeWith([POSTGRES], 'postgres', () => {
+  const postgres = usePostgres()
+
+  it.each([false, true])(
+    'nothing private is told of calls under keys in postgres, encrypted: %s',
+    async (encrypted) => {
+      const { store, pool } = await postgres.store()
+      const bytes = async () => {
+        const { rows } = await pool.query(
+          'SELECT to_jsonb(t)::text AS row FROM steadycall_idempotency t',
+        )
+        return rows.map(({ row }) => row).join('\n')
+      }
+      await everyWay({ store, bytes }, encrypted)
+    },
   )
 })
