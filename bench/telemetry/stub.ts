@@ -11,6 +11,9 @@ export function readOrigin(text: string): object {
   return { text }
 }
 
+/** Nobody shows content here, so none is made. */
+export class StreamedAnswer {}
+
 const nothing = () => {}
 
 const ATTEMPT = {
@@ -23,6 +26,7 @@ const ATTEMPT = {
 const CALL = {
   context: undefined,
   traceparent: undefined,
+  showsContent: false,
   startAttempt: () => ATTEMPT,
   linkTo: nothing,
   retryScheduled: nothing,

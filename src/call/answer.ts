@@ -60,15 +60,33 @@ export function factsOf(data: unknown, response: Response | undefined): AnswerFa
 
 /** The same of a stream, from what it has said of itself. */
 export function summaryFacts(summary: StreamSummary): AnswerFacts {
-  const { finishReasons, id, model, chunks, usage } = summary
-  return withoutUndefined({ finishReasons, id, model, chunks, usage: usageOf(usage) })
+  const { usage, lastChunk, ...facts } = summary
+  return withoutUndefined({ ...facts, usage: usageOf(usage) })
 }
 
 function usageOf(usage: unknown): AnswerFacts['usage'] {
   if (!isObject(usage)) return undefined
   const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
   const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')
-  return isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+  if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined
+  return withoutUndefined({
+    inputTokens,
+    outputTokens,
+    cachedInputTokens: partOf(inputTokens, usage, 'prompt_tokens_details', 'cached_tokens'),
+    reasoningOutputTokens: partOf(
+      outputTokens,
+      usage,
+      'completion_tokens_details',
+      'reasoning_tokens',
+    ),
+  })
+}
+
+/** A count within another one. Undefined where it is not told, or cannot be true. */
+function partOf(whole: number, usage: object, details: string, name: string): number | undefined {
+  const told: unknown = Reflect.get(usage, details)
+  const part: unknown = isObject(told) ? Reflect.get(told, name) : undefined
+  return isCount(part) && part <= whole ? part : undefined
 }
 
 function isCount(value: unknown): value is number {

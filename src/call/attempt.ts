@@ -73,6 +73,7 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
     key: request.key.text,
     // Asked for by the gateway's owner: by default nothing of a trace is sent to a provider.
     traceparent: request.propagateTraceparent ? open.span.traceparent : undefined,
+    showsContent: record.span.showsContent,
     idempotencyHeader: (body) =>
       step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
   }

@@ -14,6 +14,7 @@ import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
+import { answerOfChunks } from './stored-stream.ts'
 import { type Begun, type StreamProtocol, streamOnce } from './stream-once.ts'
 import { type CallContext, runWork, type WorkRequest } from './work.ts'
 
@@ -103,7 +104,10 @@ function throughStore<T>(
         return text
       },
     },
-    failure: (notice, source) => noticeError(job, notice, source, key),
+    failure(notice, source) {
+      record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      return noticeError(job, notice, source, key)
+    },
   }
 }
 
@@ -192,7 +196,9 @@ function reported<T>(begun: Begun<T>, record: CallRecord): CallResult<T> {
   const { value } = begun
   if (begun.type === 'kept') {
     const { source, persisted, stream } = begun
-    record.replayed(summaryFacts(stream.summary))
+    const facts = summaryFacts(stream.summary)
+    const answer = record.span.showsContent ? answerOfChunks(stream.chunks) : undefined
+    record.replayed({ ...facts, ...(answer !== undefined && { answer }) })
     return { value, report: record.succeed({ source, persisted }) }
   }
   const source = 'provider'

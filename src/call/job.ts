@@ -1,5 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { TokenCounts } from '../errors/token-counts.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import type { TargetState } from '../retry/target-state.ts'
@@ -95,6 +96,8 @@ export interface Exchange {
   readonly key: string
   /** W3C `traceparent` of the attempt, where it is to be sent. */
   readonly traceparent: string | undefined
+  /** The answer of a stream is to be put together, for a span that shows it. */
+  readonly showsContent: boolean
   /** The `Idempotency-Key` header for this body. */
   idempotencyHeader(body: unknown): string
 }
@@ -120,12 +123,14 @@ export type Sent<T> =
 export interface AnswerFacts {
   readonly status?: number
   readonly requestId?: string
-  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number }
+  readonly usage?: TokenCounts
   readonly id?: string
   readonly model?: string
   readonly systemFingerprint?: string
   readonly serviceTier?: string
   readonly finishReasons?: readonly string[]
+  /** Streams: the answer, put together, where content is captured. */
+  readonly answer?: unknown
   /** The local repairs of the accepted answer. */
   readonly repairs?: readonly Repair[]
   /** Streams: from sending the request to its first content. */

@@ -6,6 +6,7 @@ import {
   type Usage,
 } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { sumOfTokens } from '../errors/token-counts.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -110,7 +111,7 @@ export class CallRecord {
         replayedUsage: report.replayedUsage,
         response: withoutUndefined({ id, model, finishReasons, systemFingerprint, serviceTier }),
         firstChunkMs: this.firstChunkMs,
-        answer,
+        answer: answer ?? this.#facts?.answer,
       }),
     )
     return report
@@ -169,15 +170,10 @@ const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complet
 
 /** What the attempts were billed, as far as they told; those still open have not. */
 function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
-  let inputTokens = 0
-  let outputTokens = 0
-  let complete = open === 0
-  for (const { usage, executed } of attempts) {
-    inputTokens += usage?.inputTokens ?? 0
-    outputTokens += usage?.outputTokens ?? 0
-    if (usage === undefined && executed !== 'no') complete = false
-  }
-  return Object.freeze({ inputTokens, outputTokens, complete })
+  const isTold = ({ usage, executed }: AttemptReport) => usage !== undefined || executed === 'no'
+  const complete = open === 0 && attempts.every(isTold)
+  const billed = attempts.flatMap(({ usage }) => usage ?? [])
+  return Object.freeze({ ...sumOfTokens(billed), complete })
 }
 
 /** The error of a call that could not succeed, from its last failure. */

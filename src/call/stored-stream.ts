@@ -1,3 +1,4 @@
+import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { Progress, type StreamSummary } from './stream-progress.ts'
 
 /** A kept stream, decoded: its chunks in order, and what they say of themselves. */
@@ -29,6 +30,13 @@ export function decodeChunks(text: string): StoredStream {
     throw new Error(`what is kept under this key is not a stream of this version (${FORM})`)
   }
   return { chunks, summary: summaryOf(chunks) }
+}
+
+/** What a kept stream answered, as a completion has it. */
+export function answerOfChunks(chunks: readonly unknown[]): unknown {
+  const answer = new StreamedAnswer()
+  for (const chunk of chunks) answer.see(chunk)
+  return answer.completion
 }
 
 function summaryOf(chunks: readonly unknown[]): StreamSummary {

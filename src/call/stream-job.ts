@@ -1,4 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
+import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
@@ -41,6 +42,7 @@ export function streamJob(
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
+        answer: exchange.showsContent ? new StreamedAnswer() : undefined,
         toCallerError: (error) =>
           errorFor(classifyThrown(error, exchange, 'create'), exchange.number),
       })

@@ -81,7 +81,7 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
       const recorded = await recording.run()
       // It was stopped, and may be run again for the others.
       if (!recorded.ok && flight.signal.aborted) place.leave(flight.signal.reason)
-      return outcomeOf(recorded, flight)
+      return outcomeOf(recorded, flight, protocol.origin)
     },
   })
   try {
@@ -168,7 +168,11 @@ async function kept<T>(tape: Tape<T>, { value, source, persisted }: Done): Promi
 }
 
 /** What the protocol is told: as `giveUp` says it of other work, of which something was executed. */
-function outcomeOf(recorded: Recorded, { onUncertain }: Flight): WorkOutcome<Result> {
+function outcomeOf(
+  recorded: Recorded,
+  { onUncertain }: Flight,
+  origin: string | undefined,
+): WorkOutcome<Result> {
   if (recorded.ok) return { ok: true, value: { text: recorded.text } }
   const { failure, error } = recorded
   const { kind, retryAfterMs, status } = failure
@@ -180,7 +184,7 @@ function outcomeOf(recorded: Recorded, { onUncertain }: Flight): WorkOutcome<Res
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : permanent ? 'keep' : 'release',
-    notice: withoutUndefined({ kind: told, executed, retryAfterMs, status }),
+    notice: withoutUndefined({ kind: told, executed, retryAfterMs, status, origin }),
   }
 }
 

@@ -1,5 +1,6 @@
 import { CallError } from '../errors/call-error.ts'
 import { classifyErrorChunk } from '../errors/disguise.ts'
+import type { StreamedAnswer } from '../telemetry/telemetry.ts'
 
 /** The parts of a chat completion chunk that are read here. */
 interface Chunk {
@@ -9,6 +10,8 @@ interface Chunk {
   readonly id?: unknown
   readonly model?: unknown
   readonly usage?: unknown
+  readonly system_fingerprint?: unknown
+  readonly service_tier?: unknown
 }
 
 interface Choice {
@@ -23,11 +26,15 @@ export interface StreamSummary {
   readonly usage: unknown
   readonly id: string | undefined
   readonly model: string | undefined
+  readonly systemFingerprint: string | undefined
+  readonly serviceTier: string | undefined
   readonly finishReasons: readonly string[]
   /** How many came. */
   readonly chunks: number
   /** Some gateways put what they did into it. */
   readonly lastChunk: unknown
+  /** The answer, put together. Undefined where content is not captured. */
+  readonly answer: unknown
 }
 
 /** What has been seen of a stream: which choices were opened, and which of them have ended. */
@@ -37,8 +44,16 @@ export class Progress {
   #usage: unknown
   #id: string | undefined
   #model: string | undefined
+  #systemFingerprint: string | undefined
+  #serviceTier: string | undefined
   #lastChunk: unknown
   #chunks = 0
+  readonly #answer: StreamedAnswer | undefined
+
+  /** @param answer to be put together on the way */
+  constructor(answer?: StreamedAnswer) {
+    this.#answer = answer
+  }
 
   /**
    * True for a chunk with content: something a caller would show.
@@ -49,9 +64,13 @@ export class Progress {
     const chunk = (typeof value === 'object' && value !== null ? value : {}) as Chunk
     if (typeof chunk.id === 'string') this.#id ??= chunk.id
     if (typeof chunk.model === 'string') this.#model ??= chunk.model
+    const { system_fingerprint: systemFingerprint, service_tier: serviceTier } = chunk
+    if (typeof systemFingerprint === 'string') this.#systemFingerprint ??= systemFingerprint
+    if (typeof serviceTier === 'string') this.#serviceTier ??= serviceTier
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
     this.#lastChunk = value
     this.#chunks++
+    this.#answer?.see(value)
     if (isSuspect(chunk)) throwIfError(chunk)
     let content = false
     for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
@@ -78,9 +97,12 @@ export class Progress {
       usage: this.#usage,
       id: this.#id,
       model: this.#model,
+      systemFingerprint: this.#systemFingerprint,
+      serviceTier: this.#serviceTier,
       finishReasons: [...this.#finishReasons.values()],
       chunks: this.#chunks,
       lastChunk: this.#lastChunk,
+      answer: this.#answer?.completion,
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { StreamedAnswer } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import { Ending } from './ending.ts'
@@ -42,6 +43,8 @@ export interface OpenStream {
   readonly bounds: Bounds
   readonly clock: Clock
   readonly chunkIdleTimeoutMs: number
+  /** To be put together, where content is captured. */
+  readonly answer: StreamedAnswer | undefined
   /** Turns what went wrong after the first content into what the caller is to catch. */
   toCallerError(error: unknown): unknown
 }
@@ -54,7 +57,7 @@ export interface OpenStream {
 export async function openStream(request: OpenStream): Promise<LiveStream> {
   const { source, bounds } = request
   const chunks = source[Symbol.asyncIterator]()
-  const progress = new Progress()
+  const progress = new Progress(request.answer)
   const held: unknown[] = []
   let started = false
   try {

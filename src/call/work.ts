@@ -286,6 +286,12 @@ function giveUp<T>(
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
-    notice: withoutUndefined({ kind, executed, retryAfterMs, status }),
+    notice: withoutUndefined({
+      kind,
+      executed,
+      retryAfterMs,
+      status,
+      origin: record.span.traceparent,
+    }),
   }
 }

@@ -1,4 +1,5 @@
 import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
+import type { TokenCounts } from './token-counts.ts'
 
 /** One attempt of a logical call, as it ended. All times in milliseconds. */
 export interface AttemptReport {
@@ -31,13 +32,11 @@ export interface AttemptReport {
   readonly wireRequests?: number
   /** Requests the gateway made upstream for this attempt, where it told; more than one is its retry. */
   readonly gatewayAttempts?: number
-  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number }
+  readonly usage?: TokenCounts
 }
 
 /** Tokens a call caused. `complete` is false when an attempt may have been billed unseen. */
-export interface Usage {
-  readonly inputTokens: number
-  readonly outputTokens: number
+export interface Usage extends TokenCounts {
   readonly complete: boolean
 }
 

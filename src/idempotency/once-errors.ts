@@ -40,7 +40,7 @@ export function mismatch(): CallErrorInit {
   return say('idempotency_mismatch', 'This idempotency key is bound to another payload.')
 }
 
-export function outcomeUnknown(source: 'provider' | 'store'): CallErrorInit {
+export function outcomeUnknown(source: 'shared' | 'store'): CallErrorInit {
   return say('outcome_unknown', 'The work under this key was begun, and nobody knows its end.', {
     executed: 'maybe',
     source,
@@ -64,7 +64,7 @@ export function resultTooLarge(): CallErrorInit {
   // The usual advice, to call again later, would not help here.
   const message =
     'The result under this idempotency key is too large to be kept or shared. Use another key.'
-  return { kind: 'store_unavailable', message, executed: 'yes' }
+  return { kind: 'store_unavailable', message, executed: 'yes', source: 'shared' }
 }
 
 export function unexpected(cause: unknown): CallErrorInit {

@@ -201,8 +201,8 @@ function columnsOf(outcome: Outcome): readonly [string, string | null, string | 
 
 const UNSTORABLE = /[\0\p{Surrogate}]/u
 
-function noticeText({ kind, executed, retryAfterMs, status }: FailureNotice): string {
-  return JSON.stringify({ kind, executed, retryAfterMs, status })
+function noticeText({ kind, executed, retryAfterMs, status, origin }: FailureNotice): string {
+  return JSON.stringify({ kind, executed, retryAfterMs, status, origin })
 }
 
 /** Not sent again when the connection broke: a second `false` would hide that the first one did it. */

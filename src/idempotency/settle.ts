@@ -54,7 +54,7 @@ async function recordNothing<T>(
   const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
   await answerOr(clock, verdict, false)
   const { others } = ownResult(outcome, result, false)
-  const init = outcomeUnknown('provider')
+  const init = outcomeUnknown('shared')
   return {
     type: 'own',
     outcome,

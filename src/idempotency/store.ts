@@ -123,4 +123,6 @@ export interface FailureNotice {
   readonly executed?: Executed
   readonly retryAfterMs?: number
   readonly status?: number
+  /** W3C `traceparent` of the call that met it, where that was traced: at most 100 characters. */
+  readonly origin?: string
 }

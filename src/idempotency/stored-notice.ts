@@ -1,4 +1,5 @@
 import { isFailureKind } from '../errors/failure-kinds.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import type { FailureNotice } from './store.ts'
 
 /** No notice that we wrote is longer. */
@@ -18,22 +19,34 @@ export function readNotice(text: unknown): FailureNotice | undefined {
   }
   const own = (name: string): unknown =>
     Object.hasOwn(Object(value), name) ? Reflect.get(Object(value), name) : undefined
-  const kind = own('kind')
-  const executed = own('executed')
-  const retryAfterMs = own('retryAfterMs')
-  const status = own('status')
-  if (!isFailureKind(kind)) return undefined
-  if (executed !== undefined && executed !== 'no' && executed !== 'maybe' && executed !== 'yes') {
-    return undefined
-  }
-  if (retryAfterMs !== undefined && !isAmount(retryAfterMs)) return undefined
-  if (status !== undefined && !isAmount(status)) return undefined
-  return {
-    kind,
-    ...(executed !== undefined && { executed }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(status !== undefined && { status }),
-  }
+  const notice = withoutUndefined({
+    kind: own('kind'),
+    executed: own('executed'),
+    retryAfterMs: own('retryAfterMs'),
+    status: own('status'),
+    origin: own('origin'),
+  })
+  return isNotice(notice) ? notice : undefined
+}
+
+function isNotice(
+  said: Readonly<Partial<Record<keyof FailureNotice, unknown>>>,
+): said is FailureNotice {
+  const { kind, executed, retryAfterMs, status, origin } = said
+  return (
+    isFailureKind(kind) &&
+    (executed === undefined || EXECUTED.includes(executed)) &&
+    (retryAfterMs === undefined || isAmount(retryAfterMs)) &&
+    (status === undefined || isAmount(status)) &&
+    (origin === undefined || isOrigin(origin))
+  )
+}
+
+const EXECUTED: readonly unknown[] = ['no', 'maybe', 'yes']
+
+/** What it says is for the trace to judge. */
+function isOrigin(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 100
 }
 
 function isAmount(value: unknown): value is number {

@@ -89,6 +89,10 @@ export const GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = 'gen_ai.response.time_to_firs
 export const GEN_AI_USAGE_INPUT_TOKENS = 'gen_ai.usage.input_tokens'
 /** int: sum over all attempts that reported usage, for each of them is billed. */
 export const GEN_AI_USAGE_OUTPUT_TOKENS = 'gen_ai.usage.output_tokens'
+/** int: of the input tokens, those read from the provider's prompt cache, where it told. */
+export const GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS = 'gen_ai.usage.cache_read.input_tokens'
+/** int: of the output tokens, those spent on reasoning, where the provider told. */
+export const GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = 'gen_ai.usage.reasoning.output_tokens'
 /** string, opt-in: a JSON array of the messages sent, shaped as the conventions define. */
 export const GEN_AI_INPUT_MESSAGES = 'gen_ai.input.messages'
 /** string, opt-in: a JSON array of the messages returned, shaped as the conventions define. */
@@ -174,6 +178,10 @@ export const ATTEMPT_PROBE = 'steadycall.attempt.probe'
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
 /** int: tokens this attempt was billed. */
 export const ATTEMPT_OUTPUT_TOKENS = 'steadycall.attempt.usage.output_tokens'
+/** int: of this attempt's input tokens, those read from the provider's prompt cache. */
+export const ATTEMPT_CACHE_READ_INPUT_TOKENS = 'steadycall.attempt.usage.cache_read.input_tokens'
+/** int: of this attempt's output tokens, those spent on reasoning. */
+export const ATTEMPT_REASONING_OUTPUT_TOKENS = 'steadycall.attempt.usage.reasoning.output_tokens'
 /** double, seconds: from sending to the first chunk of the stream. */
 export const ATTEMPT_TIME_TO_FIRST_CHUNK = 'steadycall.attempt.time_to_first_chunk'
 

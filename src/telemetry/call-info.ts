@@ -78,7 +78,7 @@ export interface SucceededCall {
   readonly repairs?: number | undefined
   /** False when the store could not keep the result. */
   readonly persisted?: boolean | undefined
-  /** The ChatCompletion, or an array of messages. Looked at only where content is captured. */
+  /** The ChatCompletion, a streamed one, or an array of messages. Looked at only where content is captured. */
   readonly answer?: unknown
   /** From the start of the call to the first chunk of its stream. */
   readonly firstChunkMs?: number | undefined

@@ -167,7 +167,8 @@ function toolCall(call: unknown, shortener: Shortener): Part {
   }
 }
 
-function field(value: unknown, name: string): unknown {
+/** A property of what may be anything. */
+export function field(value: unknown, name: string): unknown {
   return isObject(value) ? Reflect.get(value, name) : undefined
 }
 

@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api'
 import type { AttemptReport } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import * as names from './attributes.ts'
 import type {
   AttemptInfo,
@@ -80,17 +81,19 @@ export function outcomeAttributes(
 function usageAttributes(outcome: CallOutcome): Attributes {
   if ((outcome.source ?? 'provider') !== 'provider') return {}
   const billed = outcome.attempts.flatMap(({ usage }) => usage ?? [])
-  const sums =
-    billed.length === 0
-      ? {}
-      : {
-          [names.GEN_AI_USAGE_INPUT_TOKENS]: billed.reduce((sum, use) => sum + use.inputTokens, 0),
-          [names.GEN_AI_USAGE_OUTPUT_TOKENS]: billed.reduce(
-            (sum, use) => sum + use.outputTokens,
-            0,
-          ),
-        }
-  return { ...sums, [names.USAGE_COMPLETE]: outcome.usage?.complete }
+  return {
+    ...(billed.length > 0 && tokenAttributes(sumOfTokens(billed))),
+    [names.USAGE_COMPLETE]: outcome.usage?.complete,
+  }
+}
+
+function tokenAttributes(sum: TokenCounts): Attributes {
+  return {
+    [names.GEN_AI_USAGE_INPUT_TOKENS]: sum.inputTokens,
+    [names.GEN_AI_USAGE_OUTPUT_TOKENS]: sum.outputTokens,
+    [names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS]: sum.cachedInputTokens,
+    [names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS]: sum.reasoningOutputTokens,
+  }
 }
 
 function responseAttributes(response: ResponseInfo = {}): Attributes {
@@ -175,6 +178,8 @@ export function reportAttributes(
     [names.ATTEMPT_GATEWAY_ATTEMPTS]: report.gatewayAttempts,
     [names.ATTEMPT_INPUT_TOKENS]: report.usage?.inputTokens,
     [names.ATTEMPT_OUTPUT_TOKENS]: report.usage?.outputTokens,
+    [names.ATTEMPT_CACHE_READ_INPUT_TOKENS]: report.usage?.cachedInputTokens,
+    [names.ATTEMPT_REASONING_OUTPUT_TOKENS]: report.usage?.reasoningOutputTokens,
     [names.ATTEMPT_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs),
     ...(chat && {
       [names.HTTP_RESPONSE_STATUS_CODE]: httpStatus(report.status),

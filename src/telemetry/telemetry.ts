@@ -13,7 +13,7 @@ import { AttemptSpan } from './attempt-span.ts'
 import * as names from './attributes.ts'
 import type { AttemptInfo, BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
 import { CallMeter } from './call-meter.ts'
-import { answerMessages, captureMessages, capturesContent } from './content.ts'
+import { answerMessages, captureMessages, capturesContent, field } from './content.ts'
 import {
   callAttributes,
   errorType,
@@ -36,6 +36,7 @@ import {
 export type { AttemptSpan } from './attempt-span.ts'
 export type { AttemptInfo, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
 export { readOrigin, withOrigin } from './origin.ts'
+export { StreamedAnswer } from './streamed-answer.ts'
 
 /**
  * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
@@ -55,6 +56,7 @@ export class CallSpan {
   readonly #meter: CallMeter
   #resends = 0
   #repairs = 0
+  #linkedTo: string | undefined
   #ended = false
 
   constructor(info: CallInfo) {
@@ -74,7 +76,14 @@ export class CallSpan {
     annotate(this.#span, (span) => {
       span.setAttributes(callAttributes(info))
     })
-    if (chat) this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
+    this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
+  }
+
+  /** The caller opted in to content, and somebody records it: an answer is to be shown. */
+  get showsContent(): boolean {
+    const { operation, content } = this.#info
+    if (operation !== 'chat' || quietly(() => this.#span?.isRecording()) !== true) return false
+    return capturesContent(content)
   }
 
   /** W3C `traceparent` of this span: what others who get this call's result link to. */
@@ -85,10 +94,12 @@ export class CallSpan {
   /** Another call did what this one asked for: it was joined in flight, or is replayed. */
   linkTo(traceparent: string | undefined, kind: 'joined' | 'replayed'): void {
     annotate(this.#span, (span) => {
-      const origin = traceparent === undefined ? undefined : readTraceparent(traceparent)
-      if (origin !== undefined) {
-        span.addLink({ context: origin, attributes: { [names.LINK_KIND]: kind } })
-      }
+      // A failure that is shared says once more whose it is.
+      if (traceparent === undefined || traceparent === this.#linkedTo) return
+      const origin = readTraceparent(traceparent)
+      if (origin === undefined) return
+      this.#linkedTo = traceparent
+      span.addLink({ context: origin, attributes: { [names.LINK_KIND]: kind } })
     })
   }
 
@@ -221,18 +232,24 @@ export class CallSpan {
       if (errorType(failureOf(outcome)) !== undefined)
         span.setStatus({ code: SpanStatusCode.ERROR })
     })
-    if (outcome.ok && this.#info.operation === 'chat') {
-      this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(outcome.answer))
-    }
+    if (outcome.ok) this.#recordAnswer(outcome.answer)
     quietly(() => this.#span?.end())
     this.#meter.ended(outcome, repairs)
   }
 
-  #recordContent(name: string, messages: () => unknown): void {
+  #recordAnswer(answer: unknown): void {
+    this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(answer))
+    // Of a stream that was too long to be put together nothing is shown.
+    if (!this.showsContent || field(answer, 'isCut') !== true) return
     annotate(this.#span, (span) => {
-      const { content } = this.#info
-      if (!capturesContent(content)) return
-      const captured = captureMessages(messages(), content?.redact)
+      span.setAttribute(names.CONTENT_TRUNCATED, true)
+    })
+  }
+
+  #recordContent(name: string, messages: () => unknown): void {
+    if (!this.showsContent) return
+    annotate(this.#span, (span) => {
+      const captured = captureMessages(messages(), this.#info.content?.redact)
       if (captured === undefined) return
       span.setAttribute(name, captured.json)
       if (captured.truncated) span.setAttribute(names.CONTENT_TRUNCATED, true)

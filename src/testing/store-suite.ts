@@ -75,15 +75,23 @@ const LEASE_MS = 500
 const TTL_MS = 60_000
 const DONE: Outcome = { ok: true, result: '{"answer":42}' }
 const OTHER: Outcome = { ok: true, result: '{"answer":43}' }
+const ORIGIN = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const REFUSED: Outcome = {
   ok: false,
-  notice: { kind: 'context_length', status: 400, retryAfterMs: 1_500, executed: 'yes' },
+  notice: {
+    kind: 'context_length',
+    status: 400,
+    retryAfterMs: 1_500,
+    executed: 'yes',
+    origin: ORIGIN,
+  },
 }
 const BUSY: FailureNotice = {
   kind: 'rate_limit',
   status: 429,
   retryAfterMs: 7_000,
   executed: 'maybe',
+  origin: ORIGIN,
 }
 
 /** A key of its own and a store, with the words the tests are written in. */

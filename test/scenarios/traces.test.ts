@@ -1,8 +1,9 @@
-import { context, trace } from '@opentelemetry/api'
+import { context, propagation, trace } from '@opentelemetry/api'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type CallEvent,
+  callReport,
   createRuntime,
   memoryStore,
   runIdempotent,
@@ -10,17 +11,27 @@ import {
 } from '../../src/index.ts'
 import {
   answers,
+  contextLength,
   cutStream,
   cutStreamBeforeContent,
+  type Fault,
   type FaultServerOptions,
   hangs,
   overloaded,
   rateLimited,
   slow,
   stalledStream,
+  streamErrorEvent,
   virtualClock,
 } from '../../src/testing/index.ts'
 import { ask, clientFor, person, rejection, setUp, startServer } from '../support/set-up.ts'
+import {
+  chunksOf,
+  garbledStream,
+  heldStream,
+  keyed as keyedStream,
+  sentence,
+} from '../support/streams.ts'
 import { type Recorder, startRecording } from '../unit/telemetry/recorder.ts'
 
 let recorder: Recorder
@@ -98,6 +109,72 @@ describe('a call whose work another call did links to its span:', () => {
     ).toEqual([])
   })
 
+  it.each(['json', 'stream'])(
+    'one that is given a refusal which is kept, also in another process: %s',
+    async (face) => {
+      const store = memoryStore()
+      const server = await startServer({ script: [contextLength()] })
+      for (const runtime of [createRuntime(), createRuntime()]) {
+        const llm = steady(clientFor(server), { store, runtime })
+        const call = () =>
+          face === 'json'
+            ? llm.json({ ...ask('who?'), schema: person }, keyed)
+            : llm.chat.completions.create({ ...ask('who?'), stream: true }, { steady: keyed })
+        await rejection(call())
+      }
+      expect(server.count).toBe(1)
+      const [worker, told] = calls()
+      expect(linksOf(told)).toEqual([{ ...idsOf(worker), kind: 'replayed' }])
+      expect(told?.attributes).toMatchObject({
+        'error.type': 'context_length',
+        'steadycall.source': 'store',
+      })
+    },
+  )
+
+  it('one that waited for it in another process, and shares its failure', async () => {
+    const store = memoryStore()
+    const { fault, go } = heldStream(0, 'cut')
+    const server = await startServer({ script: [fault] })
+    const [owner, waiter] = [createRuntime(), createRuntime()].map((runtime) =>
+      steady(clientFor(server), { store, runtime, maxAttempts: 1 }),
+    )
+    const call = (llm: typeof owner) =>
+      rejection(llm?.json({ ...ask('who?'), schema: person }, keyed) ?? Promise.resolve())
+    const owned = call(owner)
+    await vi.waitUntil(() => server.count === 1)
+    const waited = call(waiter)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    go()
+    await Promise.all([owned, waited])
+    expect(server.count).toBe(1)
+    const [worker, told] = calls()
+    expect(linksOf(told)).toEqual([{ ...idsOf(worker), kind: 'joined' }])
+    expect(told?.attributes['steadycall.source']).toBe('shared')
+  })
+
+  it('a stream: one that joined it, and its replay in another process', async () => {
+    const store = memoryStore()
+    const { fault, go } = heldStream(2)
+    const server = await startServer({ ...sentence, script: [fault] })
+    const [first, second] = [createRuntime(), createRuntime()].map((runtime) =>
+      steady(clientFor(server), { store, runtime }),
+    )
+    if (first === undefined || second === undefined) throw new Error('two')
+    const owned = await keyedStream(first)
+    const joiner = keyedStream(first)
+    go()
+    await chunksOf(owned)
+    await chunksOf(joiner)
+    await chunksOf(keyedStream(second))
+    expect(server.count).toBe(1)
+    const by = (source: string) =>
+      calls().find(({ attributes }) => attributes['steadycall.source'] === source)
+    const worker = idsOf(by('provider'))
+    expect(linksOf(by('shared'))).toEqual([{ ...worker, kind: 'joined' }])
+    expect(linksOf(by('store'))).toEqual([{ ...worker, kind: 'replayed' }])
+  })
+
   it('a replayed side effect', async () => {
     const guard = { store: memoryStore(), operation: 'charge', payload: { cents: 5 } }
     await runIdempotent({ ...guard, idempotencyKey: 'order-1' }, () => 'charged')
@@ -165,6 +242,22 @@ describe('the spans of a stream end, once, however it ends:', () => {
       ends: ['failed', 'network'],
       interrupted: true,
     },
+    'ended by an error in it': {
+      plan: { script: [streamErrorEvent()] },
+      read: (stream) => rejection(iterate(stream)),
+      ends: ['failed', 'server_error'],
+      interrupted: true,
+    },
+    'of which a part is no JSON': {
+      plan: { script: [garbledStream] },
+      read: (stream) => rejection(iterate(stream)),
+      ends: ['failed', 'network'],
+      interrupted: true,
+    },
+    'left before it was begun': {
+      read: async (stream) => stream[Symbol.asyncIterator]().return?.(),
+      ends: ['success'],
+    },
     'aborted by the caller': {
       read: (stream, abort) => rejection(iterate(stream, () => abort.abort())),
       ends: ['aborted'],
@@ -191,7 +284,10 @@ describe('the spans of a stream end, once, however it ends:', () => {
       { signal: abort.signal },
     )
     expect(recorder.spans()).toEqual([])
+    // What openai cannot parse it prints.
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => {})
     await read(stream, abort)
+    printed.mockRestore()
     const [outcome, error] = ends
     expect(calls().map(({ attributes }) => attributes['steadycall.outcome'])).toEqual([outcome])
     expect(attempts().map(({ attributes }) => attributes['error.type'])).toEqual([error])
@@ -226,9 +322,29 @@ describe('traceparent', () => {
     return server.requests.map((request) => request.headers['traceparent'])
   }
 
-  it('is not sent by default, nor is baggage', async () => {
+  it('is not sent by default', async () => {
     expect(await sent({})).toEqual([undefined, undefined])
   })
+
+  it.each([false, true])(
+    'never brings the baggage along, which the called code still has: asked for is %s',
+    async (propagateTraceparent) => {
+      const { llm, server } = await setUp(ada, { telemetry: { propagateTraceparent } })
+      const baggage = propagation.createBaggage({ tenant: { value: 'canary' } })
+      const seen: unknown[] = []
+      await context.with(propagation.setBaggage(context.active(), baggage), () =>
+        llm.run('agent', async () => {
+          seen.push(propagation.getActiveBaggage()?.getEntry('tenant')?.value)
+          await llm.json({ ...ask('who?'), schema: person })
+        }),
+      )
+      expect(seen).toEqual(['canary'])
+      expect(JSON.stringify(server.requests.map(({ headers }) => headers))).not.toMatch(
+        /baggage|canary/,
+      )
+      expect(await recorder.exported()).not.toContain('canary')
+    },
+  )
 
   it("is each attempt's own where that is asked for", async () => {
     const headers = await sent({ telemetry: { propagateTraceparent: true } })
@@ -383,6 +499,71 @@ it('waits, re-asks, lookups and what a replay saved are counted', async () => {
     replayedUsage?.inputTokens,
     replayedUsage?.outputTokens,
   ])
+})
+
+describe('tokens of the prompt cache and of reasoning', () => {
+  const usage = {
+    prompt_tokens: 1_100,
+    completion_tokens: 90,
+    total_tokens: 1_190,
+    prompt_tokens_details: { cached_tokens: 1_024 },
+    completion_tokens_details: { reasoning_tokens: 64 },
+  }
+  const choice = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hi' } }
+  const answer = (used: object): Fault => ({
+    name: 'usage',
+    apply: (exchange) =>
+      exchange.json(200, { id: 'c', object: 'chat.completion', choices: [choice], usage: used }),
+  })
+
+  it('are in the report and on the spans, and zero for a replay', async () => {
+    const { llm } = await setUp({ script: [answer(usage)] })
+    const call = () => llm.chat.completions.create(ask('who?'), { steady: { idempotencyKey: 'k' } })
+    const counted = {
+      inputTokens: 1_100,
+      outputTokens: 90,
+      cachedInputTokens: 1_024,
+      reasoningOutputTokens: 64,
+    }
+    const first = callReport(await call())
+    expect(first?.attempts[0]?.usage).toEqual(counted)
+    expect(first?.usage).toEqual({ ...counted, complete: true })
+    expect(calls()[0]?.attributes).toMatchObject({
+      'gen_ai.usage.input_tokens': 1_100,
+      'gen_ai.usage.cache_read.input_tokens': 1_024,
+      'gen_ai.usage.reasoning.output_tokens': 64,
+    })
+    const replay = callReport(await call())
+    expect(replay?.usage).toEqual({ inputTokens: 0, outputTokens: 0, complete: true })
+    expect(replay?.replayedUsage).toEqual({ ...counted, complete: true })
+    expect(JSON.stringify(calls()[1]?.attributes)).not.toMatch(/cache_read|reasoning/)
+  })
+
+  it.each([
+    ['more than the whole', { cached_tokens: 1_101 }],
+    ['no number', { cached_tokens: '7' }],
+    ['less than none', { cached_tokens: -1 }],
+    ['nothing', null],
+  ])('are left out where they are said to be %s', async (_, details) => {
+    const used = { ...usage, prompt_tokens_details: details, completion_tokens_details: details }
+    const { llm } = await setUp({ script: [answer(used)] })
+    const report = callReport(await llm.chat.completions.create(ask('who?')))
+    expect(report?.usage).toEqual({ inputTokens: 1_100, outputTokens: 90, complete: true })
+  })
+})
+
+it('a stream says which tier and which system answered', async () => {
+  const { llm } = await setUp(sentence)
+  await chunksOf(llm.chat.completions.create({ ...ask('go on'), stream: true }))
+  await chunksOf(keyedStream(llm))
+  await chunksOf(keyedStream(llm))
+  for (const { attributes } of calls()) {
+    expect(attributes).toMatchObject({
+      'openai.response.system_fingerprint': 'fp_fault_server',
+      'openai.response.service_tier': 'default',
+    })
+  }
+  expect(calls()).toHaveLength(3)
 })
 
 it('a request that asks for a format and a tier says so', async () => {

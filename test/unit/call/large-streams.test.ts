@@ -62,7 +62,11 @@ describe('a stream above 1 MiB', () => {
       const error = await rejection(keyed(llm))
       expect(error).toBeInstanceOf(OpenAI.APIError)
       expect(error).toMatchObject({ message: expect.stringContaining('too large') })
-      expect(callReport(error)).toMatchObject({ outcome: 'store_unavailable', attempts: [] })
+      expect(callReport(error)).toMatchObject({
+        outcome: 'store_unavailable',
+        source: 'shared',
+        attempts: [],
+      })
     }
     await expect(chunksOf(owned)).resolves.toHaveLength(200)
     expect(callReport(owned)).toMatchObject({

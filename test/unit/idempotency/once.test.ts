@@ -328,6 +328,20 @@ describe('once, within one process', () => {
     expect(await calls[1]).toMatchObject({ value: 'answer', source: 'provider', persisted: true })
   })
 
+  it('tells who joined under fail that the outcome of such a result is unknown, and of another call', async () => {
+    const { world, here } = setUp()
+    const encode = () => {
+      throw new TypeError('cyclic')
+    }
+    const own = here.call({ encode, onUncertain: 'fail' })
+    const joined = answerOf(here.call())
+    await settle()
+    job(world).succeed('unwritable')
+    expect(await own).toMatchObject({ value: 'unwritable', persisted: false })
+    expect(await joined).toEqual({ failed: 'outcome_unknown', source: 'shared' })
+    expect(world.work).toHaveLength(1)
+  })
+
   it('says store_unavailable of a stored result that cannot be read, and does not run again', async () => {
     const { world, here } = setUp()
     await finished(world, here.call())
@@ -351,7 +365,11 @@ describe('once, within one process', () => {
     })
     const joined = here.call()
     await answerOf(sent)
-    await expect(joined).rejects.toMatchObject({ kind: 'outcome_unknown', executed: 'maybe' })
+    await expect(joined).rejects.toMatchObject({
+      kind: 'outcome_unknown',
+      executed: 'maybe',
+      source: 'shared',
+    })
     expect(await answerOf(here.call())).toMatchObject({ failed: 'outcome_unknown' })
     expect(world.clock.armedTimers).toBe(0)
   })

@@ -182,6 +182,46 @@ describe('a chat call', () => {
     })
   })
 
+  it('shows the tokens read from a cache and spent on reasoning, where a provider told them', () => {
+    const attempts = [
+      report({
+        outcome: 'schema_mismatch',
+        usage: { inputTokens: 100, outputTokens: 20, cachedInputTokens: 0 },
+      }),
+      report({
+        number: 2,
+        usage: {
+          inputTokens: 130,
+          outputTokens: 25,
+          cachedInputTokens: 96,
+          reasoningOutputTokens: 12,
+        },
+      }),
+    ]
+    const call = startCall(chat())
+    for (const attempt of attempts) {
+      call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(attempt)
+    }
+    const usage = { inputTokens: 230, outputTokens: 45, complete: true }
+    call.end({ ok: true, source: 'provider', usage, attempts })
+    const [failed, good, whole] = recorder
+      .spans()
+      .map(({ attributes }) =>
+        Object.fromEntries(
+          Object.entries(attributes).filter(([name]) => /cache|reasoning/.test(name)),
+        ),
+      )
+    expect(failed).toEqual({ 'steadycall.attempt.usage.cache_read.input_tokens': 0 })
+    expect(good).toEqual({
+      'steadycall.attempt.usage.cache_read.input_tokens': 96,
+      'steadycall.attempt.usage.reasoning.output_tokens': 12,
+    })
+    expect(whole).toEqual({
+      'gen_ai.usage.cache_read.input_tokens': 96,
+      'gen_ai.usage.reasoning.output_tokens': 12,
+    })
+  })
+
   it.each(['store', 'shared'] as const)('shows no usage when the answer is from %s', (source) => {
     const attempts = [report({ usage: { inputTokens: 100, outputTokens: 20 } })]
     const usage = { inputTokens: 0, outputTokens: 0, complete: true }

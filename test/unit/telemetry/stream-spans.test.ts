@@ -1,8 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type CallEvent, callReport, createRuntime, steady } from '../../../src/index.ts'
-import { cutStream, type Fault, stalledStream } from '../../../src/testing/index.ts'
+import {
+  cutStream,
+  type Fault,
+  stalledStream,
+  streamErrorEvent,
+} from '../../../src/testing/index.ts'
 import { setUp } from '../../support/set-up.ts'
-import { type Chunks, chunksOf, heldStream, keyed, sentence } from '../../support/streams.ts'
+import {
+  type Chunks,
+  chunksOf,
+  garbledStream,
+  heldStream,
+  keyed,
+  sentence,
+} from '../../support/streams.ts'
 import { type Recorder, startRecording } from './recorder.ts'
 
 let recorder: Recorder
@@ -15,12 +27,21 @@ const calls = () => recorder.spans().filter(({ name }) => name === 'chat gpt-tes
 const attempts = () => recorder.spans().filter(({ name }) => name === 'attempt gpt-test')
 
 describe('the spans of a stream under a key', () => {
-  it.each<[string, Fault[], (stream: Chunks, caller: AbortController) => Promise<unknown>, object]>(
+  it.each<[string, Fault[], (stream: Stream, caller: AbortController) => Promise<unknown>, object]>(
     [
       ['read to its end', [], (stream) => chunksOf(stream), { 'steadycall.source': 'provider' }],
       ['cut', [cutStream({ afterChunks: 2 })], fails, { 'error.type': 'network' }],
+      ['ended by an error', [streamErrorEvent()], fails, { 'error.type': 'server_error' }],
+      ['garbled', [garbledStream], fails, { 'error.type': 'network' }],
+      ['stalled', [stalledStream({ afterChunks: 2 })], fails, { 'error.type': 'timeout' }],
       ['left', [stalledStream({ afterChunks: 2 })], leave, { 'steadycall.source': 'provider' }],
       ['aborted', [stalledStream({ afterChunks: 2 })], abort, { 'steadycall.outcome': 'aborted' }],
+      [
+        'aborted by its own controller',
+        [stalledStream({ afterChunks: 2 })],
+        abortItself,
+        { 'steadycall.source': 'provider' },
+      ],
       ['never read', [], async () => {}, { 'steadycall.source': 'provider' }],
     ],
   )('end, once, with one event that says so: %s', async (_, script, use, attributes) => {
@@ -31,8 +52,11 @@ describe('the spans of a stream under a key', () => {
     }
     const llm = steady(client, { runtime: createRuntime(), onEvent })
     const caller = new AbortController()
-    const stream = await keyed(llm, {}, caller.signal)
+    const stream = await keyed(llm, { chunkIdleTimeoutMs: 200 }, caller.signal)
+    // What openai cannot parse it prints.
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => {})
     await use(stream, caller)
+    printed.mockRestore()
     await vi.waitUntil(() => calls().length > 0)
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(calls()).toMatchObject([{ attributes }])
@@ -58,6 +82,12 @@ describe('the spans of a stream under a key', () => {
     expect(attempts()).toHaveLength(1)
   })
 })
+
+type Stream = Chunks & { readonly controller: AbortController }
+
+async function abortItself(stream: Stream): Promise<void> {
+  for await (const _ of stream) stream.controller.abort()
+}
 
 async function fails(stream: Chunks): Promise<void> {
   await expect(chunksOf(stream)).rejects.toThrow()

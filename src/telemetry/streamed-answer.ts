@@ -1,0 +1,138 @@
+import { field } from './content.ts'
+
+/**
+ * A streamed answer, put together for those who opted in to content. It is held whole, as `redact`
+ * has to see it so: of a secret that is cut in two it would know neither half. Of an answer too
+ * long for that nothing is shown.
+ */
+export class StreamedAnswer {
+  readonly #choices = new Map<number, StreamedChoice>()
+  /** Of all texts: characters that may still come. */
+  #left = MAX_CHARACTERS
+
+  /** Takes what a chunk adds. It may be anything. */
+  see(chunk: unknown): void {
+    for (const choice of listOf(field(chunk, 'choices'))) {
+      const known = entryOf(this.#choices, indexOf(choice), () => new StreamedChoice())
+      this.#left -= known?.see(choice) ?? 0
+    }
+    if (this.#left < 0) this.#choices.clear()
+  }
+
+  /** As a ChatCompletion has it, as far as it has come. `isCut` where it was too long. */
+  get completion(): StreamedCompletion {
+    if (this.#left < 0) return { choices: [], isCut: true }
+    return { choices: inOrder(this.#choices).map((choice) => choice.whole), isCut: false }
+  }
+}
+
+export interface StreamedCompletion {
+  readonly choices: readonly unknown[]
+  readonly isCut: boolean
+}
+
+/** A stream's answer is at most what may be kept under a key; only a loop is longer. */
+const MAX_CHARACTERS = 2 ** 20
+
+// OpenAI accepts n up to 128, and as many tools.
+const MAX_ENTRIES = 128
+
+class StreamedChoice {
+  readonly #texts = new Texts(['content', 'refusal'])
+  readonly #toolCalls = new Map<number, StreamedToolCall>()
+  #role: string | undefined
+  #finishReason: string | undefined
+
+  /** Returns how many characters it held of the choice. */
+  see(choice: unknown): number {
+    const delta = field(choice, 'delta')
+    this.#role ??= textOf(field(delta, 'role'))
+    this.#finishReason = textOf(field(choice, 'finish_reason')) ?? this.#finishReason
+    let held = this.#texts.add(delta)
+    for (const call of listOf(field(delta, 'tool_calls'))) {
+      const known = entryOf(this.#toolCalls, indexOf(call), () => new StreamedToolCall())
+      held += known?.see(call) ?? 0
+    }
+    return held
+  }
+
+  get whole(): unknown {
+    const calls = inOrder(this.#toolCalls).filter(({ isNamed }) => isNamed)
+    return {
+      message: {
+        role: this.#role ?? 'assistant',
+        ...this.#texts.whole,
+        ...(calls.length > 0 && { tool_calls: calls.map((call) => call.whole) }),
+      },
+      finish_reason: this.#finishReason,
+    }
+  }
+}
+
+class StreamedToolCall {
+  readonly #called = new Texts(['name', 'arguments', 'input'])
+  #id: string | undefined
+
+  see(call: unknown): number {
+    this.#id ??= textOf(field(call, 'id'))
+    return this.#called.add(field(call, 'function') ?? field(call, 'custom'))
+  }
+
+  get isNamed(): boolean {
+    return this.#id !== undefined || 'name' in this.#called.whole
+  }
+
+  get whole(): unknown {
+    return { id: this.#id, type: 'function', function: this.#called.whole }
+  }
+}
+
+/** Texts that come in pieces, by the names they have. */
+class Texts {
+  readonly #names: readonly string[]
+  readonly #pieces = new Map<string, string>()
+
+  constructor(names: readonly string[]) {
+    this.#names = names
+  }
+
+  add(delta: unknown): number {
+    let added = 0
+    for (const name of this.#names) {
+      const piece = textOf(field(delta, name))
+      if (piece === undefined) continue
+      this.#pieces.set(name, (this.#pieces.get(name) ?? '') + piece)
+      added += piece.length
+    }
+    return added
+  }
+
+  get whole(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#pieces].filter(([, text]) => text !== ''))
+  }
+}
+
+function entryOf<T>(entries: Map<number, T>, index: number, create: () => T): T | undefined {
+  const known = entries.get(index)
+  if (known !== undefined || entries.size >= MAX_ENTRIES) return known
+  const created = create()
+  entries.set(index, created)
+  return created
+}
+
+function inOrder<T>(entries: ReadonlyMap<number, T>): readonly T[] {
+  return [...entries].sort(([a], [b]) => a - b).map(([, entry]) => entry)
+}
+
+function indexOf(entry: unknown): number {
+  const index = field(entry, 'index')
+  return typeof index === 'number' ? index : 0
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
