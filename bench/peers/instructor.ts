@@ -4,14 +4,13 @@ import { z } from 'zod'
 import type { Peer } from '../peer.ts'
 import { MODEL, messagesOf } from '../ticket.ts'
 
-const schema = z
-  .object({
-    category: z.enum(['billing', 'bug', 'account', 'question']),
-    priority: z.number().int(),
-    summary: z.string(),
-    refund: z.boolean(),
-  })
-  .strict()
+// Not `.strict()`: it adds a member of its own to the answer before it checks it.
+const schema = z.object({
+  category: z.enum(['billing', 'bug', 'account', 'question']),
+  priority: z.number().int(),
+  summary: z.string(),
+  refund: z.boolean(),
+})
 
 export const peer: Peer = {
   name: '@instructor-ai/instructor',
