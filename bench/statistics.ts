@@ -8,3 +8,8 @@ export function quantile(numbers: readonly number[], share: number): number {
 export function median(numbers: readonly number[]): number {
   return quantile(numbers, 0.5)
 }
+
+/** The middle half: what a table shows beside a median, since machines are noisy. */
+export function middleHalf(numbers: readonly number[]): readonly [low: number, high: number] {
+  return [quantile(numbers, 0.25), quantile(numbers, 0.75)]
+}

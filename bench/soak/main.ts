@@ -15,7 +15,7 @@ import type { ProviderRequest } from './provider.ts'
  * when all is over, and whether the reports tell of every request. As Markdown; throws where
  * reports and requests differ, or something is left.
  */
-export async function soak(calls = 200_000): Promise<string> {
+export async function soak(calls: number): Promise<string> {
   const provider = await startChild<ProviderRequest, number>(
     new URL('provider.ts', import.meta.url),
   )
@@ -168,4 +168,4 @@ async function leftOver(before: ReadonlyMap<string, number>): Promise<string> {
 // `pause` has a timer of its own, which has ended when it is looked at.
 const WATCHED = /^(Timeout|Immediate|TCP.*|.*Socket.*)$/
 
-if (import.meta.main) process.stdout.write(await soak(Number(process.argv[2] ?? 200_000)))
+if (import.meta.main) process.stdout.write(await soak(Number(process.argv[2] ?? 40_000)))

@@ -1,0 +1,46 @@
+import { startChild } from '../child.ts'
+import { table } from '../markdown.ts'
+import { BARE, loadPeer, type PeerFile } from '../peer.ts'
+import { median } from '../statistics.ts'
+import type { HeapRequest, HeapResult } from './heap-worker.ts'
+
+const IN_FLIGHT = 5_000
+const RUNS = 3
+const FILES: readonly PeerFile[] = [
+  'fetch',
+  'openai-single',
+  'openai-cockatiel',
+  'ai',
+  'langchain',
+  'steadycall',
+]
+
+/** JavaScript heap per call while 5,000 wait for their answers: median of some fresh processes each. */
+export async function heapTable(provider: string): Promise<string> {
+  const results = new Map<string, number>()
+  for (const file of FILES) {
+    const { name } = await loadPeer(file)
+    const bytes: number[] = []
+    for (let run = 0; run < RUNS; run++) bytes.push(await measure(file, provider))
+    results.set(name, median(bytes))
+    process.stderr.write(`  heap: ${name}\n`)
+  }
+  const base = results.get(BARE) ?? Number.NaN
+  const rows = [...results].map(([name, bytes]) => [
+    name,
+    (bytes / 1_024).toFixed(1),
+    (bytes / base).toFixed(2),
+  ])
+  return table(['', 'KiB per call', 'ratio to openai'], rows)
+}
+
+async function measure(file: PeerFile, provider: string): Promise<number> {
+  const worker = await startChild<HeapRequest, HeapResult>(
+    new URL('heap-worker.ts', import.meta.url),
+    [file, provider],
+    ['--expose-gc'],
+  )
+  const { perCall } = await worker.ask({ inFlight: IN_FLIGHT })
+  await worker.close()
+  return perCall
+}

@@ -1,0 +1,61 @@
+import { Ajv } from 'ajv'
+import OpenAI from 'openai'
+import type { PeerClient, PeerOptions } from '../peer.ts'
+import { MODEL, messagesOf, RESPONSE_FORMAT, TICKET_SCHEMA } from '../ticket.ts'
+
+/** Something that runs a call, perhaps more than once. */
+export type Around = <T>(call: () => Promise<T>) => Promise<T>
+
+/**
+ * The calls that an application makes with openai, inside whatever it put around them; a structured
+ * answer is read by hand: `JSON.parse`, then a compiled AJV validator, inside the same loop.
+ */
+export function aroundOpenAI(
+  { baseURL, timeoutMs, maxRetries }: PeerOptions & { readonly maxRetries?: number },
+  around: Around = (call) => call(),
+): PeerClient {
+  const client = new OpenAI({
+    apiKey: 'bench',
+    baseURL,
+    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+    ...(maxRetries !== undefined && { maxRetries }),
+  })
+  const validate = new Ajv().compile(TICKET_SCHEMA)
+  return {
+    plain: (question) =>
+      around(async () => {
+        const completion = await client.chat.completions.create({
+          model: MODEL,
+          messages: messagesOf(question),
+        })
+        return textOf(completion)
+      }),
+    structured: (question) =>
+      around(async () => {
+        const completion = await client.chat.completions.create({
+          model: MODEL,
+          messages: messagesOf(question),
+          response_format: RESPONSE_FORMAT,
+        })
+        const value: unknown = JSON.parse(textOf(completion))
+        if (!validate(value)) throw new Error('not the schema')
+        return value
+      }),
+    stream: (question) =>
+      around(async () => {
+        const stream = await client.chat.completions.create({
+          model: MODEL,
+          messages: messagesOf(question),
+          stream: true,
+        })
+        let text = ''
+        for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+        return text
+      }),
+  }
+}
+
+/** As the types of openai promise it: a 200 without choices fails here, outside of its retries. */
+export function textOf({ choices }: OpenAI.Chat.ChatCompletion): string {
+  return choices[0]?.message.content ?? ''
+}
