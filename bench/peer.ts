@@ -40,7 +40,7 @@ const FILES = [
   'steadycall',
 ] as const
 
-export type PeerFile = (typeof FILES)[number] | 'steadycall-traced'
+export type PeerFile = (typeof FILES)[number] | 'openai-jsonrepair' | 'steadycall-traced'
 
 /**
  * All of them, the bare client before those around it and ours last. Loaded when asked for: their

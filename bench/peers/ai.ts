@@ -6,7 +6,7 @@ import { MODEL, messagesOf, TICKET_SCHEMA } from '../ticket.ts'
 export const peer: Peer = {
   name: 'ai',
   setUp:
-    'generateText and streamText with @ai-sdk/openai-compatible, which retry twice; structured: Output.object(jsonSchema(…)), checked with AJV as its documentation shows.',
+    'generateText and streamText with @ai-sdk/openai-compatible, which retry twice; it has no timeout per request, so three of them and its waits for a whole call; structured: Output.object(jsonSchema(…)), checked with AJV as its documentation shows.',
   packages: ['ai', '@ai-sdk/openai-compatible'],
   async create({ baseURL, timeoutMs }) {
     // It writes every warning to the console otherwise.
@@ -18,7 +18,11 @@ export const peer: Peer = {
       supportsStructuredOutputs: true,
     })
     const model = provider.chatModel(MODEL)
-    const limit = timeoutMs === undefined ? {} : { timeout: { stepMs: timeoutMs } }
+    // Its limit of a step is one for all requests of it: three, and 2 + 4 s between them.
+    const limit =
+      timeoutMs === undefined
+        ? {}
+        : { timeout: { stepMs: 3 * timeoutMs + 6_000, firstChunkMs: timeoutMs, chunkMs: timeoutMs } }
     const { Ajv } = await import('ajv')
     const validate = new Ajv().compile(TICKET_SCHEMA)
     const schema = jsonSchema(TICKET_SCHEMA, {
@@ -41,6 +45,9 @@ export const peer: Peer = {
           ...asked(question),
           onError({ error }) {
             failure = error
+          },
+          onAbort() {
+            failure ??= new Error('aborted')
           },
         })
         let text = ''

@@ -55,7 +55,9 @@ export function aroundOpenAI(
   }
 }
 
-/** As the types of openai promise it: a 200 without choices fails here, outside of its retries. */
+/** The answer's text. One that has none is an error here, though it is a success to openai. */
 export function textOf({ choices }: OpenAI.Chat.ChatCompletion): string {
-  return choices[0]?.message.content ?? ''
+  const content = choices[0]?.message.content
+  if (typeof content !== 'string') throw new Error('an answer without text')
+  return content
 }

@@ -22,7 +22,9 @@ export const peer: Peer = {
       if (!response.ok) throw new Error(`status ${response.status}`)
       // What a hand-written client takes on trust.
       const { choices } = (await response.json()) as Completion
-      return choices[0]?.message.content ?? ''
+      const content = choices[0]?.message.content
+      if (typeof content !== 'string') throw new Error('an answer without text')
+      return content
     }
     return {
       plain: (question) => ask({ messages: messagesOf(question) }),
