@@ -27,7 +27,11 @@ export const MALFORMED_ANSWERS: readonly MalformedAnswer[] = [
   { name: 'a sentence and a fence', fault: fencedJson(), readable: true },
   { name: 'Python literals', fault: damagedJson(), readable: true },
   { name: 'numbers and booleans as strings', fault: wrongTypes(), readable: true },
-  { name: 'prose on both sides', fault: said(`Sure! ${TICKET_TEXT} Anything else?`), readable: true },
+  {
+    name: 'prose on both sides',
+    fault: said(`Sure! ${TICKET_TEXT} Anything else?`),
+    readable: true,
+  },
   {
     name: 'reasoning before it',
     fault: said(`<think>Is {"priority": 9} right? No.</think>\n${TICKET_TEXT}`),
@@ -70,7 +74,11 @@ export const MALFORMED_ANSWERS: readonly MalformedAnswer[] = [
     fault: said(TICKET_TEXT.replace(':2,', ':2.5,')),
     readable: false,
   },
-  { name: 'a word for a number', fault: said(TICKET_TEXT.replace(':2,', ':"two",')), readable: false },
+  {
+    name: 'a word for a number',
+    fault: said(TICKET_TEXT.replace(':2,', ':"two",')),
+    readable: false,
+  },
   {
     name: 'two different answers',
     fault: said(`${TICKET_TEXT}\nor\n${TICKET_TEXT.replace(':2,', ':3,')}`),

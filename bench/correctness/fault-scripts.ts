@@ -86,7 +86,11 @@ const TRANSIENT: readonly Omit<FaultScript, 'expected'>[] = [
   { name: '200 with an error body', fault: errorBodyUnder200() },
   { name: '200 without choices', fault: emptyChoices() },
   { name: 'stream: cut before its text', fault: cutStreamBeforeContent(), kind: 'stream' },
-  { name: 'stream: silent from the start', fault: stalledStream({ afterChunks: 0 }), kind: 'stream' },
+  {
+    name: 'stream: silent from the start',
+    fault: stalledStream({ afterChunks: 0 }),
+    kind: 'stream',
+  },
   {
     name: 'stream: error before its text',
     fault: streamErrorEvent({ afterChunks: 0 }),
@@ -108,7 +112,12 @@ const PERMANENT: readonly Omit<FaultScript, 'expected'>[] = [
   },
   {
     name: 'no such model (404)',
-    fault: error(404, 'The model `gpt-bench` does not exist', 'invalid_request_error', 'model_not_found'),
+    fault: error(
+      404,
+      'The model `gpt-bench` does not exist',
+      'invalid_request_error',
+      'model_not_found',
+    ),
   },
   { name: 'bad request (400)', fault: badRequest() },
   {

@@ -24,7 +24,16 @@ async function faults(peers: readonly Peer[]): Promise<string> {
   const found = new Map(pairs.map(({ peer, script }, at) => [peer.name + script.name, results[at]]))
   const cell = (peer: Peer, { name }: FaultScript): Cell => found.get(peer.name + name)
   const summary = table(
-    ['', 'recovered', 'wrong answer returned', 'stopped at once', 'wrong retries', 'hints kept', 'requests', 'median ms to recover'],
+    [
+      '',
+      'recovered',
+      'wrong answer returned',
+      'stopped at once',
+      'wrong retries',
+      'hints kept',
+      'requests',
+      'median ms to recover',
+    ],
     peers.map((peer) => summaryRow(peer, (script) => cell(peer, script))),
   )
   const details = table(
@@ -107,7 +116,14 @@ async function malformed(peers: readonly Peer[]): Promise<string> {
   const cells = pairs.map(({ peer, answer }, at) => ({ peer, answer, result: results[at] }))
   const readable = MALFORMED_ANSWERS.filter((answer) => answer.readable).length
   const summary = table(
-    ['', `read without another call, of ${readable}`, 'right after another call', 'wrong value', 'error', 'extra calls'],
+    [
+      '',
+      `read without another call, of ${readable}`,
+      'right after another call',
+      'wrong value',
+      'error',
+      'extra calls',
+    ],
     peers.map((peer) => {
       const own = cells.filter((one) => one.peer === peer)
       const count = (test: (result: CaseResult) => boolean) =>
@@ -137,12 +153,24 @@ async function malformed(peers: readonly Peer[]): Promise<string> {
 function shown(result: Cell): string {
   if (result === undefined) return ''
   const { outcome, requests } = result
-  const word = { right: '✓', wrong: '✗ wrong value', error: '✗ error', waiting: '✗ waiting' }[outcome]
+  const word = { right: '✓', wrong: '✗ wrong value', error: '✗ error', waiting: '✗ waiting' }[
+    outcome
+  ]
   return requests === 1 ? word : `${word}, ${requests} calls`
 }
 
 const peers = await loadPeers()
-const readers = await loadPeers(['fetch', 'openai-default', 'openai-p-retry', 'openai-cockatiel', 'openai-jsonrepair', 'ai', 'langchain', 'instructor', 'steadycall'])
+const readers = await loadPeers([
+  'fetch',
+  'openai-default',
+  'openai-p-retry',
+  'openai-cockatiel',
+  'openai-jsonrepair',
+  'ai',
+  'langchain',
+  'instructor',
+  'steadycall',
+])
 process.stdout.write(`**${FAULT_SCRIPTS.length} faults**, each met by the first request of a call over real HTTP; every later request is answered well.
 One client per call, a timeout of 1.5 s per request, at most 15 s of patience; set up as in 'Overhead'.
 

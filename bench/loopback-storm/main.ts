@@ -48,7 +48,15 @@ async function stormTable(refusal: Refusal): Promise<string> {
     rows.push(...results)
   }
   return table(
-    ['', 'succeeded', 'requests per call', 'p50, ms', 'p99, ms', 'ms to a failure, p50', 'over after, s'],
+    [
+      '',
+      'succeeded',
+      'requests per call',
+      'p50, ms',
+      'p99, ms',
+      'ms to a failure, p50',
+      'over after, s',
+    ],
     rows,
   )
 }

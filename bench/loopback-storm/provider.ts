@@ -1,4 +1,10 @@
-import { type Fault, type FaultServer, overloaded, rateLimited, startFaultServer } from '../../src/testing/index.ts'
+import {
+  type Fault,
+  type FaultServer,
+  overloaded,
+  rateLimited,
+  startFaultServer,
+} from '../../src/testing/index.ts'
 import { TICKET_TEXT } from '../ticket.ts'
 
 /** How a provider without room refuses: a bare 503, or a 429 that asks to come back in a second. */

@@ -22,7 +22,9 @@ export const peer: Peer = {
     const limit =
       timeoutMs === undefined
         ? {}
-        : { timeout: { stepMs: 3 * timeoutMs + 6_000, firstChunkMs: timeoutMs, chunkMs: timeoutMs } }
+        : {
+            timeout: { stepMs: 3 * timeoutMs + 6_000, firstChunkMs: timeoutMs, chunkMs: timeoutMs },
+          }
     const { Ajv } = await import('ajv')
     const validate = new Ajv().compile(TICKET_SCHEMA)
     const schema = jsonSchema(TICKET_SCHEMA, {
