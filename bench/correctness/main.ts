@@ -159,7 +159,7 @@ function shown(result: Cell): string {
   return requests === 1 ? word : `${word}, ${requests} calls`
 }
 
-const peers = await loadPeers()
+const callers = await loadPeers()
 const readers = await loadPeers([
   'fetch',
   'openai-default',
@@ -174,7 +174,7 @@ const readers = await loadPeers([
 process.stdout.write(`**${FAULT_SCRIPTS.length} faults**, each met by the first request of a call over real HTTP; every later request is answered well.
 One client per call, a timeout of 1.5 s per request, at most 15 s of patience; set up as in 'Overhead'.
 
-${await faults(peers)}
+${await faults(callers)}
 **${MALFORMED_ANSWERS.length} malformed answers**, each the first answer to a structured call; the second is a good one.
 
 ${await malformed(readers)}`)

@@ -19,10 +19,10 @@ export interface BlockResult {
 }
 
 async function runBlock(
-  client: PeerClient,
+  measured: PeerClient,
   { kind, calls, atOnce }: BlockRequest,
 ): Promise<BlockResult> {
-  const call = client[kind]
+  const call = measured[kind]
   if (call === undefined) throw new Error(`this client has no ${kind} call`)
   const latencies: number[] = []
   let left = calls
