@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import type { Job } from './job.ts'
+import { isFunction, type Job } from './job.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
 /** The namespace of a client's keys. */
@@ -46,9 +46,12 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   return keyOf(job, space, text, fingerprint)
 }
 
-/** What the caller gave; for a stream, told from the same for a completion: neither is the other. */
-function boundPayload<T>({ options: { payload }, tape }: Job<T>): unknown {
-  return tape === undefined ? payload : { stream: payload }
+/**
+ * What the caller gave, told apart by the form in which the result is kept: a function's under the
+ * same name and key must never be taken for a completion, nor that for a stream.
+ */
+function boundPayload<T>({ options: { payload }, tape, face }: Job<T>): unknown {
+  return [isFunction(face) ? 'function' : tape === undefined ? 'completion' : 'stream', payload]
 }
 
 function keyOf<T>(

@@ -109,6 +109,14 @@ describe('a key that was given runs its work once', () => {
     expect(server.count).toBe(1)
   })
 
+  it('never takes the result of a function for a completion, though all they are given is the same', async () => {
+    const { llm } = await setUp()
+    const same = { idempotencyKey: 'k', payload: { job: 1 } }
+    await llm.run('chat', async () => 5, same)
+    const error = await rejection(llm.chat.completions.create(ask('hello'), { steady: same }))
+    expect(callReport(error)?.outcome).toBe('idempotency_mismatch')
+  })
+
   it('keeps tenants apart', async () => {
     const store = memoryStore()
     const { llm, client, server } = await setUp(ada, { store, tenant: 'a' })

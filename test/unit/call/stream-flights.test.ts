@@ -468,6 +468,30 @@ describe('a lease that is lost in the middle of a stream', () => {
 })
 
 describe('a stream that is over leaves nothing behind', () => {
+  it('too large to be kept, and left after its finish_reason', async () => {
+    const runtime = createRuntime({ random: () => 0 })
+    const { llm, server } = await setUp(sentence, { runtime, maxResultBytes: 500 })
+    const stream = await keyed(llm)
+    for await (const { choices } of stream) if (choices[0]?.finish_reason) break
+    await vi.waitUntil(() => runtime.shared.flights.size === 0)
+    expect(callReport(stream)).toMatchObject({ outcome: 'success', persisted: false })
+    const error = await rejection(keyed(llm))
+    expect(callReport(error)).toMatchObject({ outcome: 'store_unavailable', source: 'store' })
+    expect(server.count).toBe(1)
+  })
+
+  it('left unread by its own controller, many times under one signal', async () => {
+    const caller = new AbortController()
+    const runtime = createRuntime({ random: () => 0 })
+    const { llm } = await setUp(sentence, { runtime })
+    for (let time = 0; time < 3; time += 1) {
+      const stream = await keyed(llm, { idempotencyKey: `k-${time}` }, caller.signal)
+      stream.controller.abort()
+    }
+    await vi.waitUntil(() => runtime.shared.flights.size === 0)
+    await vi.waitUntil(() => getEventListeners(caller.signal, 'abort').length === 0)
+  })
+
   it.each([
     ['read to its end', [], () => false],
     ['left', [stalledStream({ afterChunks: 1 })], () => true],
