@@ -28,6 +28,11 @@ export abstract class OneReader {
     this.#reader = reader
   }
 
+  /** It has ended: whether anybody could still read it does not matter any more. */
+  protected over(): void {
+    dropped.unregister(this)
+  }
+
   heldBy(holder: Holder): void {
     this.#holders.add(holder)
   }
@@ -54,7 +59,7 @@ export function streamOver(
 ): ChunkStream {
   // The stream holds this function, and whoever takes it from there can read without the stream.
   const begin = () => iterate(readable)
-  dropped.register(begin, new Holder(readable))
+  dropped.register(begin, new Holder(readable), readable)
   return new Class(begin, controller)
 }
 
@@ -62,7 +67,7 @@ export function streamOver(
 function iterate(readable: OneReader): AsyncGenerator<unknown, void, undefined> {
   const holder = new Holder(readable)
   const chunks = readable.read(holder)
-  dropped.register(chunks, holder)
+  dropped.register(chunks, holder, readable)
   const { return: leave, throw: fail } = chunks
   // A generator that was never begun, or that waits for a chunk, would not see either.
   chunks.return = (value) => {

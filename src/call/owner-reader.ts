@@ -62,7 +62,7 @@ export class OwnerReader extends OneReader {
         else break
       }
     } finally {
-      await this.#over()
+      await this.#untilOver()
       this.#release()
     }
     const thrown = this.#thrown()
@@ -95,7 +95,7 @@ export class OwnerReader extends OneReader {
    * The report is complete when the loop is over. But nobody waits for the rest of a whole answer
    * that he has left, nor for the store when he has aborted: it is complete a little later then.
    */
-  async #over(): Promise<void> {
+  async #untilOver(): Promise<void> {
     const { recording, over } = this.#request
     const isLeaving = this.stopped !== undefined && this.#seen.finished
     if (isLeaving && recording.end === undefined) return
@@ -110,6 +110,7 @@ export class OwnerReader extends OneReader {
   }
 
   #release(): void {
+    this.over()
     this.controller.signal.removeEventListener('abort', this.#onOwnAbort)
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
   }

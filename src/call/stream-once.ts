@@ -214,6 +214,8 @@ class Place {
   /** True once, for a caller who still waits: the stream is his. */
   take(): boolean {
     if (this.#state !== 'waiting' || this.#leaving.signal.aborted) return false
+    // He has been told that his time is up, or is about to be: his place would end in mid-stream.
+    if (this.deadline.remainingMs() <= 0) return false
     this.#state = 'reading'
     return true
   }

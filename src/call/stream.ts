@@ -180,8 +180,13 @@ class Released extends OneReader {
   #settle(error: unknown, abandoned: boolean): void {
     if (this.#ended !== undefined) return
     this.#ended = { error }
+    this.over()
     const { bounds, source } = this.#request
     bounds.dispose()
+    // Node keeps a composed signal, such as openai's, for as long as somebody listens to it.
+    for (const { signal } of [source.controller, bounds]) {
+      signal.removeEventListener('abort', this.#onAbort)
+    }
     if (!this.#progress.finished || abandoned) close(source, this.#chunks)
     this.end.tell({ error, abandoned, ...this.#progress.summary() })
   }

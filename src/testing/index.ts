@@ -49,7 +49,12 @@ export {
 } from './faults.ts'
 export { type RateLimit, rateLimited } from './rate-limit.ts'
 export { dripping, type Endless, endlessBody, slowFirstByte } from './slow-faults.ts'
-export { type StoreFixture, storeSuite, type TestFunctions } from './store-suite.ts'
+export {
+  type StoreFixture,
+  type StoreSuiteOptions,
+  storeSuite,
+  type TestFunctions,
+} from './store-suite.ts'
 export {
   cutStream,
   cutStreamBeforeContent,

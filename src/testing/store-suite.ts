@@ -25,6 +25,14 @@ export interface TestFunctions {
   readonly expect: (actual: unknown) => { toEqual(expected: unknown): unknown }
 }
 
+export interface StoreSuiteOptions {
+  /**
+   * Whether the store has a clock of its own, such as a server's, so that its clients' must not
+   * count. Then this process's `Date` is wrong during one of the tests. @default false
+   */
+  readonly ownClock?: boolean
+}
+
 /**
  * Conformance tests for any `Store`: what its contract says, one test per sentence. To be called
  * at the top level of a test file.
@@ -33,6 +41,7 @@ export function storeSuite(
   name: string,
   makeStore: () => Promise<StoreFixture>,
   { describe, it, expect }: TestFunctions,
+  { ownClock = false }: StoreSuiteOptions = {},
 ): void {
   const promise: DefineTest = (promised, test) => {
     it(promised, async () => {
@@ -50,8 +59,10 @@ export function storeSuite(
   describe(`${name}: a heartbeat and a dispatch`, () => renewals(promise))
   describe(`${name}: an outcome`, () => outcomes(promise))
   describe(`${name}: a release`, () => releases(promise))
+  describe(`${name}: the notice of a release`, () => notices(promise))
   describe(`${name}: an uncertain record`, () => uncertainties(promise))
   describe(`${name}: an owner whose key was taken over`, () => zombies(promise))
+  if (ownClock) describe(`${name}: the clock of a client`, () => clocks(promise))
 }
 
 type DefineTest = (
@@ -238,6 +249,13 @@ function lapses(promise: DefineTest): void {
     const claimed = await bench.claim({ onUncertain: 'rerun' })
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('fail')
   })
+  promise('that became uncertain is so for the ttlMs of who found it', async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 300 })
+    await bench.outlastLease()
+    expect(await bench.state({ ttlMs: TTL_MS })).toEqual('uncertain')
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('uncertain')
+  })
   promise('leaves nothing behind once its ttlMs is over too', async (bench, expect) => {
     await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 50 })
     await bench.outlastLease()
@@ -378,6 +396,34 @@ function releases(promise: DefineTest): void {
     const claimed = await bench.claim({ onUncertain: 'rerun' })
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
   })
+  promise('may come late, and from an uncertain record', async (bench, expect) => {
+    const late = await bench.own()
+    await bench.outlastLease()
+    expect(await bench.store.release(late)).toEqual(true)
+    const uncertain = await bench.ownDispatched()
+    await bench.store.markUncertain(uncertain, TTL_MS)
+    expect(await bench.store.release(uncertain)).toEqual(true)
+    expect(await bench.state()).toEqual('owned')
+  })
+  promise('gives way to an outcome', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, TTL_MS)
+    await bench.store.complete(await bench.own(), DONE, TTL_MS)
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('settled')
+  })
+  promise('is refused after an outcome and after another release', async (bench, expect) => {
+    const settled = await bench.own()
+    await bench.store.complete(settled, DONE, TTL_MS)
+    expect(await bench.store.release(settled)).toEqual(false)
+    const released = await bench.own({ key: hash(randomUUID()) })
+    await bench.store.release(released, BUSY, TTL_MS)
+    expect(await bench.store.release(released)).toEqual(false)
+    expect(await bench.store.heartbeat(released, LEASE_MS)).toEqual(false)
+    expect(await bench.store.complete(released, DONE, TTL_MS)).toEqual('lost')
+  })
+}
+
+function notices(promise: DefineTest): void {
   promise(
     'tells those who waited for its fence why, with all that its notice says',
     async (bench, expect) => {
@@ -406,21 +452,20 @@ function releases(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state({ waitedFor: claim.fence })).toEqual('owned')
   })
-  promise('gives way to an outcome', async (bench, expect) => {
+  promise('is told for its noticeMs only, whoever is at work by then', async (bench, expect) => {
+    const claim = await bench.own()
+    await bench.store.release(claim, BUSY, LEASE_MS)
+    await bench.own({ leaseMs: TTL_MS })
+    await bench.outlastLease()
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('busy')
+  })
+  promise('is told also when the next owner has left without a word', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)
-    await bench.store.complete(await bench.own(), DONE, TTL_MS)
-    expect(await bench.state({ waitedFor: claim.fence })).toEqual('settled')
-  })
-  promise('is refused after an outcome and after another release', async (bench, expect) => {
-    const settled = await bench.own()
-    await bench.store.complete(settled, DONE, TTL_MS)
-    expect(await bench.store.release(settled)).toEqual(false)
-    const released = await bench.own({ key: hash(randomUUID()) })
-    await bench.store.release(released, BUSY, TTL_MS)
-    expect(await bench.store.release(released)).toEqual(false)
-    expect(await bench.store.heartbeat(released, LEASE_MS)).toEqual(false)
-    expect(await bench.store.complete(released, DONE, TTL_MS)).toEqual('lost')
+    const next = await bench.own()
+    expect(await bench.store.release(next)).toEqual(true)
+    expect(await bench.state({ waitedFor: claim.fence })).toEqual('left')
+    expect((await bench.own({ waitedFor: next.fence })).fence).toEqual(next.fence + 1)
   })
 }
 
@@ -436,11 +481,31 @@ function uncertainties(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state()).toEqual('owned')
   })
-  promise('is not renewed by a heartbeat', async (bench, expect) => {
+  promise('is neither renewed nor sent by its owner', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.markUncertain(claim, TTL_MS)
     expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(false)
+    expect(await bench.store.dispatch(claim)).toEqual(false)
     expect(await bench.state()).toEqual('uncertain')
+  })
+  promise('may be left late', async (bench, expect) => {
+    const claim = await bench.ownDispatched()
+    await bench.outlastLease()
+    expect(await bench.store.markUncertain(claim, TTL_MS)).toEqual(true)
+    expect(await bench.state()).toEqual('uncertain')
+  })
+  promise('that arose in silence can be resolved too', async (bench, expect) => {
+    await bench.ownDispatched({ onUncertain: 'fail' })
+    await bench.outlastLease()
+    expect(await bench.state()).toEqual('uncertain')
+    expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(true)
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('cannot be resolved after its time', async (bench, expect) => {
+    await bench.store.markUncertain(await bench.own(), LEASE_MS)
+    await bench.outlastLease()
+    expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(false)
+    expect(await bench.state()).toEqual('owned')
   })
   promise("is free after the verdict 'rerun'", async (bench, expect) => {
     const claim = await bench.own()
@@ -486,6 +551,48 @@ function zombies(promise: DefineTest): void {
     expect(await actAs(zombie, bench)).toEqual([false, false, 'lost', false, false])
     expect(await bench.state()).toEqual('busy')
   })
+}
+
+function clocks(promise: DefineTest): void {
+  for (const [how, skewMs] of Object.entries({ slow: -10 * YEAR_MS, fast: 10 * YEAR_MS })) {
+    promise(`does not count, be it ten years ${how}`, async (bench, expect) => {
+      // Long, so that what follows is not a matter of this machine's speed.
+      const leaseMs = TTL_MS / 2
+      const earlier = await bench.own({ leaseMs })
+      const key = hash(randomUUID())
+      await withSkew(skewMs, async () => {
+        expect(await bench.state()).toEqual('busy')
+        expect(await bench.store.dispatch(earlier)).toEqual(true)
+        const claim = await bench.own({ key, leaseMs })
+        expect(await bench.store.heartbeat(claim, leaseMs)).toEqual(true)
+        expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+        expect(await bench.state({ key })).toEqual('settled')
+      })
+      expect(await bench.state({ key })).toEqual('settled')
+      const busy = await bench.claim()
+      expect(busy.state === 'busy' && busy.leaseLeftMs <= leaseMs).toEqual(true)
+    })
+  }
+}
+
+const YEAR_MS = 365 * 24 * 60 * 60_000
+
+/** The real `Date`, whatever a test that runs beside this one has made of it. */
+const RealDate = Date
+
+/** Runs `act` while `Date` is as far ahead. */
+async function withSkew(skewMs: number, act: () => Promise<void>): Promise<void> {
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (_, time) =>
+      Reflect.construct(RealDate, time.length === 0 ? [RealDate.now() + skewMs] : time),
+    get: (_, name) =>
+      name === 'now' ? () => RealDate.now() + skewMs : Reflect.get(RealDate, name),
+  })
+  try {
+    await act()
+  } finally {
+    globalThis.Date = RealDate
+  }
 }
 
 /** Every verb of an owner, in turn. */

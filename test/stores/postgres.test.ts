@@ -37,7 +37,7 @@ describeWith([POSTGRES, PGBOUNCER], 'the contract of a store, kept by Postgres',
       store ??= setUp()
       return { store: await store }
     }
-    storeSuite(name, makeStore, { describe: describe.concurrent, it, expect })
+    storeSuite(name, makeStore, { describe: describe.concurrent, it, expect }, { ownClock: true })
   }
 
   variant('postgres', {}, (database) => postgres.server.url(database))

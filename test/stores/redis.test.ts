@@ -30,6 +30,7 @@ describeWith([REDIS], 'redis', () => {
         return { store: redisStore(client, { keyPrefix: `{${name}}:` }), close }
       },
       { describe, it: it.concurrent, expect },
+      { ownClock: true },
     )
   }
 

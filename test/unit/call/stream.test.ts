@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import OpenAI from 'openai'
@@ -168,6 +169,22 @@ describe('a streamed call', () => {
     const { data, response } = await llm.chat.completions.create(streamed).withResponse()
     expect(response.headers.get('content-type')).toContain('text/event-stream')
     await expect(textOf(data)).resolves.toBe(long.answer)
+  })
+})
+
+describe('a stream that is over', () => {
+  // Node keeps a composed signal, as that of openai's controller is, alive while somebody listens.
+  it.each(['read', 'left', 'aborted'])('is held by nothing of ours: %s', async (how) => {
+    const { llm, client } = await setUp(long)
+    const listenersAfter = async ({ chat }: Pick<OpenAI, 'chat'>) => {
+      const stream = await chat.completions.create(streamed)
+      for await (const _ of stream) {
+        if (how === 'left') break
+        if (how === 'aborted') stream.controller.abort()
+      }
+      return getEventListeners(stream.controller.signal, 'abort').length
+    }
+    expect(await listenersAfter(llm)).toBe(await listenersAfter(client))
   })
 })
 
