@@ -26,7 +26,6 @@ export interface PeerClient {
 
 /** The base that all others are compared with. */
 export const BARE = 'openai, maxRetries: 0'
-export const OURS = 'steadycall'
 
 const FILES = [
   'fetch',
