@@ -3,6 +3,7 @@ import { Stream } from 'openai/streaming'
 import OpenAIv6 from 'openai-v6'
 import { Stream as StreamV6 } from 'openai-v6/streaming'
 import { describe, expect, it } from 'vitest'
+import { keepingOf } from '../../../src/idempotency/kept-result.ts'
 import {
   type CallEvent,
   callReport,
@@ -247,12 +248,16 @@ describe('a kept stream that is none', () => {
   ])('is a typed error, not a second run: %s', async (_, result) => {
     const store: Store = {
       ...memoryStore(),
-      claim: async () => ({ state: 'settled', outcome: { ok: true, result } }),
+      // As `seal` keeps it: what it is kept in is in order, what it is not.
+      async claim({ key, fingerprint }) {
+        const { kept } = await keepingOf({}, key, fingerprint).seal(result)
+        return { state: 'settled', outcome: { ok: true, result: kept } }
+      },
     }
     const { llm, server } = await setUp(sentence, { store })
     const error = await rejection(keyed(llm))
     expect(error).toBeInstanceOf(OpenAI.APIError)
-    expect(callReport(error)).toMatchObject({ outcome: 'store_unavailable' })
+    expect(callReport(error)).toMatchObject({ outcome: 'store_unavailable', source: 'store' })
     expect(server.count).toBe(0)
   })
 })
