@@ -4,10 +4,17 @@
  * in one process are normal. The symbol's name carries the version of what it holds.
  */
 export function processWide<T extends object>(name: symbol, create: () => T): T {
+  // Only this module sets the symbol, and each symbol has one kind of object.
+  return (found.get(name) ?? find(name, create)) as T
+}
+
+// Asked for several times in each call, and a property of the global object is slow to find.
+const found = new Map<symbol, object>()
+
+function find(name: symbol, create: () => object): object {
   const existing: unknown = Reflect.get(globalThis, name)
-  // Only this function sets the symbol, and each symbol has one kind of object.
-  if (existing !== undefined) return existing as T
-  const created = create()
-  Object.defineProperty(globalThis, name, { value: created })
-  return created
+  const object = existing instanceof Object ? existing : create()
+  if (object !== existing) Object.defineProperty(globalThis, name, { value: object })
+  found.set(name, object)
+  return object
 }

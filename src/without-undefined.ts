@@ -12,7 +12,9 @@ export type WithoutUndefined<T> = Optional<T> & Required<T>
  */
 export function withoutUndefined<T extends object>(object: T): WithoutUndefined<T> {
   const kept: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(object)) {
+  // By name: pairs would be as many arrays, at every attempt of every call.
+  for (const name of Object.keys(object)) {
+    const value: unknown = Reflect.get(object, name)
     if (value !== undefined) kept[name] = value
   }
   // Exactly the members of T whose value is not undefined.

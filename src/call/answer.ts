@@ -11,15 +11,7 @@ export function failureInAnswer(
   { status, headers }: Response,
   clock: Clock,
 ): Failure | undefined {
-  const evidence = {
-    status,
-    headers,
-    // Read only where there is something to judge: a good answer needs no time.
-    get now() {
-      return clock.wallMs()
-    },
-  }
-  const found = classifyErrorBody(data, evidence)
+  const found = classifyErrorBody(data, { status, headers, clock })
   if (found === undefined) return undefined
   return {
     ...found,
@@ -39,23 +31,31 @@ interface CompletionShape {
 
 /** What a completion and its response say about themselves; anything may be missing. */
 export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
-  const facts = response === undefined ? {} : { status: response.status, ...requestIdOf(response) }
-  if (!isObject(data)) return facts
-  const { id, model, usage, choices, service_tier: serviceTier }: CompletionShape = data
-  const { system_fingerprint: systemFingerprint }: CompletionShape = data
-  const counted = usageOf(usage)
-  const finishReasons = (Array.isArray(choices) ? choices : [])
-    .map((choice: unknown) => (isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined))
-    .filter((reason): reason is string => typeof reason === 'string')
+  const said: CompletionShape = isObject(data) ? data : {}
   return {
-    ...facts,
-    ...(typeof id === 'string' && { id }),
-    ...(typeof model === 'string' && { model }),
-    ...(typeof systemFingerprint === 'string' && { systemFingerprint }),
-    ...(typeof serviceTier === 'string' && { serviceTier }),
-    ...(counted !== undefined && { usage: counted }),
-    ...(finishReasons.length > 0 && { finishReasons }),
+    status: response?.status,
+    requestId: response?.headers.get('x-request-id') ?? undefined,
+    id: textIn(said.id),
+    model: textIn(said.model),
+    systemFingerprint: textIn(said.system_fingerprint),
+    serviceTier: textIn(said.service_tier),
+    usage: usageOf(said.usage),
+    finishReasons: finishReasonsOf(said.choices),
   }
+}
+
+function finishReasonsOf(choices: unknown): readonly string[] | undefined {
+  if (!Array.isArray(choices)) return undefined
+  const reasons: string[] = []
+  for (const choice of choices) {
+    const reason: unknown = isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined
+    if (typeof reason === 'string') reasons.push(reason)
+  }
+  return reasons.length > 0 ? reasons : undefined
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 /** The same of a stream, from what it has said of itself. */
@@ -69,17 +69,14 @@ function usageOf(usage: unknown): AnswerFacts['usage'] {
   const inputTokens: unknown = Reflect.get(usage, 'prompt_tokens')
   const outputTokens: unknown = Reflect.get(usage, 'completion_tokens')
   if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined
-  return withoutUndefined({
+  const cached = partOf(inputTokens, usage, 'prompt_tokens_details', 'cached_tokens')
+  const reasoning = partOf(outputTokens, usage, 'completion_tokens_details', 'reasoning_tokens')
+  return {
     inputTokens,
     outputTokens,
-    cachedInputTokens: partOf(inputTokens, usage, 'prompt_tokens_details', 'cached_tokens'),
-    reasoningOutputTokens: partOf(
-      outputTokens,
-      usage,
-      'completion_tokens_details',
-      'reasoning_tokens',
-    ),
-  })
+    ...(cached !== undefined && { cachedInputTokens: cached }),
+    ...(reasoning !== undefined && { reasoningOutputTokens: reasoning }),
+  }
 }
 
 /** A count within another one. Undefined where it is not told, or cannot be true. */

@@ -22,9 +22,9 @@ import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
+/** What all attempts of a call have in common. */
 export interface AttemptRequest<T> {
   readonly job: Job<T>
-  readonly step: AttemptStep
   readonly key: CallKey
   readonly headers: IdempotencyHeaders
   readonly record: CallRecord
@@ -53,9 +53,12 @@ export type AttemptEnd<T> = AttemptResult<T> & { readonly completion?: unknown }
  * One attempt: one request under one set of limits, with a span and a report of its own. Never
  * rejects: whatever the client throws comes back classified.
  */
-export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<AttemptEnd<T>> {
-  const { job, step, record, clock, headers } = request
-  const open = openAttempt(request)
+export async function makeAttempt<T>(
+  request: AttemptRequest<T>,
+  step: AttemptStep,
+): Promise<AttemptEnd<T>> {
+  const { job, record, clock, headers } = request
+  const open = openAttempt(request, step)
   const wire = createWireRecord(step.number - 1)
   const bounds = boundAttempt({
     clock,
@@ -81,7 +84,7 @@ export async function makeAttempt<T>(request: AttemptRequest<T>): Promise<Attemp
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
-    const streamEnded = keepOpen(settled.onTail, open, wire, request)
+    const streamEnded = keepOpen(settled.onTail, { open, wire, step }, request)
     return { ok: true, value: settled.value, streamEnded }
   }
   bounds.dispose()
@@ -117,9 +120,8 @@ async function send<T>(
 /** A released stream: span and report of its attempt wait for its end. */
 function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
-  open: OpenAttempt,
-  wire: WireRecord,
-  { record, step, onMultiplied }: AttemptRequest<T>,
+  { open, wire, step }: { open: OpenAttempt; wire: WireRecord; step: AttemptStep },
+  { record, onMultiplied }: AttemptRequest<T>,
 ): Promise<void> {
   record.streaming = true
   record.firstChunkMs ??= record.elapsedMs
@@ -153,7 +155,7 @@ interface OpenAttempt {
 }
 
 /** Starts the attempt's span, tells of it, and ends both with its report. */
-function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAttempt {
+function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: AttemptStep): OpenAttempt {
   const target = job.targets[step.target]
   const name = target?.name ?? job.name
   if (target !== undefined) noticeBreaker(record, target)
@@ -161,16 +163,14 @@ function openAttempt<T>({ job, step, record, clock }: AttemptRequest<T>): OpenAt
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
   record.attemptStarted({ number, cause, target: name, delayMs })
-  const span = record.span.startAttempt(
-    withoutUndefined({
-      number,
-      cause,
-      delayMs,
-      delaySource,
-      isProbe: target?.state.breaker.state === 'half-open',
-      ...targetInfo(target),
-    }),
-  )
+  const span = record.span.startAttempt({
+    number,
+    cause,
+    delayMs,
+    delaySource,
+    isProbe: target?.state.breaker.state === 'half-open',
+    ...targetInfo(target),
+  })
   return {
     span,
     end(outcome, facts, wire) {

@@ -27,58 +27,89 @@ export interface Bounds {
 }
 
 /** Starts the limits of one attempt. Always `dispose()` of it. */
-export function boundAttempt({ clock, timeoutMs, deadline, signal }: BoundsRequest): Bounds {
-  const controller = new AbortController()
-  const timeoutAtMs = clock.monotonicMs() + timeoutMs
-  let ended: Ended | undefined
-  let cancelTimer: (() => void) | undefined
-  // Not one promise that all of them race with: it would keep what each of them came to until the end.
-  const racing = new Set<(reason: unknown) => void>()
+export function boundAttempt(request: BoundsRequest): Bounds {
+  return new AttemptBounds(request)
+}
 
-  const end = (why: Ended, reason: unknown) => {
-    if (ended !== undefined) return
-    ended = why
-    controller.abort(reason)
-    for (const cut of racing) cut(reason)
-    racing.clear()
+class AttemptBounds implements Bounds {
+  readonly #request: BoundsRequest
+  readonly #controller = new AbortController()
+  readonly #timeoutAtMs: number
+  #ended: Ended | undefined
+  #cancelTimer: (() => void) | undefined
+  // Not one promise that all of them race with: it would keep what each of them came to until the end.
+  readonly #racing = new Set<(reason: unknown) => void>()
+
+  constructor(request: BoundsRequest) {
+    const { clock, timeoutMs, signal } = request
+    this.#request = request
+    this.#timeoutAtMs = clock.monotonicMs() + timeoutMs
+    this.#arm()
+    if (signal?.aborted) this.#onAbort()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
-  const arm = () => {
-    const ownMs = timeoutAtMs - clock.monotonicMs()
-    cancelTimer = clock.schedule(Math.min(ownMs, deadline.remainingMs()), () => {
-      const timedOut = clock.monotonicMs() >= timeoutAtMs
-      if (timedOut) end('timeout', timeoutReason(`no complete answer within ${timeoutMs} ms`))
-      else if (deadline.remainingMs() <= 0) end('deadline', timeoutReason('deadline exceeded'))
-      // A caller with a later deadline has joined since.
-      else arm()
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get ended(): Ended | undefined {
+    return this.#ended
+  }
+
+  race<T>(work: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended === undefined) this.#racing.add(reject)
+      else reject(this.signal.reason)
+      work.then(
+        (value) => {
+          this.#racing.delete(reject)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#racing.delete(reject)
+          reject(error)
+        },
+      )
     })
   }
-  const onAbort = () => end('aborted', signal?.reason)
-  arm()
-  if (signal?.aborted) onAbort()
-  else signal?.addEventListener('abort', onAbort, { once: true })
 
-  return {
-    signal: controller.signal,
-    get ended() {
-      return ended
-    },
-    race: (work) =>
-      new Promise((resolve, reject) => {
-        if (ended === undefined) racing.add(reject)
-        else reject(controller.signal.reason)
-        const settled =
-          <V>(settle: (how: V) => void) =>
-          (how: V) => {
-            racing.delete(reject)
-            settle(how)
-          }
-        work.then(settled(resolve), settled(reject))
-      }),
-    disarm: () => cancelTimer?.(),
-    dispose() {
-      cancelTimer?.()
-      signal?.removeEventListener('abort', onAbort)
-    },
+  disarm(): void {
+    this.#cancelTimer?.()
+  }
+
+  dispose(): void {
+    this.#cancelTimer?.()
+    this.#request.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  readonly #onAbort = (): void => this.#end('aborted', this.#request.signal?.reason)
+
+  #arm(): void {
+    const { clock, deadline } = this.#request
+    const ownMs = this.#timeoutAtMs - clock.monotonicMs()
+    const leftMs = Math.min(ownMs, deadline.remainingMs())
+    this.#cancelTimer = clock.schedule(leftMs, () => this.#onTime())
+  }
+
+  #onTime(): void {
+    const { clock, deadline, timeoutMs } = this.#request
+    if (clock.monotonicMs() >= this.#timeoutAtMs) {
+      this.#end('timeout', timeoutReason(`no complete answer within ${timeoutMs} ms`))
+    } else if (deadline.remainingMs() <= 0) {
+      this.#end('deadline', timeoutReason('deadline exceeded'))
+    } else {
+      // A caller with a later deadline has joined since.
+      this.#arm()
+    }
+  }
+
+  #end(why: Ended, reason: unknown): void {
+    if (this.#ended !== undefined) return
+    this.#ended = why
+    this.#controller.abort(reason)
+    for (const cut of this.#racing) cut(reason)
+    this.#racing.clear()
   }
 }
 

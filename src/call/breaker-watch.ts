@@ -1,6 +1,5 @@
 import type { TargetState } from '../retry/target-state.ts'
 import type { TargetInfo } from '../telemetry/telemetry.ts'
-import { withoutUndefined } from '../without-undefined.ts'
 import type { JobTarget } from './job.ts'
 import type { CallRecord } from './record.ts'
 import { providerName } from './targets.ts'
@@ -25,10 +24,5 @@ export function noticeBreaker(record: CallRecord, target: JobTarget): void {
 /** A target as spans and metrics describe it. */
 export function targetInfo(target: JobTarget | undefined): TargetInfo {
   const { model, host, port } = target ?? {}
-  return withoutUndefined({
-    model,
-    host,
-    port,
-    providerName: host === undefined ? undefined : providerName(host),
-  })
+  return { model, host, port, providerName: host && providerName(host) }
 }

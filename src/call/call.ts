@@ -238,27 +238,24 @@ function unexpected(error: unknown, key: CallKey, record: CallRecord): CallError
 
 function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallContext) {
   const { telemetry, targets, options } = job
-  const { messages, providerName, ...request } = telemetry ?? {}
   const { host, port } = targets[0]
   return startCall({
     operation: isFunction(job.face) ? 'run' : 'chat',
     name: job.name,
     clock: runtime.clock,
-    get keyHash() {
-      return key.hash
-    },
+    key,
     isStored: isKept(key) && (job.codec !== undefined || job.tape !== undefined),
     around: currentTrace(),
     deadlineMs: options.deadlineMs,
-    request,
-    ...(providerName !== undefined && { providerName }),
-    ...(host !== undefined && { host }),
-    ...(port !== undefined && { port }),
+    request: telemetry,
+    providerName: telemetry?.providerName,
+    host,
+    port,
     // Left open, the standard environment variable decides; it is off by default.
     content: {
       capture: settings.telemetry?.captureContent,
       redact: settings.telemetry?.redact,
-      messages,
+      messages: telemetry?.messages,
     },
   })
 }

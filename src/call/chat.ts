@@ -90,22 +90,25 @@ function requestTelemetry(params: ChatParams, targets: readonly CallTarget[]): R
   const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
   const { temperature, top_p: topP, seed, n, stop, service_tier: serviceTier } = params
   const { frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty } = params
-  const outputType = outputTypeOf(params['response_format'])
   return {
-    ...(host !== undefined && { providerName: providerName(host) }),
-    ...(typeof maxTokens === 'number' && { maxTokens }),
-    ...(typeof temperature === 'number' && { temperature }),
-    ...(typeof topP === 'number' && { topP }),
-    ...(typeof seed === 'number' && { seed }),
-    ...(typeof frequencyPenalty === 'number' && { frequencyPenalty }),
-    ...(typeof presencePenalty === 'number' && { presencePenalty }),
-    ...(typeof serviceTier === 'string' && { serviceTier }),
-    ...(outputType !== undefined && { outputType }),
-    ...(isStop(stop) && { stop }),
-    ...(typeof n === 'number' && n !== 1 && { choiceCount: n }),
-    ...(params['stream'] === true && { stream: true }),
+    providerName: host === undefined ? undefined : providerName(host),
+    maxTokens: numberIn(maxTokens),
+    temperature: numberIn(temperature),
+    topP: numberIn(topP),
+    seed: numberIn(seed),
+    frequencyPenalty: numberIn(frequencyPenalty),
+    presencePenalty: numberIn(presencePenalty),
+    serviceTier: typeof serviceTier === 'string' ? serviceTier : undefined,
+    outputType: outputTypeOf(params['response_format']),
+    stop: isStop(stop) ? stop : undefined,
+    choiceCount: n === 1 ? undefined : numberIn(n),
+    stream: params['stream'] === true ? true : undefined,
     messages: params['messages'],
   }
+}
+
+function numberIn(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
 }
 
 /** In the conventions' words; only where a format was asked for. */
@@ -190,7 +193,8 @@ function startChat<T>(
     timeout: Math.min(Math.ceil(attemptTimeoutMs), MAX_SDK_TIMEOUT_MS),
     signal,
     headers: withOwnHeaders(requestOptions['headers'], nested, {
-      'x-stainless-retry-count': exchange.wire.retryCount,
+      // openai says 0 by itself.
+      'x-stainless-retry-count': exchange.number === 1 ? undefined : exchange.wire.retryCount,
       'idempotency-key': exchange.idempotencyHeader(body),
       ...gatewayHeaders(targets[exchange.target]),
       ...(exchange.traceparent !== undefined && { traceparent: exchange.traceparent }),

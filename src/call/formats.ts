@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { readEnvelope } from '../errors/envelope.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readItems, readProperty, readText } from '../errors/hostile.ts'
@@ -112,5 +112,5 @@ function remember(
 
 /** Short, whatever the schema's size. */
 function signatureOf({ jsonSchema }: CompiledSchema): string {
-  return createHash('sha256').update(JSON.stringify(jsonSchema)).digest('hex')
+  return hash('sha256', JSON.stringify(jsonSchema))
 }

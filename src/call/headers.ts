@@ -33,13 +33,13 @@ export function switchesGatewayOn(
 }
 
 /**
- * The caller's headers with ours beneath: who sets one of these names himself keeps it, unless that
+ * The caller's headers with ours beneath (openai drops what is undefined): who sets one of these names himself keeps it, unless that
  * was an outer steadycall layer, whose count and key are not those of our attempts.
  */
 export function withOwnHeaders(
   given: unknown,
   nested: boolean,
-  own: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const all = headerPairs(given)
   if (all.length === 0) return own

@@ -121,24 +121,24 @@ export type Sent<T> =
 
 /** What an answer says about itself. */
 export interface AnswerFacts {
-  readonly status?: number
-  readonly requestId?: string
-  readonly usage?: TokenCounts
-  readonly id?: string
-  readonly model?: string
-  readonly systemFingerprint?: string
-  readonly serviceTier?: string
-  readonly finishReasons?: readonly string[]
+  readonly status?: number | undefined
+  readonly requestId?: string | undefined
+  readonly usage?: TokenCounts | undefined
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly systemFingerprint?: string | undefined
+  readonly serviceTier?: string | undefined
+  readonly finishReasons?: readonly string[] | undefined
   /** Streams: the answer, put together, where content is captured. */
   readonly answer?: unknown
   /** The local repairs of the accepted answer. */
-  readonly repairs?: readonly Repair[]
+  readonly repairs?: readonly Repair[] | undefined
   /** Streams: from sending the request to its first content. */
-  readonly firstChunkMs?: number
+  readonly firstChunkMs?: number | undefined
   /** Streams: chunks that came; only where content has reached the caller. */
-  readonly chunks?: number
+  readonly chunks?: number | undefined
   /** Requests the gateway made upstream for this one. */
-  readonly gatewayAttempts?: number
+  readonly gatewayAttempts?: number | undefined
 }
 
 /** How a stream ended after its first content. */
@@ -148,17 +148,17 @@ export interface Tail {
 }
 
 export interface RequestTelemetry {
-  readonly providerName?: string
-  readonly maxTokens?: number
-  readonly temperature?: number
-  readonly topP?: number
-  readonly seed?: number
-  readonly frequencyPenalty?: number
-  readonly presencePenalty?: number
-  readonly serviceTier?: string
-  readonly stop?: string | readonly string[]
-  readonly choiceCount?: number
-  readonly stream?: boolean
-  readonly outputType?: 'json' | 'text'
+  readonly providerName?: string | undefined
+  readonly maxTokens?: number | undefined
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  readonly seed?: number | undefined
+  readonly frequencyPenalty?: number | undefined
+  readonly presencePenalty?: number | undefined
+  readonly serviceTier?: string | undefined
+  readonly stop?: string | readonly string[] | undefined
+  readonly choiceCount?: number | undefined
+  readonly stream?: boolean | undefined
+  readonly outputType?: 'json' | 'text' | undefined
   readonly messages?: unknown
 }

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { isFunction, type Job } from './job.ts'
@@ -20,7 +20,7 @@ export interface CallKey {
    */
   readonly hash: string
   /** Hash of the payload; present when the result is to be kept under the key. */
-  readonly fingerprint?: string
+  readonly fingerprint: string | undefined
 }
 
 /**
@@ -60,14 +60,28 @@ function keyOf<T>(
   text: string,
   fingerprint?: string,
 ): CallKey {
-  let hash: string | undefined
-  return {
-    text,
-    ...(fingerprint !== undefined && { fingerprint }),
-    get hash() {
-      hash ??= storedKey(withoutUndefined({ operation, key: text, tenant, keySecret }))
-      return hash
-    },
+  return new OwnKey(
+    { operation, key: text, ...withoutUndefined({ tenant, keySecret }) },
+    fingerprint,
+  )
+}
+
+// A class, not a literal with a getter: one is made for every call.
+class OwnKey implements CallKey {
+  readonly text: string
+  readonly fingerprint: string | undefined
+  readonly #parts: Parameters<typeof storedKey>[0]
+  #hash: string | undefined
+
+  constructor(parts: Parameters<typeof storedKey>[0], fingerprint: string | undefined) {
+    this.text = parts.key
+    this.fingerprint = fingerprint
+    this.#parts = parts
+  }
+
+  get hash(): string {
+    this.#hash ??= storedKey(this.#parts)
+    return this.#hash
   }
 }
 
@@ -107,7 +121,7 @@ export class IdempotencyHeaders {
 
   /** For a request that runs beside another: under one key a server would refuse or join it. */
   beside(body: unknown): string {
-    return sha256(`${this.next(body)}\nhedge`)
+    return hash('sha256', `${this.next(body)}\nhedge`)
   }
 
   next(body: unknown): string {
@@ -115,7 +129,8 @@ export class IdempotencyHeaders {
       this.#body = body
       const key = this.#key
       // Of a generated key, each use is unique already: the body's place in the call is enough.
-      this.#digest = sha256(
+      this.#digest = hash(
+        'sha256',
         key.fingerprint === undefined
           ? `${key.text}\n${this.#digest}`
           : `${key.hash}\n${bytesOf(body)}`,
@@ -123,7 +138,7 @@ export class IdempotencyHeaders {
     }
     return this.#completeAnswers === 0
       ? this.#digest
-      : sha256(`${this.#digest}\n${this.#completeAnswers}`)
+      : hash('sha256', `${this.#digest}\n${this.#completeAnswers}`)
   }
 
   answered(): void {
@@ -137,8 +152,4 @@ function bytesOf(body: unknown): string {
   } catch {
     return JSON.stringify(body)
   }
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -33,7 +33,23 @@ function storage(): AsyncLocalStorage<Frame> {
 }
 
 export function createScope(deadline: Deadline): Scope {
-  return { deadline, failed: new Map(), settled: false }
+  return new CallScope(deadline)
+}
+
+class CallScope implements Scope {
+  readonly deadline: Deadline
+  settled = false
+  #failed: Scope['failed'] | undefined
+
+  constructor(deadline: Deadline) {
+    this.deadline = deadline
+  }
+
+  // Few calls have others inside.
+  get failed(): Scope['failed'] {
+    this.#failed ??= new Map()
+    return this.#failed
+  }
 }
 
 /** The outer call we are in, unless it has settled. */

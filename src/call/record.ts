@@ -6,7 +6,7 @@ import {
   type Usage,
 } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { sumOfTokens } from '../errors/token-counts.ts'
+import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -102,18 +102,17 @@ export class CallRecord {
     if (repairs.length > 0) {
       this.span.repaired({ count: repairs.length, rules: repairs.map(({ rule }) => rule) })
     }
-    this.span.end(
-      withoutUndefined({
-        ok: true as const,
-        ...how,
-        attempts: report.attempts,
-        usage: report.usage,
-        replayedUsage: report.replayedUsage,
-        response: withoutUndefined({ id, model, finishReasons, systemFingerprint, serviceTier }),
-        firstChunkMs: this.firstChunkMs,
-        answer: answer ?? this.#facts?.answer,
-      }),
-    )
+    this.span.end({
+      ok: true,
+      source: how.source,
+      persisted: how.persisted,
+      attempts: report.attempts,
+      usage: report.usage,
+      replayedUsage: report.replayedUsage,
+      response: { id, model, finishReasons, systemFingerprint, serviceTier },
+      firstChunkMs: this.firstChunkMs,
+      answer: answer ?? this.#facts?.answer,
+    })
     return report
   }
 
@@ -139,7 +138,7 @@ export class CallRecord {
       attempts,
       usage,
       firstChunkMs: this.firstChunkMs,
-      ...(reason !== undefined && { reason }),
+      reason,
     })
     return report
   }
@@ -170,9 +169,12 @@ const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complet
 
 /** What the attempts were billed, as far as they told; those still open have not. */
 function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
-  const isTold = ({ usage, executed }: AttemptReport) => usage !== undefined || executed === 'no'
-  const complete = open === 0 && attempts.every(isTold)
-  const billed = attempts.flatMap(({ usage }) => usage ?? [])
+  const billed: TokenCounts[] = []
+  let complete = open === 0
+  for (const { usage, executed } of attempts) {
+    if (usage !== undefined) billed.push(usage)
+    else if (executed !== 'no') complete = false
+  }
   return Object.freeze({ ...sumOfTokens(billed), complete })
 }
 

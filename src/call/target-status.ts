@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { KnownTarget, Runtime } from './runtime.ts'
 
 /** How one target is doing: host, model and credential, or a named function. */
@@ -30,7 +30,7 @@ function statusOf(key: string, { name, state }: KnownTarget, nowMs: number): Tar
   const { breaker, budget, gate, slots } = state
   return Object.freeze({
     target: name,
-    id: createHash('sha256').update(key).digest('hex').slice(0, 8),
+    id: hash('sha256', key).slice(0, 8),
     breaker: breaker.state,
     breakerOpenForMs: Math.max((breaker.retryAtMs ?? nowMs) - nowMs, 0),
     retryTokens: budget.tokens,

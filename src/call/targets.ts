@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { DEFAULT_FALLBACK_ON, type Fallback } from '../options.ts'
@@ -199,10 +199,7 @@ function endpointOf(client: ChatClient): Endpoint {
   const url = URL.parse(baseURL)
   const host = url?.hostname ?? 'unknown'
   const port = url === null ? undefined : Number(url.port) || (url.protocol === 'http:' ? 80 : 443)
-  const credential =
-    typeof apiKey === 'string'
-      ? createHash('sha256').update(apiKey).digest('hex').slice(0, 12)
-      : 'none'
+  const credential = typeof apiKey === 'string' ? hash('sha256', apiKey).slice(0, 12) : 'none'
   // The layers of a client that is wrapped twice meet the same failures, each with a breaker and
   // places of its own: the outer one must not hold what the inner one waits for.
   const prefix = `${host}:${port} ${credential} ${layersOf(client)}`

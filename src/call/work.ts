@@ -10,10 +10,16 @@ import {
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type AttemptEnd, type Multiplication, makeAttempt } from './attempt.ts'
+import {
+  type AttemptEnd,
+  type AttemptRequest,
+  type Multiplication,
+  makeAttempt,
+} from './attempt.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
+import { CallPolicy } from './call-policy.ts'
 import { explain } from './explain.ts'
-import { isFunction, type Job, type JobTarget } from './job.ts'
+import type { Job, JobTarget } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { type CallRecord, callError } from './record.ts'
@@ -57,13 +63,12 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline)
-  const headers = new IdempotencyHeaders(request.key)
-  const shared = { ...request, headers, scope, ...surroundings(request) }
+  const shared = attemptsOf(request, scope)
   let completion: unknown
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
-    const refused = await refusedDispatch(request)
+    const refused = flight.dispatch === undefined ? undefined : await refusedDispatch(request)
     if (refused !== undefined) return refused
-    const end = await makeAttempt({ ...shared, step })
+    const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
     if (end.ok) outer.succeeded()
@@ -74,23 +79,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     return end
   }
   const outcome = await runAttempts({
-    policy: {
-      // Read at each decision: equal requests of the same outer call spend it together.
-      get maxAttempts() {
-        return outer.attemptsLeft()
-      },
-      maxReasks: job.options.maxReasks,
-      maxRetryAfterMs: job.options.maxRetryAfterMs,
-      minAttemptMs: job.options.minAttemptMs,
-      hintSpread: job.options.hintSpread,
-      backoff: job.options.backoff,
-      // A user's function may do anything; only a completion is known to be safe to ask for twice.
-      mayHedge: !isFunction(job.face),
-      // Read at each decision: a stricter caller may join.
-      get onUncertain() {
-        return flight.onUncertain
-      },
-    },
+    policy: new CallPolicy(job, outer, flight),
     clock: runtime.clock,
     random: runtime.random,
     signal: flight.signal,
@@ -147,9 +136,8 @@ function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
 }
 
 async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
-  if (flight.dispatch === undefined) return undefined
   try {
-    await flight.dispatch()
+    await flight.dispatch?.()
     return undefined
   } catch (error) {
     const kind = isCallError(error) ? error.kind : 'store_unavailable'
@@ -158,10 +146,18 @@ async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEn
   }
 }
 
-/** The limits of every attempt, and what one may set off in its call. */
-function surroundings<T>({ context, record, flight }: WorkRequest<T>) {
+/** What all attempts of the call have in common, and what one may set off in its call. */
+function attemptsOf<T>(
+  { job, key, context, record, flight }: WorkRequest<T>,
+  scope: Scope,
+): AttemptRequest<T> {
   const { runtime, settings } = context
   return {
+    job,
+    key,
+    record,
+    scope,
+    headers: new IdempotencyHeaders(key),
     clock: runtime.clock,
     signal: flight.signal,
     deadline: flight.deadline,

@@ -1,4 +1,4 @@
-import { systemClock } from '../time.ts'
+import { type Clock, systemClock } from '../time.ts'
 import { type Envelope, readEnvelope } from './envelope.ts'
 import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
 import { readRetryAfter } from './hints.ts'
@@ -26,6 +26,8 @@ export interface Classification {
 export interface Evidence {
   /** Wall clock, milliseconds since the epoch; the system's when absent. */
   readonly now?: number | undefined
+  /** Asked only where there is something to judge: a good answer needs no time. */
+  readonly clock?: Pick<Clock, 'wallMs'> | undefined
   readonly status?: number | undefined
   readonly headers?: HeaderSource | undefined
   /** The response's body, as it came. */
@@ -43,7 +45,10 @@ export interface Answer {
 export const MAX_ID_LENGTH = 200
 
 /** Judges an answer by its words, then by its status. */
-export function judgeResponse(answer: Answer, { now }: Evidence): Classification {
+export function judgeResponse(
+  answer: Answer,
+  { now, clock = systemClock }: Evidence,
+): Classification {
   const { headers } = answer
   const body = readEnvelope(answer.body)
   const status = isErrorStatus(answer.status) ? answer.status : body.status
@@ -54,7 +59,7 @@ export function judgeResponse(answer: Answer, { now }: Evidence): Classification
     headers,
     parts: body.parts,
     message: body.message,
-    now: now ?? systemClock.wallMs(),
+    now: now ?? clock.wallMs(),
   })
   const requestId = answer.requestId ?? readRequestId(headers)
   return {

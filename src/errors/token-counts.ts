@@ -1,5 +1,3 @@
-import { withoutUndefined } from '../without-undefined.ts'
-
 /** Tokens, as a provider counted them. */
 export interface TokenCounts {
   readonly inputTokens: number
@@ -12,17 +10,19 @@ export interface TokenCounts {
 
 /** All of them together. What nobody told stays absent. */
 export function sumOfTokens(counts: readonly TokenCounts[]): TokenCounts {
-  return withoutUndefined({
-    inputTokens: counts.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
-    outputTokens: counts.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
-    cachedInputTokens: sumOfTold(counts.map(({ cachedInputTokens }) => cachedInputTokens)),
-    reasoningOutputTokens: sumOfTold(
-      counts.map(({ reasoningOutputTokens }) => reasoningOutputTokens),
-    ),
-  })
-}
-
-function sumOfTold(counts: readonly (number | undefined)[]): number | undefined {
-  const told = counts.filter((count) => count !== undefined)
-  return told.length === 0 ? undefined : told.reduce((sum, count) => sum + count, 0)
+  const sum: { -readonly [Name in keyof TokenCounts]: TokenCounts[Name] } = {
+    inputTokens: 0,
+    outputTokens: 0,
+  }
+  for (const { inputTokens, outputTokens, cachedInputTokens, reasoningOutputTokens } of counts) {
+    sum.inputTokens += inputTokens
+    sum.outputTokens += outputTokens
+    if (cachedInputTokens !== undefined) {
+      sum.cachedInputTokens = (sum.cachedInputTokens ?? 0) + cachedInputTokens
+    }
+    if (reasoningOutputTokens !== undefined) {
+      sum.reasoningOutputTokens = (sum.reasoningOutputTokens ?? 0) + reasoningOutputTokens
+    }
+  }
+  return sum
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { CallError } from '../errors/call-error.ts'
 import { base64Of, bytesOfBase64 } from './base64.ts'
 import {
@@ -135,7 +135,7 @@ function readHead(kept: string): Head {
 
 /** Against accidents. Against people it is `encryption` that helps. */
 function checksum(bound: string, body: string): string {
-  return createHash('sha256').update(`${bound}\n${body}`).digest('hex').slice(0, 16)
+  return hash('sha256', `${bound}\n${body}`).slice(0, 16)
 }
 
 function decoded(base64: string): Uint8Array<ArrayBuffer> {

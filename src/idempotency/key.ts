@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import { base64Of } from './base64.ts'
 
 /**
@@ -100,8 +100,9 @@ function namespace(version: string, operation: string, tenant: string | undefine
 
 function digest(canonicalParts: readonly string[], keySecret?: string): string {
   if (keySecret !== undefined) requireText('keySecret', keySecret)
-  const hash = keySecret === undefined ? createHash('sha256') : createHmac('sha256', keySecret)
-  return hash.update(`[${canonicalParts.join(',')}]`).digest('hex')
+  const text = `[${canonicalParts.join(',')}]`
+  if (keySecret === undefined) return hash('sha256', text)
+  return createHmac('sha256', keySecret).update(text).digest('hex')
 }
 
 function requireText(name: string, value: unknown): void {

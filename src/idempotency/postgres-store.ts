@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   type AskOptions,
   ask,
@@ -98,7 +98,7 @@ export function postgresStore(
 /** By text, which another table or version has otherwise: two stores may share a pool. */
 function named(texts: Statements): Readonly<Record<keyof Statements, PreparedQuery>> {
   const entries = Object.entries(texts).map(([verb, text]: [string, string]) => {
-    const name = `steadycall_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
+    const name = `steadycall_${hash('sha256', text).slice(0, 16)}`
     return [verb, { name, text }] as const
   })
   // One for each of them.

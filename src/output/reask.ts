@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { OutputIssue } from '../errors/call-error.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
@@ -82,7 +82,7 @@ function shortened(answer: string): string {
  * text otherwise. 64 hex digits (SHA-256).
  */
 export function answerSignature(text: string): string {
-  return createHash('sha256').update(normalized(text)).digest('hex')
+  return hash('sha256', normalized(text))
 }
 
 function normalized(text: string): string {

@@ -7,6 +7,7 @@ export type {
   AttemptResult,
   AttemptStep,
   LoopOutcome,
+  LoopPolicy,
   LoopRequest,
   LoopTarget,
   VerdictEvent,
@@ -22,9 +23,13 @@ export type {
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
+  if (!(await run.mayStart(undefined))) return run.stopped()
+  const first = await run.attempt()
+  if (first.ok) return { ok: true, value: first.value, attempts: run.attempts }
+  // Most calls end here, and pay for no loop.
+  if (!(await run.mayStart(first))) return run.stopped()
   try {
-    if (!(await run.mayStart(undefined))) return run.stopped()
-    const value = await pRetry(() => run.attempt(), {
+    const value = await pRetry(() => attemptOrThrow(run), {
       // decide() has the one counter, and its limit may move while the call runs.
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
@@ -35,4 +40,11 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
     if (error instanceof AttemptFailed) return run.stopped()
     throw error
   }
+}
+
+/** As p-retry wants it. */
+async function attemptOrThrow<T>(run: Run<T>): Promise<T> {
+  const result = await run.attempt()
+  if (result.ok) return result.value
+  throw new AttemptFailed(result)
 }

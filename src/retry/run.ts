@@ -2,7 +2,6 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { sleep } from '../time.ts'
 import { admit } from './admit.ts'
-import { AttemptFailed } from './attempt-failed.ts'
 import { drawDelayMs } from './backoff.ts'
 import type { Withdrawal } from './budget.ts'
 import {
@@ -61,14 +60,15 @@ export class Run<T> {
     return this.#outcome
   }
 
-  async attempt(): Promise<T> {
+  /** Sends the attempt that `mayStart` has allowed. */
+  async attempt(): Promise<AttemptResult<T>> {
     this.#attempts += 1
     this.#pending = false
     const result = await this.#send()
     if (result.ok) {
       this.#payment?.refund()
       this.#tell({ verdict: 'accept' })
-      return result.value
+      return result
     }
     this.#last = result
     // Another call's hint binds this one's retry as well: both go to the same limit.
@@ -77,7 +77,7 @@ export class Run<T> {
     const ownMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
     this.#hintMs = Math.max(ownMs, gate.waitMs(nowMs))
     this.#toldMs = Math.max(ownMs, gate.toldMs(nowMs))
-    throw new AttemptFailed(result)
+    return result
   }
 
   /**

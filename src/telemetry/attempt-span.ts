@@ -21,7 +21,7 @@ import {
   shortHash,
 } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
-import { annotate, openSpan, quietly, traceparentOf, withSpan } from './spans.ts'
+import { annotate, endSpan, openSpan, traceparentOf, withSpan } from './spans.ts'
 
 /** The span of one attempt, below its call's. It carries no `gen_ai.*`: nothing counts twice. */
 export class AttemptSpan {
@@ -37,7 +37,7 @@ export class AttemptSpan {
       parts.tracer,
       `${names.SPAN_ATTEMPT} ${this.#target.name}`,
       parts.call.operation === 'chat' ? SpanKind.CLIENT : SpanKind.INTERNAL,
-      {},
+      NO_ATTRIBUTES,
       parts.parent,
     )
     this.context = withSpan(parts.parent, this.#span)
@@ -76,7 +76,7 @@ export class AttemptSpan {
       this.#tellInterruption(span, report, stream)
       if (errorType(report.outcome) !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
     })
-    quietly(() => this.#span?.end())
+    endSpan(this.#span)
     measure((measured) => {
       this.#measureAttempt(measured, report, chat)
     })
@@ -90,7 +90,7 @@ export class AttemptSpan {
       withoutUndefined({
         [names.STREAM_CHUNKS]: chunks,
         [names.ERROR_TYPE]: error,
-        [names.KEY_HASH]: shortHash(this.#target.keyHash),
+        [names.KEY_HASH]: shortHash(this.#target.key?.hash),
       }),
     )
   }
@@ -111,6 +111,8 @@ export class AttemptSpan {
     measured.tokenUsage.record(outputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'output' })
   }
 }
+
+const NO_ATTRIBUTES = () => ({})
 
 /** What is known of an attempt that was a stream. */
 export interface StreamFacts {

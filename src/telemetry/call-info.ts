@@ -14,8 +14,8 @@ export interface CallInfo {
   readonly providerName?: string | undefined
   readonly host?: string | undefined
   readonly port?: number | undefined
-  /** The stored hash of the idempotency key, 64 hex digits. Anything else is left out. */
-  readonly keyHash?: string | undefined
+  /** The stored hash of the idempotency key, 64 hex digits; read only where it is shown. Anything else is left out. */
+  readonly key?: { readonly hash: string | undefined } | undefined
   /** The result is to be kept under the key, and may be another call's. @default false */
   readonly isStored?: boolean | undefined
   /** Of the attempt around this call: its parent where the application has no context manager. */

@@ -29,7 +29,7 @@ export function samplingAttributes(info: CallInfo): Attributes {
 export function callAttributes(info: CallInfo): Attributes {
   const own = {
     [names.DEADLINE]: info.deadlineMs / 1_000,
-    [names.KEY_HASH]: shortHash(info.keyHash),
+    [names.KEY_HASH]: shortHash(info.key?.hash),
   }
   if (info.operation === 'run') return own
   return { ...own, [names.OPENAI_API_TYPE]: 'chat_completions', ...requestAttributes(info.request) }
@@ -130,7 +130,6 @@ export function attemptTarget(call: CallInfo, attempt: TargetInfo): CallInfo {
   const { model = call.name, providerName = call.providerName, host = call.host, port } = attempt
   const samePort = attempt.host === undefined || port === call.port
   const isPrimary = model === call.name && providerName === call.providerName && host === call.host
-  // Also spares the hash of a key that nobody asks for: a copy would ask.
   if (isPrimary && samePort) return call
   return {
     ...call,
@@ -156,7 +155,7 @@ export function attemptAttributes(
     [names.HTTP_REQUEST_RESEND_COUNT]: target.operation === 'chat' ? resendCount : undefined,
     [names.DELAY_DURATION]: attempt.delayMs > 0 ? attempt.delayMs / 1_000 : undefined,
     [names.DELAY_SOURCE]: attempt.delaySource,
-    [names.KEY_HASH]: shortHash(target.keyHash),
+    [names.KEY_HASH]: shortHash(target.key?.hash),
   }
 }
 

@@ -4,6 +4,7 @@ import {
   context,
   INVALID_SPANID,
   isSpanContextValid,
+  ProxyTracerProvider,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -14,16 +15,21 @@ import {
 import * as names from './attributes.ts'
 
 /**
- * Our tracer; asked for at every call, because the application may register its provider at any
- * time. Not `trace.getTracer()`: versions 1.9 and 1.10 of the API drop the schema URL there.
+ * Our tracer for a call below `parent`; asked for at every call, because the application may register
+ * its provider at any time. Undefined where nobody would record a span, and none is around to pass
+ * on. Not `trace.getTracer()`: versions 1.9 and 1.10 of the API drop the schema URL there.
  */
-export function currentTracer(): Tracer | undefined {
-  return quietly(() =>
-    trace
-      .getTracerProvider()
-      .getTracer(names.SCOPE_NAME, names.SCOPE_VERSION, { schemaUrl: names.SCHEMA_URL }),
-  )
+export function currentTracer(parent: Context): Tracer | undefined {
+  return quietly(() => {
+    const provider = trace.getTracerProvider()
+    // The API's stand-in until an SDK is registered.
+    return parent === ROOT_CONTEXT && provider instanceof ProxyTracerProvider
+      ? provider.getDelegateTracer(names.SCOPE_NAME, names.SCOPE_VERSION, SCOPE_OPTIONS)
+      : provider.getTracer(names.SCOPE_NAME, names.SCOPE_VERSION, SCOPE_OPTIONS)
+  })
 }
+
+const SCOPE_OPTIONS = { schemaUrl: names.SCHEMA_URL }
 
 /**
  * Starts a span, or yields undefined where that fails. The parent is passed on explicitly, so that
@@ -33,10 +39,11 @@ export function openSpan(
   tracer: Tracer | undefined,
   name: string,
   kind: SpanKind,
-  attributes: Attributes,
+  attributes: () => Attributes,
   parent: Context,
 ): Span | undefined {
-  return quietly(() => tracer?.startSpan(name, { kind, attributes }, parent))
+  if (tracer === undefined) return undefined
+  return quietly(() => tracer.startSpan(name, { kind, attributes: attributes() }, parent))
 }
 
 /**
@@ -64,16 +71,23 @@ function isNoop(span: Span): boolean {
 
 /** Runs `work` on a span that somebody records; on any other it costs next to nothing. */
 export function annotate(span: Span | undefined, work: (span: Span) => void): void {
+  if (span === undefined) return
   quietly(() => {
-    if (span?.isRecording()) work(span)
+    if (span.isRecording()) work(span)
   })
+}
+
+/** Ends the span, if there is one. */
+export function endSpan(span: Span | undefined): void {
+  if (span !== undefined) quietly(() => span.end())
 }
 
 /** The span's context as a W3C `traceparent` header; undefined where no SDK made one. */
 export function traceparentOf(span: Span | undefined): string | undefined {
+  if (span === undefined) return undefined
   return quietly(() => {
-    const found = span?.spanContext()
-    if (found === undefined || !isSpanContextValid(found)) return undefined
+    const found = span.spanContext()
+    if (!isSpanContextValid(found)) return undefined
     const flags = (found.traceFlags & 0xff).toString(16).padStart(2, '0')
     return `00-${found.traceId}-${found.spanId}-${flags}`
   })

@@ -25,6 +25,7 @@ import {
 import {
   annotate,
   currentTracer,
+  endSpan,
   openSpan,
   parentOf,
   quietly,
@@ -62,14 +63,14 @@ export class CallSpan {
   constructor(info: CallInfo) {
     this.#info = info
     this.#meter = new CallMeter(info)
-    this.#tracer = currentTracer()
     const parent = parentOf(info.around)
+    this.#tracer = currentTracer(parent)
     const chat = info.operation === 'chat'
     this.#span = openSpan(
       this.#tracer,
       `${chat ? names.SPAN_CHAT : names.SPAN_RUN} ${info.name}`,
       chat ? SpanKind.CLIENT : SpanKind.INTERNAL,
-      chat ? samplingAttributes(info) : {},
+      () => (chat ? samplingAttributes(info) : {}),
       parent,
     )
     this.context = withSpan(parent, this.#span)
@@ -82,8 +83,8 @@ export class CallSpan {
   /** The caller opted in to content, and somebody records it: an answer is to be shown. */
   get showsContent(): boolean {
     const { operation, content } = this.#info
-    if (operation !== 'chat' || quietly(() => this.#span?.isRecording()) !== true) return false
-    return capturesContent(content)
+    if (operation !== 'chat' || this.#span === undefined) return false
+    return quietly(() => this.#span?.isRecording()) === true && capturesContent(content)
   }
 
   /** W3C `traceparent` of this span: what others who get this call's result link to. */
@@ -233,7 +234,7 @@ export class CallSpan {
         span.setStatus({ code: SpanStatusCode.ERROR })
     })
     if (outcome.ok) this.#recordAnswer(outcome.answer)
-    quietly(() => this.#span?.end())
+    endSpan(this.#span)
     this.#meter.ended(outcome, repairs)
   }
 
@@ -260,7 +261,7 @@ export class CallSpan {
     annotate(this.#span, (span) => {
       span.addEvent(
         name,
-        withoutUndefined({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.keyHash) }),
+        withoutUndefined({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.key?.hash) }),
       )
     })
   }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -257,7 +257,7 @@ function defaultCallOf({ headers, body }: Pick<ChatRequest, 'headers' | 'body'>)
   if (typeof named === 'string') return named
   const first = body.messages.find(({ role }) => role === 'user') ?? body.messages[0]
   const text = JSON.stringify([body.model, first?.content ?? null])
-  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+  return hash('sha256', text).slice(0, 12)
 }
 
 function goodAnswer(answer: FaultServerOptions['answer'], request: ChatRequest): string {

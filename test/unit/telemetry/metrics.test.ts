@@ -287,7 +287,9 @@ describe('an attribute of a metric', () => {
     fc.assert(
       fc.property(hostile, (said) => {
         const { model, host, kind, ok, source, reason } = said
-        const call = startCall(chat({ name: model, host, keyHash: said.text, isStored: true }))
+        const call = startCall(
+          chat({ name: model, host, key: { hash: said.text }, isStored: true }),
+        )
         const usage = { inputTokens: said.tokens, outputTokens: said.tokens, complete: true }
         const attempt = report({
           cause: said.cause,

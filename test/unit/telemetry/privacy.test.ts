@@ -33,7 +33,7 @@ describe('without an opt-in', () => {
   it('exports nothing of prompt, answer, key, error text or unknown provider strings', async () => {
     const failure = new Error(CANARY)
     const failed = { ...report({ outcome: 'auth', requestId: CANARY, status: 401 }), failure }
-    const call = startCall(chat({ keyHash: CANARY, content: { capture: false, messages } }))
+    const call = startCall(chat({ key: { hash: CANARY }, content: { capture: false, messages } }))
     const attempt = call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 })
     expect(() =>
       attempt.run(() => {
@@ -66,8 +66,10 @@ describe('without an opt-in', () => {
 
   it.each(['sk-secret', 'order-4711', '0123456789ab', `${'0'.repeat(64)}0`, `${'g'.repeat(64)}`])(
     'shows no part of %s, which is no hash',
-    (keyHash) => {
-      expect(succeed(chat({ keyHash }))).not.toHaveProperty(['steadycall.idempotency.key_hash'])
+    (hash) => {
+      expect(succeed(chat({ key: { hash } }))).not.toHaveProperty([
+        'steadycall.idempotency.key_hash',
+      ])
     },
   )
 

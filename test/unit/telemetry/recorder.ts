@@ -121,7 +121,7 @@ export function chat(changes: Partial<CallInfo> = {}): CallInfo {
     name: 'gpt-4.1-mini',
     host: 'api.openai.com',
     port: 443,
-    keyHash: KEY_HASH,
+    key: { hash: KEY_HASH },
     deadlineMs: 60_000,
     clock: { monotonicMs: () => 0 },
     ...changes,
