@@ -221,10 +221,36 @@ export interface ResolvedCall {
 }
 
 /**
- * Merges a call's options over the client's over the defaults. The one place that does.
+ * A call's options over the client's over the defaults. Merged once for all calls that bring none of
+ * their own.
  * Expects the client's without members that are undefined, and both checked, by {@link checkSteadyOptions} and {@link checkCallOptions}.
  */
-export function resolveCall(
+export function resolveCall(client: CallSettings, call: CallOptions, face: CallFace): ResolvedCall {
+  if (face.requestAttempts !== undefined || Object.keys(call).length > 0) {
+    return mergeOptions(client, call, face)
+  }
+  const last = lastResolved.get(client)
+  if (last !== undefined && isSame(last.face, face)) return last.resolved
+  const resolved = Object.freeze(mergeOptions(client, call, face))
+  lastResolved.set(client, { face, resolved })
+  return resolved
+}
+
+// By the options of a client, which are the same object in all its calls.
+const lastResolved = new WeakMap<
+  CallSettings,
+  { readonly face: CallFace; readonly resolved: ResolvedCall }
+>()
+
+function isSame(a: CallFace, b: CallFace): boolean {
+  return (
+    a.face === b.face &&
+    a.clientTimeoutMs === b.clientTimeoutMs &&
+    a.clientAttempts === b.clientAttempts
+  )
+}
+
+function mergeOptions(
   client: CallSettings,
   call: CallOptions,
   { face, clientTimeoutMs, requestAttempts, clientAttempts }: CallFace,

@@ -80,7 +80,13 @@ export async function makeAttempt<T>(
     idempotencyHeader: (body) =>
       step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
   }
-  const sent = await send(request, exchange, open)
+  let sent: Sent<T>
+  try {
+    const frame = { scope: request.scope, wire, trace: open.span.context }
+    sent = await open.span.run(() => runInScope(frame, () => job.send(exchange)))
+  } catch (error) {
+    sent = failedSend(request, exchange, error)
+  }
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
@@ -97,23 +103,14 @@ export async function makeAttempt<T>(
   return { ok: true, value: settled.value }
 }
 
-/** The sender's work, inside the attempt's span and the call's scope; what it throws is classified. */
-async function send<T>(
-  { job, scope }: AttemptRequest<T>,
-  exchange: Exchange,
-  { span }: OpenAttempt,
-): Promise<Sent<T>> {
+/** An attempt whose sender threw. */
+function failedSend<T>({ job }: AttemptRequest<T>, exchange: Exchange, error: unknown): Sent<T> {
   const { wire } = exchange
-  try {
-    const frame = { scope, wire, trace: span.context }
-    return await span.run(() => runInScope(frame, () => job.send(exchange)))
-  } catch (error) {
-    const failure = classifyThrown(error, exchange, job.face)
-    return {
-      ok: false,
-      failure: job.judge?.(failure, exchange) ?? failure,
-      facts: withoutUndefined({ status: wire.status, ...gatewayFactsOf(job, exchange) }),
-    }
+  const failure = classifyThrown(error, exchange, job.face)
+  return {
+    ok: false,
+    failure: job.judge?.(failure, exchange) ?? failure,
+    facts: { status: wire.status, ...gatewayFactsOf(job, exchange) },
   }
 }
 
@@ -175,25 +172,29 @@ function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: Attempt
     span,
     end(outcome, facts, wire) {
       const failure = outcome === 'success' ? undefined : outcome
-      const report: AttemptReport = withoutUndefined({
+      const status = failure?.status ?? facts.status
+      const requestId = failure?.requestId ?? facts.requestId
+      const seen = isFunction(job.face) ? undefined : wireRequests(wire)
+      const { gatewayAttempts, usage } = facts
+      const report: AttemptReport = {
         number,
         cause,
         target: name,
-        outcome: failure?.kind ?? ('success' as const),
+        outcome: failure?.kind ?? 'success',
         retryable: failure?.retryable ?? false,
         executed: failure?.executed ?? 'yes',
-        status: failure?.status ?? facts.status,
-        code: failure?.code,
-        requestId: failure?.requestId ?? facts.requestId,
         startedAtMs,
         durationMs: clock.monotonicMs() - startedMs,
         delayMs,
-        delaySource,
-        retryAfterMs: failure?.retryAfterMs,
-        wireRequests: isFunction(job.face) ? undefined : wireRequests(wire),
-        gatewayAttempts: facts.gatewayAttempts,
-        usage: facts.usage,
-      })
+        ...(status !== undefined && { status }),
+        ...(failure?.code !== undefined && { code: failure.code }),
+        ...(requestId !== undefined && { requestId }),
+        ...(delaySource !== undefined && { delaySource }),
+        ...(failure?.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
+        ...(seen !== undefined && { wireRequests: seen }),
+        ...(gatewayAttempts !== undefined && { gatewayAttempts }),
+        ...(usage !== undefined && { usage }),
+      }
       span.end(report, { firstChunkMs: facts.firstChunkMs, chunks: facts.chunks })
       record.attemptEnded(report)
     },

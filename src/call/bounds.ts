@@ -18,8 +18,13 @@ export interface Bounds {
   readonly signal: AbortSignal
   /** Which one it was. */
   readonly ended: Ended | undefined
-  /** Settles like the work, or rejects at once when a limit is reached, whatever the work does. */
+  /**
+   * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
+   * at a time.
+   */
   race<T>(work: PromiseLike<T>): Promise<T>
+  /** What ends the other signal ends ours, though no limit of ours was reached. */
+  follow(other: AbortSignal): void
   /** Takes the clock off: the rest of a stream has limits of its own. */
   disarm(): void
   /** Frees the timer and the listener. */
@@ -37,8 +42,8 @@ class AttemptBounds implements Bounds {
   readonly #timeoutAtMs: number
   #ended: Ended | undefined
   #cancelTimer: (() => void) | undefined
-  // Not one promise that all of them race with: it would keep what each of them came to until the end.
-  readonly #racing = new Set<(reason: unknown) => void>()
+  // Not one promise that all races have in common: it would keep what each of them came to until the end.
+  #cutRace: ((reason: unknown) => void) | undefined
 
   constructor(request: BoundsRequest) {
     const { clock, timeoutMs, signal } = request
@@ -59,19 +64,25 @@ class AttemptBounds implements Bounds {
 
   race<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#ended === undefined) this.#racing.add(reject)
+      if (this.#ended === undefined) this.#cutRace = reject
       else reject(this.signal.reason)
       work.then(
         (value) => {
-          this.#racing.delete(reject)
+          this.#cutRace = undefined
           resolve(value)
         },
         (error: unknown) => {
-          this.#racing.delete(reject)
+          this.#cutRace = undefined
           reject(error)
         },
       )
     })
+  }
+
+  follow(other: AbortSignal): void {
+    const onAbort = () => this.#controller.abort(other.reason)
+    if (other.aborted) onAbort()
+    else other.addEventListener('abort', onAbort, { once: true })
   }
 
   disarm(): void {
@@ -108,8 +119,8 @@ class AttemptBounds implements Bounds {
     if (this.#ended !== undefined) return
     this.#ended = why
     this.#controller.abort(reason)
-    for (const cut of this.#racing) cut(reason)
-    this.#racing.clear()
+    this.#cutRace?.(reason)
+    this.#cutRace = undefined
   }
 }
 

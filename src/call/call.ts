@@ -48,11 +48,13 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
       return reported(await streamOnce({ tape, protocol, open: work }), record)
     }
     const { codec, options } = job
-    const { signal, onUncertain } = options
-    const done =
-      protocol !== undefined && codec !== undefined
-        ? await once({ ...protocol, ...labelled(codec, protocol.label), work })
-        : await unstored(work({ signal, deadline, onUncertain }))
+    if (protocol === undefined || codec === undefined) {
+      const { signal, onUncertain } = options
+      const done = await work({ signal, deadline, onUncertain })
+      if (!done.ok) throw done.error
+      return settle(job, done.value, OWN_WORK, record)
+    }
+    const done = await once({ ...protocol, ...labelled(codec, protocol.label), work })
     const value = await checkedAgain(job, done, key, record)
     return settle(job, value, done, record)
   } catch (error) {
@@ -67,11 +69,8 @@ function isKept(key: CallKey): key is KeptKey {
   return key.fingerprint !== undefined
 }
 
-async function unstored<T>(work: ReturnType<typeof runWork<T>>): Promise<OnceResult<T>> {
-  const done = await work
-  if (!done.ok) throw done.error
-  return { value: done.value, source: 'provider', persisted: true }
-}
+/** Done here, and not meant to be kept. */
+const OWN_WORK = { source: 'provider', persisted: true } as const
 
 /** The idempotency protocol's view of this call, but for the work and its result. */
 function throughStore<T>(
@@ -169,7 +168,7 @@ async function checkedAgain<T>(
 function settle<T>(
   job: Job<T>,
   value: T,
-  { source, persisted }: OnceResult<T>,
+  { source, persisted }: Pick<OnceResult<T>, 'source' | 'persisted'>,
   record: CallRecord,
 ): CallResult<T> {
   if (!record.streaming) {

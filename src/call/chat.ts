@@ -3,10 +3,10 @@ import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
-import { gatewayHeaders, withOwnHeaders } from './headers.ts'
+import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
-import { WIRE } from './wire-observer.ts'
+import { isObserved, WIRE } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
 export type ChatParams = Readonly<Record<string, unknown>>
@@ -20,8 +20,8 @@ export interface ChatRequest {
   readonly options: ResolvedCall
   readonly targets: readonly [CallTarget, ...CallTarget[]]
   readonly clock: Clock
-  /** The body as last adapted to each target. */
-  readonly adapted: Map<CallTarget, { readonly from: ChatParams; readonly body: ChatParams }>
+  /** The body as last adapted to each target; none where the first one takes it as it is. */
+  adapted: Map<CallTarget, { readonly from: ChatParams; readonly body: ChatParams }> | undefined
 }
 
 /** The drop-in call, not streamed: what openai answers is what the caller gets. */
@@ -124,19 +124,21 @@ function isStop(stop: unknown): stop is string | readonly string[] {
 
 /** The request body of one attempt: the given one, as the target wants it. */
 export function bodyFor(
-  { targets, params, adapted }: ChatRequest,
+  request: ChatRequest,
   { target: index }: Exchange,
   body: ChatParams,
 ): ChatParams {
+  const { targets, params } = request
   const target = targets[index]
   if (target === undefined) return body
   const { model, gateway } = target
   if (model === params['model'] && gateway?.body === undefined) return body
   // One object for equal bodies: a body sent again keeps its `Idempotency-Key`.
-  const known = adapted.get(target)
+  request.adapted ??= new Map()
+  const known = request.adapted.get(target)
   if (known?.from === body) return known.body
   const made = throughGateway(gateway, { ...body, model })
-  adapted.set(target, { from: body, body: made })
+  request.adapted.set(target, { from: body, body: made })
   return made
 }
 
@@ -150,14 +152,21 @@ export function saidByGateway(
 }
 
 /** One request through openai's own method, its answer read whole (or its stream opened). */
-export function sendChat<T = unknown>(
+export async function sendChat<T = unknown>(
   request: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
 ): Promise<Answer<T>> {
-  const sending = startChat<T>(request, exchange, body, exchange.bounds.signal)
-  const answered = sending.withResponse?.() ?? plainAnswer(sending)
-  return exchange.bounds.race(answered).then(({ data, response }) => answerOf(data, response))
+  const { bounds, wire } = exchange
+  const sending = startChat<T>(request, exchange, body, bounds.signal)
+  if (wire.carried === undefined) {
+    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
+    return answerOf(data, response)
+  }
+  const data = await bounds.race(sending)
+  const { response = new Response(null) } = wire
+  wire.response = undefined
+  return answerOf(data, response)
 }
 
 /** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
@@ -174,6 +183,8 @@ async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
   return Response.json(await sending)
 }
 
+const IDEMPOTENCY_KEY = 'idempotency-key'
+
 // A 32-bit integer, as openai requires; ours is the limit that counts.
 const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
 
@@ -184,22 +195,36 @@ function startChat<T>(
   signal: AbortSignal,
 ): ResponsePromise<T> {
   const { attemptTimeoutMs } = options
-  const client: ChatClient | undefined = targets[exchange.target]?.client
+  const { bounds, wire } = exchange
+  const target = targets[exchange.target]
+  const client: ChatClient | undefined = target?.client
+  const { headers: given } = requestOptions
   const fetchOptions = Object(requestOptions['fetchOptions'])
   const nested = Reflect.has(fetchOptions, WIRE)
+  const idempotencyKey = exchange.idempotencyHeader(body)
+  // A stream's own controller must hear of our signal: its readers look at that one.
+  const isCarried =
+    client !== undefined &&
+    signal === bounds.signal &&
+    body['stream'] !== true &&
+    isObserved(client)
+  if (isCarried) {
+    const isTaken = !nested && hasHeader(given, IDEMPOTENCY_KEY)
+    wire.carried = { bounds, idempotencyKey: isTaken ? undefined : idempotencyKey }
+  }
   const sdkOptions = {
     ...requestOptions,
     maxRetries: 0,
     timeout: Math.min(Math.ceil(attemptTimeoutMs), MAX_SDK_TIMEOUT_MS),
-    signal,
-    headers: withOwnHeaders(requestOptions['headers'], nested, {
+    ...(!isCarried && { signal }),
+    headers: withOwnHeaders(given, nested, {
+      ...gatewayHeaders(target),
       // openai says 0 by itself.
-      'x-stainless-retry-count': exchange.number === 1 ? undefined : exchange.wire.retryCount,
-      'idempotency-key': exchange.idempotencyHeader(body),
-      ...gatewayHeaders(targets[exchange.target]),
+      'x-stainless-retry-count': exchange.number === 1 ? undefined : wire.retryCount,
+      [IDEMPOTENCY_KEY]: isCarried ? undefined : idempotencyKey,
       ...(exchange.traceparent !== undefined && { traceparent: exchange.traceparent }),
     }),
-    fetchOptions: { ...fetchOptions, [WIRE]: exchange.wire },
+    fetchOptions: { ...fetchOptions, [WIRE]: wire },
   }
   // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
   // and what it returns is a promise of some kind.

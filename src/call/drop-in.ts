@@ -22,32 +22,30 @@ export function dropInCreate(
   return CallPromise.of(async (mode) => {
     const { request, context } = prepare()
     try {
-      return await answerFor(request, context, mode, classes)
+      if (mode === 'response') return await rawResponse(request, context)
+      const tools = toolsToCheck(request)
+      if (request.params['stream'] === true) return await streamed(request, context, classes)
+      const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
+      const { value, report } = await call(job, context)
+      attachReport(value.data, report)
+      return value
     } catch (error) {
       throw isCallError(error) ? dropInError(error, classes) : error
     }
   })
 }
 
-async function answerFor(
+async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
+  const { value, report } = await call(responseJob(request), context)
+  attachReport(value.response, report)
+  return value
+}
+
+async function streamed(
   request: ChatRequest,
   context: CallContext,
-  mode: 'data' | 'response',
   classes: ErrorClasses,
 ): Promise<Answer<unknown>> {
-  if (mode === 'response') {
-    const { value, report } = await call(responseJob(request), context)
-    attachReport(value.response, report)
-    return value
-  }
-  if (request.params['stream'] !== true) {
-    const tools = toolsToCheck(request)
-    const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-    const { value, report } = await call(job, context)
-    attachReport(value.data, report)
-    return value
-  }
-  toolsToCheck(request)
   let latest: CallReport | undefined
   const broken: unknown[] = []
   const toCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => {

@@ -1,3 +1,4 @@
+import { withoutUndefined } from '../without-undefined.ts'
 import { isObject } from './answer.ts'
 import type { Gateway } from './gateways.ts'
 import type { CallTarget, ChatClient } from './targets.ts'
@@ -33,8 +34,9 @@ export function switchesGatewayOn(
 }
 
 /**
- * The caller's headers with ours beneath (openai drops what is undefined): who sets one of these names himself keeps it, unless that
- * was an outer steadycall layer, whose count and key are not those of our attempts.
+ * The caller's headers with ours beneath, if there are any: who sets one of these names himself
+ * keeps it, unless that was an outer steadycall layer, whose count and key are not those of our
+ * attempts.
  */
 export function withOwnHeaders(
   given: unknown,
@@ -42,11 +44,17 @@ export function withOwnHeaders(
   own: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const all = headerPairs(given)
-  if (all.length === 0) return own
+  const said = withoutUndefined(own)
+  if (all.length === 0) return Object.keys(said).length > 0 ? said : undefined
   const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
   const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all
   const taken = new Set(pairs.map(([name]) => String(name).toLowerCase()))
-  return [...Object.entries(own).filter(([name]) => !taken.has(name)), ...pairs]
+  return [...Object.entries(said).filter(([name]) => !taken.has(name)), ...pairs]
+}
+
+/** Does the caller set or remove it himself? */
+export function hasHeader(given: unknown, name: string): boolean {
+  return headerPairs(given).some(([own]) => String(own).toLowerCase() === name)
 }
 
 /** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */

@@ -53,7 +53,7 @@ export function chatRequest(
     options,
     targets: chatTargets(runtime, settings, client, model, options.fallbacks, gateway),
     clock: runtime.clock,
-    adapted: new Map(),
+    adapted: undefined,
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Bounds } from './bounds.ts'
+import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
 
 /**
@@ -20,6 +22,18 @@ export interface WireRecord {
   headers: Headers | undefined
   /** The body of an error response, as it came, at most `MAX_ERROR_BODY_BYTES`. */
   errorBody: string | undefined
+  /** What the observer adds to the request; see `isObserved`. */
+  carried: Carried | undefined
+  /** Of a request with something carried: the answer, until it has been taken. */
+  response: Response | undefined
+}
+
+/** What belongs to a request and need not go through openai's own options. */
+export interface Carried {
+  /** The request is made under their signal. */
+  readonly bounds: Bounds
+  /** The `Idempotency-Key` header, unless the caller sets it himself. */
+  readonly idempotencyKey: string | undefined
 }
 
 /** Also tells an inner steadycall layer that `maxRetries: 0` was set by an outer one. */
@@ -36,6 +50,8 @@ export function createWireRecord(retryCount: number): WireRecord {
     status: undefined,
     headers: undefined,
     errorBody: undefined,
+    carried: undefined,
+    response: undefined,
   }
 }
 
@@ -55,6 +71,12 @@ type Fetch = (url: unknown, init?: object) => Promise<Response>
 
 const OBSERVED = Symbol.for('steadycall.observed.v1')
 
+/** What is known of an observed `fetch`. */
+interface Observed {
+  /** A request of ours has come by, in the form that openai gives it. */
+  seen: boolean
+}
+
 /**
  * Puts the observer around the client's own `fetch`, once and in place: a derived client would lose
  * credentials set later, and some client kinds refuse to be derived. Without our symbol in a
@@ -63,40 +85,68 @@ const OBSERVED = Symbol.for('steadycall.observed.v1')
 export function observeClient(client: object): void {
   watchSockets()
   const original: unknown = Reflect.get(client, 'fetch')
-  if (typeof original !== 'function' || Reflect.get(original, OBSERVED) === true) return
+  if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
+  const state: Observed = { seen: false }
   // openai calls it with undefined as `this`, and so do we
-  const observed = observe((url, init) => Reflect.apply(original, undefined, [url, init]))
-  Object.defineProperty(observed, OBSERVED, { value: true })
+  const fetch: Fetch = (url, init) => Reflect.apply(original, undefined, [url, init])
+  const observed: Fetch = (url, init) => {
+    const wire: unknown = init === undefined ? undefined : Reflect.get(init, WIRE)
+    if (init === undefined || wire === undefined) return fetch(url, init)
+    state.seen = Reflect.get(init, 'headers') instanceof Headers
+    // Only attempt.ts sets the symbol, to a WireRecord.
+    return observedFetch(fetch, url, init, wire as WireRecord)
+  }
+  Object.defineProperty(observed, OBSERVED, { value: state })
   Reflect.set(client, 'fetch', observed)
 }
 
-function observe(fetch: Fetch): Fetch {
-  return (url, init) => {
-    const wire: unknown = init === undefined ? undefined : Reflect.get(init, WIRE)
-    // Only attempt.ts sets the symbol, to a WireRecord.
-    return wire === undefined
-      ? fetch(url, init)
-      : observedFetch(fetch, url, init, wire as WireRecord)
-  }
+/**
+ * Do this client's requests come by here? Known from its first one on: some kinds of client have a
+ * `fetch` of their own. Then what belongs to a request can be added here, instead of going through
+ * openai's own options, where a signal costs a composed one and a header is built twice.
+ */
+export function isObserved(client: object): boolean {
+  // A wrapped client makes requests of its own for each of ours.
+  if (isFacade(client)) return false
+  const state: unknown = Reflect.get(Object(Reflect.get(client, 'fetch')), OBSERVED)
+  // Only `observeClient` sets the symbol.
+  return state !== undefined && (state as Observed).seen
 }
 
 async function observedFetch(
   fetch: Fetch,
   url: unknown,
-  init: object | undefined,
+  init: object,
   wire: WireRecord,
 ): Promise<Response> {
+  const { carried } = wire
+  carried?.bounds.signal.throwIfAborted()
   wire.fetches++
   if (wire.status === 401) wire.tokenReplays++
-  const headers: unknown = init === undefined ? undefined : Reflect.get(init, 'headers')
+  const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
     const count = headers.get('x-stainless-retry-count')
     if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
+    if (carried?.idempotencyKey !== undefined) {
+      headers.set('idempotency-key', carried.idempotencyKey)
+    }
   }
-  const response = await fetch(url, init)
+  const response = await fetch(
+    url,
+    carried === undefined ? init : underBounds(init, carried.bounds),
+  )
   wire.status = response.status
   wire.headers = response.headers
-  return response.ok ? response : keepErrorBody(response, wire)
+  if (!response.ok) return keepErrorBody(response, wire)
+  if (carried !== undefined) wire.response = response
+  return response
+}
+
+/** The request under the attempt's signal, which openai's own limits end as well. */
+function underBounds(init: object, bounds: Bounds): object {
+  const own: unknown = Reflect.get(init, 'signal')
+  if (own instanceof AbortSignal) bounds.follow(own)
+  return { ...init, signal: bounds.signal }
 }
 
 // Providers' error bodies are a few kilobytes; openai reads them whole, however long they are.

@@ -23,15 +23,24 @@ export type Admission = { readonly leave: Leave } | { readonly refused: Refused 
  * A re-ask goes on with an exchange the target has just answered: it does not wait in the gate, and
  * a breaker that opened meanwhile does not waste that paid answer.
  */
-export async function admit<T>(
+export function admit<T>(
   request: LoopRequest<T>,
   target: LoopTarget,
   isReask: boolean,
-): Promise<Admission> {
+): Admission | Promise<Admission> {
   const { slots } = target.state
   const early = notYet(request, target, isReask)
   if (early !== undefined) return { refused: early }
   if (slots === undefined) return askBreaker(request, target, isReask, undefined)
+  return admitWithin(slots, request, target, isReask)
+}
+
+async function admitWithin<T>(
+  slots: Slots,
+  request: LoopRequest<T>,
+  target: LoopTarget,
+  isReask: boolean,
+): Promise<Admission> {
   const latestMs = request.deadline.remainingMs() - minAttemptMs(request.policy)
   const slot = slots.tryAcquire() ?? (await slots.acquire(latestMs, request.signal))
   // While it stood in the queue the gate may have closed, or the time run out.

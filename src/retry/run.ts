@@ -1,7 +1,7 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { sleep } from '../time.ts'
-import { admit } from './admit.ts'
+import { type Admission, admit } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import type { Withdrawal } from './budget.ts'
 import {
@@ -85,8 +85,13 @@ export class Run<T> {
    * attempt, until an attempt may start (true) or the call is over (false). Without a failure it
    * starts with what might refuse the first attempt.
    */
-  async mayStart(failed: FailedAttempt | undefined): Promise<boolean> {
-    let refused = failed ?? (await this.#admit())
+  mayStart(failed: FailedAttempt | undefined): boolean | Promise<boolean> {
+    const refused = failed ?? this.#admit()
+    return refused === undefined || this.#overcome(refused)
+  }
+
+  async #overcome(first: FailedAttempt | Promise<FailedAttempt | undefined>): Promise<boolean> {
+    let refused = await first
     while (refused !== undefined) {
       const verdict = decide(this.#inputFor(refused))
       this.#tell(verdict, refused.failure)
@@ -121,8 +126,14 @@ export class Run<T> {
   }
 
   /** Undefined: the next attempt may start, and has what it needs. Else what stands in its way. */
-  async #admit(): Promise<FailedAttempt | undefined> {
-    const admission = await admit(this.#request, this.#target, this.#next.cause === 'reask')
+  #admit(): FailedAttempt | undefined | Promise<FailedAttempt | undefined> {
+    const admission = admit(this.#request, this.#target, this.#next.cause === 'reask')
+    return admission instanceof Promise
+      ? admission.then((late) => this.#admitted(late))
+      : this.#admitted(admission)
+  }
+
+  #admitted(admission: Admission): FailedAttempt | undefined {
     if ('leave' in admission) {
       this.#leave = admission.leave
       this.#hintMs = 0
