@@ -11,7 +11,7 @@ import { FAILURE_KINDS } from './errors/failure-kinds.ts'
 import { readProperty } from './errors/hostile.ts'
 import { isSafeCode } from './errors/safe-code.ts'
 import { show } from './option-check.ts'
-import { resolveCall } from './options.ts'
+import { resolveCall } from './resolve-options.ts'
 import { createTargetState } from './retry/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 

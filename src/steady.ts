@@ -16,10 +16,11 @@ import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
 import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
-import { type CallOptions, resolveCall, type SteadyOptions } from './options.ts'
+import type { CallOptions, SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
+import { resolveCall } from './resolve-options.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion

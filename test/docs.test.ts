@@ -13,8 +13,8 @@ import {
   runIdempotent,
   steady,
 } from '../src/index.ts'
-import { resolveCall } from '../src/options.ts'
 import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
+import { resolveCall } from '../src/resolve-options.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
 import { readBudget } from '../src/retry/budget.ts'
 import { readHintSpread } from '../src/retry/decide.ts'

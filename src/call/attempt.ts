@@ -1,4 +1,4 @@
-import type { AttemptReport, Failure } from '../errors/call-error.ts'
+import type { Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
@@ -6,6 +6,7 @@ import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { gatewayFacts } from './gateways.ts'
@@ -171,30 +172,15 @@ function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: Attempt
   return {
     span,
     end(outcome, facts, wire) {
-      const failure = outcome === 'success' ? undefined : outcome
-      const status = failure?.status ?? facts.status
-      const requestId = failure?.requestId ?? facts.requestId
-      const seen = isFunction(job.face) ? undefined : wireRequests(wire)
-      const { gatewayAttempts, usage } = facts
-      const report: AttemptReport = {
-        number,
-        cause,
+      const report = attemptReport({
+        step,
         target: name,
-        outcome: failure?.kind ?? 'success',
-        retryable: failure?.retryable ?? false,
-        executed: failure?.executed ?? 'yes',
+        failure: outcome === 'success' ? undefined : outcome,
+        facts,
+        wireRequests: isFunction(job.face) ? undefined : wireRequests(wire),
         startedAtMs,
         durationMs: clock.monotonicMs() - startedMs,
-        delayMs,
-        ...(status !== undefined && { status }),
-        ...(failure?.code !== undefined && { code: failure.code }),
-        ...(requestId !== undefined && { requestId }),
-        ...(delaySource !== undefined && { delaySource }),
-        ...(failure?.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
-        ...(seen !== undefined && { wireRequests: seen }),
-        ...(gatewayAttempts !== undefined && { gatewayAttempts }),
-        ...(usage !== undefined && { usage }),
-      }
+      })
       span.end(report, { firstChunkMs: facts.firstChunkMs, chunks: facts.chunks })
       record.attemptEnded(report)
     },

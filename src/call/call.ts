@@ -3,7 +3,13 @@ import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
-import { readOrigin, startCall, withOrigin } from '../telemetry/telemetry.ts'
+import {
+  isWatched,
+  readOrigin,
+  startCall,
+  UNWATCHED_CALL,
+  withOrigin,
+} from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
 import { summaryFacts } from './answer.ts'
 import { Ending } from './ending.ts'
@@ -238,13 +244,15 @@ function unexpected(error: unknown, key: CallKey, record: CallRecord): CallError
 function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallContext) {
   const { telemetry, targets, options } = job
   const { host, port } = targets[0]
+  const around = currentTrace()
+  if (!isWatched(around)) return UNWATCHED_CALL
   return startCall({
     operation: isFunction(job.face) ? 'run' : 'chat',
     name: job.name,
     clock: runtime.clock,
     key,
     isStored: isKept(key) && (job.codec !== undefined || job.tape !== undefined),
-    around: currentTrace(),
+    around,
     deadlineMs: options.deadlineMs,
     request: telemetry,
     providerName: telemetry?.providerName,

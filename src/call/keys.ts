@@ -128,13 +128,15 @@ export class IdempotencyHeaders {
     if (body !== this.#body) {
       this.#body = body
       const key = this.#key
-      // Of a generated key, each use is unique already: the body's place in the call is enough.
-      this.#digest = hash(
-        'sha256',
-        key.fingerprint === undefined
-          ? `${key.text}\n${this.#digest}`
-          : `${key.hash}\n${bytesOf(body)}`,
-      )
+      // Each use of a generated key is unique already, and it says nothing of anybody: for the first
+      // body it goes out as it is, and then the body's place in the call is enough.
+      if (key.fingerprint !== undefined) {
+        this.#digest = hash('sha256', `${key.hash}\n${bytesOf(body)}`)
+      } else if (this.#digest === '') {
+        this.#digest = key.text
+      } else {
+        this.#digest = hash('sha256', `${key.text}\n${this.#digest}`)
+      }
     }
     return this.#completeAnswers === 0
       ? this.#digest

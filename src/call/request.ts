@@ -1,5 +1,6 @@
 import { canonicalJson } from '../idempotency/key.ts'
-import { type CallFace, type CallOptions, type ResolvedCall, resolveCall } from '../options.ts'
+import type { CallOptions, ResolvedCall } from '../options.ts'
+import { type CallFace, resolveCall } from '../resolve-options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
 import { GATEWAYS } from './gateways.ts'
 import { switchesGatewayOn } from './headers.ts'

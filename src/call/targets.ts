@@ -173,9 +173,11 @@ function chatTarget(
   model: string,
   on: ReadonlySet<FailureKind>,
 ): CallTarget {
-  const { host, port, prefix } = endpointOf(client)
-  const name = `${host} ${model}`
-  const state = targetState(runtime, { key: `${prefix} ${model}`, name }, settings)
+  const endpoint = endpointOf(client)
+  const { host, port } = endpoint
+  if (endpoint.last.model !== model) endpoint.last = namesOf(host, endpoint.prefix, model)
+  const { name } = endpoint.last
+  const state = targetState(runtime, endpoint.last, settings)
   return { name, host, port, model, client, state, on }
 }
 
@@ -186,6 +188,8 @@ interface Endpoint {
   readonly port: number | undefined
   /** Host, credential and layer: what a target's budget belongs to, besides the model. */
   readonly prefix: string
+  /** Of the model asked for last: most clients have one. */
+  last: { readonly model: string; readonly name: string; readonly key: string }
 }
 
 const endpoints = new WeakMap<object, Endpoint>()
@@ -203,9 +207,14 @@ function endpointOf(client: ChatClient): Endpoint {
   // The layers of a client that is wrapped twice meet the same failures, each with a breaker and
   // places of its own: the outer one must not hold what the inner one waits for.
   const prefix = `${host}:${port} ${credential} ${layersOf(client)}`
-  const endpoint = { baseURL, apiKey, host, port, prefix }
+  const last = namesOf(host, prefix, '')
+  const endpoint: Endpoint = { baseURL, apiKey, host, port, prefix, last }
   endpoints.set(client, endpoint)
   return endpoint
+}
+
+function namesOf(host: string, prefix: string, model: string): Endpoint['last'] {
+  return { model, name: `${host} ${model}`, key: `${prefix} ${model}` }
 }
 
 // Values of gen_ai.provider.name in the GenAI semantic conventions 1.41, by host.

@@ -4,13 +4,8 @@ import { sleep } from '../time.ts'
 import { type Admission, admit } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import type { Withdrawal } from './budget.ts'
-import {
-  type DecideInput,
-  decide,
-  type FailedAttempt,
-  type FallbackChoice,
-  type Verdict,
-} from './decide.ts'
+import { type DecideInput, decide, type FailedAttempt, type Verdict } from './decide.ts'
+import { FALLBACK_COST, fallbacksAfter, targetAt } from './fallbacks.ts'
 import { sendWithHedge } from './hedged.ts'
 import type {
   AttemptResult,
@@ -187,7 +182,7 @@ export class Run<T> {
           random,
         }),
       random,
-      fallbacks: this.#fallbacks(),
+      fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
   }
 
@@ -267,15 +262,6 @@ export class Run<T> {
     return abortedFailure(last, this.#request.signal?.reason)
   }
 
-  #fallbacks(): readonly FallbackChoice[] {
-    const first = this.#next.index + 1
-    return this.#request.targets.slice(first).map(({ on, state }, offset) => ({
-      target: first + offset,
-      on,
-      available: state.breaker.state !== 'open' && state.budget.has(FALLBACK_COST),
-    }))
-  }
-
   #tell(verdict: Verdict, failure?: Failure): void {
     const { onVerdict } = this.#request
     if (onVerdict === undefined) return
@@ -306,12 +292,4 @@ interface NextAttempt {
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 
-const FALLBACK_COST = 1
-
 const NOTHING: Leave = { permit: undefined, slot: undefined }
-
-function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
-  const target = targets[index]
-  if (target === undefined) throw new RangeError(`There is no target ${index}`)
-  return target
-}

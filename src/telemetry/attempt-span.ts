@@ -1,6 +1,7 @@
 import {
   type Context,
   context,
+  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
@@ -27,27 +28,32 @@ import { annotate, endSpan, openSpan, traceparentOf, withSpan } from './spans.ts
 export class AttemptSpan {
   /** The call's context with this span in it. */
   readonly context: Context
-  readonly #target: CallInfo
+  readonly #target: CallInfo | undefined
   readonly #span: Span | undefined
   #ended = false
 
-  constructor(parts: AttemptParts) {
-    this.#target = attemptTarget(parts.call, parts.attempt)
+  /** Without `parts` nobody watches. */
+  constructor(parts: AttemptParts | undefined) {
+    this.context = ROOT_CONTEXT
+    if (parts === undefined) return
+    const target = attemptTarget(parts.call, parts.attempt)
+    this.#target = target
     this.#span = openSpan(
       parts.tracer,
-      `${names.SPAN_ATTEMPT} ${this.#target.name}`,
+      `${names.SPAN_ATTEMPT} ${target.name}`,
       parts.call.operation === 'chat' ? SpanKind.CLIENT : SpanKind.INTERNAL,
       NO_ATTRIBUTES,
       parts.parent,
     )
     this.context = withSpan(parts.parent, this.#span)
     annotate(this.#span, (span) => {
-      span.setAttributes(attemptAttributes(this.#target, parts.attempt, parts.resendCount))
+      span.setAttributes(attemptAttributes(target, parts.attempt, parts.resendCount))
     })
   }
 
   /** Calls `fn` once, with this span active, and returns or throws what it does. */
   run<T>(fn: () => T): T {
+    if (this.#target === undefined) return fn()
     let called = false
     try {
       return context.with(this.context, () => {
@@ -68,48 +74,58 @@ export class AttemptSpan {
 
   /** Ends the span. Only the first call counts. */
   end(report: AttemptReport, stream: StreamFacts = {}): void {
-    if (this.#ended) return
+    const target = this.#target
+    if (target === undefined || this.#ended) return
     this.#ended = true
-    const chat = this.#target.operation === 'chat'
+    const chat = target.operation === 'chat'
     annotate(this.#span, (span) => {
       span.setAttributes(reportAttributes(report, stream.firstChunkMs, chat))
-      this.#tellInterruption(span, report, stream)
+      tellInterruption(span, target, report, stream)
       if (errorType(report.outcome) !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
     })
     endSpan(this.#span)
     measure((measured) => {
-      this.#measureAttempt(measured, report, chat)
+      measureAttempt(measured, target, report)
     })
   }
+}
 
-  #tellInterruption(span: Span, { outcome }: AttemptReport, { chunks }: StreamFacts): void {
-    const error = errorType(outcome)
-    if (chunks === undefined || error === undefined) return
-    span.addEvent(
-      names.EVENT_STREAM_INTERRUPTED,
-      withoutUndefined({
-        [names.STREAM_CHUNKS]: chunks,
-        [names.ERROR_TYPE]: error,
-        [names.KEY_HASH]: shortHash(this.#target.key?.hash),
-      }),
-    )
-  }
+/** The attempt's span of every call that nobody watches. */
+export const UNWATCHED_ATTEMPT: AttemptSpan = new AttemptSpan(undefined)
 
-  #measureAttempt(measured: Instruments, report: AttemptReport, chat: boolean): void {
-    const base = metricAttributes(this.#target, measured.closed)
-    const attributes = withoutUndefined({
-      ...base,
-      [names.ATTEMPT_CAUSE]: report.cause,
-      [names.OUTCOME]: attemptOutcome(report),
-      [names.ERROR_TYPE]: errorType(report.outcome),
-      [names.HTTP_RESPONSE_STATUS_CODE]: chat ? httpStatus(report.status) : undefined,
-    })
-    measured.attemptDuration.record(report.durationMs / 1_000, attributes)
-    if (!chat || report.usage === undefined) return
-    const { inputTokens, outputTokens } = report.usage
-    measured.tokenUsage.record(inputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'input' })
-    measured.tokenUsage.record(outputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'output' })
-  }
+function tellInterruption(
+  span: Span,
+  { key }: CallInfo,
+  { outcome }: AttemptReport,
+  { chunks }: StreamFacts,
+): void {
+  const error = errorType(outcome)
+  if (chunks === undefined || error === undefined) return
+  span.addEvent(
+    names.EVENT_STREAM_INTERRUPTED,
+    withoutUndefined({
+      [names.STREAM_CHUNKS]: chunks,
+      [names.ERROR_TYPE]: error,
+      [names.KEY_HASH]: shortHash(key?.hash),
+    }),
+  )
+}
+
+function measureAttempt(measured: Instruments, target: CallInfo, report: AttemptReport): void {
+  const chat = target.operation === 'chat'
+  const base = metricAttributes(target, measured.closed)
+  const attributes = withoutUndefined({
+    ...base,
+    [names.ATTEMPT_CAUSE]: report.cause,
+    [names.OUTCOME]: attemptOutcome(report),
+    [names.ERROR_TYPE]: errorType(report.outcome),
+    [names.HTTP_RESPONSE_STATUS_CODE]: chat ? httpStatus(report.status) : undefined,
+  })
+  measured.attemptDuration.record(report.durationMs / 1_000, attributes)
+  if (!chat || report.usage === undefined) return
+  const { inputTokens, outputTokens } = report.usage
+  measured.tokenUsage.record(inputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'input' })
+  measured.tokenUsage.record(outputTokens, { ...base, [names.GEN_AI_TOKEN_TYPE]: 'output' })
 }
 
 const NO_ATTRIBUTES = () => ({})

@@ -43,6 +43,11 @@ export function measure(record: (measured: Instruments) => void): void {
   })
 }
 
+/** Has the application registered a MeterProvider? */
+export function isMeasured(): boolean {
+  return quietly(instruments) !== undefined
+}
+
 // The API has no proxy for meters: an instrument made before the application registers its
 // provider records nothing for ever. So they are made on use, once for each provider seen.
 const byProvider = new WeakMap<MeterProvider, Instruments | 'none'>()

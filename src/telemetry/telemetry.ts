@@ -1,6 +1,7 @@
 import {
   type Attributes,
   type Context,
+  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
@@ -9,7 +10,7 @@ import {
 import type { StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { AttemptSpan } from './attempt-span.ts'
+import { AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
 import * as names from './attributes.ts'
 import type { AttemptInfo, BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
 import { CallMeter } from './call-meter.ts'
@@ -22,6 +23,7 @@ import {
   samplingAttributes,
   shortHash,
 } from './describe.ts'
+import { isMeasured } from './metrics.ts'
 import {
   annotate,
   currentTracer,
@@ -47,21 +49,34 @@ export function startCall(info: CallInfo): CallSpan {
   return new CallSpan(info)
 }
 
+/**
+ * Would anybody see the span or the metrics of a call started now, or its context below? Mostly not:
+ * then `UNWATCHED_CALL` does instead, and nothing need be described.
+ */
+export function isWatched(around: Context | undefined): boolean {
+  return (
+    parentOf(around) !== ROOT_CONTEXT || currentTracer(ROOT_CONTEXT) !== undefined || isMeasured()
+  )
+}
+
 /** The span of one logical call: tells a trace and the metrics what the call went through. */
 export class CallSpan {
   /** The caller's context with this span in it: what runs in it nests below the call. */
   readonly context: Context
-  readonly #info: CallInfo
+  readonly #info: CallInfo | undefined
   readonly #tracer: Tracer | undefined
   readonly #span: Span | undefined
-  readonly #meter: CallMeter
+  readonly #meter: CallMeter | undefined
   #resends = 0
   #repairs = 0
   #linkedTo: string | undefined
   #ended = false
 
-  constructor(info: CallInfo) {
+  /** Without `info` nobody watches. */
+  constructor(info: CallInfo | undefined) {
     this.#info = info
+    this.context = ROOT_CONTEXT
+    if (info === undefined) return
     this.#meter = new CallMeter(info)
     const parent = parentOf(info.around)
     this.#tracer = currentTracer(parent)
@@ -82,9 +97,9 @@ export class CallSpan {
 
   /** The caller opted in to content, and somebody records it: an answer is to be shown. */
   get showsContent(): boolean {
-    const { operation, content } = this.#info
-    if (operation !== 'chat' || this.#span === undefined) return false
-    return quietly(() => this.#span?.isRecording()) === true && capturesContent(content)
+    if (this.#info?.operation !== 'chat' || this.#span === undefined) return false
+    const isRecording = quietly(() => this.#span?.isRecording()) === true
+    return isRecording && capturesContent(this.#info.content)
   }
 
   /** W3C `traceparent` of this span: what others who get this call's result link to. */
@@ -106,6 +121,7 @@ export class CallSpan {
 
   /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
   startAttempt(attempt: AttemptInfo): AttemptSpan {
+    if (this.#info === undefined) return UNWATCHED_ATTEMPT
     const { cause } = attempt
     if (cause === 'retry') this.#resends += 1
     // A re-ask or a fallback is a new request; a hedge is a second copy of the one under way.
@@ -132,7 +148,7 @@ export class CallSpan {
       [names.DELAY_DURATION]: retry.delayMs / 1_000,
       [names.DELAY_SOURCE]: retry.delaySource,
     }))
-    this.#meter.retryScheduled(retry.kind, retry.delayMs, retry.delaySource)
+    this.#meter?.retryScheduled(retry.kind, retry.delayMs, retry.delaySource)
   }
 
   /** No further attempt follows. */
@@ -154,7 +170,7 @@ export class CallSpan {
       [names.ERROR_TYPE]: reask.kind,
       [names.REASK_ISSUE_COUNT]: reask.issueCount,
     }))
-    this.#meter.reaskSent(reask.kind)
+    this.#meter?.reaskSent(reask.kind)
   }
 
   /** Attempt `number` failed with `kind`; the next one goes to another target. */
@@ -185,12 +201,12 @@ export class CallSpan {
       [names.BREAKER_FROM]: change.from,
       [names.BREAKER_TO]: change.to,
     }))
-    this.#meter.breakerChanged(change, change.from, change.to)
+    this.#meter?.breakerChanged(change, change.from, change.to)
   }
 
   /** A target's breaker, or its retry budget, kept an attempt back. For the metrics: an event tells why. */
   keptBack(target: TargetInfo, by: 'breaker' | 'budget'): void {
-    this.#meter.keptBack(target, by)
+    this.#meter?.keptBack(target, by)
   }
 
   /** More than one request was seen for one attempt, on the wire or by the gateway's own account. */
@@ -205,13 +221,13 @@ export class CallSpan {
       [names.ATTEMPT_GATEWAY_ATTEMPTS]: gatewayAttempts,
     }))
     const added = Math.max(wireRequests, gatewayAttempts ?? 1) - 1
-    this.#meter.multiplied('below', Math.max(1, added))
+    this.#meter?.multiplied('below', Math.max(1, added))
   }
 
   /** This request was given up a moment ago and comes again: a loop around us retries too. */
   callRepeated(): void {
     this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({ [names.MULTIPLIED_BY]: 'above' }))
-    this.#meter.multiplied('above', 1)
+    this.#meter?.multiplied('above', 1)
   }
 
   /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
@@ -225,17 +241,18 @@ export class CallSpan {
 
   /** Ends the span. Only the first call counts. */
   end(outcome: CallOutcome): void {
-    if (this.#ended) return
+    const info = this.#info
+    if (info === undefined || this.#ended) return
     this.#ended = true
     const repairs = (outcome.ok ? outcome.repairs : undefined) ?? this.#repairs
     annotate(this.#span, (span) => {
-      span.setAttributes(outcomeAttributes(this.#info, outcome, repairs))
+      span.setAttributes(outcomeAttributes(info, outcome, repairs))
       if (errorType(failureOf(outcome)) !== undefined)
         span.setStatus({ code: SpanStatusCode.ERROR })
     })
     if (outcome.ok) this.#recordAnswer(outcome.answer)
     endSpan(this.#span)
-    this.#meter.ended(outcome, repairs)
+    this.#meter?.ended(outcome, repairs)
   }
 
   #recordAnswer(answer: unknown): void {
@@ -250,7 +267,7 @@ export class CallSpan {
   #recordContent(name: string, messages: () => unknown): void {
     if (!this.showsContent) return
     annotate(this.#span, (span) => {
-      const captured = captureMessages(messages(), this.#info.content?.redact)
+      const captured = captureMessages(messages(), this.#info?.content?.redact)
       if (captured === undefined) return
       span.setAttribute(name, captured.json)
       if (captured.truncated) span.setAttribute(names.CONTENT_TRUNCATED, true)
@@ -261,8 +278,11 @@ export class CallSpan {
     annotate(this.#span, (span) => {
       span.addEvent(
         name,
-        withoutUndefined({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info.key?.hash) }),
+        withoutUndefined({ ...attributes(), [names.KEY_HASH]: shortHash(this.#info?.key?.hash) }),
       )
     })
   }
 }
+
+/** The span of every call that nobody watches. */
+export const UNWATCHED_CALL: CallSpan = new CallSpan(undefined)

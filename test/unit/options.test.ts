@@ -1,7 +1,7 @@
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { memoryStore, runIdempotent, steady } from '../../src/index.ts'
-import { resolveCall } from '../../src/options.ts'
+import { resolveCall } from '../../src/resolve-options.ts'
 
 const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
 

@@ -101,7 +101,16 @@ describe('create() is a drop-in for openai', () => {
       await llm.chat.completions.create(ask('hi'), { headers: headers as never, query: { v: '1' } })
     }
     expect(server.requests.map((request) => request.headers['x-app'])).toEqual(['a', 'a', 'a'])
-    expect(server.requests[0]?.headers['idempotency-key']).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  it('sends a generated key as the report has it, and a given one as a hash', async () => {
+    const { llm, server } = await setUp()
+    const generated = callReport(await llm.chat.completions.create(ask('hi')))?.idempotencyKey
+    await llm.chat.completions.create(ask('hi'), { steady: { idempotencyKey: 'order-4711' } })
+    const [first, second] = server.requests.map(({ headers }) => headers['idempotency-key'])
+    expect(generated).toMatch(/^[0-9a-f-]{36}$/)
+    expect(first).toBe(generated)
+    expect(second).toMatch(/^[0-9a-f]{64}$/)
   })
 
   it("leaves the caller's own Idempotency-Key header alone", async () => {

@@ -1,0 +1,112 @@
+import { type CallOptions, type CallSettings, DEFAULTS, type ResolvedCall } from './options.ts'
+import { fullJitter } from './retry/backoff.ts'
+import { withoutUndefined } from './without-undefined.ts'
+
+/** What the face that starts a call knows of it: its own defaults and the client's settings. */
+export interface CallFace {
+  readonly face: 'create' | 'json' | 'run' | 'guard'
+  /** The request's or client's own `timeout`. */
+  readonly clientTimeoutMs: number
+  /** `maxRetries + 1` where the request sets `maxRetries`. */
+  readonly requestAttempts?: number | undefined
+  /** `maxRetries + 1` where the client was built with another than the SDK's default. */
+  readonly clientAttempts?: number | undefined
+}
+
+/**
+ * A call's options over the client's over the defaults. Merged once for all calls that bring none of
+ * their own.
+ * Expects the client's without members that are undefined, and both checked, by {@link checkSteadyOptions} and {@link checkCallOptions}.
+ */
+export function resolveCall(client: CallSettings, call: CallOptions, face: CallFace): ResolvedCall {
+  if (face.requestAttempts !== undefined || Object.keys(call).length > 0) {
+    return mergeOptions(client, call, face)
+  }
+  const last = lastResolved.get(client)
+  if (last !== undefined && isSame(last.face, face)) return last.resolved
+  const resolved = Object.freeze(mergeOptions(client, call, face))
+  lastResolved.set(client, { face, resolved })
+  return resolved
+}
+
+// By the options of a client, which are the same object in all its calls.
+const lastResolved = new WeakMap<
+  CallSettings,
+  { readonly face: CallFace; readonly resolved: ResolvedCall }
+>()
+
+function isSame(a: CallFace, b: CallFace): boolean {
+  return (
+    a.face === b.face &&
+    a.clientTimeoutMs === b.clientTimeoutMs &&
+    a.clientAttempts === b.clientAttempts
+  )
+}
+
+function mergeOptions(
+  client: CallSettings,
+  call: CallOptions,
+  { face, clientTimeoutMs, requestAttempts, clientAttempts }: CallFace,
+): ResolvedCall {
+  const given = { ...client, ...withoutUndefined(call) }
+  const merged = { ...DEFAULTS, ...given }
+  // The nearer setting wins; at each place ours before openai's own.
+  const maxAttempts = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts
+  const times = resolveTimes(given, face, clientTimeoutMs)
+  const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
+  const sideEffects = face === 'guard' || (face === 'run' && keyed)
+  const isPrecious = sideEffects || given.idempotencyKey !== undefined
+  return {
+    ...times,
+    maxAttempts: maxAttempts ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts),
+    maxReasks: merged.maxReasks,
+    chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
+    maxRetryAfterMs: merged.maxRetryAfterMs,
+    minAttemptMs: merged.minAttemptMs,
+    hintSpread: merged.hintSpread,
+    backoff: given.backoff ?? DEFAULT_BACKOFF,
+    fallbacks: merged.fallbacks,
+    repair: merged.repair,
+    responseFormat: merged.responseFormat,
+    onTruncated: merged.onTruncated,
+    reaskMessages: given.reaskMessages,
+    regExp: given.regExp,
+    toolCalls: merged.toolCalls,
+    idempotency: merged.idempotency,
+    ttlMs: merged.ttlMs,
+    onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
+    onStoreError: given.onStoreError ?? (isPrecious ? 'fail' : 'bypass'),
+    idempotencyKey: call.idempotencyKey,
+    payload: call.payload,
+    occurrence: call.occurrence,
+    signal: call.signal,
+  }
+}
+
+const DEFAULT_BACKOFF = fullJitter()
+
+/** How the three time limits follow from one another where they are not given. */
+function resolveTimes(
+  given: CallSettings,
+  face: CallFace['face'],
+  clientTimeoutMs: number,
+): Pick<ResolvedCall, 'deadlineMs' | 'attemptTimeoutMs' | 'firstChunkTimeoutMs'> {
+  if (face === 'create') {
+    // A drop-in must not fail a slow call that the bare client would have finished.
+    const attemptTimeoutMs = given.attemptTimeoutMs ?? clientTimeoutMs
+    return {
+      attemptTimeoutMs,
+      deadlineMs: given.deadlineMs ?? Math.max(DEFAULTS.deadlineMs, 2 * attemptTimeoutMs),
+      firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
+    }
+  }
+  const deadlineMs = given.deadlineMs ?? DEFAULTS.deadlineMs
+  // A guard makes one attempt: half of its time would be lost.
+  const share = face === 'guard' ? deadlineMs : deadlineMs / 2
+  const attemptTimeoutMs = given.attemptTimeoutMs ?? Math.min(clientTimeoutMs, share)
+  return {
+    deadlineMs,
+    attemptTimeoutMs,
+    firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
+  }
+}
