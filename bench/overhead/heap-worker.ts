@@ -19,13 +19,20 @@ const holding = await peer.create({ baseURL: `${base}/held` })
 async function heapPerCall({ inFlight }: HeapRequest): Promise<HeapResult> {
   // What is made once per process is not a call's.
   await Promise.all(Array.from({ length: 50 }, () => client.plain('warm up')))
+  await hold([holding.plain('warm up')])
   const before = await heapUsed()
   const calls = Array.from({ length: inFlight }, () => holding.plain('how much do I weigh?'))
-  while (Number(await (await fetch(`${base}/held`)).text()) < inFlight) await pause(50)
+  const during = await hold(calls)
+  return { perCall: (during - before) / inFlight }
+}
+
+/** Bytes of the heap while all of them wait for an answer; then they get it. */
+async function hold(calls: readonly Promise<unknown>[]): Promise<number> {
+  while (Number(await (await fetch(`${base}/held`)).text()) < calls.length) await pause(50)
   const during = await heapUsed()
   await fetch(`${base}/release`, { method: 'POST' })
   await Promise.all(calls)
-  return { perCall: (during - before) / inFlight }
+  return during
 }
 
 async function heapUsed(): Promise<number> {

@@ -24,9 +24,7 @@ beforeAll(async () => {
   app = await mkdtemp(join(tmpdir(), 'steadycall-packed-'))
   const home = join(app, 'node_modules', 'steadycall')
   await mkdir(home, { recursive: true })
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(home, 'dist')]
-  await run(process.execPath, [tsc, ...options])
+  await run('npx', ['rolldown', '-c', '-d', join(home, 'dist')], { cwd: root })
   await cp(join(root, 'package.json'), join(home, 'package.json'))
   for (const name of await declaredDependencies()) {
     const target = join(app, 'node_modules', name)

@@ -151,9 +151,7 @@ describe.skipIf(!(await isRegistryThere()))('the packed package in an applicatio
 /** The package as it would be published, as a file. */
 async function pack(folder: string): Promise<string> {
   await mkdir(folder)
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
-  await run(process.execPath, [tsc, ...options])
+  await run('npx', ['rolldown', '-c', '-d', join(folder, 'dist')], { cwd: root })
   // It is built already, and what it is developed with is not part of it.
   const { scripts, devDependencies, files, ...manifest } = JSON.parse(
     await readFile(join(root, 'package.json'), 'utf8'),
