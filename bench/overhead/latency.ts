@@ -48,13 +48,25 @@ async function start(file: PeerFile, provider: string): Promise<Runner> {
 }
 
 async function modeTable(mode: Mode, all: readonly Runner[]): Promise<string> {
-  const { kind, atOnce, calls } = mode
   const runners = all.filter(
-    ({ peer }) => kind === 'structured' || !peer.name.includes('instructor'),
+    ({ peer }) => mode.kind === 'structured' || !peer.name.includes('instructor'),
   )
+  const results = await inTurn(runners, mode, ROUNDS)
+  const base = results.get(BARE) ?? []
+  return table(
+    TITLES,
+    [...results].map(([name, blocks]) => row(name, blocks, base)),
+  )
+}
+
+async function inTurn(
+  runners: readonly Runner[],
+  { kind, atOnce, calls }: BlockRequest,
+  rounds: number,
+): Promise<ReadonlyMap<string, readonly BlockResult[]>> {
   for (const { child } of runners) await child.ask({ kind, atOnce, calls: WARM_UP_CALLS })
   const results = new Map(runners.map(({ peer }) => [peer.name, [] as BlockResult[]]))
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     // Each starts a round in turn: who follows whom must not matter.
     for (let place = 0; place < runners.length; place++) {
       const runner = runners[(round + place) % runners.length]
@@ -62,11 +74,20 @@ async function modeTable(mode: Mode, all: readonly Runner[]): Promise<string> {
       results.get(runner.peer.name)?.push(await runner.child.ask({ kind, atOnce, calls }))
     }
   }
-  const base = results.get(BARE) ?? []
-  return table(
-    TITLES,
-    [...results].map(([name, blocks]) => row(name, blocks, base)),
-  )
+  return results
+}
+
+/** steadycall's CPU per call as a multiple of the bare client's: the median of so many rounds. */
+export async function cpuRatio(
+  provider: string,
+  block: BlockRequest,
+  rounds: number,
+): Promise<number> {
+  const files: readonly PeerFile[] = ['openai-single', 'steadycall']
+  const runners = await Promise.all(files.map((file) => start(file, provider)))
+  const [base = [], own = []] = [...(await inTurn(runners, block, rounds)).values()]
+  for (const { child } of runners) await child.close()
+  return median(own.map(({ cpu }, round) => cpu / (base[round]?.cpu ?? Number.NaN)))
 }
 
 const TITLES = [

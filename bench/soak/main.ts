@@ -168,4 +168,4 @@ async function leftOver(before: ReadonlyMap<string, number>): Promise<string> {
 // `pause` has a timer of its own, which has ended when it is looked at.
 const WATCHED = /^(Timeout|Immediate|TCP.*|.*Socket.*)$/
 
-if (import.meta.main) process.stdout.write(await soak(Number(process.argv[2] ?? 40_000)))
+if (import.meta.main) process.stdout.write(await soak(Number(process.argv[2] ?? 200_000)))
