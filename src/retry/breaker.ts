@@ -2,6 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
 import { readNumber, readNumbers } from './number-options.ts'
+import { ResultWindow } from './result-window.ts'
 
 export interface BreakerOptions {
   /** Opens when this share of the calls in the window failed. @default 0.7 */
@@ -12,6 +13,13 @@ export interface BreakerOptions {
   readonly windowMs?: number | undefined
   /** Opens after so many failures in a row, whatever their share. @default 8 */
   readonly failuresInARow?: number | undefined
+  /**
+   * Opens only when this has gone on for so long, milliseconds, at most `windowMs`: a row, since the
+   * last success; a share, since the first failure in the window. 0: at once.
+   *
+   * @default 1,000, or `windowMs` / 2 if that is less
+   */
+  readonly failingForMs?: number | undefined
   /** First rest, milliseconds; twice as long after each failed probe, ±20 %. @default 2,000, or `maxOpenMs` if that is less */
   readonly openMs?: number | undefined
   /** Longest rest, milliseconds; not less than `openMs`. @default 15,000, or `openMs` if that is more */
@@ -50,7 +58,9 @@ export interface Permit {
  * A circuit breaker for one target.
  *
  * - **closed**: counts results in ten buckets, 30 s in all. It opens when at least 70 % of at least
- *   10 calls in that window failed, or after 8 failures in a row.
+ *   10 calls in that window failed, the first of them at least 1 s ago, or after 8 failures in a
+ *   row with no success for 1 s. Sooner it may be chance: with room for half of 200 calls a second,
+ *   a provider fails 8 in a row every three seconds. And calls that fail together are one event.
  * - **open**: admits nobody for 2 s, twice as long after each failed probe, at most 15 s; ±20 %, so
  *   that processes do not probe together. A minute closed and the doubling starts afresh.
  * - **half-open**: one probe at a time. Two successes close it, one failure opens it again. A probe
@@ -73,6 +83,7 @@ export class CircuitBreaker implements Breaker {
   #state: 'closed' | 'open' | 'half-open' = 'closed'
   #generation = 0
   #failuresInARow = 0
+  #succeededAtMs = -Infinity
   #rests = 0
   #closedAtMs = 0
   #retryAtMs = 0
@@ -124,16 +135,19 @@ export class CircuitBreaker implements Breaker {
     }
     if (result === 'answered') return
     const failed = result === 'failure'
-    this.#failuresInARow = failed ? this.#failuresInARow + 1 : 0
-    this.#window.count(failed, this.#clock.monotonicMs())
-    if (failed && this.#failsTooOften()) this.#open()
+    const nowMs = this.#clock.monotonicMs()
+    this.#window.count(failed, nowMs)
+    if (failed) this.#failuresInARow += 1
+    else this.#endRow(nowMs)
+    if (failed && this.#failsTooOften(nowMs)) this.#open()
   }
 
-  #failsTooOften(): boolean {
-    const { failuresInARow, minimumCalls, failureRatio } = this.#limits
-    if (this.#failuresInARow >= failuresInARow) return true
-    const { calls, failures } = this.#window.read(this.#clock.monotonicMs())
-    return calls >= minimumCalls && failures / calls >= failureRatio
+  #failsTooOften(nowMs: number): boolean {
+    const { failuresInARow, minimumCalls, failureRatio, failingForMs } = this.#limits
+    const sinceMs = nowMs - failingForMs
+    if (this.#failuresInARow >= failuresInARow && this.#succeededAtMs <= sinceMs) return true
+    const { calls, failures, firstFailureMs } = this.#window.read(nowMs)
+    return calls >= minimumCalls && failures / calls >= failureRatio && firstFailureMs <= sinceMs
   }
 
   #countProbeSuccess(): void {
@@ -141,8 +155,13 @@ export class CircuitBreaker implements Breaker {
     if (this.#probeSuccesses < this.#limits.successesToClose) return
     this.#enter('closed')
     this.#closedAtMs = this.#clock.monotonicMs()
-    this.#failuresInARow = 0
+    this.#endRow(this.#closedAtMs)
     this.#window.clear()
+  }
+
+  #endRow(nowMs: number): void {
+    this.#failuresInARow = 0
+    this.#succeededAtMs = nowMs
   }
 
   #open(): void {
@@ -224,7 +243,6 @@ function saysNothing({ kind, status }: Failure): boolean {
   return FAILURE_KINDS[kind].ours || kind === 'dns' || kind === 'tls'
 }
 
-const BUCKETS = 10
 const FORGET_RESTS_MS = 60_000
 
 // A day: longer than anything it could be waiting for.
@@ -237,12 +255,18 @@ export function readBreaker(options: BreakerOptions): Record<keyof BreakerOption
     minimumCalls: { fallback: 10, min: 1, max: 1_000_000 },
     windowMs: { fallback: 30_000, min: 1_000, max: MOST_MS },
     failuresInARow: { fallback: 8, min: 1, max: Infinity },
+    failingForMs: { fallback: 1_000, min: 0, max: MOST_MS },
     openMs: { fallback: 2_000, min: 1, max: MOST_MS },
     maxOpenMs: { fallback: 15_000, min: 1, max: MOST_MS },
     successesToClose: { fallback: 2, min: 1, max: 1_000 },
     probeLeaseMs: { fallback: 30_000, min: 1, max: MOST_MS },
   })
   // What is given decides: a default gives way to it.
+  const failingForMs = readNumber('breaker: failingForMs', options.failingForMs, {
+    fallback: Math.min(1_000, read.windowMs / 2),
+    min: 0,
+    max: read.windowMs,
+  })
   const openMs =
     options.openMs === undefined
       ? Math.min(read.openMs, options.maxOpenMs ?? read.openMs)
@@ -252,7 +276,7 @@ export function readBreaker(options: BreakerOptions): Record<keyof BreakerOption
     min: openMs,
     max: MOST_MS,
   })
-  return { ...read, openMs, maxOpenMs }
+  return { ...read, failingForMs, openMs, maxOpenMs }
 }
 
 const nothing = () => {}
@@ -261,56 +285,4 @@ const FREE_PERMIT: Permit = {
   failure: nothing,
   answered: nothing,
   cancel: nothing,
-}
-
-interface Bucket {
-  /** Which interval of the clock it counts. */
-  readonly interval: number
-  calls: number
-  failures: number
-}
-
-/**
- * Results of the last ten intervals. A bucket's age is judged when it is read, never by a timer
- * or by the number of calls since: after an idle hour nothing in it counts.
- */
-class ResultWindow {
-  readonly #bucketMs: number
-  #buckets: Bucket[] = []
-
-  constructor(windowMs: number) {
-    this.#bucketMs = windowMs / BUCKETS
-  }
-
-  count(failed: boolean, nowMs: number): void {
-    const bucket = this.#current(nowMs)
-    bucket.calls += 1
-    if (failed) bucket.failures += 1
-  }
-
-  read(nowMs: number): { readonly calls: number; readonly failures: number } {
-    const oldest = Math.floor(nowMs / this.#bucketMs) - BUCKETS
-    let calls = 0
-    let failures = 0
-    for (const bucket of this.#buckets) {
-      if (bucket.interval <= oldest) continue
-      calls += bucket.calls
-      failures += bucket.failures
-    }
-    return { calls, failures }
-  }
-
-  clear(): void {
-    this.#buckets = []
-  }
-
-  #current(nowMs: number): Bucket {
-    const interval = Math.floor(nowMs / this.#bucketMs)
-    const newest = this.#buckets.at(-1)
-    if (newest !== undefined && newest.interval === interval) return newest
-    const bucket: Bucket = { interval, calls: 0, failures: 0 }
-    this.#buckets.push(bucket)
-    if (this.#buckets.length > BUCKETS) this.#buckets.shift()
-    return bucket
-  }
 }

@@ -24,7 +24,7 @@ const settle = fc.record({
 })
 const advance = fc.record({
   does: fc.constant('advance' as const),
-  byMs: fc.constantFrom(1, 500, 2_000, 3_000, 15_000, 30_000, 61_000),
+  byMs: fc.constantFrom(1, 500, 999, 2_000, 3_000, 15_000, 30_000, 61_000),
 })
 const commands = fc.array(
   fc.oneof(
@@ -85,7 +85,8 @@ interface Ticket {
 class BreakerModel {
   #era = 0
   #state: 'closed' | 'open' | 'half-open' = 'closed'
-  #results: { readonly slot: number; readonly failed: boolean }[] = []
+  #results: { readonly atMs: number; readonly slot: number; readonly failed: boolean }[] = []
+  #succeededAtMs: number | undefined
   #opensUntilMs = 0
   #closedSinceMs = 0
   #restMs = 2_000
@@ -117,17 +118,21 @@ class BreakerModel {
       if (as === 'failure') this.#rest(nowMs)
       else this.#sawLife(nowMs)
     } else if (as !== 'answered') {
-      this.#results.push({ slot: Math.floor(nowMs / 3_000), failed: as === 'failure' })
-      if (as === 'failure' && this.#tooMany(Math.floor(nowMs / 3_000))) this.#rest(nowMs)
+      const slot = Math.floor(nowMs / 3_000)
+      this.#results.push({ atMs: nowMs, slot, failed: as === 'failure' })
+      if (as === 'success') this.#succeededAtMs = nowMs
+      else if (this.#tooMany(nowMs, slot)) this.#rest(nowMs)
     }
   }
 
-  #tooMany(slot: number): boolean {
+  #tooMany(nowMs: number, slot: number): boolean {
     const lastEight = this.#results.slice(-8)
-    if (lastEight.length === 8 && lastEight.every(({ failed }) => failed)) return true
+    const row = lastEight.length === 8 && lastEight.every(({ failed }) => failed)
+    if (row && !(nowMs - (this.#succeededAtMs ?? -Infinity) < 1_000)) return true
     const recent = this.#results.filter((result) => slot - result.slot < 10)
-    const failures = recent.filter(({ failed }) => failed).length
-    return recent.length >= 10 && failures * 10 >= recent.length * 7
+    const failures = recent.filter(({ failed }) => failed)
+    if (recent.length < 10 || failures.length * 10 < recent.length * 7) return false
+    return failures.some(({ atMs }) => nowMs - atMs >= 1_000)
   }
 
   #sawLife(nowMs: number): void {
@@ -136,6 +141,7 @@ class BreakerModel {
     this.#change('closed')
     this.#results = []
     this.#closedSinceMs = nowMs
+    this.#succeededAtMs = nowMs
   }
 
   #rest(nowMs: number): void {

@@ -101,6 +101,7 @@ describe('the circuit breaker', () => {
     await fail(at, 9)
     await at.clock.advance(3_600_000)
     await fail(at, 9)
+    await at.clock.advance(1_000)
     expect(at.target('job').breaker).toBe('closed')
     await fail(at, 1)
     expect(at.target('job').breaker).toBe('open')

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { seeded, seedFor } from '../../../bench/storm/random.ts'
 import {
   CircuitBreaker,
   NEVER_OPEN,
@@ -50,17 +51,19 @@ describe('a closed breaker', () => {
     { successes: 3, state: 'open' },
     { successes: 4, state: 'closed' },
   ])('is $state after 7 failures among $successes successes', ({ successes, state }) => {
-    const { breaker } = setUp()
+    const { breaker, clock } = setUp()
     fail(breaker, 1)
     succeed(breaker, successes)
+    clock.advance(1_000)
     fail(breaker, 6)
     expect(breaker.state).toBe(state)
   })
 
   it('does not judge by fewer than ten calls', () => {
-    const { breaker } = setUp()
+    const { breaker, clock } = setUp()
     fail(breaker, 5)
     succeed(breaker, 2)
+    clock.advance(1_000)
     fail(breaker, 2)
     expect(breaker.state).toBe('closed')
     fail(breaker, 1)
@@ -82,6 +85,61 @@ describe('a closed breaker', () => {
     succeed(breaker, 1)
     clock.advance(29_999)
     fail(breaker, 4)
+    expect(breaker.state).toBe('open')
+  })
+
+  it('lets a row wait until nothing has succeeded for a second', () => {
+    const { breaker, clock } = setUp()
+    succeed(breaker, 1)
+    clock.advance(999)
+    fail(breaker, 8)
+    expect(breaker.state).toBe('closed')
+    clock.advance(1)
+    fail(breaker, 1)
+    expect(breaker.state).toBe('open')
+  })
+
+  it('lets a share wait until its first failure is a second old', () => {
+    const { breaker, clock } = setUp()
+    fail(breaker, 7)
+    succeed(breaker, 3)
+    clock.advance(999)
+    fail(breaker, 5)
+    expect(breaker.state).toBe('closed')
+    clock.advance(1)
+    fail(breaker, 1)
+    expect(breaker.state).toBe('open')
+  })
+
+  it('takes calls that fail together for one event, on a target that has just answered', () => {
+    const { breaker } = setUp()
+    succeed(breaker, 1)
+    fail(breaker, 64)
+    expect(breaker.state).toBe('closed')
+  })
+
+  it.each([1, 2, 3, 4, 5])('is not opened by chance at half of its capacity (draws %i)', (seed) => {
+    const { breaker, clock } = setUp()
+    const random = seeded(seedFor(seed, 0))
+    let longestRow = 0
+    let row = 0
+    for (let call = 0; call < 2_000; call += 1) {
+      clock.advance(5)
+      const failed = random() < 0.5
+      row = failed ? row + 1 : 0
+      longestRow = Math.max(longestRow, row)
+      if (failed) fail(breaker, 1)
+      else succeed(breaker, 1)
+    }
+    expect(longestRow).toBeGreaterThanOrEqual(8)
+    expect(breaker.state).toBe('closed')
+  })
+
+  it('opens at once where `failingForMs` is 0', () => {
+    const clock = new VirtualClock()
+    const breaker = new CircuitBreaker({ clock, random: () => 0.5 }, { failingForMs: 0 })
+    succeed(breaker, 1)
+    fail(breaker, 8)
     expect(breaker.state).toBe('open')
   })
 
