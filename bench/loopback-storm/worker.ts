@@ -50,7 +50,7 @@ async function storm({
   const running: Promise<void>[] = []
   for (let index = 0; index < calls; index++) {
     const dueMs = startedMs + (index * 1_000) / callsPerSecond
-    while (performance.now() < dueMs) await pause(dueMs - performance.now())
+    while (performance.now() < dueMs) await pause(Math.max(dueMs - performance.now(), 1))
     running.push(one(index))
   }
   await Promise.all(running)

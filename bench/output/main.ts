@@ -22,7 +22,7 @@ const compiled = compileSchema(SCHEMA)
 const accepts = validatorFor(SCHEMA, {})
 const MAX_BYTES = 16 * 1024 * 1024
 /** Each comparison takes so long at least. */
-const MIN_MS = 800
+const MIN_MS = 600
 
 /** A list of records, of about so many bytes. */
 function records(bytes: number, price = (index: number) => (index % 10_000) / 4): object[] {

@@ -2,10 +2,12 @@ import { type Child, startChild } from '../child.ts'
 import { table } from '../markdown.ts'
 import { BARE, loadPeer, PEER_FILES, type Peer, type PeerFile } from '../peer.ts'
 import { median, middleHalf } from '../statistics.ts'
+import { NO_NETWORK } from './completion.ts'
+import type { Goal } from './goals.ts'
 import type { BlockRequest, BlockResult } from './worker.ts'
 
 const FILES: readonly PeerFile[] = [...PEER_FILES, 'steadycall-traced']
-const ROUNDS = 25
+export const ROUNDS = 11
 const WARM_UP_CALLS = 3_000
 
 interface Mode extends BlockRequest {
@@ -19,6 +21,11 @@ const MODES: readonly Mode[] = [
   { title: 'Structured, 64 at once', kind: 'structured', atOnce: 64, calls: 384 },
 ]
 
+interface Measured {
+  readonly text: string
+  readonly goals: readonly Goal[]
+}
+
 interface Runner {
   readonly peer: Peer
   readonly child: Child<BlockRequest, BlockResult>
@@ -28,30 +35,54 @@ interface Runner {
  * Latency and CPU of every client in alternating blocks: each client in a process of its own, one of
  * them at work at a time, so that all meet the same machine and none the other's garbage.
  */
-export async function latencyTables(provider: string): Promise<string> {
-  const runners = await Promise.all(FILES.map((file) => start(file, provider)))
+export async function latencyTables(provider: string): Promise<Measured> {
+  const runners = await Promise.all(FILES.map((file) => start(file, `${provider}/v1`)))
   const sections: string[] = []
+  const goals: Goal[] = []
   for (const mode of MODES) {
-    sections.push(`**${mode.title}**\n\n${await modeTable(mode, runners)}`)
+    const results = await inTurn(ableTo(mode, runners), mode, ROUNDS)
+    sections.push(`**${mode.title}**\n\n${modeTable(results)}`)
+    goals.push(...goalsOf(mode, results))
     process.stderr.write(`  ${mode.title}\n`)
   }
   for (const { child } of runners) await child.close()
-  return sections.join('\n')
+  return { text: sections.join('\n'), goals }
 }
 
-async function start(file: PeerFile, provider: string): Promise<Runner> {
+/** The same with a `fetch` that answers from memory, in one long loop. */
+export async function ownCodeTable(): Promise<string> {
+  const files = FILES.filter((file) => file !== 'fetch' && file !== 'instructor')
+  const runners = await Promise.all(files.map((file) => start(file, NO_NETWORK)))
+  const rows = new Map<string, string[]>(runners.map(({ peer }) => [peer.name, [peer.name]]))
+  for (const kind of ['plain', 'structured'] as const) {
+    const results = await inTurn(runners, { kind, atOnce: 1, calls: 600 }, ROUNDS)
+    const base = results.get(BARE) ?? []
+    for (const [name, blocks] of results) {
+      const own = blocks.map(({ cpu }) => cpu)
+      const beyond = own.map((cpu, round) => cpu - (base[round]?.cpu ?? Number.NaN))
+      rows.get(name)?.push(median(own).toFixed(0), median(beyond).toFixed(0))
+    }
+  }
+  for (const { child } of runners) await child.close()
+  const titles = ['', 'plain, µs', 'beyond openai, µs', 'structured, µs', 'beyond openai, µs']
+  return table(titles, [...rows.values()])
+}
+
+async function start(file: PeerFile, baseURL: string): Promise<Runner> {
   const child = await startChild<BlockRequest, BlockResult>(new URL('worker.ts', import.meta.url), [
     file,
-    `${provider}/v1`,
+    baseURL,
   ])
   return { peer: await loadPeer(file), child }
 }
 
-async function modeTable(mode: Mode, all: readonly Runner[]): Promise<string> {
-  const runners = all.filter(
-    ({ peer }) => mode.kind === 'structured' || !peer.name.includes('instructor'),
-  )
-  const results = await inTurn(runners, mode, ROUNDS)
+function ableTo({ kind }: Mode, all: readonly Runner[]): readonly Runner[] {
+  return all.filter(({ peer }) => kind === 'structured' || !peer.name.includes('instructor'))
+}
+
+type Results = ReadonlyMap<string, readonly BlockResult[]>
+
+function modeTable(results: Results): string {
   const base = results.get(BARE) ?? []
   return table(
     TITLES,
@@ -59,11 +90,22 @@ async function modeTable(mode: Mode, all: readonly Runner[]): Promise<string> {
   )
 }
 
+function goalsOf({ title, atOnce }: Mode, results: Results): readonly Goal[] {
+  const own = results.get('steadycall') ?? []
+  const base = results.get(BARE) ?? []
+  const cpu = median(own.map((block, round) => block.cpu / (base[round]?.cpu ?? Number.NaN)))
+  const p50 = median(own.map((block, round) => block.p50 - (base[round]?.p50 ?? Number.NaN)))
+  const ofCpu: Goal = { what: `CPU: ${title.toLowerCase()}`, limit: 1.1, measured: cpu, unit: '×' }
+  // Of 64 at once, each waits for the work of the others: their median is CPU time once more.
+  if (atOnce > 1) return [ofCpu]
+  return [ofCpu, { what: `median: ${title.toLowerCase()}`, limit: 60, measured: p50, unit: 'µs' }]
+}
+
 async function inTurn(
   runners: readonly Runner[],
   { kind, atOnce, calls }: BlockRequest,
   rounds: number,
-): Promise<ReadonlyMap<string, readonly BlockResult[]>> {
+): Promise<Results> {
   for (const { child } of runners) await child.ask({ kind, atOnce, calls: WARM_UP_CALLS })
   const results = new Map(runners.map(({ peer }) => [peer.name, [] as BlockResult[]]))
   for (let round = 0; round < rounds; round++) {
@@ -84,7 +126,7 @@ export async function cpuRatio(
   rounds: number,
 ): Promise<number> {
   const files: readonly PeerFile[] = ['openai-single', 'steadycall']
-  const runners = await Promise.all(files.map((file) => start(file, provider)))
+  const runners = await Promise.all(files.map((file) => start(file, `${provider}/v1`)))
   const [base = [], own = []] = [...(await inTurn(runners, block, rounds)).values()]
   for (const { child } of runners) await child.close()
   return median(own.map(({ cpu }, round) => cpu / (base[round]?.cpu ?? Number.NaN)))

@@ -1,32 +1,15 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { TICKET_TEXT } from '../ticket.ts'
+import { COMPLETION } from './completion.ts'
 
 /**
  * The cheapest provider there is, in a process of its own: always the same completion, from memory.
  * It keeps nothing, so that it does not slow down while it is measured. `GET /held` says how many
  * calls to `/held/…` wait for an answer; `POST /release` answers them all.
  */
-const completion = JSON.stringify({
-  id: 'chatcmpl-bench',
-  object: 'chat.completion',
-  created: 1_764_115_200,
-  model: 'gpt-bench',
-  system_fingerprint: 'fp_bench',
-  service_tier: 'default',
-  choices: [
-    {
-      index: 0,
-      message: { role: 'assistant', content: TICKET_TEXT, refusal: null, annotations: [] },
-      logprobs: null,
-      finish_reason: 'stop',
-    },
-  ],
-  usage: { prompt_tokens: 31, completion_tokens: 29, total_tokens: 60 },
-})
 const HEADERS = {
   'content-type': 'application/json',
-  'content-length': Buffer.byteLength(completion),
+  'content-length': Buffer.byteLength(COMPLETION),
   'x-request-id': 'req_bench',
 }
 
@@ -35,7 +18,7 @@ const held: (() => void)[] = []
 const server = createServer((request, response) => {
   request.resume()
   request.on('end', () => {
-    const answer = () => response.writeHead(200, HEADERS).end(completion)
+    const answer = () => response.writeHead(200, HEADERS).end(COMPLETION)
     const { url = '' } = request
     if (url === '/held') response.end(String(held.length))
     else if (url === '/release') {

@@ -1,5 +1,6 @@
 import { loadPeer, type PeerClient, type PeerFile } from '../peer.ts'
 import { quantile } from '../statistics.ts'
+import { COMPLETION, NO_NETWORK } from './completion.ts'
 
 /** One client in a process of its own, which makes a block of calls whenever it is told to. */
 export interface BlockRequest {
@@ -48,6 +49,10 @@ async function runBlock(
 }
 
 const [file = '', baseURL = ''] = process.argv.slice(2)
+if (baseURL === NO_NETWORK) {
+  const headers = { 'content-type': 'application/json', 'x-request-id': 'req_bench' }
+  globalThis.fetch = async () => new Response(COMPLETION, { headers })
+}
 // The parent passes one of its list.
 const peer = await loadPeer(file as PeerFile)
 const client = await peer.create({ baseURL })
