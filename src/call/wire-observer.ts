@@ -75,6 +75,8 @@ const OBSERVED = Symbol.for('steadycall.observed.v1')
 interface Observed {
   /** A request of ours has come by, in the form that openai gives it. */
   seen: boolean
+  /** The client's own, under the observer. */
+  readonly original: unknown
 }
 
 /**
@@ -86,7 +88,7 @@ export function observeClient(client: object): void {
   watchSockets()
   const original: unknown = Reflect.get(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
-  const state: Observed = { seen: false }
+  const state: Observed = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
   const fetch: Fetch = (url, init) => Reflect.apply(original, undefined, [url, init])
   const observed: Fetch = (url, init) => {
@@ -108,9 +110,18 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  const state: unknown = Reflect.get(Object(Reflect.get(client, 'fetch')), OBSERVED)
+  return observedState(Reflect.get(client, 'fetch'))?.seen === true
+}
+
+/** The client's `fetch` without the observer around it. */
+export function ownFetch(client: object): unknown {
+  const fetch: unknown = Reflect.get(client, 'fetch')
+  return observedState(fetch)?.original ?? fetch
+}
+
+function observedState(fetch: unknown): Observed | undefined {
   // Only `observeClient` sets the symbol.
-  return state !== undefined && (state as Observed).seen
+  return Reflect.get(Object(fetch), OBSERVED) as Observed | undefined
 }
 
 async function observedFetch(
