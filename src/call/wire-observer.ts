@@ -11,8 +11,8 @@ export interface WireRecord {
   fetches: number
   /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
   sockets: number
-  /** Path of the first of these: a redirect to elsewhere is no retry. */
-  socketPath: string | undefined
+  /** Where the first of these went: a redirect to elsewhere is no retry. */
+  socketUrl: string | undefined
   /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
   tokenReplays: number
   /** Somebody else raised the retry-count header that we set. */
@@ -43,7 +43,7 @@ export function createWireRecord(retryCount: number): WireRecord {
   return {
     fetches: 0,
     sockets: 0,
-    socketPath: undefined,
+    socketUrl: undefined,
     tokenReplays: 0,
     foreignRetryCount: false,
     retryCount: String(retryCount),
@@ -220,9 +220,9 @@ function watchSockets(): void {
     if (wire === undefined || typeof message !== 'object' || message === null) return
     const request: unknown = Reflect.get(message, 'request')
     if (typeof request !== 'object' || request === null) return
-    const path = String(Reflect.get(request, 'path'))
     if (Reflect.get(request, 'method') !== 'POST') return
-    wire.socketPath ??= path
-    if (wire.socketPath === path) wire.sockets++
+    const url = `${Reflect.get(request, 'origin')}${Reflect.get(request, 'path')}`
+    wire.socketUrl ??= url
+    if (wire.socketUrl === url) wire.sockets++
   })
 }

@@ -250,7 +250,7 @@ function giveUp<T>(
   return {
     ok: false,
     error,
-    disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
+    disposition: uncertain ? 'uncertain' : isFinal(told) ? 'keep' : 'release',
     notice: withoutUndefined({
       kind,
       executed,
@@ -259,4 +259,10 @@ function giveUp<T>(
       origin: record.span.traceparent,
     }),
   }
+}
+
+/** A final refusal by the provider, not a request that never got to it: that may soon be mended. */
+function isFinal({ kind, status }: Failure): boolean {
+  if (kind === 'invalid_request' && status === undefined) return false
+  return FAILURE_KINDS[kind].permanent
 }
