@@ -1,4 +1,5 @@
 import { canonicalJson } from '../idempotency/key.ts'
+import { isSignal, nativeSignal } from '../native-signal.ts'
 import type { CallOptions, ResolvedCall } from '../options.ts'
 import { type CallFace, resolveCall } from '../resolve-options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
@@ -69,21 +70,12 @@ function checkRequestOptions(face: string, signal: unknown, timeout: unknown): v
   }
 }
 
-/** By shape: signals of other realms and polyfills are signals too. */
-function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof Reflect.get(value, 'addEventListener') === 'function' &&
-    typeof Reflect.get(value, 'aborted') === 'boolean'
-  )
-}
-
 function withSignal(own: CallOptions, signal: unknown): CallOptions {
   if (!isSignal(signal)) return own
+  const native = nativeSignal(signal)
   return {
     ...own,
-    signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]),
+    signal: own.signal === undefined ? native : AbortSignal.any([nativeSignal(own.signal), native]),
   }
 }
 

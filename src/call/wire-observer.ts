@@ -1,3 +1,4 @@
+import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
@@ -145,7 +146,7 @@ async function observedFetch(
 /** The request under the attempt's signal, which openai's own limits end as well. */
 function underBounds(init: object, bounds: Bounds): object {
   const own: unknown = Reflect.get(init, 'signal')
-  if (own instanceof AbortSignal) bounds.follow(own)
+  if (isSignal(own)) bounds.follow(own)
   return { ...init, signal: bounds.signal }
 }
 
