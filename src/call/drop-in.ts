@@ -1,9 +1,10 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { call } from './call.ts'
+import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
 import { explain } from './explain.ts'
+import type { Job } from './job.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
@@ -24,9 +25,9 @@ export function dropInCreate(
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
-      if (request.params['stream'] === true) return await streamed(request, context, classes)
+      if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
       const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-      const { value, report } = await call(job, context)
+      const { value, report } = await begin(job, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
@@ -35,8 +36,15 @@ export function dropInCreate(
   })
 }
 
+/** Starts the call, and holds on to the request where it waits before it has sent anything. */
+function begin<T>(job: Job<T>, request: ChatRequest, context: CallContext): Promise<CallResult<T>> {
+  const running = call(job, context)
+  request.given.hold()
+  return running
+}
+
 async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
-  const { value, report } = await call(responseJob(request), context)
+  const { value, report } = await begin(responseJob(request), request, context)
   attachReport(value.response, report)
   return value
 }
@@ -54,7 +62,7 @@ async function streamed(
     if (latest !== undefined) attachReport(error, latest)
     return error
   }
-  const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
+  const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
   latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage.

@@ -27,6 +27,10 @@ export interface WireRecord {
   carried: Carried | undefined
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
+  /** The text that is sent is wanted, to send it again. */
+  keepsBody: boolean
+  /** That text. */
+  body: string | undefined
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -53,6 +57,8 @@ export function createWireRecord(retryCount: number): WireRecord {
     errorBody: undefined,
     carried: undefined,
     response: undefined,
+    keepsBody: false,
+    body: undefined,
   }
 }
 
@@ -114,6 +120,12 @@ export function isObserved(client: object): boolean {
   return state !== undefined && (state as Observed).seen
 }
 
+/** Will the text of this client's requests come by here? */
+export function seesBodies(client: object): boolean {
+  if (isFacade(client)) return false
+  return Reflect.has(Object(Reflect.get(client, 'fetch')), OBSERVED)
+}
+
 async function observedFetch(
   fetch: Fetch,
   url: unknown,
@@ -124,6 +136,10 @@ async function observedFetch(
   carried?.bounds.signal.throwIfAborted()
   wire.fetches++
   if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
   const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
     const count = headers.get('x-stainless-retry-count')
