@@ -7,6 +7,7 @@ import type { GivenParams } from './given-params.ts'
 import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
+import { judgeUnsent } from './unsent.ts'
 import { isObserved, WIRE } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
@@ -76,7 +77,7 @@ export function chatBasics(
   request: ChatRequest,
 ): Pick<
   Job<never>,
-  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload'
+  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload' | 'judge'
 > {
   const { given, options, targets } = request
   return {
@@ -87,6 +88,7 @@ export function chatBasics(
     targets,
     telemetry: requestTelemetry(given.facts, targets),
     payload: () => request.params,
+    judge: (failure, exchange) => judgeUnsent(request, failure, exchange),
   }
 }
 

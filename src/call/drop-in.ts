@@ -102,6 +102,11 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
     case 'tls':
       if (cause instanceof classes.APIError) return cause
       return withCause(new classes.APIConnectionError({ message }), cause)
+    case 'unknown':
+      // Nothing is known of it that it does not say itself: as from the bare client. Without a
+      // reason it was no failed attempt, but a defect of ours.
+      if (error.reason !== undefined) return cause
+      break
     default:
       if (cause instanceof classes.APIError) return cause
   }

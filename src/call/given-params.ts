@@ -67,6 +67,11 @@ export class GivenParams {
     return this.#sentWith !== undefined && body === this.#json ? this.#given : body
   }
 
+  /** Is this what reading them threw? */
+  threw(error: unknown): boolean {
+    return this.#broken !== undefined && this.#broken.error === error
+  }
+
   #read(): ChatParams {
     if (this.#broken !== undefined) throw this.#broken.error
     const json = sentJson(this.#sentWith?.body) ?? jsonOf(this.#given)

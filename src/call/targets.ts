@@ -70,6 +70,16 @@ export function errorClasses(client: ChatClient): ErrorClasses {
   return client.constructor as unknown as ErrorClasses
 }
 
+/** One of the classes of the client's own package; all of them have one base. */
+export function isOpenaiError(error: unknown, client: ChatClient): boolean {
+  const base: unknown = readProperty(client.constructor, 'OpenAIError')
+  return error instanceof errorClasses(client).APIError || isInstance(error, base)
+}
+
+function isInstance(error: unknown, maker: unknown): boolean {
+  return typeof maker === 'function' && error instanceof maker
+}
+
 /** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
 const OWN_RETRIES = Symbol.for('steadycall.own-retries.v1')
 
