@@ -162,12 +162,14 @@ function create(
   params: ChatParams,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
-  const prepare = () => {
-    const { steady: own = {}, ...requestOptions } = options ?? {}
+  const prepare = (given: RequestOptions) => {
+    const { steady: own = {}, ...requestOptions } = given ?? {}
     checkCallOptions('create(): steady', own)
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
-  return dropInCreate(prepare, errorClasses(client))
+  // openai waits for options that are a promise.
+  const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
+  return dropInCreate(whenGiven, errorClasses(client))
 }
 
 async function json(

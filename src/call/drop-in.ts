@@ -12,16 +12,22 @@ import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
 
+interface Prepared {
+  readonly request: ChatRequest
+  readonly context: CallContext
+}
+
 /**
  * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
  * throws rejects the call, as openai's own checks do.
  */
 export function dropInCreate(
-  prepare: () => { readonly request: ChatRequest; readonly context: CallContext },
+  prepare: () => Prepared | Promise<Prepared>,
   classes: ErrorClasses,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
-    const { request, context } = prepare()
+    const prepared = prepare()
+    const { request, context } = prepared instanceof Promise ? await prepared : prepared
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
@@ -90,7 +96,8 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
   const { cause, message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
-      return withCause(new classes.APIUserAbortError({ message }), cause)
+      // In openai's own words: many compare them, and there is nothing to add.
+      return withCause(new classes.APIUserAbortError({}), cause)
     case 'timeout':
     case 'deadline':
       // A 408 is the provider's own word, with its status and body.
