@@ -23,7 +23,8 @@ export class GivenParams {
     // Untyped callers give anything; what is no object is openai's to refuse.
     this.#given = given as ChatParams
     // Whether it is a stream has to be known before: elsewhere openai finds out while it serialises.
-    const { stream } = this.#given
+    // Read as openai reads it, also where it throws.
+    const stream = this.#given['stream']
     const saysItself = isObject(stream) || (stream !== true && hasToJson(given))
     if (isOpaque(given)) this.#json = this.#given
     else if (saysItself) this.#json = this.#read()

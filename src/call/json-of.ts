@@ -6,9 +6,9 @@
  */
 export function jsonOf(value: unknown): unknown {
   try {
-    return copyOf(value, '', 0)
+    return copyOf({ containers: 0, depth: 0 }, value, '')
   } catch (error) {
-    if (error !== TOO_DEEP) throw error
+    if (error !== TOO_MUCH) throw error
     return asJsonSays(value, '')
   }
 }
@@ -19,12 +19,19 @@ export function parseExactly(text: string): unknown {
   return JSON.stringify(value) === text ? value : JSON.parse(text, keepSource)
 }
 
-// Far beyond any request; a cycle gets there soon.
+// Far beyond any request. A cycle gets to the one, and what holds the same object again and again to
+// the other; JSON has its own answer to both.
 const MAX_DEPTH = 200
-const TOO_DEEP = Symbol('too deep')
+const MAX_CONTAINERS = 100_000
+const TOO_MUCH = Symbol('too much')
+
+interface Walk {
+  containers: number
+  depth: number
+}
 
 /** Walks plain data, which is nearly all there is; whatever has ways of its own is left to JSON. */
-function copyOf(value: unknown, key: string | number, depth: number): unknown {
+function copyOf(walk: Walk, value: unknown, key: string | number): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -35,7 +42,7 @@ function copyOf(value: unknown, key: string | number, depth: number): unknown {
     case 'symbol':
       return undefined
     case 'object':
-      return value === null || isPlain(value) ? copyWithin(value, depth) : asJsonSays(value, key)
+      return value === null || isPlain(value) ? copyWithin(walk, value) : asJsonSays(value, key)
     default:
       return asJsonSays(value, key)
   }
@@ -50,25 +57,29 @@ function isPlain(value: object): boolean {
     : prototype === Object.prototype || prototype === null
 }
 
-function copyWithin(value: object | null, depth: number): object | null {
+function copyWithin(walk: Walk, value: object | null): object | null {
   if (value === null) return null
-  if (depth === MAX_DEPTH) throw TOO_DEEP
-  return Array.isArray(value) ? copyItems(value, depth + 1) : copyMembers(value, depth + 1)
+  walk.containers++
+  walk.depth++
+  if (walk.containers > MAX_CONTAINERS || walk.depth > MAX_DEPTH) throw TOO_MUCH
+  const copy = Array.isArray(value) ? copyItems(walk, value) : copyMembers(walk, value)
+  walk.depth--
+  return copy
 }
 
-function copyItems(array: readonly unknown[], depth: number): unknown[] {
+function copyItems(walk: Walk, array: readonly unknown[]): unknown[] {
   const items: unknown[] = []
   // By index, as JSON does: a hole is read as undefined, and null stands for both.
   for (let index = 0; index < array.length; index++) {
-    items.push(copyOf(array[index], index, depth) ?? null)
+    items.push(copyOf(walk, array[index], index) ?? null)
   }
   return items
 }
 
-function copyMembers(object: object, depth: number): object {
+function copyMembers(walk: Walk, object: object): object {
   const copy: Record<string, unknown> = {}
   for (const name of Object.keys(object)) {
-    const member = copyOf(Reflect.get(object, name), name, depth)
+    const member = copyOf(walk, Reflect.get(object, name), name)
     if (member !== undefined) setMember(copy, name, member)
   }
   return copy
@@ -83,8 +94,9 @@ function setMember(object: Record<string, unknown>, name: string, value: unknown
 const PLAIN_MEMBER = { configurable: true, enumerable: true, writable: true } as const
 
 function asJsonSays(value: unknown, key: string | number): unknown {
-  const text = JSON.stringify({ [key]: value })
-  return Reflect.get(Object(parseExactly(text)), key)
+  const said: unknown = parseExactly(JSON.stringify({ [key]: value }))
+  // Left out where it has no JSON; what every object inherits is not it.
+  return Object.hasOwn(Object(said), key) ? Reflect.get(Object(said), key) : undefined
 }
 
 /** `JSON.rawJSON` and its kin are too young for the libraries that TypeScript checks us against. */
