@@ -70,10 +70,14 @@ export function errorClasses(client: ChatClient): ErrorClasses {
   return client.constructor as unknown as ErrorClasses
 }
 
-/** One of the classes of the client's own package; all of them have one base. */
-export function isOpenaiError(error: unknown, client: ChatClient): boolean {
+/**
+ * One of openai's classes for what went wrong with a request, its credentials' own requests among
+ * them. Their common base by itself says that something was not as it should be on this side.
+ */
+export function isRequestError(error: unknown, client: ChatClient): boolean {
+  if (error instanceof errorClasses(client).APIError) return true
   const base: unknown = readProperty(client.constructor, 'OpenAIError')
-  return error instanceof errorClasses(client).APIError || isInstance(error, base)
+  return isInstance(error, base) && readProperty(error, 'constructor') !== base
 }
 
 function isInstance(error: unknown, maker: unknown): boolean {

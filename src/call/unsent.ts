@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { ChatRequest } from './chat.ts'
 import type { Exchange } from './job.ts'
-import { isOpenaiError } from './targets.ts'
+import { isRequestError } from './targets.ts'
 
 /**
  * What the caller's own `toJSON` or getter threw, or whatever else openai does before it sends
@@ -26,6 +26,6 @@ function isUnsent(
   return (
     client !== undefined &&
     !Object.hasOwn(client.chat.completions, 'create') &&
-    !isOpenaiError(error, client)
+    !isRequestError(error, client)
   )
 }
