@@ -2,8 +2,10 @@ import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import { clientIdentity, described } from './client-identity.ts'
+import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
-import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
+import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
 import { isObserved, WIRE } from './wire-observer.ts'
@@ -69,11 +71,12 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',
-  { params, options, targets }: ChatRequest,
+  request: ChatRequest,
 ): Pick<
   Job<never>,
-  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload'
+  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload' | 'identify'
 > {
+  const { params, options, targets } = request
   return {
     face,
     operation: 'chat',
@@ -82,6 +85,20 @@ export function chatBasics(
     targets,
     telemetry: requestTelemetry(params, targets),
     payload: () => params,
+    identify: () => chatIdentity(request, params),
+  }
+}
+
+/** The same request, and the same target: what `asked` says of the one, its client of the other. */
+export function chatIdentity(
+  { requestOptions, targets }: ChatRequest,
+  { model: _, ...asked }: ChatParams,
+): CallIdentity {
+  // openai passes its own key option on, and the headers are compared without those of one sending.
+  const { headers, idempotencyKey: _key, ...options } = requestOptions
+  return {
+    request: [asked, described(options), lastingHeaders(headers)],
+    targets: targets.map(({ client, model }) => [model, clientIdentity(client)]),
   }
 }
 

@@ -95,15 +95,6 @@ function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void 
   )
 }
 
-/** Fingerprint of a request that need not have one: undefined where it has no canonical JSON. */
-export function fingerprintIfAny<T>(job: Job<T>): string | undefined {
-  try {
-    return fingerprintOf([job.operation, job.options.payload ?? job.payload()])
-  } catch {
-    return undefined
-  }
-}
-
 /**
  * The `Idempotency-Key` headers of one call: equal for a body sent again while nobody knows what
  * became of it, another one for another body, and another one after a complete answer, since a
