@@ -1,3 +1,4 @@
+import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
@@ -26,6 +27,10 @@ export interface WireRecord {
   carried: Carried | undefined
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
+  /** The text that is sent is wanted, to send it again. */
+  keepsBody: boolean
+  /** That text. */
+  body: string | undefined
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -52,6 +57,8 @@ export function createWireRecord(retryCount: number): WireRecord {
     errorBody: undefined,
     carried: undefined,
     response: undefined,
+    keepsBody: false,
+    body: undefined,
   }
 }
 
@@ -124,6 +131,12 @@ function observedState(fetch: unknown): Observed | undefined {
   return Reflect.get(Object(fetch), OBSERVED) as Observed | undefined
 }
 
+/** Will the text of this client's requests come by here? */
+export function seesBodies(client: object): boolean {
+  if (isFacade(client)) return false
+  return Reflect.has(Object(Reflect.get(client, 'fetch')), OBSERVED)
+}
+
 async function observedFetch(
   fetch: Fetch,
   url: unknown,
@@ -134,6 +147,10 @@ async function observedFetch(
   carried?.bounds.signal.throwIfAborted()
   wire.fetches++
   if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
   const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
     const count = headers.get('x-stainless-retry-count')
@@ -156,7 +173,7 @@ async function observedFetch(
 /** The request under the attempt's signal, which openai's own limits end as well. */
 function underBounds(init: object, bounds: Bounds): object {
   const own: unknown = Reflect.get(init, 'signal')
-  if (own instanceof AbortSignal) bounds.follow(own)
+  if (isSignal(own)) bounds.follow(own)
   return { ...init, signal: bounds.signal }
 }
 
