@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type CallEvent, callReport, createRuntime, isCallError, steady } from '../../src/index.ts'
+import { type CallEvent, callReport, isCallError, steady } from '../../src/index.ts'
 import { hangs, ok, overloaded, serverError } from '../../src/testing/index.ts'
-import { ask, clientFor, person, rejection, setUp } from '../support/set-up.ts'
+import { ask, clientFor, patientRuntime, person, rejection, setUp } from '../support/set-up.ts'
 
 const down = { perCall: () => Array.from({ length: 50 }, () => overloaded()) }
 
@@ -54,7 +54,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
 describe('nested steadycall layers do not multiply', () => {
   it('steady around steady sends 3', async () => {
     const { server, llm } = await setUp(down)
-    const outer = steady(llm, { runtime: createRuntime({ random: () => 0 }) })
+    const outer = steady(llm, { runtime: patientRuntime() })
     await rejection(outer.chat.completions.create(ask('hello')))
     expect(server.count).toBe(3)
     expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual([
@@ -144,7 +144,7 @@ describe('nested steadycall layers do not multiply', () => {
           return new Response('{}', { status: 503 })
         },
       }),
-      { runtime: createRuntime({ random: () => 0 }) },
+      { runtime: patientRuntime() },
     )
     const embed = () => failing.embeddings.create({ model: 'e', input: 'x' })
     await rejection(failing.run('embed', embed, { maxAttempts: 1 }))
