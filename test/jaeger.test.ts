@@ -55,7 +55,7 @@ beforeAll(async () => {
   })
   const [code] = await once(app, 'close')
   exitCode = code
-}, 60_000)
+})
 afterAll(() => receiver.close())
 
 /** The traces of one incident, in the order its requests came in. */

@@ -190,15 +190,19 @@ describe("the caller's signal", () => {
 
   it('ends a wait between attempts at once', async () => {
     const clock = virtualClock()
+    const events: string[] = []
     const { server, llm } = await setUp(
       { perCall: [rateLimited({ retryAfterMs: 30_000 })] },
-      { runtime: createRuntime({ clock, random: () => 0 }) },
+      {
+        runtime: createRuntime({ clock, random: () => 0 }),
+        onEvent: ({ type }) => events.push(type),
+      },
     )
     const controller = new AbortController()
     const pending = rejection(
       llm.json({ ...ask('hello'), schema: person }, { signal: controller.signal }),
     )
-    await vi.waitUntil(() => llm.targets()[0]?.inFlight === 0 && server.count === 1)
+    await vi.waitUntil(() => events.includes('retry-scheduled'))
     await clock.advance(29_000)
     controller.abort()
     await expect(pending).resolves.toMatchObject({ kind: 'aborted' })

@@ -10,9 +10,7 @@ import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { startServer } from '../support/set-up.ts'
 
-const startsProcesses = { timeout: 60_000 }
-
-describe('sqliteStore, between processes', startsProcesses, () => {
+describe('sqliteStore, between processes', () => {
   it('gives each of 1000 keys to one of eight processes, and nobody sees a lock', async () => {
     const path = temporaryFile()
     const runs = Array.from({ length: 8 }, () => start('sqlite-claims', [path, '1000']))

@@ -8,11 +8,18 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { advanced } from '../../src/idempotency/file-clock.ts'
 import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import type { ClaimRequest } from '../../src/idempotency/store.ts'
-import { createRuntime, memoryStore, type Store, steady } from '../../src/index.ts'
+import { memoryStore, type Store, steady } from '../../src/index.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { passed, patientClock } from '../support/patient-clock.ts'
-import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  person,
+  rejection,
+  startServer,
+} from '../support/set-up.ts'
 import { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 
 storeSuite(
@@ -329,7 +336,7 @@ describe('a record that this version cannot have written', () => {
     const server = await startServer({ answer: '{"name":"Ada","age":36}' })
     const llm = steady(clientFor(server), {
       store: open(path),
-      runtime: createRuntime(),
+      runtime: patientRuntime(),
       onStoreError,
     })
     const call = () => llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' })
@@ -397,7 +404,7 @@ describe('through steady()', () => {
     const path = file()
     const server = await startServer({ ...ada, perCall: [slow(100)] })
     const callers = [0, 1].map(() =>
-      steady(clientFor(server), { store: open(path), runtime: createRuntime() }),
+      steady(clientFor(server), { store: open(path), runtime: patientRuntime() }),
     )
     const calls = callers.flatMap((llm) =>
       [0, 1].map(() => llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' })),
@@ -421,7 +428,7 @@ describe('through steady()', () => {
     const llm = steady(clientFor(server), {
       ...options,
       store: open(path),
-      runtime: createRuntime(),
+      runtime: patientRuntime(),
     })
     await llm.json(
       { ...ask('canary-prompt'), schema: person },
@@ -439,7 +446,7 @@ describe('through steady()', () => {
     const llm = steady(clientFor(server), {
       store: open(path),
       encryption,
-      runtime: createRuntime(),
+      runtime: patientRuntime(),
     })
     await llm.json({ ...ask('canary-prompt'), schema: person }, { idempotencyKey: 'canary-key' })
     const dump = ['', '-wal', '-shm'].map((end) => readFileSync(`${path}${end}`, 'latin1')).join()
@@ -452,7 +459,7 @@ describe('through steady()', () => {
     const server = await startServer({
       answer: JSON.stringify({ name: randomText(100_000), age: 36 }),
     })
-    const llm = steady(clientFor(server), { store, runtime: createRuntime() })
+    const llm = steady(clientFor(server), { store, runtime: patientRuntime() })
     const result = await llm.json({ ...ask('who?'), schema: person }, { idempotencyKey: 'k' })
     expect(result).toMatchObject({ source: 'provider', persisted: false })
   })
