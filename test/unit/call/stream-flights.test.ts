@@ -21,6 +21,7 @@ import {
   streamErrorEvent,
   virtualClock,
 } from '../../../src/testing/index.ts'
+import { passed } from '../../support/patient-clock.ts'
 import { patientRuntime, rejection, setUp } from '../../support/set-up.ts'
 import { type Chunk, chunksOf, heldStream, keyed, sentence, textIn } from '../../support/streams.ts'
 
@@ -245,7 +246,7 @@ describe('a flight of a stream belongs to nobody', () => {
     const { fault, go } = heldStream(1)
     const { llm } = await setUp({ ...sentence, perCall: [fault] })
     const stream = await keyed(llm, { deadlineMs: 300 })
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await passed(400)
     go()
     expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
     expect(callReport(stream)).toMatchObject({ persisted: true })
