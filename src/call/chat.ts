@@ -2,9 +2,11 @@ import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import { clientIdentity, described } from './client-identity.ts'
+import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
 import type { GivenParams } from './given-params.ts'
-import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
+import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, type ChatClient, providerName } from './targets.ts'
 import { judgeUnsent } from './unsent.ts'
@@ -77,7 +79,15 @@ export function chatBasics(
   request: ChatRequest,
 ): Pick<
   Job<never>,
-  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload' | 'judge'
+  | 'face'
+  | 'operation'
+  | 'name'
+  | 'options'
+  | 'targets'
+  | 'telemetry'
+  | 'payload'
+  | 'identify'
+  | 'judge'
 > {
   const { given, options, targets } = request
   return {
@@ -88,7 +98,21 @@ export function chatBasics(
     targets,
     telemetry: requestTelemetry(given.facts, targets),
     payload: () => request.params,
+    identify: () => chatIdentity(request, request.params),
     judge: (failure, exchange) => judgeUnsent(request, failure, exchange),
+  }
+}
+
+/** The same request, and the same target: what `asked` says of the one, its client of the other. */
+export function chatIdentity(
+  { requestOptions, targets }: ChatRequest,
+  { model: _, ...asked }: ChatParams,
+): CallIdentity {
+  // openai passes its own key option on, and the headers are compared without those of one sending.
+  const { headers, idempotencyKey: _key, ...options } = requestOptions
+  return {
+    request: [asked, described(options), lastingHeaders(headers)],
+    targets: targets.map(({ client, model }) => [model, clientIdentity(client)]),
   }
 }
 

@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import { canonicalJsonAsSent, canonicalPayload } from '../idempotency/canonical-json.ts'
-import { deriveKeyOfJson, fingerprintOf, fingerprintOfJson, storedKey } from '../idempotency/key.ts'
+import { deriveKeyOfJson, fingerprintOfJson, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { isFunction, type Job } from './job.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
@@ -98,15 +98,6 @@ function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void 
     "idempotency: 'derive' gives equal requests one answer, also where temperature is not 0; " +
       'pass occurrence to tell intended repetitions apart.',
   )
-}
-
-/** Fingerprint of a request that need not have one: undefined where it has no canonical JSON. */
-export function fingerprintIfAny<T>(job: Job<T>): string | undefined {
-  try {
-    return fingerprintOf([job.operation, job.options.payload ?? job.payload()])
-  } catch {
-    return undefined
-  }
 }
 
 /**

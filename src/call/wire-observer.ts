@@ -12,8 +12,8 @@ export interface WireRecord {
   fetches: number
   /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
   sockets: number
-  /** Path of the first of these: a redirect to elsewhere is no retry. */
-  socketPath: string | undefined
+  /** Where the first of these went: a redirect to elsewhere is no retry. */
+  socketUrl: string | undefined
   /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
   tokenReplays: number
   /** Somebody else raised the retry-count header that we set. */
@@ -48,7 +48,7 @@ export function createWireRecord(retryCount: number): WireRecord {
   return {
     fetches: 0,
     sockets: 0,
-    socketPath: undefined,
+    socketUrl: undefined,
     tokenReplays: 0,
     foreignRetryCount: false,
     retryCount: String(retryCount),
@@ -82,6 +82,8 @@ const OBSERVED = Symbol.for('steadycall.observed.v1')
 interface Observed {
   /** A request of ours has come by, in the form that openai gives it. */
   seen: boolean
+  /** The client's own, under the observer. */
+  readonly original: unknown
 }
 
 /**
@@ -93,7 +95,7 @@ export function observeClient(client: object): void {
   watchSockets()
   const original: unknown = Reflect.get(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
-  const state: Observed = { seen: false }
+  const state: Observed = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
   const fetch: Fetch = (url, init) => Reflect.apply(original, undefined, [url, init])
   const observed: Fetch = (url, init) => {
@@ -115,9 +117,18 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  const state: unknown = Reflect.get(Object(Reflect.get(client, 'fetch')), OBSERVED)
+  return observedState(Reflect.get(client, 'fetch'))?.seen === true
+}
+
+/** The client's `fetch` without the observer around it. */
+export function ownFetch(client: object): unknown {
+  const fetch: unknown = Reflect.get(client, 'fetch')
+  return observedState(fetch)?.original ?? fetch
+}
+
+function observedState(fetch: unknown): Observed | undefined {
   // Only `observeClient` sets the symbol.
-  return state !== undefined && (state as Observed).seen
+  return Reflect.get(Object(fetch), OBSERVED) as Observed | undefined
 }
 
 /** Will the text of this client's requests come by here? */
@@ -226,9 +237,9 @@ function watchSockets(): void {
     if (wire === undefined || typeof message !== 'object' || message === null) return
     const request: unknown = Reflect.get(message, 'request')
     if (typeof request !== 'object' || request === null) return
-    const path = String(Reflect.get(request, 'path'))
     if (Reflect.get(request, 'method') !== 'POST') return
-    wire.socketPath ??= path
-    if (wire.socketPath === path) wire.sockets++
+    const url = `${Reflect.get(request, 'origin')}${Reflect.get(request, 'path')}`
+    wire.socketUrl ??= url
+    if (wire.socketUrl === url) wire.sockets++
   })
 }
