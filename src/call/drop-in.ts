@@ -109,15 +109,16 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
     case 'tls':
       if (cause instanceof classes.APIError) return cause
       return withCause(new classes.APIConnectionError({ message }), cause)
-    case 'unknown':
-      // Nothing is known of it that it does not say itself: as from the bare client. Without a
-      // reason it was no failed attempt, but a defect of ours.
-      if (error.reason !== undefined) return cause
-      break
     default:
-      if (cause instanceof classes.APIError) return cause
+      if (cause instanceof classes.APIError || isUnknownToUs(error)) return cause
   }
   return withCause(apiError(error, classes), cause)
+}
+
+/** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
+function isUnknownToUs({ kind, reason }: CallError): boolean {
+  // Without a reason to stop for it was no attempt, but a defect of ours.
+  return kind === 'unknown' && reason !== undefined
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */

@@ -58,8 +58,8 @@ export class GivenParams {
     if (this.#sentWith !== undefined || this.#json !== undefined) return
     try {
       this.#json = this.#read()
-    } catch (error) {
-      this.#broken = { error }
+    } catch {
+      // Thrown again where it was to be sent.
     }
   }
 
@@ -75,9 +75,14 @@ export class GivenParams {
 
   #read(): ChatParams {
     if (this.#broken !== undefined) throw this.#broken.error
-    const json = sentJson(this.#sentWith?.body) ?? jsonOf(this.#given)
-    // A root that is no object in JSON is the provider's to refuse.
-    return isObject(json) && !Array.isArray(json) ? { ...json } : this.#given
+    try {
+      const json = sentJson(this.#sentWith?.body) ?? jsonOf(this.#given)
+      // A root that is no object in JSON is the provider's to refuse.
+      return isObject(json) && !Array.isArray(json) ? { ...json } : this.#given
+    } catch (error) {
+      this.#broken = { error }
+      throw error
+    }
   }
 }
 
@@ -97,14 +102,15 @@ function hasToJson(given: unknown): boolean {
 
 /** Bodies that openai passes on as they are, instead of as JSON. */
 function isOpaque(given: unknown): boolean {
+  if (!isObject(given)) return false
+  if (Symbol.asyncIterator in given || (Symbol.iterator in given && 'next' in given)) return true
+  // Nearly all of them.
+  if (Object.getPrototypeOf(given) === Object.prototype) return false
   return (
-    isObject(given) &&
-    (ArrayBuffer.isView(given) ||
-      given instanceof ArrayBuffer ||
-      given instanceof Blob ||
-      given instanceof FormData ||
-      given instanceof URLSearchParams ||
-      Symbol.asyncIterator in given ||
-      (Symbol.iterator in given && 'next' in given))
+    ArrayBuffer.isView(given) ||
+    given instanceof ArrayBuffer ||
+    given instanceof Blob ||
+    given instanceof FormData ||
+    given instanceof URLSearchParams
   )
 }

@@ -16,7 +16,9 @@ export async function startApi(): Promise<{ readonly baseURL: string; readonly s
       const { method, url = '' } = request
       const isKnown = !url.includes('/_stainless_unknown_path')
       response.writeHead(isKnown ? 200 : 404, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(method === 'GET' && !/\/completions\/[^/]+$/.test(url) ? LIST : COMPLETION))
+      response.end(
+        JSON.stringify(method === 'GET' && !/\/completions\/[^/]+$/.test(url) ? LIST : COMPLETION),
+      )
     })
   })
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))

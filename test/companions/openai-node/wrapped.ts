@@ -2,6 +2,7 @@
 import * as bare from 'openai-under-test'
 import { createRuntime, steady } from 'steadycall'
 
+// biome-ignore lint/performance/noReExportAll: all of it is what stands in for it
 export * from 'openai-under-test'
 
 /** The class itself, statics and `instanceof` included; only what `new` gives is another. */
@@ -19,4 +20,5 @@ function wrapping<Class extends new (...args: never[]) => object>(Client: Class)
 
 export const OpenAI = wrapping(bare.OpenAI)
 export const AzureOpenAI = wrapping(bare.AzureOpenAI)
+// biome-ignore lint/style/noDefaultExport: openai has one
 export default OpenAI
