@@ -1,4 +1,4 @@
-import { attachReport, callReport } from './report.ts'
+import { shareReport } from './report.ts'
 
 /** What a drop-in call ends with: the data and the HTTP response it came in. */
 export interface Answer<T> {
@@ -67,10 +67,15 @@ export class CallPromise<T> extends Promise<T> {
   _thenUnwrap<U>(transform: (data: T, props: Answer<T>['props']) => U): CallPromise<U> {
     return new CallPromise<U>(this.#call, (answer) => {
       const data = this.#transform(answer)
-      const transformed = transform(data, answer.props)
-      const report = callReport(data)
-      if (report !== undefined) attachReport(transformed, report)
-      return transformed
+      try {
+        const transformed = transform(data, answer.props)
+        shareReport(transformed, data)
+        return transformed
+      } catch (error) {
+        // What was wrong with the answer: the call itself went well.
+        shareReport(error, data)
+        throw error
+      }
     })
   }
 

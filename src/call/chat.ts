@@ -1,12 +1,15 @@
+import { readProperty } from '../errors/hostile.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import type { ChatClient } from './client.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
+import { discard } from './given-stream.ts'
 import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
-import { type CallTarget, type ChatClient, providerName } from './targets.ts'
-import { isObserved, WIRE } from './wire-observer.ts'
+import { type CallTarget, providerName } from './targets.ts'
+import { isObserved, WIRE, type WireRecord } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
 export type ChatParams = Readonly<Record<string, unknown>>
@@ -53,8 +56,8 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
       const { signal } = request.options
       // The body is read after this attempt is over, and the caller may still want to stop it.
       const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
-      const sending = startChat(request, exchange, body, whole)
-      const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
+      const given = startChat(request, exchange, body, whole)
+      const response = await bounds.race(responseOf(given))
       const value = answerOf(undefined, response)
       const said = saidByGateway(request, exchange, value)
       return {
@@ -158,29 +161,65 @@ export async function sendChat<T = unknown>(
   body: ChatParams,
 ): Promise<Answer<T>> {
   const { bounds, wire } = exchange
-  const sending = startChat<T>(request, exchange, body, bounds.signal)
-  if (wire.carried === undefined) {
-    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
-    return answerOf(data, response)
+  const given = startChat(request, exchange, body, bounds.signal)
+  const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+  if (withResponse !== undefined) {
+    const { data, response }: { data?: unknown; response?: unknown } = Object(
+      await bounds.race(promiseOf(withResponse())),
+    )
+    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
   }
-  const data = await bounds.race(sending)
-  const { response = new Response(null) } = wire
+  let data: unknown
+  try {
+    data = await bounds.race(promiseOf(given))
+  } catch (error) {
+    discard(given)
+    throw error
+  }
+  const { response = headSeen(wire) } = wire
   wire.response = undefined
-  return answerOf(data, response)
+  // What this client's `create` answers, whatever that is: everything in it is read defensively.
+  return answerOf(data as T, response)
 }
 
-/** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
-interface ResponsePromise<T> extends PromiseLike<T> {
-  asResponse?(): Promise<Response>
-  withResponse?(): Promise<{ data: T; response: Response }>
+/** Some clients have responses of another kind: node-fetch's, say. */
+function isHead(response: unknown): response is Response {
+  return typeof readProperty(readProperty(response, 'headers'), 'get') === 'function'
 }
 
-async function plainAnswer<T>(sending: PromiseLike<T>): Promise<{ data: T; response: Response }> {
-  return { data: await sending, response: new Response(null) }
+/** The head of an answer whose promise gave none: as the observer saw it, or an empty one. */
+export function headSeen({ status = 200, headers }: WireRecord): Response {
+  return new Response(null, headers === undefined ? { status } : { status, headers })
 }
 
-async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
-  return Response.json(await sending)
+/** The response behind what `create` gave; where there is none, one of its data. */
+async function responseOf(given: unknown): Promise<Response> {
+  const asResponse = method(given, 'asResponse')
+  if (asResponse === undefined) {
+    const data = await promiseOf(given)
+    if (!discard(data)) return Response.json(data)
+    throw new TypeError(
+      'asResponse() of a stream needs a client whose create() gives an APIPromise',
+    )
+  }
+  const response = await promiseOf(asResponse())
+  if (!isHead(response)) throw new TypeError('asResponse() of the client gave no response')
+  return response
+}
+
+/** openai's `APIPromise` has some; a tracer's or a test's plain promise has not. */
+function method(given: unknown, name: string): (() => unknown) | undefined {
+  const found = readProperty(given, name)
+  return typeof found === 'function' ? () => Reflect.apply(found, given, []) : undefined
+}
+
+/** Tracers and tests may give what is no promise at all: a stream, say, or the data. */
+function promiseOf(given: unknown): PromiseLike<unknown> {
+  return isThenable(given) ? given : Promise.resolve(given)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof readProperty(value, 'then') === 'function'
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'
@@ -188,12 +227,12 @@ const IDEMPOTENCY_KEY = 'idempotency-key'
 // A 32-bit integer, as openai requires; ours is the limit that counts.
 const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
 
-function startChat<T>(
+function startChat(
   { targets, requestOptions, options }: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
   signal: AbortSignal,
-): ResponsePromise<T> {
+): unknown {
   const { attemptTimeoutMs } = options
   const { bounds, wire } = exchange
   const target = targets[exchange.target]
@@ -226,12 +265,8 @@ function startChat<T>(
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: wire },
   }
-  // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
-  // and what it returns is a promise of some kind.
-  return client?.chat.completions.create(
-    body as never,
-    sdkOptions as never,
-  ) as unknown as ResponsePromise<T>
+  // The casts cross into openai's types: `prepareClient` has proved that the method is there.
+  return client?.chat.completions.create(body as never, sdkOptions as never)
 }
 
 /** An answer of data and the response it came in. */

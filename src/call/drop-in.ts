@@ -1,15 +1,19 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
+import type { ErrorClasses } from './client.ts'
 import { explain } from './explain.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
-import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
+
+/** openai's error classes of the client, where it has them. */
+type Classes = () => ErrorClasses | undefined
 
 /**
  * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
@@ -17,7 +21,7 @@ import type { CallContext } from './work.ts'
  */
 export function dropInCreate(
   prepare: () => { readonly request: ChatRequest; readonly context: CallContext },
-  classes: ErrorClasses,
+  classes: Classes,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
     const { request, context } = prepare()
@@ -44,7 +48,7 @@ async function rawResponse(request: ChatRequest, context: CallContext): Promise<
 async function streamed(
   request: ChatRequest,
   context: CallContext,
-  classes: ErrorClasses,
+  classes: Classes,
 ): Promise<Answer<unknown>> {
   let latest: CallReport | undefined
   const broken: unknown[] = []
@@ -70,34 +74,46 @@ async function streamed(
  * The provider's own error where there is one; else openai's class for what happened. Either way
  * `callReport` knows the attempts, and no outer steadycall layer retries it.
  */
-function dropInError(error: CallError, classes: ErrorClasses): unknown {
-  const thrown = errorOfClass(error, classes)
+function dropInError(error: CallError, classes: Classes): unknown {
+  const thrown = errorOfClass(error, classes())
   brandExhausted(thrown)
   const report = callReport(error)
   if (report !== undefined) attachReport(thrown, report)
   return thrown
 }
 
-function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
-  const { cause, message } = error
+function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unknown {
+  if (classes === undefined) return errorOfDouble(error)
+  const { cause } = error
+  if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
+  const made: unknown = madeOfClass(error, classes)
+  // Where a test has mocked the module, its classes make no errors.
+  return isError(made) ? withCause(made, cause) : errorOfDouble(error)
+}
+
+/** A client's own time-out and abort come of our limits; a 408 is the provider's own word. */
+function isWhatHappened(error: CallError, cause: object): boolean {
+  const kind = underlyingKind(error)
+  if (kind === 'aborted') return false
+  const isTime = kind === 'timeout' || kind === 'deadline'
+  return !isTime || Reflect.get(cause, 'status') !== undefined
+}
+
+function madeOfClass(error: CallError, classes: ErrorClasses): Error {
+  const { message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
-      return withCause(new classes.APIUserAbortError({ message }), cause)
+      return new classes.APIUserAbortError({ message })
     case 'timeout':
     case 'deadline':
-      // A 408 is the provider's own word, with its status and body.
-      if (cause instanceof classes.APIError && Reflect.get(cause, 'status') !== undefined)
-        return cause
-      return withCause(new classes.APIConnectionTimeoutError({ message }), cause)
+      return new classes.APIConnectionTimeoutError({ message })
     case 'network':
     case 'dns':
     case 'tls':
-      if (cause instanceof classes.APIError) return cause
-      return withCause(new classes.APIConnectionError({ message }), cause)
+      return new classes.APIConnectionError({ message })
     default:
-      if (cause instanceof classes.APIError) return cause
+      return apiError(error, classes)
   }
-  return withCause(apiError(error, classes), cause)
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
@@ -110,6 +126,23 @@ function apiError({ kind, message, status }: CallError, { APIError }: ErrorClass
       ? Reflect.apply(generate, APIError, [known, { error: body }, message, new Headers()])
       : undefined
   return made instanceof APIError ? made : new APIError(known, body, message, new Headers())
+}
+
+const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadline'])
+
+/**
+ * A client without error classes, a test's double: what it threw, as it is; where it threw nothing,
+ * or only because we had ended the attempt, the `CallError` itself.
+ */
+function errorOfDouble(error: CallError): unknown {
+  const { cause } = error
+  const kind = underlyingKind(error)
+  if (!isError(cause) || (LIMITS.has(kind) && classifyError(cause).kind !== kind)) return error
+  return cause
+}
+
+function isError(value: unknown): value is Error {
+  return Object.prototype.toString.call(value) === '[object Error]'
 }
 
 /** What the last attempt met, where it was our budget or breaker that ended the call. */
@@ -128,7 +161,7 @@ function withCause(error: Error, cause: unknown): Error {
 function streamError(
   failure: Failure,
   so: { readonly where: string; readonly attempts: number; readonly elapsedMs: number },
-  classes: ErrorClasses,
+  classes: Classes,
 ): unknown {
   const message = explain({
     failure,
@@ -139,7 +172,7 @@ function streamError(
     deterministic: false,
   })
   const { kind, cause, status } = failure
-  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes)
+  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes())
   brandExhausted(thrown)
   return thrown
 }

@@ -1,16 +1,25 @@
+import { readProperty } from '../errors/hostile.ts'
+import { watchedHelper } from './helper-reports.ts'
+import { answersAnything, ownValue } from './past-proxies.ts'
+
 /** Marks a wrapped client; its value is the client inside. */
 const RAW = Symbol.for('steadycall.raw-client.v1')
 
 /** The client inside a wrapped one, or the client itself. */
 export function rawClient<C extends object>(client: C): C {
-  const raw: unknown = Reflect.get(client, RAW)
+  const raw = insideOf(client)
   // Only a facade answers to the symbol, with the client it wraps.
   return raw === undefined ? client : (raw as C)
 }
 
 /** True for a client that is wrapped already. */
 export function isFacade(client: object): boolean {
-  return Reflect.get(client, RAW) !== undefined
+  return insideOf(client) !== undefined
+}
+
+function insideOf(client: object): unknown {
+  const inside = readProperty(client, RAW)
+  return inside === undefined || answersAnything(client) ? undefined : inside
 }
 
 /** How often it is wrapped; 0 for a bare client. */
@@ -67,19 +76,23 @@ function completionsFacade(
   facade: object,
   create: FacadeMethods['create'],
 ): object {
-  // The helpers find our `create` through this view; the resource itself has no private fields.
-  const view: object = Object.create(resource, { _client: { value: facade } })
-  const helpers = new Map<PropertyKey, unknown>()
+  const helpers = new Map<PropertyKey, { readonly from: unknown; readonly value: unknown }>()
   return through(resource, (key) => {
     if (key === 'create') return { value: create }
     if (!HELPERS.has(key)) return undefined
-    const helper: unknown = Reflect.get(resource, key)
-    if (typeof helper !== 'function') return undefined
-    if (!helpers.has(key)) {
-      helpers.set(key, (...args: unknown[]) => Reflect.apply(helper, view, args))
-    }
-    return { value: helpers.get(key) }
+    // As openai or the user has it: what a proxy answers is bound to the client inside, past us.
+    const helper = ownValue(resource, key)
+    if (!isFunction(helper)) return undefined
+    const known = helpers.get(key)
+    if (known?.from === helper) return known
+    const value = watchedHelper({ helper, resource, client: facade })
+    helpers.set(key, { from: helper, value })
+    return { value }
   })
+}
+
+function isFunction(value: unknown): value is (...args: never[]) => unknown {
+  return typeof value === 'function'
 }
 
 /**
@@ -103,7 +116,10 @@ function through<T extends object>(
       if (typeof value !== 'function' || key === 'constructor') return value
       const known = bound.get(key)
       if (known?.from === value) return known.value
-      const method = (...args: unknown[]): unknown => Reflect.apply(value, target, args)
+      // A proxy, since a test's double has more on it than the call.
+      const method: unknown = new Proxy(value, {
+        apply: (_fn, _this, args) => Reflect.apply(value, target, args),
+      })
       bound.set(key, { from: value, value: method })
       return method
     },

@@ -2,16 +2,17 @@ import { canonicalJson } from '../idempotency/key.ts'
 import type { CallOptions, ResolvedCall } from '../options.ts'
 import { type CallFace, resolveCall } from '../resolve-options.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
-import { GATEWAYS } from './gateways.ts'
-import { switchesGatewayOn } from './headers.ts'
-import { warnOnce } from './runtime.ts'
 import {
   attemptsFor,
   type ChatClient,
-  chatTargets,
   clientAttempts,
+  clientTimeoutMs,
   prepareClient,
-} from './targets.ts'
+} from './client.ts'
+import { GATEWAYS } from './gateways.ts'
+import { switchesGatewayOn } from './headers.ts'
+import { warnOnce } from './runtime.ts'
+import { chatTargets } from './targets.ts'
 import { WIRE } from './wire-observer.ts'
 import type { CallContext } from './work.ts'
 
@@ -34,7 +35,7 @@ export function chatRequest(
   const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
   const options = resolveCall(settings, withSignal(own, signal), {
     face,
-    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
+    clientTimeoutMs: typeof timeout === 'number' ? timeout : clientTimeoutMs(client),
     requestAttempts,
     clientAttempts: clientAttempts(client),
   })

@@ -1,6 +1,8 @@
+import { readProperty } from '../errors/hostile.ts'
 import type { Bounds } from './bounds.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
+import { ownValue } from './past-proxies.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -84,7 +86,7 @@ interface Observed {
  */
 export function observeClient(client: object): void {
   watchSockets()
-  const original: unknown = Reflect.get(client, 'fetch')
+  const original = ownValue(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
   const state: Observed = { seen: false }
   // openai calls it with undefined as `this`, and so do we
@@ -108,9 +110,9 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  const state: unknown = Reflect.get(Object(Reflect.get(client, 'fetch')), OBSERVED)
-  // Only `observeClient` sets the symbol.
-  return state !== undefined && (state as Observed).seen
+  const state = readProperty(readProperty(client, 'fetch'), OBSERVED)
+  // A double may answer any key; `observeClient` sets this one.
+  return readProperty(state, 'seen') === true
 }
 
 async function observedFetch(
