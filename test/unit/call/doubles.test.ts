@@ -49,10 +49,10 @@ const chunks = [
 ]
 
 /** A double that answers each call in turn; the last one for ever. */
-function double(...answers: readonly (() => unknown)[]) {
+function double(...turns: readonly (() => unknown)[]) {
   let calls = 0
   const create = vi.fn((..._args: unknown[]): unknown =>
-    answers[Math.min(calls++, answers.length - 1)]?.(),
+    turns[Math.min(calls++, turns.length - 1)]?.(),
   )
   const client: ChatClient = { chat: { completions: { create } } }
   return { client, create }
@@ -186,6 +186,7 @@ describe('a double', () => {
 
   it('may give any thenable, or a promise with nothing but withResponse()', async () => {
     const data = completion('hello')
+    // biome-ignore lint/suspicious/noThenProperty: a promise of another library
     const thenable = { then: (resolve: (value: unknown) => void) => resolve(data) }
     const withResponse = async () => ({ data, response: undefined })
     const { client } = double(
