@@ -61,9 +61,8 @@ const asProxiedPromise =
       get(target, key) {
         if (key === 'withResponse') {
           return async () => {
-            const whole = Reflect.apply(Reflect.get(target, key), target, [])
-            const [data, rest] = await Promise.all([traced, whole])
-            return { ...Object(rest), data }
+            const rest = await Reflect.apply(Reflect.get(target, key), target, [])
+            return { ...Object(rest), data: await traced }
           }
         }
         const from = key in Promise.prototype ? traced : target

@@ -1,0 +1,5 @@
+import { observeOpenAI } from '@langfuse/openai'
+import OpenAI from 'openai'
+import { describe } from 'vitest'
+import { keepsItsPromises } from './promises.ts'
+describe('steady(observeOpenAI(client))', () => keepsItsPromises((o) => observeOpenAI(new OpenAI(o)), OpenAI))
