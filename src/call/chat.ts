@@ -165,7 +165,7 @@ export async function sendChat<T = unknown>(
   const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
   if (withResponse !== undefined) {
     // A tracer's promise may reject beside the one that is awaited, with the same error.
-    if (given instanceof Promise) given.catch(() => {})
+    if (given instanceof Promise) void given.catch(() => {})
     const { data, response }: { data?: unknown; response?: unknown } = Object(
       await bounds.race(promiseOf(withResponse())),
     )

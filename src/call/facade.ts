@@ -50,7 +50,9 @@ interface Client {
  * late credentials and other resources stay as they are.
  */
 export function facadeOf<C extends object>(client: C & Client, methods: FacadeMethods): C {
-  const facade: C = through(client, (key) => {
+  // A tracer may copy the wrapped client key by key.
+  const added = Object.keys(methods.own)
+  const facade: C = through(client, added, (key) => {
     if (key === RAW) return { value: client }
     if (key === 'chat') return { value: chat }
     if (key === 'withOptions' && typeof client.withOptions === 'function') {
@@ -64,7 +66,7 @@ export function facadeOf<C extends object>(client: C & Client, methods: FacadeMe
     const derived = client.withOptions?.(options)
     return derived === undefined ? undefined : methods.wrapAgain(derived)
   }
-  const chat = through(client.chat, (key) =>
+  const chat = through(client.chat, [], (key) =>
     key === 'completions' ? { value: completions } : undefined,
   )
   const completions = completionsFacade(client.chat.completions, facade, methods.create)
@@ -77,7 +79,7 @@ function completionsFacade(
   create: FacadeMethods['create'],
 ): object {
   const helpers = new Map<PropertyKey, { readonly from: unknown; readonly value: unknown }>()
-  return through(resource, (key) => {
+  return through(resource, [], (key) => {
     if (key === 'create') return { value: create }
     if (!HELPERS.has(key)) return undefined
     // As openai or the user has it: what a proxy answers is bound to the client inside, past us.
@@ -99,9 +101,11 @@ function isFunction(value: unknown): value is (...args: never[]) => unknown {
  * A stand-in that answers some keys itself and takes the rest from the target, bound to it. What
  * somebody assigns to one of our keys (a test's spy, say) is kept here: the target never had it.
  * It stands on an object of its own, since a proxy may not answer otherwise for a frozen target.
+ * @param added keys that the target does not have
  */
 function through<T extends object>(
   target: T,
+  added: readonly string[],
   answer: (key: PropertyKey) => { readonly value: unknown } | undefined,
 ): T {
   const assigned = new Map<PropertyKey, unknown>()
@@ -135,9 +139,10 @@ function through<T extends object>(
     },
     deleteProperty: (_, key) => assigned.delete(key) || Reflect.deleteProperty(target, key),
     has: (_, key) => own(key) !== undefined || Reflect.has(target, key),
-    ownKeys: () => Reflect.ownKeys(target),
+    ownKeys: () => [...new Set([...Reflect.ownKeys(target), ...added])],
     getOwnPropertyDescriptor(_, key) {
-      const ours = assigned.has(key) ? { value: assigned.get(key), writable: true } : undefined
+      const isOurs = assigned.has(key) || (typeof key === 'string' && added.includes(key))
+      const ours = isOurs ? { ...own(key), writable: true, enumerable: true } : undefined
       const descriptor = ours ?? Reflect.getOwnPropertyDescriptor(target, key)
       return descriptor && { ...descriptor, configurable: true }
     },

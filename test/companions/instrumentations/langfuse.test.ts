@@ -2,4 +2,7 @@ import { observeOpenAI } from '@langfuse/openai'
 import OpenAI from 'openai'
 import { describe } from 'vitest'
 import { keepsItsPromises } from './promises.ts'
-describe('steady(observeOpenAI(client))', () => keepsItsPromises((o) => observeOpenAI(new OpenAI(o)), OpenAI))
+
+describe('steady(observeOpenAI(client))', () => {
+  keepsItsPromises((options) => observeOpenAI(new OpenAI(options)), OpenAI)
+})

@@ -1,8 +1,10 @@
-process.env.LANGSMITH_TRACING = 'true'
-process.env.LANGSMITH_ENDPOINT = 'http://127.0.0.1:9'
-process.env.LANGSMITH_API_KEY = 'none'
 import { wrapOpenAI } from 'langsmith/wrappers'
 import OpenAI from 'openai'
 import { describe } from 'vitest'
+import './langsmith-environment.ts'
 import { keepsItsPromises } from './promises.ts'
-describe('steady(wrapOpenAI(client)) of LangSmith', () => keepsItsPromises((o) => wrapOpenAI(new OpenAI(o)) as OpenAI, OpenAI, { helpers: false }))
+
+describe('steady(wrapOpenAI(client)) of LangSmith', () => {
+  const clientOf = (options: { apiKey: string; baseURL: string }) => wrapOpenAI(new OpenAI(options))
+  keepsItsPromises((options) => clientOf(options) as OpenAI, OpenAI, { helpers: true })
+})

@@ -1,32 +1,52 @@
-import { createServer } from 'node:net'
-import { type FaultServer, startFaultServer, answers, cutStream, hangs, insufficientQuota, overloaded, stalledStream } from 'steadycall/testing'
-import { callReport, createRuntime, type SteadyClient, steady } from 'steadycall'
-import { zodResponseFormat } from 'openai/helpers/zod'
 import type OpenAI from 'openai'
-import { afterEach, expect, it, vi } from 'vitest'
+import { zodResponseFormat } from 'openai/helpers/zod'
+import { callReport, createRuntime, type SteadyClient, steady } from 'steadycall'
+import {
+  answers,
+  cutStream,
+  type FaultServer,
+  type FaultServerOptions,
+  hangs,
+  insufficientQuota,
+  overloaded,
+  stalledStream,
+  startFaultServer,
+} from 'steadycall/testing'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 
 export type ClientOf = (options: { apiKey: string; baseURL: string }) => OpenAI
+
+export const ask = { model: 'gpt-test', messages: [{ role: 'user' as const, content: 'hi' }] }
+export const streamed = { ...ask, stream: true as const }
+
+/** A real server, and a traced client of it that is wrapped. */
+export async function setUpWith(
+  clientOf: ClientOf,
+  plan: FaultServerOptions,
+): Promise<{ server: FaultServer; llm: SteadyClient<OpenAI> }> {
+  const server = await startFaultServer(plan)
+  onTestFinished(() => server.close())
+  const client = clientOf({ apiKey: 'sk-test', baseURL: server.baseURL })
+  const runtime = createRuntime({ random: () => 0 })
+  return { server, llm: steady(client, { runtime, retryBudget: false }) }
+}
+
+/** What a tracer does not do, also around the bare client: nothing is asked of it then. */
+export interface Without {
+  /** It binds `parse` and `stream` to the client inside. */
+  readonly helpers?: boolean
+  /** It drops what is given to `create` besides the body. */
+  readonly options?: boolean
+}
 
 /** What has to hold for a client, whoever traces it. */
 export function keepsItsPromises(
   clientOf: ClientOf,
   Classes: typeof OpenAI,
-  { helpers = true }: { helpers?: boolean } = {},
+  { helpers: noHelpers = false, options: noOptions = false }: Without = {},
 ): void {
-  const servers: FaultServer[] = []
-  afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
-
-  async function setUp(plan: Parameters<typeof startFaultServer>[0] = {}) {
-    const server = await startFaultServer(plan)
-    servers.push(server)
-    const client = clientOf({ apiKey: 'sk-test', baseURL: server.baseURL })
-    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }), retryBudget: false })
-    return { server, llm }
-  }
-
-  const ask = { model: 'gpt-test', messages: [{ role: 'user' as const, content: 'hi' }] }
-  const streamed = { ...ask, stream: true as const }
+  const setUp = (plan: FaultServerOptions = {}) => setUpWith(clientOf, plan)
 
   it('retries create() at one layer, and says so', async () => {
     const { llm, server } = await setUp({ answer: 'hello', perCall: [overloaded()] })
@@ -60,12 +80,13 @@ export function keepsItsPromises(
     expect(server.count).toBe(2)
   })
 
-  it('gives the response beside the data', async () => {
-    const { llm } = await setUp({ answer: 'hello' })
-    const { data, response } = await llm.chat.completions.create(ask).withResponse()
-    expect(data.choices[0]?.message.content).toBe('hello')
-    expect(response.headers.get('x-request-id')).toMatch(/./)
-  })
+  if (!noOptions)
+    it('gives the response beside the data', async () => {
+      const { llm } = await setUp({ answer: 'hello' })
+      const { data, response } = await llm.chat.completions.create(ask).withResponse()
+      expect(data.choices[0]?.message.content).toBe('hello')
+      expect(response.headers.get('x-request-id')).toMatch(/./)
+    })
 
   it('streams, retried until the first content', async () => {
     const { llm, server } = await setUp({ answer: 'hello', perCall: [overloaded()] })
@@ -84,7 +105,9 @@ export function keepsItsPromises(
   })
 
   it('ends a stream by its controller and by a signal', async () => {
-    const { llm } = await setUp({ script: [stalledStream({ afterChunks: 2 }), stalledStream({ afterChunks: 2 })] })
+    const { llm } = await setUp({
+      script: [stalledStream({ afterChunks: 2 }), stalledStream({ afterChunks: 2 })],
+    })
     const own = await llm.chat.completions.create(streamed)
     setTimeout(() => own.controller.abort(), 10)
     await textOf(own)
@@ -115,17 +138,18 @@ export function keepsItsPromises(
     expect(unhandled.mock.calls).toEqual([])
   })
 
-  it.runIf(helpers)("has openai's helpers go through it", async () => {
-    const { llm, server } = await setUp({ answer: '{"a":1}', perCall: [overloaded()] })
-    const response_format = zodResponseFormat(z.object({ a: z.number() }), 'answer')
-    const parsed = await llm.chat.completions.parse({ ...ask, response_format })
-    expect(parsed.choices[0]?.message.parsed).toEqual({ a: 1 })
-    expect(callReport(parsed)?.attempts).toHaveLength(2)
-    server.reset({ perCall: [overloaded()] })
-    const whole = await llm.chat.completions.stream(ask).finalChatCompletion()
-    expect(whole.choices[0]?.message.content).toBe('{"a":1}')
-    expect(callReport(whole)?.attempts).toHaveLength(2)
-  })
+  if (!noHelpers)
+    it("has openai's helpers go through it", async () => {
+      const { llm, server } = await setUp({ answer: '{"a":1}', perCall: [overloaded()] })
+      const response_format = zodResponseFormat(z.object({ a: z.number() }), 'answer')
+      const parsed = await llm.chat.completions.parse({ ...ask, response_format })
+      expect(parsed.choices[0]?.message.parsed).toEqual({ a: 1 })
+      expect(callReport(parsed)?.attempts).toHaveLength(2)
+      server.reset({ perCall: [overloaded()] })
+      const whole = await llm.chat.completions.stream(ask).finalChatCompletion()
+      expect(whole.choices[0]?.message.content).toBe('{"a":1}')
+      expect(callReport(whole)?.attempts).toHaveLength(2)
+    })
 
   it('replays what is kept under a key', async () => {
     const { llm, server } = await setUp({ answer: 'hello' })
@@ -145,7 +169,9 @@ export async function rejection(promise: PromiseLike<unknown>): Promise<unknown>
   throw new Error('expected a rejection')
 }
 
-export async function textOf(stream: AsyncIterable<OpenAI.Chat.ChatCompletionChunk>): Promise<string> {
+export async function textOf(
+  stream: AsyncIterable<OpenAI.Chat.ChatCompletionChunk>,
+): Promise<string> {
   let text = ''
   for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
   return text
