@@ -111,11 +111,27 @@ export function classesOf(client: object): readonly unknown[] {
 }
 
 /**
+ * One of openai's classes for what went wrong with a request, its credentials' own requests among
+ * them. Their common base by itself says that something was not as it should be on this side.
+ */
+export function isRequestError(error: unknown, client: ChatClient): boolean {
+  const classes = errorClasses(client)
+  if (classes === undefined) return false
+  if (error instanceof classes.APIError) return true
+  const base = readProperty(classes, 'OpenAIError')
+  return isInstance(error, base) && readProperty(error, 'constructor') !== base
+}
+
+function isInstance(error: unknown, maker: unknown): boolean {
+  return typeof maker === 'function' && error instanceof maker
+}
+
+/**
  * The client that the requests are sent with. Tracers put a proxy around a client, or give out a
  * copy of it, whose `fetch` and `maxRetries` are not those that count: its completions, which openai
  * has made for it, know the client itself.
  */
-function senderOf(client: object): object {
+export function senderOf(client: object): object {
   const raw = rawClient(client)
   const sender = ownValue(readProperty(readProperty(raw, 'chat'), 'completions'), '_client')
   return typeof sender === 'object' && sender !== null ? sender : raw

@@ -1,11 +1,12 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { call } from './call.ts'
+import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
 import type { ErrorClasses } from './client.ts'
 import { explain } from './explain.ts'
+import type { Job } from './job.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
@@ -15,22 +16,28 @@ import type { CallContext } from './work.ts'
 /** openai's error classes of the client, where it has them. */
 type Classes = () => ErrorClasses | undefined
 
+interface Prepared {
+  readonly request: ChatRequest
+  readonly context: CallContext
+}
+
 /**
  * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
  * throws rejects the call, as openai's own checks do.
  */
 export function dropInCreate(
-  prepare: () => { readonly request: ChatRequest; readonly context: CallContext },
+  prepare: () => Prepared | Promise<Prepared>,
   classes: Classes,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
-    const { request, context } = prepare()
+    const prepared = prepare()
+    const { request, context } = prepared instanceof Promise ? await prepared : prepared
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
-      if (request.params['stream'] === true) return await streamed(request, context, classes)
+      if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
       const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-      const { value, report } = await call(job, context)
+      const { value, report } = await begin(job, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
@@ -39,8 +46,15 @@ export function dropInCreate(
   })
 }
 
+/** Starts the call, and holds on to the request where it waits before it has sent anything. */
+function begin<T>(job: Job<T>, request: ChatRequest, context: CallContext): Promise<CallResult<T>> {
+  const running = call(job, context)
+  request.given.hold()
+  return running
+}
+
 async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
-  const { value, report } = await call(responseJob(request), context)
+  const { value, report } = await begin(responseJob(request), request, context)
   attachReport(value.response, report)
   return value
 }
@@ -58,7 +72,7 @@ async function streamed(
     if (latest !== undefined) attachReport(error, latest)
     return error
   }
-  const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
+  const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
   latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage.
@@ -86,6 +100,9 @@ function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unkn
   if (classes === undefined) return errorOfDouble(error)
   const { cause } = error
   if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
+  // Nothing is known of it that it does not say itself: as from the bare client. Without a reason it
+  // was no failed attempt, but a defect of ours.
+  if (underlyingKind(error) === 'unknown' && error.reason !== undefined) return cause
   const made: unknown = madeOfClass(error, classes)
   // Where a test has mocked the module, its classes make no errors.
   return isError(made) ? withCause(made, cause) : errorOfDouble(error)
@@ -103,7 +120,8 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   const { message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
-      return new classes.APIUserAbortError({ message })
+      // In openai's own words: many compare them, and there is nothing to add.
+      return new classes.APIUserAbortError({})
     case 'timeout':
     case 'deadline':
       return new classes.APIConnectionTimeoutError({ message })

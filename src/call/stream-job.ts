@@ -3,7 +3,7 @@ import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, bodyFor, type ChatRequest, chatBasics, headSeen, sendChat } from './chat.ts'
+import { answerOf, type ChatRequest, chatBasics, headSeen, ownBodyFor, sendChat } from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
 import { givenStream } from './given-stream.ts'
 import type { AnswerFacts, Exchange, Job } from './job.ts'
@@ -34,7 +34,7 @@ export function streamJob(
     },
     async send(exchange) {
       attempts = exchange.number
-      const body = bodyFor(request, exchange, request.params)
+      const body = ownBodyFor(request, exchange)
       const sentAtMs = clock.monotonicMs()
       const { data, response } = await sendChat(request, exchange, body)
       const { client } = request.targets[exchange.target] ?? request.targets[0]
