@@ -1,4 +1,3 @@
-import { readProperty } from '../errors/hostile.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
@@ -8,12 +7,13 @@ import { clientIdentity, described } from './client-identity.ts'
 import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
 import type { GivenParams } from './given-params.ts'
+import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise.ts'
 import { discard } from './given-stream.ts'
 import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, providerName } from './targets.ts'
 import { judgeUnsent } from './unsent.ts'
-import { isObserved, WIRE, type WireRecord } from './wire-observer.ts'
+import { isObserved, WIRE } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
 export type ChatParams = Readonly<Record<string, unknown>>
@@ -223,46 +223,6 @@ export async function sendChat<T = unknown>(
   wire.response = undefined
   // What this client's `create` answers, whatever that is: everything in it is read defensively.
   return answerOf(data as T, response)
-}
-
-/** Some clients have responses of another kind: node-fetch's, say. */
-function isHead(response: unknown): response is Response {
-  return typeof readProperty(readProperty(response, 'headers'), 'get') === 'function'
-}
-
-/** The head of an answer whose promise gave none: as the observer saw it, or an empty one. */
-export function headSeen({ status = 200, headers }: WireRecord): Response {
-  return new Response(null, headers === undefined ? { status } : { status, headers })
-}
-
-/** The response behind what `create` gave; where there is none, one of its data. */
-async function responseOf(given: unknown): Promise<Response> {
-  const asResponse = method(given, 'asResponse')
-  if (asResponse === undefined) {
-    const data = await promiseOf(given)
-    if (!discard(data)) return Response.json(data)
-    throw new TypeError(
-      'asResponse() of a stream needs a client whose create() gives an APIPromise',
-    )
-  }
-  const response = await promiseOf(asResponse())
-  if (!isHead(response)) throw new TypeError('asResponse() of the client gave no response')
-  return response
-}
-
-/** openai's `APIPromise` has some; a tracer's or a test's plain promise has not. */
-function method(given: unknown, name: string): (() => unknown) | undefined {
-  const found = readProperty(given, name)
-  return typeof found === 'function' ? () => Reflect.apply(found, given, []) : undefined
-}
-
-/** Tracers and tests may give what is no promise at all: a stream, say, or the data. */
-function promiseOf(given: unknown): PromiseLike<unknown> {
-  return isThenable(given) ? given : Promise.resolve(given)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof readProperty(value, 'then') === 'function'
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'
