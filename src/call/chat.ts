@@ -2,13 +2,16 @@ import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import type { ChatClient } from './client.ts'
 import { clientIdentity, described } from './client-identity.ts'
 import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
 import type { GivenParams } from './given-params.ts'
+import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise.ts'
+import { discard } from './given-stream.ts'
 import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
-import { type CallTarget, type ChatClient, providerName } from './targets.ts'
+import { type CallTarget, providerName } from './targets.ts'
 import { judgeUnsent } from './unsent.ts'
 import { isObserved, WIRE } from './wire-observer.ts'
 
@@ -60,8 +63,8 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
       const { signal } = request.options
       // The body is read after this attempt is over, and the caller may still want to stop it.
       const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
-      const sending = startChat(request, exchange, body, whole)
-      const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
+      const given = startChat(request, exchange, body, whole)
+      const response = await bounds.race(responseOf(given))
       const value = answerOf(undefined, response)
       const said = saidByGateway(request, exchange, value)
       return {
@@ -199,29 +202,27 @@ export async function sendChat<T = unknown>(
   body: ChatParams,
 ): Promise<Answer<T>> {
   const { bounds, wire } = exchange
-  const sending = startChat<T>(request, exchange, body, bounds.signal)
-  if (wire.carried === undefined) {
-    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
-    return answerOf(data, response)
+  const given = startChat(request, exchange, body, bounds.signal)
+  const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+  if (withResponse !== undefined) {
+    // A tracer's promise may reject beside the one that is awaited, with the same error.
+    if (given instanceof Promise) void given.catch(() => {})
+    const { data, response }: { data?: unknown; response?: unknown } = Object(
+      await bounds.race(promiseOf(withResponse())),
+    )
+    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
   }
-  const data = await bounds.race(sending)
-  const { response = new Response(null) } = wire
+  let data: unknown
+  try {
+    data = await bounds.race(promiseOf(given))
+  } catch (error) {
+    discard(given)
+    throw error
+  }
+  const { response = headSeen(wire) } = wire
   wire.response = undefined
-  return answerOf(data, response)
-}
-
-/** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
-interface ResponsePromise<T> extends PromiseLike<T> {
-  asResponse?(): Promise<Response>
-  withResponse?(): Promise<{ data: T; response: Response }>
-}
-
-async function plainAnswer<T>(sending: PromiseLike<T>): Promise<{ data: T; response: Response }> {
-  return { data: await sending, response: new Response(null) }
-}
-
-async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
-  return Response.json(await sending)
+  // What this client's `create` answers, whatever that is: everything in it is read defensively.
+  return answerOf(data as T, response)
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'
@@ -229,12 +230,12 @@ const IDEMPOTENCY_KEY = 'idempotency-key'
 // A 32-bit integer, as openai requires; ours is the limit that counts.
 const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
 
-function startChat<T>(
+function startChat(
   { given: params, targets, requestOptions, options }: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
   signal: AbortSignal,
-): ResponsePromise<T> {
+): unknown {
   const { attemptTimeoutMs } = options
   const { bounds, wire } = exchange
   const target = targets[exchange.target]
@@ -267,12 +268,8 @@ function startChat<T>(
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: wire },
   }
-  // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
-  // and what it returns is a promise of some kind.
-  return client?.chat.completions.create(
-    body as never,
-    sdkOptions as never,
-  ) as unknown as ResponsePromise<T>
+  // The casts cross into openai's types: `prepareClient` has proved that the method is there.
+  return client?.chat.completions.create(body as never, sdkOptions as never)
 }
 
 /** An answer of data and the response it came in. */

@@ -1,16 +1,20 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
+import type { ErrorClasses } from './client.ts'
 import { explain } from './explain.ts'
 import type { Job } from './job.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
-import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
+
+/** openai's error classes of the client, where it has them. */
+type Classes = () => ErrorClasses | undefined
 
 interface Prepared {
   readonly request: ChatRequest
@@ -23,7 +27,7 @@ interface Prepared {
  */
 export function dropInCreate(
   prepare: () => Prepared | Promise<Prepared>,
-  classes: ErrorClasses,
+  classes: Classes,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
     const prepared = prepare()
@@ -58,7 +62,7 @@ async function rawResponse(request: ChatRequest, context: CallContext): Promise<
 async function streamed(
   request: ChatRequest,
   context: CallContext,
-  classes: ErrorClasses,
+  classes: Classes,
 ): Promise<Answer<unknown>> {
   let latest: CallReport | undefined
   const broken: unknown[] = []
@@ -84,35 +88,48 @@ async function streamed(
  * The provider's own error where there is one; else openai's class for what happened. Either way
  * `callReport` knows the attempts, and no outer steadycall layer retries it.
  */
-function dropInError(error: CallError, classes: ErrorClasses): unknown {
-  const thrown = errorOfClass(error, classes)
+function dropInError(error: CallError, classes: Classes): unknown {
+  const thrown = errorOfClass(error, classes())
   brandExhausted(thrown)
   const report = callReport(error)
   if (report !== undefined) attachReport(thrown, report)
   return thrown
 }
 
-function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
-  const { cause, message } = error
+function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unknown {
+  if (classes === undefined) return errorOfDouble(error)
+  const { cause } = error
+  if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
+  if (isUnknownToUs(error)) return cause
+  const made: unknown = madeOfClass(error, classes)
+  // Where a test has mocked the module, its classes make no errors.
+  return isError(made) ? withCause(made, cause) : errorOfDouble(error)
+}
+
+/** A client's own time-out and abort come of our limits; a 408 is the provider's own word. */
+function isWhatHappened(error: CallError, cause: object): boolean {
+  const kind = underlyingKind(error)
+  if (kind === 'aborted') return false
+  const isTime = kind === 'timeout' || kind === 'deadline'
+  return !isTime || Reflect.get(cause, 'status') !== undefined
+}
+
+function madeOfClass(error: CallError, classes: ErrorClasses): Error {
+  const { message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
       // In openai's own words: many compare them, and there is nothing to add.
-      return withCause(new classes.APIUserAbortError({}), cause)
+      return new classes.APIUserAbortError({})
     case 'timeout':
     case 'deadline':
-      // A 408 is the provider's own word, with its status and body.
-      if (cause instanceof classes.APIError && Reflect.get(cause, 'status') !== undefined)
-        return cause
-      return withCause(new classes.APIConnectionTimeoutError({ message }), cause)
+      return new classes.APIConnectionTimeoutError({ message })
     case 'network':
     case 'dns':
     case 'tls':
-      if (cause instanceof classes.APIError) return cause
-      return withCause(new classes.APIConnectionError({ message }), cause)
+      return new classes.APIConnectionError({ message })
     default:
-      if (cause instanceof classes.APIError || isUnknownToUs(error)) return cause
+      return apiError(error, classes)
   }
-  return withCause(apiError(error, classes), cause)
 }
 
 /** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
@@ -133,6 +150,23 @@ function apiError({ kind, message, status }: CallError, { APIError }: ErrorClass
   return made instanceof APIError ? made : new APIError(known, body, message, new Headers())
 }
 
+const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadline'])
+
+/**
+ * A client without error classes, a test's double: what it threw, as it is; where it threw nothing,
+ * or only because we had ended the attempt, the `CallError` itself.
+ */
+function errorOfDouble(error: CallError): unknown {
+  const { cause } = error
+  const kind = underlyingKind(error)
+  if (!isError(cause) || (LIMITS.has(kind) && classifyError(cause).kind !== kind)) return error
+  return cause
+}
+
+function isError(value: unknown): value is Error {
+  return Object.prototype.toString.call(value) === '[object Error]'
+}
+
 /** What the last attempt met, where it was our budget or breaker that ended the call. */
 function underlyingKind({ kind, attempts }: CallError): FailureKind {
   const last = attempts.at(-1)?.outcome
@@ -149,7 +183,7 @@ function withCause(error: Error, cause: unknown): Error {
 function streamError(
   failure: Failure,
   so: { readonly where: string; readonly attempts: number; readonly elapsedMs: number },
-  classes: ErrorClasses,
+  classes: Classes,
 ): unknown {
   const message = explain({
     failure,
@@ -160,7 +194,7 @@ function streamError(
     deterministic: false,
   })
   const { kind, cause, status } = failure
-  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes)
+  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes())
   brandExhausted(thrown)
   return thrown
 }

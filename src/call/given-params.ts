@@ -1,7 +1,7 @@
 import { isObject } from './answer.ts'
 import type { ChatParams } from './chat.ts'
+import type { ChatClient } from './client.ts'
 import { jsonOf, parseExactly } from './json-of.ts'
-import type { ChatClient } from './targets.ts'
 import { seesBodies, type WireRecord } from './wire-observer.ts'
 
 /**

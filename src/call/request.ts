@@ -3,17 +3,18 @@ import type { CallOptions, ResolvedCall } from '../options.ts'
 import { type CallFace, resolveCall } from '../resolve-options.ts'
 import type { Clock } from '../time.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
+import {
+  attemptsFor,
+  type ChatClient,
+  clientAttempts,
+  clientTimeoutMs,
+  prepareClient,
+} from './client.ts'
 import { GATEWAYS } from './gateways.ts'
 import { GivenParams } from './given-params.ts'
 import { switchesGatewayOn } from './headers.ts'
 import { warnOnce } from './runtime.ts'
-import {
-  attemptsFor,
-  type ChatClient,
-  chatTargets,
-  clientAttempts,
-  prepareClient,
-} from './targets.ts'
+import { chatTargets } from './targets.ts'
 import { WIRE } from './wire-observer.ts'
 import type { CallContext } from './work.ts'
 
@@ -36,7 +37,7 @@ export function chatRequest(
   const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
   const options = resolveCall(settings, withSignal(own, signal), {
     face,
-    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
+    clientTimeoutMs: typeof timeout === 'number' ? timeout : clientTimeoutMs(client),
     requestAttempts,
     clientAttempts: clientAttempts(client),
   })

@@ -5,6 +5,8 @@ import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
 import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
+import { headSeen } from './given-promise.ts'
+import { givenStream } from './given-stream.ts'
 import type { AnswerFacts, Exchange, Job } from './job.ts'
 import type { ChunkStream } from './one-reader.ts'
 import { READER_LEFT } from './owner-reader.ts'
@@ -35,10 +37,13 @@ export function streamJob(
       attempts = exchange.number
       const body = ownBodyFor(request, exchange)
       const sentAtMs = clock.monotonicMs()
-      const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
+      const { data, response } = await sendChat(request, exchange, body)
+      const { client } = request.targets[exchange.target] ?? request.targets[0]
+      const { source, Class } = await givenStream(data, exchange.bounds, client)
       // Apart: what waits for the end must not hold the stream itself.
       const { stream, onEnd } = await openStream({
         source,
+        Class,
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
@@ -47,18 +52,24 @@ export function streamJob(
           errorFor(classifyThrown(error, exchange, 'create'), exchange.number),
       })
       const firstChunkMs = clock.monotonicMs() - sentAtMs
-      const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
+      // A tracer's generator sends only when it is read.
+      const head = hasHeaders(response) ? response : headSeen(exchange.wire)
+      const facts = { status: head.status, ...requestIdOf(head), firstChunkMs }
       return {
         ok: true,
-        value: answerOf(stream, response),
+        value: answerOf(stream, head),
         facts,
         onTail: (listener) =>
           onEnd((end) =>
-            listener(streamTail(request, exchange, end, { ...facts, headers: response.headers })),
+            listener(streamTail(request, exchange, end, { ...facts, headers: head.headers })),
           ),
       }
     },
   }
+}
+
+function hasHeaders({ headers }: Response): boolean {
+  return headers.entries().next().done !== true
 }
 
 /** What callers are to catch, with what we know of it. */

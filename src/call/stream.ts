@@ -40,6 +40,8 @@ class StreamIdleError extends Error {
 
 export interface OpenStream {
   readonly source: ChunkStream
+  /** Of the stream that is released. */
+  readonly Class: StreamClass
   readonly bounds: Bounds
   readonly clock: Clock
   readonly chunkIdleTimeoutMs: number
@@ -51,7 +53,7 @@ export interface OpenStream {
 
 /**
  * Reads a stream up to its first content, holding what comes before: until then a failure rejects
- * here and the attempt can be retried. Then releases all of it, in order, as a stream of the same
+ * here and the attempt can be retried. Then releases all of it, in order, as a stream of the given
  * class, which watches for silence and for an end without a finish_reason.
  */
 export async function openStream(request: OpenStream): Promise<LiveStream> {
@@ -87,9 +89,7 @@ function release(
   progress: Progress,
 ): LiveStream {
   const released = new Released(request, chunks, held, progress)
-  // What `openStream` was given is openai's own, or built as openai's are.
-  const Class = request.source.constructor as StreamClass
-  const stream = streamOver(released, Class, request.source.controller)
+  const stream = streamOver(released, request.Class, request.source.controller)
   return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
 }
 

@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { ChatRequest } from './chat.ts'
+import { isRequestError } from './client.ts'
 import type { Exchange } from './job.ts'
-import { isRequestError } from './targets.ts'
 
 /**
  * What the caller's own `toJSON` or getter threw, or whatever else openai does before it sends

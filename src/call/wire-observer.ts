@@ -1,7 +1,9 @@
+import { readProperty } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
+import { ownValue } from './past-proxies.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -93,7 +95,7 @@ interface Observed {
  */
 export function observeClient(client: object): void {
   watchSockets()
-  const original: unknown = Reflect.get(client, 'fetch')
+  const original = ownValue(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
   const state: Observed = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
@@ -117,24 +119,25 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  return observedState(Reflect.get(client, 'fetch'))?.seen === true
+  return observedState(readProperty(client, 'fetch'))?.seen === true
 }
 
 /** The client's `fetch` without the observer around it. */
 export function ownFetch(client: object): unknown {
-  const fetch: unknown = Reflect.get(client, 'fetch')
+  const fetch = readProperty(client, 'fetch')
   return observedState(fetch)?.original ?? fetch
 }
 
 function observedState(fetch: unknown): Observed | undefined {
-  // Only `observeClient` sets the symbol.
-  return Reflect.get(Object(fetch), OBSERVED) as Observed | undefined
+  const state = readProperty(fetch, OBSERVED)
+  // Only `observeClient` sets the symbol, to such a state; a double may answer any key.
+  return typeof readProperty(state, 'seen') === 'boolean' ? (state as Observed) : undefined
 }
 
 /** Will the text of this client's requests come by here? */
 export function seesBodies(client: object): boolean {
   if (isFacade(client)) return false
-  return Reflect.has(Object(Reflect.get(client, 'fetch')), OBSERVED)
+  return observedState(readProperty(client, 'fetch')) !== undefined
 }
 
 async function observedFetch(
