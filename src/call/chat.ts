@@ -66,6 +66,11 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   }
 }
 
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: ChatParams): number {
+  return typeof n === 'number' && n > 1 ? n : 1
+}
+
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',
@@ -158,6 +163,7 @@ export async function sendChat<T = unknown>(
   body: ChatParams,
 ): Promise<Answer<T>> {
   const { bounds, wire } = exchange
+  wire.isStreamed = body['stream'] === true
   const sending = startChat<T>(request, exchange, body, bounds.signal)
   if (wire.carried === undefined) {
     const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))

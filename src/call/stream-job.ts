@@ -1,9 +1,9 @@
 import type { Failure } from '../errors/call-error.ts'
 import { StreamedAnswer } from '../telemetry/telemetry.ts'
-import { isObject, requestIdOf, summaryFacts } from './answer.ts'
+import { failureInAnswer, failureInChunk, isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, bodyFor, type ChatRequest, chatBasics, sendChat } from './chat.ts'
+import { answerOf, bodyFor, type ChatRequest, chatBasics, choicesAsked, sendChat } from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
 import type { AnswerFacts, Exchange, Job } from './job.ts'
 import type { ChunkStream } from './one-reader.ts'
@@ -39,6 +39,10 @@ export function streamJob(
       // Apart: what waits for the end must not hold the stream itself.
       const { stream, onEnd } = await openStream({
         source,
+        events: exchange.wire.events,
+        choices: choicesAsked(request.params),
+        judge: (chunk) => failureInChunk(chunk, response, clock),
+        judgeBody: (answer) => failureInAnswer(answer, response, clock),
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,

@@ -1,6 +1,8 @@
 import type { Bounds } from './bounds.ts'
+import type { EventWatch } from './event-watch.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
+import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -26,6 +28,10 @@ export interface WireRecord {
   carried: Carried | undefined
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
+  /** The answer is read here, as a stream: its bytes are of interest. */
+  isStreamed: boolean
+  /** What they show; of the last answer. */
+  events: EventWatch | undefined
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -52,6 +58,8 @@ export function createWireRecord(retryCount: number): WireRecord {
     errorBody: undefined,
     carried: undefined,
     response: undefined,
+    isStreamed: false,
+    events: undefined,
   }
 }
 
@@ -139,6 +147,7 @@ async function observedFetch(
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
   if (carried !== undefined) wire.response = response
+  if (wire.isStreamed) wire.events = watchBody(response.body)
   return response
 }
 
