@@ -76,8 +76,12 @@ function streamTail(
 ): { failure?: Failure; facts: AnswerFacts } {
   const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
   const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
+  const failure =
+    error === undefined || isLeft
+      ? undefined
+      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, 'create'))
   return {
-    ...(error !== undefined && !isLeft && { failure: classifyThrown(error, exchange, 'create') }),
+    ...(failure !== undefined && { failure }),
     facts: { ...facts, ...said, ...summaryFacts({ ...summary, lastChunk }) },
   }
 }

@@ -56,11 +56,11 @@ export class Reading {
     const { events } = this.#request
     if (thrown instanceof EventTooLarge) throw malformed(thrown, TOO_LARGE)
     const isGarbled = readProperty(thrown, 'name') === 'SyntaxError'
-    // openai 7 reads on behind a blank in the line that openai 6 takes for the end.
-    if (isGarbled && events?.isDone) return { done: true, value: undefined }
     // openai throws what an error event says, without its status and its neighbours.
     const isSaid = readProperty(thrown, 'error') !== undefined
     const said = isGarbled || isSaid ? this.#saidInEvents(thrown) : undefined
+    // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
+    if (isGarbled && said === undefined && events?.isDone) return { done: true, value: undefined }
     throw said ?? (isGarbled ? malformed(thrown, NO_JSON) : thrown)
   }
 

@@ -306,11 +306,11 @@ describe('options', () => {
     ],
     [
       () => endlessBody(JSON.parse('{"stream":"dots"}')),
-      'endlessBody: stream is "dots"; allowed are "chunks" and "comments"',
+      'endlessBody: stream is "dots"; allowed are "chunks", "empty" and "comments"',
     ],
     [
       () => streamErrorEvent(JSON.parse('{"form":"html"}')),
-      'streamErrorEvent: form is "html"; allowed is one of "data", "event", "finish-reason", "content"',
+      'streamErrorEvent: form is "html"; allowed is one of "data", "event", "finish-reason", "content", "flat", "object", "detail"',
     ],
   ])('refuses a bad one: %#', (make, message) => {
     expect(make).toThrow(message)
