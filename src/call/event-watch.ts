@@ -19,66 +19,75 @@ const MAX_KEPT_BYTES = 256 * 1024
 
 /**
  * What openai's decoder does not tell of a stream: whether its protocol's own end came, and the text
- * in which it found no chunk. Looks at the bytes on their way, once for each piece that the
- * connection delivers, not for each chunk; keeps only those since the last chunk, and not too many.
+ * in which it found no chunk. Is given the bytes on their way, keeps those since the last chunk, and
+ * not too many of them; reads them only when it is asked.
  */
 export class EventWatch {
-  /** A line `data: [DONE]` has come: whatever stands behind it, as openai 6 reads it. */
-  isDone = false
   /** All that has come. */
   bytes = 0
   #bytesSinceChunk = 0
   /** The piece that the last chunk ended in, and those that came since. */
-  #kept: Piece[] = []
+  #kept: Uint8Array[] = []
   #keptBytes = 0
-  /** More came since the last chunk than is kept: `text` is its beginning. */
-  isCapped = false
-  #last: Piece | undefined
-  /** The beginning of the line that the next piece goes on with. */
-  #line: Uint8Array = NOTHING
+  /** Does the first of them begin a line? */
+  #keptAtLine = true
+  #last: Uint8Array = NOTHING
+  #lastAtLine = true
+  /** What came since the last chunk and is not kept, as far as it is told of. */
+  #beyond: Beyond | undefined
 
   /** A chunk was taken out of what has come. */
   chunkSeen(): void {
     this.#bytesSinceChunk = 0
-    if (this.#last === undefined || this.#last === this.#kept[0]) return
-    this.#kept = [this.#last]
-    this.#keptBytes = this.#last.bytes.byteLength
-    this.isCapped = false
+    if (this.#kept.length === 1 && this.#last === this.#kept[0]) return
+    this.#kept.length = 1
+    this.#kept[0] = this.#last
+    this.#keptBytes = this.#last.byteLength
+    this.#keptAtLine = this.#lastAtLine
+    this.#beyond = undefined
   }
 
   /**
    * A piece of the body has come.
    * @throws {EventTooLarge}
    */
-  see(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0) return
-    this.bytes += bytes.byteLength
-    this.#bytesSinceChunk += bytes.byteLength
-    this.#last = { bytes, beginsLine: this.#line.byteLength === 0 }
-    this.#keep(this.#last)
-    this.isDone ||= hasDone(this.#line, bytes)
-    this.#line = unfinishedLine(this.#line, bytes)
+  see(piece: Uint8Array): void {
+    const size = piece.byteLength
+    if (size === 0) return
+    this.bytes += size
+    this.#bytesSinceChunk += size
+    this.#lastAtLine = endsLine(this.#last)
+    this.#last = piece
+    if (this.#keptBytes < MAX_KEPT_BYTES) {
+      this.#kept.push(piece)
+      this.#keptBytes += size
+    } else {
+      this.#beyond ??= new Beyond(this.text)
+      this.#beyond.see(piece)
+    }
     if (this.#bytesSinceChunk > MAX_BYTES_BETWEEN_CHUNKS) {
       throw new EventTooLarge(`no event within ${MAX_BYTES_BETWEEN_CHUNKS} bytes`)
     }
   }
 
-  #keep(piece: Piece): void {
-    this.isCapped ||= this.#keptBytes > MAX_KEPT_BYTES
-    if (this.isCapped) return
-    this.#kept.push(piece)
-    this.#keptBytes += piece.bytes.byteLength
+  /** A line `data: [DONE]` has come: whatever stands behind it, as openai 6 reads it. */
+  get isDone(): boolean {
+    return this.#beyond?.isDone === true || DONE.test(this.text)
   }
 
-  /** What came since the last chunk, from the first line that begins there. */
+  /** More came since the last chunk than is kept: `text` is its beginning. */
+  get isCapped(): boolean {
+    return this.#beyond !== undefined
+  }
+
+  /** What came since the last chunk, and with it, from the first line that begins there. */
   get text(): string {
-    const [first] = this.#kept
     const decoder = new TextDecoder()
-    const text = this.#kept.map(({ bytes }) => decoder.decode(bytes, { stream: true })).join('')
-    return first === undefined || first.beginsLine ? text : text.slice(text.search(/[\r\n]/) + 1)
+    const text = this.#kept.map((piece) => decoder.decode(piece, { stream: true })).join('')
+    return this.#keptAtLine ? text : text.slice(text.search(/[\r\n]/) + 1)
   }
 
-  /** The events since the last chunk, and those that came with it. */
+  /** The events in it. */
   get events(): readonly RawEvent[] {
     const events: RawEvent[] = []
     let name: string | undefined
@@ -98,7 +107,7 @@ export class EventWatch {
     return events
   }
 
-  /** All of the text where some of it is no event stream, and no chunk has come. */
+  /** All of the text, where some of it belongs to no event stream. */
   get stray(): string | undefined {
     const { text } = this
     const isStray = text.split(LINE_END).some((line) => line.trim() !== '' && !FIELD.test(line))
@@ -106,64 +115,41 @@ export class EventWatch {
   }
 }
 
-interface Piece {
-  readonly bytes: Uint8Array
-  /** The one before it ended a line. */
-  readonly beginsLine: boolean
-}
+const NOTHING = new Uint8Array()
 
 const LINE_END = /\r\n|\r|\n/
 
 // A field (HTML standard, 'Interpreting an event stream'), or a comment, which has no name.
 const FIELD = /^\uFEFF?(data|event|id|retry|)(?:: ?(.*))?$/s
 
-const NOTHING = new Uint8Array()
+const DONE = /(?:^|[\r\n])data: ?\[DONE\]/
 
-/** The protocol's own end, with and without the blank that a decoder drops. */
-const DONE = ['data: [DONE]', 'data:[DONE]'].map((text) => new TextEncoder().encode(text))
-
-// As much of a line as says whether it is one of these.
+// As much of a line as says whether it is that.
 const DONE_LENGTH = 12
 
-const LF = 0x0a
-const CR = 0x0d
-const D = 0x44
+/** Looks for the end in what is not kept. */
+class Beyond {
+  isDone = false
+  /** The beginning of the line that the next piece goes on with. */
+  #line: string
 
-/** Does the line that goes on in these bytes, or one that begins in them, say that it is done? */
-function hasDone(line: Uint8Array, bytes: Uint8Array): boolean {
-  if (line.byteLength < DONE_LENGTH && isDoneAt(joined(line, bytes), 0)) return true
-  // A letter that is rare in a chunk.
-  for (let at = bytes.indexOf(D); at >= 0; at = bytes.indexOf(D, at + 1)) {
-    for (const { byteLength } of DONE) {
-      const start = at - byteLength + 'DONE]'.length
-      if (start > 0 && isLineEnd(bytes[start - 1]) && isDoneAt(bytes, start)) return true
-    }
+  constructor(before: string) {
+    this.#line = lastLine(before)
   }
-  return false
+
+  see(piece: Uint8Array): void {
+    const text = this.#line + new TextDecoder().decode(piece)
+    this.isDone ||= DONE.test(text)
+    this.#line = lastLine(text)
+  }
 }
 
-function isDoneAt(bytes: Uint8Array, start: number): boolean {
-  return DONE.some((done) => done.every((byte, index) => bytes[start + index] === byte))
+function lastLine(text: string): string {
+  const start = Math.max(text.lastIndexOf('\n'), text.lastIndexOf('\r')) + 1
+  return text.slice(start, start + DONE_LENGTH)
 }
 
-/** The beginning of the last line, where it has not ended. */
-function unfinishedLine(line: Uint8Array, bytes: Uint8Array): Uint8Array {
-  if (isLineEnd(bytes.at(-1))) return NOTHING
-  const end = Math.max(bytes.lastIndexOf(LF), bytes.lastIndexOf(CR))
-  return end < 0
-    ? joined(line, bytes).slice(0, DONE_LENGTH)
-    : bytes.slice(end + 1, end + 1 + DONE_LENGTH)
-}
-
-function joined(line: Uint8Array, bytes: Uint8Array): Uint8Array {
-  if (line.byteLength === 0) return bytes
-  const added = bytes.subarray(0, DONE_LENGTH)
-  const both = new Uint8Array(line.byteLength + added.byteLength)
-  both.set(line)
-  both.set(added, line.byteLength)
-  return both
-}
-
-function isLineEnd(byte: number | undefined): boolean {
-  return byte === LF || byte === CR
+function endsLine(piece: Uint8Array): boolean {
+  const last = piece[piece.byteLength - 1]
+  return last === undefined || last === 0x0a || last === 0x0d
 }

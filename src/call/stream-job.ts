@@ -36,6 +36,11 @@ export function streamJob(
       const body = bodyFor(request, exchange, request.params)
       const sentAtMs = clock.monotonicMs()
       const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
+      if (exchange.wire.isBodiless) {
+        const failure = failureInAnswer(null, response, clock)
+        const facts = { status: response.status, ...requestIdOf(response) }
+        if (failure !== undefined) return { ok: false, failure, facts }
+      }
       // Apart: what waits for the end must not hold the stream itself.
       const { stream, onEnd } = await openStream({
         source,

@@ -93,12 +93,21 @@ export class Progress {
   #seeChoice(choice: Choice | null | undefined): boolean {
     const index = typeof choice?.index === 'number' ? choice.index : 0
     const reason = finishReasonOf(choice)
-    if (!this.#choices.has(index) && this.#choices.size >= MAX_CHOICES) this.#tooMany = true
+    const before = this.#choices.get(index)
+    if (before === undefined && !this.#choices.has(index)) this.#open(index)
+    if (reason !== undefined) this.#end(index, reason)
     // What goes on had not ended, whatever stood there.
-    else if (reason !== undefined || !this.#choices.has(index) || hasAnswer(choice?.delta)) {
-      this.#choices.set(index, reason)
-    }
+    else if (before !== undefined && hasAnswer(choice?.delta)) this.#choices.set(index, undefined)
     return reason !== undefined || hasContent(choice?.delta)
+  }
+
+  #open(index: number): void {
+    if (this.#choices.size < MAX_CHOICES) this.#choices.set(index, undefined)
+    else this.#tooMany = true
+  }
+
+  #end(index: number, reason: string): void {
+    if (this.#choices.has(index)) this.#choices.set(index, reason)
   }
 
   /** Every choice has its finish_reason: each that was opened, and as many as were asked for. */

@@ -8,12 +8,13 @@ import { EventWatch } from './event-watch.ts'
 export function watchBody(body: unknown): EventWatch | undefined {
   const watch = new EventWatch()
   const watchReads = (source: unknown, method: string) => {
-    intercept(source, method, async (reading) => {
-      const next = await reading
-      const bytes = bytesOf(Reflect.get(Object(next), 'value'))
+    const look = (next: IteratorResult<unknown>) => {
+      const bytes = bytesOf(next.value)
       if (bytes !== undefined) watch.see(bytes)
       return next
-    })
+    }
+    // What both methods return, whoever has made the body.
+    intercept(source, method, (reading) => (reading as Promise<IteratorResult<unknown>>).then(look))
     return source
   }
   const isRead = intercept(body, 'getReader', (reader) => watchReads(reader, 'read'))

@@ -32,6 +32,8 @@ export interface WireRecord {
   isStreamed: boolean
   /** What they show; of the last answer. */
   events: EventWatch | undefined
+  /** The last answer to such a request had no body at all, as under 204. */
+  isBodiless: boolean
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -60,6 +62,7 @@ export function createWireRecord(retryCount: number): WireRecord {
     response: undefined,
     isStreamed: false,
     events: undefined,
+    isBodiless: false,
   }
 }
 
@@ -147,7 +150,10 @@ async function observedFetch(
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
   if (carried !== undefined) wire.response = response
-  if (wire.isStreamed) wire.events = watchBody(response.body)
+  if (wire.isStreamed) {
+    wire.events = watchBody(response.body)
+    wire.isBodiless = response.body === null
+  }
   return response
 }
 

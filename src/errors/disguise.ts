@@ -2,7 +2,7 @@ import { parseObject } from './embedded-json.ts'
 import { isTelling, statusIn } from './envelope.ts'
 import type { FailureKind } from './failure-kinds.ts'
 import { finishReasonOf } from './finish-reason.ts'
-import { flatErrorIn, hasErrorField } from './flat-error.ts'
+import { type ErrorFields, flatErrorIn, hasErrorField } from './flat-error.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
 import { type Classification, type Evidence, judgeResponse, mayRetry } from './judge-response.ts'
 
@@ -46,7 +46,7 @@ export function classifyErrorChunk(
 }
 
 /** The members of a chunk that an error may be in. */
-interface Glance {
+interface Glance extends ErrorFields {
   readonly choices?: unknown
   readonly error?: unknown
   readonly base_resp?: unknown
@@ -65,10 +65,15 @@ export function mayBeError(chunk: Glance): boolean {
 // openai's own; others deserve a second look.
 const GOOD_FINISHES = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
 
-function endsOddly(choice: unknown): boolean {
-  if ((readProperty(choice, 'error') ?? undefined) !== undefined) return true
-  const reason = readProperty(choice, 'finish_reason')
-  return typeof reason === 'string' && !GOOD_FINISHES.includes(reason)
+interface GlancedChoice {
+  readonly error?: unknown
+  readonly finish_reason?: unknown
+}
+
+function endsOddly(choice: GlancedChoice | null | undefined): boolean {
+  const reason = choice?.finish_reason
+  const isOdd = typeof reason === 'string' && !GOOD_FINISHES.includes(reason)
+  return isOdd || (choice?.error ?? undefined) !== undefined
 }
 
 /** The error that an answer of status 200 holds, as a body of its own. */

@@ -18,6 +18,8 @@ const NO_REASON =
  */
 export function finishReasonOf(choice: unknown): string | undefined {
   const reason = readProperty(choice, 'finish_reason')
+  // Nearly all chunks.
+  if (reason === null) return undefined
   if (typeof reason !== 'string' || reason.length > MAX_LENGTH) return undefined
   return NO_REASON.test(reason.trim()) ? undefined : reason
 }

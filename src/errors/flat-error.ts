@@ -15,12 +15,25 @@ const ERROR_CODES = ['error_code', 'errorCode']
 const TEXTS = ['message', 'msg', 'detail', 'details', 'title']
 const CODES = [...ERROR_CODES, 'code', 'status_code', 'status']
 
-/** A glance: might this be an error by the names of its fields? */
-export function hasErrorField(value: object): boolean {
-  return (
-    Reflect.get(value, 'object') === 'error' ||
-    ERROR_TEXTS.some((name) => (Reflect.get(value, name) ?? undefined) !== undefined)
-  )
+/** As far as a glance goes; written out, as it is taken at each chunk of a stream. */
+export interface ErrorFields {
+  readonly object?: unknown
+  readonly error_message?: unknown
+  readonly error_msg?: unknown
+  readonly errorMessage?: unknown
+  readonly error_description?: unknown
+  readonly error_type?: unknown
+}
+
+/** Might this be an error by the names of its fields, beside choices? */
+export function hasErrorField(value: ErrorFields): boolean {
+  const said =
+    value.error_message ??
+    value.error_msg ??
+    value.errorMessage ??
+    value.error_description ??
+    value.error_type
+  return (said ?? undefined) !== undefined || value.object === 'error'
 }
 
 /**

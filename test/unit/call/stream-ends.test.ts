@@ -15,7 +15,7 @@ import {
   text,
   whole,
 } from '../../support/event-streams.ts'
-import { ask } from '../../support/set-up.ts'
+import { ask, rejection } from '../../support/set-up.ts'
 
 /** What stands where others send null. */
 const placeholders: readonly unknown[] = [
@@ -309,3 +309,96 @@ describe('a stream through two layers of steadycall', () => {
     }
   })
 })
+
+describe('a stream whose bytes cannot be seen', () => {
+  const chunkOf = (content: string, finish_reason: string | null) => ({
+    choices: [{ index: 0, delta: { content }, finish_reason }],
+  })
+  it.each([
+    ['is whole with a finish_reason', 'stop', 'success'],
+    ['is cut without one: nothing tells that it has ended', null, 'network'],
+  ] as const)('%s', async (_what, reason, outcome) => {
+    const { Stream } = await import('openai/streaming')
+    const client = new OpenAI({ apiKey: 'k', baseURL: 'http://localhost/v1' })
+    const create = async () =>
+      new Stream(async function* () {
+        yield chunkOf('Hel', null)
+        yield chunkOf('lo', reason)
+      }, new AbortController())
+    Reflect.set(client.chat.completions, 'create', create)
+    const llm = steady(client, { runtime: createRuntime() })
+    const stream = await llm.chat.completions.create({ ...ask('go on'), stream: true })
+    let said = ''
+    const reading = (async () => {
+      for await (const { choices } of stream) said += choices[0]?.delta.content ?? ''
+    })()
+    await reading.catch(() => {})
+    expect(said).toBe('Hello')
+    expect(callReport(stream)?.outcome).toBe(outcome)
+  })
+})
+
+describe('a stream that has no body', () => {
+  it.each(majors)('is an empty response, read with %s: asked for once more', async (_, Client) => {
+    let requests = 0
+    const fetch = async () => {
+      requests += 1
+      return new Response(null, { status: 204 })
+    }
+    const client = new Client({ apiKey: 'k', baseURL: 'http://localhost/v1', fetch })
+    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
+    const error = await rejection(llm.chat.completions.create({ ...ask('go on'), stream: true }))
+    expect(callReport(error)?.outcome).toBe('empty_response')
+    expect(requests).toBe(2)
+  })
+})
+
+describe('the raw response of a stream', () => {
+  it.each(majors)('is handed on as it came, with %s', async (_, Client) => {
+    const provider = providerOf([[role, text('Hello')]])
+    const client = new Client({
+      apiKey: 'k',
+      baseURL: 'http://localhost/v1',
+      fetch: provider.fetch,
+    })
+    const llm = steady(client, { runtime: createRuntime() })
+    const response = await llm.chat.completions
+      .create({ ...ask('go on'), stream: true })
+      .asResponse()
+    await expect(response.text()).resolves.toBe(role + text('Hello'))
+  })
+})
+
+describe.each(majors)(
+  'a branch of a stream, or the readable that it becomes, with %s',
+  (_, Client) => {
+    const opened = async (end: string) => {
+      const provider = providerOf([[role, text('Hello'), end]])
+      const client = new Client({
+        apiKey: 'k',
+        baseURL: 'http://localhost/v1',
+        fetch: provider.fetch,
+      })
+      const llm = steady(client, { runtime: createRuntime() })
+      return llm.chat.completions.create({ ...ask('go on'), stream: true })
+    }
+    const read = async (from: AsyncIterable<unknown>) => {
+      for await (const _chunk of from);
+    }
+
+    it('ends with [DONE]', async () => {
+      const [left, right] = (await opened(DONE)).tee()
+      await Promise.all([read(left), read(right)])
+      const lines = await new Response((await opened(DONE)).toReadableStream()).text()
+      expect(lines.trim().split('\n')).toHaveLength(2)
+    })
+
+    it('fails without', async () => {
+      const [left, right] = (await opened('')).tee()
+      const both = await Promise.all([rejection(read(left)), rejection(read(right))])
+      for (const error of both) expect(error).toBeInstanceOf(Client.APIConnectionError)
+      const readable = (await opened('')).toReadableStream()
+      await expect(new Response(readable).text()).rejects.toThrow()
+    })
+  },
+)

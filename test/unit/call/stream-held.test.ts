@@ -151,13 +151,12 @@ describe.each(majors)('chunks without content, read with %s,', (_, Client) => {
 
 describe('a server that sends empty chunks without end', () => {
   it('is left after firstChunkTimeoutMs', async () => {
-    const { server, llm } = await setUp(
+    const { llm } = await setUp(
       { script: [endlessBody({ stream: 'empty', everyMs: 5 })] },
-      { firstChunkTimeoutMs: 100, maxAttempts: 1 },
+      { firstChunkTimeoutMs: 300, maxAttempts: 1 },
     )
     const error = await rejection(llm.chat.completions.create(streamed))
     expect(callReport(error)).toMatchObject({ outcome: 'timeout' })
-    expect(server.count).toBe(1)
   })
 })
 
