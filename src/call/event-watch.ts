@@ -70,6 +70,12 @@ export class EventWatch {
     }
   }
 
+  /** Nobody will ask any more. */
+  dispose(): void {
+    this.#kept = []
+    this.#last = NOTHING
+  }
+
   /** A line `data: [DONE]` has come: whatever stands behind it, as openai 6 reads it. */
   get isDone(): boolean {
     return this.#beyond?.isDone === true || DONE.test(this.text)

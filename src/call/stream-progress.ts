@@ -50,7 +50,8 @@ const MAX_CHOICES = 128
 export class Progress {
   /** The finish_reason of each choice, by its index; undefined while it goes on. */
   readonly #choices = new Map<number, string | undefined>()
-  #tooMany = false
+  /** Its finish reasons say nothing: there are too many choices, or they go on behind them. */
+  #isDoubtful = false
   #usage: unknown
   #id: string | undefined
   #model: string | undefined
@@ -95,25 +96,24 @@ export class Progress {
     const reason = finishReasonOf(choice)
     const before = this.#choices.get(index)
     if (before === undefined && !this.#choices.has(index)) this.#open(index)
-    if (reason !== undefined) this.#end(index, reason)
-    // What goes on had not ended, whatever stood there.
-    else if (before !== undefined && hasAnswer(choice?.delta)) this.#choices.set(index, undefined)
+    // What goes on had not ended, whatever stood there; some send 'stop' with every word.
+    const goesOn = before !== undefined && hasAnswer(choice?.delta)
+    if (goesOn && reason !== undefined) this.#isDoubtful = true
+    if ((goesOn || reason !== undefined) && this.#choices.has(index)) {
+      this.#choices.set(index, reason)
+    }
     return reason !== undefined || hasContent(choice?.delta)
   }
 
   #open(index: number): void {
     if (this.#choices.size < MAX_CHOICES) this.#choices.set(index, undefined)
-    else this.#tooMany = true
-  }
-
-  #end(index: number, reason: string): void {
-    if (this.#choices.has(index)) this.#choices.set(index, reason)
+    else this.#isDoubtful = true
   }
 
   /** Every choice has its finish_reason: each that was opened, and as many as were asked for. */
   get finished(): boolean {
     const { choices: asked = 1 } = this.#request
-    if (this.#tooMany || this.#choices.size < asked) return false
+    if (this.#isDoubtful || this.#choices.size < asked) return false
     return [...this.#choices.values()].every((reason) => reason !== undefined)
   }
 

@@ -60,7 +60,9 @@ export class Reading {
     const isSaid = readProperty(thrown, 'error') !== undefined
     const said = isGarbled || isSaid ? this.#saidInEvents(thrown) : undefined
     // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
-    if (isGarbled && said === undefined && events?.isDone) return { done: true, value: undefined }
+    // And what breaks or stays silent behind the end has nothing more to say.
+    const isOver = events?.isDone === true || (!isGarbled && !isSaid && this.progress.finished)
+    if (said === undefined && isOver) return { done: true, value: undefined }
     throw said ?? (isGarbled ? malformed(thrown, NO_JSON) : thrown)
   }
 

@@ -40,7 +40,7 @@ export interface OpenStream extends ReadingRequest {
 }
 
 /** As many chunks without content are held, and as many bytes of a stream that has none. */
-export const MAX_HELD = { chunks: 1_000, bytes: 1_048_576 } as const
+const MAX_HELD = { chunks: 1_000, bytes: 1_048_576 } as const
 
 /**
  * Reads a stream up to its first content, holding what comes before: until then a failure rejects
@@ -217,8 +217,9 @@ class Released extends OneReader {
     if (this.#ended !== undefined) return
     this.#ended = { error }
     this.over()
-    const { bounds, source } = this.#request
+    const { bounds, source, events } = this.#request
     bounds.dispose()
+    events?.dispose()
     // Node keeps a composed signal, such as openai's, for as long as somebody listens to it.
     for (const { signal } of [source.controller, bounds]) {
       signal.removeEventListener('abort', this.#onAbort)

@@ -3,8 +3,8 @@ import OpenAIv6 from 'openai-v6'
 import { callReport, createRuntime, type SteadyOptions, steady } from '../../src/index.ts'
 import { ask } from './set-up.ts'
 
-/** A body in the pieces that its connection delivers. */
-export type Body = readonly (string | Uint8Array)[]
+/** A body in the pieces that its connection delivers; an error breaks it. */
+export type Body = readonly (string | Uint8Array | Error)[]
 
 export const majors = [
   ['openai 7', OpenAI],
@@ -26,11 +26,6 @@ export const role = chunk({ delta: { role: 'assistant', content: '' } })
 export const stop = chunk({ finish_reason: 'stop' })
 export const DONE = 'data: [DONE]\n\n'
 export const whole: Body = [role, text('Hel'), text('lo'), stop, DONE]
-
-export interface Provider {
-  readonly fetch: typeof fetch
-  readonly requests: number
-}
 
 /** Answers with these bodies in turn, the last one for ever, each in a stream of status 200. */
 export function providerOf(bodies: readonly Body[], type = 'text/event-stream') {
@@ -54,6 +49,7 @@ function streamOf(body: Body): ReadableStream<Uint8Array> {
       await new Promise((resolve) => setImmediate(resolve))
       const next = left.shift()
       if (next === undefined) controller.close()
+      else if (next instanceof Error) controller.error(next)
       else controller.enqueue(next)
     },
   })
@@ -93,7 +89,7 @@ export async function outcomeOf(
 }
 
 /** The same bytes in pieces that end at these shares of their number. */
-export function inPieces(body: Body, cuts: readonly number[]): Uint8Array[] {
+export function inPieces(body: readonly (string | Uint8Array)[], cuts: readonly number[]): Uint8Array[] {
   const all = new TextEncoder().encode(
     body
       .map((piece) => (typeof piece === 'string' ? piece : new TextDecoder().decode(piece)))

@@ -117,6 +117,33 @@ describe.each(majors)('a stream of %s', (_, Client) => {
     expect(outcome).toBe('network')
   })
 
+  it.each(['stop', 'a word'])(
+    'that has the finish_reason %j with every word is whole by [DONE] alone',
+    async (reason) => {
+      const body = [role, text('Hel', reason), text('lo', reason)]
+      expect(await outcomeOf(Client, [body])).toMatchObject({ outcome: 'network' })
+      expect(await outcomeOf(Client, [[...body, DONE]])).toMatchObject({
+        text: 'Hello',
+        thrown: undefined,
+      })
+    },
+  )
+
+  it('may repeat its finish_reason, and say more of itself behind it', async () => {
+    const body = [role, text('Hello', 'stop'), stop, chunk({ delta: { annotations: [{}] } })]
+    expect(await outcomeOf(Client, [body])).toMatchObject({ outcome: 'success' })
+  })
+
+  it.each([
+    ['its finish_reason', stop],
+    ['[DONE]', DONE],
+  ])('broken behind %s is whole', async (_what, end) => {
+    const broken = [role, text('Hello'), end, new Error('read ECONNRESET')]
+    expect(await outcomeOf(Client, [broken])).toMatchObject({ text: 'Hello', outcome: 'success' })
+    const early = [role, text('Hello'), new Error('read ECONNRESET')]
+    expect((await outcomeOf(Client, [early])).thrown).toBeDefined()
+  })
+
   it('of nothing but [DONE], or without a choice, is an empty response: asked for once more', async () => {
     const usage = event({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 0 } })
     for (const nothing of [[DONE], [usage, DONE], [event({ choices: [] }), DONE]]) {
