@@ -89,7 +89,10 @@ export async function outcomeOf(
 }
 
 /** The same bytes in pieces that end at these shares of their number. */
-export function inPieces(body: readonly (string | Uint8Array)[], cuts: readonly number[]): Uint8Array[] {
+export function inPieces(
+  body: readonly (string | Uint8Array)[],
+  cuts: readonly number[],
+): Uint8Array[] {
   const all = new TextEncoder().encode(
     body
       .map((piece) => (typeof piece === 'string' ? piece : new TextDecoder().decode(piece)))
