@@ -7,6 +7,7 @@ import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
@@ -196,6 +197,7 @@ export function classifyThrown(
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
+  if (error instanceof FailedAnswer) return error.failure
   const { status, headers, errorBody: body } = wire
   const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {

@@ -76,6 +76,11 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   }
 }
 
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: ChatParams): number {
+  return typeof n === 'number' && n > 1 ? n : 1
+}
+
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',

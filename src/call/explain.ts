@@ -55,7 +55,7 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
     case 'delivered':
-      return ['some of it had been delivered, so it was not sent again']
+      return ['some of it had been delivered, so it was not sent again', ...issues(failure)]
     case 'repeated_answer':
       return [
         'the same wrong answer came twice, so a further attempt would not help',

@@ -80,6 +80,8 @@ export interface Label {
 
 /** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
 export interface Tape<T> {
+  /** As many as were asked for. */
+  readonly choices: number
   streamOf(value: T): ChunkStream
   /** The same answer, with the stream that its caller reads. */
   live(value: T, reader: OwnerReader): T

@@ -1,9 +1,16 @@
 import type { Failure } from '../errors/call-error.ts'
 import { StreamedAnswer } from '../telemetry/telemetry.ts'
-import { isObject, requestIdOf, summaryFacts } from './answer.ts'
+import { failureInAnswer, failureInChunk, isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
+import {
+  answerOf,
+  type ChatRequest,
+  chatBasics,
+  choicesAsked,
+  ownBodyFor,
+  sendChat,
+} from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
 import { headSeen } from './given-promise.ts'
 import { givenStream } from './given-stream.ts'
@@ -37,13 +44,23 @@ export function streamJob(
       attempts = exchange.number
       const body = ownBodyFor(request, exchange)
       const sentAtMs = clock.monotonicMs()
+      exchange.wire.isStreamed = true
       const { data, response } = await sendChat(request, exchange, body)
+      if (exchange.wire.isBodiless) {
+        const failure = failureInAnswer(null, response, clock)
+        const facts = { status: response.status, ...requestIdOf(response) }
+        if (failure !== undefined) return { ok: false, failure, facts }
+      }
       const { client } = request.targets[exchange.target] ?? request.targets[0]
       const { source, Class } = await givenStream(data, exchange.bounds, client)
       // Apart: what waits for the end must not hold the stream itself.
       const { stream, onEnd } = await openStream({
         source,
         Class,
+        events: exchange.wire.events,
+        choices: choicesAsked(request.given.facts),
+        judge: (chunk) => failureInChunk(chunk, response, clock),
+        judgeBody: (answer) => failureInAnswer(answer, response, clock),
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
@@ -83,8 +100,12 @@ function streamTail(
 ): { failure?: Failure; facts: AnswerFacts } {
   const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
   const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
+  const failure =
+    error === undefined || isLeft
+      ? undefined
+      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, 'create'))
   return {
-    ...(error !== undefined && !isLeft && { failure: classifyThrown(error, exchange, 'create') }),
+    ...(failure !== undefined && { failure }),
     facts: { ...facts, ...said, ...summaryFacts({ ...summary, lastChunk }) },
   }
 }

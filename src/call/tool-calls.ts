@@ -1,5 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { canonicalJson } from '../idempotency/canonical-json.ts'
 import { MAX_ISSUES } from '../output/issues.ts'
@@ -253,8 +254,7 @@ function choiceOf(completion: unknown): unknown {
 }
 
 function finishOf(completion: unknown): string | undefined {
-  const reason = readProperty(choiceOf(completion), 'finish_reason')
-  return typeof reason === 'string' ? reason : undefined
+  return finishReasonOf(choiceOf(completion))
 }
 
 function callsOf(completion: unknown): readonly unknown[] {

@@ -1,9 +1,11 @@
 import { readProperty } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
+import type { EventWatch } from './event-watch.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
 import { ownValue } from './past-proxies.ts'
+import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -33,6 +35,12 @@ export interface WireRecord {
   keepsBody: boolean
   /** That text. */
   body: string | undefined
+  /** The answer is read here, as a stream: its bytes are of interest. */
+  isStreamed: boolean
+  /** What they show; of the last answer. */
+  events: EventWatch | undefined
+  /** The last answer to such a request had no body at all, as under 204. */
+  isBodiless: boolean
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -61,6 +69,9 @@ export function createWireRecord(retryCount: number): WireRecord {
     response: undefined,
     keepsBody: false,
     body: undefined,
+    isStreamed: false,
+    events: undefined,
+    isBodiless: false,
   }
 }
 
@@ -170,6 +181,10 @@ async function observedFetch(
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
   if (carried !== undefined) wire.response = response
+  if (wire.isStreamed) {
+    wire.events = watchBody(response.body)
+    wire.isBodiless = response.body === null
+  }
   return response
 }
 
