@@ -178,12 +178,14 @@ function outcomeOf(
   const { kind, retryAfterMs, status } = failure
   const executed: Executed = failure.executed === 'yes' ? 'yes' : 'maybe'
   const { permanent } = FAILURE_KINDS[kind]
-  const uncertain = onUncertain === 'fail' && (executed === 'maybe' || !permanent)
+  const doubtful = executed === 'maybe' || !permanent
+  const uncertain = onUncertain === 'fail' && doubtful
   const told = uncertain ? 'outcome_unknown' : kind
   return {
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : permanent ? 'keep' : 'release',
+    doubtful,
     notice: withoutUndefined({ kind: told, executed, retryAfterMs, status, origin }),
   }
 }

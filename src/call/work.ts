@@ -1,6 +1,6 @@
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { type Executed, FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
-import type { WorkOutcome } from '../idempotency/once.ts'
+import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
 import {
   type AttemptStep,
@@ -45,7 +45,7 @@ export interface WorkRequest<T> {
     readonly deadline: Deadline
     readonly onUncertain: 'rerun' | 'fail'
     /** Awaited before each send; rejects when the claim is lost. */
-    dispatch?(): Promise<void>
+    dispatch?(sending: Sending): Promise<void>
   }
 }
 
@@ -65,21 +65,27 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   const scope = createScope(flight.deadline)
   const shared = attemptsOf(request, scope)
   let completion: unknown
+  const policy = new CallPolicy(job, record, outer, flight)
+  let last: Failure | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
-    const refused = flight.dispatch === undefined ? undefined : await refusedDispatch(request)
-    if (refused !== undefined) return refused
+    if (flight.dispatch !== undefined) {
+      const again = step.cause === 'hedge' || policy.mayHaveRun
+      const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
+      if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
+    }
     const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
     if (end.ok) outer.succeeded()
     else {
       outer.failed(end.failure)
+      last = end.failure
       completion = end.completion
     }
     return end
   }
   const outcome = await runAttempts({
-    policy: new CallPolicy(job, outer, flight),
+    policy,
     clock: runtime.clock,
     random: runtime.random,
     signal: flight.signal,
@@ -135,15 +141,22 @@ function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
   }
 }
 
-async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
+/** Undefined: it may be sent. Else what it was not sent for; `last` is the failure before it. */
+async function whyWithheld<T>(
+  { flight }: WorkRequest<T>,
+  sending: Sending,
+  last: Failure | undefined,
+): Promise<Failure | undefined> {
+  const unsent = { retryable: false, executed: 'no' } as const
   try {
-    await flight.dispatch?.()
-    return undefined
+    await flight.dispatch?.(sending)
   } catch (error) {
     const kind = isCallError(error) ? error.kind : 'store_unavailable'
-    const failure: Failure = { kind, retryable: false, executed: 'no', message: kind, cause: error }
-    return { ok: false, failure }
+    return { ...unsent, kind, message: kind, cause: error }
   }
+  // Somebody has forbidden it since it was planned, here or in another process.
+  if (sending.again !== true || flight.onUncertain === 'rerun') return undefined
+  return last ?? { ...unsent, kind: 'outcome_unknown', message: 'forbidden', cause: undefined }
 }
 
 /** What all attempts of the call have in common, and what one may set off in its call. */
@@ -253,7 +266,8 @@ function giveUp<T>(
   { failure, reason, deterministic }: GivenUp,
   completion?: unknown,
 ): WorkOutcome<T> {
-  const uncertain = flight.onUncertain === 'fail' && failure.executed === 'maybe'
+  const doubtful = [failure, ...record.attempts].some((ended) => ended.executed === 'maybe')
+  const uncertain = flight.onUncertain === 'fail' && doubtful
   const told: Failure =
     uncertain && reason === 'outcome_unknown'
       ? { ...failure, kind: 'outcome_unknown', retryable: false }
@@ -282,6 +296,7 @@ function giveUp<T>(
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
+    doubtful,
     notice: withoutUndefined({
       kind,
       executed,

@@ -51,7 +51,8 @@ async function recordNothing<T>(
   result: string | typeof TOO_LARGE | undefined,
 ): Promise<Landing<T>> {
   const strict = onUncertain === 'fail'
-  const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
+  const verdict = () =>
+    strict ? store.markUncertain(claim, ttlMs) : store.release(claim, undefined, 0, ttlMs)
   await answerOr(clock, verdict, false)
   const { others } = ownResult(outcome, result, false)
   const init = outcomeUnknown('shared')
@@ -95,7 +96,8 @@ export async function recordFailure<T>(
   const { store, clock, ttlMs } = request
   const { stoppedBy, dispatched } = lease
   const unsent = stoppedBy !== undefined && !dispatched
-  const disposition = unsent ? 'release' : outcome.disposition
+  const doubtful = !unsent && outcome.doubtful === true
+  const disposition = unsent ? 'release' : dispositionOf(outcome, flight)
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
   switch (disposition) {
@@ -107,7 +109,7 @@ export async function recordFailure<T>(
       break
     case 'release': {
       const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-      await giveBack(request, flight, claim, notice)
+      await giveBack(request, flight, claim, notice, doubtful)
     }
   }
   if (!stopped) {
@@ -115,6 +117,15 @@ export async function recordFailure<T>(
   }
   if (stoppedBy.kind !== 'store_unavailable') return 'lost'
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
+}
+
+/** Somebody strict may have joined since the work said so. */
+function dispositionOf<T>(
+  { disposition, doubtful }: Failed<T>,
+  { onUncertain }: SharedFlight,
+): Failed<T>['disposition'] {
+  const isLate = disposition === 'release' && doubtful === true && onUncertain === 'fail'
+  return isLate ? 'uncertain' : disposition
 }
 
 /** The end of work that ran without a record. */
@@ -179,14 +190,19 @@ function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
   return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
 }
 
-/** Releases the key; once nobody is left, without waiting for that. */
+/**
+ * Releases the key; once nobody is left, without waiting for that. Where the work may have been
+ * done, the store decides whether it is free: another process may have asked for 'fail' meanwhile.
+ */
 export async function giveBack<T>(
-  { store, clock }: OnceRequest<T>,
+  { store, clock, ttlMs }: OnceRequest<T>,
   { signal }: SharedFlight,
   claim: Claim,
   notice?: FailureNotice,
+  doubtful = false,
 ): Promise<void> {
-  const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS), false)
+  const doubtMs = doubtful ? ttlMs : undefined
+  const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS, doubtMs), false)
   // Who comes now would wait for a store that hangs, to no purpose: it decides whose the key is.
   if (!signal.aborted) await released
 }

@@ -200,6 +200,28 @@ function claims(promise: DefineTest): void {
     await bench.store.complete(await bench.own({ owner: 'me' }), DONE, TTL_MS)
     expect(await bench.claim({ owner: 'me' })).toEqual({ state: 'settled', outcome: DONE })
   })
+  promise(
+    'tells an owner who repeats it what others have made of its policy',
+    async (bench, expect) => {
+      const request = { owner: 'me', onUncertain: 'rerun' } as const
+      const claim = await bench.ownDispatched(request)
+      expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+      expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+      expect(await bench.state({ onUncertain: 'rerun' })).toEqual('busy')
+      expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+    },
+  )
+  promise('keeps the stricter policy of an owner who repeats it', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ owner: 'me', onUncertain: 'rerun' })
+    expect(await bench.claim({ owner: 'me', onUncertain: 'fail' })).toEqual({
+      state: 'owned',
+      claim,
+      onUncertain: 'fail',
+    })
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+    expect(await bench.state({ owner: 'me', onUncertain: 'rerun' })).toEqual('uncertain')
+  })
   promise('stands for its lease, however short its ttlMs', async (bench, expect) => {
     await bench.own({ ttlMs: 1 })
     await bench.advance(LEASE_MS / 5)
@@ -404,6 +426,42 @@ function releases(promise: DefineTest): void {
     await bench.store.markUncertain(uncertain, TTL_MS)
     expect(await bench.store.release(uncertain)).toEqual(true)
     expect(await bench.state()).toEqual('owned')
+  })
+  promise("of what may have been done frees the key under 'rerun'", async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
+    expect(await bench.store.release(claim, BUSY, TTL_MS, TTL_MS)).toEqual(true)
+    expect(await bench.claim({ waitedFor: claim.fence })).toEqual({ state: 'left', notice: BUSY })
+    const claimed = await bench.claim({ onUncertain: 'rerun' })
+    expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
+  })
+  promise(
+    "of what may have been done is uncertain once somebody asked for 'fail'",
+    async (bench, expect) => {
+      const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
+      expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+      expect(await bench.store.release(claim, BUSY, TTL_MS, LEASE_MS)).toEqual(true)
+      expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+      expect(await bench.state({ onUncertain: 'fail', waitedFor: claim.fence })).toEqual(
+        'uncertain',
+      )
+      await bench.outlastLease()
+      expect(await bench.state()).toEqual('owned')
+    },
+  )
+  promise('that left an uncertain record gives way to the outcome', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'fail' })
+    expect(await bench.store.release(claim, undefined, 0, TTL_MS)).toEqual(true)
+    expect(await bench.state()).toEqual('uncertain')
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('keeps an earlier notice where it leaves an uncertain record', async (bench, expect) => {
+    const first = await bench.own()
+    await bench.store.release(first, BUSY, TTL_MS)
+    const second = await bench.ownDispatched({ onUncertain: 'fail' })
+    expect(await bench.store.release(second, { kind: 'network' }, TTL_MS, TTL_MS)).toEqual(true)
+    expect(await bench.claim({ waitedFor: first.fence })).toEqual({ state: 'left', notice: BUSY })
+    expect(await bench.state({ waitedFor: second.fence })).toEqual('uncertain')
   })
   promise('gives way to an outcome', async (bench, expect) => {
     const claim = await bench.own()

@@ -31,8 +31,8 @@ export function dyingStore(store: Store, crash: Crash | undefined, leaseMs?: num
     dispatch: (claim) => around('dispatch', () => store.dispatch(claim)),
     complete: (claim, outcome, ttlMs) =>
       around('complete', () => store.complete(claim, outcome, ttlMs)),
-    release: (claim, notice, noticeMs) =>
-      around('release', () => store.release(claim, notice, noticeMs)),
+    release: (claim, notice, noticeMs, doubtMs) =>
+      around('release', () => store.release(claim, notice, noticeMs, doubtMs)),
     markUncertain: (claim, ttlMs) =>
       around('markUncertain', () => store.markUncertain(claim, ttlMs)),
     resolve: (key, verdict, ttlMs) => store.resolve(key, verdict, ttlMs),
