@@ -48,4 +48,9 @@ export class CallPolicy implements LoopPolicy {
   get mayHaveRun(): boolean {
     return this.#record.attempts.some(({ executed }) => executed !== 'no')
   }
+
+  /** How many attempts may have been executed, and did not say. */
+  get doubts(): number {
+    return this.#record.attempts.filter(({ executed }) => executed === 'maybe').length
+  }
 }

@@ -31,6 +31,10 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
     codec: completionCodec,
     completionOf: ({ data }) => data,
     replayedFacts: ({ data, response }) => factsOf(data, response),
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      return answer && { late: answer }
+    },
     async send(exchange) {
       const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
       const { data, response } = answer
@@ -160,13 +164,29 @@ export async function sendChat<T = unknown>(
   const { bounds, wire } = exchange
   const sending = startChat<T>(request, exchange, body, bounds.signal)
   if (wire.carried === undefined) {
-    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
+    return answerIn(await bounds.race(sending.withResponse?.() ?? plainAnswer(sending)), exchange)
+  }
+  return answerIn(await bounds.race(sending), exchange)
+}
+
+/** The answer, from what openai's promise came to: the data alone where its request was carried. */
+function answerIn<T>(came: unknown, { wire }: Exchange): Answer<T> {
+  if (wire.carried === undefined) {
+    // What `withResponse` gives; `plainAnswer` makes the same.
+    const { data, response } = came as { data: T; response: Response }
     return answerOf(data, response)
   }
-  const data = await bounds.race(sending)
   const { response = new Response(null) } = wire
   wire.response = undefined
-  return answerOf(data, response)
+  // openai's own method returns what `T` says.
+  return answerOf(came as T, response)
+}
+
+/** An answer that came after its attempt had ended, unless it is an error in disguise. */
+export function lateAnswer(came: unknown, exchange: Exchange): Answer<unknown> | undefined {
+  const answer = answerIn<unknown>(came, exchange)
+  const failure = failureInAnswer(answer.data, answer.response, exchange.clock)
+  return failure === undefined ? answer : undefined
 }
 
 /** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */

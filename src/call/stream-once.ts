@@ -73,7 +73,11 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
     },
     async work(flight) {
       const opened = await request.open(flight)
-      if (!opened.ok) return opened
+      if (!opened.ok) {
+        // A stream that never came has no text to be kept.
+        const { late: _, ...failed } = opened
+        return failed
+      }
       const { value } = opened
       const recording = recordingOf(request, value, flight)
       if (place.take()) deliver({ value, recording })

@@ -12,6 +12,7 @@ import {
   chatBasics,
   decodeCompletion,
   encodeCompletion,
+  lateAnswer,
   saidByGateway,
   sendChat,
 } from './chat.ts'
@@ -51,6 +52,14 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const checked = await check(completion, formatRequest(schema, 'strict'))
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
+    },
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      if (answer === undefined) return undefined
+      const checked = await check(answer.data, formatRequest(schema, 'strict'))
+      if (!checked.ok) return undefined
+      const { value, repairs } = checked
+      return { late: { completion: answer.data, value, repairs } }
     },
     async send(exchange) {
       const asked = conversation.next(exchange)

@@ -1,15 +1,13 @@
-import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { type Executed, FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { type Failure, isCallError } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
 import {
   type AttemptStep,
-  type LoopOutcome,
   runAttempts,
   type VerdictEvent,
 } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
-import { withoutUndefined } from '../without-undefined.ts'
 import {
   type AttemptEnd,
   type AttemptRequest,
@@ -18,11 +16,12 @@ import {
 } from './attempt.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { CallPolicy } from './call-policy.ts'
-import { explain } from './explain.ts'
+import { giveUp } from './give-up.ts'
 import type { Job, JobTarget } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
-import { type CallRecord, callError } from './record.ts'
+import { LateWork } from './late-work.ts'
+import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, type Refusal, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
@@ -63,7 +62,8 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline)
-  const shared = attemptsOf(request, scope)
+  const late = flight.dispatch && job.late && new LateWork(job)
+  const shared = attemptsOf(request, scope, late)
   let completion: unknown
   const policy = new CallPolicy(job, record, outer, flight)
   let last: Failure | undefined
@@ -97,7 +97,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, outer.fingerprint)
-  return giveUp(request, outcome, completion)
+  return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
 
 interface OuterUse {
@@ -163,6 +163,7 @@ async function whyWithheld<T>(
 function attemptsOf<T>(
   { job, key, context, record, flight }: WorkRequest<T>,
   scope: Scope,
+  late: LateWork<T> | undefined,
 ): AttemptRequest<T> {
   const { runtime, settings } = context
   return {
@@ -170,6 +171,7 @@ function attemptsOf<T>(
     key,
     record,
     scope,
+    late,
     headers: new IdempotencyHeaders(key),
     clock: runtime.clock,
     signal: flight.signal,
@@ -250,59 +252,4 @@ function tellKeptBack(
   const byBreaker = reason === 'circuit_open' || (reason === undefined && kind === 'circuit_open')
   if (byBreaker) span.keptBack(targetInfo(target), 'breaker')
   else if (reason === 'retry_budget') span.keptBack(targetInfo(target), 'budget')
-}
-
-/** What the provider may have done in the whole call: the worst of its attempts. */
-function executedIn({ attempts }: CallRecord, { executed }: Failure): Executed {
-  const all = [executed, ...attempts.map((attempt) => attempt.executed)]
-  return all.includes('yes') ? 'yes' : all.includes('maybe') ? 'maybe' : 'no'
-}
-
-type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok'>
-
-/** The error of a call that is over, and what its key's record becomes. */
-function giveUp<T>(
-  { job, key, record, flight }: WorkRequest<T>,
-  { failure, reason, deterministic }: GivenUp,
-  completion?: unknown,
-): WorkOutcome<T> {
-  const doubtful = [failure, ...record.attempts].some((ended) => ended.executed === 'maybe')
-  const uncertain = flight.onUncertain === 'fail' && doubtful
-  const told: Failure =
-    uncertain && reason === 'outcome_unknown'
-      ? { ...failure, kind: 'outcome_unknown', retryable: false }
-      : failure
-  const message = explain({
-    failure: told,
-    reason,
-    deterministic,
-    where: job.targets[0].host ?? job.name,
-    attempts: record.attempts.length,
-    elapsedMs: record.elapsedMs,
-    remainingMs: flight.deadline.remainingMs(),
-    maxRetryAfterMs: job.options.maxRetryAfterMs,
-  })
-  const { attempts } = record
-  const executed = executedIn(record, told)
-  const error: CallError = callError({ ...told, executed }, message, {
-    attempts,
-    reason,
-    deterministic,
-    completion,
-    key: key.text,
-  })
-  const { kind, retryAfterMs, status } = told
-  return {
-    ok: false,
-    error,
-    disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
-    doubtful,
-    notice: withoutUndefined({
-      kind,
-      executed,
-      retryAfterMs,
-      status,
-      origin: record.span.traceparent,
-    }),
-  }
 }

@@ -92,8 +92,15 @@ export type WorkOutcome<T> =
       readonly disposition: 'keep' | 'release' | 'uncertain'
       /** It may have been done: under `'fail'`, which others may have asked for, it is no `release`. */
       readonly doubtful?: boolean
+      /** What it was doing goes on, and may succeed yet. Never rejects. */
+      readonly late?: Promise<LateEnd<T>>
       readonly notice: FailureNotice
     }
+
+/** How work ended that nobody waited for any more. */
+export type LateEnd<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly executed: 'no' | 'maybe' }
 
 export interface OnceResult<T> {
   readonly value: T

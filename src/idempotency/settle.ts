@@ -1,10 +1,10 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, soon } from '../time.ts'
 import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
-import type { OnceRequest, WorkOutcome } from './once.ts'
+import type { LateEnd, OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
@@ -100,6 +100,11 @@ export async function recordFailure<T>(
   const disposition = unsent ? 'release' : dispositionOf(outcome, flight)
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
+  const late = (await goesOn(outcome)) ? outcome.late : undefined
+  // Whoever came next would run it beside what still goes on. Nobody renews the lease, so that the
+  // key waits no longer than that.
+  const isHeld =
+    late !== undefined && doubtful && (stopped || noticeForOthers(outcome, flight) === undefined)
   switch (disposition) {
     case 'keep':
       await complete(request, claim, { ok: false, notice: outcome.notice }, KEPT_FAILURE_MS)
@@ -109,14 +114,43 @@ export async function recordFailure<T>(
       break
     case 'release': {
       const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-      await giveBack(request, flight, claim, notice, doubtful)
+      if (!isHeld) await giveBack(request, flight, claim, notice, doubtful)
     }
   }
+  if (late !== undefined) void recordLate(request, flight, claim, late, isHeld)
   if (!stopped) {
     return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
   }
   if (stoppedBy.kind !== 'store_unavailable') return 'lost'
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
+}
+
+/**
+ * Does work that has failed go on, or has it come to more than that failure says? Most of it ends
+ * with its signal, in this very turn, and has nothing to add.
+ */
+async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
+  if (late === undefined) return false
+  const turn = new Promise<undefined>((resolve) => soon(() => resolve(undefined)))
+  const end = await Promise.race([late, turn])
+  return end === undefined || end.ok || end.executed === 'no'
+}
+
+/**
+ * The end of work that nobody waited for any more. Its result is kept unless somebody took over, also
+ * where it has been said that nobody knows; what was surely not done frees the key.
+ */
+async function recordLate<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  claim: Claim,
+  late: Promise<LateEnd<T>>,
+  isHeld: boolean,
+): Promise<void> {
+  const end = await late
+  if (end.ok) await recordSuccess(request, flight, claim, { ok: true, value: end.value })
+  else if (end.executed === 'no') await giveBack(request, flight, claim)
+  else if (isHeld) await giveBack(request, flight, claim, undefined, true)
 }
 
 /** Somebody strict may have joined since the work said so. */
