@@ -4,7 +4,7 @@ import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
-import type { LateEnd, OnceRequest, WorkOutcome } from './once.ts'
+import type { OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
 import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
@@ -100,11 +100,11 @@ export async function recordFailure<T>(
   const disposition = unsent ? 'release' : dispositionOf(outcome, flight)
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
-  const late = (await goesOn(outcome)) ? outcome.late : undefined
+  const notice = stopped ? undefined : noticeForOthers(outcome, flight)
   // Whoever came next would run it beside what still goes on. Nobody renews the lease, so that the
   // key waits no longer than that.
   const isHeld =
-    late !== undefined && doubtful && (stopped || noticeForOthers(outcome, flight) === undefined)
+    disposition === 'release' && notice === undefined && doubtful && (await goesOn(outcome))
   switch (disposition) {
     case 'keep':
       await complete(request, claim, { ok: false, notice: outcome.notice }, KEPT_FAILURE_MS)
@@ -112,12 +112,10 @@ export async function recordFailure<T>(
     case 'uncertain':
       await answerOr(clock, () => store.markUncertain(claim, ttlMs), false)
       break
-    case 'release': {
-      const notice = stopped ? undefined : noticeForOthers(outcome, flight)
+    case 'release':
       if (!isHeld) await giveBack(request, flight, claim, notice, doubtful)
-    }
   }
-  if (late !== undefined) void recordLate(request, flight, claim, late, isHeld)
+  void recordLate(request, flight, claim, outcome, isHeld)
   if (!stopped) {
     return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
   }
@@ -125,15 +123,12 @@ export async function recordFailure<T>(
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
 }
 
-/**
- * Does work that has failed go on, or has it come to more than that failure says? Most of it ends
- * with its signal, in this very turn, and has nothing to add.
- */
+/** Does work that has failed go on? Most of it ends with its signal, in this very turn. */
 async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
   if (late === undefined) return false
   const turn = new Promise<undefined>((resolve) => soon(() => resolve(undefined)))
   const end = await Promise.race([late, turn])
-  return end === undefined || end.ok || end.executed === 'no'
+  return end === undefined || end.ok
 }
 
 /**
@@ -144,10 +139,11 @@ async function recordLate<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
-  late: Promise<LateEnd<T>>,
+  { late }: Failed<T>,
   isHeld: boolean,
 ): Promise<void> {
   const end = await late
+  if (end === undefined) return
   if (end.ok) await recordSuccess(request, flight, claim, { ok: true, value: end.value })
   else if (end.executed === 'no') await giveBack(request, flight, claim)
   else if (isHeld) await giveBack(request, flight, claim, undefined, true)
