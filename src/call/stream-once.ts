@@ -136,8 +136,9 @@ function live<T>(
   const { signal } = protocol
   const over = done.then(
     // `store`: somebody took over, and it is his result that is kept.
+    // All of the answer may have come when he left, though he had not read it.
     ({ source, persisted }) => ({
-      failure: undefined,
+      failure: reader.stopped?.failure,
       persisted: persisted && source === 'provider',
     }),
     () => ({ failure: failureOf(reader, recording), persisted: false }),

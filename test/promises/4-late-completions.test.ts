@@ -1,6 +1,8 @@
+import { APIUserAbortError } from 'openai'
 import type OpenAI from 'openai'
 import { describe, expect, it, vi } from 'vitest'
 import {
+  callReport,
   createRuntime,
   isCallError,
   memoryStore,
@@ -13,6 +15,7 @@ import {
 } from '../../src/index.ts'
 import { answers, type Fault, ok, virtualClock } from '../../src/testing/index.ts'
 import { ask, clientFor, person, startServer } from '../support/set-up.ts'
+import { chunksOf, heldStream, keyed, sentence, textIn } from '../support/streams.ts'
 
 const idempotencyKey = 'order-7'
 const HOW = ['an abort', 'a deadline', 'a timeout'] as const
@@ -158,6 +161,56 @@ describe('a request whose answer comes although its caller has left', LONG, () =
     scene.answer()
     expect((await call()).source).toBe('provider')
     expect(scene.server.count).toBe(3)
+  })
+})
+
+describe('a stream that its only reader leaves', LONG, () => {
+  it.each(['by break', 'by an abort'])('%s is kept when all of its answer had come', async (how) => {
+    let end: () => void = () => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const allButEnd: Fault = {
+      name: 'all but the end',
+      async apply(exchange) {
+        const { head, content, tail } = exchange.pieces()
+        exchange.begin()
+        const [finish = '', ...rest] = tail
+        await exchange.write([...head, ...content, finish].join(''))
+        await ended
+        exchange.response.end(rest.join(''))
+      },
+    }
+    const started = await startServer({ ...sentence, script: [allButEnd, ok()] })
+    const llm = steady(clientFor(started), { runtime: createRuntime({ random: () => 0 }) })
+    const leaving = new AbortController()
+    const reading = (async () => {
+      for await (const chunk of await keyed(llm, {}, leaving.signal)) {
+        if (chunk.choices[0]?.delta.content === undefined) continue
+        // What came in the same packet has been read by now.
+        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+        if (how === 'by break') break
+        leaving.abort()
+      }
+    })()
+    if (how === 'by break') await reading
+    else await expect(reading).rejects.toThrow(APIUserAbortError)
+    end()
+    const stream = await keyed(llm)
+    expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
+    expect(callReport(stream)?.source).toMatch(/store|shared/)
+    expect(started.count).toBe(1)
+  })
+
+  it('is not kept when some of its answer was to come', async () => {
+    const { fault } = heldStream(3)
+    const started = await startServer({ ...sentence, script: [fault, ok()] })
+    const llm = steady(clientFor(started), { runtime: createRuntime({ random: () => 0 }) })
+    for await (const chunk of await keyed(llm)) if (chunk.choices[0]?.delta.content) break
+    const stream = await keyed(llm)
+    expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
+    expect(callReport(stream)?.source).toBe('provider')
+    expect(started.count).toBe(2)
   })
 })
 
