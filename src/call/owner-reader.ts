@@ -86,8 +86,8 @@ export class OwnerReader extends OneReader {
     this.stopped = { failure }
     const { recording, leave, over } = this.#request
     void over.then(() => this.#release())
-    // The rest of a whole answer is waited for and kept, also where he has not read all of it: it is
-    // a line or two, or an idle timeout.
+    // The rest of a whole answer is waited for and kept, read or not: it is a line or two, or an idle
+    // timeout.
     if (!recording.isWhole && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
     recording.drop()
   }

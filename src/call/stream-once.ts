@@ -136,7 +136,7 @@ function live<T>(
   const { signal } = protocol
   const over = done.then(
     // `store`: somebody took over, and it is his result that is kept.
-    // All of the answer may have come when he left, though he had not read it.
+    // All of the answer may have come before its reader left, read or not.
     ({ source, persisted }) => ({
       failure: reader.stopped?.failure,
       persisted: persisted && source === 'provider',

@@ -2,11 +2,7 @@ import { type Failure, isCallError } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
-import {
-  type AttemptStep,
-  runAttempts,
-  type VerdictEvent,
-} from '../retry/loop.ts'
+import { type AttemptStep, runAttempts, type VerdictEvent } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
 import {
   type AttemptEnd,
@@ -19,8 +15,8 @@ import { CallPolicy } from './call-policy.ts'
 import { giveUp } from './give-up.ts'
 import type { Job, JobTarget } from './job.ts'
 import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
-import { createScope, currentScope, type Scope } from './nesting.ts'
 import { LateWork } from './late-work.ts'
+import { createScope, currentScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, type Refusal, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'

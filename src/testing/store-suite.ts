@@ -54,6 +54,7 @@ export function storeSuite(
     })
   }
   describe(`${name}: a claim`, () => claims(promise))
+  describe(`${name}: a claim that is repeated`, () => repetitions(promise))
   describe(`${name}: a claim whose lease ran out`, () => lapses(promise))
   describe(`${name}: a fingerprint`, () => fingerprints(promise))
   describe(`${name}: a heartbeat and a dispatch`, () => renewals(promise))
@@ -200,18 +201,23 @@ function claims(promise: DefineTest): void {
     await bench.store.complete(await bench.own({ owner: 'me' }), DONE, TTL_MS)
     expect(await bench.claim({ owner: 'me' })).toEqual({ state: 'settled', outcome: DONE })
   })
-  promise(
-    'tells an owner who repeats it what others have made of its policy',
-    async (bench, expect) => {
-      const request = { owner: 'me', onUncertain: 'rerun' } as const
-      const claim = await bench.ownDispatched(request)
-      expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
-      expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
-      expect(await bench.state({ onUncertain: 'rerun' })).toEqual('busy')
-      expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
-    },
-  )
-  promise('keeps the stricter policy of an owner who repeats it', async (bench, expect) => {
+  promise('stands for its lease, however short its ttlMs', async (bench, expect) => {
+    await bench.own({ ttlMs: 1 })
+    await bench.advance(LEASE_MS / 5)
+    expect(await bench.state()).toEqual('busy')
+  })
+}
+
+function repetitions(promise: DefineTest): void {
+  promise('tells its owner what others have made of its policy', async (bench, expect) => {
+    const request = { owner: 'me', onUncertain: 'rerun' } as const
+    const claim = await bench.ownDispatched(request)
+    expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+    expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('busy')
+    expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+  })
+  promise('keeps the stricter policy of its owner', async (bench, expect) => {
     const claim = await bench.ownDispatched({ owner: 'me', onUncertain: 'rerun' })
     expect(await bench.claim({ owner: 'me', onUncertain: 'fail' })).toEqual({
       state: 'owned',
@@ -221,11 +227,6 @@ function claims(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
     expect(await bench.state({ owner: 'me', onUncertain: 'rerun' })).toEqual('uncertain')
-  })
-  promise('stands for its lease, however short its ttlMs', async (bench, expect) => {
-    await bench.own({ ttlMs: 1 })
-    await bench.advance(LEASE_MS / 5)
-    expect(await bench.state()).toEqual('busy')
   })
 }
 

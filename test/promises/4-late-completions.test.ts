@@ -1,5 +1,5 @@
-import { APIUserAbortError } from 'openai'
 import type OpenAI from 'openai'
+import { APIUserAbortError } from 'openai'
 import { describe, expect, it, vi } from 'vitest'
 import {
   callReport,
@@ -24,14 +24,19 @@ const LONG = { timeout: 60_000, interval: 5 }
 
 describe('a function whose caller was let go by', LONG, () => {
   describe.each(HOW)('%s', (how) => {
-    it.each(['rerun', 'fail'] as const)("is kept when it ends later, under '%s'", async (policy) => {
-      const scene = setUp()
-      expect(await scene.letGo(how, policy)).toMatch(/^(aborted|deadline|timeout|outcome_unknown)$/)
-      scene.finish('done')
-      expect(await scene.later(policy)).toBe('done')
-      expect(await scene.elsewhere(policy)).toBe('done')
-      expect(scene.runs).toBe(1)
-    })
+    it.each(['rerun', 'fail'] as const)(
+      "is kept when it ends later, under '%s'",
+      async (policy) => {
+        const scene = setUp()
+        expect(await scene.letGo(how, policy)).toMatch(
+          /^(aborted|deadline|timeout|outcome_unknown)$/,
+        )
+        scene.finish('done')
+        expect(await scene.later(policy)).toBe('done')
+        expect(await scene.elsewhere(policy)).toBe('done')
+        expect(scene.runs).toBe(1)
+      },
+    )
   })
 
   it("an abort is waited for by who comes meanwhile, under 'rerun', here and elsewhere", async () => {
@@ -74,7 +79,10 @@ describe('a function whose caller was let go by', LONG, () => {
     await scene.letGo('an abort', 'rerun')
     scene.break(new Error('broken'))
     const again = scene.call({ onUncertain: 'rerun' })
-    await advancing(scene, vi.waitFor(() => expect(scene.runs).toBe(2), LONG))
+    await advancing(
+      scene,
+      vi.waitFor(() => expect(scene.runs).toBe(2), LONG),
+    )
     scene.finish('done')
     expect(await again).toBe('done')
   })
@@ -165,42 +173,45 @@ describe('a request whose answer comes although its caller has left', LONG, () =
 })
 
 describe('a stream that its only reader leaves', LONG, () => {
-  it.each(['by break', 'by an abort'])('%s is kept when all of its answer had come', async (how) => {
-    let end: () => void = () => {}
-    const ended = new Promise<void>((resolve) => {
-      end = resolve
-    })
-    const allButEnd: Fault = {
-      name: 'all but the end',
-      async apply(exchange) {
-        const { head, content, tail } = exchange.pieces()
-        exchange.begin()
-        const [finish = '', ...rest] = tail
-        await exchange.write([...head, ...content, finish].join(''))
-        await ended
-        exchange.response.end(rest.join(''))
-      },
-    }
-    const started = await startServer({ ...sentence, script: [allButEnd, ok()] })
-    const llm = steady(clientFor(started), { runtime: createRuntime({ random: () => 0 }) })
-    const leaving = new AbortController()
-    const reading = (async () => {
-      for await (const chunk of await keyed(llm, {}, leaving.signal)) {
-        if (chunk.choices[0]?.delta.content === undefined) continue
-        // What came in the same packet has been read by now.
-        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
-        if (how === 'by break') break
-        leaving.abort()
+  it.each(['by break', 'by an abort'])(
+    '%s is kept when all of its answer had come',
+    async (how) => {
+      let end: () => void = () => {}
+      const ended = new Promise<void>((resolve) => {
+        end = resolve
+      })
+      const allButEnd: Fault = {
+        name: 'all but the end',
+        async apply(exchange) {
+          const { head, content, tail } = exchange.pieces()
+          exchange.begin()
+          const [finish = '', ...rest] = tail
+          await exchange.write([...head, ...content, finish].join(''))
+          await ended
+          exchange.response.end(rest.join(''))
+        },
       }
-    })()
-    if (how === 'by break') await reading
-    else await expect(reading).rejects.toThrow(APIUserAbortError)
-    end()
-    const stream = await keyed(llm)
-    expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
-    expect(callReport(stream)?.source).toMatch(/store|shared/)
-    expect(started.count).toBe(1)
-  })
+      const started = await startServer({ ...sentence, script: [allButEnd, ok()] })
+      const llm = steady(clientFor(started), { runtime: createRuntime({ random: () => 0 }) })
+      const leaving = new AbortController()
+      const reading = (async () => {
+        for await (const chunk of await keyed(llm, {}, leaving.signal)) {
+          if (chunk.choices[0]?.delta.content === undefined) continue
+          // What came in the same packet has been read by now.
+          for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+          if (how === 'by break') break
+          leaving.abort()
+        }
+      })()
+      if (how === 'by break') await reading
+      else await expect(reading).rejects.toThrow(APIUserAbortError)
+      end()
+      const stream = await keyed(llm)
+      expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
+      expect(callReport(stream)?.source).toMatch(/store|shared/)
+      expect(started.count).toBe(1)
+    },
+  )
 
   it('is not kept when some of its answer was to come', async () => {
     const { fault } = heldStream(3)
@@ -268,8 +279,10 @@ function setUp() {
       await clock.advance(0)
       return advancing(scene, scene.call({ onUncertain }))
     },
-    elsewhere: (onUncertain: Policy) =>
-      advancing(scene, scene.call({ onUncertain }, createRuntime({ clock, random: () => 0 }))),
+    async elsewhere(onUncertain: Policy): Promise<unknown> {
+      const other = createRuntime({ clock, random: () => 0 })
+      return advancing(scene, scene.call({ onUncertain }, other))
+    },
   }
   return scene
 }
@@ -310,7 +323,10 @@ async function server(fault: Fault) {
       await fault.apply(exchange)
     },
   }
-  const started = await startServer({ answer: '{"name":"Ada","age":36}', script: [ok(), held, ok()] })
+  const started = await startServer({
+    answer: '{"name":"Ada","age":36}',
+    script: [ok(), held, ok()],
+  })
   const deaf: typeof fetch = (url, init) => fetch(url, { ...init, signal: null })
   const llm = steady(clientFor(started, { fetch: deaf }), {
     runtime: createRuntime({ random: () => 0 }),

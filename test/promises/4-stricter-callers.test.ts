@@ -29,6 +29,9 @@ import { chunksOf } from '../support/streams.ts'
 
 type Client = SteadyClient<ReturnType<typeof clientFor>>
 
+/** Not a matter of this machine's speed. */
+const LONG = { timeout: 60_000, interval: 5 }
+
 const idempotencyKey = 'order-7'
 const json = (llm: Client, onUncertain: 'rerun' | 'fail', more: object = {}) =>
   llm.json({ ...ask('hi'), schema: person }, { idempotencyKey, onUncertain, ...more })
@@ -80,7 +83,11 @@ const SCENES: Readonly<Record<string, Scene>> = {
     strict: 'malformed_output',
   },
   'no retry of a refusal that came after a cut connection': {
-    script: (forbidden) => [resetBeforeResponse(), forbidden(rateLimited({ retryAfterMs: 10 })), ok()],
+    script: (forbidden) => [
+      resetBeforeResponse(),
+      forbidden(rateLimited({ retryAfterMs: 10 })),
+      ok(),
+    ],
     after: 2,
     requests: 2,
     owner: 'outcome_unknown',
@@ -114,7 +121,7 @@ const STORES: Readonly<Record<string, () => Store>> = {
   },
 }
 
-describe.each(Object.entries(STORES))('a stricter caller, on a %s store', (_, makeStore) => {
+describe.each(Object.entries(STORES))('a stricter caller, on a %s store', LONG, (_, makeStore) => {
   it.each(Object.entries(SCENES))('in another process gets %s', async (__, scene) => {
     const { forbidden, store } = watched(makeStore())
     const server = await startServer({ answer: GOOD, script: scene.script(forbidden) })
@@ -130,7 +137,7 @@ describe.each(Object.entries(STORES))('a stricter caller, on a %s store', (_, ma
   })
 })
 
-describe('a stricter caller', () => {
+describe('a stricter caller', LONG, () => {
   it.each(Object.entries(SCENES))('in the same process gets %s', async (_, scene) => {
     const { forbidden, store } = watched(memoryStore())
     const server = await startServer({ answer: GOOD, script: scene.script(forbidden) })
@@ -201,27 +208,30 @@ describe('a stricter caller', () => {
     expect(server.count).toBe(1)
   })
 
-  it.each(['aborts', 'runs out of time'])('is told that nobody knows when the owner %s', async (how) => {
-    const { store, claims } = watched(memoryStore())
-    const server = await startServer({ answer: GOOD, script: [hangs(), ok()] })
-    const clock = virtualClock()
-    const aborting = new AbortController()
-    const owner = endOf(
-      json(llmFor(server, store, { runtime: createRuntime({ clock }) }), 'rerun', {
-        signal: aborting.signal,
-        attemptTimeoutMs: 6_000,
-        deadlineMs: 5_000,
-      }),
-    )
-    await arrived(server)
-    const strict = endOf(json(llmFor(server, store), 'fail'))
-    await vi.waitFor(() => expect(claims).toContain('fail'), LONG)
-    if (how === 'aborts') aborting.abort()
-    else await clock.advance(5_000)
-    expect(await owner).toBe(how === 'aborts' ? 'aborted' : 'deadline')
-    expect(await strict).toBe('outcome_unknown')
-    expect(server.count).toBe(1)
-  })
+  it.each(['aborts', 'runs out of time'])(
+    'is told that nobody knows when the owner %s',
+    async (how) => {
+      const { store, claims } = watched(memoryStore())
+      const server = await startServer({ answer: GOOD, script: [hangs(), ok()] })
+      const clock = virtualClock()
+      const aborting = new AbortController()
+      const owner = endOf(
+        json(llmFor(server, store, { runtime: createRuntime({ clock }) }), 'rerun', {
+          signal: aborting.signal,
+          attemptTimeoutMs: 6_000,
+          deadlineMs: 5_000,
+        }),
+      )
+      await arrived(server)
+      const strict = endOf(json(llmFor(server, store), 'fail'))
+      await vi.waitFor(() => expect(claims).toContain('fail'), LONG)
+      if (how === 'aborts') aborting.abort()
+      else await clock.advance(5_000)
+      expect(await owner).toBe(how === 'aborts' ? 'aborted' : 'deadline')
+      expect(await strict).toBe('outcome_unknown')
+      expect(server.count).toBe(1)
+    },
+  )
 
   it('is told that nobody knows when a function under rerun throws', async () => {
     const { store, claims } = watched(memoryStore())
@@ -254,9 +264,6 @@ describe('a stricter caller', () => {
 })
 
 const GOOD = '{"name":"Ada","age":36}'
-/** Not a matter of this machine's speed. */
-const LONG = { timeout: 60_000, interval: 5 }
-
 function llmFor(server: FaultServer, store: Store, options: SteadyOptions = {}): Client {
   const runtime = createRuntime({ random: () => 0 })
   return steady(clientFor(server), { runtime, store, ...options })

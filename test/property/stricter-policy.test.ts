@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { CallError } from '../../src/errors/call-error.ts'
 import { memoryStore } from '../../src/idempotency/memory-store.ts'
 import type { Flight, LateEnd, WorkOutcome } from '../../src/idempotency/once.ts'
-import type { Claim, Store } from '../../src/idempotency/store.ts'
+import type { Claim, ClaimResult, Store } from '../../src/idempotency/store.ts'
 import { answerOf, World } from '../unit/idempotency/harness.ts'
 import type { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 
@@ -183,6 +183,8 @@ class Run {
   }
 }
 
+type Owned = Extract<ClaimResult, { readonly state: 'owned' }>
+
 /**
  * Follows the key from its first claim until it is settled or free. What it must not see: something
  * sent, after an earlier send that may have been executed, without leave that the store gave before
@@ -219,15 +221,7 @@ class Witness {
         const claimed = await store.claim(request)
         this.#now++
         const { state } = claimed
-        if (state === 'owned') {
-          const isRepeated = this.#owner?.owner === claimed.claim.owner
-          if (!isRepeated && this.#strictAt !== undefined && this.#sends > 0) {
-            this.breaches.push('what may have been done was given to somebody else')
-          }
-          this.#owner = claimed.claim
-          if (claimed.onUncertain === 'rerun') this.#lastLeaveAt = this.#now
-          else if (isRepeated) this.forbidden++
-        }
+        if (state === 'owned') this.#granted(claimed)
         if (request.onUncertain === 'fail' && (state === 'owned' || state === 'busy')) {
           this.#strictAt ??= this.#now
         }
@@ -250,6 +244,16 @@ class Witness {
         return true
       },
     }
+  }
+
+  #granted({ claim, onUncertain }: Owned): void {
+    const isRepeated = this.#owner?.owner === claim.owner
+    if (!isRepeated && this.#strictAt !== undefined && this.#sends > 0) {
+      this.breaches.push('what may have been done was given to somebody else')
+    }
+    this.#owner = claim
+    if (onUncertain === 'rerun') this.#lastLeaveAt = this.#now
+    else if (isRepeated) this.forbidden++
   }
 
   #forget(): void {

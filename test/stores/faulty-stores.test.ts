@@ -57,7 +57,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         },
       }
     },
-    noticed: 'tells an owner who repeats it what others have made of its policy',
+    noticed: 'tells its owner what others have made of its policy',
   },
   'a claim that is repeated leaves the policy as it was': {
     spoil({ claim }) {
@@ -70,7 +70,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         },
       }
     },
-    noticed: 'keeps the stricter policy of an owner who repeats it',
+    noticed: 'keeps the stricter policy of its owner',
   },
   'a claim tells of a notice to everybody': {
     spoil: ({ claim }) => ({ claim: (request) => claim({ ...request, waitedFor: 1 }) }),

@@ -55,7 +55,9 @@ const BESIDE: Readonly<Record<string, (place: Place) => unknown>> = {
   },
 }
 
-describe('the locks of a store that is open', () => {
+const startsPrograms = { timeout: 60_000 }
+
+describe('the locks of a store that is open', startsPrograms, () => {
   it.each(Object.entries(BESIDE))('outlast %s', async (_, act) => {
     const place = temporaryPlace()
     const store = opened(sqliteStore(place.file))
@@ -75,7 +77,7 @@ describe('the locks of a store that is open', () => {
   })
 })
 
-describe('the file that a store makes', () => {
+describe('the file that a store makes', startsPrograms, () => {
   it('is closed before it has its name, and leaves no draft behind', async () => {
     const { directory, file } = temporaryPlace()
     const store = opened(sqliteStore(file))

@@ -53,7 +53,10 @@ const MOVES: Readonly<Record<string, { readonly named: string; move(place: Place
   },
 }
 
-describe('a file that is no longer what its name leads to:', () => {
+/** However slow the disk is. */
+const writesToDisk = { timeout: 60_000 }
+
+describe('a file that is no longer what its name leads to:', writesToDisk, () => {
   it.each(Object.entries(MOVES))('%s, and no verb is acknowledged', async (_, { named, move }) => {
     const place = temporaryPlace()
     const store = opened(sqliteStore(place.file))
@@ -170,7 +173,7 @@ describe('a file that is no longer what its name leads to:', () => {
   })
 })
 
-describe('a file with two names', () => {
+describe('a file with two names', writesToDisk, () => {
   it('is refused, since SQLite would keep two logs of it', async () => {
     const { directory, file } = temporaryPlace()
     const store = opened(sqliteStore(file))

@@ -104,7 +104,9 @@ describe("an owner under 'rerun', before it sends again", () => {
     await first.dispatch()
     await world.store.claim({ ...claimRequest, onUncertain: 'fail' })
     world.clock.jump(31_000)
-    expect((await world.store.claim({ ...claimRequest, onUncertain: 'fail' })).state).toBe('uncertain')
+    expect((await world.store.claim({ ...claimRequest, onUncertain: 'fail' })).state).toBe(
+      'uncertain',
+    )
     await world.store.resolve(claimRequest.key, 'rerun', 1_000)
     await first.dispatch(AGAIN)
     expect(first.dispatched).toBe('in_progress')
@@ -159,7 +161,7 @@ describe("a caller under 'fail' who joins in the same process", () => {
       withVerbs(store, {
         claim: (request) => {
           told.push(`claim ${request.onUncertain}`)
-          // What is asked for when he joins is lost on the way.
+          // What is said when the second caller joins is lost on the way.
           return told.length === 2 ? Promise.reject(new Error('reset')) : store.claim(request)
         },
         dispatch: (claim) => {
