@@ -252,6 +252,8 @@ class Witness {
       this.breaches.push('what may have been done was given to somebody else')
     }
     this.#owner = claim
+    // Taken over while that was allowed: it begins anew.
+    if (!isRepeated) this.#sends = 0
     if (onUncertain === 'rerun') this.#lastLeaveAt = this.#now
     else if (isRepeated) this.forbidden++
   }
