@@ -21,6 +21,7 @@ import {
   type Tail,
 } from './job.ts'
 import type { CallKey, IdempotencyHeaders } from './keys.ts'
+import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
@@ -32,6 +33,8 @@ export interface AttemptRequest<T> {
   readonly headers: IdempotencyHeaders
   readonly record: CallRecord
   readonly scope: Scope
+  /** Takes what goes on after a limit cut it off, where that may still be kept. */
+  readonly late?: LateWork<T> | undefined
   readonly clock: Clock
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
@@ -88,6 +91,7 @@ export async function makeAttempt<T>(
     const frame = { scope: request.scope, wire, trace: open.span.context }
     sent = await open.span.run(() => runInScope(frame, () => job.send(exchange)))
   } catch (error) {
+    if (bounds.cutOff !== undefined) request.late?.add(bounds.cutOff, exchange)
     sent = failedSend(request, exchange, error)
   }
   if (isCompleteAnswer(sent)) headers.answered()

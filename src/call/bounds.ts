@@ -23,6 +23,8 @@ export interface Bounds {
    * at a time.
    */
   race<T>(work: PromiseLike<T>): Promise<T>
+  /** The work that was raced when a limit was reached: it may go on. */
+  readonly cutOff: PromiseLike<unknown> | undefined
   /** What ends the other signal ends ours, though no limit of ours was reached. */
   follow(other: AbortSignal): void
   /** Notices a limit that has passed, where no timer had its turn. */
@@ -46,6 +48,7 @@ class AttemptBounds implements Bounds {
   #cancelTimer: (() => void) | undefined
   // Not one promise that all races have in common: it would keep what each of them came to until the end.
   #cutRace: ((reason: unknown) => void) | undefined
+  #raced: PromiseLike<unknown> | undefined
 
   constructor(request: BoundsRequest) {
     const { clock, timeoutMs, signal } = request
@@ -64,17 +67,22 @@ class AttemptBounds implements Bounds {
     return this.#ended
   }
 
+  get cutOff(): PromiseLike<unknown> | undefined {
+    return this.#ended === undefined ? undefined : this.#raced
+  }
+
   race<T>(work: PromiseLike<T>): Promise<T> {
+    this.#raced = work
     return new Promise((resolve, reject) => {
       if (this.#ended === undefined) this.#cutRace = reject
       else reject(this.signal.reason)
       work.then(
         (value) => {
-          this.#cutRace = undefined
+          this.#settled()
           resolve(value)
         },
         (error: unknown) => {
-          this.#cutRace = undefined
+          this.#settled()
           reject(error)
         },
       )
@@ -102,6 +110,12 @@ class AttemptBounds implements Bounds {
   dispose(): void {
     this.#cancelTimer?.()
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  /** The raced work has ended; before any limit, it is nothing that could go on. */
+  #settled(): void {
+    this.#cutRace = undefined
+    if (this.#ended === undefined) this.#raced = undefined
   }
 
   readonly #onAbort = (): void => this.#end('aborted', this.#request.signal?.reason)

@@ -13,7 +13,7 @@ import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './hea
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
 import { type CallTarget, providerName } from './targets.ts'
 import { judgeUnsent } from './unsent.ts'
-import { isObserved, WIRE } from './wire-observer.ts'
+import { isObserved, WIRE, type WireRecord } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
 export type ChatParams = Readonly<Record<string, unknown>>
@@ -41,6 +41,10 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
     codec: completionCodec,
     completionOf: ({ data }) => data,
     replayedFacts: ({ data, response }) => factsOf(data, response),
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      return answer && { late: answer }
+    },
     async send(exchange) {
       const answer = await sendChat(request, exchange, ownBodyFor(request, exchange))
       const { data, response } = answer
@@ -209,25 +213,37 @@ export async function sendChat<T = unknown>(
   const { bounds, wire } = exchange
   const given = startChat(request, exchange, body, bounds.signal)
   const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+  wire.givesResponse = withResponse !== undefined
   if (withResponse !== undefined) {
     // A tracer's promise may reject beside the one that is awaited, with the same error.
     if (given instanceof Promise) void given.catch(() => {})
-    const { data, response }: { data?: unknown; response?: unknown } = Object(
-      await bounds.race(promiseOf(withResponse())),
-    )
-    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
+    return answerIn(await bounds.race(promiseOf(withResponse())), wire)
   }
-  let data: unknown
   try {
-    data = await bounds.race(promiseOf(given))
+    return answerIn(await bounds.race(promiseOf(given)), wire)
   } catch (error) {
     discard(given)
     throw error
   }
+}
+
+/** The answer, from what the client's promise came to: the data, or the data with its response. */
+function answerIn<T>(came: unknown, wire: WireRecord): Answer<T> {
+  // What this client's `create` answers, whatever that is: everything in it is read defensively.
+  if (wire.givesResponse) {
+    const { data, response }: { data?: unknown; response?: unknown } = Object(came)
+    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
+  }
   const { response = headSeen(wire) } = wire
   wire.response = undefined
-  // What this client's `create` answers, whatever that is: everything in it is read defensively.
-  return answerOf(data as T, response)
+  return answerOf(came as T, response)
+}
+
+/** An answer that came after its attempt had ended, unless it is an error in disguise. */
+export function lateAnswer(came: unknown, { wire, clock }: Exchange): Answer<unknown> | undefined {
+  const answer = answerIn<unknown>(came, wire)
+  const failure = failureInAnswer(answer.data, answer.response, clock)
+  return failure === undefined ? answer : undefined
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'

@@ -38,6 +38,11 @@ export interface Job<T> {
   identify?(): CallIdentity
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
   send(exchange: Exchange): Promise<Sent<T>>
+  /**
+   * What an attempt was waiting for when a limit cut it off, and has now come: the result it is, if
+   * it is good as it stands. Absent where such a result is not kept.
+   */
+  late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */

@@ -89,8 +89,9 @@ export class OwnerReader extends OneReader {
     this.stopped = { failure }
     const { recording, leave, over } = this.#request
     void over.then(() => this.#release())
-    // The rest of a whole answer is waited for and kept: it is a line or two, or an idle timeout.
-    if (!this.#seen.finished && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
+    // The rest of a whole answer is waited for and kept, read or not: it is a line or two, or an idle
+    // timeout.
+    if (!recording.isWhole && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
     recording.drop()
   }
 
@@ -100,7 +101,7 @@ export class OwnerReader extends OneReader {
    */
   async #untilOver(): Promise<void> {
     const { recording, over } = this.#request
-    const isLeaving = this.stopped !== undefined && this.#seen.finished
+    const isLeaving = this.stopped !== undefined && recording.isWhole
     if (isLeaving && recording.end === undefined) return
     await Promise.race([over, this.#hurried])
   }

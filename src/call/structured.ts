@@ -13,6 +13,7 @@ import {
   chatIdentity,
   decodeCompletion,
   encodeCompletion,
+  lateAnswer,
   saidByGateway,
   sendChat,
 } from './chat.ts'
@@ -58,6 +59,14 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const checked = await check(completion, formatRequest(schema, 'strict'))
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
+    },
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      if (answer === undefined) return undefined
+      const checked = await check(answer.data, formatRequest(schema, 'strict'))
+      if (!checked.ok) return undefined
+      const { value, repairs } = checked
+      return { late: { completion: answer.data, value, repairs } }
     },
     async send(exchange) {
       const asked = conversation.next(exchange)

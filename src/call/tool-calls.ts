@@ -22,6 +22,7 @@ import {
   type ChatParams,
   type ChatRequest,
   completionJob,
+  lateAnswer,
   saidByGateway,
   sendChat,
 } from './chat.ts'
@@ -67,6 +68,13 @@ export function toolCallsJob(
       if (checked.bad === undefined) return { ok: true, value: answer }
       return { ok: false, failure: failed(checked.bad, {}) }
     },
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      // What is asked for again is a part only.
+      if (answer === undefined || asked.isAgain) return undefined
+      if (unfinished(answer.data) !== undefined) return undefined
+      return asked.check(answer.data).bad === undefined ? { late: answer } : undefined
+    },
     async send(exchange) {
       const answer = await sendChat(request, exchange, asked.next(exchange))
       const { data, response } = answer
@@ -99,6 +107,11 @@ class ToolConversation {
     this.#request = request
     this.#tools = tools
     this.#body = request.params
+  }
+
+  /** Has an answer been asked for again? */
+  get isAgain(): boolean {
+    return this.#first !== undefined
   }
 
   /** The body of the attempt that is about to be made. */

@@ -29,6 +29,8 @@ export interface WireRecord {
   errorBody: string | undefined
   /** What the observer adds to the request; see `isObserved`. */
   carried: Carried | undefined
+  /** What the client's promise comes to is the data with its response. */
+  givesResponse: boolean
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
   /** The text that is sent is wanted, to send it again. */
@@ -66,6 +68,7 @@ export function createWireRecord(retryCount: number): WireRecord {
     headers: undefined,
     errorBody: undefined,
     carried: undefined,
+    givesResponse: false,
     response: undefined,
     keepsBody: false,
     body: undefined,

@@ -63,6 +63,7 @@ export function storeSuite(
     it(promised, () => tryIn(1), TIMEOUT_MS)
   }
   describe(`${name}: a claim`, () => claims(promise))
+  describe(`${name}: a claim that is repeated`, () => repetitions(promise))
   describe(`${name}: a claim whose lease ran out`, () => lapses(promise))
   describe(`${name}: a fingerprint`, () => fingerprints(promise))
   describe(`${name}: a heartbeat and a dispatch`, () => renewals(promise))
@@ -242,6 +243,28 @@ function claims(promise: DefineTest): void {
     await bench.own({ ttlMs: 1 })
     await bench.advance(LEASE_MS / 5)
     expect(await bench.state()).toEqual('busy')
+  })
+}
+
+function repetitions(promise: DefineTest): void {
+  promise('tells its owner what others have made of its policy', async (bench, expect) => {
+    const request = { owner: 'me', onUncertain: 'rerun' } as const
+    const claim = await bench.ownDispatched(request)
+    expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+    expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('busy')
+    expect(await bench.claim(request)).toEqual({ state: 'owned', claim, onUncertain: 'fail' })
+  })
+  promise('keeps the stricter policy of its owner', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ owner: 'me', onUncertain: 'rerun' })
+    expect(await bench.claim({ owner: 'me', onUncertain: 'fail' })).toEqual({
+      state: 'owned',
+      claim,
+      onUncertain: 'fail',
+    })
+    await bench.outlastLease()
+    expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+    expect(await bench.state({ owner: 'me', onUncertain: 'rerun' })).toEqual('uncertain')
   })
 }
 
@@ -445,6 +468,42 @@ function releases(promise: DefineTest): void {
     await bench.store.markUncertain(uncertain, TTL_MS)
     expect(await bench.store.release(uncertain)).toEqual(true)
     expect(await bench.state()).toEqual('owned')
+  })
+  promise("of what may have been done frees the key under 'rerun'", async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
+    expect(await bench.store.release(claim, BUSY, TTL_MS, TTL_MS)).toEqual(true)
+    expect(await bench.claim({ waitedFor: claim.fence })).toEqual({ state: 'left', notice: BUSY })
+    const claimed = await bench.claim({ onUncertain: 'rerun' })
+    expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
+  })
+  promise(
+    "of what may have been done is uncertain once somebody asked for 'fail'",
+    async (bench, expect) => {
+      const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
+      expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
+      expect(await bench.store.release(claim, BUSY, TTL_MS, LEASE_MS)).toEqual(true)
+      expect(await bench.state({ onUncertain: 'rerun' })).toEqual('uncertain')
+      expect(await bench.state({ onUncertain: 'fail', waitedFor: claim.fence })).toEqual(
+        'uncertain',
+      )
+      await bench.outlastLease()
+      expect(await bench.state()).toEqual('owned')
+    },
+  )
+  promise('that left an uncertain record gives way to the outcome', async (bench, expect) => {
+    const claim = await bench.ownDispatched({ onUncertain: 'fail' })
+    expect(await bench.store.release(claim, undefined, 0, TTL_MS)).toEqual(true)
+    expect(await bench.state()).toEqual('uncertain')
+    expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
+    expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
+  })
+  promise('keeps an earlier notice where it leaves an uncertain record', async (bench, expect) => {
+    const first = await bench.own()
+    await bench.store.release(first, BUSY, TTL_MS)
+    const second = await bench.ownDispatched({ onUncertain: 'fail' })
+    expect(await bench.store.release(second, { kind: 'network' }, TTL_MS, TTL_MS)).toEqual(true)
+    expect(await bench.claim({ waitedFor: first.fence })).toEqual({ state: 'left', notice: BUSY })
+    expect(await bench.state({ waitedFor: second.fence })).toEqual('uncertain')
   })
   promise('gives way to an outcome', async (bench, expect) => {
     const claim = await bench.own()

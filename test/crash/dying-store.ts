@@ -61,8 +61,8 @@ export function dyingStore(store: Store, options: DyingStoreOptions): Store {
       }),
     complete: (claim, outcome, ttlMs) =>
       around('complete', () => store.complete(claim, outcome, ttlMs)),
-    release: (claim, notice, forMs) =>
-      around('release', () => store.release(claim, notice, noticeMs ?? forMs)),
+    release: (claim, notice, forMs, doubtMs) =>
+      around('release', () => store.release(claim, notice, noticeMs ?? forMs, doubtMs)),
     markUncertain: (claim, ttlMs) =>
       around('markUncertain', () => store.markUncertain(claim, ttlMs)),
     resolve: (key, verdict, ttlMs) => store.resolve(key, verdict, ttlMs),

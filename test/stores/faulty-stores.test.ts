@@ -44,6 +44,34 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     }),
     noticed: 'is granted again to an owner who repeats it, for longer',
   },
+  'a claim that is repeated tells the policy it began with': {
+    spoil({ claim }) {
+      const first = new Map<string, 'rerun' | 'fail'>()
+      return {
+        claim: async (request) => {
+          const claimed = await claim(request)
+          if (claimed.state !== 'owned') return claimed
+          const onUncertain = first.get(request.owner) ?? claimed.onUncertain
+          first.set(request.owner, onUncertain)
+          return { ...claimed, onUncertain }
+        },
+      }
+    },
+    noticed: 'tells its owner what others have made of its policy',
+  },
+  'a claim that is repeated leaves the policy as it was': {
+    spoil({ claim }) {
+      const seen = new Set<string>()
+      return {
+        claim: (request) => {
+          const isFirst = !seen.has(request.owner)
+          seen.add(request.owner)
+          return claim(isFirst ? request : { ...request, onUncertain: 'rerun' })
+        },
+      }
+    },
+    noticed: 'keeps the stricter policy of its owner',
+  },
   'a claim tells of a notice to everybody': {
     spoil: ({ claim }) => ({ claim: (request) => claim({ ...request, waitedFor: 1 }) }),
     noticed: 'does not bind a key that was given back',
@@ -102,15 +130,29 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     spoil: ({ release }) => ({ release: (claim) => release(claim) }),
     noticed: 'tells those who waited for its fence why, with all that its notice says',
   },
+  'a release frees what may have been done, whoever forbade that': {
+    spoil: ({ release }) => ({
+      release: (claim, notice, noticeMs) => release(claim, notice, noticeMs),
+    }),
+    noticed: "of what may have been done is uncertain once somebody asked for 'fail'",
+  },
+  'a release takes all that may have been done for uncertain': {
+    spoil: ({ release, markUncertain }) => ({
+      release: (claim, notice, noticeMs, doubtMs) =>
+        doubtMs === undefined ? release(claim, notice, noticeMs) : markUncertain(claim, doubtMs),
+    }),
+    noticed: "of what may have been done frees the key under 'rerun'",
+  },
   'a release says less than it was told': {
     spoil: ({ release }) => ({
-      release: (claim, notice, noticeMs) =>
-        release(claim, notice && { kind: notice.kind }, noticeMs),
+      release: (claim, notice, ...more) => release(claim, notice && { kind: notice.kind }, ...more),
     }),
     noticed: 'tells those who waited for its fence why, with all that its notice says',
   },
   'a notice is told for ever': {
-    spoil: ({ release }) => ({ release: (claim, notice) => release(claim, notice, 1e12) }),
+    spoil: ({ release }) => ({
+      release: (claim, notice, _, doubtMs) => release(claim, notice, 1e12, doubtMs),
+    }),
     noticed: 'is told for its noticeMs only, whoever is at work by then',
   },
   'an uncertainty frees its key': {
