@@ -37,12 +37,14 @@ export const systemClock: Clock = {
   },
 }
 
-// Held on to, so that a test's fake timers do not stop a store that nobody faked.
-const nextTurn = globalThis.setImmediate
+// Held on to, so that a test's fake timers do not stop what nobody faked. Not every platform has the first.
+const nextTurn: ((callback: () => void) => unknown) | undefined = globalThis.setImmediate
+const timer = globalThis.setTimeout
 
-/** Calls back in the event loop's next turn, after all that is due in this one. Node only. */
+/** Calls back in the event loop's next turn, after all that is due in this one. */
 export function soon(callback: () => void): void {
-  nextTurn(callback)
+  if (nextTurn === undefined) timer(callback, 0)
+  else nextTurn(callback)
 }
 
 /** Resolves after `delayMs`, or rejects at once with the signal's reason when it aborts. */

@@ -35,6 +35,32 @@ export function wants({ type, ...schema }: SchemaPart, name: string): boolean {
   return membersOf(schema).some((member) => typeof member === name)
 }
 
+/**
+ * The types of the values that a part of a schema can take, as far as it says: by `type`, by the values
+ * it lists, or by what it refers to. Undefined where it does not say.
+ */
+export function typesOf(part: SchemaPart, root: object): readonly string[] | undefined {
+  let schema: SchemaPart | undefined = part
+  for (let refs = 0; schema !== undefined && refs < MAX_REFS; refs += 1) {
+    const { type } = schema
+    if (typeof type === 'string') return [type]
+    if (Array.isArray(type)) return type
+    const members = membersOf(schema)
+    if (members.length > 0) return members.map(typeOfValue)
+    const target = localRef(schema)
+    schema = target === undefined ? undefined : partAt(root, target)
+  }
+  return undefined
+}
+
+const MAX_REFS = 20
+
+/** The type of a JSON value in a schema's words; every number is a `number`. */
+export function typeOfValue(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}
+
 /** The values the schema lists. */
 export function membersOf(schema: SchemaPart): readonly unknown[] {
   if (Array.isArray(schema.enum)) return schema.enum

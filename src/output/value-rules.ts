@@ -1,4 +1,5 @@
-import { LargeInteger, parseWithSources } from './json-value.ts'
+import { isRounded } from './exact-number.ts'
+import { LargeNumber } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { JSON_NUMBER } from './repair-syntax.ts'
 import { membersOf, type SchemaPart, wants } from './schema-part.ts'
@@ -10,13 +11,14 @@ interface RuleSite {
   readonly schema: SchemaPart
   /** The characters a number was written with. */
   readonly source: string | undefined
-  readonly parse: (text: string) => unknown
 }
 
 export interface ValueRule {
   readonly name: RepairRule
   /** The value in its place, or undefined where the rule does not apply. */
   readonly apply: (site: RuleSite) => unknown
+  /** What `apply` gives is the text of the value, if it is JSON. */
+  readonly isJson?: true
 }
 
 /** Every rule that replaces one value by another. The first that applies is taken. */
@@ -39,18 +41,18 @@ export const VALUE_RULES: readonly ValueRule[] = [
   },
   {
     name: 'parse-stringified',
-    apply({ value, schema, parse }) {
+    isJson: true,
+    apply({ value, schema }) {
       if (typeof value !== 'string' || wants(schema, 'string')) return undefined
-      const parsed = /^\s*[{[]/.test(value) ? parse(value) : undefined
-      const kind = Array.isArray(parsed) ? 'array' : 'object'
-      return parsed !== undefined && wants(schema, kind) ? parsed : undefined
+      const kind = /^\s*\{/.test(value) ? 'object' : /^\s*\[/.test(value) ? 'array' : undefined
+      return kind !== undefined && wants(schema, kind) ? value : undefined
     },
   },
   {
     name: 'string-from-number',
     apply({ value, schema, source }) {
       if (!wants(schema, 'string') || wantsAnyNumber(schema)) return undefined
-      if (value instanceof LargeInteger) return value.source
+      if (value instanceof LargeNumber) return value.source
       return typeof value === 'number' ? source : undefined
     },
   },
@@ -83,11 +85,11 @@ const THOUSANDS = /^-?[1-9]\d{0,2}(?:(?:,\d{3}){2,}(?:\.\d+)?|,\d{3}\.\d+)$/
 // No double has more significant digits to say, and nobody writes such a number.
 const MAX_NUMBER_CHARS = 400
 
-/** The number a string is, digit for digit; undefined where a double would round an integer. */
+/** The number a string is, digit for digit; undefined where a double would round it. */
 function exactNumber(text: string): number | undefined {
   if (text.length > MAX_NUMBER_CHARS || !JSON_NUMBER.test(text)) return undefined
-  const { value } = parseWithSources(text)
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+  const value = Number(text)
+  return isRounded(text, value) ? undefined : value
 }
 
 /** The one allowed string that equals the value once both are folded. */
