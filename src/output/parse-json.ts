@@ -144,7 +144,9 @@ function foundIn(
   issues: readonly OutputIssue[],
   validator: SchemaValidator | undefined,
 ): readonly FoundIssue[] {
-  const names = new SchemaNames(validator?.jsonSchema ?? {})
+  // Without a schema there is nobody but the caller who could see them.
+  if (validator === undefined) return issues.map((issue) => ({ ...issue, told: issue }))
+  const names = new SchemaNames(validator.jsonSchema)
   return issues.map((issue) => names.found(issue, value))
 }
 

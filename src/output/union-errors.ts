@@ -16,43 +16,65 @@ export function ofNearestBranches(
   engine: SchemaEngine,
   work: Work,
 ): readonly ErrorObject[] {
-  return nearest(ofOnlyBranches(errors, root, work), { engine, work, unions: MAX_UNIONS })
+  const search = { root, engine, work, settled: settledIn(errors, root, work), unions: MAX_UNIONS }
+  return nearest(withoutSettled(errors, search), search)
 }
 
-/**
- * Without what is said of branches for values of other types, where that leaves one: of a list or a tree
- * there is such a union on each level, and this is linear in them.
- */
-function ofOnlyBranches(
-  errors: readonly ErrorObject[],
-  root: object,
-  work: Work,
-): readonly ErrorObject[] {
+interface Search {
+  readonly root: object
+  readonly engine: SchemaEngine
+  readonly work: Work
+  /** Where a union has one branch only for values of that type. */
+  readonly settled: ReadonlySet<string>
+  /** So many more may be looked at. */
+  unions: number
+}
+
+/** Of a list or a tree there is such a union on each level, and this is linear in them. */
+function settledIn(errors: readonly ErrorObject[], root: object, work: Work): ReadonlySet<string> {
   const settled = new Set<string>()
-  const left = errors.filter((error) => {
+  for (const error of errors) {
+    work.spend(1)
+    if (!hasOneBranchFor(error, root)) continue
     // Looking a path up takes a time of its length.
-    work.spend(1 + error.instancePath.length / CHARS_A_STEP)
-    if (!isUnion(error) || !hasOneBranchFor(error, root)) return true
+    work.spend(error.instancePath.length / CHARS_A_STEP)
     settled.add(error.instancePath)
-    return false
-  })
+  }
+  return settled
+}
+
+/** Without such unions, and what is said there of their branches for values of other types. */
+function withoutSettled(
+  errors: readonly ErrorObject[],
+  { root, settled, work }: Search,
+): readonly ErrorObject[] {
   if (settled.size === 0) return errors
-  return left.filter(({ keyword, instancePath }) => {
-    work.spend(1 + instancePath.length / CHARS_A_STEP)
-    return keyword !== 'type' || !settled.has(instancePath)
+  return errors.filter((error) => {
+    work.spend(1 + error.instancePath.length / CHARS_A_STEP)
+    const isOfOtherType = error.keyword === 'type' && settled.has(error.instancePath)
+    return !isOfOtherType && !hasOneBranchFor(error, root)
   })
 }
 
 const CHARS_A_STEP = 16
 
-/** For an object or a list: a number may be of the only type there is, and still none of its values. */
-function hasOneBranchFor({ schema, data }: ErrorObject, root: object): boolean {
-  if (!Array.isArray(schema) || typeof data !== 'object' || data === null) return false
-  const type = typeOfValue(data)
-  const fitting = schema.filter(
-    (branch) => isRecord(branch) && (typesOf(branch, root)?.includes(type) ?? true),
+function hasOneBranchFor(error: ErrorObject, root: object): boolean {
+  const { schema, data } = error
+  return (
+    isUnion(error) &&
+    Array.isArray(schema) &&
+    isContainer(data) &&
+    schema.filter((branch) => isFor(data, branch, root)).length === 1
   )
-  return fitting.length === 1
+}
+
+/** A number may be of a branch's type, and still none of its values. */
+function isContainer(data: unknown): boolean {
+  return typeof data === 'object' && data !== null
+}
+
+function isFor(data: unknown, branch: unknown, root: object): boolean {
+  return isRecord(branch) && (typesOf(branch, root)?.includes(typeOfValue(data)) ?? true)
 }
 
 /** A oneOf that matched twice has no branch that fails. */
@@ -62,13 +84,6 @@ function isUnion({ keyword, params }: ErrorObject): boolean {
 
 // Each is validated branch by branch, and unions nest.
 const MAX_UNIONS = 100
-
-interface Search {
-  readonly engine: SchemaEngine
-  readonly work: Work
-  /** So many more may be looked at. */
-  unions: number
-}
 
 function nearest(errors: readonly ErrorObject[], search: Search): readonly ErrorObject[] {
   const kept: ErrorObject[] = []
@@ -84,7 +99,7 @@ function nearest(errors: readonly ErrorObject[], search: Search): readonly Error
       continue
     }
     // Inside first: a branch that is a union itself is of several types until then.
-    const settled = branches.map((branch) => nearest(branch, search))
+    const settled = possible(branches, error, search).map((branch) => nearest(branch, search))
     kept.push(...meantOf(settled, error.instancePath).toReversed())
     end = start
   }
@@ -101,13 +116,25 @@ function branchesOf(
   const { engine, work } = search
   const pointer = engine.pointerOf(schema)
   if (pointer === undefined) return undefined
-  return schema.map((_, index) =>
-    engine.errorsAt(`${pointer}/${index}`, data, work).map((inside) => {
+  return schema.map((_, index) => {
+    const errors = engine.errorsAt(`${pointer}/${index}`, data, work).map((inside) => {
       const path = instancePath + inside.instancePath
       work.spend(1 + path.length / CHARS_A_STEP)
       return { ...inside, instancePath: path }
-    }),
-  )
+    })
+    return withoutSettled(errors, search)
+  })
+}
+
+/** The branches that are not for values of other types only. */
+function possible(
+  branches: readonly (readonly ErrorObject[])[],
+  { schema, data }: ErrorObject,
+  { root }: Search,
+): readonly (readonly ErrorObject[])[] {
+  if (!Array.isArray(schema) || !isContainer(data)) return branches
+  const left = branches.filter((_, index) => isFor(data, schema[index], root))
+  return left.length === 0 ? branches : left
 }
 
 function areSame(some: readonly ErrorObject[], others: readonly ErrorObject[]): boolean {
