@@ -65,8 +65,13 @@ export function withSteps(schema: unknown, only: 'all' | 'references'): void {
     if (isRecord(parts)) for (const part of Object.values(parts)) withSteps(part, only)
   }
   const refers = REFERENCES.some((keyword) => typeof own(schema, keyword) === 'string')
-  // A missing property is an error each.
-  if (only === 'all' || refers) marked[STEPS] = 1 + listIn(schema, 'required').length
+  if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
+}
+
+/** A missing property is an error each; other lists are gone through for each value. */
+function stepsOf(schema: object): number {
+  const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
+  return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
 }
 
 const PARTS =

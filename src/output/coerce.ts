@@ -27,11 +27,12 @@ function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
   return allows(level, rule) || always.has(rule)
 }
 
-/** A value after coercion. It may still be invalid: the caller validates it. */
+/** A value after coercion. It may still be invalid. */
 export interface Coerced {
   readonly value: unknown
   /** Empty when nothing could be changed; `value` is then the parsed one itself. */
   readonly repairs: readonly Repair[]
+  readonly isAccepted: boolean
 }
 
 /**
@@ -46,16 +47,21 @@ export function* coerce(
   allowed: Allowed,
   work: Work,
 ): Resting<Coerced> {
+  if (schema.accepts(parsed.value, work)) {
+    return { value: parsed.value, repairs: [], isAccepted: true }
+  }
   const how = { parsed, schema, allowed, work }
   const plain = yield* coerced(how, parsed.value, parsed.source)
-  if (schema.accepts(plain.value, work) || !mayApply(allowed, 'unwrap')) return plain
+  if (plain.isAccepted || !mayApply(allowed, 'unwrap')) return plain
   const inner = wrapped(parsed.value, schema.jsonSchema)
   if (inner === undefined) return plain
   const source = isRecord(parsed.value) ? parsed.sources.of(parsed.value, inner.key) : undefined
-  const unwrapped = yield* coerced(how, inner.value, source)
-  if (!schema.accepts(unwrapped.value, work)) return plain
+  const unwrapped = schema.accepts(inner.value, work)
+    ? { value: inner.value, repairs: [], isAccepted: true }
+    : yield* coerced(how, inner.value, source)
+  if (!unwrapped.isAccepted) return plain
   return {
-    value: unwrapped.value,
+    ...unwrapped,
     repairs: [{ path: inner.path, rule: 'unwrap' }, ...unwrapped.repairs],
   }
 }
@@ -70,15 +76,18 @@ interface How {
 // A schema that reports one error at a time has one place coerced at a time.
 const MAX_ROUNDS = 20
 
+/** Of a value that the schema refuses. */
 function* coerced(how: How, value: unknown, source: string | undefined): Resting<Coerced> {
   const coercion = new Coercion(how)
   let current = value
-  for (let round = 0; round < MAX_ROUNDS && !how.schema.accepts(current, how.work); round++) {
+  let isAccepted = false
+  for (let round = 0; round < MAX_ROUNDS && !isAccepted; round++) {
     const next = yield* coercion.run(current, source)
     if (next === current) break
     current = next
+    isAccepted = how.schema.accepts(current, how.work)
   }
-  return { value: current, repairs: coercion.repairs }
+  return { value: current, repairs: coercion.repairs, isAccepted }
 }
 
 /** A value, where it stands, and which part of the schema it is held against. */
@@ -92,9 +101,13 @@ interface Site {
   readonly source: string | undefined
   /** `$ref`s followed without going down into the value. */
   readonly refs: number
+  /** Levels of the value above. */
+  readonly depth: number
 }
 
 const MAX_REFS = 20
+// Each level takes several frames of the stack. Nobody's answer is so deep, and it is left as it is there.
+const MAX_DEPTH = 200
 // A visit looks for what applies there, and for all rules.
 const STEPS_A_VISIT = 10
 // Of a path, so much is written or looked up in the time of a step.
@@ -121,7 +134,7 @@ class Coercion {
   /** The value with what fails in it coerced; the value itself where nothing could be. */
   run(value: unknown, source: string | undefined): Resting<unknown> {
     const failing = this.#failing('', '', value)
-    return this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
+    return this.#visit({ value, path: '', at: '', failing, source, refs: 0, depth: 0 })
   }
 
   *#visit(site: Site): Resting<unknown> {
@@ -265,9 +278,10 @@ class Coercion {
     const path = childPath(site.path, key)
     const value = own(holder, key)
     this.#work.spend(1 + path.length / CHARS_A_STEP)
-    if (!site.failing.has(path)) return value
+    const depth = site.depth + 1
+    if (depth > MAX_DEPTH || !site.failing.has(path)) return value
     const source = this.#sources.of(holder, key)
-    return yield* this.#visit({ value, path, at, failing: site.failing, source, refs: 0 })
+    return yield* this.#visit({ value, path, at, failing: site.failing, source, refs: 0, depth })
   }
 
   /** The paths at which the part of the schema refuses the value, and all paths above them. */

@@ -25,6 +25,7 @@ export class SchemaNames {
   readonly #root: object
   readonly #ids = new Map<object, number>()
   readonly #places = new Map<string, Place>()
+  #top: Place | undefined
   #anchors: ReadonlyMap<string, readonly object[]> | undefined
 
   constructor(schema: object) {
@@ -34,7 +35,8 @@ export class SchemaNames {
   /** `path` is a JSON Pointer into `value`. */
   path(path: string, value: unknown): string {
     if (path === '') return ''
-    let place = this.#placeOf([this.#root])
+    this.#top ??= this.#placeOf([this.#root])
+    let place = this.#top
     let holder = value
     let named = ''
     for (const segment of path.slice(1).split('/')) {

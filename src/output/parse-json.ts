@@ -182,7 +182,7 @@ function* guarded(
   } catch (error) {
     if (error instanceof OutOfSteps) return failure('schema_mismatch', error.message)
     // Deep nesting overflows the stack of whatever walks it, AJV included.
-    if (error instanceof RangeError) return malformed('nested too deeply')
+    if (error instanceof RangeError) return malformed(TOO_DEEP)
     throw error
   }
 }
@@ -230,6 +230,7 @@ function* hasInnerQuotes({ text, insideString }: Candidate, work: Work): Resting
   return insideString && (yield* withInnerQuotesEscaped(text.trimEnd(), work)) !== undefined
 }
 
+const TOO_DEEP = 'nested too deeply'
 const CUT = 'the answer is cut off'
 const DECLINED = 'the model declined to answer'
 
@@ -328,6 +329,7 @@ function* coercedWithin(
     return yield* coerce(yield* parseWithSources(json, work), validator, allowed, work)
   } catch (error) {
     if (error instanceof OutOfSteps) return error
+    if (error instanceof RangeError) return new OutOfSteps(TOO_DEEP, { cause: error })
     throw error
   }
 }

@@ -37,7 +37,7 @@ export const VALUE_RULES: readonly ValueRule[] = [
   },
   {
     name: 'enum-case',
-    apply: ({ value, schema }) => onlyMember(schema, value, (text) => text.trim().toLowerCase()),
+    apply: ({ value, schema }) => onlyMember(schema, value, trimmedLowercase),
   },
   {
     name: 'parse-stringified',
@@ -93,17 +93,31 @@ function exactNumber(text: string): number | undefined {
 }
 
 /** The one allowed string that equals the value once both are folded. */
-function onlyMember(
-  schema: SchemaPart,
-  value: unknown,
-  fold: (text: string) => string,
-): string | undefined {
+function onlyMember(schema: SchemaPart, value: unknown, fold: Fold): string | undefined {
   if (typeof value !== 'string') return undefined
-  const folded = fold(value)
-  const members = new Set(membersOf(schema).filter((member) => typeof member === 'string'))
-  const [only, ...others] = [...members].filter((member) => fold(member) === folded)
-  return others.length === 0 && only !== value ? only : undefined
+  const only = foldedMembers(schema, fold).get(fold(value))
+  return only === value ? undefined : only
 }
+
+type Fold = (text: string) => string
+
+/** By what they are once folded; undefined where several are the same then. Kept for the next value. */
+function foldedMembers(schema: SchemaPart, fold: Fold): ReadonlyMap<string, string | undefined> {
+  const byFold = foldedBy.get(schema) ?? new Map<Fold, Map<string, string | undefined>>()
+  foldedBy.set(schema, byFold)
+  const known = byFold.get(fold)
+  if (known !== undefined) return known
+  const folded = new Map<string, string | undefined>()
+  for (const member of new Set(membersOf(schema))) {
+    if (typeof member !== 'string') continue
+    const name = fold(member)
+    folded.set(name, folded.has(name) ? undefined : member)
+  }
+  byFold.set(fold, folded)
+  return folded
+}
+
+const foldedBy = new WeakMap<object, Map<Fold, Map<string, string | undefined>>>()
 
 function wantsAnyNumber(schema: SchemaPart): boolean {
   return wants(schema, 'number') || wants(schema, 'integer')
@@ -111,6 +125,10 @@ function wantsAnyNumber(schema: SchemaPart): boolean {
 
 function wantsNumber(schema: SchemaPart): boolean {
   return wantsAnyNumber(schema) && !wants(schema, 'string')
+}
+
+function trimmedLowercase(text: string): string {
+  return text.trim().toLowerCase()
 }
 
 /** A name without the differences of spelling between conventions. */
