@@ -329,7 +329,8 @@ function* coercedWithin(
     return yield* coerce(yield* parseWithSources(json, work), validator, allowed, work)
   } catch (error) {
     if (error instanceof OutOfSteps) return error
-    if (error instanceof RangeError) return new OutOfSteps(TOO_DEEP, { cause: error })
+    // As for `validate`: it stays as it is then, and what is wrong with it is known.
+    if (error instanceof RangeError) return { value: undefined, repairs: [], isAccepted: false }
     throw error
   }
 }

@@ -103,7 +103,10 @@ export class SchemaValidator implements CompiledSchema {
       const errors = this.errorsAt('', value, work)
       return issuesOf(ofNearestBranches(errors, this.jsonSchema, this.#engine, work))
     } catch (error) {
-      return [...this.#firstIssues(value), outOfSteps(error)]
+      const first = this.#firstIssues(value)
+      // A branch with a dynamic reference cannot be asked alone: AJV then goes round without an end.
+      if (error instanceof RangeError && first.length > 0) return first.slice(0, 1)
+      return [...first, outOfSteps(error)]
     }
   }
 
