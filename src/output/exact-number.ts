@@ -1,6 +1,6 @@
 /**
- * False when no number in the text can be one that `isRounded`. What a double rounds has 16 digits or
- * more, or is too large for any. So many in a row, with a point among them, cover one of every 16
+ * False when no number in the text can be one that `isRounded`, but for one that is too large for any
+ * double. What a double rounds has 16 digits or more. So many in a row, with a point among them, cover one of every 16
  * characters, which are all that is looked at. The digits of a fraction, which every division has, say
  * nothing without an exponent.
  */
@@ -14,10 +14,16 @@ export function mayRound(text: string): boolean {
     if (end - start >= RUN && (isExponent(text, end) || digitsFrom(text, start) >= RUN)) return true
     at = end
   }
-  return OVERFLOWING.test(text)
+  return false
 }
 
 const RUN = 16
+
+/** False when no number in the text is written with such an exponent that it can be too large for any double. */
+export function mayOverflow(text: string): boolean {
+  return OVERFLOWING.test(text)
+}
+
 // The largest double is some 1.8e308.
 const OVERFLOWING = /\d[eE]\+?\d{3}/
 

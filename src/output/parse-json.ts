@@ -1,7 +1,7 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { RegExpEngine } from './ajv-engine.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
-import { mayRound } from './exact-number.ts'
+import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
@@ -9,7 +9,7 @@ import { MAX_ISSUES } from './issues.ts'
 import { own, sortedJson } from './json-value.ts'
 import { KEYWORDS } from './jsonrepair.ts'
 import { type FoundIssue, foundAtRoot, SchemaNames, toldOf } from './named-path.ts'
-import { parseWithSources } from './parse-with-sources.ts'
+import { type ParsedJson, parseWithSources } from './parse-with-sources.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import { repairSyntax } from './repair-syntax.ts'
@@ -159,7 +159,8 @@ function validAsItStands(
   validator: SchemaValidator | undefined,
   { finishReason, maxBytes = MAX_BYTES, undo }: Reading,
 ): Accepted | undefined {
-  if (undo.has('unwrap') || isLonger(text, maxBytes) || mayRound(text)) return undefined
+  if (undo.has('unwrap') || isLonger(text, maxBytes) || mayBeRounded(text, validator))
+    return undefined
   if (saysTruncated(finishReason) || finishReason === 'refusal') return undefined
   try {
     const value: unknown = JSON.parse(text)
@@ -197,7 +198,7 @@ function* parse(
   if (isLonger(text, maxBytes)) return malformed(`expected at most ${maxBytes} bytes`)
   if (saysTruncated(finishReason)) return failure('truncated', CUT)
   if (finishReason === 'refusal') return failure('refusal', DECLINED)
-  const whole = yield* parsedOrUndefined(text, work)
+  const whole = yield* parsedOrUndefined(text, against)
   if (whole !== undefined) return yield* judged(whole, against)
 
   const extraction = yield* extract(text, work)
@@ -245,6 +246,11 @@ function bytesOf(text: string): number {
   return globalThis.Buffer?.byteLength(text) ?? new TextEncoder().encode(text).length
 }
 
+/** Where the schema looks at every number it refuses what is none, as Infinity. */
+function mayBeRounded(text: string, validator: SchemaValidator | undefined): boolean {
+  return mayRound(text) || (validator?.isOpen !== false && mayOverflow(text))
+}
+
 /** JSON, and what it says. */
 interface Parsed {
   readonly json: string
@@ -253,10 +259,13 @@ interface Parsed {
   readonly mayBeLarge: boolean
 }
 
-function* parsedOrUndefined(text: string, work: Work): Resting<Parsed | undefined> {
+function* parsedOrUndefined(
+  text: string,
+  { validator, work }: Against,
+): Resting<Parsed | undefined> {
   try {
     // Looked for once: it is what valid text pays besides being parsed and validated.
-    const mayBeLarge = mayRound(text)
+    const mayBeLarge = mayBeRounded(text, validator)
     if (!mayBeLarge) return { json: text, value: JSON.parse(text), mayBeLarge }
     const { value } = yield* parseWithSources(text, work)
     return { json: text, value, mayBeLarge }
@@ -269,15 +278,15 @@ function* parsedOrUndefined(text: string, work: Work): Resting<Parsed | undefine
 /** One candidate, mended where its syntax needs it. */
 function* read({ text }: Candidate, against: Against): Resting<Result> {
   const { work } = against
-  const strict = yield* parsedOrUndefined(text, work)
+  const strict = yield* parsedOrUndefined(text, against)
   if (strict !== undefined) return yield* judged(strict, against)
   const literal = KEYWORDS.get(text)
-  const literally = literal === undefined ? undefined : yield* parsedOrUndefined(literal, work)
+  const literally = literal === undefined ? undefined : yield* parsedOrUndefined(literal, against)
   if (literally !== undefined) return withRules(yield* judged(literally, against), ['fix-syntax'])
   if (!/^[{[]/.test(text)) return malformed('expected JSON')
   const repaired = yield* repairSyntax(text, work)
   if (!repaired.ok) return malformed(repaired.message)
-  const parsed = yield* parsedOrUndefined(repaired.text, work)
+  const parsed = yield* parsedOrUndefined(repaired.text, against)
   if (parsed === undefined) return malformed('expected JSON')
   return withRules(yield* judged(parsed, against), repaired.rules)
 }
@@ -308,25 +317,24 @@ function* judged(parsed: Parsed, against: Against): Resting<Result> {
   })
   const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
   if (validator === undefined || !mayCoerce) return refused(value, issues)
-  const coerced = yield* coercedWithin(parsed, validator, against)
+  const again = yield* parseWithSources(parsed.json, work)
+  const coerced = yield* coercedWithin(again, validator, against)
   if (coerced instanceof OutOfSteps) return refused(value, withStop(issues, coerced))
   if (coerced.repairs.length === 0) return refused(value, issues)
-  const { repairs } = coerced
-  // Digits that were escaped in a string of JSON were not seen before.
-  const mayBeLargeNow = mayBeLarge || repairs.some(({ rule }) => rule === 'parse-stringified')
-  const left = yield* issuesWith(coerced.value, mayBeLargeNow, validator, work)
+  const left = yield* issuesWith(coerced.value, again.sources.hasLarge, validator, work)
   if (left.length > 0) return refused(coerced.value, left)
-  return { ok: true, value: coerced.value, repairs: named(repairs, coerced.value, validator) }
+  const repairs = named(coerced.repairs, coerced.value, validator)
+  return { ok: true, value: coerced.value, repairs }
 }
 
 /** What stopped it, where it takes more steps than it may: then the value stays as it is. */
 function* coercedWithin(
-  { json }: Parsed,
+  parsed: ParsedJson,
   validator: SchemaValidator,
   { allowed, work }: Against,
 ): Resting<Coerced | OutOfSteps> {
   try {
-    return yield* coerce(yield* parseWithSources(json, work), validator, allowed, work)
+    return yield* coerce(parsed, validator, allowed, work)
   } catch (error) {
     if (error instanceof OutOfSteps) return error
     // As for `validate`: it stays as it is then, and what is wrong with it is known.

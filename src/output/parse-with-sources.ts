@@ -1,4 +1,4 @@
-import { isRounded, mayRound } from './exact-number.ts'
+import { isRounded, mayOverflow, mayRound } from './exact-number.ts'
 import { LargeNumber, own } from './json-value.ts'
 import { matchAt } from './scan.ts'
 import { atOnce, type Resting, Work } from './work.ts'
@@ -13,6 +13,8 @@ export interface ParsedJson {
 
 /** How the numbers in parsed objects were written. */
 export class NumberSources {
+  /** One of them would have been rounded. */
+  hasLarge = false
   readonly #written = new WeakMap<object, Map<string, string>>()
 
   /** The number at `holder[key]` as written; undefined for what is no number. */
@@ -40,7 +42,9 @@ export class NumberSources {
 
 /** JSON with every number that a double would round as a `LargeNumber`. @throws SyntaxError */
 export function parseExactly(text: string): unknown {
-  return mayRound(text) ? atOnce(parseWithSources(text, new Work(text))).value : JSON.parse(text)
+  return mayRound(text) || mayOverflow(text)
+    ? atOnce(parseWithSources(text, new Work(text))).value
+    : JSON.parse(text)
 }
 
 /**
@@ -131,7 +135,11 @@ class Reader {
     this.#at = end
     const value: unknown = JSON.parse(written)
     if (typeof value !== 'number') this.#place(value)
-    else this.#place(isRounded(written, value) ? new LargeNumber(written) : value, written)
+    else if (!isRounded(written, value)) this.#place(value, written)
+    else {
+      this.#sources.hasLarge = true
+      this.#place(new LargeNumber(written), written)
+    }
   }
 
   #place(value: unknown, written?: string): void {

@@ -55,6 +55,26 @@ export function typesOf(part: SchemaPart, root: object): readonly string[] | und
 
 const MAX_REFS = 20
 
+/**
+ * False where the schema says of each value what it may be, so that it takes no number without looking at
+ * it. True in doubt.
+ */
+export function isOpen(part: unknown): boolean {
+  if (!isRecord(part)) return part !== false
+  const schema: SchemaPart = part
+  const { type, items, additionalProperties, additionalItems } = schema
+  const alternatives = [schema.anyOf, schema.oneOf].filter(Array.isArray)
+  const isSaid =
+    type !== undefined || membersOf(schema).length > 0 || localRef(schema) !== undefined
+  if (!isSaid && alternatives.length === 0) return true
+  const types = Array.isArray(type) ? type : [type]
+  if (types.includes('object') && isOpen(additionalProperties)) return true
+  if (types.includes('array') && isOpen(Array.isArray(items) ? additionalItems : items)) return true
+  const named = [schema.properties, schema.patternProperties, part['$defs'], part['definitions']]
+  const listed = [...alternatives, schema.prefixItems, items].filter(Array.isArray)
+  return [...named.flatMap((parts) => Object.values(Object(parts))), ...listed.flat()].some(isOpen)
+}
+
 /** The type of a JSON value in a schema's words; every number is a `number`. */
 export function typeOfValue(value: unknown): string {
   if (value === null) return 'null'

@@ -5,6 +5,7 @@ import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
 import { childPath, valueAt } from './json-value.ts'
+import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
 import { OutOfSteps, Work } from './work.ts'
 
@@ -75,6 +76,8 @@ const NO_REGEXP = {}
 /** What `compileSchema` makes; the rest of this folder also asks it about parts of the schema. */
 export class SchemaValidator implements CompiledSchema {
   readonly jsonSchema: object
+  /** It may take a number without looking at it. */
+  readonly isOpen: boolean
   readonly #engine: SchemaEngine
   readonly #standard: StandardProps | undefined
   readonly #regExp: RegExpEngine
@@ -89,6 +92,7 @@ export class SchemaValidator implements CompiledSchema {
     this.#engine = engineFor(text, regExp)
     // As AJV saw it: no getters, no toJSON, and out of the user's reach. It is an object's text.
     this.jsonSchema = JSON.parse(text)
+    this.isOpen = isOpen(this.jsonSchema)
     this.#standard = standard
     this.#regExp = regExp ?? ((pattern, flags) => new RegExp(pattern, flags))
   }
