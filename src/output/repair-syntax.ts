@@ -40,6 +40,14 @@ function* oneReading(
   for (const token of tokens) {
     if (yield* breaksEscape(text, token, work)) return refused('an escape is torn')
   }
+  return yield* written(text, tokens, work)
+}
+
+function* written(
+  text: string,
+  tokens: readonly Token[],
+  work: Work,
+): Resting<SyntaxRepair | undefined> {
   const writer = new Writer(text)
   for (const token of tokens) {
     const isString = token.kind === 'string'
