@@ -37,9 +37,10 @@ export const systemClock: Clock = {
   },
 }
 
-// Held on to, so that a test's fake timers do not stop a store that nobody faked.
-const nextTurn =
-  globalThis.setImmediate ?? ((callback: () => void) => globalThis.setTimeout(callback, 0))
+// Held on to, so that a test's fake timers do not stop what nobody faked. Not every platform has the first.
+const timer = globalThis.setTimeout
+const nextTurn: (callback: () => void) => unknown =
+  globalThis.setImmediate ?? ((callback) => timer(callback, 0))
 
 /** Calls back in the event loop's next turn, after all that is due in this one. */
 export function soon(callback: () => void): void {

@@ -1,15 +1,11 @@
-import type { Clock, Deadline } from '../time.ts'
+import type { Waiting } from './reading.ts'
 
 /** Why an attempt was cut short by us, not by the provider. */
 export type Ended = 'timeout' | 'deadline' | 'aborted'
 
-export interface BoundsRequest {
-  readonly clock: Clock
-  /** For this attempt. */
+export interface BoundsRequest extends Waiting {
+  /** For this attempt; its deadline is the call's, and may move later while callers join. */
   readonly timeoutMs: number
-  /** Of the call; may move later while callers join. */
-  readonly deadline: Deadline
-  readonly signal: AbortSignal | undefined
 }
 
 /** One attempt's limits: its timeout, the call's deadline and the caller's signal, as one signal. */
@@ -18,6 +14,8 @@ export interface Bounds {
   readonly signal: AbortSignal
   /** Which one it was. */
   readonly ended: Ended | undefined
+  /** Those for whom the attempt is made. */
+  readonly waiting: Waiting
   /**
    * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
    * at a time.
@@ -69,6 +67,10 @@ class AttemptBounds implements Bounds {
 
   get cutOff(): PromiseLike<unknown> | undefined {
     return this.#ended === undefined ? undefined : this.#raced
+  }
+
+  get waiting(): Waiting {
+    return this.#request
   }
 
   race<T>(work: PromiseLike<T>): Promise<T> {

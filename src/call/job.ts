@@ -10,6 +10,7 @@ import type { CallIdentity } from './fingerprints.ts'
 import type { Gateway } from './gateways.ts'
 import type { ChunkStream } from './one-reader.ts'
 import type { OwnerReader } from './owner-reader.ts'
+import type { Waiting } from './reading.ts'
 import type { Broken } from './recording.ts'
 import type { WireRecord } from './wire-observer.ts'
 
@@ -50,7 +51,10 @@ export interface Job<T> {
   /** How a stream is kept, and given out again. */
   readonly tape?: Tape<T>
   /** Checks a replayed or shared result as if it were this caller's own answer. */
-  recheck?(value: T): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
+  recheck?(
+    value: T,
+    waiting: Waiting,
+  ): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
   /** The completion in a result, for spans of those who opted in to content. */
   completionOf?(value: T): unknown
   /** What a replayed or shared result says about itself. */
