@@ -37,10 +37,12 @@ export const systemClock: Clock = {
   },
 }
 
-// Held on to, so that a test's fake timers do not stop a store that nobody faked.
-const nextTurn = globalThis.setImmediate
+// Held on to, so that a test's fake timers do not stop what nobody faked. Not every platform has the first.
+const timer = globalThis.setTimeout
+const nextTurn: (callback: () => void) => unknown =
+  globalThis.setImmediate ?? ((callback) => timer(callback, 0))
 
-/** Calls back in the event loop's next turn, after all that is due in this one. Node only. */
+/** Calls back in the event loop's next turn, after all that is due in this one. */
 export function soon(callback: () => void): void {
   nextTurn(callback)
 }

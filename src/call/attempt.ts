@@ -7,6 +7,7 @@ import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
@@ -20,6 +21,7 @@ import {
   type Tail,
 } from './job.ts'
 import type { CallKey, IdempotencyHeaders } from './keys.ts'
+import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
@@ -31,6 +33,8 @@ export interface AttemptRequest<T> {
   readonly headers: IdempotencyHeaders
   readonly record: CallRecord
   readonly scope: Scope
+  /** Takes what goes on after a limit cut it off, where that may still be kept. */
+  readonly late?: LateWork<T> | undefined
   readonly clock: Clock
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
@@ -87,6 +91,7 @@ export async function makeAttempt<T>(
     const frame = { scope: request.scope, wire, trace: open.span.context }
     sent = await open.span.run(() => runInScope(frame, () => job.send(exchange)))
   } catch (error) {
+    if (bounds.cutOff !== undefined) request.late?.add(bounds.cutOff, exchange)
     sent = failedSend(request, exchange, error)
   }
   if (isCompleteAnswer(sent)) headers.answered()
@@ -196,6 +201,7 @@ export function classifyThrown(
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
+  if (error instanceof FailedAnswer) return error.failure
   const { status, headers, errorBody: body } = wire
   const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {

@@ -1,15 +1,11 @@
-import type { Clock, Deadline } from '../time.ts'
+import type { Waiting } from './reading.ts'
 
 /** Why an attempt was cut short by us, not by the provider. */
 export type Ended = 'timeout' | 'deadline' | 'aborted'
 
-export interface BoundsRequest {
-  readonly clock: Clock
-  /** For this attempt. */
+export interface BoundsRequest extends Waiting {
+  /** For this attempt; its deadline is the call's, and may move later while callers join. */
   readonly timeoutMs: number
-  /** Of the call; may move later while callers join. */
-  readonly deadline: Deadline
-  readonly signal: AbortSignal | undefined
 }
 
 /** One attempt's limits: its timeout, the call's deadline and the caller's signal, as one signal. */
@@ -18,13 +14,19 @@ export interface Bounds {
   readonly signal: AbortSignal
   /** Which one it was. */
   readonly ended: Ended | undefined
+  /** Those for whom the attempt is made. */
+  readonly waiting: Waiting
   /**
    * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
    * at a time.
    */
   race<T>(work: PromiseLike<T>): Promise<T>
+  /** The work that was raced when a limit was reached: it may go on. */
+  readonly cutOff: PromiseLike<unknown> | undefined
   /** What ends the other signal ends ours, though no limit of ours was reached. */
   follow(other: AbortSignal): void
+  /** Notices a limit that has passed, where no timer had its turn. */
+  check(): void
   /** Takes the clock off: the rest of a stream has limits of its own. */
   disarm(): void
   /** Frees the timer and the listener. */
@@ -44,6 +46,7 @@ class AttemptBounds implements Bounds {
   #cancelTimer: (() => void) | undefined
   // Not one promise that all races have in common: it would keep what each of them came to until the end.
   #cutRace: ((reason: unknown) => void) | undefined
+  #raced: PromiseLike<unknown> | undefined
 
   constructor(request: BoundsRequest) {
     const { clock, timeoutMs, signal } = request
@@ -62,17 +65,26 @@ class AttemptBounds implements Bounds {
     return this.#ended
   }
 
+  get cutOff(): PromiseLike<unknown> | undefined {
+    return this.#ended === undefined ? undefined : this.#raced
+  }
+
+  get waiting(): Waiting {
+    return this.#request
+  }
+
   race<T>(work: PromiseLike<T>): Promise<T> {
+    this.#raced = work
     return new Promise((resolve, reject) => {
       if (this.#ended === undefined) this.#cutRace = reject
       else reject(this.signal.reason)
       work.then(
         (value) => {
-          this.#cutRace = undefined
+          this.#settled()
           resolve(value)
         },
         (error: unknown) => {
-          this.#cutRace = undefined
+          this.#settled()
           reject(error)
         },
       )
@@ -89,9 +101,23 @@ class AttemptBounds implements Bounds {
     this.#cancelTimer?.()
   }
 
+  check(): void {
+    const { clock, deadline } = this.#request
+    if (this.#ended !== undefined) return
+    if (clock.monotonicMs() < this.#timeoutAtMs && deadline.remainingMs() > 0) return
+    this.#cancelTimer?.()
+    this.#onTime()
+  }
+
   dispose(): void {
     this.#cancelTimer?.()
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  /** The raced work has ended; before any limit, it is nothing that could go on. */
+  #settled(): void {
+    this.#cutRace = undefined
+    if (this.#ended === undefined) this.#raced = undefined
   }
 
   readonly #onAbort = (): void => this.#end('aborted', this.#request.signal?.reason)

@@ -2,8 +2,9 @@ import type { Backoff } from '../retry/backoff.ts'
 import type { HintSpread } from '../retry/decide.ts'
 import type { LoopPolicy } from '../retry/loop.ts'
 import { isFunction, type Job } from './job.ts'
+import type { CallRecord } from './record.ts'
 
-/** The retry loop's policy of one call. Two of its parts may change while the call runs. */
+/** The retry loop's policy of one call. Three of its parts may change while the call runs. */
 export class CallPolicy implements LoopPolicy {
   readonly maxReasks: number
   readonly maxRetryAfterMs: number
@@ -11,11 +12,13 @@ export class CallPolicy implements LoopPolicy {
   readonly hintSpread: HintSpread
   readonly backoff: Backoff
   readonly mayHedge: boolean
+  readonly #record: Pick<CallRecord, 'attempts'>
   readonly #use: { readonly attemptsLeft: number }
   readonly #flight: { readonly onUncertain: 'rerun' | 'fail' }
 
   constructor(
     { options, face }: Pick<Job<unknown>, 'options' | 'face'>,
+    record: Pick<CallRecord, 'attempts'>,
     use: { readonly attemptsLeft: number },
     flight: { readonly onUncertain: 'rerun' | 'fail' },
   ) {
@@ -26,6 +29,7 @@ export class CallPolicy implements LoopPolicy {
     this.backoff = options.backoff
     // A user's function may do anything; only a completion is known to be safe to ask for twice.
     this.mayHedge = !isFunction(face)
+    this.#record = record
     this.#use = use
     this.#flight = flight
   }
@@ -38,5 +42,15 @@ export class CallPolicy implements LoopPolicy {
   /** A stricter caller may join. */
   get onUncertain(): 'rerun' | 'fail' {
     return this.#flight.onUncertain
+  }
+
+  /** A refusal after a timeout does not undo what the timeout may have left behind. */
+  get mayHaveRun(): boolean {
+    return this.#record.attempts.some(({ executed }) => executed !== 'no')
+  }
+
+  /** How many attempts may have been executed, and did not say. */
+  get doubts(): number {
+    return this.#record.attempts.filter(({ executed }) => executed === 'maybe').length
   }
 }

@@ -17,6 +17,7 @@ import { explain } from './explain.ts'
 import { type Codec, isFunction, type Job, type Label } from './job.ts'
 import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
+import type { Waiting } from './reading.ts'
 import { CallRecord, callError } from './record.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
@@ -61,7 +62,8 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
       return settle(job, done.value, OWN_WORK, record)
     }
     const done = await once({ ...protocol, ...labelled(codec, protocol.label), work })
-    const value = await checkedAgain(job, done, key, record)
+    const { signal } = options
+    const value = await checkedAgain(job, done, { key, record, clock, signal, deadline })
     return settle(job, value, done, record)
   } catch (error) {
     throw failed(error, key, record)
@@ -148,14 +150,13 @@ function noticeError<T>(
 async function checkedAgain<T>(
   job: Job<T>,
   done: OnceResult<T>,
-  key: CallKey,
-  record: CallRecord,
+  { key, record, ...waiting }: Waiting & { readonly key: CallKey; readonly record: CallRecord },
 ): Promise<T> {
   const { source, value } = done
   if (source === 'provider') return value
   if (job.replayedFacts !== undefined) record.replayed(job.replayedFacts(value))
   if (job.recheck === undefined) return value
-  const checked = await job.recheck(value)
+  const checked = await job.recheck(value, waiting)
   if (checked.ok) return checked.value
   const { failure } = checked
   const message = explain({

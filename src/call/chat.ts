@@ -2,13 +2,18 @@ import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import type { ChatClient } from './client.ts'
 import { clientIdentity, described } from './client-identity.ts'
 import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
+import type { GivenParams } from './given-params.ts'
+import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise.ts'
+import { discard } from './given-stream.ts'
 import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
-import { type CallTarget, type ChatClient, providerName } from './targets.ts'
-import { isObserved, WIRE } from './wire-observer.ts'
+import { type CallTarget, providerName } from './targets.ts'
+import { judgeUnsent } from './unsent.ts'
+import { isObserved, WIRE, type WireRecord } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
 export type ChatParams = Readonly<Record<string, unknown>>
@@ -17,6 +22,9 @@ export type ChatParams = Readonly<Record<string, unknown>>
 export type RequestOptions = Readonly<Record<string, unknown>>
 
 export interface ChatRequest {
+  /** What the caller gave, as it is sent by whoever sends it as it is. */
+  readonly given: GivenParams
+  /** The same as JSON. Read where something is made of it: reading it costs a copy. */
   readonly params: ChatParams
   readonly requestOptions: RequestOptions
   readonly options: ResolvedCall
@@ -33,8 +41,12 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
     codec: completionCodec,
     completionOf: ({ data }) => data,
     replayedFacts: ({ data, response }) => factsOf(data, response),
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      return answer && { late: answer }
+    },
     async send(exchange) {
-      const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
+      const answer = await sendChat(request, exchange, ownBodyFor(request, exchange))
       const { data, response } = answer
       const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
       const failure = failureInAnswer(data, response, exchange.clock)
@@ -50,13 +62,13 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   return {
     ...chatBasics('create', request),
     async send(exchange) {
-      const body = bodyFor(request, exchange, request.params)
+      const body = ownBodyFor(request, exchange)
       const { bounds } = exchange
       const { signal } = request.options
       // The body is read after this attempt is over, and the caller may still want to stop it.
       const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
-      const sending = startChat(request, exchange, body, whole)
-      const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
+      const given = startChat(request, exchange, body, whole)
+      const response = await bounds.race(responseOf(given))
       const value = answerOf(undefined, response)
       const said = saidByGateway(request, exchange, value)
       return {
@@ -68,24 +80,38 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   }
 }
 
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: ChatParams): number {
+  return typeof n === 'number' && n > 1 ? n : 1
+}
+
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',
   request: ChatRequest,
 ): Pick<
   Job<never>,
-  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload' | 'identify'
+  | 'face'
+  | 'operation'
+  | 'name'
+  | 'options'
+  | 'targets'
+  | 'telemetry'
+  | 'payload'
+  | 'identify'
+  | 'judge'
 > {
-  const { params, options, targets } = request
+  const { given, options, targets } = request
   return {
     face,
     operation: 'chat',
-    name: String(params['model']),
+    name: targets[0].model,
     options,
     targets,
-    telemetry: requestTelemetry(params, targets),
-    payload: () => params,
-    identify: () => chatIdentity(request, params),
+    telemetry: requestTelemetry(given.facts, targets),
+    payload: () => request.params,
+    identify: () => chatIdentity(request, request.params),
+    judge: (failure, exchange) => judgeUnsent(request, failure, exchange),
   }
 }
 
@@ -139,17 +165,23 @@ function isStop(stop: unknown): stop is string | readonly string[] {
   return typeof stop === 'string' || Array.isArray(stop)
 }
 
-/** The request body of one attempt: the given one, as the target wants it. */
+/** The request body of one attempt: the caller's parameters, as the target wants them. */
+export function ownBodyFor(request: ChatRequest, exchange: Exchange): ChatParams {
+  const target = request.targets[exchange.target]
+  return target === undefined || mustAdapt(request, target)
+    ? bodyFor(request, exchange, request.params)
+    : request.given.toSend(target.client, exchange.wire)
+}
+
+/** The same of a body that was made of them. */
 export function bodyFor(
   request: ChatRequest,
   { target: index }: Exchange,
   body: ChatParams,
 ): ChatParams {
-  const { targets, params } = request
-  const target = targets[index]
-  if (target === undefined) return body
+  const target = request.targets[index]
+  if (target === undefined || !mustAdapt(request, target)) return body
   const { model, gateway } = target
-  if (model === params['model'] && gateway?.body === undefined) return body
   // One object for equal bodies: a body sent again keeps its `Idempotency-Key`.
   request.adapted ??= new Map()
   const known = request.adapted.get(target)
@@ -157,6 +189,10 @@ export function bodyFor(
   const made = throughGateway(gateway, { ...body, model })
   request.adapted.set(target, { from: body, body: made })
   return made
+}
+
+function mustAdapt({ targets }: ChatRequest, { model, gateway }: CallTarget): boolean {
+  return model !== targets[0].model || gateway?.body !== undefined
 }
 
 /** What the gateway in between says of this answer. */
@@ -175,29 +211,39 @@ export async function sendChat<T = unknown>(
   body: ChatParams,
 ): Promise<Answer<T>> {
   const { bounds, wire } = exchange
-  const sending = startChat<T>(request, exchange, body, bounds.signal)
-  if (wire.carried === undefined) {
-    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
-    return answerOf(data, response)
+  const given = startChat(request, exchange, body, bounds.signal)
+  const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+  wire.givesResponse = withResponse !== undefined
+  if (withResponse !== undefined) {
+    // A tracer's promise may reject beside the one that is awaited, with the same error.
+    if (given instanceof Promise) void given.catch(() => {})
+    return answerIn(await bounds.race(promiseOf(withResponse())), wire)
   }
-  const data = await bounds.race(sending)
-  const { response = new Response(null) } = wire
+  try {
+    return answerIn(await bounds.race(promiseOf(given)), wire)
+  } catch (error) {
+    discard(given)
+    throw error
+  }
+}
+
+/** The answer, from what the client's promise came to: the data, or the data with its response. */
+function answerIn<T>(came: unknown, wire: WireRecord): Answer<T> {
+  // What this client's `create` answers, whatever that is: everything in it is read defensively.
+  if (wire.givesResponse) {
+    const { data, response }: { data?: unknown; response?: unknown } = Object(came)
+    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
+  }
+  const { response = headSeen(wire) } = wire
   wire.response = undefined
-  return answerOf(data, response)
+  return answerOf(came as T, response)
 }
 
-/** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
-interface ResponsePromise<T> extends PromiseLike<T> {
-  asResponse?(): Promise<Response>
-  withResponse?(): Promise<{ data: T; response: Response }>
-}
-
-async function plainAnswer<T>(sending: PromiseLike<T>): Promise<{ data: T; response: Response }> {
-  return { data: await sending, response: new Response(null) }
-}
-
-async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
-  return Response.json(await sending)
+/** An answer that came after its attempt had ended, unless it is an error in disguise. */
+export function lateAnswer(came: unknown, { wire, clock }: Exchange): Answer<unknown> | undefined {
+  const answer = answerIn<unknown>(came, wire)
+  const failure = failureInAnswer(answer.data, answer.response, clock)
+  return failure === undefined ? answer : undefined
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'
@@ -205,12 +251,12 @@ const IDEMPOTENCY_KEY = 'idempotency-key'
 // A 32-bit integer, as openai requires; ours is the limit that counts.
 const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
 
-function startChat<T>(
-  { targets, requestOptions, options }: ChatRequest,
+function startChat(
+  { given: params, targets, requestOptions, options }: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
   signal: AbortSignal,
-): ResponsePromise<T> {
+): unknown {
   const { attemptTimeoutMs } = options
   const { bounds, wire } = exchange
   const target = targets[exchange.target]
@@ -218,7 +264,7 @@ function startChat<T>(
   const { headers: given } = requestOptions
   const fetchOptions = Object(requestOptions['fetchOptions'])
   const nested = Reflect.has(fetchOptions, WIRE)
-  const idempotencyKey = exchange.idempotencyHeader(body)
+  const idempotencyKey = exchange.idempotencyHeader(params.identityOf(body))
   // A stream's own controller must hear of our signal: its readers look at that one.
   const isCarried =
     client !== undefined &&
@@ -243,12 +289,8 @@ function startChat<T>(
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: wire },
   }
-  // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
-  // and what it returns is a promise of some kind.
-  return client?.chat.completions.create(
-    body as never,
-    sdkOptions as never,
-  ) as unknown as ResponsePromise<T>
+  // The casts cross into openai's types: `prepareClient` has proved that the method is there.
+  return client?.chat.completions.create(body as never, sdkOptions as never)
 }
 
 /** An answer of data and the response it came in. */

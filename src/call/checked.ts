@@ -1,12 +1,16 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { RegExpEngine } from '../output/ajv-engine.ts'
+import { type FoundIssue, SchemaNames } from '../output/named-path.ts'
 import { parseAnswer, type Repair } from '../output/parse-json.ts'
 import type { RepairLevel } from '../output/repair-rules.ts'
-import { ASKED_WRAPPER, type FormatRequest, withoutAskedNulls } from '../output/response-format.ts'
+import { type FormatRequest, withoutAskedNulls } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
 import { saysTruncated } from '../output/truncation.ts'
+import { withoutUndefined } from '../without-undefined.ts'
+import { ReadingEnded, readInTurns, type Waiting, whileAwaited } from './reading.ts'
 
 /** What came of an answer. */
 export type Checked =
@@ -14,10 +18,8 @@ export type Checked =
   | {
       readonly ok: false
       readonly kind: FailureKind
-      readonly issues: readonly OutputIssue[]
+      readonly issues: readonly FoundIssue[]
       readonly text: string
-      /** The issues as a message may show them. */
-      readonly shownIssues?: readonly string[]
       /** What the schema's own transform threw. */
       readonly cause?: unknown
     }
@@ -34,55 +36,53 @@ export async function checkCompletion(
   completion: unknown,
   schema: CompiledSchema,
   { level, regExp, format }: Reading,
+  waiting: Waiting,
 ): Promise<Checked> {
   const { text, finishReason, refusal } = firstChoice(completion)
-  const reject = (kind: FailureKind): Checked => ({ ok: false, kind, issues: [], text })
+  const reject = (kind: FailureKind): Checked & { ok: false } => {
+    return { ok: false, kind, issues: [], text }
+  }
   if (refusal) return reject('refusal')
   if (finishReason === 'content_filter') return reject('content_filter')
   if (saysTruncated(finishReason)) return reject('truncated')
   if (text.trim() === '') return reject('empty_response')
-  const parsed = parseAnswer(text, schema, {
-    level,
-    undo: format.undo,
-    ...(finishReason !== undefined && { finishReason }),
-  })
-  if (!parsed.ok) {
-    const { kind } = parsed
-    const issues = withoutAskedNulls(parsed.issues, text, format, regExp)
-    return { ok: false, kind, issues, shownIssues: withoutContent(issues, schema), text }
-  }
   try {
-    const finished = await schema.finish(parsed.value)
-    return finished.ok
-      ? { ok: true, value: finished.value, repairs: parsed.repairs }
-      : {
-          ok: false,
-          kind: 'schema_mismatch',
-          issues: finished.issues,
-          // A library's own messages may quote the answer.
-          shownIssues: [`${finished.issues.length} found by the schema's own checks`],
-          text,
-        }
-  } catch (cause) {
-    // A transform of the user's that throws is his bug, and the answer has been paid for.
-    return { ok: false, kind: 'unknown', issues: [], text, cause }
+    const reading = parseAnswer(
+      text,
+      schema,
+      withoutUndefined({ level, undo: format.undo, finishReason }),
+    )
+    const parsed = await readInTurns(reading, waiting)
+    if (!parsed.ok) {
+      const { kind } = parsed
+      return {
+        ok: false,
+        kind,
+        issues: withoutAskedNulls(parsed.issues, text, format, regExp),
+        text,
+      }
+    }
+    const { value, repairs } = parsed
+    const finishing = schema.finish(value)
+    const finished =
+      finishing instanceof Promise ? await whileAwaited(finishing, waiting) : finishing
+    if (finished.ok) return { ok: true, value: finished.value, repairs }
+    const issues = finished.issues.map(ownCheck(schema, value))
+    return { ok: false, kind: 'schema_mismatch', issues, text }
+  } catch (error) {
+    if (error instanceof ReadingEnded) return { ...reject(error.kind), cause: error.cause }
+    // A transform of the user's that throws is a bug there, and the answer has been paid for.
+    return { ...reject('unknown'), cause: error }
   }
 }
 
-/** Where an answer that is no object stands, and where the arguments of a tool call do. */
-const OUR_OWN: ReadonlySet<string> = new Set([ASKED_WRAPPER, 'tool_calls', 'function', 'arguments'])
-
-/** Paths with every name left out that the schema does not know: it is the model's own text. */
-export function withoutContent(
-  issues: readonly OutputIssue[],
-  { jsonSchema }: CompiledSchema,
-): readonly string[] {
-  const known = JSON.stringify(jsonSchema)
-  const isKnown = (segment: string) =>
-    /^\d*$/.test(segment) || OUR_OWN.has(segment) || known.includes(`${JSON.stringify(segment)}:`)
-  return issues.map(({ path, message }) => {
-    const shown = path.split('/').map((segment) => (isKnown(segment) ? segment : '*'))
-    return `${shown.join('/') || '/'} ${message}`
+/** A library's own messages may quote the answer. */
+function ownCheck({ jsonSchema }: CompiledSchema, value: unknown) {
+  const names = new SchemaNames(jsonSchema)
+  return ({ path, message }: OutputIssue): FoundIssue => ({
+    path,
+    message,
+    told: { path: names.path(path, value), message: "refused by the schema's own checks" },
   })
 }
 
@@ -94,11 +94,10 @@ function firstChoice(completion: unknown): {
   const choice = readProperty(readProperty(completion, 'choices'), '0')
   const message = readProperty(choice, 'message')
   const content = readProperty(message, 'content')
-  const finishReason = readProperty(choice, 'finish_reason')
   const refusal = readProperty(message, 'refusal')
   return {
     text: textOf(content),
-    finishReason: typeof finishReason === 'string' ? finishReason : undefined,
+    finishReason: finishReasonOf(choice),
     refusal: typeof refusal === 'string' && refusal !== '',
   }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { readProperty } from '../errors/hostile.ts'
+import { senderOf } from './client.ts'
 import { rawClient } from './facade.ts'
 import { ownFetch } from './wire-observer.ts'
 
@@ -9,7 +10,8 @@ import { ownFetch } from './wire-observer.ts'
  * never to be shown.
  */
 export function clientIdentity(wrapped: object): unknown {
-  const client = innermost(wrapped)
+  // What a tracer's proxy answers is another each time.
+  const client = senderOf(innermost(wrapped))
   const given = readProperty(client, '_options')
   // Not openai's own class: nobody knows what decides there.
   if (typeof given !== 'object' || given === null) return ownIdentity(client)

@@ -55,7 +55,7 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
     case 'delivered':
-      return ['some of it had been delivered, so it was not sent again']
+      return ['some of it had been delivered, so it was not sent again', ...issues(failure)]
     case 'repeated_answer':
       return [
         'the same wrong answer came twice, so a further attempt would not help',
@@ -77,9 +77,9 @@ function whyStopped(input: Explanation): readonly string[] {
 // The first few are enough to see what is wrong; the error's `issues` has them all.
 const SHOWN_ISSUES = 3
 
-function issues({ shownIssues: all = [] }: Failure): readonly string[] {
+function issues({ issues: all = [] }: Failure): readonly string[] {
   if (all.length === 0) return []
-  const shown = all.slice(0, SHOWN_ISSUES)
+  const shown = all.slice(0, SHOWN_ISSUES).map(({ path, message }) => `${path || '/'} ${message}`)
   const more = all.length > SHOWN_ISSUES ? [`${all.length - SHOWN_ISSUES} more`] : []
   return [[...shown, ...more].join(', ')]
 }

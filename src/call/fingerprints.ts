@@ -1,4 +1,5 @@
-import { fingerprintOf } from '../idempotency/key.ts'
+import { canonicalJsonAsSent } from '../idempotency/canonical-json.ts'
+import { fingerprintOfJson } from '../idempotency/key.ts'
 import type { Job } from './job.ts'
 
 /**
@@ -25,7 +26,7 @@ export class Fingerprints {
   }
 
   #all(): Made {
-    this.#made ??= made(this.#identify?.())
+    this.#made ??= made(this.#identify)
     return this.#made
   }
 }
@@ -43,14 +44,19 @@ export interface CallIdentity {
   readonly targets: readonly unknown[]
 }
 
-function made(identity: CallIdentity | undefined): Made {
-  if (identity === undefined) return NONE
+function made(identify: Job<unknown>['identify']): Made {
+  if (identify === undefined) return NONE
   try {
-    const request = fingerprintOf(identity.request)
-    const each = identity.targets.map((target) => fingerprintOf([request, target]))
-    return { each, whole: each.length === 1 ? each[0] : fingerprintOf(each) }
+    const identity = identify()
+    const request = hashOf(identity.request)
+    const each = identity.targets.map((target) => hashOf([request, target]))
+    return { each, whole: each.length === 1 ? each[0] : hashOf(each) }
   } catch {
-    // It has no canonical JSON: two such requests cannot be compared.
+    // It cannot be read, or has no canonical JSON: two such requests cannot be compared.
     return NONE
   }
+}
+
+function hashOf(value: unknown): string {
+  return fingerprintOfJson(canonicalJsonAsSent(value), {})
 }

@@ -1,7 +1,9 @@
+import { readProperty } from '../errors/hostile.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { isObject } from './answer.ts'
+import type { ChatClient } from './client.ts'
 import type { Gateway } from './gateways.ts'
-import type { CallTarget, ChatClient } from './targets.ts'
+import type { CallTarget } from './targets.ts'
 
 /** The gateway's switches, but for those that the client itself sets for all its requests. */
 export function gatewayHeaders(target: CallTarget | undefined): Readonly<Record<string, string>> {
@@ -14,7 +16,7 @@ export function gatewayHeaders(target: CallTarget | undefined): Readonly<Record<
 
 /** openai keeps the options a client was built with; none of this class is public. */
 function defaultHeaderNames(client: ChatClient): ReadonlySet<string> {
-  const given: unknown = Reflect.get(Object(Reflect.get(client, '_options')), 'defaultHeaders')
+  const given = readProperty(readProperty(client, '_options'), 'defaultHeaders')
   return new Set(headerPairs(given).map(([name]) => String(name).toLowerCase()))
 }
 

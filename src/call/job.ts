@@ -10,6 +10,7 @@ import type { CallIdentity } from './fingerprints.ts'
 import type { Gateway } from './gateways.ts'
 import type { ChunkStream } from './one-reader.ts'
 import type { OwnerReader } from './owner-reader.ts'
+import type { Waiting } from './reading.ts'
 import type { Broken } from './recording.ts'
 import type { WireRecord } from './wire-observer.ts'
 
@@ -38,6 +39,11 @@ export interface Job<T> {
   identify?(): CallIdentity
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
   send(exchange: Exchange): Promise<Sent<T>>
+  /**
+   * What an attempt was waiting for when a limit cut it off, and has now come: the result it is, if
+   * it is good as it stands. Absent where such a result is not kept.
+   */
+  late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
@@ -45,7 +51,10 @@ export interface Job<T> {
   /** How a stream is kept, and given out again. */
   readonly tape?: Tape<T>
   /** Checks a replayed or shared result as if it were this caller's own answer. */
-  recheck?(value: T): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
+  recheck?(
+    value: T,
+    waiting: Waiting,
+  ): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
   /** The completion in a result, for spans of those who opted in to content. */
   completionOf?(value: T): unknown
   /** What a replayed or shared result says about itself. */
@@ -80,6 +89,8 @@ export interface Label {
 
 /** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
 export interface Tape<T> {
+  /** As many as were asked for. */
+  readonly choices: number
   streamOf(value: T): ChunkStream
   /** The same answer, with the stream that its caller reads. */
   live(value: T, reader: OwnerReader): T

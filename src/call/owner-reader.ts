@@ -15,6 +15,8 @@ export const READER_LEFT: DOMException = new DOMException(
 
 export interface OwnerReaderRequest {
   readonly recording: Recording
+  /** As many as were asked for. */
+  readonly choices: number
   /** The caller's. */
   readonly signal: AbortSignal | undefined
   /** Gives up the caller's place in the flight. */
@@ -31,7 +33,7 @@ export class OwnerReader extends OneReader {
   /** Set when he reads no further; with the failure, unless he just left. */
   stopped: { readonly failure: Failure | undefined } | undefined
   /** What he has been given: who has every finish_reason has had the whole answer. */
-  readonly #seen = new Progress()
+  readonly #seen: Progress
   /** Settles when the caller aborts. */
   readonly #hurried: Promise<void>
   #hurry: () => void = () => {}
@@ -40,6 +42,7 @@ export class OwnerReader extends OneReader {
   constructor(request: OwnerReaderRequest) {
     super()
     this.#request = request
+    this.#seen = new Progress({ choices: request.choices })
     this.#hurried = new Promise((resolve) => {
       this.#hurry = resolve
     })
@@ -86,8 +89,9 @@ export class OwnerReader extends OneReader {
     this.stopped = { failure }
     const { recording, leave, over } = this.#request
     void over.then(() => this.#release())
-    // The rest of a whole answer is waited for and kept: it is a line or two, or an idle timeout.
-    if (!this.#seen.finished && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
+    // The rest of a whole answer is waited for and kept, read or not: it is a line or two, or an idle
+    // timeout.
+    if (!recording.isWhole && recording.end === undefined) leave(failure?.cause ?? READER_LEFT)
     recording.drop()
   }
 
@@ -97,7 +101,7 @@ export class OwnerReader extends OneReader {
    */
   async #untilOver(): Promise<void> {
     const { recording, over } = this.#request
-    const isLeaving = this.stopped !== undefined && this.#seen.finished
+    const isLeaving = this.stopped !== undefined && recording.isWhole
     if (isLeaving && recording.end === undefined) return
     await Promise.race([over, this.#hurried])
   }

@@ -2,6 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import { TOO_LARGE } from '../idempotency/once-errors.ts'
 import type { ChunkStream } from './one-reader.ts'
 import { encodeChunks } from './stored-stream.ts'
+import { Progress } from './stream-progress.ts'
 
 /** What became of a recorded stream. */
 export type Recorded =
@@ -48,6 +49,7 @@ export class Recording {
   #bytes = encodeChunks([]).length
   /** Undefined: nobody reads. */
   #unread: unknown[] | undefined = []
+  readonly #progress = new Progress()
   #end: { readonly broken: Broken | undefined } | undefined
   #wakeReader: () => void = () => {}
   #wakePump: () => void = () => {}
@@ -68,6 +70,11 @@ export class Recording {
     this.#written = undefined
     this.#wakeReader()
     return recorded
+  }
+
+  /** Has all of the answer come? What may follow is a line or two. */
+  get isWhole(): boolean {
+    return this.#progress.finished
   }
 
   /** How it ended, whether or not all of it was taken. Undefined while it goes on. */
@@ -100,6 +107,7 @@ export class Recording {
     const { stream, signal } = this.#request
     try {
       for await (const chunk of stream) {
+        this.#progress.see(chunk)
         this.#write(chunk)
         this.#unread?.push(chunk)
         this.#wakeReader()

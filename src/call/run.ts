@@ -39,6 +39,8 @@ export function functionJob<T>(request: RunRequest<T>): Job<T> {
       encode: encodeValue,
       decode: (result) => Reflect.get(Object(JSON.parse(result)), 'value') as T,
     },
+    // A function's own type: nobody else has made it.
+    late: async (value) => ({ late: value as T }),
     async send({ bounds, number, key }) {
       const { signal } = bounds
       const doing = Promise.resolve(work({ signal, attempt: number, idempotencyKey: key }))

@@ -73,7 +73,11 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
     },
     async work(flight) {
       const opened = await request.open(flight)
-      if (!opened.ok) return opened
+      if (!opened.ok) {
+        // A stream that never came has no text to be kept.
+        const { late: _, ...failed } = opened
+        return failed
+      }
       const { value } = opened
       const recording = recordingOf(request, value, flight)
       if (place.take()) deliver({ value, recording })
@@ -132,14 +136,16 @@ function live<T>(
   const { signal } = protocol
   const over = done.then(
     // `store`: somebody took over, and it is his result that is kept.
+    // All of the answer may have come before its reader left, read or not.
     ({ source, persisted }) => ({
-      failure: undefined,
+      failure: reader.stopped?.failure,
       persisted: persisted && source === 'provider',
     }),
     () => ({ failure: failureOf(reader, recording), persisted: false }),
   )
   const reader: OwnerReader = new OwnerReader({
     recording,
+    choices: tape.choices,
     signal,
     leave: (reason) => place.leave(reason),
     over,
@@ -178,12 +184,14 @@ function outcomeOf(
   const { kind, retryAfterMs, status } = failure
   const executed: Executed = failure.executed === 'yes' ? 'yes' : 'maybe'
   const { permanent } = FAILURE_KINDS[kind]
-  const uncertain = onUncertain === 'fail' && (executed === 'maybe' || !permanent)
+  const doubtful = executed === 'maybe' || !permanent
+  const uncertain = onUncertain === 'fail' && doubtful
   const told = uncertain ? 'outcome_unknown' : kind
   return {
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : permanent ? 'keep' : 'release',
+    doubtful,
     notice: withoutUndefined({ kind: told, executed, retryAfterMs, status, origin }),
   }
 }

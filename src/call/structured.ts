@@ -1,6 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import { readEnvelope } from '../errors/envelope.ts'
 import { readProperty, readText } from '../errors/hostile.ts'
+import { foundAtRoot, toldOf } from '../output/named-path.ts'
 import type { Repair } from '../output/parse-json.ts'
 import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
@@ -13,6 +14,7 @@ import {
   chatIdentity,
   decodeCompletion,
   encodeCompletion,
+  lateAnswer,
   saidByGateway,
   sendChat,
 } from './chat.ts'
@@ -20,6 +22,7 @@ import { type Checked, checkCompletion } from './checked.ts'
 import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+import type { Waiting } from './reading.ts'
 
 /** An accepted answer: the completion, and the value that its text became. */
 export interface Structured {
@@ -33,8 +36,8 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
   const { params, options } = request
   const conversation = new Conversation(request, schema)
   const { repair: level, regExp } = options
-  const check = (completion: unknown, format: FormatRequest) =>
-    checkCompletion(completion, schema, { level, regExp, format })
+  const check = (completion: unknown, format: FormatRequest, waiting: Waiting) =>
+    checkCompletion(completion, schema, { level, regExp, format }, waiting)
   const basics = chatBasics('json', request)
   return {
     ...basics,
@@ -53,11 +56,19 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     },
     completionOf: ({ completion }) => completion,
     replayedFacts: ({ completion }) => factsOf(completion, undefined),
-    async recheck({ completion }) {
+    async recheck({ completion }, waiting) {
       // In which format it was asked for is not known here: most probably in the first.
-      const checked = await check(completion, formatRequest(schema, 'strict'))
+      const checked = await check(completion, formatRequest(schema, 'strict'), waiting)
       if (!checked.ok) return { ok: false, failure: failed(checked, {}) }
       return { ok: true, value: { completion, value: checked.value, repairs: checked.repairs } }
+    },
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      if (answer === undefined) return undefined
+      const checked = await check(answer.data, formatRequest(schema, 'strict'))
+      if (!checked.ok) return undefined
+      const { value, repairs } = checked
+      return { late: { completion: answer.data, value, repairs } }
     },
     async send(exchange) {
       const asked = conversation.next(exchange)
@@ -75,7 +86,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       }
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
-      const checked = await check(completion, format)
+      const checked = await check(completion, format, exchange.bounds.waiting)
       if (checked.ok) return accepted(completion, checked, facts)
       conversation.learn(checked, asked)
       return rejected(completion, checked, facts, conversation.note(checked, asked))
@@ -98,7 +109,7 @@ function answerRefused(
   const refused = parts.find((part) => readProperty(part, 'code') === 'json_validate_failed')
   if (refused === undefined) return undefined
   const text = readText(refused, 'failed_generation', MAX_REFUSED_CHARS) ?? ''
-  const issues = [{ path: '', message: 'the provider could not read it as JSON of the schema' }]
+  const issues = [foundAtRoot('the provider could not read it as JSON of the schema')]
   const bad = { ok: false, kind: 'malformed_output', issues, text } as const
   const reask = conversation.note(bad, asked)
   return {
@@ -159,17 +170,14 @@ function rejected(
   }
 }
 
-function failed(
-  { kind, issues, shownIssues = [], cause }: Checked & { ok: false },
-  facts: AnswerFacts,
-): Failure {
+function failed({ kind, issues, cause }: Checked & { ok: false }, facts: AnswerFacts): Failure {
   return {
     kind,
     retryable: kind === 'empty_response',
-    executed: 'yes',
+    // It was answered; but what, nobody has seen to the end.
+    executed: kind === 'aborted' || kind === 'deadline' ? 'maybe' : 'yes',
     message: kind,
-    issues,
-    shownIssues,
+    issues: toldOf(issues),
     cause,
     ...(facts.status !== undefined && { status: facts.status }),
     ...(facts.requestId !== undefined && { requestId: facts.requestId }),

@@ -1,8 +1,10 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { readProperty } from '../errors/hostile.ts'
-import { canonicalJson } from '../idempotency/key.ts'
+import { canonicalJson } from '../idempotency/canonical-json.ts'
 import { MAX_ISSUES } from '../output/issues.ts'
+import { toldOf } from '../output/named-path.ts'
 import { answerSignature } from '../output/reask.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import {
@@ -14,6 +16,7 @@ import {
   toolsOf,
 } from '../output/tool-calls.ts'
 import { saysTruncated } from '../output/truncation.ts'
+import type { Resting } from '../output/work.ts'
 import { factsOf, failureInAnswer } from './answer.ts'
 import type { Answer } from './call-promise.ts'
 import {
@@ -21,20 +24,21 @@ import {
   type ChatParams,
   type ChatRequest,
   completionJob,
+  lateAnswer,
   saidByGateway,
   sendChat,
 } from './chat.ts'
-import { withoutContent } from './checked.ts'
 import { doubledLimits } from './conversation.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+import { ReadingEnded, readInTurns } from './reading.ts'
 
 /**
  * The tools whose calls have to be checked; undefined where there is nothing to check.
  * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
  */
-export function toolsToCheck({ options, params }: ChatRequest): readonly unknown[] | undefined {
-  if (options.toolCalls === 'off') return undefined
-  const { tools, functions, stream, n } = params
+export function toolsToCheck(request: ChatRequest): readonly unknown[] | undefined {
+  if (request.options.toolCalls === 'off') return undefined
+  const { tools, functions, stream, n } = request.params
   const refuse = (what: string) => {
     throw new TypeError(
       `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
@@ -61,10 +65,18 @@ export function toolCallsJob(
   const plain = completionJob(request)
   return {
     ...plain,
-    async recheck(answer) {
-      const checked = asked.check(answer.data)
+    async recheck(answer, waiting) {
+      const checked = await unlessEnded(readInTurns(asked.check(answer.data), waiting), {})
+      if ('failure' in checked) return { ok: false, failure: checked.failure }
       if (checked.bad === undefined) return { ok: true, value: answer }
       return { ok: false, failure: failed(checked.bad, {}) }
+    },
+    async late(came, exchange) {
+      const answer = lateAnswer(came, exchange)
+      // What is asked for again is a part only.
+      if (answer === undefined || asked.isAgain) return undefined
+      if (unfinished(answer.data) !== undefined) return undefined
+      return asked.check(answer.data).bad === undefined ? { late: answer } : undefined
     },
     async send(exchange) {
       const answer = await sendChat(request, exchange, asked.next(exchange))
@@ -72,7 +84,9 @@ export function toolCallsJob(
       const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
       const wrong = failureInAnswer(data, response, exchange.clock)
       if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion: data }
-      return asked.take(answer, facts)
+      const taking = readInTurns(asked.take(answer, facts), exchange.bounds.waiting)
+      const taken = await unlessEnded(taking, facts)
+      return 'ok' in taken ? taken : { ok: false, failure: taken.failure, facts, completion: data }
     },
   }
 }
@@ -100,19 +114,24 @@ class ToolConversation {
     this.#body = request.params
   }
 
+  /** Has an answer been asked for again? */
+  get isAgain(): boolean {
+    return this.#first !== undefined
+  }
+
   /** The body of the attempt that is about to be made. */
   next(exchange: Exchange): ChatParams {
     return bodyFor(this.#request, exchange, this.#body)
   }
 
-  check(completion: unknown): CheckedCalls {
+  *check(completion: unknown): Resting<CheckedCalls> {
     const level = this.#request.options.repair
     const finishReason = finishOf(completion)
     const repairs: Repair[] = []
     let bad: BadCall | undefined
     for (const [position, call] of callsOf(completion).entries()) {
       if (!isFunctionCall(call)) continue
-      const checked = checkCall(call, { tools: this.#tools, level, position, finishReason })
+      const checked = yield* checkCall(call, { tools: this.#tools, level, position, finishReason })
       if (checked.ok) {
         setArguments(call, checked.value)
         repairs.push(...checked.repairs)
@@ -122,21 +141,21 @@ class ToolConversation {
   }
 
   /** Accepts an answer, or notes what has to be asked for again. */
-  take(answer: Answer<unknown>, facts: AnswerFacts): Sent<Answer<unknown>> {
+  *take(answer: Answer<unknown>, facts: AnswerFacts): Resting<Sent<Answer<unknown>>> {
     const ending = unfinished(answer.data)
     if (ending !== undefined) return this.#unfinished(ending, answer.data, facts)
     const first = this.#first
     const bad = this.#bad
     if (first === undefined || bad === undefined) {
-      const checked = this.check(answer.data)
+      const checked = yield* this.check(answer.data)
       this.#repairs = checked.repairs
       return this.#settled(answer, checked.bad, facts)
     }
-    const again = this.#callFrom(answer.data, bad)
+    const again = yield* this.#callFrom(answer.data, bad)
     if (!again.ok) return this.#settled(first, again.bad, facts)
     this.#repairs = [...this.#repairs, ...again.repairs]
     place(first.data, bad.position, again.call)
-    return this.#settled(first, this.check(first.data).bad, facts)
+    return this.#settled(first, (yield* this.check(first.data)).bad, facts)
   }
 
   #settled(
@@ -165,12 +184,13 @@ class ToolConversation {
   }
 
   /** The one call that was asked for again, at its old place. */
-  #callFrom(
+  *#callFrom(
     completion: unknown,
     before: BadCall,
-  ):
+  ): Resting<
     | { readonly ok: true; readonly call: unknown; readonly repairs: readonly Repair[] }
-    | { readonly ok: false; readonly bad: BadCall } {
+    | { readonly ok: false; readonly bad: BadCall }
+  > {
     const { position, name, schema } = before
     const calls = callsOf(completion).filter(isFunctionCall)
     const nameOf = (one: unknown) => readProperty(readProperty(one, 'function'), 'name')
@@ -180,7 +200,7 @@ class ToolConversation {
     }
     const level = this.#request.options.repair
     const finishReason = finishOf(completion)
-    const checked = checkCall(call, { tools: this.#tools, level, position, finishReason })
+    const checked = yield* checkCall(call, { tools: this.#tools, level, position, finishReason })
     if (!checked.ok) return checked
     setArguments(call, checked.value)
     return { ok: true, call, repairs: checked.repairs }
@@ -224,14 +244,23 @@ function someTool({ tool_choice: given }: ChatParams): unknown {
   return typeof given === 'object' && given !== null ? given : 'required'
 }
 
-function failed({ kind, issues, schema, position, missed }: BadCall, facts: AnswerFacts): Failure {
+function failed({ kind, issues, position, missed }: BadCall, facts: AnswerFacts): Failure {
   const missing = { path: `/tool_calls/${position}`, message: 'expected a call of the tool' }
-  const all = (missed === true ? [missing, ...issues] : issues).slice(0, MAX_ISSUES)
-  const shownIssues = schema === undefined ? undefined : withoutContent(all, schema)
-  return {
-    ...failureOf(kind, facts),
-    issues: all,
-    ...(shownIssues !== undefined && { shownIssues }),
+  const all = missed === true ? [missing, ...toldOf(issues)] : toldOf(issues)
+  return { ...failureOf(kind, facts), issues: all.slice(0, MAX_ISSUES) }
+}
+
+/** The failure of a call whose arguments nobody waits for any longer. */
+async function unlessEnded<T>(
+  reading: Promise<T>,
+  facts: AnswerFacts,
+): Promise<T | { readonly failure: Failure }> {
+  try {
+    return await reading
+  } catch (error) {
+    if (!(error instanceof ReadingEnded)) throw error
+    const failure = failureOf(error.kind, facts)
+    return { failure: { ...failure, executed: 'maybe', cause: error.cause } }
   }
 }
 
@@ -253,8 +282,7 @@ function choiceOf(completion: unknown): unknown {
 }
 
 function finishOf(completion: unknown): string | undefined {
-  const reason = readProperty(choiceOf(completion), 'finish_reason')
-  return typeof reason === 'string' ? reason : undefined
+  return finishReasonOf(choiceOf(completion))
 }
 
 function callsOf(completion: unknown): readonly unknown[] {
@@ -263,8 +291,13 @@ function callsOf(completion: unknown): readonly unknown[] {
 }
 
 function setArguments(call: unknown, value: unknown): void {
-  Reflect.set(Object(readProperty(call, 'function')), 'arguments', jsonOf(value))
+  const called = Object(readProperty(call, 'function'))
+  const isLong = String(readProperty(called, 'arguments')).length > MAX_SORTED_CHARS
+  Reflect.set(called, 'arguments', isLong ? JSON.stringify(value) : jsonOf(value))
 }
+
+// To be sorted in some milliseconds.
+const MAX_SORTED_CHARS = 128 * 1024
 
 function jsonOf(value: unknown): string {
   try {

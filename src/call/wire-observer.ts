@@ -1,6 +1,11 @@
+import { readProperty } from '../errors/hostile.ts'
+import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
+import type { EventWatch } from './event-watch.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
+import { ownValue } from './past-proxies.ts'
+import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -24,8 +29,20 @@ export interface WireRecord {
   errorBody: string | undefined
   /** What the observer adds to the request; see `isObserved`. */
   carried: Carried | undefined
+  /** What the client's promise comes to is the data with its response. */
+  givesResponse: boolean
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
+  /** The text that is sent is wanted, to send it again. */
+  keepsBody: boolean
+  /** That text. */
+  body: string | undefined
+  /** The answer is read here, as a stream: its bytes are of interest. */
+  isStreamed: boolean
+  /** What they show; of the last answer. */
+  events: EventWatch | undefined
+  /** The last answer to such a request had no body at all, as under 204. */
+  isBodiless: boolean
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -51,7 +68,13 @@ export function createWireRecord(retryCount: number): WireRecord {
     headers: undefined,
     errorBody: undefined,
     carried: undefined,
+    givesResponse: false,
     response: undefined,
+    keepsBody: false,
+    body: undefined,
+    isStreamed: false,
+    events: undefined,
+    isBodiless: false,
   }
 }
 
@@ -86,7 +109,7 @@ interface Observed {
  */
 export function observeClient(client: object): void {
   watchSockets()
-  const original: unknown = Reflect.get(client, 'fetch')
+  const original = ownValue(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
   const state: Observed = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
@@ -110,18 +133,25 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  return observedState(Reflect.get(client, 'fetch'))?.seen === true
+  return observedState(readProperty(client, 'fetch'))?.seen === true
 }
 
 /** The client's `fetch` without the observer around it. */
 export function ownFetch(client: object): unknown {
-  const fetch: unknown = Reflect.get(client, 'fetch')
+  const fetch = readProperty(client, 'fetch')
   return observedState(fetch)?.original ?? fetch
 }
 
 function observedState(fetch: unknown): Observed | undefined {
-  // Only `observeClient` sets the symbol.
-  return Reflect.get(Object(fetch), OBSERVED) as Observed | undefined
+  const state = readProperty(fetch, OBSERVED)
+  // Only `observeClient` sets the symbol, to such a state; a double may answer any key.
+  return typeof readProperty(state, 'seen') === 'boolean' ? (state as Observed) : undefined
+}
+
+/** Will the text of this client's requests come by here? */
+export function seesBodies(client: object): boolean {
+  if (isFacade(client)) return false
+  return observedState(readProperty(client, 'fetch')) !== undefined
 }
 
 async function observedFetch(
@@ -134,6 +164,10 @@ async function observedFetch(
   carried?.bounds.signal.throwIfAborted()
   wire.fetches++
   if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
   const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
     const count = headers.get('x-stainless-retry-count')
@@ -150,13 +184,17 @@ async function observedFetch(
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
   if (carried !== undefined) wire.response = response
+  if (wire.isStreamed) {
+    wire.events = watchBody(response.body)
+    wire.isBodiless = response.body === null
+  }
   return response
 }
 
 /** The request under the attempt's signal, which openai's own limits end as well. */
 function underBounds(init: object, bounds: Bounds): object {
   const own: unknown = Reflect.get(init, 'signal')
-  if (own instanceof AbortSignal) bounds.follow(own)
+  if (isSignal(own)) bounds.follow(own)
   return { ...init, signal: bounds.signal }
 }
 

@@ -1,15 +1,9 @@
-import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { type Executed, FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
-import type { WorkOutcome } from '../idempotency/once.ts'
+import { type Failure, isCallError } from '../errors/call-error.ts'
+import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
-import {
-  type AttemptStep,
-  type LoopOutcome,
-  runAttempts,
-  type VerdictEvent,
-} from '../retry/loop.ts'
+import { type AttemptStep, runAttempts, type VerdictEvent } from '../retry/loop.ts'
 import type { Deadline } from '../time.ts'
-import { withoutUndefined } from '../without-undefined.ts'
 import {
   type AttemptEnd,
   type AttemptRequest,
@@ -18,13 +12,14 @@ import {
 } from './attempt.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { CallPolicy } from './call-policy.ts'
-import { explain } from './explain.ts'
 import { Fingerprints } from './fingerprints.ts'
+import { giveUp } from './give-up.ts'
 import type { Job, JobTarget } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
+import { LateWork } from './late-work.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
 import { OuterUse } from './outer-use.ts'
-import { type CallRecord, callError } from './record.ts'
+import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
@@ -47,7 +42,7 @@ export interface WorkRequest<T> {
     readonly deadline: Deadline
     readonly onUncertain: 'rerun' | 'fail'
     /** Awaited before each send; rejects when the claim is lost. */
-    dispatch?(): Promise<void>
+    dispatch?(sending: Sending): Promise<void>
   }
 }
 
@@ -70,12 +65,18 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
-  const shared = attemptsOf(request, scope)
+  const late = flight.dispatch && job.late && new LateWork(job)
+  const shared = attemptsOf(request, scope, late)
   let completion: unknown
   let failedAt: Set<number> | undefined
+  const policy = new CallPolicy(job, record, outer, flight)
+  let last: Failure | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
-    const refused = flight.dispatch === undefined ? undefined : await refusedDispatch(request)
-    if (refused !== undefined) return refused
+    if (flight.dispatch !== undefined) {
+      const again = step.cause === 'hedge' || policy.mayHaveRun
+      const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
+      if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
+    }
     const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
@@ -83,12 +84,13 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     else {
       outer.failed(step.target, end.failure)
       failedAt = (failedAt ?? new Set()).add(step.target)
+      last = end.failure
       completion = end.completion
     }
     return end
   }
   const outcome = await runAttempts({
-    policy: new CallPolicy(job, outer, flight),
+    policy,
     clock: runtime.clock,
     random: runtime.random,
     signal: flight.signal,
@@ -101,24 +103,32 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
-  return giveUp(request, outcome, completion)
+  return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
 
-async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
+/** Undefined: it may be sent. Else what it was not sent for; `last` is the failure before it. */
+async function whyWithheld<T>(
+  { flight }: WorkRequest<T>,
+  sending: Sending,
+  last: Failure | undefined,
+): Promise<Failure | undefined> {
+  const unsent = { retryable: false, executed: 'no' } as const
   try {
-    await flight.dispatch?.()
-    return undefined
+    await flight.dispatch?.(sending)
   } catch (error) {
     const kind = isCallError(error) ? error.kind : 'store_unavailable'
-    const failure: Failure = { kind, retryable: false, executed: 'no', message: kind, cause: error }
-    return { ok: false, failure }
+    return { ...unsent, kind, message: kind, cause: error }
   }
+  // Somebody has forbidden it since it was planned, here or in another process.
+  if (sending.again !== true || flight.onUncertain === 'rerun') return undefined
+  return last ?? { ...unsent, kind: 'outcome_unknown', message: 'forbidden', cause: undefined }
 }
 
 /** What all attempts of the call have in common, and what one may set off in its call. */
 function attemptsOf<T>(
   { job, key, context, record, flight }: WorkRequest<T>,
   scope: Scope,
+  late: LateWork<T> | undefined,
 ): AttemptRequest<T> {
   const { runtime, settings } = context
   return {
@@ -126,6 +136,7 @@ function attemptsOf<T>(
     key,
     record,
     scope,
+    late,
     headers: new IdempotencyHeaders(key),
     clock: runtime.clock,
     signal: flight.signal,
@@ -206,63 +217,4 @@ function tellKeptBack(
   const byBreaker = reason === 'circuit_open' || (reason === undefined && kind === 'circuit_open')
   if (byBreaker) span.keptBack(targetInfo(target), 'breaker')
   else if (reason === 'retry_budget') span.keptBack(targetInfo(target), 'budget')
-}
-
-/** What the provider may have done in the whole call: the worst of its attempts. */
-function executedIn({ attempts }: CallRecord, { executed }: Failure): Executed {
-  const all = [executed, ...attempts.map((attempt) => attempt.executed)]
-  return all.includes('yes') ? 'yes' : all.includes('maybe') ? 'maybe' : 'no'
-}
-
-type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok'>
-
-/** The error of a call that is over, and what its key's record becomes. */
-function giveUp<T>(
-  { job, key, record, flight }: WorkRequest<T>,
-  { failure, reason, deterministic }: GivenUp,
-  completion?: unknown,
-): WorkOutcome<T> {
-  const uncertain = flight.onUncertain === 'fail' && failure.executed === 'maybe'
-  const told: Failure =
-    uncertain && reason === 'outcome_unknown'
-      ? { ...failure, kind: 'outcome_unknown', retryable: false }
-      : failure
-  const message = explain({
-    failure: told,
-    reason,
-    deterministic,
-    where: job.targets[0].host ?? job.name,
-    attempts: record.attempts.length,
-    elapsedMs: record.elapsedMs,
-    remainingMs: flight.deadline.remainingMs(),
-    maxRetryAfterMs: job.options.maxRetryAfterMs,
-  })
-  const { attempts } = record
-  const executed = executedIn(record, told)
-  const error: CallError = callError({ ...told, executed }, message, {
-    attempts,
-    reason,
-    deterministic,
-    completion,
-    key: key.text,
-  })
-  const { kind, retryAfterMs, status } = told
-  return {
-    ok: false,
-    error,
-    disposition: uncertain ? 'uncertain' : isFinal(told) ? 'keep' : 'release',
-    notice: withoutUndefined({
-      kind,
-      executed,
-      retryAfterMs,
-      status,
-      origin: record.span.traceparent,
-    }),
-  }
-}
-
-/** A final refusal by the provider, not a request that never got to it: that may soon be mended. */
-function isFinal({ kind, status }: Failure): boolean {
-  if (kind === 'invalid_request' && status === undefined) return false
-  return FAILURE_KINDS[kind].permanent
 }

@@ -56,7 +56,10 @@ export type StopReason =
   | 'retry_budget'
   | 'concurrency_limit'
 
-/** One problem of a model's answer: a JSON Pointer into it, and what was expected there. */
+/**
+ * One problem of a model's answer: a JSON Pointer into it, and what was expected there. Names that the
+ * schema does not say are `*` in the pointer.
+ */
 export interface OutputIssue {
   readonly path: string
   readonly message: string
@@ -74,10 +77,11 @@ export interface Failure {
   readonly code?: string
   readonly requestId?: string
   readonly retryAfterMs?: number
-  /** Problems of the answer, for `malformed_output` and `schema_mismatch`. */
+  /**
+   * Problems of the answer, for `malformed_output` and `schema_mismatch`. With nothing in it that only the
+   * answer could have said.
+   */
   readonly issues?: readonly OutputIssue[]
-  /** The same for a message: with nothing in it that only the answer could have said. */
-  readonly shownIssues?: readonly string[]
   /** What was caught, untouched. */
   readonly cause: unknown
 }

@@ -1,8 +1,8 @@
 import { sleep } from '../time.ts'
-import { type Claimed, type ClaimLimits, claimKey, endingOf } from './claim-key.ts'
+import { type Claimed, type ClaimLimits, claimKey, claimRequest, endingOf } from './claim-key.ts'
 import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
-import type { OnceRequest, WorkOutcome } from './once.ts'
+import type { OnceRequest, Sending, WorkOutcome } from './once.ts'
 import { resultTooLarge, storeUnavailable } from './once-errors.ts'
 import { giveBack, recordFailure, recordSuccess, unrecorded } from './settle.ts'
 
@@ -77,7 +77,7 @@ async function runOwned<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,
-  { claim, onUncertain }: Owned,
+  { claim, onUncertain: recorded }: Owned,
   sentAtMs: number,
 ): Promise<Landing<T> | 'lost'> {
   const { store, clock, random, onStoreError } = request
@@ -86,22 +86,24 @@ async function runOwned<T>(
     return AGAIN
   }
   flight.waiting = false
-  flight.tighten(onUncertain)
+  flight.tighten(recorded)
   const lease = new Lease({
     store,
     clock,
     random,
     claim,
+    recorded,
     sentAtMs,
     onStoreError,
-    // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
-    mayOutlive: onUncertain === 'fail' || onStoreError === 'bypass',
+    policy: flight,
+    claimAgain: (onUncertain) => store.claim(claimRequest(request, claim.owner, onUncertain)),
     deadline: flight.deadline,
     signal: flight.signal,
   })
+  flight.whenStricter(() => lease.policyChanged())
   const signal = AbortSignal.any([flight.signal, lease.signal])
-  const outcome = await run(request, flight, own, signal, async () => {
-    await lease.dispatch()
+  const outcome = await run(request, flight, own, signal, async (sending) => {
+    await lease.dispatch(sending)
     flight.dispatched = true
   })
   lease.end()
@@ -136,7 +138,7 @@ async function run<T>(
   flight: SharedFlight,
   own: OwnWork<T>,
   signal: AbortSignal,
-  dispatch: () => Promise<void>,
+  dispatch: (sending?: Sending) => Promise<void>,
 ): Promise<WorkOutcome<T>> {
   const running = flight
     .enclose(async () =>
@@ -164,6 +166,7 @@ function brokenPromise<T>(error: unknown, flight: SharedFlight): WorkOutcome<T> 
     ok: false,
     error,
     disposition: uncertain ? 'uncertain' : 'release',
+    doubtful: flight.dispatched,
     notice: {
       kind: uncertain ? 'outcome_unknown' : 'unknown',
       executed: flight.dispatched ? 'maybe' : 'no',

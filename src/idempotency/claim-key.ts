@@ -4,7 +4,7 @@ import { LEASE_MS } from './lease.ts'
 import type { OnceRequest } from './once.ts'
 import { mismatch, outcomeUnknown, storeUnavailable } from './once-errors.ts'
 import { withPatience } from './patience.ts'
-import type { ClaimResult } from './store.ts'
+import type { ClaimRequest, ClaimResult } from './store.ts'
 import { unreadableIn } from './unreadable-record.ts'
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
@@ -20,22 +20,16 @@ export interface ClaimLimits {
 
 /** Asks the store for the key, once, and no longer than its limits say. */
 export async function claimKey<T>(
-  { store, key, fingerprint, ttlMs, clock }: OnceRequest<T>,
+  request: OnceRequest<T>,
   { onUncertain }: SharedFlight,
   { waitedFor, ...limits }: ClaimLimits = {},
 ): Promise<Claimed> {
+  const { store, clock } = request
   let abandoned = false
   try {
+    const asked = claimRequest(request, randomUUID(), onUncertain)
     const asking = (async () =>
-      store.claim({
-        key,
-        fingerprint,
-        owner: randomUUID(),
-        leaseMs: LEASE_MS,
-        onUncertain,
-        ttlMs,
-        ...(waitedFor !== undefined && { waitedFor }),
-      }))()
+      store.claim(waitedFor === undefined ? asked : { ...asked, waitedFor }))()
     // A claim that is granted to nobody any more would block the key for a lease. Nobody waits for
     // its release, so nobody hears that it failed; the lease runs out by itself.
     asking
@@ -46,6 +40,15 @@ export async function claimKey<T>(
     abandoned = true
     return { state: 'unreachable', cause }
   }
+}
+
+/** A claim of that owner's, whether it is the first or comes again. */
+export function claimRequest<T>(
+  { key, fingerprint, ttlMs }: OnceRequest<T>,
+  owner: string,
+  onUncertain: 'rerun' | 'fail',
+): ClaimRequest {
+  return { key, fingerprint, owner, leaseMs: LEASE_MS, onUncertain, ttlMs }
 }
 
 /** What the store's answer is to everybody who asked; undefined where it settles nothing. */

@@ -67,6 +67,7 @@ export class SharedFlight {
   readonly #abandoned = new AbortController()
   #tellEarly: (ending: Ending) => void = () => {}
   #strict = false
+  #onStricter: () => void = () => {}
   #landed = false
   /** Of the participant who left last: it still binds the work while nobody else's does. */
   #last: Binding | undefined
@@ -96,7 +97,14 @@ export class SharedFlight {
   }
 
   tighten(onUncertain: 'rerun' | 'fail'): void {
-    if (onUncertain === 'fail') this.#strict = true
+    if (onUncertain === 'rerun' || this.#strict) return
+    this.#strict = true
+    this.#onStricter()
+  }
+
+  /** Calls back when `onUncertain` becomes stricter. */
+  whenStricter(listener: () => void): void {
+    this.#onStricter = listener
   }
 
   enter(participant: Participant): void {

@@ -1,8 +1,11 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
+import type { Sending } from './once.ts'
 import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
-import { withPatience } from './patience.ts'
-import type { Claim, Store } from './store.ts'
+import { type Patience, withPatience } from './patience.ts'
+import type { Claim, ClaimResult, Store } from './store.ts'
+
+type OnUncertain = 'rerun' | 'fail'
 
 /** How long a claim stands without a heartbeat. A dead owner blocks its key for no longer. */
 export const LEASE_MS = 30_000
@@ -23,11 +26,15 @@ export interface LeaseRequest {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly claim: Claim
+  /** As the record had it when it was claimed. */
+  readonly recorded: OnUncertain
   /** When the claim was sent, on the monotonic clock. */
   readonly sentAtMs: number
   readonly onStoreError: 'fail' | 'bypass'
-  /** Whether work that has been dispatched may go on when somebody else might take over. */
-  readonly mayOutlive: boolean
+  /** What the callers of this process want, and hear of what others want. */
+  readonly policy: { readonly onUncertain: OnUncertain; tighten(onUncertain: OnUncertain): void }
+  /** The same claim once more, under the given policy. */
+  claimAgain(onUncertain: OnUncertain): Promise<ClaimResult>
   /** The callers'. */
   readonly deadline: Deadline
   /** Aborts when no caller is left. */
@@ -45,6 +52,8 @@ export class Lease {
   dispatched = false
   readonly #request: LeaseRequest
   readonly #stop = new AbortController()
+  /** The record's policy, as far as we know: it only ever becomes stricter. */
+  #recorded: OnUncertain
   #trustedUntilMs: number
   #lost = false
   #ended = false
@@ -53,6 +62,7 @@ export class Lease {
 
   constructor(request: LeaseRequest) {
     this.#request = request
+    this.#recorded = request.recorded
     this.#trustedUntilMs = request.sentAtMs + TRUSTED_MS
     this.#beatLater(0)
     this.#armFence()
@@ -64,13 +74,16 @@ export class Lease {
   }
 
   /**
-   * Asks the store once; afterwards a lease we can count on is enough.
+   * Asks the store before the first send, and before each that comes after one whose work may have
+   * been done: somebody may have forbidden that since. Else a lease we can count on is enough.
    * @throws {CallError} when nothing may be sent.
    */
-  async dispatch(): Promise<void> {
+  async dispatch({ again = false, signal }: Sending = {}): Promise<void> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy
-    if (this.#mayOutlive() && this.#request.onStoreError === 'bypass') return
-    if (this.#isLost()) throw this.#halt(claimLost())
+    const isFree = this.dispatched && this.#request.onStoreError === 'bypass'
+    if (!isFree && this.#isLost()) throw this.#halt(claimLost())
+    // Written down before anything is sent: who takes over, or asks, must find it.
+    if (again || this.#isUnrecorded()) await this.#agreeToSend(isFree, signal)
     if (this.dispatched) return
     const granted = await this.#askToDispatch()
     // The answer may have been long in coming.
@@ -78,11 +91,67 @@ export class Lease {
     this.dispatched = true
   }
 
+  /** A caller of this process wants it stricter than the record has it: it is to be written down. */
+  policyChanged(): void {
+    // What fails here is made good by the next heartbeat, and before the next send.
+    if (!this.#ended && this.#isUnrecorded()) this.#agree().catch(() => {})
+  }
+
   /** Stops renewing. To be called when the work has ended, whatever its end. */
   end(): void {
     this.#ended = true
     this.#cancelBeat?.()
     this.#cancelFence?.()
+  }
+
+  async #agreeToSend(isFree: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { onStoreError, deadline } = this.#request
+    const both = AbortSignal.any([this.#request.signal, ...(signal === undefined ? [] : [signal])])
+    let held: boolean
+    try {
+      const limits = { remainingMs: deadline.remainingMs(), signal: both }
+      // What is about to be done has been paid for once: worth a second connection.
+      held = await this.#agree(limits).catch(() => this.#agree(limits))
+    } catch (error) {
+      if (both.aborted) throw abandoned(both)
+      if (onStoreError === 'bypass') return
+      throw unasked(error, this.dispatched)
+    }
+    if (!isFree && (!held || this.#isLost())) throw this.#halt(claimLost())
+  }
+
+  #isUnrecorded(): boolean {
+    return this.#recorded !== this.#request.policy.onUncertain && this.#recorded === 'rerun'
+  }
+
+  /**
+   * Brings the record's policy and the callers' together, in one step of the store that extends the
+   * lease too: the stricter binds both from then on. `false`: the claim is lost.
+   */
+  async #agree(limits: Omit<Patience, 'clock'> = {}): Promise<boolean> {
+    const { store, clock, claim, policy, claimAgain } = this.#request
+    const sentAtMs = clock.monotonicMs()
+    const asking = (async () => claimAgain(policy.onUncertain))()
+    const answer = await withPatience(asking, { clock, ...limits })
+    if (answer.state === 'uncertain') {
+      // Our lease ran out unnoticed, and somebody who does not want it done again has found that.
+      this.#learn('fail')
+      return true
+    }
+    if (answer.state !== 'owned') return false
+    if (answer.claim.fence !== claim.fence) {
+      // The record was gone, and this is a new one that nobody has asked for.
+      await store.release(answer.claim).catch(() => {})
+      return false
+    }
+    this.#learn(answer.onUncertain)
+    this.#trust(sentAtMs)
+    return true
+  }
+
+  #learn(onUncertain: OnUncertain): void {
+    this.#recorded = onUncertain
+    this.#request.policy.tighten(onUncertain)
   }
 
   async #askToDispatch(): Promise<boolean> {
@@ -109,7 +178,9 @@ export class Lease {
     const sentAtMs = clock.monotonicMs()
     let held: boolean | undefined
     try {
-      held = await withPatience(store.heartbeat(claim, LEASE_MS), { clock })
+      held = this.#isUnrecorded()
+        ? await this.#agree()
+        : await withPatience(store.heartbeat(claim, LEASE_MS), { clock })
     } catch {
       // Unreachable for now: the fence decides when that has lasted too long.
     }
@@ -119,11 +190,14 @@ export class Lease {
       this.#lapse()
       return
     }
-    if (held) {
-      this.#trustedUntilMs = sentAtMs + TRUSTED_MS
-      this.#armFence()
-    }
+    if (held) this.#trust(sentAtMs)
     this.#beatLater(clock.monotonicMs() - sentAtMs)
+  }
+
+  #trust(sentAtMs: number): void {
+    if (this.#ended) return
+    this.#trustedUntilMs = Math.max(this.#trustedUntilMs, sentAtMs + TRUSTED_MS)
+    this.#armFence()
   }
 
   #armFence(): void {
@@ -137,8 +211,11 @@ export class Lease {
     if (!this.#mayOutlive()) this.#halt(claimLost())
   }
 
+  /** Whether work that has been sent may go on when somebody else might take over. */
   #mayOutlive(): boolean {
-    return this.dispatched && this.#request.mayOutlive
+    // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
+    const isSafe = this.#recorded === 'fail' || this.#request.onStoreError === 'bypass'
+    return this.dispatched && isSafe
   }
 
   #isLost(): boolean {
@@ -151,6 +228,12 @@ export class Lease {
     this.#stop.abort(this.stoppedBy)
     return this.stoppedBy
   }
+}
+
+/** Whether it may be sent cannot be found out. */
+function unasked(cause: unknown, dispatched: boolean): CallError {
+  const executed = dispatched ? 'maybe' : 'no'
+  return new CallError(storeUnavailable('be asked whether to send again', cause, executed))
 }
 
 /** For work that is about to send when nobody wants its result any more. */

@@ -62,16 +62,25 @@ export interface Flight {
   /** The stricter of the record's and the callers'; may turn to `'fail'` while callers join. */
   readonly onUncertain: 'rerun' | 'fail'
   /**
-   * To be awaited before the first byte of every attempt leaves.
+   * To be awaited before the first byte of every attempt leaves; `onUncertain` may be stricter
+   * afterwards.
    * @throws {CallError} `in_progress` (the claim is lost), `store_unavailable` or, when nobody is
    * left, `aborted`: do not send.
    */
-  dispatch(): Promise<void>
+  dispatch(sending?: Sending): Promise<void>
   /**
    * Says early that the result will be `TOO_LARGE`: those who wait for it in this process are told
    * at once, and so is who joins until the work has ended.
    */
   tooLarge(): void
+}
+
+/** What is about to be sent. */
+export interface Sending {
+  /** Something sent before may have been executed: whether this may follow is for the store to say. */
+  readonly again?: boolean
+  /** Ends the wait for the store's answer. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export type WorkOutcome<T> =
@@ -81,8 +90,17 @@ export type WorkOutcome<T> =
       readonly error: unknown
       /** `keep`: a permanent refusal. `release`: the key is free again. */
       readonly disposition: 'keep' | 'release' | 'uncertain'
+      /** It may have been done: under `'fail'`, which others may have asked for, it is no `release`. */
+      readonly doubtful?: boolean
+      /** What it was doing goes on, and may succeed yet. Never rejects. */
+      readonly late?: Promise<LateEnd<T>>
       readonly notice: FailureNotice
     }
+
+/** How work ended that nobody waited for any more. */
+export type LateEnd<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly executed: 'no' | 'maybe' }
 
 export interface OnceResult<T> {
   readonly value: T

@@ -44,12 +44,13 @@ export function statementsFor(table: string): Statements {
     }),
     // An earlier owner's notice may still have readers; without one the record ends here.
     release: byOwner(table, {
-      set: `state = 'free',
-        left_fence = CASE WHEN $4::text IS NULL THEN t.left_fence ELSE t.fence END,
-        left_notice = coalesce($4::text, t.left_notice),
-        left_until = CASE WHEN $4::text IS NULL THEN t.left_until
+      set: `state = CASE WHEN ${DOUBTFUL} THEN 'uncertain' ELSE 'free' END,
+        left_fence = CASE WHEN ${SILENT} THEN t.left_fence ELSE t.fence END,
+        left_notice = CASE WHEN ${SILENT} THEN t.left_notice ELSE $4::text END,
+        left_until = CASE WHEN ${SILENT} THEN t.left_until
           ELSE ask.now + ${milliseconds('$5')} END,
-        expires_at = CASE WHEN $4::text IS NULL THEN coalesce(t.left_until, ask.now)
+        expires_at = CASE WHEN ${DOUBTFUL} THEN ask.now + ${milliseconds('$6')}
+          WHEN ${SILENT} THEN coalesce(t.left_until, ask.now)
           ELSE ask.now + ${milliseconds('$5')} END`,
       when: UNSETTLED,
     }),
@@ -84,6 +85,11 @@ const ASK = `ask AS MATERIALIZED (
 
 const UNSETTLED = "t.state IN ('claimed', 'dispatched', 'uncertain')"
 const SETTLED = "t.state IN ('done', 'failed')"
+
+/** A release of what may have been done, where somebody has asked that it be not done again. */
+const DOUBTFUL = "($6::float8 IS NOT NULL AND t.on_uncertain = 'fail')"
+/** One that leaves no notice. */
+const SILENT = `(${DOUBTFUL} OR $4::text IS NULL)`
 
 function milliseconds(parameter: string): string {
   return `${parameter}::float8 * interval '1 millisecond'`

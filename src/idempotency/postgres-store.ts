@@ -87,8 +87,14 @@ export function postgresStore(
     dispatch: (proof) => held('dispatch', proof),
     complete: async (proof, outcome, ttlMs) =>
       (await held('complete', proof, ...columnsOf(outcome), ttlMs)) ? 'stored' : 'lost',
-    release: (proof, notice, noticeMs = 0) =>
-      held('release', proof, notice === undefined ? null : noticeText(notice), noticeMs),
+    release: (proof, notice, noticeMs = 0, doubtMs = undefined) =>
+      held(
+        'release',
+        proof,
+        notice === undefined ? null : noticeText(notice),
+        noticeMs,
+        doubtMs ?? null,
+      ),
     markUncertain: (proof, ttlMs) => held('markUncertain', proof, ttlMs),
     resolve: async (key, verdict, ttlMs) => isHeld(await resolve(run, key, verdict, ttlMs), key),
     sweep,

@@ -13,8 +13,8 @@ export function storeOf(
     heartbeat: (claim, leaseMs) => apply(claim.key, heartbeatStep(claim, leaseMs)),
     dispatch: (claim) => apply(claim.key, dispatchStep(claim)),
     complete: (claim, outcome, ttlMs) => apply(claim.key, completeStep(claim, outcome, ttlMs)),
-    release: (claim, notice, noticeMs = 0) =>
-      apply(claim.key, releaseStep(claim, notice, noticeMs)),
+    release: (claim, notice, noticeMs = 0, doubtMs = undefined) =>
+      apply(claim.key, releaseStep(claim, notice, noticeMs, doubtMs)),
     markUncertain: (claim, ttlMs) => apply(claim.key, markUncertainStep(claim, ttlMs)),
     resolve: (key, verdict, ttlMs) => apply(key, resolveStep(verdict, ttlMs)),
   }
@@ -96,7 +96,7 @@ function claimUnsettled(
   }
   const answer = { state: 'uncertain' } as const
   if (state === 'uncertain') return { answer, record }
-  return { answer, record: { ...record, state: 'uncertain', expiresAtMs: nowMs + request.ttlMs } }
+  return { answer, record: uncertainFor(record, nowMs + request.ttlMs) }
 }
 
 /** Makes the request the key's owner, after `earlier` where a record still exists. */
@@ -166,10 +166,14 @@ function releaseStep(
   claim: Claim,
   notice: FailureNotice | undefined,
   noticeMs: number,
+  doubtMs: number | undefined,
 ): Step<boolean> {
   return (record, nowMs) => {
     const held = heldBy(claim, record)
     if (held === undefined) return { answer: false, record }
+    if (doubtMs !== undefined && held.onUncertain === 'fail') {
+      return { answer: true, record: uncertainFor(held, nowMs + doubtMs) }
+    }
     // An earlier owner's notice may still have readers.
     const left =
       notice === undefined ? held.left : { fence: held.fence, notice, untilMs: nowMs + noticeMs }
@@ -182,8 +186,12 @@ function markUncertainStep(claim: Claim, ttlMs: number): Step<boolean> {
   return (record, nowMs) => {
     const held = heldBy(claim, record)
     if (held === undefined) return { answer: false, record }
-    return { answer: true, record: { ...held, state: 'uncertain', expiresAtMs: nowMs + ttlMs } }
+    return { answer: true, record: uncertainFor(held, nowMs + ttlMs) }
   }
+}
+
+function uncertainFor(record: KeyRecord, expiresAtMs: number): KeyRecord {
+  return { ...record, state: 'uncertain', expiresAtMs }
 }
 
 function resolveStep(verdict: 'rerun' | Outcome, ttlMs: number): Step<boolean> {

@@ -145,9 +145,13 @@ if not mine or state == 'free' then return { 'no' } end
 if not settled then settle(ARGV[3], ARGV[4], tonumber(ARGV[5])) end
 return { 'yes' }
 `),
-  // ARGV: owner, fence, notice or '', noticeMs
+  // ARGV: owner, fence, notice or '', noticeMs, doubtMs or ''
   release: script(`${HELD}
 if not held then return { 'no' } end
+if ARGV[5] ~= '' and unc == 'fail' then
+  keep(now + tonumber(ARGV[5]), 'state', 'uncertain')
+  return { 'yes' }
+end
 if ARGV[3] ~= '' then
   left_fence, left_notice, left_until = text(fence), ARGV[3], now + tonumber(ARGV[4])
 end

@@ -55,8 +55,14 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     dispatch: (proof) => said(SCRIPTS.dispatch, proof),
     complete: async (proof, outcome, ttlMs) =>
       (await said(SCRIPTS.complete, proof, ...fieldsOf(outcome), ttlMs)) ? 'stored' : 'lost',
-    release: (proof, notice, noticeMs = 0) =>
-      said(SCRIPTS.release, proof, notice === undefined ? '' : JSON.stringify(notice), noticeMs),
+    release: (proof, notice, noticeMs = 0, doubtMs = undefined) =>
+      said(
+        SCRIPTS.release,
+        proof,
+        notice === undefined ? '' : JSON.stringify(notice),
+        noticeMs,
+        doubtMs ?? '',
+      ),
     markUncertain: (proof, ttlMs) => said(SCRIPTS.markUncertain, proof, ttlMs),
     resolve: async (key, verdict, ttlMs) => {
       const fields = verdict === 'rerun' ? (['rerun', ''] as const) : fieldsOf(verdict)

@@ -1,5 +1,5 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, soon } from '../time.ts'
 import { claimKey, endingOf } from './claim-key.ts'
 import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
@@ -51,7 +51,8 @@ async function recordNothing<T>(
   result: string | typeof TOO_LARGE | undefined,
 ): Promise<Landing<T>> {
   const strict = onUncertain === 'fail'
-  const verdict = () => (strict ? store.markUncertain(claim, ttlMs) : store.release(claim))
+  const verdict = () =>
+    strict ? store.markUncertain(claim, ttlMs) : store.release(claim, undefined, 0, ttlMs)
   await answerOr(clock, verdict, false)
   const { others } = ownResult(outcome, result, false)
   const init = outcomeUnknown('shared')
@@ -95,9 +96,15 @@ export async function recordFailure<T>(
   const { store, clock, ttlMs } = request
   const { stoppedBy, dispatched } = lease
   const unsent = stoppedBy !== undefined && !dispatched
-  const disposition = unsent ? 'release' : outcome.disposition
+  const doubtful = !unsent && outcome.doubtful === true
+  const disposition = unsent ? 'release' : dispositionOf(outcome, flight)
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
+  const notice = stopped ? undefined : noticeForOthers(outcome, flight)
+  // Whoever came next would run it beside what still goes on. Nobody renews the lease, so that the
+  // key waits no longer than that.
+  const isHeld =
+    disposition === 'release' && notice === undefined && doubtful && (await goesOn(outcome))
   switch (disposition) {
     case 'keep':
       await complete(request, claim, { ok: false, notice: outcome.notice }, KEPT_FAILURE_MS)
@@ -105,16 +112,50 @@ export async function recordFailure<T>(
     case 'uncertain':
       await answerOr(clock, () => store.markUncertain(claim, ttlMs), false)
       break
-    case 'release': {
-      const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-      await giveBack(request, flight, claim, notice)
-    }
+    case 'release':
+      if (!isHeld) await giveBack(request, flight, claim, notice, doubtful)
   }
+  void recordLate(request, flight, claim, outcome, isHeld)
   if (!stopped) {
     return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
   }
   if (stoppedBy.kind !== 'store_unavailable') return 'lost'
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
+}
+
+/** Does work that has failed go on? Most of it ends with its signal, in this very turn. */
+async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
+  if (late === undefined) return false
+  const turn = new Promise<undefined>((resolve) => soon(() => resolve(undefined)))
+  const end = await Promise.race([late, turn])
+  return end === undefined || end.ok
+}
+
+/**
+ * The end of work that nobody waited for any more. Its result is kept unless somebody took over, also
+ * where it has been said that nobody knows; what was surely not done frees the key.
+ */
+async function recordLate<T>(
+  request: OnceRequest<T>,
+  flight: SharedFlight,
+  claim: Claim,
+  { late }: Failed<T>,
+  isHeld: boolean,
+): Promise<void> {
+  const end = await late
+  if (end === undefined) return
+  if (end.ok) await recordSuccess(request, flight, claim, { ok: true, value: end.value })
+  else if (end.executed === 'no') await giveBack(request, flight, claim)
+  else if (isHeld) await giveBack(request, flight, claim, undefined, true)
+}
+
+/** Somebody strict may have joined since the work said so. */
+function dispositionOf<T>(
+  { disposition, doubtful }: Failed<T>,
+  { onUncertain }: SharedFlight,
+): Failed<T>['disposition'] {
+  const isLate = disposition === 'release' && doubtful === true && onUncertain === 'fail'
+  return isLate ? 'uncertain' : disposition
 }
 
 /** The end of work that ran without a record. */
@@ -179,14 +220,19 @@ function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
   return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
 }
 
-/** Releases the key; once nobody is left, without waiting for that. */
+/**
+ * Releases the key; once nobody is left, without waiting for that. Where the work may have been
+ * done, the store decides whether it is free: another process may have asked for 'fail' meanwhile.
+ */
 export async function giveBack<T>(
-  { store, clock }: OnceRequest<T>,
+  { store, clock, ttlMs }: OnceRequest<T>,
   { signal }: SharedFlight,
   claim: Claim,
   notice?: FailureNotice,
+  doubtful = false,
 ): Promise<void> {
-  const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS), false)
+  const doubtMs = doubtful ? ttlMs : undefined
+  const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS, doubtMs), false)
   // Who comes now would wait for a store that hangs, to no purpose: it decides whose the key is.
   if (!signal.aborted) await released
 }

@@ -1,7 +1,10 @@
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { isCallError } from '../errors/call-error.ts'
 import { advanced, type FileClock } from './file-clock.ts'
+import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
 import type { KeyRecord, Step, Stepped } from './record.ts'
 import { inTransaction, openDatabase, prepareTables, sqlite } from './sqlite-open.ts'
 import { fromRow, toRow } from './sqlite-row.ts'
@@ -28,15 +31,20 @@ export class SqliteFile {
   readonly #name: string
   readonly #database: DatabaseSync
   readonly #options: SqliteFileOptions
+  /** What it has open: the database, and once that is set up its log and shared memory. */
+  #files: readonly NamedFile[]
   #statements: Statements | undefined
 
   /** @throws {Error} for a file that cannot be used. */
   constructor(path: string | URL, options: SqliteFileOptions) {
-    this.#name = path instanceof URL ? fileURLToPath(path) : path
+    // Whole, so that the name goes on meaning the same when the process changes its directory.
+    this.#name = resolve(path instanceof URL ? fileURLToPath(path) : path)
     this.#options = options
     sqlite()
     try {
-      this.#database = openDatabase(this.#name)
+      const { database, file } = openDatabase(this.#name)
+      this.#database = database
+      this.#files = [file]
     } catch (error) {
       throw this.#explained(error)
     }
@@ -68,6 +76,7 @@ export class SqliteFile {
       // What is wrong with the file comes out when it is tried again under the lock.
       return undefined
     }
+    if (this.#displaced() !== undefined) return undefined
     const { record, clock } = found
     const stepped = step(record, clock.nowMs)
     return stepped.record === record ? stepped : undefined
@@ -82,7 +91,12 @@ export class SqliteFile {
     let refused: ReadonlyMap<Write, unknown>
     try {
       const statements = this.#statements ?? this.#setUp()
-      refused = inTransaction(this.#database, () => this.#writeAll(statements, writes))
+      refused = inTransaction(this.#database, () => {
+        this.#requireInPlace()
+        return this.#writeAll(statements, writes)
+      })
+      // Before anybody is told: what was written elsewhere meanwhile is seen by nobody.
+      this.#requireInPlace()
     } catch (error) {
       if (isBusy(error)) return 'busy'
       if (writes.length > 1) return 'failed'
@@ -142,8 +156,27 @@ export class SqliteFile {
   #setUp(): Statements {
     prepareTables(this.#database)
     this.#limitSize()
+    this.#files = [...this.#files.slice(0, 1), ...logOf(this.#name)]
+    this.#requireInPlace()
     this.#statements = statementsOf(this.#database)
     return this.#statements
+  }
+
+  /**
+   * A file that was removed or replaced by another is still ours to write, but whoever opens the
+   * name now gets another one: the same key would be given to both.
+   */
+  #requireInPlace(): void {
+    const path = this.#displaced()
+    if (path === undefined) return
+    throw new Error(
+      `has been removed or replaced since it was opened (${path}): what is written here, others ` +
+        'do not see. Restart this process, or close this store and open the path anew',
+    )
+  }
+
+  #displaced(): string | undefined {
+    return this.#files.find((file) => !isInPlace(file))?.path
   }
 
   #limitSize(): void {
@@ -161,6 +194,19 @@ export class SqliteFile {
 }
 
 const REMOVED_PER_WRITE = 3
+
+/**
+ * Both stay as long as anybody has the database open. SQLite names them after the file itself,
+ * wherever a symbolic link to it may be.
+ */
+function logOf(name: string): NamedFile[] {
+  const real = realpathSync(name)
+  return [`${real}-wal`, `${real}-shm`].map((path) => {
+    const file = fileAt(path)
+    if (file === undefined) throw new Error(`has lost its log: there is no ${path}`)
+    return file
+  })
+}
 
 /** SQLite's result codes (https://sqlite.org/rescode.html) as the end of a sentence on the file. */
 const WORDS: ReadonlyMap<number | undefined, string> = new Map([

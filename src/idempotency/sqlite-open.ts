@@ -1,15 +1,34 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { closeSync, linkSync, openSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
+
+export interface OpenDatabase {
+  readonly database: DatabaseSync
+  /** The file that it has open. */
+  readonly file: NamedFile
+}
 
 /**
  * Opens the file, and makes it where there is none. Its tables are `prepareTables`'s.
  * @throws {Error} whose message is the end of a sentence on the file.
  */
-export function openDatabase(name: string): DatabaseSync {
+export function openDatabase(name: string): OpenDatabase {
   requireUsable(name)
-  return new (sqlite().DatabaseSync)(name)
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    if (fileAt(name) === undefined) makeFile(endOfLinks(name))
+    const before = fileAt(name)
+    const database = new (sqlite().DatabaseSync)(name)
+    // Which file SQLite has opened can only be told by its name, so the name must not have moved
+    // meanwhile. It moves by itself where a layered file system copies a file that is opened to write.
+    if (before !== undefined && isInPlace(before)) return { database, file: before }
+    database.close()
+  }
+  throw new Error('is replaced again and again while it is opened')
 }
+
+const MAX_ROUNDS = 10
 
 /** @throws {Error} where this runtime has no SQLite. */
 export function sqlite(): typeof import('node:sqlite') {
@@ -21,32 +40,63 @@ export function sqlite(): typeof import('node:sqlite') {
   )
 }
 
-// The first 16 bytes of every SQLite database (https://sqlite.org/fileformat.html, §1.3).
-const MAGIC = 'SQLite format 3\0'
-
 /** Refuses what SQLite would take without a word, or with one that does not help. */
 function requireUsable(name: string): void {
   const directory = statSync(dirname(name), { throwIfNoEntry: false })
   if (!directory?.isDirectory()) throw new Error(`has no directory: make ${dirname(name)} first`)
   const file = statSync(name, { throwIfNoEntry: false })
   if (file?.isDirectory()) throw new Error('is a directory')
-  if (file === undefined) {
-    // Its owner's alone: answers are in it. SQLite gives its log the same mode.
-    closeSync(openSync(name, 'a', 0o600))
-  } else if (file.size > 0 && firstBytes(name) !== MAGIC) {
-    // SQLite takes a very short text for an empty file, and would write over it.
+  // SQLite takes a very short text for an empty file, and would write over it. A longer one it
+  // knows by its first bytes.
+  if (file !== undefined && file.size > 0 && file.size < SMALLEST_DATABASE_BYTES) {
     throw new Error('is no SQLite database')
+  }
+  if (hasOtherNames(name)) {
+    throw new Error(
+      'has a second name (a hard link): SQLite would keep a log for each of them. Remove one',
+    )
   }
 }
 
-function firstBytes(name: string): string {
-  const file = openSync(name, 'r')
+// One page of the smallest size (https://sqlite.org/fileformat.html, §1.3).
+const SMALLEST_DATABASE_BYTES = 512
+
+function hasOtherNames(name: string): boolean {
+  const isSingle = () => (fileAt(name)?.nlink ?? 1n) <= 1n
+  // One that another process or thread is making has two for a moment.
+  for (let waits = 0; waits < 100; waits++) {
+    if (isSingle()) return false
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+  }
+  return !isSingle()
+}
+
+/** Where a symbolic link leads, though nothing be there yet. A circle of them has been refused. */
+function endOfLinks(name: string): string {
+  let next: string
   try {
-    const bytes = Buffer.alloc(MAGIC.length)
-    readSync(file, bytes, 0, bytes.length, 0)
-    return bytes.toString('latin1')
+    next = readlinkSync(name)
+  } catch {
+    return name
+  }
+  return endOfLinks(resolve(dirname(name), next))
+}
+
+/**
+ * Makes an empty file for its owner alone: answers will be in it. SQLite gives its log the same
+ * mode. It is closed before it has the name under which others may open it: from then on a
+ * descriptor of ours would do harm.
+ */
+function makeFile(name: string): void {
+  const draft = `${name}.${randomUUID()}`
+  closeSync(openSync(draft, 'wx', 0o600))
+  try {
+    // Unlike a renaming this replaces nothing: others may have been faster.
+    linkSync(draft, name)
+  } catch {
+    // They were; or the file system has no links, and then no modes either: SQLite makes the file.
   } finally {
-    closeSync(file)
+    rmSync(draft)
   }
 }
 

@@ -33,8 +33,12 @@ export interface Store {
    * with `leaseMs` from now.
    *
    * The stricter of the record's and the request's `onUncertain` wins and is kept, also by a claim
-   * that finds the record busy; a free key begins with the request's. `owned` raises the fence by
-   * one over any earlier owner of a record that still exists.
+   * that finds the record busy; a free key begins with the request's. `owned` answers with it, and
+   * raises the fence by one over any earlier owner of a record that still exists.
+   *
+   * So an owner who claims again makes its own policy the record's, where that is the stricter one,
+   * and hears of a stricter one that somebody else has left there since. It does so before it sends
+   * again what may have been done already.
    */
   claim(request: ClaimRequest): Promise<ClaimResult>
 
@@ -58,8 +62,16 @@ export interface Store {
    * Gives the key back: it is free for the next claim. With a notice, callers whose claim names
    * this fence in `waitedFor` get it, for `noticeMs`, instead of a claim of their own. `false`:
    * the claim is lost or settled.
+   *
+   * With `doubtMs` the work may have been done: a record that is under `'fail'` by now becomes
+   * `uncertain` for so long instead, since somebody has asked that it be not done again.
    */
-  release(claim: Claim, notice?: FailureNotice, noticeMs?: number): Promise<boolean>
+  release(
+    claim: Claim,
+    notice?: FailureNotice,
+    noticeMs?: number,
+    doubtMs?: number,
+  ): Promise<boolean>
 
   /**
    * The work may have been done and nobody knows: kept for `ttlMs` or until `resolve`. `false`:

@@ -4,17 +4,24 @@ import type { Ajv, ErrorObject, Options, ValidateFunction } from 'ajv'
 import type * as AjvDraft2019 from 'ajv/dist/2019.js'
 import type * as AjvDraft2020 from 'ajv/dist/2020.js'
 import type * as AjvFormats from 'ajv-formats'
+import { StepMeter, withSteps } from './ajv-steps.ts'
 import { childPath } from './json-value.ts'
 import { explodes } from './recursion.ts'
+import { addUniqueItems } from './unique-items.ts'
+import type { Work } from './work.ts'
 
 /** A JSON Schema that AJV has compiled. */
 export interface SchemaEngine {
-  accepts(value: unknown): boolean
+  /** @throws {OutOfSteps} where a schema that contains itself takes too many. */
+  accepts(value: unknown, work?: Work): boolean
   /**
    * What one part of the schema, named by a JSON Pointer into it, has against the value; empty
    * when it is valid. All errors, or the first only: see `explodes`.
+   * @throws {OutOfSteps}
    */
-  errorsAt(pointer: string, value: unknown): readonly ErrorObject[]
+  errorsAt(pointer: string, value: unknown, work?: Work): readonly ErrorObject[]
+  /** The first error, without values and parts of the schema, at the price of `accepts`. */
+  firstErrors?(value: unknown, work?: Work): readonly ErrorObject[]
   /** Where in the schema the `schema` of such an error stands; undefined for what is no part of it. */
   pointerOf(part: object): string | undefined
 }
@@ -39,17 +46,25 @@ export function compileText(
 ): SchemaEngine {
   const own: Options = regExp === undefined ? {} : { code: { regExp: asAjvTakes(regExp) } }
   checkSchema(parseSchema(text), draft)
-  const accepts = validatorOf(newAjv(text, parseSchema(text), draft, own), '')
+  const meter = new StepMeter()
+  const schema = parseSchema(text)
+  const mayExplode = explodes(schema)
+  // Others take a time that is linear in the value anyway, and do not pay for it.
+  if (mayExplode) withSteps(schema, 'references')
+  const accepts = validatorOf(newAjv(text, schema, draft, own, meter), '')
   // Only where something fails.
   let explaining: { readonly ajv: Ajv; readonly schema: object } | undefined
   let pointers: ReadonlyMap<object, string> | undefined
   return {
-    accepts: (value) => accepts(value) === true,
-    errorsAt(pointer, value) {
-      explaining ??= explainer(text, draft, own)
+    accepts: (value, work) =>
+      mayExplode ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
+    errorsAt(pointer, value, work) {
+      explaining ??= explainer(text, draft, { ...own, allErrors: !mayExplode }, meter)
       const validate = validatorOf(explaining.ajv, pointer)
-      return validate(value) ? [] : (validate.errors ?? [])
+      return meter.counted(work, () => (validate(value) ? [] : (validate.errors ?? [])))
     },
+    firstErrors: (value, work) =>
+      meter.counted(work, () => (accepts(value) ? [] : (accepts.errors ?? []))),
     pointerOf(part) {
       pointers ??= pointersInto(explaining?.schema ?? {})
       return pointers.get(part)
@@ -57,9 +72,10 @@ export function compileText(
   }
 }
 
-function explainer(text: string, draft: Draft, own: Options) {
+function explainer(text: string, draft: Draft, options: Options, meter: StepMeter) {
   const schema = parseSchema(text)
-  const ajv = newAjv(text, schema, draft, { ...own, verbose: true, allErrors: !explodes(schema) })
+  withSteps(schema, 'all')
+  const ajv = newAjv(text, schema, draft, { ...options, verbose: true }, meter)
   return { ajv, schema }
 }
 
@@ -76,7 +92,13 @@ function pointersInto(schema: object): ReadonlyMap<object, string> {
 }
 
 /** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
-function newAjv(text: string, schema: object, draft: Draft, options: Options): Ajv {
+function newAjv(
+  text: string,
+  schema: object,
+  draft: Draft,
+  options: Options,
+  meter: StepMeter,
+): Ajv {
   const ajv = construct(draft, {
     ...OPTIONS,
     ...options,
@@ -87,6 +109,8 @@ function newAjv(text: string, schema: object, draft: Draft, options: Options): A
   // The module is what its declarations say; see `load`.
   const formats = load('ajv-formats') as typeof AjvFormats
   formats.default.default(ajv)
+  addUniqueItems(ajv)
+  meter.addTo(ajv, load('ajv') as typeof AjvDraft7)
   return ajv.addSchema(schema, ROOT)
 }
 

@@ -1,4 +1,5 @@
-import { childPath, isRecord, own, type ParsedJson, parseWithSources } from './json-value.ts'
+import { childPath, isRecord, own } from './json-value.ts'
+import { type NumberSources, type ParsedJson, parseWithSources } from './parse-with-sources.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import type { SchemaValidator } from './schema.ts'
 import {
@@ -8,9 +9,12 @@ import {
   partAt,
   partsOf,
   type SchemaPart,
+  typeOfValue,
+  typesOf,
 } from './schema-part.ts'
 import { wrapped } from './unwrap.ts'
 import { VALUE_RULES } from './value-rules.ts'
+import type { Resting, Work } from './work.ts'
 
 /** Which rules may be applied. */
 export interface Allowed {
@@ -23,50 +27,67 @@ function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
   return allows(level, rule) || always.has(rule)
 }
 
-/** A value after coercion. It may still be invalid: the caller validates it. */
+/** A value after coercion. It may still be invalid. */
 export interface Coerced {
   readonly value: unknown
   /** Empty when nothing could be changed; `value` is then the parsed one itself. */
   readonly repairs: readonly Repair[]
+  readonly isAccepted: boolean
 }
 
 /**
  * Changes a value that the schema refuses, only where it refuses it and only by the rules that are
  * allowed. What needs a guess stays as it is: a required property is never made up, and inside a
  * union nothing is changed unless the branches that then fit agree.
+ * @throws {OutOfSteps}
  */
-export function coerce(parsed: ParsedJson, schema: SchemaValidator, allowed: Allowed): Coerced {
-  const plain = coerced(parsed, parsed.value, parsed.source, schema, allowed)
-  if (schema.accepts(plain.value) || !mayApply(allowed, 'unwrap')) return plain
+export function* coerce(
+  parsed: ParsedJson,
+  schema: SchemaValidator,
+  allowed: Allowed,
+  work: Work,
+): Resting<Coerced> {
+  if (schema.accepts(parsed.value, work)) {
+    return { value: parsed.value, repairs: [], isAccepted: true }
+  }
+  const how = { parsed, schema, allowed, work }
+  const plain = yield* coerced(how, parsed.value, parsed.source)
+  if (plain.isAccepted || !mayApply(allowed, 'unwrap')) return plain
   const inner = wrapped(parsed.value, schema.jsonSchema)
   if (inner === undefined) return plain
-  const source = isRecord(parsed.value) ? parsed.sourceOf(parsed.value, inner.key) : undefined
-  const unwrapped = coerced(parsed, inner.value, source, schema, allowed)
-  if (!schema.accepts(unwrapped.value)) return plain
+  const source = isRecord(parsed.value) ? parsed.sources.of(parsed.value, inner.key) : undefined
+  const unwrapped = schema.accepts(inner.value, work)
+    ? { value: inner.value, repairs: [], isAccepted: true }
+    : yield* coerced(how, inner.value, source)
+  if (!unwrapped.isAccepted) return plain
   return {
-    value: unwrapped.value,
+    ...unwrapped,
     repairs: [{ path: inner.path, rule: 'unwrap' }, ...unwrapped.repairs],
   }
+}
+
+interface How {
+  readonly parsed: ParsedJson
+  readonly schema: SchemaValidator
+  readonly allowed: Allowed
+  readonly work: Work
 }
 
 // A schema that reports one error at a time has one place coerced at a time.
 const MAX_ROUNDS = 20
 
-function coerced(
-  parsed: ParsedJson,
-  value: unknown,
-  source: string | undefined,
-  schema: SchemaValidator,
-  allowed: Allowed,
-): Coerced {
-  const coercion = new Coercion(parsed, schema, allowed)
+/** Of a value that the schema refuses. */
+function* coerced(how: How, value: unknown, source: string | undefined): Resting<Coerced> {
+  const coercion = new Coercion(how)
   let current = value
-  for (let round = 0; round < MAX_ROUNDS && !schema.accepts(current); round++) {
-    const next = coercion.run(current, source)
+  let isAccepted = false
+  for (let round = 0; round < MAX_ROUNDS && !isAccepted; round++) {
+    const next = yield* coercion.run(current, source)
     if (next === current) break
     current = next
+    isAccepted = how.schema.accepts(current, how.work)
   }
-  return { value: current, repairs: coercion.repairs }
+  return { value: current, repairs: coercion.repairs, isAccepted }
 }
 
 /** A value, where it stands, and which part of the schema it is held against. */
@@ -80,25 +101,30 @@ interface Site {
   readonly source: string | undefined
   /** `$ref`s followed without going down into the value. */
   readonly refs: number
+  /** Levels of the value above. */
+  readonly depth: number
 }
 
-// A union tries each of its branches, and unions nest: hostile text must not buy more than this.
-const MAX_VISITS = 100_000
-const MAX_BRANCHES = 500
 const MAX_REFS = 20
+// Each level takes several frames of the stack. Nobody's answer is so deep, and it is left as it is there.
+const MAX_DEPTH = 200
+// A visit looks for what applies there, and for all rules.
+const STEPS_A_VISIT = 10
+// Of a path, so much is written or looked up in the time of a step.
+const CHARS_A_STEP = 16
 
 class Coercion {
   readonly #schema: SchemaValidator
   readonly #allowed: Allowed
-  readonly #parsed: ParsedJson[]
+  readonly #sources: NumberSources
+  readonly #work: Work
   #repairs: Repair[] = []
-  #visits = 0
-  #branches = 0
 
-  constructor(parsed: ParsedJson, schema: SchemaValidator, allowed: Allowed) {
-    this.#parsed = [parsed]
+  constructor({ parsed, schema, allowed, work }: How) {
+    this.#sources = parsed.sources
     this.#schema = schema
     this.#allowed = allowed
+    this.#work = work
   }
 
   get repairs(): readonly Repair[] {
@@ -106,46 +132,53 @@ class Coercion {
   }
 
   /** The value with what fails in it coerced; the value itself where nothing could be. */
-  run(value: unknown, source: string | undefined): unknown {
+  run(value: unknown, source: string | undefined): Resting<unknown> {
     const failing = this.#failing('', '', value)
-    return this.#visit({ value, path: '', at: '', failing, source, refs: 0 })
+    return this.#visit({ value, path: '', at: '', failing, source, refs: 0, depth: 0 })
   }
 
-  #visit(site: Site): unknown {
-    this.#visits += 1
-    if (!site.failing.has(site.path) || this.#visits > MAX_VISITS) return site.value
+  *#visit(site: Site): Resting<unknown> {
+    if (!site.failing.has(site.path)) return site.value
+    this.#work.spend(STEPS_A_VISIT + site.path.length / CHARS_A_STEP)
+    if (this.#work.mayRest()) yield
     const schema = partAt(this.#schema.jsonSchema, site.at)
     if (schema === undefined) return site.value
-    let here = this.#ruled(site, schema)
+    let here = yield* this.#ruled(site, schema)
     const target = localRef(schema)
     if (target !== undefined && here.refs < MAX_REFS) {
-      here = { ...here, value: this.#visit({ ...here, at: target, refs: here.refs + 1 }) }
+      here = { ...here, value: yield* this.#visit({ ...here, at: target, refs: here.refs + 1 }) }
     }
     for (const at of partsOf(schema, site.at, 'allOf')) {
-      here = { ...here, value: this.#visit({ ...here, at }) }
+      here = { ...here, value: yield* this.#visit({ ...here, at }) }
     }
     const chosen = this.#chosenByIf(here, schema)
-    if (chosen !== undefined) here = { ...here, value: this.#visit({ ...here, at: chosen }) }
+    if (chosen !== undefined) {
+      here = { ...here, value: yield* this.#visit({ ...here, at: chosen }) }
+    }
     for (const keyword of ['anyOf', 'oneOf'] as const) {
       const branches = partsOf(schema, site.at, keyword)
-      if (branches.length > 0) here = { ...here, value: this.#union(here, branches) }
+      if (branches.length > 0) here = { ...here, value: yield* this.#union(here, branches) }
     }
-    if (Array.isArray(here.value)) return this.#elements(here, here.value, schema)
-    return isRecord(here.value) ? this.#members(here, here.value, schema) : here.value
+    if (Array.isArray(here.value)) return yield* this.#elements(here, here.value, schema)
+    return isRecord(here.value) ? yield* this.#members(here, here.value, schema) : here.value
   }
 
   /** `then` or `else`, as the value stands. */
   #chosenByIf({ at, value }: Site, schema: SchemaPart): string | undefined {
     if (schema.if === undefined) return undefined
-    const keyword = this.#schema.errorsAt(`${at}/if`, value).length === 0 ? 'then' : 'else'
+    const keyword = this.#errorsAt(`${at}/if`, value).length === 0 ? 'then' : 'else'
     return schema[keyword] === undefined ? undefined : `${at}/${keyword}`
   }
 
-  #ruled(site: Site, schema: SchemaPart): Site {
-    const parse = (text: string): unknown => this.#parse(text)
-    for (const { name, apply } of VALUE_RULES) {
+  #errorsAt(at: string, value: unknown) {
+    return this.#schema.errorsAt(at, value, this.#work)
+  }
+
+  *#ruled(site: Site, schema: SchemaPart): Resting<Site> {
+    for (const { name, apply, isJson } of VALUE_RULES) {
       if (!mayApply(this.#allowed, name)) continue
-      const value = apply({ value: site.value, schema, source: site.source, parse })
+      const given = apply({ value: site.value, schema, source: site.source })
+      const value = isJson && given !== undefined ? yield* this.#parse(String(given)) : given
       if (value === undefined) continue
       this.#repairs.push({ path: site.path, rule: name })
       // What was a string may be an object now, with failures of its own.
@@ -154,29 +187,28 @@ class Coercion {
     return site
   }
 
-  #parse(text: string): unknown {
+  *#parse(text: string): Resting<unknown> {
     try {
-      const parsed = parseWithSources(text)
-      this.#parsed.push(parsed)
-      return parsed.value
-    } catch {
-      return undefined
+      return (yield* parseWithSources(text, this.#work, this.#sources)).value
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined
+      throw error
     }
   }
 
   /** The value as the only branch has it that fits after coercion; else the value itself. */
-  #union(site: Site, branches: readonly string[]): unknown {
+  *#union(site: Site, branches: readonly string[]): Resting<unknown> {
+    const possible = this.#possible(site, branches)
+    // It fits this one or none, which is seen in the end. To ask on each level of a list or a tree would
+    // take a time that grows with the square of its depth.
+    if (possible.length === 1) return yield* this.#visit({ ...site, at: possible[0] ?? '' })
     const before = this.#repairs
     const fitting: { readonly value: unknown; readonly repairs: Repair[] }[] = []
-    for (const at of branches) {
-      this.#branches += 1
-      if (this.#branches > MAX_BRANCHES) return site.value
+    for (const at of possible) {
       this.#repairs = []
       const failing = this.#failing(at, site.path, site.value)
-      const value = this.#visit({ ...site, at, failing })
-      if (this.#schema.errorsAt(at, value).length === 0) {
-        fitting.push({ value, repairs: this.#repairs })
-      }
+      const value = yield* this.#visit({ ...site, at, failing })
+      if (this.#errorsAt(at, value).length === 0) fitting.push({ value, repairs: this.#repairs })
       this.#repairs = before
     }
     const [only, ...others] = fitting
@@ -186,15 +218,30 @@ class Coercion {
     return only.value
   }
 
-  #elements(site: Site, items: readonly unknown[], schema: SchemaPart): unknown {
-    const changed = items.map((value, index) => {
-      const at = itemPointer(schema, site.at, index)
-      return at === undefined ? value : this.#child(site, items, String(index), at)
-    })
-    return changed.some((value, index) => value !== items[index]) ? changed : items
+  /** Without the branches for values of other types: no rule changes the type of an object or a list. */
+  #possible({ value }: Site, branches: readonly string[]): readonly string[] {
+    if (typeof value !== 'object' || value === null) return branches
+    const type = typeOfValue(value)
+    const root = this.#schema.jsonSchema
+    return branches.filter((at) => typesOf(partAt(root, at) ?? {}, root)?.includes(type) ?? true)
   }
 
-  #members(site: Site, record: Readonly<Record<string, unknown>>, schema: SchemaPart): unknown {
+  *#elements(site: Site, items: readonly unknown[], schema: SchemaPart): Resting<unknown> {
+    const changed: unknown[] = []
+    for (const [index, value] of items.entries()) {
+      const at = itemPointer(schema, site.at, index)
+      changed.push(at === undefined ? value : yield* this.#child(site, items, String(index), at))
+    }
+    if (changed.every((value, index) => value === items[index])) return items
+    this.#sources.carry(items, changed)
+    return changed
+  }
+
+  *#members(
+    site: Site,
+    record: Readonly<Record<string, unknown>>,
+    schema: SchemaPart,
+  ): Resting<unknown> {
     const entries: [string, unknown][] = []
     let changed = false
     for (const key of Object.keys(record)) {
@@ -205,12 +252,15 @@ class Coercion {
         continue
       }
       const at = memberPointer(schema, site.at, key, this.#fits)
-      const value = at === undefined ? record[key] : this.#child(site, record, key, at)
+      const value = at === undefined ? record[key] : yield* this.#child(site, record, key, at)
       changed ||= value !== record[key]
       entries.push([key, value])
     }
+    if (!changed) return record
     // Defines own properties, also for the key __proto__.
-    return changed ? Object.fromEntries(entries) : record
+    const copy: unknown = Object.fromEntries(entries)
+    this.#sources.carry(record, Object(copy))
+    return copy
   }
 
   readonly #fits = (pattern: string, name: string): boolean => this.#schema.fits(pattern, name)
@@ -224,24 +274,27 @@ class Coercion {
     )
   }
 
-  #child(site: Site, holder: object, key: string, at: string): unknown {
+  *#child(site: Site, holder: object, key: string, at: string): Resting<unknown> {
     const path = childPath(site.path, key)
     const value = own(holder, key)
-    if (!site.failing.has(path)) return value
-    const parsed = this.#parsed.find((one) => one.sourceOf(holder, key) !== undefined)
-    const source = parsed?.sourceOf(holder, key)
-    return this.#visit({ value, path, at, failing: site.failing, source, refs: 0 })
+    this.#work.spend(1 + path.length / CHARS_A_STEP)
+    const depth = site.depth + 1
+    if (depth > MAX_DEPTH || !site.failing.has(path)) return value
+    const source = this.#sources.of(holder, key)
+    return yield* this.#visit({ value, path, at, failing: site.failing, source, refs: 0, depth })
   }
 
   /** The paths at which the part of the schema refuses the value, and all paths above them. */
   #failing(at: string, base: string, value: unknown): ReadonlySet<string> {
     const paths = new Set<string>()
-    for (const { instancePath } of this.#schema.errorsAt(at, value)) {
+    for (const { instancePath } of this.#errorsAt(at, value)) {
       let path = base + instancePath
+      this.#work.spend(1 + path.length / CHARS_A_STEP)
       while (!paths.has(path)) {
         paths.add(path)
         if (path === base) break
         path = path.slice(0, path.lastIndexOf('/'))
+        this.#work.spend(1 + path.length / CHARS_A_STEP)
       }
     }
     return paths

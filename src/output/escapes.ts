@@ -1,3 +1,5 @@
+import type { Resting, Work } from './work.ts'
+
 /** The inside of a string literal, written as JSON has it. */
 export interface EscapedContent {
   /** Without its quotes. */
@@ -16,21 +18,40 @@ export interface EscapedContent {
  * begin a LaTeX command or stand in a Windows path. `\frac`, `\beta` and their like need no such
  * company.
  */
-export function looseEscapes(content: string): EscapedContent {
-  const isRaw = [...content.matchAll(ESCAPE)].some(([found]) => isUnknown(found))
+export function* looseEscapes(content: string, work: Work): Resting<EscapedContent> {
+  if (!SPECIAL.test(content)) return { json: content, keptBackslash: false }
+  const isRaw = yield* hasUnknown(content, work)
   const isPath = isRaw && /^[A-Za-z]:\\/.test(content)
   let keptBackslash = isRaw
-  const json = content.replace(PIECE, (piece: string, at: number) => {
-    if (!piece.startsWith('\\')) return bare(piece)
-    if (piece === "\\'") return "'"
-    if (isUnknown(piece)) return `\\\\${bare(piece.slice(1))}`
-    if (!isLiteral(piece, content.slice(at, at + LONGEST_COMMAND), isRaw, isPath)) return piece
-    keptBackslash = true
-    return `\\${piece}`
-  })
-  return { json, keptBackslash }
+  const written: string[] = []
+  let end = 0
+  for (const { 0: piece, index } of content.matchAll(PIECE)) {
+    const following = content.slice(index, index + LONGEST_COMMAND)
+    const isKept = isLiteral(piece, following, isRaw, isPath)
+    keptBackslash ||= isKept
+    written.push(content.slice(end, index), isKept ? `\\${piece}` : asJson(piece))
+    end = index + piece.length
+    if (work.did(1)) yield
+  }
+  written.push(content.slice(end))
+  return { json: written.join(''), keptBackslash }
 }
 
+function* hasUnknown(content: string, work: Work): Resting<boolean> {
+  for (const [found] of content.matchAll(ESCAPE)) {
+    if (isUnknown(found)) return true
+    if (work.did(1)) yield
+  }
+  return false
+}
+
+function asJson(piece: string): string {
+  if (!piece.startsWith('\\')) return bare(piece)
+  if (piece === "\\'") return "'"
+  return isUnknown(piece) ? `\\\\${bare(piece.slice(1))}` : piece
+}
+
+const SPECIAL = /[\\"\p{Cc}]/u
 const ESCAPE = /\\(?:u[0-9a-fA-F]{4}|[\s\S])?/g
 const PIECE = /\\(?:u[0-9a-fA-F]{4}|[\s\S])?|"|\p{Cc}/gu
 const KNOWN = /^\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})$/

@@ -1,5 +1,6 @@
 import type { RepairRule } from './repair-rules.ts'
 import { matchAt, tokenAt, valueMayFollow } from './scan.ts'
+import type { Resting, Work } from './work.ts'
 
 /** A piece of the answer that may be the JSON asked for. */
 export interface Candidate {
@@ -30,27 +31,31 @@ export const MAX_CANDIDATES = 50
  * prose are around it. One pass, linear in the length of the text; a bracket inside a JSON string
  * never counts, nor does a fence or a tag.
  */
-export function extract(text: string): Extraction {
+export function* extract(text: string, work: Work): Resting<Extraction> {
   const found = new Findings()
   let at = 0
   while (at < text.length) {
     MARKER.lastIndex = at
     const next = MARKER.exec(text)?.index ?? text.length
     found.prose(text.slice(at, next))
-    at = next < text.length ? stepAt(text, next, found) : next
+    at = next < text.length ? yield* stepAt(text, next, found, work) : next
+    if (work.did(STEPS_A_MARKER)) yield
   }
   return found.result()
 }
+
+// What begins at a marker is found by trying several expressions.
+const STEPS_A_MARKER = 10
 
 // The characters that anything but prose can begin with.
 const MARKER = /[<{[`~◁]/g
 
 /** Consumes whatever begins at a marker; returns where it ends. */
-function stepAt(text: string, at: number, found: Findings): number {
+function* stepAt(text: string, at: number, found: Findings, work: Work): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
   if (looksLikeJson(text, at)) {
-    const candidate = candidateAt(text, at)
+    const candidate = yield* candidateAt(text, at, work)
     found.add(candidate)
     const end = at + candidate.text.length
     // {"a":"x"}"}: the string had a quote and brackets in it, and did not end where it seemed to.
@@ -90,6 +95,9 @@ const REASONING: readonly Block[] = [
   { ...blockOf('<\\|channel\\|>analysis<\\|message\\|>', '<\\|end\\|>'), close: undefined },
 ]
 
+// What all of them begin with: most markers are none of them.
+const ANY_MARK = /<\/?[trs]|<\||\[\/?T|◁/iy
+
 interface Block {
   readonly open: RegExp
   /** Alone it says that all before it is reasoning. */
@@ -107,6 +115,7 @@ function blockOf(open: string, close: string): Block {
 }
 
 function reasoningEnd(text: string, at: number, found: Findings): number | undefined {
+  if (matchAt(ANY_MARK, text, at) === at) return undefined
   for (const { open, close, marks } of REASONING) {
     const inside = matchAt(open, text, at)
     if (inside > at) {
@@ -147,7 +156,7 @@ const ARRAY_START =
   /^\[[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\]]|\/[/*]|#|-?\d|(?:true|false|null|True|False|None)\b|$)/
 
 /** Reads on from an opening bracket until its own closing one. */
-function candidateAt(text: string, start: number): Candidate {
+function* candidateAt(text: string, start: number, work: Work): Resting<Candidate> {
   const open: string[] = []
   let valueMayStart = true
   for (let at = start; at < text.length; ) {
@@ -161,10 +170,13 @@ function candidateAt(text: string, start: number): Candidate {
     if (state === 'broken') return whole(text.slice(start))
     if (state === 'closed') return whole(text.slice(start, end))
     valueMayStart = valueMayFollow(text, at, kind, valueMayStart)
+    if (work.did(1 + (end - at) / CHARS_A_STEP)) yield
     at = end
   }
   return unclosed(text.slice(start), false)
 }
+
+const CHARS_A_STEP = 16
 
 /** Keeps the stack of closing brackets that are due. */
 function afterMark(open: string[], mark: string): 'open' | 'broken' | 'closed' {

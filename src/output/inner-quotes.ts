@@ -1,4 +1,5 @@
 import { matchAt } from './scan.ts'
+import type { Resting, Work } from './work.ts'
 
 /**
  * The text with every quote escaped that cannot end its string, or undefined where that does not
@@ -6,9 +7,9 @@ import { matchAt } from './scan.ts'
  * key, or before a bracket that closes it. In a list nothing tells where an element ends, so there no
  * quote may stand inside one. Linear in the length of the text.
  */
-export function withInnerQuotesEscaped(text: string): string | undefined {
-  const quoted = new Requoted(text)
-  if (!quoted.read() || quoted.escaped === 0) return undefined
+export function* withInnerQuotesEscaped(text: string, work: Work): Resting<string | undefined> {
+  const quoted = new Requoted(text, work)
+  if (!(yield* quoted.read()) || quoted.escaped === 0) return undefined
   try {
     JSON.parse(quoted.text)
     return quoted.text
@@ -26,10 +27,12 @@ class Requoted {
   readonly #source: string
   readonly #out: string[] = []
   readonly #open: string[] = []
+  readonly #work: Work
   #isKey = false
 
-  constructor(source: string) {
+  constructor(source: string, work: Work) {
     this.#source = source
+    this.#work = work
   }
 
   get text(): string {
@@ -37,11 +40,11 @@ class Requoted {
   }
 
   /** False where a string has no end, or a quote stands inside an element of a list. */
-  read(): boolean {
+  *read(): Resting<boolean> {
     for (let at = 0; at < this.#source.length; ) {
       const character = this.#source.charAt(at)
       if (character === '"') {
-        const end = this.#string(at)
+        const end = yield* this.#string(at)
         if (end === undefined) return false
         at = end
       } else {
@@ -49,6 +52,7 @@ class Requoted {
         this.#out.push(character)
         at += 1
       }
+      if (this.#work.did(1)) yield
     }
     return true
   }
@@ -62,7 +66,7 @@ class Requoted {
   }
 
   /** Where the string that opens here ends. */
-  #string(start: number): number | undefined {
+  *#string(start: number): Resting<number | undefined> {
     const inList = this.#open.at(-1) === '['
     const ends = this.#isKey ? KEY_ENDS : inList ? ELEMENT_ENDS : VALUE_ENDS
     let from = start
@@ -73,6 +77,7 @@ class Requoted {
       from = at + 1
       if (isEnd) return from
       this.escaped += 1
+      if (this.#work.did(1)) yield
     }
     return undefined
   }

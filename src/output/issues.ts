@@ -18,13 +18,13 @@ export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[]
     const { keyword, instancePath: path } = error
     const isType = keyword === 'type'
     const isMember = MEMBERS.has(keyword)
-    const message = isType
-      ? typesAt(path, useful)
-      : capped(isMember ? membersAt(path, useful) : wording(error))
-    const identity = `${path} ${isType ? 'type' : isMember ? 'member' : message}`
+    const said = isType ? 'type' : isMember ? 'member' : capped(wording(error))
+    const identity = `${path} ${said}`
     if (seen.has(identity)) continue
     seen.add(identity)
-    issues.push({ path, message })
+    // Of all that is said there, which takes a look at every error.
+    const message = isType ? typesAt(path, useful) : isMember ? membersAt(path, useful) : said
+    issues.push({ path, message: capped(message) })
   }
   return issues
 }

@@ -3,6 +3,7 @@ import type * as JsonRepair from 'jsonrepair'
 import { type EscapedContent, looseEscapes } from './escapes.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { insideOf, type Token } from './scan.ts'
+import { atOnce, type Work } from './work.ts'
 
 /** JSON, and how it was made, or why it could not be. */
 export type SyntaxRepair =
@@ -31,7 +32,7 @@ function affordable(text: string): boolean {
 }
 
 /** Refused where the result has not the very content of the text. */
-export function withJsonrepair(text: string, tokens: readonly Token[]): SyntaxRepair {
+export function withJsonrepair(text: string, tokens: readonly Token[], work: Work): SyntaxRepair {
   const refused = {
     ok: false,
     message: 'expected JSON, and its syntax has no single repair',
@@ -41,7 +42,7 @@ export function withJsonrepair(text: string, tokens: readonly Token[]): SyntaxRe
   if (hasQuotesInList(text, tokens)) return refused
   let backslash = false
   const prepared = tokens.map((token) => {
-    const { json, keptBackslash } = preparedFor(text, token)
+    const { json, keptBackslash } = preparedFor(text, token, work)
     backslash ||= keptBackslash
     return json
   })
@@ -78,14 +79,14 @@ function hasQuotesInList(text: string, tokens: readonly Token[]): boolean {
 }
 
 /** Comments out, Python's words translated, no escape left that jsonrepair would unescape. */
-function preparedFor(text: string, { kind, start, end }: Token): EscapedContent {
+function preparedFor(text: string, { kind, start, end }: Token, work: Work): EscapedContent {
   const raw = text.slice(start, end)
   if (kind === 'comment') return { json: ' ', keptBackslash: false }
   if (kind === 'string') {
-    const { json, keptBackslash } = looseEscapes(insideOf(raw))
+    const { json, keptBackslash } = atOnce(looseEscapes(insideOf(raw), work))
     return { json: `"${json}"`, keptBackslash }
   }
-  if (kind === 'word' && raw.includes('\\')) return looseEscapes(raw)
+  if (kind === 'word' && raw.includes('\\')) return atOnce(looseEscapes(raw, work))
   return { json: KEYWORDS.get(raw) ?? raw, keptBackslash: false }
 }
 

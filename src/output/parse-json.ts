@@ -1,18 +1,23 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { RegExpEngine } from './ajv-engine.ts'
-import { type Allowed, coerce } from './coerce.ts'
+import { type Allowed, type Coerced, coerce } from './coerce.ts'
+import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
-import { mayRoundIntegers, own, parseWithSources, sortedJson } from './json-value.ts'
+import { MAX_ISSUES } from './issues.ts'
+import { own, sortedJson } from './json-value.ts'
 import { KEYWORDS } from './jsonrepair.ts'
+import { type FoundIssue, foundAtRoot, SchemaNames, toldOf } from './named-path.ts'
+import { type ParsedJson, parseWithSources } from './parse-with-sources.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
 import { repairSyntax } from './repair-syntax.ts'
 import { ASKED_WRAPPER } from './response-format.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
-import { issuesWith } from './value-issues.ts'
+import { echoes, issuesWith } from './value-issues.ts'
+import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'
 
@@ -29,16 +34,16 @@ export interface ParseOptions {
 
 export type ParseResult<T> =
   | { readonly ok: true; readonly value: T; readonly repairs: readonly Repair[] }
-  | ParseFailure
+  | ParseFailure<OutputIssue>
 
-interface ParseFailure {
+interface ParseFailure<I extends OutputIssue> {
   readonly ok: false
   /**
    * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON, but not the
    * schema's. `truncated`: the text ends inside the JSON. `refusal`: the model declined.
    */
   readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated' | 'refusal'
-  readonly issues: readonly OutputIssue[]
+  readonly issues: readonly I[]
 }
 
 /** The type of a valid value for a schema, compiled or not; `unknown` where it cannot be known. */
@@ -47,7 +52,11 @@ export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
 /**
  * Reads a model's answer as JSON that the schema accepts, or says why it cannot. A text that
  * parses and validates as it stands is returned unchanged; every change made to another is listed
- * in `repairs`. Never completes what was cut, makes up a required value, or rounds an integer.
+ * in `repairs`. Never completes what was cut, makes up a required value, or rounds an integer. Paths name
+ * what the schema names; any other name is `*`, since it is the model's own text.
+ *
+ * Linear in the text: comparing an answer with the schema ends after a million steps and four more for
+ * each character, with an issue that says so.
  *
  * A Standard Schema's own refinements and transforms run last, and `value` is its output. A
  * compiled schema leaves them to its `finish`.
@@ -66,25 +75,34 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   options: ParseOptions = {},
 ): ParseResult<ParsedBy<S>> {
   const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
-  const result = guarded(text, validator, { ...options, undo: NOTHING })
+  const reading = { ...options, undo: NOTHING }
+  const result =
+    validAsItStands(text, validator, reading) ?? atOnce(guarded(text, validator, reading))
   const finished =
     result.ok && validator !== undefined && schema !== validator
       ? finish(result, validator)
       : result
   // The schema accepted the value, or there is none and the type says `unknown`.
-  return finished as ParseResult<ParsedBy<S>>
+  return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
+    ParsedBy<S>
+  >
 }
+
+/** What came of an answer to a request of ours. */
+export type AnswerResult = Accepted | ParseFailure<FoundIssue>
 
 /**
  * The same for an answer to a request of ours: `undo` are repairs that only take back what the
- * request asked for. They are made at every level, and not listed.
+ * request asked for. They are made at every level, and not listed. It may rest.
  */
-export function parseAnswer(
+export function* parseAnswer(
   text: string,
   schema: CompiledSchema,
   options: ParseOptions & { readonly undo: ReadonlySet<RepairRule> },
-): ParseResult<unknown> {
-  const result = guarded(text, validatorFor(schema), options)
+): Resting<AnswerResult> {
+  const validator = validatorFor(schema)
+  const result =
+    validAsItStands(text, validator, options) ?? (yield* guarded(text, validator, options))
   if (!result.ok || options.undo.size === 0) return result
   return { ...result, repairs: result.repairs.filter(({ rule }) => !options.undo.has(rule)) }
 }
@@ -92,9 +110,16 @@ export function parseAnswer(
 const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
-type Result = ParseResult<unknown>
+type Result = AnswerResult
 type Reading = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
-type Accepted = Result & { readonly ok: true }
+type Accepted = ParseResult<unknown> & { readonly ok: true }
+
+/** What an answer is held against, and how much was done for it. */
+interface Against {
+  readonly validator: SchemaValidator | undefined
+  readonly allowed: Allowed
+  readonly work: Work
+}
 
 function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
   const compiled = compileSchema(schema, regExp)
@@ -106,66 +131,107 @@ function finish(accepted: Accepted, validator: SchemaValidator): Result {
   const finished = validator.finishNow(accepted.value)
   return finished.ok
     ? { ...accepted, value: finished.value }
-    : { ok: false, kind: 'schema_mismatch', issues: finished.issues }
+    : {
+        ok: false,
+        kind: 'schema_mismatch',
+        issues: foundIn(accepted.value, finished.issues, validator),
+      }
 }
 
-function guarded(text: string, validator: SchemaValidator | undefined, options: Reading): Result {
+/** With the paths that everybody may see. */
+function foundIn(
+  value: unknown,
+  issues: readonly OutputIssue[],
+  validator: SchemaValidator | undefined,
+): readonly FoundIssue[] {
+  // Without a schema there is nobody but the caller who could see them.
+  if (validator === undefined) return issues.map((issue) => ({ ...issue, told: issue }))
+  const names = new SchemaNames(validator.jsonSchema)
+  return issues.map((issue) => names.found(issue, value))
+}
+
+/**
+ * The path of nearly every answer: parsed and validated, and nothing else. Undefined for one that takes
+ * a closer look, whatever the reason.
+ */
+function validAsItStands(
+  text: string,
+  validator: SchemaValidator | undefined,
+  { finishReason, maxBytes = MAX_BYTES, undo }: Reading,
+): Accepted | undefined {
+  if (undo.has('unwrap') || isLonger(text, maxBytes) || mayBeRounded(text, validator))
+    return undefined
+  if (saysTruncated(finishReason) || finishReason === 'refusal') return undefined
   try {
-    return parse(text, validator, options)
+    const value: unknown = JSON.parse(text)
+    const isValid =
+      validator === undefined ||
+      (validator.accepts(value, new Work(text)) && !echoes(value, validator))
+    return isValid ? { ok: true, value, repairs: [] } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function* guarded(
+  text: string,
+  validator: SchemaValidator | undefined,
+  options: Reading,
+): Resting<Result> {
+  try {
+    return yield* parse(text, validator, options)
   } catch (error) {
+    if (error instanceof OutOfSteps) return failure('schema_mismatch', error.message)
     // Deep nesting overflows the stack of whatever walks it, AJV included.
-    if (error instanceof RangeError) return malformed('nested too deeply')
+    if (error instanceof RangeError) return malformed(TOO_DEEP)
     throw error
   }
 }
 
-function parse(
+function* parse(
   text: string,
   validator: SchemaValidator | undefined,
   { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: Reading,
-): Result {
-  const allowed: Allowed = { level, always: undo }
+): Resting<Result> {
+  const work = new Work(text)
+  const against: Against = { validator, allowed: { level, always: undo }, work }
   if (isLonger(text, maxBytes)) return malformed(`expected at most ${maxBytes} bytes`)
   if (saysTruncated(finishReason)) return failure('truncated', CUT)
   if (finishReason === 'refusal') return failure('refusal', DECLINED)
-  const whole = parsedOrUndefined(text)
-  if (whole !== undefined) return judged(whole, validator, allowed)
+  const whole = yield* parsedOrUndefined(text, against)
+  if (whole !== undefined) return yield* judged(whole, against)
 
-  const extraction = extract(text)
+  const extraction = yield* extract(text, work)
   const { candidates, rules, prose, torn, overflow } = extraction
   const last = candidates.at(-1)
-  if (last !== undefined && looksCut(last, finishReason) && !hasInnerQuotes(last)) {
-    return failure('truncated', CUT)
-  }
+  const seemsCut = last !== undefined && looksCut(last, finishReason)
+  if (seemsCut && !(yield* hasInnerQuotes(last, work))) return failure('truncated', CUT)
   if (level === 'off') return malformed('expected JSON and nothing else')
   if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
   if (torn) return malformed('a string goes on after a bracket that seemed to close it')
   const said = candidates.length > 0 ? saidAround(prose) : undefined
   if (said === 'declined') return failure('refusal', DECLINED)
   if (said !== undefined) return malformed(said)
-  const results = candidates.map((candidate) => read(candidate, validator, allowed))
-  return (
-    chosen(results, rules) ?? fromLines(extraction, validator, allowed) ?? noneOf(results, text)
-  )
+  const results: Result[] = []
+  for (const candidate of candidates) results.push(yield* read(candidate, against))
+  return chosen(results, rules) ?? (yield* fromLines(extraction, against)) ?? noneOf(results, text)
 }
 
 /** One object a line where a list of them is asked for (NDJSON). */
-function fromLines(
-  extraction: Extraction,
-  validator: SchemaValidator | undefined,
-  allowed: Allowed,
-): Result | undefined {
-  const lines = own(validator?.jsonSchema, 'type') === 'array' ? listOf(extraction) : undefined
+function* fromLines(extraction: Extraction, against: Against): Resting<Result | undefined> {
+  const { jsonSchema } = against.validator ?? {}
+  const lines = own(jsonSchema, 'type') === 'array' ? listOf(extraction) : undefined
   if (lines === undefined) return undefined
-  const list = read(lines, validator, allowed)
+  const list = yield* read(lines, against)
   return list.ok ? withRules(list, [...extraction.rules, 'join-lines']) : undefined
 }
 
 /** A quote that was not escaped made it look cut: with that mended it is whole. */
-function hasInnerQuotes({ text, insideString }: Candidate): boolean {
-  return insideString && withInnerQuotesEscaped(text.trimEnd()) !== undefined
+function* hasInnerQuotes({ text, insideString }: Candidate, work: Work): Resting<boolean> {
+  return insideString && (yield* withInnerQuotesEscaped(text.trimEnd(), work)) !== undefined
 }
 
+const TOO_DEEP = 'nested too deeply'
 const CUT = 'the answer is cut off'
 const DECLINED = 'the model declined to answer'
 
@@ -180,6 +246,11 @@ function bytesOf(text: string): number {
   return globalThis.Buffer?.byteLength(text) ?? new TextEncoder().encode(text).length
 }
 
+/** Where the schema looks at every number it refuses what is none, as Infinity. */
+function mayBeRounded(text: string, validator: SchemaValidator | undefined): boolean {
+  return mayRound(text) || (validator?.isOpen !== false && mayOverflow(text))
+}
+
 /** JSON, and what it says. */
 interface Parsed {
   readonly json: string
@@ -188,11 +259,15 @@ interface Parsed {
   readonly mayBeLarge: boolean
 }
 
-function parsedOrUndefined(text: string): Parsed | undefined {
+function* parsedOrUndefined(
+  text: string,
+  { validator, work }: Against,
+): Resting<Parsed | undefined> {
   try {
     // Looked for once: it is what valid text pays besides being parsed and validated.
-    const mayBeLarge = mayRoundIntegers(text)
-    const value: unknown = mayBeLarge ? parseWithSources(text).value : JSON.parse(text)
+    const mayBeLarge = mayBeRounded(text, validator)
+    if (!mayBeLarge) return { json: text, value: JSON.parse(text), mayBeLarge }
+    const { value } = yield* parseWithSources(text, work)
     return { json: text, value, mayBeLarge }
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
@@ -201,23 +276,19 @@ function parsedOrUndefined(text: string): Parsed | undefined {
 }
 
 /** One candidate, mended where its syntax needs it. */
-function read(
-  { text }: Candidate,
-  validator: SchemaValidator | undefined,
-  allowed: Allowed,
-): Result {
-  const strict = parsedOrUndefined(text)
-  if (strict !== undefined) return judged(strict, validator, allowed)
+function* read({ text }: Candidate, against: Against): Resting<Result> {
+  const { work } = against
+  const strict = yield* parsedOrUndefined(text, against)
+  if (strict !== undefined) return yield* judged(strict, against)
   const literal = KEYWORDS.get(text)
-  const literally = literal === undefined ? undefined : parsedOrUndefined(literal)
-  if (literally !== undefined)
-    return withRules(judged(literally, validator, allowed), ['fix-syntax'])
+  const literally = literal === undefined ? undefined : yield* parsedOrUndefined(literal, against)
+  if (literally !== undefined) return withRules(yield* judged(literally, against), ['fix-syntax'])
   if (!/^[{[]/.test(text)) return malformed('expected JSON')
-  const repaired = repairSyntax(text)
+  const repaired = yield* repairSyntax(text, work)
   if (!repaired.ok) return malformed(repaired.message)
-  const parsed = parsedOrUndefined(repaired.text)
+  const parsed = yield* parsedOrUndefined(repaired.text, against)
   if (parsed === undefined) return malformed('expected JSON')
-  return withRules(judged(parsed, validator, allowed), repaired.rules)
+  return withRules(yield* judged(parsed, against), repaired.rules)
 }
 
 function withRules(result: Result, rules: readonly RepairRule[]): Result {
@@ -226,27 +297,68 @@ function withRules(result: Result, rules: readonly RepairRule[]): Result {
 }
 
 /** A parsed value against the schema: as it is, else coerced. */
-function judged(parsed: Parsed, validator: SchemaValidator | undefined, allowed: Allowed): Result {
+function* judged(parsed: Parsed, against: Against): Resting<Result> {
   // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
-  const { json, value, mayBeLarge } = parsed
+  const { value, mayBeLarge } = parsed
+  const { validator, allowed, work } = against
   const inner = allowed.always.has('unwrap') ? insideOfWrapper(value) : undefined
-  const innerIssues = inner === undefined ? undefined : issuesWith(inner, mayBeLarge, validator)
+  const innerIssues =
+    inner === undefined ? undefined : yield* issuesWith(inner, mayBeLarge, validator, work)
   if (innerIssues?.length === 0) return { ok: true, value: inner, repairs: [] }
-  const issues = issuesWith(value, mayBeLarge, validator)
+  const issues = yield* issuesWith(value, mayBeLarge, validator, work)
   if (issues.length === 0) return { ok: true, value, repairs: [] }
-  const refused = (found: readonly OutputIssue[]): Result => ({
+  const refused = (of: unknown, found: readonly OutputIssue[]): Result => ({
     ok: false,
     kind: 'schema_mismatch',
-    issues: innerIssues?.map(insideWrapper) ?? found,
+    issues:
+      innerIssues === undefined
+        ? foundIn(of, found, validator)
+        : foundIn(inner, innerIssues, validator).map(insideWrapper),
   })
   const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
-  if (validator === undefined || !mayCoerce) return refused(issues)
-  const coerced = coerce(parseWithSources(json), validator, allowed)
-  if (coerced.repairs.length === 0) return refused(issues)
-  const left = issuesWith(coerced.value, mayBeLarge, validator)
-  return left.length === 0
-    ? { ok: true, value: coerced.value, repairs: coerced.repairs }
-    : refused(left)
+  if (validator === undefined || !mayCoerce) return refused(value, issues)
+  const again = yield* parseWithSources(parsed.json, work)
+  const coerced = yield* coercedWithin(again, validator, against)
+  if (coerced instanceof OutOfSteps) return refused(value, withStop(issues, coerced))
+  if (coerced.repairs.length === 0) return refused(value, issues)
+  const left = yield* issuesWith(coerced.value, again.sources.hasLarge, validator, work)
+  if (left.length > 0) return refused(coerced.value, left)
+  const repairs = named(coerced.repairs, coerced.value, validator)
+  return { ok: true, value: coerced.value, repairs }
+}
+
+/** What stopped it, where it takes more steps than it may: then the value stays as it is. */
+function* coercedWithin(
+  parsed: ParsedJson,
+  validator: SchemaValidator,
+  { allowed, work }: Against,
+): Resting<Coerced | OutOfSteps> {
+  try {
+    return yield* coerce(parsed, validator, allowed, work)
+  } catch (error) {
+    if (error instanceof OutOfSteps) return error
+    // As for `validate`: it stays as it is then, and what is wrong with it is known.
+    if (error instanceof RangeError) return { value: undefined, repairs: [], isAccepted: false }
+    throw error
+  }
+}
+
+function withStop(issues: readonly OutputIssue[], { message }: OutOfSteps): readonly OutputIssue[] {
+  const isSaid = issues.some((issue) => issue.path === '' && issue.message === message)
+  return isSaid ? issues : [...issues.slice(0, MAX_ISSUES - 1), { path: '', message }]
+}
+
+function named(
+  repairs: readonly Repair[],
+  value: unknown,
+  { jsonSchema }: SchemaValidator,
+): readonly Repair[] {
+  const names = new SchemaNames(jsonSchema)
+  // Where it was unwrapped is no part of the value.
+  const isOutside = ({ rule }: Repair) => rule === 'unwrap'
+  return repairs.map((repair) =>
+    isOutside(repair) ? repair : { ...repair, path: names.path(repair.path, value) },
+  )
 }
 
 /** What is beside it was not asked for: then it is another object, which has such a property. */
@@ -256,8 +368,9 @@ function insideOfWrapper(value: unknown): unknown {
 }
 
 /** As a pointer into the answer, in which the wrapper stands. */
-function insideWrapper({ path, message }: OutputIssue): OutputIssue {
-  return { path: `/${ASKED_WRAPPER}${path}`, message }
+function insideWrapper({ path, message, told }: FoundIssue): FoundIssue {
+  const within = (inner: string) => `/${ASKED_WRAPPER}${inner}`
+  return { path: within(path), message, told: { path: within(told.path), message } }
 }
 
 /** The one answer that several candidates agree on. */
@@ -285,10 +398,13 @@ function noneOf(results: readonly Result[], text: string): Result {
   return results.at(-1) ?? malformed('expected JSON, found none')
 }
 
-function malformed(message: string): ParseFailure {
+function malformed(message: string): ParseFailure<FoundIssue> {
   return failure('malformed_output', message)
 }
 
-function failure(kind: ParseFailure['kind'], message: string): ParseFailure {
-  return { ok: false, kind, issues: [{ path: '', message }] }
+function failure(
+  kind: ParseFailure<FoundIssue>['kind'],
+  message: string,
+): ParseFailure<FoundIssue> {
+  return { ok: false, kind, issues: [foundAtRoot(message)] }
 }

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { OutputIssue } from '../errors/call-error.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
+import { parseExactly } from './parse-with-sources.ts'
 
 /** An answer that could not be accepted. */
 export interface BadAnswer {
@@ -78,16 +79,21 @@ function shortened(answer: string): string {
 }
 
 /**
- * Equal for two answers that are the same answer: by value where they are JSON, by their trimmed
- * text otherwise. 64 hex digits (SHA-256).
+ * Equal for two answers that are the same answer: by value where they are JSON of up to 131,072
+ * characters, by their trimmed text otherwise. 64 hex digits (SHA-256).
  */
 export function answerSignature(text: string): string {
   return hash('sha256', normalized(text))
 }
 
+// To be sorted in some milliseconds; longer answers that are the same are so letter by letter.
+const MAX_SORTED_CHARS = 128 * 1024
+
 function normalized(text: string): string {
+  if (text.length > MAX_SORTED_CHARS) return text.trim()
   try {
-    return sortedJson(JSON.parse(text))
+    // Two answers that differ in a number which a double rounds are two answers.
+    return sortedJson(parseExactly(text))
   } catch {
     // No JSON, or nested too deeply to be walked.
     return text.trim()

@@ -1,47 +1,81 @@
-import { looseEscapes } from './escapes.ts'
+import { type EscapedContent, looseEscapes } from './escapes.ts'
 import { withInnerQuotesEscaped } from './inner-quotes.ts'
 import { KEYWORDS, type SyntaxRepair, withJsonrepair } from './jsonrepair.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { insideOf, type Token, tokenAt, valueMayFollow } from './scan.ts'
+import type { Resting, Work } from './work.ts'
 
 /**
  * Makes JSON of a text whose brackets are complete but whose syntax is not JSON's: first by rules
  * that allow one reading only; what they cannot read goes to `jsonrepair`, whose result is taken
  * only when it kept every character of the content. Refuses where content was left out.
  */
-export function repairSyntax(text: string): SyntaxRepair {
-  const tokens = tokensOf(text)
+export function* repairSyntax(text: string, work: Work): Resting<SyntaxRepair> {
+  const tokens = yield* tokensOf(text, work)
   const read =
-    tokens === undefined ? refused('a string or a comment does not end') : oneReading(text, tokens)
+    tokens === undefined
+      ? refused('a string or a comment does not end')
+      : yield* oneReading(text, tokens, work)
   if (read?.ok === true) return read
-  if (tokens !== undefined && hasSum(text, tokens)) return refused('a value is a sum')
-  const quoted = withInnerQuotesEscaped(text)
+  if (tokens !== undefined && (yield* hasSum(text, tokens, work)))
+    return refused('a value is a sum')
+  const quoted = yield* withInnerQuotesEscaped(text, work)
   if (quoted !== undefined) return { ok: true, text: quoted, rules: ['guess-quotes'] }
-  return read ?? withJsonrepair(text, tokens ?? [])
+  return read ?? withJsonrepair(text, tokens ?? [], work)
 }
 
 /** By the rules that allow one reading only; undefined where they cannot read it. */
-function oneReading(text: string, tokens: readonly Token[]): SyntaxRepair | undefined {
-  if (tokens.some((token) => leavesOut(text, token))) {
+function* oneReading(
+  text: string,
+  tokens: readonly Token[],
+  work: Work,
+): Resting<SyntaxRepair | undefined> {
+  if (yield* someToken(tokens, work, (token) => leavesOut(text, token))) {
     return refused('content is left out with an ellipsis')
   }
-  if (hasGap(text, tokens)) return refused('a value is left out')
-  if (tokens.some((token) => hasPlaceholder(text, token))) {
+  if (yield* hasGap(text, tokens, work)) return refused('a value is left out')
+  if (yield* someToken(tokens, work, (token) => hasPlaceholder(text, token))) {
     return refused('a template holds a placeholder')
   }
-  if (tokens.some((token) => breaksEscape(text, token))) {
-    return refused('an escape is torn')
+  for (const token of tokens) {
+    if (yield* breaksEscape(text, token, work)) return refused('an escape is torn')
   }
+  return yield* written(text, tokens, work)
+}
+
+function* written(
+  text: string,
+  tokens: readonly Token[],
+  work: Work,
+): Resting<SyntaxRepair | undefined> {
   const writer = new Writer(text)
-  if (!tokens.every((token) => writer.take(token)) || !writer.done) return undefined
-  return { ok: true, text: writer.text, rules: writer.rules }
+  for (const token of tokens) {
+    const isString = token.kind === 'string'
+    const inside = isString ? insideOf(text.slice(token.start, token.end)) : ''
+    const content = isString ? yield* looseEscapes(inside, work) : undefined
+    if (!writer.take(token, content)) return undefined
+    if (work.did(1)) yield
+  }
+  return writer.done ? { ok: true, text: writer.text, rules: writer.rules } : undefined
+}
+
+function* someToken(
+  tokens: readonly Token[],
+  work: Work,
+  isFound: (token: Token) => boolean,
+): Resting<boolean> {
+  for (const token of tokens) {
+    if (isFound(token)) return true
+    if (work.did(1)) yield
+  }
+  return false
 }
 
 function refused(message: string): SyntaxRepair {
   return { ok: false, message }
 }
 
-function tokensOf(text: string): readonly Token[] | undefined {
+function* tokensOf(text: string, work: Work): Resting<readonly Token[] | undefined> {
   const tokens: Token[] = []
   let valueMayStart = true
   for (let at = 0; at < text.length; ) {
@@ -49,10 +83,13 @@ function tokensOf(text: string): readonly Token[] | undefined {
     if (!token.closed) return undefined
     valueMayStart = valueMayFollow(text, at, token.kind, valueMayStart)
     tokens.push(token)
+    if (work.did(1 + (token.end - at) / CHARS_A_STEP)) yield
     at = token.end
   }
   return tokens
 }
+
+const CHARS_A_STEP = 16
 
 // "// ... 40 more rows", "/* rest omitted */", [1, 2, ...]: the model did not write it all.
 function leavesOut(text: string, { kind, start, end }: Token): boolean {
@@ -61,9 +98,10 @@ function leavesOut(text: string, { kind, start, end }: Token): boolean {
 }
 
 // [1,,2] and {"a":,}: jsonrepair would close the gap, or fill it with null.
-function hasGap(text: string, tokens: readonly Token[]): boolean {
+function* hasGap(text: string, tokens: readonly Token[], work: Work): Resting<boolean> {
   let before = ''
   for (const { kind, start, end } of tokens) {
+    if (work.did(1)) yield
     if (kind === 'space' || kind === 'comment') continue
     const mark = kind === 'punctuation' ? text.slice(start, end) : ''
     if (mark === ',' && GAP_BEFORE.has(before)) return true
@@ -74,25 +112,28 @@ function hasGap(text: string, tokens: readonly Token[]): boolean {
 }
 
 // "Dear " + name: not quotes within a string, but a string and what stands in a variable.
-function hasSum(text: string, tokens: readonly Token[]): boolean {
-  const said = tokens.filter(({ kind }) => kind !== 'space' && kind !== 'comment')
-  return said.some(
-    ({ kind, start, end }, index) =>
-      kind === 'word' && text.slice(start, end) === '+' && said[index - 1]?.kind === 'string',
-  )
+function* hasSum(text: string, tokens: readonly Token[], work: Work): Resting<boolean> {
+  let before: Token['kind'] = 'punctuation'
+  for (const { kind, start, end } of tokens) {
+    if (work.did(1)) yield
+    if (kind === 'space' || kind === 'comment') continue
+    if (kind === 'word' && before === 'string' && text.slice(start, end) === '+') return true
+    before = kind
+  }
+  return false
 }
 
 const GAP_BEFORE: ReadonlySet<string> = new Set([',', ':', '{', '['])
 
 // A continued line in a shell, a backslash that was meant, or an escape that was torn apart.
-function breaksEscape(text: string, { kind, start, end }: Token): boolean {
+function* breaksEscape(text: string, { kind, start, end }: Token, work: Work): Resting<boolean> {
+  if (work.did(1)) yield
   if (kind !== 'string') return false
-  return (
-    text
-      .slice(start, end)
-      .match(ESCAPED)
-      ?.some((escaped) => TORN.test(escaped)) ?? false
-  )
+  for (const [escaped] of text.slice(start, end).matchAll(ESCAPED)) {
+    if (TORN.test(escaped)) return true
+    if (work.did(1)) yield
+  }
+  return false
 }
 
 // \u00e is a character that lost a digit; \users and \underline are backslashes that were meant.
@@ -136,14 +177,15 @@ class Writer {
     return this.#backslash ? ['fix-syntax', 'keep-backslash'] : ['fix-syntax']
   }
 
-  /** False when the token does not fit. */
-  take({ kind, start, end }: Token): boolean {
+  /** False when the token does not fit. `content` is what a string has inside. */
+  take({ kind, start, end }: Token, content: EscapedContent | undefined): boolean {
     const raw = this.#source.slice(start, end)
     if (kind === 'space' || kind === 'comment') {
       this.#lineBreak ||= raw.includes('\n')
       return true
     }
-    if (this.#last === 'plus') return kind === 'string' && this.#add(raw)
+    const string = content === undefined ? undefined : this.#string(content)
+    if (this.#last === 'plus') return string !== undefined && this.#add(string)
     if (raw === '+' && this.#last === 'string' && this.#expects === 'separator') {
       this.#last = 'plus'
       return true
@@ -152,17 +194,17 @@ class Writer {
     const taken =
       kind === 'punctuation' || mark !== undefined
         ? this.#punctuation(mark ?? raw)
-        : this.#scalar(raw, kind)
+        : this.#scalar(string, raw)
     this.#lineBreak = false
     this.#last = mark === undefined ? kind : 'punctuation'
     return taken
   }
 
   /** "one " + "two": the sum of two strings is one. */
-  #add(raw: string): boolean {
+  #add(string: string): boolean {
     const before = this.#out.pop() ?? ''
     // Two pieces: of many summands, each is touched twice.
-    this.#out.push(before.slice(0, -1), this.#string(raw).slice(1))
+    this.#out.push(before.slice(0, -1), string.slice(1))
     this.#last = 'string'
     return true
   }
@@ -216,14 +258,14 @@ class Writer {
     return true
   }
 
-  #scalar(raw: string, kind: 'string' | 'word'): boolean {
+  #scalar(string: string | undefined, raw: string): boolean {
     // A line break, or the colon that must follow a key, tells two strings from one with quotes in it.
-    if (this.#expects === 'separator' && kind === 'string' && this.#last !== 'word') {
+    if (this.#expects === 'separator' && string !== undefined && this.#last !== 'word') {
       if (this.#inObject || this.#lineBreak) this.#missingComma()
     }
     if (this.#expects !== 'value' && this.#expects !== 'key') return false
     const isKey = this.#expects === 'key'
-    const json = kind === 'string' ? this.#string(raw) : wordAsJson(raw, isKey)
+    const json = string ?? wordAsJson(raw, isKey)
     if (json === undefined) return false
     this.#write(json)
     if (isKey) this.#expects = 'colon'
@@ -232,8 +274,7 @@ class Writer {
     return true
   }
 
-  #string(raw: string): string {
-    const content = looseEscapes(insideOf(raw))
+  #string(content: EscapedContent): string {
     this.#backslash ||= content.keptBackslash
     return `"${content.json}"`
   }

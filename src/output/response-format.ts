@@ -4,6 +4,7 @@ import { isRecord, own, valueAt } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
 import { strictSchema } from './strict-schema.ts'
+import { Work } from './work.ts'
 
 /**
  * How a provider is asked for JSON, from the most to the least it has to know:
@@ -79,7 +80,7 @@ export function couldBe(
   const value = jsonIn(text)
   return (
     value !== undefined &&
-    (request.format !== 'strict' || sentIssues(value, request, regExp).length === 0)
+    (request.format !== 'strict' || sentIssues(value, text, request, regExp).length === 0)
   )
 }
 
@@ -87,16 +88,16 @@ export function couldBe(
  * The issues without those about a null that strict mode asked for, in the place of an absent
  * property: told that it is wrong, a model would make something up.
  */
-export function withoutAskedNulls(
-  issues: readonly OutputIssue[],
+export function withoutAskedNulls<I extends OutputIssue>(
+  issues: readonly I[],
   text: string,
   request: FormatRequest,
   regExp: RegExpEngine | undefined,
-): readonly OutputIssue[] {
+): readonly I[] {
   const value = request.undo.has('drop-null') ? jsonIn(text) : undefined
   const nulls = issues.filter(({ path }) => valueAt(value, path) === null)
   if (value === undefined || nulls.length === 0) return issues
-  const wrong = new Set(sentIssues(value, request, regExp).map(({ path }) => path))
+  const wrong = new Set(sentIssues(value, text, request, regExp).map(({ path }) => path))
   const left = issues.filter((issue) => !nulls.includes(issue) || wrong.has(issue.path))
   return left.length === 0 ? issues : left
 }
@@ -104,10 +105,12 @@ export function withoutAskedNulls(
 /** What is wrong with an answer by the schema that was sent. */
 function sentIssues(
   value: unknown,
+  text: string,
   { parameter }: FormatRequest,
   regExp: RegExpEngine | undefined,
 ): readonly OutputIssue[] {
-  return compileSchema(own(own(parameter, 'json_schema'), 'schema'), regExp).validate(value)
+  const sent = compileSchema(own(own(parameter, 'json_schema'), 'schema'), regExp)
+  return sent.validate(value, new Work(text))
 }
 
 function jsonIn(text: string): unknown {

@@ -35,6 +35,52 @@ export function wants({ type, ...schema }: SchemaPart, name: string): boolean {
   return membersOf(schema).some((member) => typeof member === name)
 }
 
+/**
+ * The types of the values that a part of a schema can take, as far as it says: by `type`, by the values
+ * it lists, or by what it refers to. Undefined where it does not say.
+ */
+export function typesOf(part: SchemaPart, root: object): readonly string[] | undefined {
+  let schema: SchemaPart | undefined = part
+  for (let refs = 0; schema !== undefined && refs < MAX_REFS; refs += 1) {
+    const { type } = schema
+    if (typeof type === 'string') return [type]
+    if (Array.isArray(type)) return type
+    const members = membersOf(schema)
+    if (members.length > 0) return members.map(typeOfValue)
+    const target = localRef(schema)
+    schema = target === undefined ? undefined : partAt(root, target)
+  }
+  return undefined
+}
+
+const MAX_REFS = 20
+
+/**
+ * False where the schema says of each value what it may be, so that it takes no number without looking at
+ * it. True in doubt.
+ */
+export function isOpen(part: unknown): boolean {
+  if (!isRecord(part)) return part !== false
+  const schema: SchemaPart = part
+  const { type, items, additionalProperties, additionalItems } = schema
+  const alternatives = [schema.anyOf, schema.oneOf].filter(Array.isArray)
+  const isSaid =
+    type !== undefined || membersOf(schema).length > 0 || localRef(schema) !== undefined
+  if (!isSaid && alternatives.length === 0) return true
+  const types = Array.isArray(type) ? type : [type]
+  if (types.includes('object') && isOpen(additionalProperties)) return true
+  if (types.includes('array') && isOpen(Array.isArray(items) ? additionalItems : items)) return true
+  const named = [schema.properties, schema.patternProperties, part['$defs'], part['definitions']]
+  const listed = [...alternatives, schema.prefixItems, items].filter(Array.isArray)
+  return [...named.flatMap((parts) => Object.values(Object(parts))), ...listed.flat()].some(isOpen)
+}
+
+/** The type of a JSON value in a schema's words; every number is a `number`. */
+export function typeOfValue(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}
+
 /** The values the schema lists. */
 export function membersOf(schema: SchemaPart): readonly unknown[] {
   if (Array.isArray(schema.enum)) return schema.enum

@@ -4,8 +4,10 @@ import type { RegExpEngine, SchemaEngine } from './ajv-engine.ts'
 import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
-import { childPath } from './json-value.ts'
+import { childPath, valueAt } from './json-value.ts'
+import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
+import { OutOfSteps, Work } from './work.ts'
 
 /** A schema made ready for checking answers. */
 export interface CompiledSchema {
@@ -14,14 +16,17 @@ export interface CompiledSchema {
    * side. A copy; do not change it.
    */
   readonly jsonSchema: object
-  /** What is wrong with a value, at most twelve issues; empty when it is valid. */
-  validate(value: unknown): readonly OutputIssue[]
+  /**
+   * What is wrong with a value, at most twelve issues; empty when it is valid. Where that takes more
+   * steps than `work` allows (a million by default), one of them says so.
+   */
+  validate(value: unknown, work?: Work): readonly OutputIssue[]
   /**
    * The rest of a Standard Schema's work on a value that `validate` accepts: its refinements,
-   * defaults and transforms. The value itself for a plain JSON Schema. Rejects with what the
-   * user's own transform throws.
+   * defaults and transforms. The value itself for a plain JSON Schema. Throws or rejects with what
+   * the user's own transform throws.
    */
-  finish(value: unknown): Promise<Finished>
+  finish(value: unknown): Promise<Finished> | Finished
 }
 
 export type Finished =
@@ -71,9 +76,12 @@ const NO_REGEXP = {}
 /** What `compileSchema` makes; the rest of this folder also asks it about parts of the schema. */
 export class SchemaValidator implements CompiledSchema {
   readonly jsonSchema: object
+  /** It may take a number without looking at it. */
+  readonly isOpen: boolean
   readonly #engine: SchemaEngine
   readonly #standard: StandardProps | undefined
   readonly #regExp: RegExpEngine
+  readonly #patterns = new Map<string, { test(text: string): boolean }>()
 
   constructor(
     jsonSchema: object,
@@ -84,18 +92,40 @@ export class SchemaValidator implements CompiledSchema {
     this.#engine = engineFor(text, regExp)
     // As AJV saw it: no getters, no toJSON, and out of the user's reach. It is an object's text.
     this.jsonSchema = JSON.parse(text)
+    this.isOpen = isOpen(this.jsonSchema)
     this.#standard = standard
     this.#regExp = regExp ?? ((pattern, flags) => new RegExp(pattern, flags))
   }
 
-  validate(value: unknown): readonly OutputIssue[] {
-    if (this.accepts(value)) return []
-    return issuesOf(ofNearestBranches(this.errorsAt('', value), this.#engine))
+  validate(value: unknown, work: Work = new Work('')): readonly OutputIssue[] {
+    try {
+      if (this.accepts(value, work)) return []
+    } catch (error) {
+      return [outOfSteps(error)]
+    }
+    try {
+      const errors = this.errorsAt('', value, work)
+      return issuesOf(ofNearestBranches(errors, this.jsonSchema, this.#engine, work))
+    } catch (error) {
+      const first = this.#firstIssues(value)
+      // A branch with a dynamic reference cannot be asked alone: AJV then goes round without an end.
+      if (error instanceof RangeError && first.length > 0) return first.slice(0, 1)
+      return [...first, outOfSteps(error)]
+    }
   }
 
-  async finish(value: unknown): Promise<Finished> {
+  /** What can be said where listing all issues would take too long. */
+  #firstIssues(value: unknown): readonly OutputIssue[] {
+    const errors = this.#engine.firstErrors?.(value) ?? []
+    const shown = errors.slice(0, MAX_FIRST_ERRORS)
+    const seen = shown.map((error) => ({ ...error, data: valueAt(value, error.instancePath) }))
+    return issuesOf(seen).slice(0, MAX_ISSUES - 1)
+  }
+
+  finish(value: unknown): Promise<Finished> | Finished {
     if (this.#standard?.validate === undefined) return { ok: true, value }
-    return finishedWith(await this.#standard.validate(value))
+    const result = this.#standard.validate(value)
+    return 'then' in result ? Promise.resolve(result).then(finishedWith) : finishedWith(result)
   }
 
   /** `finish` for a schema that works synchronously; a TypeError for another. */
@@ -108,19 +138,31 @@ export class SchemaValidator implements CompiledSchema {
     throw new TypeError('schema: validates asynchronously, which needs `finish` of compileSchema')
   }
 
-  accepts(value: unknown): boolean {
-    return this.#engine.accepts(value)
+  /** @throws {OutOfSteps} */
+  accepts(value: unknown, work: Work): boolean {
+    return this.#engine.accepts(value, work)
   }
 
   /** Is this pattern of the schema found in the text? AJV has compiled it with the same flag. */
   fits(pattern: string, text: string): boolean {
-    return this.#regExp(pattern, 'u').test(text)
+    const expression = this.#patterns.get(pattern) ?? this.#regExp(pattern, 'u')
+    this.#patterns.set(pattern, expression)
+    return expression.test(text)
   }
 
-  /** AJV's own errors for one part of the schema, `''` for the whole. */
-  errorsAt(pointer: string, value: unknown): readonly ErrorObject[] {
-    return this.#engine.errorsAt(pointer, value)
+  /** AJV's own errors for one part of the schema, `''` for the whole. @throws {OutOfSteps} */
+  errorsAt(pointer: string, value: unknown, work: Work): readonly ErrorObject[] {
+    return this.#engine.errorsAt(pointer, value, work)
   }
+}
+
+// Of a recursive union they are one for each level, with a path as long as the level is deep.
+const MAX_FIRST_ERRORS = 20
+
+/** @throws any other error. */
+function outOfSteps(error: unknown): OutputIssue {
+  if (error instanceof OutOfSteps) return { path: '', message: error.message }
+  throw error
 }
 
 function finishedWith(result: StandardResult<unknown>): Finished {

@@ -1,9 +1,10 @@
-import type { OutputIssue } from '../errors/call-error.ts'
 import type { RegExpEngine } from './ajv-engine.ts'
 import { isRecord, own } from './json-value.ts'
+import type { FoundIssue } from './named-path.ts'
 import { parseAnswer, type Repair } from './parse-json.ts'
 import type { RepairLevel } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
+import type { Resting } from './work.ts'
 
 /** The functions a model may call, with what their arguments have to follow. */
 export type Tools = ReadonlyMap<string, CompiledSchema>
@@ -50,7 +51,7 @@ export interface BadCall {
   readonly name: string
   readonly text: string
   readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated'
-  readonly issues: readonly OutputIssue[]
+  readonly issues: readonly FoundIssue[]
   /** Of the tool that was called; undefined where there is none of that name. */
   readonly schema: CompiledSchema | undefined
   /** It was asked for again, and not called. */
@@ -74,29 +75,35 @@ export function isFunctionCall(call: unknown): boolean {
 }
 
 /** The arguments of one call of a function: as its parameters accept them, or what is wrong. */
-export function checkCall(
+export function* checkCall(
   call: unknown,
   { tools, level, position, finishReason }: CallCheck,
-): CheckedCall {
+): Resting<CheckedCall> {
   const described = own(call, 'function')
   const name = textOf(own(described, 'name'))
   const text = textOf(own(described, 'arguments'))
   const schema = tools.get(name)
-  const bad = (kind: BadCall['kind'], issues: readonly OutputIssue[]): CheckedCall => ({
-    ok: false,
-    bad: { position, name, text, kind, issues: issues.map(placed(position)), schema },
-  })
+  const bad = (kind: BadCall['kind'], found: readonly FoundIssue[]): CheckedCall => {
+    const at = placed(position)
+    const issues = found.map((issue) => ({ ...at(issue), told: at(issue.told) }))
+    return { ok: false, bad: { position, name, text, kind, issues, schema } }
+  }
   if (schema === undefined) {
     const names = [...tools.keys()].map((known) => JSON.stringify(known)).join(', ')
     const path = `/tool_calls/${position}/function/name`
-    const issues = [{ path, message: `expected one of ${names}` }]
+    const issue = { path, message: `expected one of ${names}` }
+    const issues = [{ ...issue, told: issue }]
     return { ok: false, bad: { position, name, text, kind: 'schema_mismatch', issues, schema } }
   }
-  const parsed = parseAnswer(text.trim() === '' && takesNothing(schema) ? '{}' : text, schema, {
-    level,
-    finishReason,
-    undo: new Set(),
-  })
+  const parsed = yield* parseAnswer(
+    text.trim() === '' && takesNothing(schema) ? '{}' : text,
+    schema,
+    {
+      level,
+      finishReason,
+      undo: new Set(),
+    },
+  )
   if (!parsed.ok) {
     return bad(parsed.kind === 'refusal' ? 'malformed_output' : parsed.kind, parsed.issues)
   }

@@ -1,37 +1,97 @@
 import type { ErrorObject } from 'ajv'
 import type { SchemaEngine } from './ajv-engine.ts'
-import { own } from './json-value.ts'
+import { isRecord, own } from './json-value.ts'
+import { typeOfValue, typesOf } from './schema-part.ts'
+import type { Work } from './work.ts'
 
 /**
  * AJV's errors with those of a union's branches left out, but for the branch that the value was
  * meant for: the one its discriminator names, or the one with the fewest errors. A union that fails
  * reports all of its branches, and what is said of the others would mislead a model.
+ * @throws {OutOfSteps}
  */
 export function ofNearestBranches(
   errors: readonly ErrorObject[],
+  root: object,
   engine: SchemaEngine,
+  work: Work,
 ): readonly ErrorObject[] {
-  return nearest(errors, engine, { unions: MAX_UNIONS })
+  const search = { root, engine, work, settled: settledIn(errors, root, work), unions: MAX_UNIONS }
+  return nearest(withoutSettled(errors, search), search)
+}
+
+interface Search {
+  readonly root: object
+  readonly engine: SchemaEngine
+  readonly work: Work
+  /** Where a union has one branch only for values of that type. */
+  readonly settled: ReadonlySet<string>
+  /** So many more may be looked at. */
+  unions: number
+}
+
+/** Of a list or a tree there is such a union on each level, and this is linear in them. */
+function settledIn(errors: readonly ErrorObject[], root: object, work: Work): ReadonlySet<string> {
+  const settled = new Set<string>()
+  for (const error of errors) {
+    work.spend(1)
+    if (!hasOneBranchFor(error, root)) continue
+    // Looking a path up takes a time of its length.
+    work.spend(error.instancePath.length / CHARS_A_STEP)
+    settled.add(error.instancePath)
+  }
+  return settled
+}
+
+/** Without such unions, and what is said there of their branches for values of other types. */
+function withoutSettled(
+  errors: readonly ErrorObject[],
+  { root, settled, work }: Search,
+): readonly ErrorObject[] {
+  if (settled.size === 0) return errors
+  return errors.filter((error) => {
+    work.spend(1 + error.instancePath.length / CHARS_A_STEP)
+    const isOfOtherType = error.keyword === 'type' && settled.has(error.instancePath)
+    return !isOfOtherType && !hasOneBranchFor(error, root)
+  })
+}
+
+const CHARS_A_STEP = 16
+
+function hasOneBranchFor(error: ErrorObject, root: object): boolean {
+  const { schema, data } = error
+  return (
+    isUnion(error) &&
+    Array.isArray(schema) &&
+    isContainer(data) &&
+    schema.filter((branch) => isFor(data, branch, root)).length === 1
+  )
+}
+
+/** A number may be of a branch's type, and still none of its values. */
+function isContainer(data: unknown): boolean {
+  return typeof data === 'object' && data !== null
+}
+
+function isFor(data: unknown, branch: unknown, root: object): boolean {
+  return isRecord(branch) && (typesOf(branch, root)?.includes(typeOfValue(data)) ?? true)
+}
+
+/** A oneOf that matched twice has no branch that fails. */
+function isUnion({ keyword, params }: ErrorObject): boolean {
+  return keyword === 'anyOf' || (keyword === 'oneOf' && !own(params, 'passingSchemas'))
 }
 
 // Each is validated branch by branch, and unions nest.
 const MAX_UNIONS = 100
 
-interface Left {
-  unions: number
-}
-
-function nearest(
-  errors: readonly ErrorObject[],
-  engine: SchemaEngine,
-  left: Left,
-): readonly ErrorObject[] {
+function nearest(errors: readonly ErrorObject[], search: Search): readonly ErrorObject[] {
   const kept: ErrorObject[] = []
   // Backwards: a union reports itself after its branches, one after the other.
   let end = errors.length
   for (let error = errors[end - 1]; error !== undefined; error = errors[end - 1]) {
     end -= 1
-    const branches = branchesOf(error, engine, left)
+    const branches = branchesOf(error, search)
     const reported = branches?.flat() ?? []
     const start = end - reported.length
     if (branches === undefined || !areSame(errors.slice(start, end), reported)) {
@@ -39,7 +99,7 @@ function nearest(
       continue
     }
     // Inside first: a branch that is a union itself is of several types until then.
-    const settled = branches.map((branch) => nearest(branch, engine, left))
+    const settled = possible(branches, error, search).map((branch) => nearest(branch, search))
     kept.push(...meantOf(settled, error.instancePath).toReversed())
     end = start
   }
@@ -48,20 +108,33 @@ function nearest(
 
 /** The errors of each branch; undefined for an error that is none of a union's. */
 function branchesOf(
-  { keyword, params, schema, data, instancePath }: ErrorObject,
-  engine: SchemaEngine,
-  left: Left,
+  error: ErrorObject,
+  search: Search,
 ): readonly (readonly ErrorObject[])[] | undefined {
-  // A oneOf that matched twice has no branch that fails.
-  const isUnion = keyword === 'anyOf' || (keyword === 'oneOf' && !own(params, 'passingSchemas'))
-  if (!isUnion || !Array.isArray(schema) || left.unions-- <= 0) return undefined
+  const { schema, data, instancePath } = error
+  if (!isUnion(error) || !Array.isArray(schema) || search.unions-- <= 0) return undefined
+  const { engine, work } = search
   const pointer = engine.pointerOf(schema)
   if (pointer === undefined) return undefined
-  return schema.map((_, index) =>
-    engine
-      .errorsAt(`${pointer}/${index}`, data)
-      .map((error) => ({ ...error, instancePath: instancePath + error.instancePath })),
-  )
+  return schema.map((_, index) => {
+    const errors = engine.errorsAt(`${pointer}/${index}`, data, work).map((inside) => {
+      const path = instancePath + inside.instancePath
+      work.spend(1 + path.length / CHARS_A_STEP)
+      return { ...inside, instancePath: path }
+    })
+    return withoutSettled(errors, search)
+  })
+}
+
+/** The branches that are not for values of other types only. */
+function possible(
+  branches: readonly (readonly ErrorObject[])[],
+  { schema, data }: ErrorObject,
+  { root }: Search,
+): readonly (readonly ErrorObject[])[] {
+  if (!Array.isArray(schema) || !isContainer(data)) return branches
+  const left = branches.filter((_, index) => isFor(data, schema[index], root))
+  return left.length === 0 ? branches : left
 }
 
 function areSame(some: readonly ErrorObject[], others: readonly ErrorObject[]): boolean {

@@ -1,4 +1,4 @@
-import { childPath, isRecord, own } from './json-value.ts'
+import { isRecord, own } from './json-value.ts'
 import type { SchemaPart } from './schema-part.ts'
 import { lettersOf } from './value-rules.ts'
 
@@ -19,7 +19,9 @@ export function wrapped(
   const isWrapper = isCall
     ? ARGUMENTS.has(key)
     : WRAPPERS.has(key) || ARGUMENTS.has(key) || isTitle(key, schema) || isForeign(key, schema)
-  return isWrapper ? { key, path: childPath('', key), value: value[key] } : undefined
+  // Any other name is the model's own.
+  const isUsual = WRAPPERS.has(key) || ARGUMENTS.has(key)
+  return isWrapper ? { key, path: isUsual ? `/${key}` : '/*', value: value[key] } : undefined
 }
 
 // OpenAI's and Anthropic's tool calls, as models imitate them in text.

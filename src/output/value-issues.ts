@@ -1,19 +1,22 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import { MAX_ISSUES } from './issues.ts'
-import { isRecord, largeIntegerPaths, own } from './json-value.ts'
+import { childPath, isRecord, LargeNumber, own } from './json-value.ts'
 import type { SchemaValidator } from './schema.ts'
+import type { Resting, Work } from './work.ts'
 
 /**
- * What is wrong with a parsed value: what the schema says, and what it cannot see, integers that a
- * number has rounded (looked for only where `mayBeLarge`) and a schema given back as its answer.
+ * What is wrong with a parsed value: what the schema says, and what it cannot see, numbers that a
+ * double would have rounded (looked for only where `mayBeLarge`) and a schema given back as its answer.
  */
-export function issuesWith(
+export function* issuesWith(
   value: unknown,
   mayBeLarge: boolean,
   validator: SchemaValidator | undefined,
-): readonly OutputIssue[] {
-  const issues = validator?.validate(value) ?? []
-  const large = mayBeLarge ? largeIntegerPaths(value).slice(0, MAX_ISSUES) : []
+  work: Work,
+): Resting<readonly OutputIssue[]> {
+  const issues = validator?.validate(value, work) ?? []
+  if (work.mayRest()) yield
+  const large = mayBeLarge ? yield* largeNumbersIn(value, work) : []
   if (large.length > 0) {
     const elsewhere = issues.filter(({ path }) => !large.includes(path))
     return [...large.map((path) => ({ path, message: TOO_LARGE })), ...elsewhere].slice(
@@ -22,14 +25,50 @@ export function issuesWith(
     )
   }
   if (issues.length > 0 || validator === undefined) return issues
-  return echoes(value, validator.jsonSchema) ? [{ path: '', message: ECHO }] : []
+  return echoes(value, validator) ? [{ path: '', message: ECHO }] : []
+}
+
+interface Spot {
+  readonly value: object
+  readonly key: string
+  readonly holder: Spot | undefined
+}
+
+/** Where the first numbers stand that would have been rounded: JSON Pointers. */
+function* largeNumbersIn(root: unknown, work: Work): Resting<readonly string[]> {
+  const found: string[] = []
+  const left: Spot[] = isObject(root) ? [{ value: root, key: '', holder: undefined }] : []
+  for (let spot = left.pop(); spot !== undefined; spot = left.pop()) {
+    const { value } = spot
+    if (value instanceof LargeNumber) {
+      found.push(pathTo(spot))
+      if (found.length === MAX_ISSUES) break
+      continue
+    }
+    const members = Object.entries(value)
+    for (const [key, member] of members.toReversed()) {
+      if (isObject(member)) left.push({ value: member, key, holder: spot })
+    }
+    if (work.did(members.length)) yield
+  }
+  return found
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function pathTo(spot: Spot): string {
+  const keys: string[] = []
+  for (let at = spot; at.holder !== undefined; at = at.holder) keys.push(at.key)
+  return keys.reduceRight(childPath, '')
 }
 
 const TOO_LARGE = 'integer too large to keep exactly; expected it as a string, or smaller'
 const ECHO = 'expected data that follows the schema, got the schema'
 
 /** JSON that repeats the schema is no data, also where every property is optional. */
-function echoes(value: unknown, schema: object): boolean {
+export function echoes(value: unknown, { jsonSchema: schema }: SchemaValidator): boolean {
   const repeated = own(value, 'properties')
   if (!isRecord(repeated)) return false
   const declared = own(schema, 'properties')

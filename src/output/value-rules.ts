@@ -1,4 +1,5 @@
-import { LargeInteger, parseWithSources } from './json-value.ts'
+import { isRounded } from './exact-number.ts'
+import { LargeNumber } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { JSON_NUMBER } from './repair-syntax.ts'
 import { membersOf, type SchemaPart, wants } from './schema-part.ts'
@@ -10,13 +11,14 @@ interface RuleSite {
   readonly schema: SchemaPart
   /** The characters a number was written with. */
   readonly source: string | undefined
-  readonly parse: (text: string) => unknown
 }
 
 export interface ValueRule {
   readonly name: RepairRule
   /** The value in its place, or undefined where the rule does not apply. */
   readonly apply: (site: RuleSite) => unknown
+  /** What `apply` gives is the text of the value, if it is JSON. */
+  readonly isJson?: true
 }
 
 /** Every rule that replaces one value by another. The first that applies is taken. */
@@ -35,22 +37,22 @@ export const VALUE_RULES: readonly ValueRule[] = [
   },
   {
     name: 'enum-case',
-    apply: ({ value, schema }) => onlyMember(schema, value, (text) => text.trim().toLowerCase()),
+    apply: ({ value, schema }) => onlyMember(schema, value, trimmedLowercase),
   },
   {
     name: 'parse-stringified',
-    apply({ value, schema, parse }) {
+    isJson: true,
+    apply({ value, schema }) {
       if (typeof value !== 'string' || wants(schema, 'string')) return undefined
-      const parsed = /^\s*[{[]/.test(value) ? parse(value) : undefined
-      const kind = Array.isArray(parsed) ? 'array' : 'object'
-      return parsed !== undefined && wants(schema, kind) ? parsed : undefined
+      const kind = /^\s*\{/.test(value) ? 'object' : /^\s*\[/.test(value) ? 'array' : undefined
+      return kind !== undefined && wants(schema, kind) ? value : undefined
     },
   },
   {
     name: 'string-from-number',
     apply({ value, schema, source }) {
       if (!wants(schema, 'string') || wantsAnyNumber(schema)) return undefined
-      if (value instanceof LargeInteger) return value.source
+      if (value instanceof LargeNumber) return value.source
       return typeof value === 'number' ? source : undefined
     },
   },
@@ -83,25 +85,39 @@ const THOUSANDS = /^-?[1-9]\d{0,2}(?:(?:,\d{3}){2,}(?:\.\d+)?|,\d{3}\.\d+)$/
 // No double has more significant digits to say, and nobody writes such a number.
 const MAX_NUMBER_CHARS = 400
 
-/** The number a string is, digit for digit; undefined where a double would round an integer. */
+/** The number a string is, digit for digit; undefined where a double would round it. */
 function exactNumber(text: string): number | undefined {
   if (text.length > MAX_NUMBER_CHARS || !JSON_NUMBER.test(text)) return undefined
-  const { value } = parseWithSources(text)
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+  const value = Number(text)
+  return isRounded(text, value) ? undefined : value
 }
 
 /** The one allowed string that equals the value once both are folded. */
-function onlyMember(
-  schema: SchemaPart,
-  value: unknown,
-  fold: (text: string) => string,
-): string | undefined {
+function onlyMember(schema: SchemaPart, value: unknown, fold: Fold): string | undefined {
   if (typeof value !== 'string') return undefined
-  const folded = fold(value)
-  const members = new Set(membersOf(schema).filter((member) => typeof member === 'string'))
-  const [only, ...others] = [...members].filter((member) => fold(member) === folded)
-  return others.length === 0 && only !== value ? only : undefined
+  const only = foldedMembers(schema, fold).get(fold(value))
+  return only === value ? undefined : only
 }
+
+type Fold = (text: string) => string
+
+/** By what they are once folded; undefined where several are the same then. Kept for the next value. */
+function foldedMembers(schema: SchemaPart, fold: Fold): ReadonlyMap<string, string | undefined> {
+  const byFold = foldedBy.get(schema) ?? new Map<Fold, Map<string, string | undefined>>()
+  foldedBy.set(schema, byFold)
+  const known = byFold.get(fold)
+  if (known !== undefined) return known
+  const folded = new Map<string, string | undefined>()
+  for (const member of new Set(membersOf(schema))) {
+    if (typeof member !== 'string') continue
+    const name = fold(member)
+    folded.set(name, folded.has(name) ? undefined : member)
+  }
+  byFold.set(fold, folded)
+  return folded
+}
+
+const foldedBy = new WeakMap<object, Map<Fold, Map<string, string | undefined>>>()
 
 function wantsAnyNumber(schema: SchemaPart): boolean {
   return wants(schema, 'number') || wants(schema, 'integer')
@@ -109,6 +125,10 @@ function wantsAnyNumber(schema: SchemaPart): boolean {
 
 function wantsNumber(schema: SchemaPart): boolean {
   return wantsAnyNumber(schema) && !wants(schema, 'string')
+}
+
+function trimmedLowercase(text: string): string {
+  return text.trim().toLowerCase()
 }
 
 /** A name without the differences of spelling between conventions. */

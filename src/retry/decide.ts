@@ -51,6 +51,8 @@ export interface FailedAttempt {
   readonly delivered?: boolean
   /** Never sent: the concurrency limit left no place for it. */
   readonly crowdedOut?: boolean
+  /** Never sent: leave to send it was refused in the last moment, and `failure` says why. */
+  readonly withheld?: boolean
   /**
    * May the model be asked again with its bad answer? `repeated`: it gave this very answer before.
    * Absent: yes for the kinds whose retry is a re-ask, no for the others.
@@ -67,6 +69,8 @@ export interface DecideInput {
     readonly maxReasks: number
     readonly maxRetryAfterMs: number
     readonly onUncertain: 'rerun' | 'fail'
+    /** Something that was sent earlier in the call may have been executed. @default false */
+    readonly mayHaveRun?: boolean
     /** @default 250 */
     readonly minAttemptMs?: number
     readonly hintSpread?: HintSpread
@@ -109,7 +113,7 @@ export interface FallbackChoice {
  *
  * 1. the caller aborted → stop
  * 2. content was delivered → stop
- * 3. under `onUncertain: 'fail'` the attempt may have been executed → stop
+ * 3. under `onUncertain: 'fail'` the attempt, or one before it, may have been executed → stop
  * 4. attempts or deadline are spent → stop
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
  * 6. the same target may be retried → retry, but the last attempt is left to a fallback of step 7
@@ -123,7 +127,8 @@ export function decide(input: DecideInput): Verdict {
 
   if (input.aborted || kind === 'aborted') return stop('aborted')
   if (result.delivered === true) return stop('delivered')
-  if (policy.onUncertain === 'fail' && executed !== 'no') return stop('outcome_unknown')
+  const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
+  if (policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
   if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
   if (input.remainingMs < minAttemptMs(input) || kind === 'deadline') return stop('deadline')
 

@@ -1,6 +1,6 @@
-import type { Failure } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
 import { minAttemptMs } from './admit.ts'
+import type { FailedAttempt } from './decide.ts'
 import type { Hedging } from './hedge.ts'
 import type {
   AttemptResult,
@@ -18,6 +18,8 @@ export interface HedgedAttempt<T> {
   readonly leave: Leave
   /** Counts one attempt more and returns its number, or undefined when all are spent. */
   takeAttempt(): number | undefined
+  /** The one that was taken was not made. */
+  returnAttempt(): void
 }
 
 /**
@@ -55,7 +57,13 @@ async function sendHedged<T>(
   const first = sendAttempt(request, target, { ...step, signal: aside.signal }, leave)
   const isSlow = await slowerThan(first, delayMs, request)
   const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
-  return hedge === undefined ? first : contest({ result: first, aside }, hedge, request.clock)
+  if (hedge === undefined) return first
+  const returned = hedge.result.then((result) => {
+    if (isWithheld(result)) attempt.returnAttempt()
+  })
+  // Whoever waits for the result itself hears of it.
+  returned.catch(() => {})
+  return contest({ result: first, aside }, hedge, request.clock)
 }
 
 /** One of the two, which can be ended alone. */
@@ -113,21 +121,29 @@ async function contest<T>(
     [first, second].map(async (rival) => [await rival.result, rival] as const),
   )
   const other = winner === first ? second : first
-  if (!early.ok && early.failure.retryable) return afterBoth(early.failure, other, clock)
+  if (isWithheld(early)) return other.result
+  if (!early.ok && early.failure.retryable) return afterBoth(early, other, clock)
   // Good, or bad beyond repair: either way there is nothing to wait for.
   other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
   await other.result
   return early
 }
 
+/** Not sent after all: its rival is alone, and decides. */
+function isWithheld<T>(result: AttemptResult<T>): boolean {
+  return !result.ok && result.withheld === true
+}
+
 /** What the other came to; where both failed, the retry obeys the hint of the earlier one as well. */
 async function afterBoth<T>(
-  { retryAfterMs }: Failure,
+  early: FailedAttempt,
   other: Rival<T>,
   clock: Clock,
 ): Promise<AttemptResult<T>> {
+  const { retryAfterMs } = early.failure
   const toldAtMs = clock.monotonicMs()
   const late = await other.result
+  if (isWithheld(late)) return early
   if (late.ok || retryAfterMs === undefined) return late
   const otherHintMs = toldAtMs + retryAfterMs - clock.monotonicMs()
   return otherHintMs > 0 ? { ...late, otherHintMs } : late

@@ -34,6 +34,8 @@ export interface LoopPolicy {
   readonly maxRetryAfterMs: number
   readonly backoff: Backoff
   readonly onUncertain: 'rerun' | 'fail'
+  /** Something that was sent earlier in the call may have been executed. @default false */
+  readonly mayHaveRun?: boolean
   /** @default 250 */
   readonly minAttemptMs?: number
   /** @default half of the hint, from 250 ms to 15 s */

@@ -65,6 +65,7 @@ export class Run<T> {
       this.#tell({ verdict: 'accept' })
       return result
     }
+    if (result.withheld === true) this.#attempts -= 1
     this.#last = result
     // Another call's hint binds this one's retry as well: both go to the same limit.
     const { gate } = this.#target.state
@@ -123,7 +124,10 @@ export class Run<T> {
       this.#attempts += 1
       return this.#attempts
     }
-    return sendWithHedge({ request, target, step, leave, takeAttempt }, hedging)
+    const returnAttempt = () => {
+      this.#attempts -= 1
+    }
+    return sendWithHedge({ request, target, step, leave, takeAttempt, returnAttempt }, hedging)
   }
 
   /** Undefined: the next attempt may start, and has what it needs. Else what stands in its way. */

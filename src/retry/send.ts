@@ -29,6 +29,8 @@ export async function sendAttempt<T>(
   try {
     const result = await attempt(step)
     succeeded = result.ok
+    // What was not sent says nothing of the target.
+    if (!result.ok && result.withheld === true) return result
     if (permit !== undefined) settlePermit(permit, result.ok ? undefined : result.failure)
     if (result.ok) streamEnded = result.streamEnded
     else gate.learn(result.failure, clock.monotonicMs(), policy.maxRetryAfterMs)

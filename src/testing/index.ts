@@ -59,6 +59,11 @@ export {
 export {
   cutStream,
   cutStreamBeforeContent,
+  malformedEvent,
+  type NoFinishReason,
+  type NotAStream,
+  noFinishReason,
+  notAStream,
   type StreamCut,
   type StreamError,
   stalledStream,

@@ -1,9 +1,12 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseAnswer, parseJson } from '../../src/output/parse-json.ts'
+import { parseJson, parseAnswer as parsing } from '../../src/output/parse-json.ts'
 import { formatRequest } from '../../src/output/response-format.ts'
 import { compileSchema } from '../../src/output/schema.ts'
+import { atOnce } from '../../src/output/work.ts'
+
+const parseAnswer = (...given: Parameters<typeof parsing>) => atOnce(parsing(...given))
 
 /** More by option: FUZZ_RUNS=100000 npx vitest run test/property/output-schemas.test.ts */
 const numRuns = Number(process.env['FUZZ_RUNS'] ?? 300)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import type { Claim } from '../../src/idempotency/store.ts'
 import { memoryStore, type Store } from '../../src/index.ts'
 import { storeSuite } from '../../src/testing/index.ts'
@@ -43,6 +43,34 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       claim: (request) => claim({ ...request, owner: randomUUID() }),
     }),
     noticed: 'is granted again to an owner who repeats it, for longer',
+  },
+  'a claim that is repeated tells the policy it began with': {
+    spoil({ claim }) {
+      const first = new Map<string, 'rerun' | 'fail'>()
+      return {
+        claim: async (request) => {
+          const claimed = await claim(request)
+          if (claimed.state !== 'owned') return claimed
+          const onUncertain = first.get(request.owner) ?? claimed.onUncertain
+          first.set(request.owner, onUncertain)
+          return { ...claimed, onUncertain }
+        },
+      }
+    },
+    noticed: 'tells its owner what others have made of its policy',
+  },
+  'a claim that is repeated leaves the policy as it was': {
+    spoil({ claim }) {
+      const seen = new Set<string>()
+      return {
+        claim: (request) => {
+          const isFirst = !seen.has(request.owner)
+          seen.add(request.owner)
+          return claim(isFirst ? request : { ...request, onUncertain: 'rerun' })
+        },
+      }
+    },
+    noticed: 'keeps the stricter policy of its owner',
   },
   'a claim tells of a notice to everybody': {
     spoil: ({ claim }) => ({ claim: (request) => claim({ ...request, waitedFor: 1 }) }),
@@ -102,15 +130,29 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     spoil: ({ release }) => ({ release: (claim) => release(claim) }),
     noticed: 'tells those who waited for its fence why, with all that its notice says',
   },
+  'a release frees what may have been done, whoever forbade that': {
+    spoil: ({ release }) => ({
+      release: (claim, notice, noticeMs) => release(claim, notice, noticeMs),
+    }),
+    noticed: "of what may have been done is uncertain once somebody asked for 'fail'",
+  },
+  'a release takes all that may have been done for uncertain': {
+    spoil: ({ release, markUncertain }) => ({
+      release: (claim, notice, noticeMs, doubtMs) =>
+        doubtMs === undefined ? release(claim, notice, noticeMs) : markUncertain(claim, doubtMs),
+    }),
+    noticed: "of what may have been done frees the key under 'rerun'",
+  },
   'a release says less than it was told': {
     spoil: ({ release }) => ({
-      release: (claim, notice, noticeMs) =>
-        release(claim, notice && { kind: notice.kind }, noticeMs),
+      release: (claim, notice, ...more) => release(claim, notice && { kind: notice.kind }, ...more),
     }),
     noticed: 'tells those who waited for its fence why, with all that its notice says',
   },
   'a notice is told for ever': {
-    spoil: ({ release }) => ({ release: (claim, notice) => release(claim, notice, 1e12) }),
+    spoil: ({ release }) => ({
+      release: (claim, notice, _, doubtMs) => release(claim, notice, 1e12, doubtMs),
+    }),
     noticed: 'is told for its noticeMs only, whoever is at work by then',
   },
   'an uncertainty frees its key': {
@@ -142,6 +184,17 @@ it('the suite finds nothing in a good store', async () => {
   await expect(failuresOf((clock) => memoryStore({ clock }))).resolves.toEqual([])
 })
 
+it('the suite takes a good store that is slow for no bad one, and waits long enough', async () => {
+  await expect(failuresWhenSlow(() => ({}))).resolves.toEqual([])
+})
+
+it.each(Object.entries(FAULTS))(
+  'is noticed by the suite where the store is slow too: %s',
+  async (_, { spoil, noticed }) => {
+    expect(await failuresWhenSlow(spoil)).toContain(noticed)
+  },
+)
+
 it("is noticed where the store has a clock of its own: a client's counts", async () => {
   const clock: Clock = { ...systemClock, monotonicMs: () => Date.now() }
   await expect(clockFailures(clock)).resolves.toHaveLength(2)
@@ -157,6 +210,46 @@ async function failuresOf(open: (clock: Clock) => Store): Promise<string[]> {
       return { store: open(clock), advance: (ms: number) => clock.advance(ms) }
     }),
   )
+}
+
+/** The same where each verb takes longer than the leases of the suite, and its clock cannot be moved. */
+async function failuresWhenSlow(spoil: Fault['spoil']): Promise<string[]> {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  let isOver = false
+  const failed = failing(
+    allOf(() => {
+      const store = memoryStore()
+      return { store: slow({ ...store, ...spoil(store) }) }
+    }),
+  ).finally(() => {
+    isOver = true
+  })
+  while (!isOver) await vi.advanceTimersByTimeAsync(100)
+  return failed
+}
+
+/** Each verb takes effect after 300 ms, and its answer takes 300 more. */
+function slow(store: Store): Store {
+  const travel = () => new Promise<void>((resolve) => setTimeout(resolve, 300))
+  const distant = async <R>(verb: () => Promise<R>): Promise<R> => {
+    await travel()
+    const answer = await verb()
+    await travel()
+    return answer
+  }
+  return {
+    name: 'slow',
+    claim: (request) => distant(() => store.claim(request)),
+    heartbeat: (...given) => distant(() => store.heartbeat(...given)),
+    dispatch: (claim) => distant(() => store.dispatch(claim)),
+    complete: (...given) => distant(() => store.complete(...given)),
+    release: (...given) => distant(() => store.release(...given)),
+    markUncertain: (...given) => distant(() => store.markUncertain(...given)),
+    resolve: (...given) => distant(() => store.resolve(...given)),
+  }
 }
 
 async function clockFailures(clock: Clock): Promise<string[]> {

@@ -7,6 +7,7 @@ import {
   type OnceRequest,
   type OnceResult,
   once,
+  type Sending,
   type WorkOutcome,
 } from '../../../src/idempotency/once.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
@@ -98,9 +99,9 @@ export class Job {
     })
   }
 
-  async dispatch(): Promise<void> {
+  async dispatch(sending?: Sending): Promise<void> {
     try {
-      await this.flight.dispatch()
+      await this.flight.dispatch(sending)
       this.dispatched = 'yes'
     } catch (error) {
       const kind = error instanceof CallError ? error.kind : 'unknown'

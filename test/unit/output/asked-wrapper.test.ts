@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { parseAnswer } from '../../../src/output/parse-json.ts'
+import { parseAnswer as parsing } from '../../../src/output/parse-json.ts'
 import { formatRequest } from '../../../src/output/response-format.ts'
 import { compileSchema } from '../../../src/output/schema.ts'
+import { atOnce } from '../../../src/output/work.ts'
+
+const parseAnswer = (...given: Parameters<typeof parsing>) => atOnce(parsing(...given))
 
 describe('an answer asked for as the property of an object', () => {
   const confident = {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { extract } from '../../../src/output/extract.ts'
+import { extract as extracting } from '../../../src/output/extract.ts'
+import { atOnce, Work } from '../../../src/output/work.ts'
+
+const extract = (text: string) => atOnce(extracting(text, new Work(text)))
 
 const texts = (text: string): string[] => extract(text).candidates.map((one) => one.text)
 

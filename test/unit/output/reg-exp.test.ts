@@ -23,7 +23,7 @@ describe('the regExp engine', () => {
     const { made, regExp } = watched()
     expect(parseJson('{"a":"xx","b":"yy","z1":"4"}', schema, { regExp })).toMatchObject({
       value: { a: 'xx', b: 'yy', z1: 4 },
-      repairs: [{ path: '/z1', rule: 'number-from-string' }],
+      repairs: [{ path: '/*', rule: 'number-from-string' }],
     })
     expect(parseJson('{"a":"xx","b":"xx"}', schema, { regExp }).ok).toBe(false)
     expect(new Set(made)).toEqual(new Set(['^x+$', '^y+$', '^z']))

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { repairSyntax } from '../../../src/output/repair-syntax.ts'
+import { repairSyntax as repairing } from '../../../src/output/repair-syntax.ts'
+import { atOnce, Work } from '../../../src/output/work.ts'
+
+const repairSyntax = (text: string) => atOnce(repairing(text, new Work(text)))
 
 describe('repairSyntax', () => {
   it.each([

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { FORMAT_REFUSALS, formatAfterRefusal } from '../../../src/output/format-refusals.ts'
-import { parseAnswer } from '../../../src/output/parse-json.ts'
+import { parseAnswer as parsing } from '../../../src/output/parse-json.ts'
 import { formatRequest, withInstructions } from '../../../src/output/response-format.ts'
 import { compileSchema } from '../../../src/output/schema.ts'
+import { atOnce } from '../../../src/output/work.ts'
+
+const parseAnswer = (...given: Parameters<typeof parsing>) => atOnce(parsing(...given))
 
 const CLOSED = {
   type: 'object',

@@ -1,0 +1,33 @@
+import { statSync } from 'node:fs'
+
+/**
+ * A name, and the file that it led to when somebody looked.
+ *
+ * Asked for by name only, never through a descriptor of our own: when a process closes one of a
+ * file, it loses all locks that it has on that file, SQLite's too, whoever took them
+ * (https://sqlite.org/howtocorrupt.html, §2.2).
+ */
+export interface NamedFile {
+  readonly path: string
+  readonly dev: bigint
+  readonly ino: bigint
+  /** How many names it has. */
+  readonly nlink: bigint
+}
+
+/** Undefined where the name leads nowhere, or cannot be followed. */
+export function fileAt(path: string): NamedFile | undefined {
+  try {
+    // Numbers of files may be larger than a double can tell apart.
+    const { dev, ino, nlink } = statSync(path, { bigint: true })
+    return { path, dev, ino, nlink }
+  } catch {
+    return undefined
+  }
+}
+
+/** Does its name still lead to it? */
+export function isInPlace(file: NamedFile): boolean {
+  const now = fileAt(file.path)
+  return now !== undefined && now.ino === file.ino && now.dev === file.dev
+}

@@ -1,0 +1,91 @@
+import type { Ajv, Name, _ as Template } from 'ajv'
+import { isRecord, own } from './json-value.ts'
+import { OutOfSteps, type Work } from './work.ts'
+
+/** What AJV's code is written with. */
+export interface CodeGeneration {
+  readonly _: typeof Template
+  readonly Name: typeof Name
+}
+
+// Each error of AJV's takes some 300 bytes.
+const MAX_ERRORS = 100_000
+const TOO_MANY = `not compared further with the schema: more than ${MAX_ERRORS} problems`
+
+/**
+ * Counts the steps of a validator while it runs: one for each part of the schema and each value that it
+ * is held against, so that neither its time nor its list of errors is without end.
+ */
+export class StepMeter {
+  #work: Work | undefined
+
+  /** Counted for `work` until it returns. @throws {OutOfSteps} */
+  counted<T>(work: Work | undefined, run: () => T): T {
+    const outer = this.#work
+    this.#work = work
+    try {
+      return run()
+    } finally {
+      this.#work = outer
+    }
+  }
+
+  /** Makes the validators of this AJV count, for schemas that went through `withSteps`. */
+  addTo(ajv: Ajv, { _, Name: NameOf }: CodeGeneration): void {
+    const step = (steps: number, errors: number): void => {
+      this.#work?.spend(steps)
+      if (errors > MAX_ERRORS) throw new OutOfSteps(TOO_MANY)
+    }
+    ajv.addKeyword({
+      keyword: STEPS,
+      // Before a reference is followed: a recursion has to count before it goes down.
+      before: '$ref',
+      code({ gen, schema }) {
+        const stepped = gen.scopeValue('func', { ref: step })
+        // AJV's own name for the number of errors so far.
+        gen.code(_`${stepped}(${Number(schema)}, ${new NameOf('errors')})`)
+      },
+    })
+  }
+}
+
+const STEPS = 'steadycall-steps'
+
+/**
+ * Marks what is to be counted in a schema, which is changed: every part of it, or those that refer to
+ * another part only. No recursion and no union of many branches is without these.
+ */
+export function withSteps(schema: unknown, only: 'all' | 'references'): void {
+  if (!isRecord(schema)) return
+  const marked = schema as Record<string, unknown>
+  for (const keyword of PARTS) withSteps(own(schema, keyword), only)
+  for (const keyword of LISTS) for (const part of listIn(schema, keyword)) withSteps(part, only)
+  for (const keyword of MAPS) {
+    const parts = own(schema, keyword)
+    if (isRecord(parts)) for (const part of Object.values(parts)) withSteps(part, only)
+  }
+  const refers = REFERENCES.some((keyword) => typeof own(schema, keyword) === 'string')
+  if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
+}
+
+/** A missing property is an error each; other lists are gone through for each value. */
+function stepsOf(schema: object): number {
+  const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
+  return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
+}
+
+const PARTS =
+  'items additionalItems contains additionalProperties propertyNames not if then else unevaluatedItems unevaluatedProperties'.split(
+    ' ',
+  )
+const LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems', 'items']
+const MAPS = [
+  ...['properties', 'patternProperties', '$defs', 'definitions'],
+  ...['dependentSchemas', 'dependencies'],
+]
+const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef']
+
+function listIn(schema: object, keyword: string): readonly unknown[] {
+  const list = own(schema, keyword)
+  return Array.isArray(list) ? list : []
+}

@@ -1,0 +1,172 @@
+import { isRounded, mayOverflow, mayRound } from './exact-number.ts'
+import { LargeNumber, own } from './json-value.ts'
+import { matchAt } from './scan.ts'
+import { atOnce, type Resting, Work } from './work.ts'
+
+/** A parsed text, with the characters each number was written with. */
+export interface ParsedJson {
+  readonly value: unknown
+  /** The value as written, where it is a number itself. */
+  readonly source: string | undefined
+  readonly sources: NumberSources
+}
+
+/** How the numbers in parsed objects were written. */
+export class NumberSources {
+  /** One of them would have been rounded. */
+  hasLarge = false
+  readonly #written = new WeakMap<object, Map<string, string>>()
+
+  /** The number at `holder[key]` as written; undefined for what is no number. */
+  of(holder: object, key: string): string | undefined {
+    const value = own(holder, key)
+    if (value instanceof LargeNumber) return value.source
+    if (typeof value !== 'number') return undefined
+    return this.#written.get(holder)?.get(key) ?? String(value)
+  }
+
+  /** For a copy whose numbers stand where they stood. */
+  carry(from: object, to: object): void {
+    const known = this.#written.get(from)
+    if (known !== undefined) this.#written.set(to, known)
+  }
+
+  /** Only what JavaScript would print in another way. Of two members of one name the last one counts. */
+  remember(holder: object, key: string, written: string | undefined): void {
+    const known = this.#written.get(holder)
+    if (written === undefined) known?.delete(key)
+    else if (known === undefined) this.#written.set(holder, new Map([[key, written]]))
+    else known.set(key, written)
+  }
+}
+
+/** JSON with every number that a double would round as a `LargeNumber`. @throws SyntaxError */
+export function parseExactly(text: string): unknown {
+  return mayRound(text) || mayOverflow(text)
+    ? atOnce(parseWithSources(text, new Work(text))).value
+    : JSON.parse(text)
+}
+
+/**
+ * Parses JSON with every number that a double would round as a `LargeNumber`, and remembers how
+ * numbers were written.
+ * @throws {SyntaxError} for a text that is no JSON.
+ */
+export function* parseWithSources(
+  text: string,
+  work: Work,
+  sources: NumberSources = new NumberSources(),
+): Resting<ParsedJson> {
+  // What is read below is JSON, then, and nothing has to be checked again.
+  const plain: unknown = JSON.parse(text)
+  if (work.did(text.length / CHARS_A_STEP)) yield
+  if (typeof plain === 'string') return { value: plain, source: undefined, sources }
+  const reader = new Reader(text, sources)
+  while (reader.step()) if (work.did(1)) yield
+  return reader.result()
+}
+
+// JSON.parse reads so much in the time of a step.
+const CHARS_A_STEP = 16
+
+type Holder = unknown[] | Record<string, unknown>
+
+interface Open {
+  readonly holder: Holder
+  /** Of the member that comes next, in an object. */
+  key: string
+}
+
+/** Reads JSON one token at a time, without a stack that deep nesting could overflow. */
+class Reader {
+  readonly #text: string
+  readonly #open: Open[] = []
+  readonly #sources: NumberSources
+  #at = 0
+  #root: unknown
+  #rootSource: string | undefined
+
+  constructor(text: string, sources: NumberSources) {
+    this.#text = text
+    this.#sources = sources
+  }
+
+  /** False at the end of the text. */
+  step(): boolean {
+    this.#at = matchAt(SEPARATORS, this.#text, this.#at)
+    if (this.#at >= this.#text.length) return false
+    const character = this.#text[this.#at]
+    if (character === '{') this.#begin({})
+    else if (character === '[') this.#begin([])
+    else if (character === '}' || character === ']') {
+      this.#open.pop()
+      this.#at += 1
+    } else if (character === '"') this.#string()
+    else this.#word()
+    return true
+  }
+
+  result(): ParsedJson {
+    return { value: this.#root, source: this.#rootSource, sources: this.#sources }
+  }
+
+  #begin(holder: Holder): void {
+    this.#place(holder)
+    this.#open.push({ holder, key: '' })
+    this.#at += 1
+  }
+
+  #string(): void {
+    let end = this.#text.indexOf('"', this.#at + 1)
+    while (isEscaped(this.#text, end)) end = this.#text.indexOf('"', end + 1)
+    const literal = this.#text.slice(this.#at, end + 1)
+    const content = literal.includes('\\') ? String(JSON.parse(literal)) : literal.slice(1, -1)
+    const colon = matchAt(COLON, this.#text, end + 1)
+    const isKey = colon > end + 1
+    this.#at = isKey ? colon : end + 1
+    const open = this.#open.at(-1)
+    if (isKey && open !== undefined) open.key = content
+    else this.#place(content)
+  }
+
+  #word(): void {
+    const end = matchAt(WORD, this.#text, this.#at)
+    const written = this.#text.slice(this.#at, end)
+    this.#at = end
+    const value: unknown = JSON.parse(written)
+    if (typeof value !== 'number') this.#place(value)
+    else if (!isRounded(written, value)) this.#place(value, written)
+    else {
+      this.#sources.hasLarge = true
+      this.#place(new LargeNumber(written), written)
+    }
+  }
+
+  #place(value: unknown, written?: string): void {
+    const open = this.#open.at(-1)
+    if (open === undefined) {
+      this.#root = value
+      this.#rootSource = written
+      return
+    }
+    const { holder } = open
+    const key = Array.isArray(holder) ? String(holder.length) : open.key
+    // An own property, also for the key __proto__.
+    if (Array.isArray(holder)) holder.push(value)
+    else if (key === '__proto__') Object.defineProperty(holder, key, { ...MEMBER, value })
+    else holder[key] = value
+    this.#sources.remember(holder, key, written === String(value) ? undefined : written)
+  }
+}
+
+const MEMBER = { enumerable: true, writable: true, configurable: true }
+const SEPARATORS = /[\s,]+/y
+const COLON = /\s*:/y
+const WORD = /[\w.+-]+/y
+
+/** Is the quote there escaped? An even number of backslashes are escaped themselves. */
+function isEscaped(text: string, quote: number): boolean {
+  let start = quote
+  while (text[start - 1] === '\\') start -= 1
+  return (quote - start) % 2 === 1
+}

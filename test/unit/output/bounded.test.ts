@@ -1,0 +1,207 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type ParseResult, parseAnswer, parseJson } from '../../../src/output/parse-json.ts'
+import { compileSchema } from '../../../src/output/schema.ts'
+import type { Resting } from '../../../src/output/work.ts'
+
+const number = { type: 'number' }
+const nullable = (ref: string) => ({ anyOf: [{ $ref: ref }, { type: 'null' }] })
+const LIST = {
+  $defs: { node: { type: 'object', properties: { v: number, next: nullable('#/$defs/node') } } },
+  $ref: '#/$defs/node',
+}
+const operation = (op: string) => ({
+  type: 'object',
+  properties: { op: { const: op }, l: { $ref: '#/$defs/e' }, r: { $ref: '#/$defs/e' } },
+  required: ['op', 'l', 'r'],
+})
+const EXPRESSION = {
+  $defs: { e: { anyOf: [operation('add'), operation('mul'), number] } },
+  $ref: '#/$defs/e',
+}
+/** Both branches go down before either is refused: two to the power of the depth. */
+const DOUBLING = {
+  $defs: {
+    e: {
+      anyOf: [
+        { type: 'object', properties: { a: { $ref: '#/$defs/e' } }, maxProperties: 1 },
+        { type: 'object', properties: { a: { $ref: '#/$defs/e' } }, maxProperties: 1, title: 'b' },
+        number,
+      ],
+    },
+  },
+  $ref: '#/$defs/e',
+}
+const DYNAMIC = {
+  $dynamicAnchor: 'node',
+  type: 'object',
+  properties: {
+    c: { type: 'array', items: { anyOf: [{ $dynamicRef: '#node' }, { type: 'null' }] } },
+  },
+}
+const nested = (depth: number, open: string, inside: string, close: string) =>
+  open.repeat(depth) + inside + close.repeat(depth)
+const list = (length: number, member: (index: number) => string) =>
+  Array.from({ length }, (_, index) => member(index)).join(',')
+
+/** How often the work rests, which is once for so many steps, and what comes of it. */
+function restsOf<T>(work: Resting<T>): { readonly rests: number; readonly result: T } {
+  for (let rests = 0; ; rests += 1) {
+    const step = work.next()
+    if (step.done === true) return { rests, result: step.value }
+  }
+}
+const read = (text: string, schema: object) =>
+  restsOf(parseAnswer(text, compileSchema(schema), { undo: new Set() }))
+
+const issuesOf = (result: ParseResult<unknown>) => (result.ok ? [] : result.issues)
+
+const BOUND =
+  /^not compared further with the schema: (?:that takes )?more than \d+ (?:steps|problems)$/
+
+describe('a wrong answer to a recursive schema', () => {
+  it('is explained where it is wrong, hundreds of levels down', () => {
+    const text = nested(800, '{"v":1,"next":', '"x"', '}')
+    expect(parseJson(text, LIST)).toEqual({
+      ok: false,
+      kind: 'schema_mismatch',
+      issues: [{ path: '/next'.repeat(800), message: 'expected object or null, got a string' }],
+    })
+  })
+
+  it('takes steps that grow with its depth, not with the square of it', () => {
+    const restsAt = (depth: number) => read(nested(depth, '{"v":1,"next":', '"x"', '}'), LIST).rests
+    expect(restsAt(100)).toBeLessThanOrEqual(1)
+    expect(restsAt(400)).toBeLessThanOrEqual(5)
+  })
+
+  it.each<[string, string, object]>([
+    ['a list', nested(3_000, '{"v":1,"next":', '"x"', '}'), LIST],
+    ['an expression', nested(300, '{"op":"mul","l":1,"r":', '"x"', '}'), EXPRESSION],
+    ['one that both branches follow', nested(60, '{"a":', '"x"', '}'), DOUBLING],
+  ])('is refused within a stated bound: %s', (_, text, schema) => {
+    const { rests, result } = read(text, schema)
+    // A million steps and some, and 50,000 between two rests.
+    expect(rests).toBeLessThan(30)
+    expect(result).toMatchObject({ ok: false, kind: 'schema_mismatch' })
+    const issues = issuesOf(parseJson(text, schema))
+    expect(issues.map(({ message }) => message)).toContainEqual(expect.stringMatching(BOUND))
+    expect(issues.length).toBeLessThanOrEqual(12)
+  })
+
+  it('is refused by a dynamic reference too', () => {
+    const text = nested(200, '{"c":[', '"x"', ']}')
+    expect(parseJson(text, DYNAMIC)).toMatchObject({
+      ok: false,
+      kind: 'schema_mismatch',
+      issues: [{ path: '/c/0'.repeat(200), message: 'expected object or null, got a string' }],
+    })
+  })
+
+  it('is coerced where a small one can be', () => {
+    expect(parseJson(nested(8, '{"v":"1","next":', 'null', '}'), LIST)).toMatchObject({
+      ok: true,
+      value: { v: 1, next: { v: 1 } },
+    })
+  })
+})
+
+describe('a valid answer to a recursive schema', () => {
+  it('is never refused for its steps', () => {
+    const text = nested(1_000, '{"v":1,"next":', 'null', '}')
+    expect(parseJson(text, LIST)).toMatchObject({ ok: true, repairs: [] })
+  })
+})
+
+describe('a large answer that is wrong in every place', () => {
+  it.each<[string, string, object]>([
+    ['types', `[${list(300_000, () => '"a"')}]`, { items: number }],
+    [
+      'missing properties',
+      `[${list(100_000, () => '{}')}]`,
+      { items: { required: Array.from({ length: 100 }, (_, index) => `p${index}`) } },
+    ],
+    [
+      'branches',
+      `[${list(20_000, () => '{"k":"x"}')}]`,
+      {
+        items: {
+          anyOf: Array.from({ length: 100 }, (_, index) => ({
+            type: 'object',
+            properties: { k: { const: index }, v: number },
+            required: ['v'],
+          })),
+        },
+      },
+    ],
+  ])('is refused within a stated bound: %s', (_, text, schema) => {
+    const result = parseJson(text, schema)
+    expect(result).toMatchObject({ ok: false, kind: 'schema_mismatch' })
+    const issues = issuesOf(result)
+    expect(issues[0]?.path).toMatch(/^\/\d+/)
+    expect(issues.at(-1)?.message).toMatch(BOUND)
+  })
+
+  it('is coerced where that is all it takes', () => {
+    const text = `[${list(50_000, (index) => `"${index}"`)}]`
+    const result = parseJson(text, { type: 'array', items: { type: 'integer' } })
+    expect(result.ok && result.repairs.length).toBe(50_000)
+  })
+})
+
+describe('uniqueItems', () => {
+  const UNIQUE = { type: 'array', uniqueItems: true }
+
+  it('is checked in a time that is linear in the list', () => {
+    const text = `[${list(200_000, (index) => `{"id":${index}}`)}]`
+    expect(parseJson(text, UNIQUE)).toMatchObject({ ok: true })
+  })
+
+  it('says what AJV says', () => {
+    const ajv = new Ajv2020({ strict: false })
+    const validate = ajv.compile(UNIQUE)
+    const item = fc.oneof(
+      fc.constantFrom(0, -0, 1, '1', true, false, null, '', 'null', '{}'),
+      fc.json({ maxDepth: 2 }).map((text) => JSON.parse(text)),
+    )
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 6 }), (items) => {
+        const text = JSON.stringify(items)
+        const value: unknown = JSON.parse(text)
+        expect(parseJson(text, UNIQUE, { level: 'off' }).ok).toBe(validate(value))
+      }),
+    )
+  })
+
+  it('takes objects for equal whatever the order of their keys', () => {
+    expect(parseJson('[{"a":1,"b":[2]},{"b":[2],"a":1.0}]', UNIQUE)).toEqual({
+      ok: false,
+      kind: 'schema_mismatch',
+      issues: [
+        { path: '', message: 'must NOT have duplicate items (items ## 0 and 1 are identical)' },
+      ],
+    })
+  })
+})
+
+describe('reading a large text', () => {
+  const damaged = `[${list(20_000, (index) => `{"id":${index},"name":"x",}`)}]`
+
+  it('rests again and again', () => {
+    const { rests, result } = read(damaged, { type: 'array' })
+    expect(result.ok).toBe(true)
+    expect(rests).toBeGreaterThan(10)
+  })
+
+  it('rests within one long string too', () => {
+    const quoted = `{"a":"${'say "x" '.repeat(100_000)}"}`
+    expect(read(quoted, { type: 'object' }).rests).toBeGreaterThan(5)
+    const escaped = `{"a":"${'\\d'.repeat(300_000)}",}`
+    expect(read(escaped, { type: 'object' }).rests).toBeGreaterThan(5)
+  })
+
+  it('does not rest for a small one', () => {
+    expect(read('```\n{"id":"1",}\n```', { properties: { id: { type: 'integer' } } }).rests).toBe(0)
+  })
+})
