@@ -1,11 +1,11 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
-import type { RegExpEngine } from '../output/ajv-engine.ts'
 import { parseAnswer, type Repair } from '../output/parse-json.ts'
 import type { RepairLevel } from '../output/repair-rules.ts'
 import { ASKED_WRAPPER, type FormatRequest, withoutAskedNulls } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import type { RegExpEngine } from '../output/schema-engine.ts'
 import { saysTruncated } from '../output/truncation.ts'
 
 /** What came of an answer. */

@@ -1,10 +1,9 @@
-import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
-import type { RegExpEngine, SchemaEngine } from './ajv-engine.ts'
 import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
 import { childPath } from './json-value.ts'
+import type { ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { ofNearestBranches } from './union-errors.ts'
 
 /** A schema made ready for checking answers. */

@@ -1,6 +1,5 @@
-import type { ErrorObject } from 'ajv'
-import type { SchemaEngine } from './ajv-engine.ts'
 import { own } from './json-value.ts'
+import type { ErrorObject, SchemaEngine } from './schema-engine.ts'
 
 /**
  * AJV's errors with those of a union's branches left out, but for the branch that the value was
