@@ -11,7 +11,7 @@ const stock = await retry(
     const { status, headers } = response
     throw Object.assign(new Error(`stock: ${status}`), { status, headers })
   },
-  { name: 'stock', maxAttempts: 4, deadlineMs: 10_000, attemptTimeoutMs: 2_000, classify },
+  { name: 'stock', maxAttempts: 4, deadlineMs: 60_000, attemptTimeoutMs: 20_000, classify },
 )
 
 // This service locks an item for a moment while it counts it; all else is as usual.

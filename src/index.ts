@@ -15,9 +15,10 @@ export { notExecuted } from './errors/not-executed.ts'
 export type { TokenCounts } from './errors/token-counts.ts'
 export type { KeyedOperation } from './guard.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
-export type { EncryptionOptions } from './idempotency/encryption.ts'
+export { canonicalJson } from './idempotency/canonical-json.ts'
+export type { EncryptionOptions } from './idempotency/encryption-options.ts'
 export type { KeepingOptions } from './idempotency/kept-result.ts'
-export { canonicalJson, deriveKey } from './idempotency/key.ts'
+export { deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
 export type {
   Claim,

@@ -16,6 +16,7 @@ import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
 import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
+import { checkOption, text } from './option-check.ts'
 import type { CallOptions, SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
@@ -161,12 +162,14 @@ function create(
   params: ChatParams,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
-  const prepare = () => {
-    const { steady: own = {}, ...requestOptions } = options ?? {}
+  const prepare = (given: RequestOptions) => {
+    const { steady: own = {}, ...requestOptions } = given ?? {}
     checkCallOptions('create(): steady', own)
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
-  return dropInCreate(prepare, errorClasses(client))
+  // openai waits for options that are a promise.
+  const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
+  return dropInCreate(whenGiven, errorClasses(client))
 }
 
 async function json(
@@ -199,6 +202,8 @@ async function json(
   return result
 }
 
+const RUN_NAME = text(255)
+
 async function run<T>(
   client: ChatClient,
   context: CallContext,
@@ -206,9 +211,7 @@ async function run<T>(
   work: (context: RunContext) => PromiseLike<T> | T,
   own: CallOptions = {},
 ): Promise<T> {
-  if (typeof name !== 'string' || name === '' || name.length > 255) {
-    throw new TypeError('run(): name must be a string of 1 to 255 characters')
-  }
+  checkOption('run()', 'name', name, RUN_NAME)
   if (typeof work !== 'function') {
     throw new TypeError(`run(): the second argument must be a function, got ${typeof work}`)
   }

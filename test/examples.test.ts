@@ -50,9 +50,8 @@ const EXAMPLES = [
   '21-postgres',
   '23-report',
 ] as const
-const startsAProcess = { timeout: 30_000 }
 
-describe('an example runs as it stands and says what its page promises:', startsAProcess, () => {
+describe('an example runs as it stands and says what its page promises:', () => {
   it('01-drop-in retries an overloaded provider unseen', async () => {
     const server = await startServer({ answer: 'Nairobi.', perCall: [overloaded()] })
     const { stdout } = await run('01-drop-in', { OPENAI_BASE_URL: server.baseURL })

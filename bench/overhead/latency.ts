@@ -126,19 +126,6 @@ async function inTurn(
   return results
 }
 
-/** steadycall's CPU per call as a multiple of the bare client's: the median of so many rounds. */
-export async function cpuRatio(
-  provider: string,
-  block: BlockRequest,
-  rounds: number,
-): Promise<number> {
-  const files: readonly PeerFile[] = ['openai-single', 'steadycall']
-  const runners = await Promise.all(files.map((file) => start(file, `${provider}/v1`)))
-  const [base = [], own = []] = [...(await inTurn(runners, block, rounds)).values()]
-  for (const { child } of runners) await child.close()
-  return median(own.map(({ cpu }, round) => cpu / (base[round]?.cpu ?? Number.NaN)))
-}
-
 const TITLES = [
   '',
   'p50, µs',

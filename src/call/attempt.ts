@@ -2,6 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
+import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
@@ -245,6 +246,8 @@ function withMultiplication<T>(
   // A user's function may send any number of requests: they are no multiplication.
   if (isFunction(job.face)) return sent
   if (!multiplied(wire) && (sent.facts.gatewayAttempts ?? 1) <= 1) return sent
+  // Redirected in a circle: nobody retried.
+  if (!sent.ok && sent.failure.code === TOO_MANY_REDIRECTS) return sent
   const reaction = tellMultiplied(sent.facts, wire, onMultiplied)
   if (sent.ok || reaction === 'warn') return sent
   const { failure } = sent

@@ -1,9 +1,10 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { call } from './call.ts'
+import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
 import { explain } from './explain.ts'
+import type { Job } from './job.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
@@ -11,22 +12,28 @@ import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
 
+interface Prepared {
+  readonly request: ChatRequest
+  readonly context: CallContext
+}
+
 /**
  * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
  * throws rejects the call, as openai's own checks do.
  */
 export function dropInCreate(
-  prepare: () => { readonly request: ChatRequest; readonly context: CallContext },
+  prepare: () => Prepared | Promise<Prepared>,
   classes: ErrorClasses,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
-    const { request, context } = prepare()
+    const prepared = prepare()
+    const { request, context } = prepared instanceof Promise ? await prepared : prepared
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
-      if (request.params['stream'] === true) return await streamed(request, context, classes)
+      if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
       const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-      const { value, report } = await call(job, context)
+      const { value, report } = await begin(job, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
@@ -35,8 +42,15 @@ export function dropInCreate(
   })
 }
 
+/** Starts the call, and holds on to the request where it waits before it has sent anything. */
+function begin<T>(job: Job<T>, request: ChatRequest, context: CallContext): Promise<CallResult<T>> {
+  const running = call(job, context)
+  request.given.hold()
+  return running
+}
+
 async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
-  const { value, report } = await call(responseJob(request), context)
+  const { value, report } = await begin(responseJob(request), request, context)
   attachReport(value.response, report)
   return value
 }
@@ -54,7 +68,7 @@ async function streamed(
     if (latest !== undefined) attachReport(error, latest)
     return error
   }
-  const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
+  const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
   latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage, where there is such a thing.
@@ -83,7 +97,8 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
   const { cause, message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
-      return withCause(new classes.APIUserAbortError({ message }), cause)
+      // In openai's own words: many compare them, and there is nothing to add.
+      return withCause(new classes.APIUserAbortError({}), cause)
     case 'timeout':
     case 'deadline':
       // A 408 is the provider's own word, with its status and body.
@@ -95,6 +110,11 @@ function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
     case 'tls':
       if (cause instanceof classes.APIError) return cause
       return withCause(new classes.APIConnectionError({ message }), cause)
+    case 'unknown':
+      // Nothing is known of it that it does not say itself: as from the bare client. Without a
+      // reason it was no failed attempt, but a defect of ours.
+      if (error.reason !== undefined) return cause
+      break
     default:
       if (cause instanceof classes.APIError) return cause
   }

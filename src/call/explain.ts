@@ -36,6 +36,9 @@ function adviceOn({ failure, reason }: Explanation): string {
   if (reason === 'delivered' && failure.kind === 'timeout') {
     return 'Raise chunkIdleTimeoutMs if this model is known to pause.'
   }
+  if (failure.kind === 'invalid_request' && failure.status === undefined) {
+    return 'It cannot be sent as it is: correct the URL, headers or fetch options behind it (see the cause).'
+  }
   return adviceFor(failure.kind)
 }
 

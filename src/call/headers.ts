@@ -57,6 +57,18 @@ export function hasHeader(given: unknown, name: string): boolean {
   return headerPairs(given).some(([own]) => String(own).toLowerCase() === name)
 }
 
+// Names by which senders and tracers tell one sending of a request from another.
+const OF_ONE_SENDING =
+  /^x-stainless-|idempotency|request-?id|correlation|traceparent|tracestate|trace-?id|span-?id|baggage|retry|attempt|timestamp|^date$/
+
+/** The headers that a request has each time it is sent, in an order of their own. */
+export function lastingHeaders(given: unknown): readonly (readonly string[])[] {
+  return headerPairs(given)
+    .map(([name, ...values]) => [String(name).toLowerCase(), ...values.map(String)])
+    .filter(([name = '']) => !OF_ONE_SENDING.test(name))
+    .toSorted(([a = ''], [b = '']) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
 /** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */
 function headerPairs(given: unknown): readonly (readonly unknown[])[] {
   if (given instanceof Headers || Array.isArray(given)) return [...given]

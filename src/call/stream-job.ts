@@ -3,7 +3,7 @@ import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, bodyFor, type ChatRequest, chatBasics, sendChat } from './chat.ts'
+import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
 import type { AnswerFacts, Exchange, Job } from './job.ts'
 import type { ChunkStream } from './one-reader.ts'
@@ -33,7 +33,7 @@ export function streamJob(
     },
     async send(exchange) {
       attempts = exchange.number
-      const body = bodyFor(request, exchange, request.params)
+      const body = ownBodyFor(request, exchange)
       const sentAtMs = clock.monotonicMs()
       const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
       // Apart: what waits for the end must not hold the stream itself.

@@ -70,6 +70,20 @@ export function errorClasses(client: ChatClient): ErrorClasses {
   return client.constructor as unknown as ErrorClasses
 }
 
+/**
+ * One of openai's classes for what went wrong with a request, its credentials' own requests among
+ * them. Their common base by itself says that something was not as it should be on this side.
+ */
+export function isRequestError(error: unknown, client: ChatClient): boolean {
+  if (error instanceof errorClasses(client).APIError) return true
+  const base: unknown = readProperty(client.constructor, 'OpenAIError')
+  return isInstance(error, base) && readProperty(error, 'constructor') !== base
+}
+
+function isInstance(error: unknown, maker: unknown): boolean {
+  return typeof maker === 'function' && error instanceof maker
+}
+
 /** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
 const OWN_RETRIES = Symbol.for('steadycall.own-retries.v1')
 

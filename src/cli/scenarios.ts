@@ -117,7 +117,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'hangs',
     faults: [hangs()],
     expected: 'success',
-    options: { attemptTimeoutMs: 400 },
+    options: { attemptTimeoutMs: 1_000 },
     barePatienceMs: 2_000,
   },
   { name: 'error body under 200', faults: [errorBodyUnder200()], expected: 'success' },

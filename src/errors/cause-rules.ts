@@ -1,4 +1,5 @@
 import type { Executed, FailureKind } from './failure-kinds.ts'
+import { UNSENDABLE_RULES } from './unsendable-rules.ts'
 
 /** What an error without a response must be; all that is given must hold. Everything is lower case. */
 export interface Cause {
@@ -22,6 +23,8 @@ export interface CauseRule {
   /** `'no'` only where no byte of the request can have been acted upon. */
   readonly executed: Executed
   readonly when: Cause
+  /** Names the failure where the error has no code of its own. */
+  readonly code?: string
   /** Says only that something failed: a cause below it says what. */
   readonly vague?: true
   readonly example: {
@@ -34,15 +37,22 @@ export interface CauseRule {
 }
 
 /**
- * Aborts, timeouts, TLS, name resolution and the network, the first match wins. The codes are
+ * Aborts, timeouts, TLS, name resolution, requests that cannot be sent and the network, the first
+ * match wins. The codes are
  * Node's (`errors` and `tls` pages of its documentation, libuv's errno list), undici's and
  * Bun's; the messages those of runtimes and libraries that set no code.
  */
 // biome-ignore format: a rule is one line
 export const CAUSE_RULES: readonly CauseRule[] = [
+  { kind: 'auth', executed: 'no', code: 'no_credentials', when: { text: 'could not resolve authentication method' }, example: { message: 'Could not resolve authentication method. Expected either apiKey or adminAPIKey to be set.' } },
   // openai's own verdicts of `parse` on an answer that came.
   { kind: 'truncated', executed: 'yes', when: { name: 'lengthfinishreasonerror' }, example: { name: 'LengthFinishReasonError' } },
   { kind: 'content_filter', executed: 'yes', when: { name: 'contentfilterfinishreasonerror' }, example: { name: 'ContentFilterFinishReasonError' } },
+
+  // A proxy that does not open its tunnel: undici gives it the code of an abort.
+  { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { text: 'proxy response (407)' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (407) !== 200 when HTTP Tunneling' } },
+  { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { message: 'proxy authentication required' }, example: { message: 'proxy authentication required' } },
+  { kind: 'network', executed: 'no', when: { text: '!== 200 when http tunneling' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (502) !== 200 when HTTP Tunneling' } },
 
   { kind: 'aborted', executed: 'maybe', when: { name: 'apiuseraborterror' }, example: { name: 'APIUserAbortError' } },
   { kind: 'aborted', executed: 'maybe', when: { message: 'request was aborted.' }, example: { message: 'Request was aborted.' } },
@@ -94,9 +104,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'no', when: { code: 'eai_again' }, example: { code: 'EAI_AGAIN', syscall: 'getaddrinfo' } },
   { kind: 'network', executed: 'no', when: { text: 'getaddrinfo eai_again' }, example: { message: 'getaddrinfo EAI_AGAIN api.openai.com' } },
 
-  { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_url' }, example: { code: 'ERR_INVALID_URL', message: 'Invalid URL' } },
-  { kind: 'invalid_request', executed: 'no', when: { message: 'unknown scheme' }, example: { message: 'unknown scheme' } },
-  { kind: 'invalid_request', executed: 'no', when: { message: 'bad port' }, example: { message: 'bad port' } },
+  ...UNSENDABLE_RULES,
 
   { kind: 'network', executed: 'no', when: { code: 'econnrefused' }, example: { code: 'ECONNREFUSED' } },
   { kind: 'network', executed: 'no', when: { text: 'connect econnrefused' }, example: { message: 'request to http://127.0.0.1:1/ failed, reason: connect ECONNREFUSED 127.0.0.1:1' } },

@@ -48,6 +48,7 @@ export {
   truncatedBody,
 } from './faults.ts'
 export { type RateLimit, rateLimited } from './rate-limit.ts'
+export type { RawResponse, RawSocket, ReceivedHeaders } from './raw-response.ts'
 export { dripping, type Endless, endlessBody, slowFirstByte } from './slow-faults.ts'
 export {
   type StoreFixture,

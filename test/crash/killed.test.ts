@@ -8,6 +8,7 @@ import {
   resetBeforeResponse,
 } from '../../src/testing/index.ts'
 import { describeWith } from '../support/describe-with.ts'
+import { patientRuntime } from '../support/set-up.ts'
 import type { CrashStore } from './crash-store.ts'
 import { DOUBT_CASES, KILL_CASES, type KillCase } from './kill-cases.ts'
 import { openStore } from './open-store.ts'
@@ -15,9 +16,6 @@ import { start } from './processes.ts'
 import { startProvider } from './provider.ts'
 import { DURABLE } from './stores.ts'
 import { callOnce, type Work } from './worker.ts'
-
-/** Short leases for those who die: whoever comes next must outwait them. */
-const LEASE_MS = 1_500
 
 const FIRST: Readonly<Record<KillCase['first'], () => Fault>> = {
   answer: ok,
@@ -41,7 +39,7 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
     beforeAll(async () => {
       home = await startStore()
       survivors = await openStore(home.address)
-    }, 60_000)
+    })
     afterAll(async () => {
       await survivors?.close()
       await home?.close()
@@ -49,7 +47,6 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
 
     it.concurrent.for(ROWS)(
       "$name, under '$onUncertain': $expected.next, and $expected.executed executed",
-      { timeout: 60_000 },
       async ({ name, crash, first, onUncertain, expected }, { onTestFinished }) => {
         const provider = await startProvider([FIRST[first]()])
         onTestFinished(() => provider.close())
@@ -59,7 +56,7 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
           key: `${name} ${onUncertain}`,
           face: 'json',
           onUncertain,
-          leaseMs: LEASE_MS,
+          lapses: true,
           ...(crash !== undefined && { crash: { ...crash, signal: 'SIGKILL' } }),
         }
         const owner = start(work)
@@ -69,7 +66,7 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
         }
         expect(await owner.ended).toEqual({ told: [], signal: 'SIGKILL' })
 
-        const next = await callOnce(work, survivors.store)
+        const next = await callOnce(work, survivors.store, patientRuntime())
         expect(next).toMatchObject(
           expected.next === 'outcome_unknown'
             ? { kind: 'outcome_unknown' }
@@ -78,7 +75,9 @@ for (const { name: kind, programs, start: startStore } of DURABLE) {
         expect(provider.executed).toBe(expected.executed)
         if (expected.next !== 'outcome_unknown') return
         await resolve(work, survivors.store)
-        expect(await callOnce(work, survivors.store)).toMatchObject({ source: 'provider' })
+        expect(await callOnce(work, survivors.store, patientRuntime())).toMatchObject({
+          source: 'provider',
+        })
         expect(provider.executed).toBe(expected.executed + 1)
       },
     )

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +10,8 @@ const program = fileURLToPath(new URL('worker.ts', import.meta.url))
 /** A process that does some work, and how it goes on. */
 export interface Process {
   readonly child: ChildProcess
+  /** Resolves when all its callers have asked, and the store has answered the first of them. */
+  readonly allWait: Promise<unknown>
   /** What it told, once it has ended; rejects when it ended by an error of its own. */
   readonly ended: Promise<{ readonly told: readonly Told[]; readonly signal: string | null }>
 }
@@ -18,7 +21,7 @@ export function start(work: Work): Process {
   const child = spawn(
     process.execPath,
     ['--conditions=steadycall:source', program, JSON.stringify(work)],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
   )
   let output = ''
   let errors = ''
@@ -37,7 +40,7 @@ export function start(work: Work): Process {
   })
   // Whoever waits for it sees the failure; nobody may be waiting yet.
   ended.catch(() => {})
-  return { child, ended }
+  return { child, allWait: once(child, 'message'), ended }
 }
 
 function linesOf(output: string): Told[] {
@@ -47,7 +50,7 @@ function linesOf(output: string): Told[] {
     .map((line) => JSON.parse(line))
 }
 
-/** Waits until a process has stopped itself (state T of proc(5)), for 60 s at most. */
+/** Waits until a process has stopped itself (state T of proc(5)). */
 export async function untilStopped({ child, ended }: Process): Promise<void> {
   let over = false
   ended
@@ -55,12 +58,11 @@ export async function untilStopped({ child, ended }: Process): Promise<void> {
       over = true
     })
     .catch(() => {})
-  for (let waited = 0; waited < 1_200; waited++) {
+  for (;;) {
     if (over) throw new Error('The worker ended instead of stopping')
     if (stateOf(child.pid) === 'T') return
     await pause(50)
   }
-  throw new Error('The worker has not stopped')
 }
 
 function stateOf(pid: number | undefined): string | undefined {

@@ -1,12 +1,13 @@
 import { beforeAll, expect, it } from 'vitest'
-import { ok, slow } from '../../src/testing/index.ts'
+import { ok } from '../../src/testing/index.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { pathOf } from '../support/programs.ts'
+import { patientRuntime } from '../support/set-up.ts'
 import type { CrashStore } from './crash-store.ts'
 import type { Crash } from './dying-store.ts'
 import { openStore } from './open-store.ts'
 import { start, untilStopped } from './processes.ts'
-import { startProvider } from './provider.ts'
+import { held, startProvider } from './provider.ts'
 import { DURABLE } from './stores.ts'
 import { callOnce, type Told, type Work } from './worker.ts'
 
@@ -128,7 +129,7 @@ for (const { name: kind, programs } of DURABLE) {
     beforeAll(async () => {
       playing ??= playAll()
       played = (await playing.get(kind)) ?? []
-    }, 180_000)
+    })
 
     it.each(PAUSES.map((pause, index) => ({ ...pause, index })))(
       "$name, under '$onUncertain': the next gets $next, it gets $owner; requests: $requests",
@@ -153,7 +154,9 @@ async function play(
   home: CrashStore,
   store: Awaited<ReturnType<typeof openStore>>['store'],
 ): Promise<Played> {
-  const provider = await startProvider([crash === undefined ? slow(500) : ok()])
+  const answer = held(ok())
+  const provider = await startProvider([answer.fault])
+  if (crash !== undefined) answer.go()
   const work: Work = {
     store: home.address,
     baseURL: provider.baseURL,
@@ -169,10 +172,11 @@ async function play(
       owner.child.kill('SIGSTOP')
     }
     await untilStopped(owner)
-    const next = await callOnce(work, store)
+    answer.go()
+    const next = await callOnce(work, store, patientRuntime())
     owner.child.kill('SIGCONT')
     const { told } = await owner.ended
-    const later = await callOnce(work, store)
+    const later = await callOnce(work, store, patientRuntime())
     return { next, owner: told[0], later, requests: provider.count }
   } finally {
     owner.child.kill('SIGKILL')

@@ -8,19 +8,16 @@ import {
   type Store,
   steady,
 } from '../../src/index.ts'
-import { type Crash, dyingStore } from './dying-store.ts'
+import { type DyingStoreOptions, dyingStore } from './dying-store.ts'
 import { openStore, type StoreAddress } from './open-store.ts'
 
 /** What a process of its own is to do: given as JSON in its first argument. */
-export interface Work {
+export interface Work extends DyingStoreOptions {
   readonly store: StoreAddress
   readonly baseURL: string
   readonly key: string
   readonly face: 'json' | 'guard'
   readonly onUncertain?: 'rerun' | 'fail'
-  readonly crash?: Crash
-  /** Of the leases that it takes; the library's own when left out. */
-  readonly leaseMs?: number
   readonly attemptTimeoutMs?: number
   /** How many callers at once, each after a random pause of up to so long. @default 1 */
   readonly callers?: { readonly count: number; readonly pauseMs: number }
@@ -105,14 +102,30 @@ async function guarded(
 
 async function main(work: Work): Promise<void> {
   const { store, close } = await openStore(work.store)
-  const mortal = dyingStore(store, work.crash, work.leaseMs)
+  const mortal = dyingStore(store, work)
   const runtime = createRuntime()
   const { count, pauseMs } = work.callers ?? { count: 1, pauseMs: 0 }
+  let asking = 0
+  let hasClaimed = false
+  const sayWhenAllWait = () => {
+    if (asking === count && hasClaimed) process.send?.('all wait')
+  }
+  const observed: Store = {
+    ...mortal,
+    async claim(request) {
+      const claimed = await mortal.claim(request)
+      hasClaimed = true
+      sayWhenAllWait()
+      return claimed
+    },
+  }
   await Promise.all(
     Array.from({ length: count }, async () => {
       await pause(Math.random() * pauseMs)
-      const told = await callOnce(work, mortal, runtime)
-      process.stdout.write(`${JSON.stringify(told)}\n`)
+      const answer = callOnce(work, observed, runtime)
+      asking += 1
+      sayWhenAllWait()
+      process.stdout.write(`${JSON.stringify(await answer)}\n`)
     }),
   )
   await close()

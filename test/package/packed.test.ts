@@ -32,7 +32,7 @@ beforeAll(async () => {
     await symlink(join(root, 'node_modules', name), target)
   }
   await writeFile(join(app, 'package.json'), '{ "type": "module" }')
-}, 60_000)
+})
 
 afterAll(() => rm(app, { recursive: true, force: true }))
 

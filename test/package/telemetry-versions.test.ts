@@ -99,7 +99,7 @@ describe.skipIf(!(await isRegistryThere()))('the packed package in an applicatio
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), 'steadycall-otel-'))
     tarball = await pack(join(home, 'package'))
-  }, 120_000)
+  })
   afterAll(() => rm(home, { recursive: true, force: true }))
 
   it.each(APPLICATIONS)(

@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type CallEvent, callReport, createRuntime, isCallError, steady } from '../../src/index.ts'
-import { hangs, ok, overloaded, serverError } from '../../src/testing/index.ts'
-import { ask, clientFor, person, rejection, setUp } from '../support/set-up.ts'
+import { hangs, ok, overloaded, serverError, virtualClock } from '../../src/testing/index.ts'
+import { ask, clientFor, patientRuntime, person, rejection, setUp } from '../support/set-up.ts'
 
 const down = { perCall: () => Array.from({ length: 50 }, () => overloaded()) }
 
@@ -54,7 +54,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
 describe('nested steadycall layers do not multiply', () => {
   it('steady around steady sends 3', async () => {
     const { server, llm } = await setUp(down)
-    const outer = steady(llm, { runtime: createRuntime({ random: () => 0 }) })
+    const outer = steady(llm, { runtime: patientRuntime() })
     await rejection(outer.chat.completions.create(ask('hello')))
     expect(server.count).toBe(3)
     expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual([
@@ -112,24 +112,35 @@ describe('nested steadycall layers do not multiply', () => {
   })
 
   it('the inner call has the earlier of both deadlines', async () => {
-    const { server, llm } = await setUp({ perCall: [hangs(), hangs(), hangs()] })
-    const started = performance.now()
-    const error = await rejection(
+    const clock = virtualClock()
+    const { server, llm } = await setUp(
+      { perCall: [hangs(), hangs(), hangs()] },
+      { runtime: createRuntime({ clock, random: () => 0 }) },
+    )
+    const error = rejection(
       llm.run('short', () => llm.chat.completions.create(ask('hello')), { deadlineMs: 300 }),
     )
-    expect(performance.now() - started).toBeLessThan(3_000)
+    await vi.waitUntil(() => server.count === 1)
+    await clock.advance(299)
+    expect(server.requests[0]?.aborted).toBe(false)
+    await clock.advance(1)
+    await expect(error).resolves.toMatchObject({ name: 'CallError' })
     expect(server.count).toBe(1)
-    expect(error).toMatchObject({ name: 'CallError' })
   })
 
   it('a scope is inert once its call has settled', async () => {
     const { server, llm } = await setUp(down, { retryBudget: false })
     let later: Promise<unknown> = Promise.resolve()
+    let goOn = () => {}
+    const settled = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
     const again = () => rejection(llm.chat.completions.create(ask('later')))
     await llm.run('starts something', async () => {
       await again()
-      later = new Promise((resolve) => setTimeout(resolve, 20)).then(again)
+      later = settled.then(again)
     })
+    goOn()
     await later
     expect(server.count).toBe(6)
   })
@@ -144,7 +155,7 @@ describe('nested steadycall layers do not multiply', () => {
           return new Response('{}', { status: 503 })
         },
       }),
-      { runtime: createRuntime({ random: () => 0 }) },
+      { runtime: patientRuntime() },
     )
     const embed = () => failing.embeddings.create({ model: 'e', input: 'x' })
     await rejection(failing.run('embed', embed, { maxAttempts: 1 }))

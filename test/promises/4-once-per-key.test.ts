@@ -19,7 +19,7 @@ import {
   serverError,
   slow,
 } from '../../src/testing/index.ts'
-import { ask, person, rejection, setUp } from '../support/set-up.ts'
+import { ask, patientRuntime, person, rejection, setUp } from '../support/set-up.ts'
 
 const ada = { answer: '{"name":"Ada","age":36}' }
 
@@ -439,7 +439,7 @@ describe('a store that hangs', () => {
 describe('a keyed run', () => {
   it('stops at an outcome that nobody knows, and is not retried', async () => {
     const { client } = await setUp()
-    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
+    const llm = steady(client, { runtime: patientRuntime() })
     let runs = 0
     const work = () => {
       runs++

@@ -23,7 +23,7 @@ describe('an abort leaves nothing behind', () => {
   })
 
   describe('at any turn of the promises and before any timer', () => {
-    it.each(scenes)('$name', { timeout: 60_000 }, async (scene) => {
+    it.each(scenes)('$name', async (scene) => {
       let turns = 0
       while (!(await aborted(scene, { turn: turns }))) turns += 1
       // The shortest, a replay, has ten: an enumeration that stops early would prove nothing.
@@ -34,7 +34,7 @@ describe('an abort leaves nothing behind', () => {
 
   describe('out of code that the call calls: fetch, a verb of the store, a listener', () => {
     const calling = scenes.filter(({ name }) => name !== 'retry')
-    it.each(calling)('$name', { timeout: 60_000 }, async (scene) => {
+    it.each(calling)('$name', async (scene) => {
       const entered: string[] = []
       const onEntry = (name: string) => entered.push(name)
       while (!(await aborted(scene, { entry: entered.length, onEntry })));

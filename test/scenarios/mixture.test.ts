@@ -19,6 +19,7 @@ import {
   truncatedBody,
   truncatedJson,
 } from '../../src/testing/index.ts'
+import { patientClock } from '../support/patient-clock.ts'
 import { ask, person, setUp } from '../support/set-up.ts'
 
 const faults: readonly Fault[] = [
@@ -79,51 +80,47 @@ async function readSome(answer: unknown, random: () => number): Promise<void> {
 }
 
 describe('everything at once, under random faults and random aborts', () => {
-  it.each([1, 2, 3])(
-    'keeps its bounds, its books and its places (seed %i)',
-    async (seed) => {
-      let state = seed
-      const random = () => {
-        state = (state * 1_103_515_245 + 12_345) % 2 ** 31
-        return state / 2 ** 31
-      }
-      const runtime = createRuntime({ random: () => random() * 0.02 })
-      const { server, llm } = await setUp(
-        { mixture: { seed, rate: 0.5, faults }, callOf: ({ headers }) => `${headers['x-call']}` },
-        {
-          runtime,
-          concurrency: { maxInFlight: 12, maxQueued: 400 },
-          hedge: { delayMs: 15, maxExtraLoad: 1 },
-          retryBudget: { capacity: 1_000, initial: 1_000 },
-          breaker: { failuresInARow: Number.POSITIVE_INFINITY, failureRatio: 1 },
-          fallbacks: [{ model: 'gpt-other' }],
-          maxAttempts: 4,
-          chunkIdleTimeoutMs: 500,
-        },
-      )
-      const reports = await Promise.all(
-        Array.from({ length: 150 }, async (_, index) => {
-          const caller = new AbortController()
-          if (random() < 0.2) setTimeout(() => caller.abort(), random() * 120)
-          const report = await callOnce(llm, index, caller.signal, random)
-          const numbers = report.attempts.map(({ number }) => number)
-          expect(numbers).toEqual(numbers.map((__, place) => place + 1))
-          expect(numbers.length).toBeLessThanOrEqual(4)
-          return [`call-${index}`, numbers.length] as const
-        }),
-      )
-      // An attempt that was aborted before its request left is in the report, but not at the server.
-      for (const [id, attempts] of reports) {
-        expect(server.requestsFor(id).length).toBeLessThanOrEqual(attempts)
-      }
-      const { length: sent } = server.requests
-      const told = reports.reduce((sum, [, attempts]) => sum + attempts, 0)
-      expect(told - sent).toBeLessThan(40)
-      await vi.waitFor(() => {
-        for (const { inFlight, queued } of llm.targets()) expect([inFlight, queued]).toEqual([0, 0])
-      })
-      expect(runtime.shared.flights.size).toBe(0)
-    },
-    30_000,
-  )
+  it.each([1, 2, 3])('keeps its bounds, its books and its places (seed %i)', async (seed) => {
+    let state = seed
+    const random = () => {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+      return state / 2 ** 31
+    }
+    const runtime = createRuntime({ clock: patientClock, random: () => random() * 0.02 })
+    const { server, llm } = await setUp(
+      { mixture: { seed, rate: 0.5, faults }, callOf: ({ headers }) => `${headers['x-call']}` },
+      {
+        runtime,
+        concurrency: { maxInFlight: 12, maxQueued: 400 },
+        hedge: { delayMs: 15, maxExtraLoad: 1 },
+        retryBudget: { capacity: 1_000, initial: 1_000 },
+        breaker: { failuresInARow: Number.POSITIVE_INFINITY, failureRatio: 1 },
+        fallbacks: [{ model: 'gpt-other' }],
+        maxAttempts: 4,
+        chunkIdleTimeoutMs: 500,
+      },
+    )
+    const reports = await Promise.all(
+      Array.from({ length: 150 }, async (_, index) => {
+        const caller = new AbortController()
+        if (random() < 0.2) patientClock.schedule(random() * 120, () => caller.abort())
+        const report = await callOnce(llm, index, caller.signal, random)
+        const numbers = report.attempts.map(({ number }) => number)
+        expect(numbers).toEqual(numbers.map((__, place) => place + 1))
+        expect(numbers.length).toBeLessThanOrEqual(4)
+        return [`call-${index}`, numbers.length] as const
+      }),
+    )
+    // An attempt that was aborted before its request left is in the report, but not at the server.
+    for (const [id, attempts] of reports) {
+      expect(server.requestsFor(id).length).toBeLessThanOrEqual(attempts)
+    }
+    const { length: sent } = server.requests
+    const told = reports.reduce((sum, [, attempts]) => sum + attempts, 0)
+    expect(told - sent).toBeLessThan(40)
+    await vi.waitFor(() => {
+      for (const { inFlight, queued } of llm.targets()) expect([inFlight, queued]).toEqual([0, 0])
+    })
+    expect(runtime.shared.flights.size).toBe(0)
+  })
 })

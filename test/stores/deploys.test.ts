@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import * as z from 'zod'
-import { createRuntime, steady } from '../../src/index.ts'
+import { steady } from '../../src/index.ts'
 import { openStore } from '../crash/open-store.ts'
 import { DURABLE } from '../crash/stores.ts'
 import { describeWith } from '../support/describe-with.ts'
-import { ask, clientFor, rejection, startServer } from '../support/set-up.ts'
+import { ask, clientFor, patientRuntime, rejection, startServer } from '../support/set-up.ts'
 
 // Two deploys of one application, with the same keys and the same store, and another schema.
 
@@ -15,7 +15,7 @@ for (const { name, programs, start } of DURABLE) {
     let home: Awaited<ReturnType<typeof start>>
     beforeAll(async () => {
       home = await start()
-    }, 60_000)
+    })
     afterAll(() => home?.close())
 
     /** Each deploy is a process of its own: another runtime, another connection. */
@@ -24,7 +24,7 @@ for (const { name, programs, start } of DURABLE) {
       const deploy = async () => {
         const { store, close } = await openStore(home.address)
         onTestFinished(close)
-        return steady(clientFor(server), { store, runtime: createRuntime() })
+        return steady(clientFor(server), { store, runtime: patientRuntime() })
       }
       return { server, old: await deploy(), recent: await deploy() }
     }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import type { Claim } from '../../src/idempotency/store.ts'
 import { memoryStore, type Store } from '../../src/index.ts'
 import { storeSuite } from '../../src/testing/index.ts'
@@ -142,6 +142,17 @@ it('the suite finds nothing in a good store', async () => {
   await expect(failuresOf((clock) => memoryStore({ clock }))).resolves.toEqual([])
 })
 
+it('the suite takes a good store that is slow for no bad one, and waits long enough', async () => {
+  await expect(failuresWhenSlow(() => ({}))).resolves.toEqual([])
+})
+
+it.each(Object.entries(FAULTS))(
+  'is noticed by the suite where the store is slow too: %s',
+  async (_, { spoil, noticed }) => {
+    expect(await failuresWhenSlow(spoil)).toContain(noticed)
+  },
+)
+
 it("is noticed where the store has a clock of its own: a client's counts", async () => {
   const clock: Clock = { ...systemClock, monotonicMs: () => Date.now() }
   await expect(clockFailures(clock)).resolves.toHaveLength(2)
@@ -157,6 +168,46 @@ async function failuresOf(open: (clock: Clock) => Store): Promise<string[]> {
       return { store: open(clock), advance: (ms: number) => clock.advance(ms) }
     }),
   )
+}
+
+/** The same where each verb takes longer than the leases of the suite, and its clock cannot be moved. */
+async function failuresWhenSlow(spoil: Fault['spoil']): Promise<string[]> {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  let isOver = false
+  const failed = failing(
+    allOf(() => {
+      const store = memoryStore()
+      return { store: slow({ ...store, ...spoil(store) }) }
+    }),
+  ).finally(() => {
+    isOver = true
+  })
+  while (!isOver) await vi.advanceTimersByTimeAsync(100)
+  return failed
+}
+
+/** Each verb takes effect after 300 ms, and its answer takes 300 more. */
+function slow(store: Store): Store {
+  const travel = () => new Promise<void>((resolve) => setTimeout(resolve, 300))
+  const distant = async <R>(verb: () => Promise<R>): Promise<R> => {
+    await travel()
+    const answer = await verb()
+    await travel()
+    return answer
+  }
+  return {
+    name: 'slow',
+    claim: (request) => distant(() => store.claim(request)),
+    heartbeat: (...given) => distant(() => store.heartbeat(...given)),
+    dispatch: (claim) => distant(() => store.dispatch(claim)),
+    complete: (...given) => distant(() => store.complete(...given)),
+    release: (...given) => distant(() => store.release(...given)),
+    markUncertain: (...given) => distant(() => store.markUncertain(...given)),
+    resolve: (...given) => distant(() => store.resolve(...given)),
+  }
 }
 
 async function clockFailures(clock: Clock): Promise<string[]> {

@@ -1,9 +1,16 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { migrate, postgresStore } from '../../src/idempotency/postgres-store.ts'
-import { createRuntime, type Store, steady } from '../../src/index.ts'
+import { type Store, steady } from '../../src/index.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES, type PostgresServer } from '../support/postgres-server.ts'
-import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  person,
+  rejection,
+  startServer,
+} from '../support/set-up.ts'
 import { usePostgres } from '../support/use-postgres.ts'
 
 describeWith([POSTGRES], 'postgres: a failover to a synchronous standby', () => {
@@ -11,17 +18,17 @@ describeWith([POSTGRES], 'postgres: a failover to a synchronous standby', () => 
 
   it('loses nothing that was acknowledged, and nothing is sent that it could lose', async () => {
     const provider = await startServer({ answer: '{"name":"Ada","age":36}' })
-    const call = (through: Store, idempotencyKey: string) =>
-      steady(clientFor(provider), { store: through, runtime: createRuntime() }).json(
+    const call = (through: Store, idempotencyKey: string, deadlineMs = 600_000) =>
+      steady(clientFor(provider), { store: through, runtime: patientRuntime() }).json(
         { ...ask('who?'), schema: person },
-        { idempotencyKey, deadlineMs: 3_000 },
+        { idempotencyKey, deadlineMs },
       )
     const primary = postgres.pool(postgres.server.url())
     await migrate(primary)
     const standby = await postgres.server.standby()
     onTestFinished(() => standby.close())
     await change(postgres.server, 'synchronous_standby_names', 'standby')
-    await vi.waitUntil(async () => (await primary.query(SYNCHRONOUS)).rows.length === 1, 10_000)
+    await vi.waitUntil(async () => (await primary.query(SYNCHRONOUS)).rows.length === 1)
 
     const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`)
     await Promise.all(keys.map((key) => call(postgresStore(primary), key)))
@@ -29,8 +36,8 @@ describeWith([POSTGRES], 'postgres: a failover to a synchronous standby', () => 
 
     // The standby hears no more, so the primary can promise nothing.
     await change(standby, 'primary_conninfo', '')
-    await vi.waitUntil(async () => (await primary.query(SYNCHRONOUS)).rows.length === 0, 10_000)
-    const error = await rejection(call(postgresStore(primary), 'late'))
+    await vi.waitUntil(async () => (await primary.query(SYNCHRONOUS)).rows.length === 0)
+    const error = await rejection(call(postgresStore(primary), 'late', 3_000))
     expect(error).toMatchObject({ kind: 'store_unavailable', executed: 'no' })
     expect(provider.count).toBe(20)
 
@@ -42,7 +49,7 @@ describeWith([POSTGRES], 'postgres: a failover to a synchronous standby', () => 
     expect(new Set(replayed.map(({ source }) => source))).toEqual(new Set(['store']))
     expect((await call(store, 'late')).source).toBe('provider')
     expect(provider.count).toBe(21)
-  }, 60_000)
+  })
 })
 
 const SYNCHRONOUS = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"

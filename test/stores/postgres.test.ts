@@ -16,7 +16,7 @@ describeWith([POSTGRES, PGBOUNCER], 'the contract of a store, kept by Postgres',
 
   beforeAll(async () => {
     pooler = await startPgBouncer(postgres.server)
-  }, 60_000)
+  })
 
   afterAll(() => pooler?.close())
 

@@ -1,19 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/idempotency/redis-store.ts'
-import { createRuntime, isCallError, type Store, steady } from '../../src/index.ts'
+import { isCallError, type Store, steady } from '../../src/index.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { CLIENTS, type Connect, connectRedis } from '../support/redis-clients.ts'
 import { REDIS, type RedisServer, startRedis } from '../support/redis-server.ts'
-import { ask, clientFor, person, rejection, startServer } from '../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  person,
+  rejection,
+  startServer,
+} from '../support/set-up.ts'
 
 describeWith([REDIS], 'redis', () => {
   let server: RedisServer
   beforeAll(async () => {
     server = await startRedis()
-  }, 30_000)
+  })
   afterAll(() => server?.close())
 
   async function open(connect = connectRedis, options = {}): Promise<Store> {
@@ -38,7 +45,7 @@ describeWith([REDIS], 'redis', () => {
     key: randomUUID(),
     fingerprint: 'f',
     owner: randomUUID(),
-    leaseMs: 5_000,
+    leaseMs: 60_000,
     onUncertain: 'rerun' as const,
     ttlMs: 60_000,
     ...changes,
@@ -74,7 +81,7 @@ describeWith([REDIS], 'redis', () => {
     await server.kill()
     await server.start()
     await expect
-      .poll(() => store.claim(one).catch(() => undefined), { timeout: 10_000 })
+      .poll(() => store.claim(one).catch(() => undefined))
       .toEqual({ state: 'settled', outcome: { ok: true, result: '"kept"' } })
   })
 
@@ -190,7 +197,7 @@ describeWith([REDIS], 'redis', () => {
     const fault = await startServer({ answer: '{"name":"Ada","age":36}', perCall: [slow(300)] })
     const call = async (connect: Connect, idempotencyKey: string) => {
       const store = await open(connect)
-      const llm = steady(clientFor(fault), { store, runtime: createRuntime() })
+      const llm = steady(clientFor(fault), { store, runtime: patientRuntime() })
       return llm.json({ ...ask('who?'), schema: person }, { idempotencyKey })
     }
     const both = await Promise.all(
@@ -207,7 +214,7 @@ describeWith([REDIS], 'redis', () => {
     const llm = steady(clientFor(fault), {
       store,
       tenant: 'canary-tenant',
-      runtime: createRuntime(),
+      runtime: patientRuntime(),
       encryption: { use: 'a', keys: { a: new Uint8Array(32).fill(7) } },
     })
     await llm.json({ ...ask('canary prompt'), schema: person }, { idempotencyKey: 'canary-key' })
@@ -221,7 +228,7 @@ describeWith([REDIS], 'redis', () => {
   it('answers in bounded time when the server hangs', async () => {
     const fault = await startServer({ answer: '{"name":"Ada","age":36}' })
     const store = await open()
-    const llm = steady(clientFor(fault), { store, runtime: createRuntime() })
+    const llm = steady(clientFor(fault), { store, runtime: patientRuntime() })
     server.freeze()
     try {
       const error = await rejection(
@@ -232,7 +239,7 @@ describeWith([REDIS], 'redis', () => {
     } finally {
       server.thaw()
     }
-  }, 20_000)
+  })
 
   it('warns once per client of a server that evicts', async () => {
     const evicting = await startRedis([
@@ -258,7 +265,7 @@ describeWith([REDIS], 'redis', () => {
     await expect.poll(() => warnings).toEqual(Array(4).fill('STEADYCALL_REDIS_EVICTS'))
   })
 
-  it('runs in a cluster, with a hash tag and without', { timeout: 30_000 }, async () => {
+  it('runs in a cluster, with a hash tag and without', async () => {
     const node = await startRedis([
       '--cluster-enabled',
       'yes',
@@ -267,9 +274,7 @@ describeWith([REDIS], 'redis', () => {
     ])
     onTestFinished(() => node.close())
     await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-    await expect
-      .poll(() => node.command('CLUSTER', 'INFO'), { timeout: 15_000 })
-      .toContain('cluster_state:ok')
+    await expect.poll(() => node.command('CLUSTER', 'INFO')).toContain('cluster_state:ok')
     const { createCluster } = await import('redis')
     const { Cluster } = await import('ioredis')
     const cluster = createCluster({

@@ -10,21 +10,15 @@ import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { startServer } from '../support/set-up.ts'
 
-const startsProcesses = { timeout: 60_000 }
-
-describe('sqliteStore, between processes', startsProcesses, () => {
+describe('sqliteStore, between processes', () => {
   it('gives each of 1000 keys to one of eight processes, and nobody sees a lock', async () => {
     const path = temporaryFile()
     const runs = Array.from({ length: 8 }, () => start('sqlite-claims', [path, '1000']))
     const outputs = await Promise.all(runs.map(({ output }) => output))
-    const ends = outputs.map((output): { owned: number[]; errors: string[]; p99Ms: number } =>
-      JSON.parse(output),
-    )
+    const ends = outputs.map((output): { owned: number[]; errors: string[] } => JSON.parse(output))
     expect(ends.flatMap(({ errors }) => errors)).toEqual([])
     const owned = ends.flatMap((end) => end.owned).sort((one, other) => one - other)
     expect(owned).toEqual(Array.from({ length: 1_000 }, (_, key) => key))
-    // Loosely: eight processes share the cores and the disk of a build machine.
-    for (const { p99Ms } of ends) expect(p99Ms).toBeLessThan(150)
     expect(integrityOf(path)).toBe('ok')
   })
 
@@ -67,11 +61,11 @@ describe('sqliteStore, between processes', startsProcesses, () => {
     await sqliteStore(path).close()
     chmodSync(join(path, '..'), 0o755)
     chmodSync(path, 0o444)
-    const file = await start('sqlite-open', [path], asNobodySpecial()).output
+    const file = await start('sqlite-open', [path, 'as nobody']).output
     expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db may not be written$/)
     chmodSync(join(path, '..'), 0o555)
     const other = join(path, '..', 'other.db')
-    const directory = await start('sqlite-open', [other], asNobodySpecial()).output
+    const directory = await start('sqlite-open', [other, 'as nobody']).output
     expect(directory).toMatch(/^Error: sqliteStore\(\): .*other\.db .*(EACCES|may not|cannot)/)
     chmodSync(join(path, '..'), 0o700)
   })
@@ -108,13 +102,13 @@ interface Run {
 function start(
   program: string,
   args: readonly string[],
-  { flags = [], ...options }: { flags?: readonly string[]; uid?: number } = {},
+  { flags = [] }: { flags?: readonly string[] } = {},
 ): Run {
   const file = fileURLToPath(new URL(`programs/${program}.ts`, import.meta.url))
   const child = spawn(
     process.execPath,
     [...flags, '--conditions=steadycall:source', '--no-warnings', file, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], ...options },
+    { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   onTestFinished(() => {
     child.kill('SIGKILL')
@@ -134,11 +128,6 @@ function start(
   // One that is killed on purpose has no output to wait for.
   output.catch(() => {})
   return { child, output }
-}
-
-/** Nothing is forbidden to root, so a test that runs as root asks somebody else to try. */
-function asNobodySpecial(): { uid?: number } {
-  return process.getuid?.() === 0 ? { uid: 65_534 } : {}
 }
 
 function temporaryFile(): string {

@@ -24,7 +24,6 @@ function shortened(id: string): Scenario {
 describe('what the simulation drives is what ships', () => {
   it.each(['A', 'B', 'G', 'K20', 'O', 'P'])(
     '%s: a whole openai client, wrapped, makes the same requests at the same microseconds',
-    { timeout: 60_000 },
     async (id) => {
       const scenario = shortened(id)
       const ours = await storm(scenario, shipped, 1)

@@ -4,7 +4,7 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PostgresServer } from './postgres-server.ts'
-import { freePort, saying, unprivileged } from './processes.ts'
+import { onFreePort, saying, unprivileged } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
 export const PGBOUNCER: Program = {
@@ -23,10 +23,13 @@ export interface PgBouncer {
  * PgBouncer in transaction mode before a server: each transaction gets whichever of a few server
  * connections is free, so that whatever a statement leaves in its session meets another client.
  */
-export async function startPgBouncer(server: PostgresServer): Promise<PgBouncer> {
+export function startPgBouncer(server: PostgresServer): Promise<PgBouncer> {
+  return onFreePort((port) => startOn(port, server))
+}
+
+async function startOn(port: number, server: PostgresServer): Promise<PgBouncer> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-pgbouncer-'))
-  const port = await freePort()
   const files = { 'users.txt': '"postgres" ""\n', 'pgbouncer.ini': settings(server, port, folder) }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   if (identity.uid !== undefined) {

@@ -5,7 +5,7 @@ import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePort, type Identity, saying, unprivileged } from './processes.ts'
+import { type Identity, onFreePort, saying, unprivileged } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
 const DEBIAN = '/usr/lib/postgresql'
@@ -58,10 +58,17 @@ export interface PostgresServerOptions {
  * that is asked for.
  */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
-  return started(await newServer(options), (server) => server.initialize())
+  return newServer(options, (server) => server.initialize())
 }
 
-async function newServer(options: PostgresServerOptions = {}): Promise<Server> {
+function newServer(
+  options: PostgresServerOptions,
+  initialize: (server: Server) => Promise<void>,
+): Promise<Server> {
+  return onFreePort(async (port) => started(await emptyServer(port, options), initialize))
+}
+
+async function emptyServer(port: number, options: PostgresServerOptions): Promise<Server> {
   const identity = unprivileged('postgres')
   const folder = await mkdtemp(join(tmpdir(), 'steadycall-postgres-'))
   const data = join(folder, 'data')
@@ -69,13 +76,13 @@ async function newServer(options: PostgresServerOptions = {}): Promise<Server> {
   if (identity.uid !== undefined) {
     for (const each of [folder, data]) await chown(each, identity.uid, identity.gid ?? identity.uid)
   }
-  return new Server(data, await freePort(), identity, options)
+  return new Server(data, port, identity, options)
 }
 
 async function started(
   server: Server,
   initialize: (server: Server) => Promise<void>,
-): Promise<PostgresServer> {
+): Promise<Server> {
   try {
     await initialize(server)
     await server.start()
@@ -113,7 +120,7 @@ class Server implements PostgresServer {
   }
 
   async standby(): Promise<PostgresServer> {
-    return started(await newServer(), async (standby) => {
+    return newServer({}, async (standby) => {
       const source = `${this.url()}?application_name=standby`
       const options = ['--write-recovery-conf', '--checkpoint=fast', '--no-sync']
       await this.#program('pg_basebackup', [`--dbname=${source}`, ...options, '-D', standby.#data])

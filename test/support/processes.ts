@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
@@ -27,17 +28,49 @@ function idOf(kind: '-u' | '-g', name: string): number | undefined {
   }
 }
 
+// Below those that systems give to outgoing connections, and to servers that ask for any: a server
+// that is down for a while finds its own free again.
+const LEAST_PORT = 15_000
+const MOST_PORT = 30_000
+
 /** A port of 127.0.0.1 that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' ? (address?.port ?? 0) : 0
+  for (;;) {
+    const port = randomInt(LEAST_PORT, MOST_PORT)
+    if (await isFree(port)) return port
+  }
 }
 
-const START_MS = 30_000
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+  } catch {
+    return false
+  }
+  server.close()
+  await once(server, 'close')
+  return true
+}
+
+const START_TRIES = 5
+
+/**
+ * What `start` makes of a free port; with another one where it fails, as it does when somebody else
+ * has taken the port meanwhile.
+ */
+export async function onFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start(await freePort())
+    } catch (error) {
+      if (tries === START_TRIES) throw error
+    }
+  }
+}
+
+// A server that hangs ends by this; one that is slow does not.
+const START_MS = 150_000
 
 /** Resolves once the process has said this on its error output; kills it when that takes too long. */
 export async function saying(child: ChildProcess, words: string): Promise<void> {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePort } from './processes.ts'
+import { onFreePort } from './processes.ts'
 import { type Program, pathOf } from './programs.ts'
 
 export const REDIS: Program = {
@@ -33,14 +33,20 @@ export interface RedisServer {
  * its log before it answers, so that what it acknowledged survives `kill`.
  */
 export async function startRedis(settings: readonly string[] = []): Promise<RedisServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'steadycall-redis-'))
-  const server = new Server(folder, await freePort(), settings)
-  await server.start()
-  return server
+  return onFreePort(async (port) => {
+    const folder = await mkdtemp(join(tmpdir(), 'steadycall-redis-'))
+    const server = new Server(folder, port, settings)
+    try {
+      await server.start()
+    } catch (error) {
+      await server.close()
+      throw error
+    }
+    return server
+  })
 }
 
 const run = promisify(execFile)
-const START_TRIES = 200
 
 class Server implements RedisServer {
   readonly port: number
@@ -74,11 +80,12 @@ class Server implements RedisServer {
     const durable = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
     this.#process = spawn(path, [...own, ...durable, ...this.#settings], { stdio: 'ignore' })
     process.once('exit', this.#killNow)
-    for (let tries = 0; tries < START_TRIES; tries++) {
-      if (await answers(this.port)) return
+    while (!(await answers(this.port, this.#process.pid))) {
+      const { exitCode, signalCode } = this.#process
+      const ended = exitCode ?? signalCode
+      if (ended !== null) throw new Error(`redis-server ended at its start (${ended})`)
       await pause(50)
     }
-    throw new Error('redis-server did not start')
   }
 
   async kill(): Promise<void> {
@@ -101,14 +108,15 @@ class Server implements RedisServer {
   }
 }
 
-/** Whether a server answers PING there, having loaded its data. */
-async function answers(port: number): Promise<boolean> {
+/** Whether this process answers PING there, having loaded its data. */
+async function answers(port: number, pid: number | undefined): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
-    socket.write('PING\r\n')
-    const [answer] = await once(socket, 'data')
-    return String(answer).startsWith('+PONG')
+    socket.write('PING\r\nINFO server\r\nQUIT\r\n')
+    let answer = ''
+    for await (const piece of socket.setEncoding('utf8')) answer += piece
+    return answer.startsWith('+PONG') && answer.includes(`\r\nprocess_id:${pid}\r\n`)
   } catch {
     return false
   } finally {

@@ -1,11 +1,18 @@
 import OpenAI, { type ClientOptions } from 'openai'
 import { onTestFinished } from 'vitest'
-import { createRuntime, type SteadyClient, type SteadyOptions, steady } from '../../src/index.ts'
+import {
+  createRuntime,
+  type Runtime,
+  type SteadyClient,
+  type SteadyOptions,
+  steady,
+} from '../../src/index.ts'
 import {
   type FaultServer,
   type FaultServerOptions,
   startFaultServer,
 } from '../../src/testing/index.ts'
+import { patientClock } from './patient-clock.ts'
 
 export interface SetUp {
   readonly server: FaultServer
@@ -25,12 +32,17 @@ export async function setUp(
 ): Promise<SetUp> {
   const server = await startServer(plan)
   const client = clientFor(server, clientOptions)
-  const llm = steady(client, { runtime: createRuntime({ random: () => 0 }), ...options })
+  const llm = steady(client, { runtime: patientRuntime(), ...options })
   return { server, client, llm }
 }
 
+/** In patient time, as the server of `startServer`; the least jitter. */
+export function patientRuntime(): Runtime {
+  return createRuntime({ clock: patientClock, random: () => 0 })
+}
+
 export async function startServer(plan: FaultServerOptions = {}): Promise<FaultServer> {
-  const server = await startFaultServer(plan)
+  const server = await startFaultServer({ clock: patientClock, ...plan })
   onTestFinished(() => server.close())
   return server
 }

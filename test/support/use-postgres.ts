@@ -28,7 +28,7 @@ export function usePostgres(options: PostgresServerOptions = {}): PostgresInUse 
   const pools: pg.Pool[] = []
   beforeAll(async () => {
     server = await startPostgres(options)
-  }, 60_000)
+  })
   afterAll(async () => {
     await Promise.all(pools.map((pool) => pool.end()))
     await server?.close()

@@ -17,7 +17,7 @@ import {
   steady,
 } from '../../src/index.ts'
 import { overloaded, type VirtualClock, virtualClock } from '../../src/testing/index.ts'
-import { ask, clientFor, rejection, setUp, startServer } from '../support/set-up.ts'
+import { ask, clientFor, patientRuntime, rejection, setUp, startServer } from '../support/set-up.ts'
 
 const KINDS = Object.keys(FAILURE_KINDS).filter(isFailureKind)
 
@@ -596,7 +596,7 @@ describe('retry around another steadycall layer', () => {
     const server = await startServer({ perCall: () => [overloaded(), overloaded(), overloaded()] })
     const client = clientFor(server)
     steady(client, { runtime: createRuntime() })
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     await rejection(retry(() => client.chat.completions.create(ask('hi')), { runtime }))
     expect(server.count).toBe(3)
   })

@@ -3,7 +3,7 @@ import { zodResponseFormat } from 'openai/helpers/zod'
 import OpenAI6, { AzureOpenAI as AzureOpenAI6 } from 'openai-v6'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { callReport, createRuntime, steady } from '../../../src/index.ts'
+import { callReport, steady } from '../../../src/index.ts'
 import {
   answers,
   badRequest,
@@ -17,9 +17,16 @@ import {
   resetBeforeResponse,
   truncatedJson,
 } from '../../../src/testing/index.ts'
-import { ask, clientFor, rejection, setUp, startServer } from '../../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  rejection,
+  setUp,
+  startServer,
+} from '../../support/set-up.ts'
 
-const quick = () => ({ runtime: createRuntime({ random: () => 0 }) })
+const quick = () => ({ runtime: patientRuntime() })
 
 describe('create() is a drop-in for openai', () => {
   it('returns what openai returns', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { callReport, createRuntime, steady } from '../../../src/index.ts'
+import { callReport, steady } from '../../../src/index.ts'
 import type { Fault } from '../../../src/testing/index.ts'
-import { ask, person, rejection, setUp } from '../../support/set-up.ts'
+import { ask, patientRuntime, person, rejection, setUp } from '../../support/set-up.ts'
 
 const schema = { ...person, required: ['name'] } as const
 
@@ -94,7 +94,7 @@ describe('json()', () => {
   })
 
   it('learns per target: a fallback is asked in its own way', async () => {
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     const message = 'This response_format type is unavailable now'
     const { client } = await setUp({
       perCall: () => Array.from({ length: 3 }, () => taking(['json_object'], message)),

@@ -9,7 +9,15 @@ import {
   overloaded,
   resetBeforeResponse,
 } from '../../../src/testing/index.ts'
-import { ask, clientFor, person, rejection, setUp, startServer } from '../../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  person,
+  rejection,
+  setUp,
+  startServer,
+} from '../../support/set-up.ts'
 
 /** The good answer, with what a gateway adds to it. */
 function answered(
@@ -104,7 +112,7 @@ describe('the off-switch of a gateway', () => {
     const other = await startServer()
     const llm = steady(clientFor(main), {
       gateway: 'litellm',
-      runtime: createRuntime({ random: () => 0 }),
+      runtime: patientRuntime(),
       fallbacks: [
         { model: 'gpt-second', on: ['overloaded'] },
         { client: clientFor(other), on: ['overloaded'] },

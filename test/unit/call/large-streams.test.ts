@@ -1,7 +1,7 @@
 import OpenAI from 'openai'
 import { describe, expect, it, vi } from 'vitest'
 import { callReport, createRuntime, memoryStore, steady } from '../../../src/index.ts'
-import { rejection } from '../../support/set-up.ts'
+import { patientRuntime, rejection } from '../../support/set-up.ts'
 import { chunksOf, keyed } from '../../support/streams.ts'
 
 const KIB = 1024
@@ -48,7 +48,7 @@ function provider(chunks: number) {
 }
 
 const processOf = (client: OpenAI, store = memoryStore()) =>
-  steady(client, { store, concurrency: 8, runtime: createRuntime({ random: () => 0 }) })
+  steady(client, { store, concurrency: 8, runtime: patientRuntime() })
 
 describe('a stream above 1 MiB', () => {
   it('is given whole to its owner and kept for nobody, who is told so and runs nothing', async () => {

@@ -19,9 +19,17 @@ import {
   slow,
   stalledStream,
 } from '../../../src/testing/index.ts'
-import { ask, clientFor, person, rejection, setUp, startServer } from '../../support/set-up.ts'
+import {
+  ask,
+  clientFor,
+  patientRuntime,
+  person,
+  rejection,
+  setUp,
+  startServer,
+} from '../../support/set-up.ts'
 
-const quick = () => ({ runtime: createRuntime({ random: () => 0 }) })
+const quick = () => ({ runtime: patientRuntime() })
 
 describe('a client derived inside run', () => {
   it('keeps the retries of its owner, then and later', async () => {
@@ -97,7 +105,7 @@ describe("a test's mocks", () => {
 
 describe('settings', () => {
   it('of another client for the same target are its own', async () => {
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     const failing = { perCall: () => Array.from({ length: 9 }, overloaded) }
     const { llm, client, server } = await setUp(failing, { runtime, maxAttempts: 10 })
     await rejection(llm.chat.completions.create(ask('budgeted')))

@@ -1,7 +1,7 @@
 import OpenAI, { type ClientOptions } from 'openai'
 import OpenAI6 from 'openai-v6'
 import { describe, expect, it } from 'vitest'
-import { callReport, createRuntime, type SteadyOptions, steady } from '../../../src/index.ts'
+import { callReport, type SteadyOptions, steady } from '../../../src/index.ts'
 import {
   type Fault,
   hangs,
@@ -11,7 +11,7 @@ import {
   serverError,
   slow,
 } from '../../../src/testing/index.ts'
-import { ask, rejection, startServer } from '../../support/set-up.ts'
+import { ask, patientRuntime, rejection, startServer } from '../../support/set-up.ts'
 
 // From a client's second request on, its signal and its key reach `fetch` past openai's options.
 describe.each([
@@ -24,7 +24,7 @@ describe.each([
   ) {
     const server = await startServer({ script: [ok(), ...faults] })
     const client = new Client({ apiKey: 'sk-test', baseURL: server.baseURL, ...more })
-    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }), ...options })
+    const llm = steady(client, { runtime: patientRuntime(), ...options })
     await llm.chat.completions.create(ask('first'))
     return { server, client, llm }
   }
@@ -115,7 +115,7 @@ describe.each([
 
   it('is one request under the inner layer of a client that is wrapped twice', async () => {
     const { llm, server } = await setUpSecond([hangs()])
-    const outer = steady(llm, { runtime: createRuntime({ random: () => 0 }) })
+    const outer = steady(llm, { runtime: patientRuntime() })
     const controller = new AbortController()
     const pending = outer.chat.completions.create(ask('hi'), { signal: controller.signal })
     while (server.count < 2) await new Promise((resolve) => setTimeout(resolve, 1))

@@ -21,14 +21,15 @@ import {
   streamErrorEvent,
   virtualClock,
 } from '../../../src/testing/index.ts'
-import { rejection, setUp } from '../../support/set-up.ts'
+import { passed } from '../../support/patient-clock.ts'
+import { patientRuntime, rejection, setUp } from '../../support/set-up.ts'
 import { type Chunk, chunksOf, heldStream, keyed, sentence, textIn } from '../../support/streams.ts'
 
 /** Two processes on one store, and one server. */
 async function twoProcesses(plan: FaultServerOptions, options: SteadyOptions = {}) {
   const store = memoryStore()
   const { client, llm, server } = await setUp(plan, { store, ...options })
-  const runtime = createRuntime({ random: () => 0 })
+  const runtime = patientRuntime()
   const elsewhere = steady(client, { store, ...options, runtime })
   return { llm, elsewhere, server }
 }
@@ -245,7 +246,7 @@ describe('a flight of a stream belongs to nobody', () => {
     const { fault, go } = heldStream(1)
     const { llm } = await setUp({ ...sentence, perCall: [fault] })
     const stream = await keyed(llm, { deadlineMs: 300 })
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await passed(400)
     go()
     expect(textIn(await chunksOf(stream))).toBe(sentence.answer)
     expect(callReport(stream)).toMatchObject({ persisted: true })
@@ -469,7 +470,7 @@ describe('a lease that is lost in the middle of a stream', () => {
 
 describe('a stream that is over leaves nothing behind', () => {
   it('too large to be kept, and left after its finish_reason', async () => {
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     const { llm, server } = await setUp(sentence, { runtime, maxResultBytes: 500 })
     const stream = await keyed(llm)
     for await (const { choices } of stream) if (choices[0]?.finish_reason) break
@@ -482,7 +483,7 @@ describe('a stream that is over leaves nothing behind', () => {
 
   it('left unread by its own controller, many times under one signal', async () => {
     const caller = new AbortController()
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     const { llm } = await setUp(sentence, { runtime })
     for (let time = 0; time < 3; time += 1) {
       const stream = await keyed(llm, { idempotencyKey: `k-${time}` }, caller.signal)

@@ -12,7 +12,7 @@ import {
   type Store,
   steady,
 } from '../../../src/index.ts'
-import { ask, rejection, setUp } from '../../support/set-up.ts'
+import { ask, patientRuntime, rejection, setUp } from '../../support/set-up.ts'
 import { chunksOf, keyed, sentence, streamed, textIn } from '../../support/streams.ts'
 
 describe('a stream that is replayed', () => {
@@ -60,7 +60,7 @@ describe('a stream that is replayed', () => {
   it('draws on no budget, breaker or gate, and tells of no attempt', async () => {
     const { client } = await setUp(sentence)
     const events: CallEvent[] = []
-    const runtime = createRuntime({ random: () => 0 })
+    const runtime = patientRuntime()
     const llm = steady(client, { runtime, onEvent: (event) => events.push(event) })
     await chunksOf(keyed(llm))
     const before = llm.targets()

@@ -14,6 +14,7 @@ import {
   stalledStream,
   streamErrorEvent,
 } from '../../../src/testing/index.ts'
+import { passed } from '../../support/patient-clock.ts'
 import { ask, clientFor, rejection, setUp, startServer } from '../../support/set-up.ts'
 
 const long = { answer: 'a long answer, sent in many small pieces, one after the other' }
@@ -92,7 +93,7 @@ describe('a streamed call', () => {
     const stream = await llm.chat.completions.create(streamed)
     let chunks = 0
     for await (const _ of stream) {
-      if (chunks++ === 1) await new Promise((resolve) => setTimeout(resolve, 150))
+      if (chunks++ === 1) await passed(150)
     }
     expect(chunks).toBeGreaterThan(5)
   })
@@ -136,7 +137,7 @@ describe('a streamed call', () => {
     const stream = await llm.chat.completions.create(streamed, { steady: { deadlineMs: 300 } })
     const chunks = stream[Symbol.asyncIterator]()
     await chunks.next()
-    await new Promise((resolve) => setTimeout(resolve, 350))
+    await passed(350)
     let left = 0
     while (!(await chunks.next()).done) left++
     expect(left).toBeGreaterThan(3)
@@ -373,10 +374,10 @@ describe('a stream that is thrown away unread', () => {
       await llm.chat.completions.create({ ...ask('one'), stream: true })
     })()
     expect(llm.targets()).toMatchObject([{ inFlight: 1 }])
-    for (let turn = 0; turn < 50 && llm.targets()[0]?.inFlight !== 0; turn += 1) {
+    await vi.waitUntil(() => {
       collectGarbage()
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+      return llm.targets()[0]?.inFlight === 0
+    })
     expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
     expect(server.count).toBe(1)
     await llm.chat.completions.create(ask('two'))

@@ -256,7 +256,7 @@ describe('an error of the AI SDK', () => {
       executed: 'no',
       status: 529,
     })
-  }, 15_000)
+  })
 
   it('is judged by its last try, and by all of them as to what was executed', () => {
     const tries = [

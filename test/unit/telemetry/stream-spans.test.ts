@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type CallEvent, callReport, createRuntime, steady } from '../../../src/index.ts'
+import { type CallEvent, callReport, steady } from '../../../src/index.ts'
 import {
   cutStream,
   type Fault,
   stalledStream,
   streamErrorEvent,
 } from '../../../src/testing/index.ts'
-import { setUp } from '../../support/set-up.ts'
+import { patientRuntime, setUp } from '../../support/set-up.ts'
 import {
   type Chunks,
   chunksOf,
@@ -50,7 +50,7 @@ describe('the spans of a stream under a key', () => {
     const onEvent = (event: CallEvent) => {
       if (event.type === 'call-settled') settled.push(event)
     }
-    const llm = steady(client, { runtime: createRuntime(), onEvent })
+    const llm = steady(client, { runtime: patientRuntime(), onEvent })
     const caller = new AbortController()
     const stream = await keyed(llm, { chunkIdleTimeoutMs: 200 }, caller.signal)
     // What openai cannot parse it prints.

@@ -1,0 +1,30 @@
+import type { Store } from '../idempotency/store.ts'
+
+/**
+ * The same store for those to whom a millisecond lasts `times` as long: each duration that they give
+ * or are told is of that length. Verbs take the time they take.
+ */
+export function stretched(store: Store, times: number): Store {
+  return {
+    name: store.name,
+    async claim(request) {
+      const { leaseMs, ttlMs } = request
+      const claimed = await store.claim({
+        ...request,
+        leaseMs: leaseMs * times,
+        ttlMs: ttlMs * times,
+      })
+      if (claimed.state !== 'busy') return claimed
+      return { ...claimed, leaseLeftMs: claimed.leaseLeftMs / times }
+    },
+    heartbeat: (claim, leaseMs) => store.heartbeat(claim, leaseMs * times),
+    dispatch: (claim) => store.dispatch(claim),
+    complete: (claim, outcome, ttlMs) => store.complete(claim, outcome, ttlMs * times),
+    release: (claim, notice, noticeMs) =>
+      noticeMs === undefined
+        ? store.release(claim, notice)
+        : store.release(claim, notice, noticeMs * times),
+    markUncertain: (claim, ttlMs) => store.markUncertain(claim, ttlMs * times),
+    resolve: (key, verdict, ttlMs) => store.resolve(key, verdict, ttlMs * times),
+  }
+}
