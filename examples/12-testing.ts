@@ -48,3 +48,20 @@ test('a minute that the provider asks for is waited, in no time', async (t) => {
   assert.equal(server.count, 2)
 })
 // #endregion
+
+// #region double
+test('a count is asked for again, though the client is a double', async (t) => {
+  const says = (content: string) => ({
+    choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content } }],
+  })
+  const answers = [says('many'), says('{"count":3}')]
+  const create = t.mock.fn(async () => answers.shift())
+  const llm = steady({ chat: { completions: { create } } }, { runtime: createRuntime() })
+
+  const schema = { type: 'object', properties: { count: { type: 'integer' } } } as const
+  const { value } = await llm.json({ ...request, schema })
+
+  assert.deepEqual(value, { count: 3 })
+  assert.equal(create.mock.callCount(), 2)
+})
+// #endregion

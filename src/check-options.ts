@@ -1,6 +1,7 @@
 import { GATEWAYS } from './call/gateways.ts'
 import { isFailureKind } from './errors/failure-kinds.ts'
 import { readEncryption } from './idempotency/encryption.ts'
+import { isSignal } from './native-signal.ts'
 import {
   aFunction,
   anything,
@@ -93,7 +94,7 @@ const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
   idempotencyKey: text(255),
   payload: anything,
   occurrence: integer(0, Number.MAX_SAFE_INTEGER),
-  signal: objectWith('an AbortSignal', 'addEventListener', 'throwIfAborted'),
+  signal: { allowed: 'an AbortSignal', accepts: isSignal },
 }
 
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']

@@ -1,12 +1,12 @@
 /** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
 
+export type { ChatClient } from './call/client.ts'
 export type { CallEvent, CallReport } from './call/report.ts'
 export { callReport } from './call/report.ts'
 export type { RunContext } from './call/run.ts'
 export type { Runtime, RuntimeOptions } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
 export type { TargetStatus } from './call/target-status.ts'
-export type { ChatClient } from './call/targets.ts'
 export type { AttemptReport, OutputIssue, StopReason, Usage } from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
 export { classifyError } from './errors/classify.ts'
@@ -15,9 +15,10 @@ export { notExecuted } from './errors/not-executed.ts'
 export type { TokenCounts } from './errors/token-counts.ts'
 export type { KeyedOperation } from './guard.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
-export type { EncryptionOptions } from './idempotency/encryption.ts'
+export { canonicalJson } from './idempotency/canonical-json.ts'
+export type { EncryptionOptions } from './idempotency/encryption-options.ts'
 export type { KeepingOptions } from './idempotency/kept-result.ts'
-export { canonicalJson, deriveKey } from './idempotency/key.ts'
+export { deriveKey } from './idempotency/key.ts'
 export { memoryStore } from './idempotency/memory-store.ts'
 export type {
   Claim,

@@ -19,6 +19,8 @@ export function checkPresent<Name extends string>(
 export interface Check {
   readonly allowed: string
   accepts(value: unknown): boolean
+  /** What was given instead, where the value itself is not to be shown. */
+  got?(value: unknown): string
 }
 
 /** One of `options`' own names per row of `checks`, and nothing else. */
@@ -35,10 +37,14 @@ export function checkOptions(
     if (check === undefined) {
       throw new TypeError(`${where}: unknown option ${show(name)}${nearest(name, checks)}`)
     }
-    if (value !== undefined && !check.accepts(value)) {
-      throw new TypeError(`${where}: ${name} must be ${check.allowed}, got ${show(value)}`)
-    }
+    if (value !== undefined) checkOption(where, name, value, check)
   }
+}
+
+export function checkOption(where: string, name: string, value: unknown, check: Check): void {
+  if (check.accepts(value)) return
+  const got = check.got?.(value) ?? show(value)
+  throw new TypeError(`${where}: ${name} must be ${check.allowed}, got ${got}`)
 }
 
 // Longer than any timer of a process: about 31 years.
@@ -63,11 +69,25 @@ export function oneOf(...values: readonly unknown[]): Check {
   }
 }
 
+/** A name, a key or a secret: hashed as UTF-8, which has no halves of characters. */
 export function text(maxLength: number): Check {
   return {
     allowed: `a string of 1 to ${maxLength} characters`,
-    accepts: (value) => typeof value === 'string' && value.length > 0 && value.length <= maxLength,
+    accepts: (value) =>
+      typeof value === 'string' &&
+      value.length > 0 &&
+      value.length <= maxLength &&
+      isWellFormed(value),
+    got(value) {
+      if (typeof value !== 'string' || isWellFormed(value)) return show(value)
+      return 'one with a lone surrogate: half a character, as a cut through an emoji leaves it'
+    },
   }
+}
+
+/** No lone surrogate in it. */
+function isWellFormed(value: string): boolean {
+  return !/\p{Surrogate}/u.test(value)
 }
 
 export function objectWith(described: string, ...methods: readonly string[]): Check {

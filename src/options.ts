@@ -1,7 +1,7 @@
+import type { ChatClient } from './call/client.ts'
 import type { GatewayName } from './call/gateways.ts'
 import type { CallEvent } from './call/report.ts'
 import type { Runtime } from './call/runtime.ts'
-import type { ChatClient } from './call/targets.ts'
 import type { FailureKind } from './errors/failure-kinds.ts'
 import { FAILURE_KINDS, isFailureKind } from './errors/failure-kinds.ts'
 import type { KeepingOptions } from './idempotency/kept-result.ts'

@@ -1,3 +1,4 @@
+import { nativeSignal } from './native-signal.ts'
 import { type CallOptions, type CallSettings, DEFAULTS, type ResolvedCall } from './options.ts'
 import { fullJitter } from './retry/backoff.ts'
 import { withoutUndefined } from './without-undefined.ts'
@@ -79,7 +80,7 @@ function mergeOptions(
     idempotencyKey: call.idempotencyKey,
     payload: call.payload,
     occurrence: call.occurrence,
-    signal: call.signal,
+    signal: call.signal === undefined ? undefined : nativeSignal(call.signal),
   }
 }
 

@@ -4,6 +4,7 @@ import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
 import type { CallPromise } from './call/call-promise.ts'
 import type { ChatParams, RequestOptions } from './call/chat.ts'
+import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './call/client.ts'
 import { dropInCreate } from './call/drop-in.ts'
 import { facadeOf } from './call/facade.ts'
 import { attachReport } from './call/report.ts'
@@ -12,10 +13,10 @@ import { functionJob, type RunContext } from './call/run.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
 import { type TargetStatus, targetStatuses } from './call/target-status.ts'
-import { type ChatClient, errorClasses, prepareClient } from './call/targets.ts'
 import type { CallContext } from './call/work.ts'
 import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
+import { checkOption, text } from './option-check.ts'
 import type { CallOptions, SteadyOptions } from './options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
@@ -107,13 +108,16 @@ export interface SteadyMethods {
 }
 
 /** The client, with `create` made dependable and our methods added. */
-export type SteadyClient<C> = C &
-  SteadyMethods & { readonly chat: { readonly completions: { readonly create: SteadyCreate } } }
+// Ours first: what a double's own `create` says of itself is seldom what openai says.
+export type SteadyClient<C> = {
+  readonly chat: { readonly completions: { readonly create: SteadyCreate } }
+} & SteadyMethods &
+  C
 
 /**
  * Wraps an openai client. The result is used like the client itself: same parameters, results and
  * error classes; `instanceof` holds, and other resources are the client's own.
- * @throws {TypeError} for a client that is none, and for any option that is not as documented.
+ * @throws {TypeError} for a client without `chat.completions.create()`, and for any option that is not as documented.
  * @example
  * const llm = steady(new OpenAI())
  * const { value } = await llm.json({ model, messages, schema })
@@ -161,12 +165,14 @@ function create(
   params: ChatParams,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
-  const prepare = () => {
-    const { steady: own = {}, ...requestOptions } = options ?? {}
+  const prepare = (given: RequestOptions) => {
+    const { steady: own = {}, ...requestOptions } = given ?? {}
     checkCallOptions('create(): steady', own)
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
-  return dropInCreate(prepare, errorClasses(client))
+  // openai waits for options that are a promise.
+  const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
+  return dropInCreate(whenGiven, () => errorClasses(client))
 }
 
 async function json(
@@ -199,6 +205,8 @@ async function json(
   return result
 }
 
+const RUN_NAME = text(255)
+
 async function run<T>(
   client: ChatClient,
   context: CallContext,
@@ -206,15 +214,16 @@ async function run<T>(
   work: (context: RunContext) => PromiseLike<T> | T,
   own: CallOptions = {},
 ): Promise<T> {
-  if (typeof name !== 'string' || name === '' || name.length > 255) {
-    throw new TypeError('run(): name must be a string of 1 to 255 characters')
-  }
+  checkOption('run()', 'name', name, RUN_NAME)
   if (typeof work !== 'function') {
     throw new TypeError(`run(): the second argument must be a function, got ${typeof work}`)
   }
   checkCallOptions('run()', own)
   const { runtime, settings } = context
-  const options = resolveCall(settings, own, { face: 'run', clientTimeoutMs: client.timeout })
+  const options = resolveCall(settings, own, {
+    face: 'run',
+    clientTimeoutMs: clientTimeoutMs(client),
+  })
   const keyed = options.idempotencyKey !== undefined || options.idempotency === 'derive'
   if (keyed && options.payload === undefined) {
     throw new TypeError('run(): payload must be given: an idempotency key needs one to bind to')

@@ -201,7 +201,7 @@ describe('an example runs as it stands and says what its page promises:', () => 
     const { stdout } = await run('12-testing', {})
     // The mark before it depends on Node's default reporter.
     const counts = stdout.filter((line) => /^. (?:pass|fail) /.test(line))
-    expect(counts.map((line) => line.slice(2))).toEqual(['pass 2', 'fail 0'])
+    expect(counts.map((line) => line.slice(2))).toEqual(['pass 3', 'fail 0'])
   })
 
   it('13-retry-policy sends two requests where the call allows two', async () => {

@@ -1,7 +1,7 @@
 import type OpenAI from 'openai'
 import type { AzureOpenAI } from 'openai'
 import type OpenAI6 from 'openai-v6'
-import { describe, expectTypeOf, it } from 'vitest'
+import { describe, expectTypeOf, it, type MockedObject, vi } from 'vitest'
 import { z } from 'zod'
 import {
   type ChatClient,
@@ -14,6 +14,7 @@ import {
   runIdempotent,
   type SteadyClient,
   type Store,
+  steady,
 } from '../src/index.ts'
 
 // Judged by tsc; nothing here runs against a provider.
@@ -32,6 +33,27 @@ describe('the types', () => {
     expectTypeOf<AzureOpenAI>().toExtend<ChatClient>()
     expectTypeOf<OpenAI6>().toExtend<ChatClient>()
   })
+
+  it("take a test's double, and give it openai's create", () =>
+    types(async () => {
+      const create = vi.fn()
+      const double = steady({ chat: { completions: { create } } })
+      const completion = await double.chat.completions.create({ model: 'm', messages })
+      expectTypeOf(completion).toExtend<OpenAI.Chat.ChatCompletion>()
+      expectTypeOf(double.chat.completions.create.mock).toEqualTypeOf(create.mock)
+      const { value } = await double.json({ model: 'm', messages, schema: z.number() })
+      expectTypeOf(value).toBeNumber()
+      expectTypeOf<MockedObject<OpenAI>>().toExtend<ChatClient>()
+      expectTypeOf<{
+        chat: { completions: { create: (...args: unknown[]) => unknown } }
+      }>().toExtend<ChatClient>()
+      // @ts-expect-error: nothing to call
+      steady({ chat: { completions: {} } })
+      // @ts-expect-error: a class is no client
+      steady(null as unknown as typeof OpenAI)
+      // @ts-expect-error: nor is a promise of one
+      steady(Promise.resolve(llm))
+    }))
 
   it('leave the wrapped client usable wherever the client is', () => {
     expectTypeOf<SteadyClient<OpenAI>>().toExtend<OpenAI>()
@@ -73,12 +95,12 @@ describe('the types', () => {
 
   it('keep what openai says of create, with our options beside', () =>
     types(async () => {
-      const steady = { maxAttempts: 2 }
-      const completion = await llm.chat.completions.create({ model: 'm', messages }, { steady })
+      const options = { steady: { maxAttempts: 2 } }
+      const completion = await llm.chat.completions.create({ model: 'm', messages }, options)
       expectTypeOf(completion).toExtend<OpenAI.Chat.ChatCompletion>()
       const stream = await llm.chat.completions.create(
         { model: 'm', messages, stream: true },
-        { steady },
+        options,
       )
       for await (const chunk of stream) {
         expectTypeOf(chunk).toEqualTypeOf<OpenAI.Chat.ChatCompletionChunk>()

@@ -1,5 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
-import { classifyErrorBody } from '../errors/classify.ts'
+import { type Classification, classifyErrorBody, classifyErrorChunk } from '../errors/classify.ts'
+import { mayBeError } from '../errors/disguise.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
+import { readProperty } from '../errors/hostile.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import type { AnswerFacts } from './job.ts'
@@ -11,12 +14,32 @@ export function failureInAnswer(
   { status, headers }: Response,
   clock: Clock,
 ): Failure | undefined {
-  const found = classifyErrorBody(data, { status, headers, clock })
+  return asFailure(classifyErrorBody(data, { status, headers, clock }), data)
+}
+
+/** The same of a chunk of a stream, which may also be without a choice. */
+export function failureInChunk(
+  chunk: unknown,
+  { status, headers }: Partial<Response> = {},
+  clock?: Clock,
+): Failure | undefined {
+  if (isObject(chunk) && !mayBeError(chunk)) return undefined
+  return asFailure(classifyErrorChunk(chunk, { status, headers, clock }), chunk)
+}
+
+function asFailure(found: Classification | undefined, data: unknown): Failure | undefined {
   if (found === undefined) return undefined
-  return {
-    ...found,
-    message: found.kind,
-    cause: isObject(data) ? Reflect.get(data, 'error') : data,
+  return { ...found, message: found.kind, cause: readProperty(data, 'error') ?? data }
+}
+
+/** An answer has said that it is none, or has shown it: what it means is known already. */
+export class FailedAnswer extends Error {
+  override readonly name = 'FailedAnswer'
+  readonly failure: Failure
+
+  constructor(failure: Failure) {
+    super(failure.message, { cause: failure.cause })
+    this.failure = failure
   }
 }
 
@@ -46,11 +69,7 @@ export function factsOf(data: unknown, response: Response | undefined): AnswerFa
 
 function finishReasonsOf(choices: unknown): readonly string[] | undefined {
   if (!Array.isArray(choices)) return undefined
-  const reasons: string[] = []
-  for (const choice of choices) {
-    const reason: unknown = isObject(choice) ? Reflect.get(choice, 'finish_reason') : undefined
-    if (typeof reason === 'string') reasons.push(reason)
-  }
+  const reasons = choices.map(finishReasonOf).filter((reason) => reason !== undefined)
   return reasons.length > 0 ? reasons : undefined
 }
 

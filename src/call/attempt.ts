@@ -2,10 +2,12 @@ import type { Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
+import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
@@ -195,6 +197,7 @@ export function classifyThrown(
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
+  if (error instanceof FailedAnswer) return error.failure
   const { status, headers, errorBody: body } = wire
   const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {
@@ -245,6 +248,8 @@ function withMultiplication<T>(
   // A user's function may send any number of requests: they are no multiplication.
   if (isFunction(job.face)) return sent
   if (!multiplied(wire) && (sent.facts.gatewayAttempts ?? 1) <= 1) return sent
+  // Redirected in a circle: nobody retried.
+  if (!sent.ok && sent.failure.code === TOO_MANY_REDIRECTS) return sent
   const reaction = tellMultiplied(sent.facts, wire, onMultiplied)
   if (sent.ok || reaction === 'warn') return sent
   const { failure } = sent

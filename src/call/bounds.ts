@@ -25,6 +25,8 @@ export interface Bounds {
   race<T>(work: PromiseLike<T>): Promise<T>
   /** What ends the other signal ends ours, though no limit of ours was reached. */
   follow(other: AbortSignal): void
+  /** Notices a limit that has passed, where no timer had its turn. */
+  check(): void
   /** Takes the clock off: the rest of a stream has limits of its own. */
   disarm(): void
   /** Frees the timer and the listener. */
@@ -87,6 +89,14 @@ class AttemptBounds implements Bounds {
 
   disarm(): void {
     this.#cancelTimer?.()
+  }
+
+  check(): void {
+    const { clock, deadline } = this.#request
+    if (this.#ended !== undefined) return
+    if (clock.monotonicMs() < this.#timeoutAtMs && deadline.remainingMs() > 0) return
+    this.#cancelTimer?.()
+    this.#onTime()
   }
 
   dispose(): void {

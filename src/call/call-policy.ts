@@ -11,12 +11,12 @@ export class CallPolicy implements LoopPolicy {
   readonly hintSpread: HintSpread
   readonly backoff: Backoff
   readonly mayHedge: boolean
-  readonly #use: { attemptsLeft(): number }
+  readonly #use: { readonly attemptsLeft: number }
   readonly #flight: { readonly onUncertain: 'rerun' | 'fail' }
 
   constructor(
     { options, face }: Pick<Job<unknown>, 'options' | 'face'>,
-    use: { attemptsLeft(): number },
+    use: { readonly attemptsLeft: number },
     flight: { readonly onUncertain: 'rerun' | 'fail' },
   ) {
     this.maxReasks = options.maxReasks
@@ -32,7 +32,7 @@ export class CallPolicy implements LoopPolicy {
 
   /** Equal requests of the same outer call spend it together. */
   get maxAttempts(): number {
-    return this.#use.attemptsLeft()
+    return this.#use.attemptsLeft
   }
 
   /** A stricter caller may join. */

@@ -1,4 +1,4 @@
-import { attachReport, callReport } from './report.ts'
+import { shareReport } from './report.ts'
 
 /** What a drop-in call ends with: the data and the HTTP response it came in. */
 export interface Answer<T> {
@@ -24,25 +24,19 @@ export class CallPromise<T> extends Promise<T> {
     return Promise
   }
 
-  readonly #call: { started: Promise<Answer<unknown>> | undefined; readonly start: Start<unknown> }
-  readonly #transform: (answer: Answer<unknown>) => T
-  #data: Promise<T> | undefined
+  // No private field: tracers put a proxy around the promise, and call its methods on that.
+  declare private readonly state: State<T>
 
-  private constructor(
-    call: { started: Promise<Answer<unknown>> | undefined; readonly start: Start<unknown> },
-    transform: (answer: Answer<unknown>) => T,
-  ) {
+  private constructor(call: State<T>['call'], transform: State<T>['transform']) {
     // The methods below are overridden and never look at this value.
     super((resolve) => resolve(undefined as T))
-    this.#call = call
-    this.#transform = transform
+    // Hidden from whoever prints the promise: the answer would be in it.
+    const value: State<T> = { call, transform, data: undefined }
+    void Object.defineProperty(this, 'state', { configurable: true, writable: true, value })
   }
 
   static of<D>(start: Start<D>): CallPromise<D> {
-    const call: { started: Promise<Answer<unknown>> | undefined; readonly start: Start<D> } = {
-      started: undefined,
-      start,
-    }
+    const call: State<D>['call'] = { started: undefined, start }
     queueMicrotask(() => {
       call.started ??= start('data')
     })
@@ -52,25 +46,33 @@ export class CallPromise<T> extends Promise<T> {
 
   /** The raw response, its body unread. Guarded by retries, never joined or stored. */
   asResponse(): Promise<Response> {
-    this.#call.started ??= this.#call.start('response')
-    return this.#call.started.then((answer) => answer.response)
+    const { call } = this.state
+    call.started ??= call.start('response')
+    return call.started.then((answer) => answer.response)
   }
 
   /** The data with its response. */
   async withResponse(): Promise<{ data: T; response: Response; request_id: string | null }> {
-    const data = await this.#result()
-    const { response } = await this.#answer()
+    const { state } = this
+    const data = await resultOf(state)
+    const { response } = await answerTo(state)
     return { data, response, request_id: response.headers.get('x-request-id') }
   }
 
   /** Used by openai's `parse` helper. */
   _thenUnwrap<U>(transform: (data: T, props: Answer<T>['props']) => U): CallPromise<U> {
-    return new CallPromise<U>(this.#call, (answer) => {
-      const data = this.#transform(answer)
-      const transformed = transform(data, answer.props)
-      const report = callReport(data)
-      if (report !== undefined) attachReport(transformed, report)
-      return transformed
+    const { call, transform: before } = this.state
+    return new CallPromise<U>(call, (answer) => {
+      const data = before(answer)
+      try {
+        const transformed = transform(data, answer.props)
+        shareReport(transformed, data)
+        return transformed
+      } catch (error) {
+        // What was wrong with the answer: the call itself went well.
+        shareReport(error, data)
+        throw error
+      }
     })
   }
 
@@ -79,26 +81,35 @@ export class CallPromise<T> extends Promise<T> {
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#result().then(onFulfilled, onRejected)
+    return resultOf(this.state).then(onFulfilled, onRejected)
   }
 
   override catch<B = never>(
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<T | B> {
-    return this.#result().catch(onRejected)
+    return resultOf(this.state).catch(onRejected)
   }
 
   override finally(onFinally?: (() => void) | null): Promise<T> {
-    return this.#result().finally(onFinally)
+    return resultOf(this.state).finally(onFinally)
   }
+}
 
-  #result(): Promise<T> {
-    this.#data ??= this.#answer().then(this.#transform)
-    return this.#data
+interface State<T> {
+  readonly call: {
+    started: Promise<Answer<unknown>> | undefined
+    readonly start: Start<unknown>
   }
+  readonly transform: (answer: Answer<unknown>) => T
+  data: Promise<T> | undefined
+}
 
-  #answer(): Promise<Answer<unknown>> {
-    this.#call.started ??= this.#call.start('data')
-    return this.#call.started
-  }
+function resultOf<T>(state: State<T>): Promise<T> {
+  state.data ??= answerTo(state).then(state.transform)
+  return state.data
+}
+
+function answerTo({ call }: State<unknown>): Promise<Answer<unknown>> {
+  call.started ??= call.start('data')
+  return call.started
 }

@@ -2,10 +2,17 @@ import type { ResolvedCall } from '../options.ts'
 import type { Clock } from '../time.ts'
 import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { Answer } from './call-promise.ts'
+import type { ChatClient } from './client.ts'
+import { clientIdentity, described } from './client-identity.ts'
+import type { CallIdentity } from './fingerprints.ts'
 import { gatewayFacts, throughGateway } from './gateways.ts'
-import { gatewayHeaders, hasHeader, withOwnHeaders } from './headers.ts'
+import type { GivenParams } from './given-params.ts'
+import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise.ts'
+import { discard } from './given-stream.ts'
+import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
-import { type CallTarget, type ChatClient, providerName } from './targets.ts'
+import { type CallTarget, providerName } from './targets.ts'
+import { judgeUnsent } from './unsent.ts'
 import { isObserved, WIRE } from './wire-observer.ts'
 
 /** A chat completion request, as far as it is read here. */
@@ -15,6 +22,9 @@ export type ChatParams = Readonly<Record<string, unknown>>
 export type RequestOptions = Readonly<Record<string, unknown>>
 
 export interface ChatRequest {
+  /** What the caller gave, as it is sent by whoever sends it as it is. */
+  readonly given: GivenParams
+  /** The same as JSON. Read where something is made of it: reading it costs a copy. */
   readonly params: ChatParams
   readonly requestOptions: RequestOptions
   readonly options: ResolvedCall
@@ -32,7 +42,7 @@ export function completionJob(request: ChatRequest): Job<Answer<unknown>> {
     completionOf: ({ data }) => data,
     replayedFacts: ({ data, response }) => factsOf(data, response),
     async send(exchange) {
-      const answer = await sendChat(request, exchange, bodyFor(request, exchange, request.params))
+      const answer = await sendChat(request, exchange, ownBodyFor(request, exchange))
       const { data, response } = answer
       const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
       const failure = failureInAnswer(data, response, exchange.clock)
@@ -48,13 +58,13 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   return {
     ...chatBasics('create', request),
     async send(exchange) {
-      const body = bodyFor(request, exchange, request.params)
+      const body = ownBodyFor(request, exchange)
       const { bounds } = exchange
       const { signal } = request.options
       // The body is read after this attempt is over, and the caller may still want to stop it.
       const whole = signal === undefined ? bounds.signal : AbortSignal.any([signal, bounds.signal])
-      const sending = startChat(request, exchange, body, whole)
-      const response = await bounds.race(sending.asResponse?.() ?? plainResponse(sending))
+      const given = startChat(request, exchange, body, whole)
+      const response = await bounds.race(responseOf(given))
       const value = answerOf(undefined, response)
       const said = saidByGateway(request, exchange, value)
       return {
@@ -66,22 +76,51 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   }
 }
 
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: ChatParams): number {
+  return typeof n === 'number' && n > 1 ? n : 1
+}
+
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',
-  { params, options, targets }: ChatRequest,
+  request: ChatRequest,
 ): Pick<
   Job<never>,
-  'face' | 'operation' | 'name' | 'options' | 'targets' | 'telemetry' | 'payload'
+  | 'face'
+  | 'operation'
+  | 'name'
+  | 'options'
+  | 'targets'
+  | 'telemetry'
+  | 'payload'
+  | 'identify'
+  | 'judge'
 > {
+  const { given, options, targets } = request
   return {
     face,
     operation: 'chat',
-    name: String(params['model']),
+    name: targets[0].model,
     options,
     targets,
-    telemetry: requestTelemetry(params, targets),
-    payload: () => params,
+    telemetry: requestTelemetry(given.facts, targets),
+    payload: () => request.params,
+    identify: () => chatIdentity(request, request.params),
+    judge: (failure, exchange) => judgeUnsent(request, failure, exchange),
+  }
+}
+
+/** The same request, and the same target: what `asked` says of the one, its client of the other. */
+export function chatIdentity(
+  { requestOptions, targets }: ChatRequest,
+  { model: _, ...asked }: ChatParams,
+): CallIdentity {
+  // openai passes its own key option on, and the headers are compared without those of one sending.
+  const { headers, idempotencyKey: _key, ...options } = requestOptions
+  return {
+    request: [asked, described(options), lastingHeaders(headers)],
+    targets: targets.map(({ client, model }) => [model, clientIdentity(client)]),
   }
 }
 
@@ -122,17 +161,23 @@ function isStop(stop: unknown): stop is string | readonly string[] {
   return typeof stop === 'string' || Array.isArray(stop)
 }
 
-/** The request body of one attempt: the given one, as the target wants it. */
+/** The request body of one attempt: the caller's parameters, as the target wants them. */
+export function ownBodyFor(request: ChatRequest, exchange: Exchange): ChatParams {
+  const target = request.targets[exchange.target]
+  return target === undefined || mustAdapt(request, target)
+    ? bodyFor(request, exchange, request.params)
+    : request.given.toSend(target.client, exchange.wire)
+}
+
+/** The same of a body that was made of them. */
 export function bodyFor(
   request: ChatRequest,
   { target: index }: Exchange,
   body: ChatParams,
 ): ChatParams {
-  const { targets, params } = request
-  const target = targets[index]
-  if (target === undefined) return body
+  const target = request.targets[index]
+  if (target === undefined || !mustAdapt(request, target)) return body
   const { model, gateway } = target
-  if (model === params['model'] && gateway?.body === undefined) return body
   // One object for equal bodies: a body sent again keeps its `Idempotency-Key`.
   request.adapted ??= new Map()
   const known = request.adapted.get(target)
@@ -140,6 +185,10 @@ export function bodyFor(
   const made = throughGateway(gateway, { ...body, model })
   request.adapted.set(target, { from: body, body: made })
   return made
+}
+
+function mustAdapt({ targets }: ChatRequest, { model, gateway }: CallTarget): boolean {
+  return model !== targets[0].model || gateway?.body !== undefined
 }
 
 /** What the gateway in between says of this answer. */
@@ -158,29 +207,27 @@ export async function sendChat<T = unknown>(
   body: ChatParams,
 ): Promise<Answer<T>> {
   const { bounds, wire } = exchange
-  const sending = startChat<T>(request, exchange, body, bounds.signal)
-  if (wire.carried === undefined) {
-    const { data, response } = await bounds.race(sending.withResponse?.() ?? plainAnswer(sending))
-    return answerOf(data, response)
+  const given = startChat(request, exchange, body, bounds.signal)
+  const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+  if (withResponse !== undefined) {
+    // A tracer's promise may reject beside the one that is awaited, with the same error.
+    if (given instanceof Promise) void given.catch(() => {})
+    const { data, response }: { data?: unknown; response?: unknown } = Object(
+      await bounds.race(promiseOf(withResponse())),
+    )
+    return answerOf(data as T, isHead(response) ? response : headSeen(wire))
   }
-  const data = await bounds.race(sending)
-  const { response = new Response(null) } = wire
+  let data: unknown
+  try {
+    data = await bounds.race(promiseOf(given))
+  } catch (error) {
+    discard(given)
+    throw error
+  }
+  const { response = headSeen(wire) } = wire
   wire.response = undefined
-  return answerOf(data, response)
-}
-
-/** openai's `APIPromise`; a test's spy may give a plain promise of the data instead. */
-interface ResponsePromise<T> extends PromiseLike<T> {
-  asResponse?(): Promise<Response>
-  withResponse?(): Promise<{ data: T; response: Response }>
-}
-
-async function plainAnswer<T>(sending: PromiseLike<T>): Promise<{ data: T; response: Response }> {
-  return { data: await sending, response: new Response(null) }
-}
-
-async function plainResponse(sending: PromiseLike<unknown>): Promise<Response> {
-  return Response.json(await sending)
+  // What this client's `create` answers, whatever that is: everything in it is read defensively.
+  return answerOf(data as T, response)
 }
 
 const IDEMPOTENCY_KEY = 'idempotency-key'
@@ -188,12 +235,12 @@ const IDEMPOTENCY_KEY = 'idempotency-key'
 // A 32-bit integer, as openai requires; ours is the limit that counts.
 const MAX_SDK_TIMEOUT_MS = 2 ** 31 - 1
 
-function startChat<T>(
-  { targets, requestOptions, options }: ChatRequest,
+function startChat(
+  { given: params, targets, requestOptions, options }: ChatRequest,
   exchange: Exchange,
   body: ChatParams,
   signal: AbortSignal,
-): ResponsePromise<T> {
+): unknown {
   const { attemptTimeoutMs } = options
   const { bounds, wire } = exchange
   const target = targets[exchange.target]
@@ -201,7 +248,7 @@ function startChat<T>(
   const { headers: given } = requestOptions
   const fetchOptions = Object(requestOptions['fetchOptions'])
   const nested = Reflect.has(fetchOptions, WIRE)
-  const idempotencyKey = exchange.idempotencyHeader(body)
+  const idempotencyKey = exchange.idempotencyHeader(params.identityOf(body))
   // A stream's own controller must hear of our signal: its readers look at that one.
   const isCarried =
     client !== undefined &&
@@ -226,12 +273,8 @@ function startChat<T>(
     }),
     fetchOptions: { ...fetchOptions, [WIRE]: wire },
   }
-  // The two casts cross into openai's types: `prepareClient` has proved that the method is there,
-  // and what it returns is a promise of some kind.
-  return client?.chat.completions.create(
-    body as never,
-    sdkOptions as never,
-  ) as unknown as ResponsePromise<T>
+  // The casts cross into openai's types: `prepareClient` has proved that the method is there.
+  return client?.chat.completions.create(body as never, sdkOptions as never)
 }
 
 /** An answer of data and the response it came in. */

@@ -1,5 +1,6 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { RegExpEngine } from '../output/ajv-engine.ts'
 import { parseAnswer, type Repair } from '../output/parse-json.ts'
@@ -94,11 +95,10 @@ function firstChoice(completion: unknown): {
   const choice = readProperty(readProperty(completion, 'choices'), '0')
   const message = readProperty(choice, 'message')
   const content = readProperty(message, 'content')
-  const finishReason = readProperty(choice, 'finish_reason')
   const refusal = readProperty(message, 'refusal')
   return {
     text: textOf(content),
-    finishReason: typeof finishReason === 'string' ? finishReason : undefined,
+    finishReason: finishReasonOf(choice),
     refusal: typeof refusal === 'string' && refusal !== '',
   }
 }

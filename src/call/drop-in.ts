@@ -1,32 +1,43 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
+import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { call } from './call.ts'
+import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
+import type { ErrorClasses } from './client.ts'
 import { explain } from './explain.ts'
+import type { Job } from './job.ts'
 import { brandExhausted } from './nesting.ts'
 import { attachReport, type CallReport, callReport } from './report.ts'
 import { streamJob } from './stream-job.ts'
-import type { ErrorClasses } from './targets.ts'
 import { toolCallsJob, toolsToCheck } from './tool-calls.ts'
 import type { CallContext } from './work.ts'
+
+/** openai's error classes of the client, where it has them. */
+type Classes = () => ErrorClasses | undefined
+
+interface Prepared {
+  readonly request: ChatRequest
+  readonly context: CallContext
+}
 
 /**
  * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
  * throws rejects the call, as openai's own checks do.
  */
 export function dropInCreate(
-  prepare: () => { readonly request: ChatRequest; readonly context: CallContext },
-  classes: ErrorClasses,
+  prepare: () => Prepared | Promise<Prepared>,
+  classes: Classes,
 ): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
-    const { request, context } = prepare()
+    const prepared = prepare()
+    const { request, context } = prepared instanceof Promise ? await prepared : prepared
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
-      if (request.params['stream'] === true) return await streamed(request, context, classes)
+      if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
       const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-      const { value, report } = await call(job, context)
+      const { value, report } = await begin(job, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
@@ -35,8 +46,15 @@ export function dropInCreate(
   })
 }
 
+/** Starts the call, and holds on to the request where it waits before it has sent anything. */
+function begin<T>(job: Job<T>, request: ChatRequest, context: CallContext): Promise<CallResult<T>> {
+  const running = call(job, context)
+  request.given.hold()
+  return running
+}
+
 async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
-  const { value, report } = await call(responseJob(request), context)
+  const { value, report } = await begin(responseJob(request), request, context)
   attachReport(value.response, report)
   return value
 }
@@ -44,7 +62,7 @@ async function rawResponse(request: ChatRequest, context: CallContext): Promise<
 async function streamed(
   request: ChatRequest,
   context: CallContext,
-  classes: ErrorClasses,
+  classes: Classes,
 ): Promise<Answer<unknown>> {
   let latest: CallReport | undefined
   const broken: unknown[] = []
@@ -54,7 +72,7 @@ async function streamed(
     if (latest !== undefined) attachReport(error, latest)
     return error
   }
-  const { value, report, onEnd } = await call(streamJob(request, toCallerError), context)
+  const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
   latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage.
@@ -70,34 +88,54 @@ async function streamed(
  * The provider's own error where there is one; else openai's class for what happened. Either way
  * `callReport` knows the attempts, and no outer steadycall layer retries it.
  */
-function dropInError(error: CallError, classes: ErrorClasses): unknown {
-  const thrown = errorOfClass(error, classes)
+function dropInError(error: CallError, classes: Classes): unknown {
+  const thrown = errorOfClass(error, classes())
   brandExhausted(thrown)
   const report = callReport(error)
   if (report !== undefined) attachReport(thrown, report)
   return thrown
 }
 
-function errorOfClass(error: CallError, classes: ErrorClasses): unknown {
-  const { cause, message } = error
+function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unknown {
+  if (classes === undefined) return errorOfDouble(error)
+  const { cause } = error
+  if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
+  if (isUnknownToUs(error)) return cause
+  const made: unknown = madeOfClass(error, classes)
+  // Where a test has mocked the module, its classes make no errors.
+  return isError(made) ? withCause(made, cause) : errorOfDouble(error)
+}
+
+/** A client's own time-out and abort come of our limits; a 408 is the provider's own word. */
+function isWhatHappened(error: CallError, cause: object): boolean {
+  const kind = underlyingKind(error)
+  if (kind === 'aborted') return false
+  const isTime = kind === 'timeout' || kind === 'deadline'
+  return !isTime || Reflect.get(cause, 'status') !== undefined
+}
+
+function madeOfClass(error: CallError, classes: ErrorClasses): Error {
+  const { message } = error
   switch (underlyingKind(error)) {
     case 'aborted':
-      return withCause(new classes.APIUserAbortError({ message }), cause)
+      // In openai's own words: many compare them, and there is nothing to add.
+      return new classes.APIUserAbortError({})
     case 'timeout':
     case 'deadline':
-      // A 408 is the provider's own word, with its status and body.
-      if (cause instanceof classes.APIError && Reflect.get(cause, 'status') !== undefined)
-        return cause
-      return withCause(new classes.APIConnectionTimeoutError({ message }), cause)
+      return new classes.APIConnectionTimeoutError({ message })
     case 'network':
     case 'dns':
     case 'tls':
-      if (cause instanceof classes.APIError) return cause
-      return withCause(new classes.APIConnectionError({ message }), cause)
+      return new classes.APIConnectionError({ message })
     default:
-      if (cause instanceof classes.APIError) return cause
+      return apiError(error, classes)
   }
-  return withCause(apiError(error, classes), cause)
+}
+
+/** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
+function isUnknownToUs({ kind, reason }: CallError): boolean {
+  // Without a reason to stop for it was no attempt, but a defect of ours.
+  return kind === 'unknown' && reason !== undefined
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
@@ -110,6 +148,23 @@ function apiError({ kind, message, status }: CallError, { APIError }: ErrorClass
       ? Reflect.apply(generate, APIError, [known, { error: body }, message, new Headers()])
       : undefined
   return made instanceof APIError ? made : new APIError(known, body, message, new Headers())
+}
+
+const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadline'])
+
+/**
+ * A client without error classes, a test's double: what it threw, as it is; where it threw nothing,
+ * or only because we had ended the attempt, the `CallError` itself.
+ */
+function errorOfDouble(error: CallError): unknown {
+  const { cause } = error
+  const kind = underlyingKind(error)
+  if (!isError(cause) || (LIMITS.has(kind) && classifyError(cause).kind !== kind)) return error
+  return cause
+}
+
+function isError(value: unknown): value is Error {
+  return Object.prototype.toString.call(value) === '[object Error]'
 }
 
 /** What the last attempt met, where it was our budget or breaker that ended the call. */
@@ -128,7 +183,7 @@ function withCause(error: Error, cause: unknown): Error {
 function streamError(
   failure: Failure,
   so: { readonly where: string; readonly attempts: number; readonly elapsedMs: number },
-  classes: ErrorClasses,
+  classes: Classes,
 ): unknown {
   const message = explain({
     failure,
@@ -139,7 +194,7 @@ function streamError(
     deterministic: false,
   })
   const { kind, cause, status } = failure
-  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes)
+  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes())
   brandExhausted(thrown)
   return thrown
 }

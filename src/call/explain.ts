@@ -36,6 +36,9 @@ function adviceOn({ failure, reason }: Explanation): string {
   if (reason === 'delivered' && failure.kind === 'timeout') {
     return 'Raise chunkIdleTimeoutMs if this model is known to pause.'
   }
+  if (failure.kind === 'invalid_request' && failure.status === undefined) {
+    return 'It cannot be sent as it is: correct the URL, headers or fetch options behind it (see the cause).'
+  }
   return adviceFor(failure.kind)
 }
 
@@ -52,7 +55,7 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
     case 'delivered':
-      return ['some of it had been delivered, so it was not sent again']
+      return ['some of it had been delivered, so it was not sent again', ...issues(failure)]
     case 'repeated_answer':
       return [
         'the same wrong answer came twice, so a further attempt would not help',

@@ -1,16 +1,25 @@
+import { readProperty } from '../errors/hostile.ts'
+import { watchedHelper } from './helper-reports.ts'
+import { answersAnything, ownValue } from './past-proxies.ts'
+
 /** Marks a wrapped client; its value is the client inside. */
 const RAW = Symbol.for('steadycall.raw-client.v1')
 
 /** The client inside a wrapped one, or the client itself. */
 export function rawClient<C extends object>(client: C): C {
-  const raw: unknown = Reflect.get(client, RAW)
+  const raw = insideOf(client)
   // Only a facade answers to the symbol, with the client it wraps.
   return raw === undefined ? client : (raw as C)
 }
 
 /** True for a client that is wrapped already. */
 export function isFacade(client: object): boolean {
-  return Reflect.get(client, RAW) !== undefined
+  return insideOf(client) !== undefined
+}
+
+function insideOf(client: object): unknown {
+  const inside = readProperty(client, RAW)
+  return inside === undefined || answersAnything(client) ? undefined : inside
 }
 
 /** How often it is wrapped; 0 for a bare client. */
@@ -41,7 +50,9 @@ interface Client {
  * late credentials and other resources stay as they are.
  */
 export function facadeOf<C extends object>(client: C & Client, methods: FacadeMethods): C {
-  const facade: C = through(client, (key) => {
+  // A tracer may copy the wrapped client key by key.
+  const added = Object.keys(methods.own)
+  const facade: C = through(client, added, (key) => {
     if (key === RAW) return { value: client }
     if (key === 'chat') return { value: chat }
     if (key === 'withOptions' && typeof client.withOptions === 'function') {
@@ -55,7 +66,7 @@ export function facadeOf<C extends object>(client: C & Client, methods: FacadeMe
     const derived = client.withOptions?.(options)
     return derived === undefined ? undefined : methods.wrapAgain(derived)
   }
-  const chat = through(client.chat, (key) =>
+  const chat = through(client.chat, [], (key) =>
     key === 'completions' ? { value: completions } : undefined,
   )
   const completions = completionsFacade(client.chat.completions, facade, methods.create)
@@ -67,28 +78,34 @@ function completionsFacade(
   facade: object,
   create: FacadeMethods['create'],
 ): object {
-  // The helpers find our `create` through this view; the resource itself has no private fields.
-  const view: object = Object.create(resource, { _client: { value: facade } })
-  const helpers = new Map<PropertyKey, unknown>()
-  return through(resource, (key) => {
+  const helpers = new Map<PropertyKey, { readonly from: unknown; readonly value: unknown }>()
+  return through(resource, [], (key) => {
     if (key === 'create') return { value: create }
     if (!HELPERS.has(key)) return undefined
-    const helper: unknown = Reflect.get(resource, key)
-    if (typeof helper !== 'function') return undefined
-    if (!helpers.has(key)) {
-      helpers.set(key, (...args: unknown[]) => Reflect.apply(helper, view, args))
-    }
-    return { value: helpers.get(key) }
+    // As openai or the user has it: what a proxy answers is bound to the client inside, past us.
+    const helper = ownValue(resource, key)
+    if (!isFunction(helper)) return undefined
+    const known = helpers.get(key)
+    if (known?.from === helper) return known
+    const value = watchedHelper({ helper, resource, client: facade })
+    helpers.set(key, { from: helper, value })
+    return { value }
   })
+}
+
+function isFunction(value: unknown): value is (...args: never[]) => unknown {
+  return typeof value === 'function'
 }
 
 /**
  * A stand-in that answers some keys itself and takes the rest from the target, bound to it. What
  * somebody assigns to one of our keys (a test's spy, say) is kept here: the target never had it.
  * It stands on an object of its own, since a proxy may not answer otherwise for a frozen target.
+ * @param added keys that the target does not have
  */
 function through<T extends object>(
   target: T,
+  added: readonly string[],
   answer: (key: PropertyKey) => { readonly value: unknown } | undefined,
 ): T {
   const assigned = new Map<PropertyKey, unknown>()
@@ -103,7 +120,10 @@ function through<T extends object>(
       if (typeof value !== 'function' || key === 'constructor') return value
       const known = bound.get(key)
       if (known?.from === value) return known.value
-      const method = (...args: unknown[]): unknown => Reflect.apply(value, target, args)
+      // A proxy, since a test's double has more on it than the call.
+      const method: unknown = new Proxy(value, {
+        apply: (_fn, _this, args) => Reflect.apply(value, target, args),
+      })
       bound.set(key, { from: value, value: method })
       return method
     },
@@ -119,9 +139,10 @@ function through<T extends object>(
     },
     deleteProperty: (_, key) => assigned.delete(key) || Reflect.deleteProperty(target, key),
     has: (_, key) => own(key) !== undefined || Reflect.has(target, key),
-    ownKeys: () => Reflect.ownKeys(target),
+    ownKeys: () => [...new Set([...Reflect.ownKeys(target), ...added])],
     getOwnPropertyDescriptor(_, key) {
-      const ours = assigned.has(key) ? { value: assigned.get(key), writable: true } : undefined
+      const isOurs = assigned.has(key) || (typeof key === 'string' && added.includes(key))
+      const ours = isOurs ? { ...own(key), writable: true, enumerable: true } : undefined
       const descriptor = ours ?? Reflect.getOwnPropertyDescriptor(target, key)
       return descriptor && { ...descriptor, configurable: true }
     },

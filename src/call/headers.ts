@@ -1,7 +1,9 @@
+import { readProperty } from '../errors/hostile.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { isObject } from './answer.ts'
+import type { ChatClient } from './client.ts'
 import type { Gateway } from './gateways.ts'
-import type { CallTarget, ChatClient } from './targets.ts'
+import type { CallTarget } from './targets.ts'
 
 /** The gateway's switches, but for those that the client itself sets for all its requests. */
 export function gatewayHeaders(target: CallTarget | undefined): Readonly<Record<string, string>> {
@@ -14,7 +16,7 @@ export function gatewayHeaders(target: CallTarget | undefined): Readonly<Record<
 
 /** openai keeps the options a client was built with; none of this class is public. */
 function defaultHeaderNames(client: ChatClient): ReadonlySet<string> {
-  const given: unknown = Reflect.get(Object(Reflect.get(client, '_options')), 'defaultHeaders')
+  const given = readProperty(readProperty(client, '_options'), 'defaultHeaders')
   return new Set(headerPairs(given).map(([name]) => String(name).toLowerCase()))
 }
 
@@ -55,6 +57,18 @@ export function withOwnHeaders(
 /** Does the caller set or remove it himself? */
 export function hasHeader(given: unknown, name: string): boolean {
   return headerPairs(given).some(([own]) => String(own).toLowerCase() === name)
+}
+
+// Names by which senders and tracers tell one sending of a request from another.
+const OF_ONE_SENDING =
+  /^x-stainless-|idempotency|request-?id|correlation|traceparent|tracestate|trace-?id|span-?id|baggage|retry|attempt|timestamp|^date$/
+
+/** The headers that a request has each time it is sent, in an order of their own. */
+export function lastingHeaders(given: unknown): readonly (readonly string[])[] {
+  return headerPairs(given)
+    .map(([name, ...values]) => [String(name).toLowerCase(), ...values.map(String)])
+    .filter(([name = '']) => !OF_ONE_SENDING.test(name))
+    .toSorted(([a = ''], [b = '']) => (a < b ? -1 : a > b ? 1 : 0))
 }
 
 /** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */

@@ -6,6 +6,7 @@ import type { Repair } from '../output/repair-rules.ts'
 import type { TargetState } from '../retry/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
+import type { CallIdentity } from './fingerprints.ts'
 import type { Gateway } from './gateways.ts'
 import type { ChunkStream } from './one-reader.ts'
 import type { OwnerReader } from './owner-reader.ts'
@@ -29,6 +30,12 @@ export interface Job<T> {
   readonly telemetry?: RequestTelemetry
   /** What the key stands for where the caller gave no `payload`: the request before any adaptation. */
   payload(): unknown
+  /**
+   * The request as it is sent, less what tells one sending from another, and each target, with all
+   * that decides where it goes. To be hashed only: there are secrets in it. Absent for a function,
+   * whose requests nobody knows.
+   */
+  identify?(): CallIdentity
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
   send(exchange: Exchange): Promise<Sent<T>>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
@@ -73,6 +80,8 @@ export interface Label {
 
 /** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
 export interface Tape<T> {
+  /** As many as were asked for. */
+  readonly choices: number
   streamOf(value: T): ChunkStream
   /** The same answer, with the stream that its caller reads. */
   live(value: T, reader: OwnerReader): T

@@ -1,5 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
-import { canonicalJson, deriveKey, fingerprintOf, storedKey } from '../idempotency/key.ts'
+import { canonicalJsonAsSent, canonicalPayload } from '../idempotency/canonical-json.ts'
+import { deriveKeyOfJson, fingerprintOfJson, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { isFunction, type Job } from './job.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
@@ -34,14 +35,18 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   if (given === undefined && options.idempotency === 'given') {
     return keyOf(job, space, randomUUID())
   }
-  const payload = options.payload === undefined ? job.payload() : boundPayload(job)
-  const fingerprint = fingerprintOf(payload, withoutUndefined({ keySecret: space.keySecret }))
+  const json =
+    options.payload === undefined
+      ? canonicalJsonAsSent(job.payload())
+      : canonicalPayload(boundPayload(job))
+  const { tenant, keySecret } = space
+  const fingerprint = fingerprintOfJson(json, withoutUndefined({ keySecret }))
   if (given !== undefined) return keyOf(job, space, given, fingerprint)
   if (options.occurrence === undefined) warnOfSampling(job, runtime)
-  const text = deriveKey(
+  const text = deriveKeyOfJson(
     operation,
-    [payload, options.occurrence ?? 0],
-    withoutUndefined({ tenant: space.tenant, keySecret: space.keySecret }),
+    `[${json},${options.occurrence ?? 0}]`,
+    withoutUndefined({ tenant, keySecret }),
   )
   return keyOf(job, space, text, fingerprint)
 }
@@ -95,15 +100,6 @@ function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void 
   )
 }
 
-/** Fingerprint of a request that need not have one: undefined where it has no canonical JSON. */
-export function fingerprintIfAny<T>(job: Job<T>): string | undefined {
-  try {
-    return fingerprintOf([job.operation, job.options.payload ?? job.payload()])
-  } catch {
-    return undefined
-  }
-}
-
 /**
  * The `Idempotency-Key` headers of one call: equal for a body sent again while nobody knows what
  * became of it, another one for another body, and another one after a complete answer, since a
@@ -150,7 +146,7 @@ export class IdempotencyHeaders {
 
 function bytesOf(body: unknown): string {
   try {
-    return canonicalJson(body)
+    return canonicalJsonAsSent(body)
   } catch {
     return JSON.stringify(body)
   }

@@ -12,7 +12,10 @@ import type { WireRecord } from './wire-observer.ts'
  */
 export interface Scope {
   readonly deadline: Deadline
-  /** Failed attempts by request fingerprint, so that a loop around an inner call cannot multiply them. */
+  /**
+   * Failed attempts by fingerprint, so that a loop around an inner call cannot multiply them. Kept
+   * by the outermost call: a loop may lie around several layers.
+   */
   readonly failed: Map<string, { readonly attempts: number; readonly failure: Failure }>
   settled: boolean
 }
@@ -32,21 +35,25 @@ function storage(): AsyncLocalStorage<Frame> {
   return processWide(STORAGE, () => new AsyncLocalStorage<Frame>())
 }
 
-export function createScope(deadline: Deadline): Scope {
-  return new CallScope(deadline)
+/** The scope of one call, inside that of another or not. */
+export function createScope(deadline: Deadline, outer: Scope | undefined): Scope {
+  return new CallScope(deadline, outer)
 }
 
 class CallScope implements Scope {
   readonly deadline: Deadline
   settled = false
+  readonly #outer: Scope | undefined
   #failed: Scope['failed'] | undefined
 
-  constructor(deadline: Deadline) {
+  constructor(deadline: Deadline, outer: Scope | undefined) {
     this.deadline = deadline
+    this.#outer = outer
   }
 
-  // Few calls have others inside.
   get failed(): Scope['failed'] {
+    if (this.#outer !== undefined && !this.#outer.settled) return this.#outer.failed
+    // Few calls have others inside.
     this.#failed ??= new Map()
     return this.#failed
   }

@@ -60,7 +60,16 @@ export function streamOver(
   // The stream holds this function, and whoever takes it from there can read without the stream.
   const begin = () => iterate(readable)
   dropped.register(begin, new Holder(readable), readable)
-  return new Class(begin, controller)
+  const stream = new Class(begin, controller)
+  Object.defineProperty(stream, GUARDED, { value: true })
+  return stream
+}
+
+const GUARDED = Symbol.for('steadycall.guarded-stream.v1')
+
+/** A stream of another layer of ours, which ends without an error only when it is whole. */
+export function isGuarded(stream: ChunkStream): boolean {
+  return Reflect.get(stream, GUARDED) === true
 }
 
 // Not a generator itself: that would learn only at the first `next()` that somebody reads.

@@ -15,6 +15,8 @@ export const READER_LEFT: DOMException = new DOMException(
 
 export interface OwnerReaderRequest {
   readonly recording: Recording
+  /** As many as were asked for. */
+  readonly choices: number
   /** The caller's. */
   readonly signal: AbortSignal | undefined
   /** Gives up the caller's place in the flight. */
@@ -31,7 +33,7 @@ export class OwnerReader extends OneReader {
   /** Set when he reads no further; with the failure, unless he just left. */
   stopped: { readonly failure: Failure | undefined } | undefined
   /** What he has been given: who has every finish_reason has had the whole answer. */
-  readonly #seen = new Progress()
+  readonly #seen: Progress
   /** Settles when the caller aborts. */
   readonly #hurried: Promise<void>
   #hurry: () => void = () => {}
@@ -40,6 +42,7 @@ export class OwnerReader extends OneReader {
   constructor(request: OwnerReaderRequest) {
     super()
     this.#request = request
+    this.#seen = new Progress({ choices: request.choices })
     this.#hurried = new Promise((resolve) => {
       this.#hurry = resolve
     })

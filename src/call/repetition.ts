@@ -1,7 +1,7 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import type { Fingerprints } from './fingerprints.ts'
 import { isFunction } from './job.ts'
-import { fingerprintIfAny } from './keys.ts'
 import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 import type { CallContext, WorkRequest } from './work.ts'
 
@@ -30,17 +30,19 @@ export function multipliedBefore(context: CallContext): Refusal | undefined {
 }
 
 /**
- * The same request again soon after it was given up: somebody else's loop is around us. It is told,
- * and under `'throw'` refused.
+ * The same request again soon after it was given up, at every target that it may go to: somebody
+ * else's loop is around us. It is told, and under `'throw'` refused.
  */
 export function noticeRepetition<T>(
   { job, context, record }: WorkRequest<T>,
-  known: string | undefined,
+  fingerprints: Fingerprints,
 ): Refusal | undefined {
   const { runtime, settings } = context
   if (isFunction(job.face) || !anyExhausted(runtime)) return undefined
-  const fingerprint = known ?? fingerprintIfAny(job)
-  if (fingerprint === undefined || !wasExhausted(runtime, fingerprint)) return undefined
+  const { each, whole } = fingerprints
+  if (whole === undefined) return undefined
+  const again = (one: string) => wasExhausted(runtime, one)
+  if (!again(whole) && !each.every(again)) return undefined
   record.tell({ type: 'call-repeated' })
   record.span.callRepeated()
   warnOnce(
@@ -54,13 +56,15 @@ export function noticeRepetition<T>(
 
 /** Only of what `noticeRepetition` looks for, since a fingerprint costs a hash of the request. */
 export function rememberGivenUp<T>(
-  { job, context, record }: WorkRequest<T>,
+  { job, context }: WorkRequest<T>,
   { kind }: Failure,
-  known: string | undefined,
+  fingerprints: Fingerprints,
+  tried: ReadonlySet<number>,
 ): void {
   if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
   // Refused here before anything was sent: asking again multiplies nothing.
-  if (record.attempts.length === 0) return
-  const fingerprint = known ?? fingerprintIfAny(job)
-  if (fingerprint !== undefined) rememberExhausted(context.runtime, fingerprint)
+  if (tried.size === 0) return
+  const { each, whole } = fingerprints
+  const given = [whole, ...each.filter((_, target) => tried.has(target))]
+  for (const one of given) if (one !== undefined) rememberExhausted(context.runtime, one)
 }

@@ -4,6 +4,8 @@ import { Progress } from './stream-progress.ts'
 export interface Replay {
   /** Of one caller alone: he may change what he is given. */
   readonly chunks: readonly unknown[]
+  /** As many as were asked for. */
+  readonly choices: number
   readonly Class: StreamClass
   /** The caller's. */
   readonly signal: AbortSignal | undefined
@@ -29,8 +31,8 @@ class Replayed extends OneReader {
 
   override async *read(reader: Holder): AsyncGenerator<unknown, void, undefined> {
     this.take(reader)
-    const { chunks, signal, aborted } = this.#replay
-    const seen = new Progress()
+    const { chunks, choices, signal, aborted } = this.#replay
+    const seen = new Progress({ choices })
     for (const chunk of chunks) {
       // Aborted, it ends as the stream did that it repeats.
       if (this.#own.aborted || (signal?.aborted && seen.finished)) return

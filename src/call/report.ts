@@ -1,5 +1,6 @@
 import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { readProperty } from '../errors/hostile.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import { processWide } from '../process-wide.ts'
 
@@ -80,14 +81,26 @@ interface CallEventBase {
 }
 
 const REPORTS = Symbol.for('steadycall.reports.v1')
+const SOURCES = Symbol.for('steadycall.report-sources.v1')
+
+// As deep as any honest chain of causes; a cyclic one ends here.
+const MAX_LINKS = 10
 
 /**
  * How the call behind this value or error went: attempts, key, usage, source. For drop-in calls,
  * whose results and errors are openai's own; also for a `CallError`, a `json` result and a stream
- * (whose report is complete when the stream has ended).
+ * (whose report is complete when the stream has ended), and for what openai's helpers make of these:
+ * the result of `parse`, the runner of `stream` and `runTools`, its completions and errors. An error
+ * without one has that of its cause.
  */
 export function callReport(valueOrError: unknown): CallReport | undefined {
-  return isObject(valueOrError) ? reports().get(valueOrError) : undefined
+  let current = valueOrError
+  for (let link = 0; isObject(current) && link < MAX_LINKS; link++) {
+    const report = reports().get(current)
+    if (report !== undefined) return report
+    current = sources().get(current) ?? readProperty(current, 'cause')
+  }
+  return undefined
 }
 
 /** Keeps the report beside the object, so that the object itself stays untouched. */
@@ -95,9 +108,19 @@ export function attachReport(valueOrError: unknown, report: CallReport): void {
   if (isObject(valueOrError)) reports().set(valueOrError, report)
 }
 
+/** What was made of another object has its report, as it is when it is asked for. */
+export function shareReport(valueOrError: unknown, source: unknown): void {
+  if (!isObject(valueOrError) || !isObject(source) || valueOrError === source) return
+  sources().set(valueOrError, source)
+}
+
 /** One map for all copies of the package; weak, so it holds nothing alive. */
 function reports(): WeakMap<object, CallReport> {
   return processWide(REPORTS, () => new WeakMap<object, CallReport>())
+}
+
+function sources(): WeakMap<object, object> {
+  return processWide(SOURCES, () => new WeakMap<object, object>())
 }
 
 function isObject(value: unknown): value is object {

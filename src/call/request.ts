@@ -1,17 +1,20 @@
-import { canonicalJson } from '../idempotency/key.ts'
+import { isSignal, nativeSignal } from '../native-signal.ts'
 import type { CallOptions, ResolvedCall } from '../options.ts'
 import { type CallFace, resolveCall } from '../resolve-options.ts'
+import type { Clock } from '../time.ts'
 import type { ChatParams, ChatRequest, RequestOptions } from './chat.ts'
-import { GATEWAYS } from './gateways.ts'
-import { switchesGatewayOn } from './headers.ts'
-import { warnOnce } from './runtime.ts'
 import {
   attemptsFor,
   type ChatClient,
-  chatTargets,
   clientAttempts,
+  clientTimeoutMs,
   prepareClient,
-} from './targets.ts'
+} from './client.ts'
+import { GATEWAYS } from './gateways.ts'
+import { GivenParams } from './given-params.ts'
+import { switchesGatewayOn } from './headers.ts'
+import { warnOnce } from './runtime.ts'
+import { chatTargets } from './targets.ts'
 import { WIRE } from './wire-observer.ts'
 import type { CallContext } from './work.ts'
 
@@ -20,7 +23,7 @@ export function chatRequest(
   face: CallFace['face'],
   client: ChatClient,
   { runtime, settings }: CallContext,
-  params: ChatParams,
+  params: unknown,
   requestOptions: RequestOptions,
   own: CallOptions,
 ): ChatRequest {
@@ -34,11 +37,12 @@ export function chatRequest(
   const requestAttempts = outer ? undefined : attemptsFor(maxRetries)
   const options = resolveCall(settings, withSignal(own, signal), {
     face,
-    clientTimeoutMs: typeof timeout === 'number' ? timeout : client.timeout,
+    clientTimeoutMs: typeof timeout === 'number' ? timeout : clientTimeoutMs(client),
     requestAttempts,
     clientAttempts: clientAttempts(client),
   })
-  const model = String(params['model'])
+  const given = new GivenParams(params)
+  const model = String(given.facts['model'])
   const gateway = settings.gateway === undefined ? undefined : GATEWAYS[settings.gateway]
   if (gateway !== undefined && switchesGatewayOn(gateway, client, passed['headers'])) {
     warnOnce(
@@ -47,14 +51,32 @@ export function chatRequest(
       `Headers of yours switch on the retries of ${settings.gateway}: they multiply with ours. Remove them.`,
     )
   }
-  return {
-    // What the caller changes later must not change what is retried.
-    params: isKeyed(options) ? keyedSnapshot(params, options) : snapshot(params),
-    requestOptions: passed,
-    options,
-    targets: chatTargets(runtime, settings, client, model, options.fallbacks, gateway),
-    clock: runtime.clock,
-    adapted: undefined,
+  const targets = chatTargets(runtime, settings, client, model, options.fallbacks, gateway)
+  return new OneRequest(given, { requestOptions: passed, options, targets, clock: runtime.clock })
+}
+
+// A class, not a literal with a getter: one is made for every call.
+class OneRequest implements ChatRequest {
+  readonly given: GivenParams
+  readonly requestOptions: RequestOptions
+  readonly options: ResolvedCall
+  readonly targets: ChatRequest['targets']
+  readonly clock: Clock
+  adapted: ChatRequest['adapted'] = undefined
+
+  constructor(
+    given: GivenParams,
+    rest: Pick<ChatRequest, 'requestOptions' | 'options' | 'targets' | 'clock'>,
+  ) {
+    this.given = given
+    this.requestOptions = rest.requestOptions
+    this.options = rest.options
+    this.targets = rest.targets
+    this.clock = rest.clock
+  }
+
+  get params(): ChatParams {
+    return this.given.json
   }
 }
 
@@ -69,43 +91,13 @@ function checkRequestOptions(face: string, signal: unknown, timeout: unknown): v
   }
 }
 
-/** By shape: signals of other realms and polyfills are signals too. */
-function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof Reflect.get(value, 'addEventListener') === 'function' &&
-    typeof Reflect.get(value, 'aborted') === 'boolean'
-  )
-}
-
 function withSignal(own: CallOptions, signal: unknown): CallOptions {
   if (!isSignal(signal)) return own
+  const native = nativeSignal(signal)
   return {
     ...own,
-    signal: own.signal === undefined ? signal : AbortSignal.any([own.signal, signal]),
+    signal: own.signal === undefined ? native : AbortSignal.any([nativeSignal(own.signal), native]),
   }
-}
-
-function snapshot(params: ChatParams): ChatParams {
-  const { messages } = params
-  if (!Array.isArray(messages)) return { ...params }
-  return { ...params, messages: messages.map((message: unknown) => ({ ...Object(message) })) }
-}
-
-function isKeyed({ idempotencyKey, idempotency }: ResolvedCall): boolean {
-  return idempotencyKey !== undefined || idempotency === 'derive'
-}
-
-/**
- * The whole request as it goes over the wire, since the key stands for all of it: what is hashed is
- * what is sent, also where a member changes while it is read.
- * @throws {TypeError} for what has no canonical JSON, unless a `payload` is hashed instead.
- */
-function keyedSnapshot(params: ChatParams, { payload }: ResolvedCall): ChatParams {
-  // First, since on the wire NaN and null are one.
-  if (payload === undefined) canonicalJson(params)
-  return Object(JSON.parse(JSON.stringify(params)))
 }
 
 /** Parameters that would make another kind of answer than one JSON value. */

@@ -18,7 +18,7 @@ export interface Runtime {
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** @internal */
+  /** steadycall's own: what is in it is no promise. */
   readonly shared: SharedState
 }
 

@@ -1,4 +1,5 @@
 import { StreamedAnswer } from '../telemetry/telemetry.ts'
+import { failureInChunk } from './answer.ts'
 import { Progress, type StreamSummary } from './stream-progress.ts'
 
 /** A kept stream, decoded: its chunks in order, and what they say of themselves. */
@@ -13,9 +14,12 @@ export interface StoredStream {
  */
 const FORM = 'stream.v1'
 
-/** The text of a whole stream, from the JSON of each of its chunks. */
+/**
+ * The text of a whole stream, from the JSON of each of its chunks. It says that it is whole: the end
+ * of its protocol may have made it so, which is no chunk.
+ */
 export function encodeChunks(written: readonly string[]): string {
-  return `{"steadycall":"${FORM}","chunks":[${written.join(',')}]}`
+  return `{"steadycall":"${FORM}","whole":true,"chunks":[${written.join(',')}]}`
 }
 
 /**
@@ -29,7 +33,7 @@ export function decodeChunks(text: string): StoredStream {
   if (own?.get('steadycall') !== FORM || !Array.isArray(chunks)) {
     throw new Error(`what is kept under this key is not a stream of this version (${FORM})`)
   }
-  return { chunks, summary: summaryOf(chunks) }
+  return { chunks, summary: summaryOf(chunks, own.get('whole') === true) }
 }
 
 /** What a kept stream answered, as a completion has it. */
@@ -39,8 +43,8 @@ export function answerOfChunks(chunks: readonly unknown[]): unknown {
   return answer.completion
 }
 
-function summaryOf(chunks: readonly unknown[]): StreamSummary {
-  const progress = new Progress()
+function summaryOf(chunks: readonly unknown[], isWhole: boolean): StreamSummary {
+  const progress = new Progress({ judge: failureInChunk })
   let cause: unknown
   try {
     for (const chunk of chunks) progress.see(chunk)
@@ -48,6 +52,7 @@ function summaryOf(chunks: readonly unknown[]): StreamSummary {
     // An error in disguise, which no stream is kept with: it is not this call that met it.
     cause = error
   }
-  if (cause === undefined && progress.finished) return progress.summary()
+  const isAnswer = progress.finished || (isWhole && !progress.isEmpty)
+  if (cause === undefined && isAnswer) return progress.summary()
   throw new Error('the stream that is kept under this key is not whole', { cause })
 }

@@ -1,19 +1,32 @@
-import { rawClient } from './facade.ts'
+import { readProperty } from '../errors/hostile.ts'
+import { type ChatClient, classesOf } from './client.ts'
 import type { ChunkStream, StreamClass } from './one-reader.ts'
-import type { ChatClient } from './targets.ts'
+import { PlainStream } from './plain-stream.ts'
 
-/** By the class of the client. Promises, so that two who ask at once ask once. */
+/** By openai's own class of the client. Promises, so that two who ask at once ask once. */
 const known = new WeakMap<object, Promise<StreamClass>>()
 
+/** openai's `Stream`, of any copy: it alone can be made of what its `toReadableStream()` gives. */
+export function isStreamClass(Class: unknown): Class is StreamClass {
+  return (
+    typeof Class === 'function' && typeof readProperty(Class, 'fromReadableStream') === 'function'
+  )
+}
+
 /**
- * The `Stream` class of a client's own copy of openai, for streams that come from no request. No
- * property of a client leads there; but a new client of that copy, whose fetch answers by itself
- * with an empty stream, gives an object of it. Nothing is sent, and no credential is touched.
+ * The `Stream` class of a client's own copy of openai, for streams that come from no request of it.
+ * No property of a client leads there; but a new client of that copy, whose fetch answers by itself
+ * with an empty stream, gives an object of it. Nothing is sent, and no credential is touched. For a
+ * client of no copy of openai, a class that does the same.
  */
-export function streamClassOf(client: ChatClient): Promise<StreamClass> {
-  const Client = rawClient(client).constructor
-  const found = known.get(Client) ?? askFor(Client)
-  known.set(Client, found)
+export async function streamClassOf(client: ChatClient): Promise<StreamClass> {
+  // Azure's class and a user's subclass take other options; both inherit the name of openai's own.
+  const Own = classesOf(client)
+    .map((Class) => readProperty(Class, 'OpenAI'))
+    .find((Class) => typeof Class === 'function')
+  if (typeof Own !== 'function') return PlainStream
+  const found = known.get(Own) ?? askFor(Own).catch(() => PlainStream)
+  known.set(Own, found)
   return found
 }
 
@@ -21,10 +34,8 @@ interface BareClient {
   post(path: string, options: object): PromiseLike<ChunkStream>
 }
 
-async function askFor(Client: object): Promise<StreamClass> {
-  // Azure's class and a user's subclass take other options; both inherit the name of openai's own.
-  const Own: unknown = Reflect.get(Client, 'OpenAI') ?? Client
-  // The constructor of a client, or the one that its class names as its own.
+async function askFor(Own: object): Promise<StreamClass> {
+  // openai's classes name its own one so.
   const Bare = Own as new (options: object) => BareClient
   const client = new Bare({
     apiKey: 'none',
@@ -34,9 +45,8 @@ async function askFor(Client: object): Promise<StreamClass> {
     dangerouslyAllowBrowser: true,
     fetch: async () => new Response('data: [DONE]\n\n', { headers: EVENT_STREAM }),
   })
-  const stream = await client.post('/', { body: {}, stream: true })
-  // openai's: what its own client gives for `stream: true`.
-  return stream.constructor as StreamClass
+  const Class = readProperty(await client.post('/', { body: {}, stream: true }), 'constructor')
+  return isStreamClass(Class) ? Class : PlainStream
 }
 
 const EVENT_STREAM = { 'content-type': 'text/event-stream' }

@@ -1,10 +1,19 @@
 import type { Failure } from '../errors/call-error.ts'
 import { StreamedAnswer } from '../telemetry/telemetry.ts'
-import { isObject, requestIdOf, summaryFacts } from './answer.ts'
+import { failureInAnswer, failureInChunk, isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, bodyFor, type ChatRequest, chatBasics, sendChat } from './chat.ts'
+import {
+  answerOf,
+  type ChatRequest,
+  chatBasics,
+  choicesAsked,
+  ownBodyFor,
+  sendChat,
+} from './chat.ts'
 import { gatewayFacts } from './gateways.ts'
+import { headSeen } from './given-promise.ts'
+import { givenStream } from './given-stream.ts'
 import type { AnswerFacts, Exchange, Job } from './job.ts'
 import type { ChunkStream } from './one-reader.ts'
 import { READER_LEFT } from './owner-reader.ts'
@@ -33,12 +42,25 @@ export function streamJob(
     },
     async send(exchange) {
       attempts = exchange.number
-      const body = bodyFor(request, exchange, request.params)
+      const body = ownBodyFor(request, exchange)
       const sentAtMs = clock.monotonicMs()
-      const { data: source, response } = await sendChat<ChunkStream>(request, exchange, body)
+      exchange.wire.isStreamed = true
+      const { data, response } = await sendChat(request, exchange, body)
+      if (exchange.wire.isBodiless) {
+        const failure = failureInAnswer(null, response, clock)
+        const facts = { status: response.status, ...requestIdOf(response) }
+        if (failure !== undefined) return { ok: false, failure, facts }
+      }
+      const { client } = request.targets[exchange.target] ?? request.targets[0]
+      const { source, Class } = await givenStream(data, exchange.bounds, client)
       // Apart: what waits for the end must not hold the stream itself.
       const { stream, onEnd } = await openStream({
         source,
+        Class,
+        events: exchange.wire.events,
+        choices: choicesAsked(request.given.facts),
+        judge: (chunk) => failureInChunk(chunk, response, clock),
+        judgeBody: (answer) => failureInAnswer(answer, response, clock),
         bounds: exchange.bounds,
         clock,
         chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
@@ -47,18 +69,24 @@ export function streamJob(
           errorFor(classifyThrown(error, exchange, 'create'), exchange.number),
       })
       const firstChunkMs = clock.monotonicMs() - sentAtMs
-      const facts = { status: response.status, ...requestIdOf(response), firstChunkMs }
+      // A tracer's generator sends only when it is read.
+      const head = hasHeaders(response) ? response : headSeen(exchange.wire)
+      const facts = { status: head.status, ...requestIdOf(head), firstChunkMs }
       return {
         ok: true,
-        value: answerOf(stream, response),
+        value: answerOf(stream, head),
         facts,
         onTail: (listener) =>
           onEnd((end) =>
-            listener(streamTail(request, exchange, end, { ...facts, headers: response.headers })),
+            listener(streamTail(request, exchange, end, { ...facts, headers: head.headers })),
           ),
       }
     },
   }
+}
+
+function hasHeaders({ headers }: Response): boolean {
+  return headers.entries().next().done !== true
 }
 
 /** What callers are to catch, with what we know of it. */
@@ -72,8 +100,12 @@ function streamTail(
 ): { failure?: Failure; facts: AnswerFacts } {
   const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
   const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
+  const failure =
+    error === undefined || isLeft
+      ? undefined
+      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, 'create'))
   return {
-    ...(error !== undefined && !isLeft && { failure: classifyThrown(error, exchange, 'create') }),
+    ...(failure !== undefined && { failure }),
     facts: { ...facts, ...said, ...summaryFacts({ ...summary, lastChunk }) },
   }
 }

@@ -140,6 +140,7 @@ function live<T>(
   )
   const reader: OwnerReader = new OwnerReader({
     recording,
+    choices: tape.choices,
     signal,
     leave: (reason) => place.leave(reason),
     over,

@@ -1,12 +1,11 @@
-import { CallError } from '../errors/call-error.ts'
-import { classifyErrorChunk } from '../errors/disguise.ts'
+import type { Failure } from '../errors/call-error.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import type { StreamedAnswer } from '../telemetry/telemetry.ts'
+import { FailedAnswer } from './answer.ts'
 
 /** The parts of a chat completion chunk that are read here. */
 interface Chunk {
   readonly choices?: readonly Choice[]
-  readonly error?: unknown
-  readonly base_resp?: unknown
   readonly id?: unknown
   readonly model?: unknown
   readonly usage?: unknown
@@ -17,8 +16,6 @@ interface Chunk {
 interface Choice {
   readonly index?: number
   readonly delta?: object | null
-  readonly finish_reason?: string | null
-  readonly error?: unknown
 }
 
 /** What a stream has said of itself. */
@@ -37,10 +34,24 @@ export interface StreamSummary {
   readonly answer: unknown
 }
 
+export interface ProgressRequest {
+  /** As many as were asked for: `n`. @default 1 */
+  readonly choices?: number
+  /** To be put together on the way. */
+  readonly answer?: StreamedAnswer | undefined
+  /** What a chunk means that is an error in disguise. Not for chunks that were judged once. */
+  judge?(chunk: unknown): Failure | undefined
+}
+
+// OpenAI accepts n up to 128. Of more that nobody asked for, only the protocol's own end is believed.
+const MAX_CHOICES = 128
+
 /** What has been seen of a stream: which choices were opened, and which of them have ended. */
 export class Progress {
-  readonly #open = new Set<number>()
-  readonly #finishReasons = new Map<number, string>()
+  /** The finish_reason of each choice, by its index; undefined while it goes on. */
+  readonly #choices = new Map<number, string | undefined>()
+  /** Its finish reasons say nothing: there are too many choices, or they go on behind them. */
+  #isDoubtful = false
   #usage: unknown
   #id: string | undefined
   #model: string | undefined
@@ -48,16 +59,15 @@ export class Progress {
   #serviceTier: string | undefined
   #lastChunk: unknown
   #chunks = 0
-  readonly #answer: StreamedAnswer | undefined
+  readonly #request: ProgressRequest
 
-  /** @param answer to be put together on the way */
-  constructor(answer?: StreamedAnswer) {
-    this.#answer = answer
+  constructor(request: ProgressRequest = {}) {
+    this.#request = request
   }
 
   /**
    * True for a chunk with content: something a caller would show.
-   * @throws {CallError} for a chunk that is an error in disguise.
+   * @throws {FailedAnswer} for a chunk that is an error in disguise.
    */
   see(value: unknown): boolean {
     // A provider may send anything: every field is optional here, and read defensively.
@@ -70,8 +80,10 @@ export class Progress {
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage = chunk.usage
     this.#lastChunk = value
     this.#chunks++
-    this.#answer?.see(value)
-    if (isSuspect(chunk)) throwIfError(chunk)
+    const { answer, judge } = this.#request
+    answer?.see(value)
+    const failure = judge?.(value)
+    if (failure !== undefined) throw new FailedAnswer(failure)
     let content = false
     for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
       if (this.#seeChoice(choice)) content = true
@@ -81,15 +93,37 @@ export class Progress {
 
   #seeChoice(choice: Choice | null | undefined): boolean {
     const index = typeof choice?.index === 'number' ? choice.index : 0
-    this.#open.add(index)
-    const finished = typeof choice?.finish_reason === 'string'
-    if (finished) this.#finishReasons.set(index, choice.finish_reason ?? '')
-    return finished || hasContent(choice?.delta)
+    const reason = finishReasonOf(choice)
+    const before = this.#choices.get(index)
+    if (before === undefined && !this.#choices.has(index)) this.#open(index)
+    // What goes on had not ended, whatever stood there; some send 'stop' with every word.
+    const goesOn = before !== undefined && hasAnswer(choice?.delta)
+    if (goesOn && reason !== undefined) this.#isDoubtful = true
+    if ((goesOn || reason !== undefined) && this.#choices.has(index)) {
+      this.#choices.set(index, reason)
+    }
+    return reason !== undefined || hasContent(choice?.delta)
   }
 
-  /** Every opened choice has its finish_reason, and there was at least one. */
+  #open(index: number): void {
+    if (this.#choices.size < MAX_CHOICES) this.#choices.set(index, undefined)
+    else this.#isDoubtful = true
+  }
+
+  /** Every choice has its finish_reason: each that was opened, and as many as were asked for. */
   get finished(): boolean {
-    return this.#open.size > 0 && this.#finishReasons.size === this.#open.size
+    const { choices: asked = 1 } = this.#request
+    if (this.#isDoubtful || this.#choices.size < asked) return false
+    return [...this.#choices.values()].every((reason) => reason !== undefined)
+  }
+
+  get chunks(): number {
+    return this.#chunks
+  }
+
+  /** No choice at all has come. */
+  get isEmpty(): boolean {
+    return this.#choices.size === 0
   }
 
   summary(): StreamSummary {
@@ -99,41 +133,33 @@ export class Progress {
       model: this.#model,
       systemFingerprint: this.#systemFingerprint,
       serviceTier: this.#serviceTier,
-      finishReasons: [...this.#finishReasons.values()],
+      finishReasons: [...this.#choices.values()].filter((reason) => reason !== undefined),
       chunks: this.#chunks,
       lastChunk: this.#lastChunk,
-      answer: this.#answer?.completion,
+      answer: this.#request.answer?.completion,
     }
   }
 }
 
-// openai's own; others, and whatever stands beside the choices, deserve a second look.
-const GOOD_FINISHES = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
-
-/** Might this be an error? A glance at each chunk, so that only the rare one costs more. */
-function isSuspect({ choices, error, base_resp: base }: Chunk): boolean {
-  if (error !== undefined || base !== undefined || !Array.isArray(choices)) return true
-  return choices.some(
-    (choice) =>
-      choice?.error !== undefined ||
-      (typeof choice?.finish_reason === 'string' && !GOOD_FINISHES.includes(choice.finish_reason)),
-  )
+/** What a choice says that has not ended; other things may still be told of one that has. */
+function hasAnswer(delta: object | null | undefined): boolean {
+  const { content, refusal, tool_calls: calls }: Delta = delta ?? {}
+  return isSaid(content) || isSaid(refusal) || isSaid(calls)
 }
 
-function throwIfError(chunk: Chunk): void {
-  const found = classifyErrorChunk(chunk)
-  if (found === undefined) return
-  throw new CallError({ ...found, message: `The stream carried an error (${found.kind})` })
+interface Delta {
+  readonly content?: unknown
+  readonly refusal?: unknown
+  readonly tool_calls?: unknown
 }
 
 /** Anything in a delta but the role: text, a refusal, a tool call, audio, reasoning. */
 function hasContent(delta: unknown): boolean {
   if (typeof delta !== 'object' || delta === null) return false
-  return Object.entries(delta).some(
-    ([key, value]) =>
-      key !== 'role' &&
-      value !== null &&
-      value !== '' &&
-      !(Array.isArray(value) && value.length === 0),
-  )
+  return Object.entries(delta).some(([key, value]) => key !== 'role' && isSaid(value))
+}
+
+function isSaid(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return false
+  return !Array.isArray(value) || value.length > 0
 }

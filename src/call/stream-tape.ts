@@ -1,7 +1,7 @@
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { abortedBy } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import { answerOf, type ChatRequest } from './chat.ts'
+import { answerOf, type ChatRequest, choicesAsked } from './chat.ts'
 import type { Tape } from './job.ts'
 import { type ChunkStream, type StreamClass, streamOver } from './one-reader.ts'
 import { replayedHead, replayStream } from './replayed-stream.ts'
@@ -9,13 +9,15 @@ import { streamClassOf } from './stream-class.ts'
 
 /** How a stream is kept: the JSON of its chunks, as they came. */
 export function streamTape(
-  { targets, options }: ChatRequest,
+  { targets, options, given }: ChatRequest,
   told: { errorFor(failure: Failure): unknown; failureOf(error: unknown): Failure | undefined },
 ): Tape<Answer<ChunkStream>> {
   const { errorFor, failureOf } = told
   const { signal } = options
   const tell = (failure: Failure) => ({ failure, error: errorFor(failure) })
+  const choices = choicesAsked(given.facts)
   return {
+    choices,
     streamOf: ({ data }) => data,
     live({ data, response }, reader) {
       // `openStream` has built it as openai's are built.
@@ -25,7 +27,10 @@ export function streamTape(
     async replay(chunks, source) {
       const Class = await streamClassOf(targets[0].client)
       const aborted = () => errorFor(abortedBy(signal))
-      return answerOf(replayStream({ chunks, Class, signal, aborted }), replayedHead(source))
+      return answerOf(
+        replayStream({ chunks, choices, Class, signal, aborted }),
+        replayedHead(source),
+      )
     },
     broken(error, flight) {
       const { reason }: { readonly reason?: unknown } = flight

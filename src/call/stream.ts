@@ -1,4 +1,3 @@
-import type { StreamedAnswer } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import { Ending } from './ending.ts'
@@ -9,7 +8,8 @@ import {
   type StreamClass,
   streamOver,
 } from './one-reader.ts'
-import { Progress, type StreamSummary } from './stream-progress.ts'
+import type { StreamSummary } from './stream-progress.ts'
+import { Reading, type ReadingRequest } from './stream-reading.ts'
 
 /** How a released stream ended, once it has: told exactly once, on every path. */
 export interface StreamEnd extends StreamSummary {
@@ -26,71 +26,94 @@ export interface LiveStream {
   onEnd(listener: (end: StreamEnd) => void): void
 }
 
-/** A provider closed the connection before it had finished. */
-class StreamCutError extends Error {
-  override readonly name = 'StreamCutError'
-  // Node's own code for a stream that was closed too early, which classifies as a cut connection.
-  readonly code = 'ERR_STREAM_PREMATURE_CLOSE'
-}
-
 /** No chunk came for as long as the caller was ready to wait. */
 class StreamIdleError extends Error {
   override readonly name = 'TimeoutError'
 }
 
-export interface OpenStream {
-  readonly source: ChunkStream
+export interface OpenStream extends ReadingRequest {
+  /** Of the stream that is released. */
+  readonly Class: StreamClass
   readonly bounds: Bounds
   readonly clock: Clock
   readonly chunkIdleTimeoutMs: number
-  /** To be put together, where content is captured. */
-  readonly answer: StreamedAnswer | undefined
-  /** Turns what went wrong after the first content into what the caller is to catch. */
+  /** Turns what went wrong after the first delivery into what the caller is to catch. */
   toCallerError(error: unknown): unknown
 }
 
+/** As many chunks without content are held, and as many bytes of a stream that has none. */
+const MAX_HELD = { chunks: 1_000, bytes: 1_048_576 } as const
+
 /**
  * Reads a stream up to its first content, holding what comes before: until then a failure rejects
- * here and the attempt can be retried. Then releases all of it, in order, as a stream of the same
- * class, which watches for silence and for an end without a finish_reason.
+ * here and the attempt can be retried. Then releases all of it, in order, as a stream of the given
+ * class, which watches for silence and for an end without its protocol's own. Where more comes
+ * without content than is held, it is released as well: some models think for long, and say so.
  */
 export async function openStream(request: OpenStream): Promise<LiveStream> {
   const { source, bounds } = request
   const chunks = source[Symbol.asyncIterator]()
-  const progress = new Progress(request.answer)
-  const held: unknown[] = []
-  let started = false
+  const reading = new Reading(request)
+  const held = new Held(request)
+  let hasContent = false
   try {
-    while (!started) {
-      const next = await bounds.race(chunks.next())
-      if (next.done) {
-        // openai ends an aborted stream silently; the limit that was reached is the truth.
-        if (!progress.finished) throw cutBeforeEnd()
-        break
-      }
+    while (!hasContent && !held.isFull) {
+      const next = await bounds
+        .race(chunks.next())
+        .catch((thrown: unknown) => reading.caught(thrown))
+      // An aborted stream of openai's ends silently: the limit that was reached is the truth then.
+      hasContent = reading.take(next)
+      if (next.done) break
       held.push(next.value)
-      started = progress.see(next.value)
+      // Chunks that come without a pause leave timers no turn.
+      if (!hasContent) bounds.check()
     }
   } catch (error) {
     close(source, chunks)
     throw error
   }
-  // The deadline governs a stream only until its first delivery.
-  bounds.disarm()
-  return release(request, chunks, held, progress)
+  const released = new Released({ request, chunks, reading, held: held.chunks, hasContent })
+  const stream = streamOver(released, request.Class, source.controller)
+  return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
 }
 
-function release(
-  request: OpenStream,
-  chunks: AsyncIterator<unknown>,
-  held: unknown[],
-  progress: Progress,
-): LiveStream {
-  const released = new Released(request, chunks, held, progress)
-  // What `openStream` was given is openai's own, or built as openai's are.
-  const Class = request.source.constructor as StreamClass
-  const stream = streamOver(released, Class, request.source.controller)
-  return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
+/** Chunks without content, in order. */
+class Held {
+  readonly chunks: unknown[] = []
+  readonly #request: OpenStream
+  #bytes = 0
+
+  constructor(request: OpenStream) {
+    this.#request = request
+  }
+
+  push(chunk: unknown): void {
+    this.chunks.push(chunk)
+    const { events } = this.#request
+    // All of the stream, where its bytes are seen: none of it but these was of use.
+    this.#bytes = events?.bytes ?? this.#bytes + sizeOf(chunk)
+  }
+
+  get isFull(): boolean {
+    return this.chunks.length >= MAX_HELD.chunks || this.#bytes >= MAX_HELD.bytes
+  }
+}
+
+/** Of a chunk that came from no connection; one that has no JSON is as large as can be. */
+function sizeOf(chunk: unknown): number {
+  try {
+    return JSON.stringify(chunk).length
+  } catch {
+    return MAX_HELD.bytes
+  }
+}
+
+interface Opened {
+  readonly request: OpenStream
+  readonly chunks: AsyncIterator<unknown>
+  readonly reading: Reading
+  readonly held: unknown[]
+  readonly hasContent: boolean
 }
 
 /** A stream from its first content on. Whatever becomes of it and of its readers, it ends once. */
@@ -99,21 +122,20 @@ class Released extends OneReader {
   readonly #request: OpenStream
   readonly #chunks: AsyncIterator<unknown>
   readonly #held: unknown[]
-  readonly #progress: Progress
+  readonly #reading: Reading
+  #hasContent: boolean
   #isWaiting = false
   #ended: { readonly error: unknown } | undefined
 
-  constructor(
-    request: OpenStream,
-    chunks: AsyncIterator<unknown>,
-    held: unknown[],
-    progress: Progress,
-  ) {
+  constructor({ request, chunks, reading, held, hasContent }: Opened) {
     super()
     this.#request = request
     this.#chunks = chunks
     this.#held = held
-    this.#progress = progress
+    this.#reading = reading
+    this.#hasContent = hasContent
+    // The deadline and the wait for the first content govern a stream until then.
+    if (hasContent || reading.isWhole) request.bounds.disarm()
     const { source, bounds } = request
     for (const { signal } of [source.controller, bounds]) {
       if (signal.aborted) this.#onAbort()
@@ -134,7 +156,7 @@ class Released extends OneReader {
       }
       abandoned = this.#isLeft
     } catch (caught) {
-      // What was told of the end holds: aborted after its finish_reason, it is whole.
+      // What was told of the end holds: aborted when it was whole, it is.
       if (this.#ended !== undefined && this.#ended.error === undefined) return
       abandoned = false
       error = this.#ended?.error ?? this.#request.toCallerError(caught)
@@ -148,19 +170,33 @@ class Released extends OneReader {
     this.#settle(undefined, true)
   }
 
-  /** The next chunk; done only where the stream may end: after its finish_reason, or aborted. */
+  /** The next chunk; done only where the stream may end: when it is whole, or aborted. */
   async #next(): Promise<IteratorResult<unknown>> {
     const { bounds } = this.#request
     this.#isWaiting = true
-    const next = await nextWithin(this.#request, this.#chunks).finally(() => {
+    let next: IteratorResult<unknown>
+    try {
+      next = await nextWithin(this.#request, this.#chunks)
+    } catch (thrown) {
+      next = this.#reading.caught(thrown)
+    } finally {
       this.#isWaiting = false
-    })
+    }
     // It came in the very moment of an abort: nobody would tell of the end if he stopped here.
     if (bounds.ended === 'aborted') throw bounds.signal.reason
     if (this.#isLeft) return { done: true, value: undefined }
-    if (!next.done) this.#progress.see(next.value)
-    else if (!this.#progress.finished) throw cutBeforeEnd()
+    const hasContent = this.#reading.take(next)
+    if (!this.#hasContent) this.#awaitContent(hasContent)
     return next
+  }
+
+  /** More came without content than is held: it is still waited for, and not for ever. */
+  #awaitContent(hasContent: boolean): void {
+    const { bounds } = this.#request
+    this.#hasContent = hasContent
+    if (hasContent || this.#reading.isWhole) bounds.disarm()
+    else bounds.check()
+    if (bounds.ended !== undefined) throw bounds.signal.reason
   }
 
   /** The caller's own abort of the stream ends it silently, as it does with openai. */
@@ -172,7 +208,7 @@ class Released extends OneReader {
   readonly #onAbort = (): void => {
     if (this.#isWaiting || this.#ended !== undefined) return
     const { bounds, toCallerError } = this.#request
-    const isCut = bounds.ended !== undefined && !this.#progress.finished
+    const isCut = bounds.ended !== undefined && !this.#reading.isWhole
     this.#settle(isCut ? toCallerError(bounds.signal.reason) : undefined, !isCut)
   }
 
@@ -181,14 +217,15 @@ class Released extends OneReader {
     if (this.#ended !== undefined) return
     this.#ended = { error }
     this.over()
-    const { bounds, source } = this.#request
+    const { bounds, source, events } = this.#request
     bounds.dispose()
+    events?.dispose()
     // Node keeps a composed signal, such as openai's, for as long as somebody listens to it.
     for (const { signal } of [source.controller, bounds]) {
       signal.removeEventListener('abort', this.#onAbort)
     }
-    if (!this.#progress.finished || abandoned) close(source, this.#chunks)
-    this.end.tell({ error, abandoned, ...this.#progress.summary() })
+    if (!this.#reading.isWhole || abandoned || error !== undefined) close(source, this.#chunks)
+    this.end.tell({ error, abandoned, ...this.#reading.progress.summary() })
   }
 }
 
@@ -214,8 +251,4 @@ async function nextWithin(
   } finally {
     cancel?.()
   }
-}
-
-function cutBeforeEnd(): StreamCutError {
-  return new StreamCutError('the stream ended before its finish_reason')
 }

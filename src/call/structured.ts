@@ -10,6 +10,7 @@ import { classifyThrown } from './attempt.ts'
 import {
   type ChatRequest,
   chatBasics,
+  chatIdentity,
   decodeCompletion,
   encodeCompletion,
   saidByGateway,
@@ -40,6 +41,12 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     telemetry: { ...basics.telemetry, outputType: 'json' },
     // Two schemas make two requests, also where the messages are the same.
     payload: () => ({ ...params, schema: schema.jsonSchema }),
+    identify: () =>
+      chatIdentity(request, {
+        ...params,
+        schema: schema.jsonSchema,
+        responseFormat: options.responseFormat,
+      }),
     codec: {
       encode: ({ completion }) => encodeCompletion(completion),
       decode: (result) => ({ completion: decodeCompletion(result), value: undefined, repairs: [] }),

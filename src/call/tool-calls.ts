@@ -1,7 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { readProperty } from '../errors/hostile.ts'
-import { canonicalJson } from '../idempotency/key.ts'
+import { canonicalJson } from '../idempotency/canonical-json.ts'
 import { MAX_ISSUES } from '../output/issues.ts'
 import { answerSignature } from '../output/reask.ts'
 import type { Repair } from '../output/repair-rules.ts'
@@ -32,9 +33,9 @@ import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
  * The tools whose calls have to be checked; undefined where there is nothing to check.
  * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
  */
-export function toolsToCheck({ options, params }: ChatRequest): readonly unknown[] | undefined {
-  if (options.toolCalls === 'off') return undefined
-  const { tools, functions, stream, n } = params
+export function toolsToCheck(request: ChatRequest): readonly unknown[] | undefined {
+  if (request.options.toolCalls === 'off') return undefined
+  const { tools, functions, stream, n } = request.params
   const refuse = (what: string) => {
     throw new TypeError(
       `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
@@ -253,8 +254,7 @@ function choiceOf(completion: unknown): unknown {
 }
 
 function finishOf(completion: unknown): string | undefined {
-  const reason = readProperty(choiceOf(completion), 'finish_reason')
-  return typeof reason === 'string' ? reason : undefined
+  return finishReasonOf(choiceOf(completion))
 }
 
 function callsOf(completion: unknown): readonly unknown[] {

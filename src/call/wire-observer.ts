@@ -1,6 +1,11 @@
+import { readProperty } from '../errors/hostile.ts'
+import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
+import type { EventWatch } from './event-watch.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
+import { ownValue } from './past-proxies.ts'
+import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -11,8 +16,8 @@ export interface WireRecord {
   fetches: number
   /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
   sockets: number
-  /** Path of the first of these: a redirect to elsewhere is no retry. */
-  socketPath: string | undefined
+  /** Where the first of these went: a redirect to elsewhere is no retry. */
+  socketUrl: string | undefined
   /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
   tokenReplays: number
   /** Somebody else raised the retry-count header that we set. */
@@ -26,6 +31,16 @@ export interface WireRecord {
   carried: Carried | undefined
   /** Of a request with something carried: the answer, until it has been taken. */
   response: Response | undefined
+  /** The text that is sent is wanted, to send it again. */
+  keepsBody: boolean
+  /** That text. */
+  body: string | undefined
+  /** The answer is read here, as a stream: its bytes are of interest. */
+  isStreamed: boolean
+  /** What they show; of the last answer. */
+  events: EventWatch | undefined
+  /** The last answer to such a request had no body at all, as under 204. */
+  isBodiless: boolean
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -43,7 +58,7 @@ export function createWireRecord(retryCount: number): WireRecord {
   return {
     fetches: 0,
     sockets: 0,
-    socketPath: undefined,
+    socketUrl: undefined,
     tokenReplays: 0,
     foreignRetryCount: false,
     retryCount: String(retryCount),
@@ -52,6 +67,11 @@ export function createWireRecord(retryCount: number): WireRecord {
     errorBody: undefined,
     carried: undefined,
     response: undefined,
+    keepsBody: false,
+    body: undefined,
+    isStreamed: false,
+    events: undefined,
+    isBodiless: false,
   }
 }
 
@@ -75,6 +95,8 @@ const OBSERVED = Symbol.for('steadycall.observed.v1')
 interface Observed {
   /** A request of ours has come by, in the form that openai gives it. */
   seen: boolean
+  /** The client's own, under the observer. */
+  readonly original: unknown
 }
 
 /**
@@ -84,9 +106,9 @@ interface Observed {
  */
 export function observeClient(client: object): void {
   watchSockets()
-  const original: unknown = Reflect.get(client, 'fetch')
+  const original = ownValue(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
-  const state: Observed = { seen: false }
+  const state: Observed = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
   const fetch: Fetch = (url, init) => Reflect.apply(original, undefined, [url, init])
   const observed: Fetch = (url, init) => {
@@ -108,9 +130,25 @@ export function observeClient(client: object): void {
 export function isObserved(client: object): boolean {
   // A wrapped client makes requests of its own for each of ours.
   if (isFacade(client)) return false
-  const state: unknown = Reflect.get(Object(Reflect.get(client, 'fetch')), OBSERVED)
-  // Only `observeClient` sets the symbol.
-  return state !== undefined && (state as Observed).seen
+  return observedState(readProperty(client, 'fetch'))?.seen === true
+}
+
+/** The client's `fetch` without the observer around it. */
+export function ownFetch(client: object): unknown {
+  const fetch = readProperty(client, 'fetch')
+  return observedState(fetch)?.original ?? fetch
+}
+
+function observedState(fetch: unknown): Observed | undefined {
+  const state = readProperty(fetch, OBSERVED)
+  // Only `observeClient` sets the symbol, to such a state; a double may answer any key.
+  return typeof readProperty(state, 'seen') === 'boolean' ? (state as Observed) : undefined
+}
+
+/** Will the text of this client's requests come by here? */
+export function seesBodies(client: object): boolean {
+  if (isFacade(client)) return false
+  return observedState(readProperty(client, 'fetch')) !== undefined
 }
 
 async function observedFetch(
@@ -123,6 +161,10 @@ async function observedFetch(
   carried?.bounds.signal.throwIfAborted()
   wire.fetches++
   if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
   const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
     const count = headers.get('x-stainless-retry-count')
@@ -139,13 +181,17 @@ async function observedFetch(
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
   if (carried !== undefined) wire.response = response
+  if (wire.isStreamed) {
+    wire.events = watchBody(response.body)
+    wire.isBodiless = response.body === null
+  }
   return response
 }
 
 /** The request under the attempt's signal, which openai's own limits end as well. */
 function underBounds(init: object, bounds: Bounds): object {
   const own: unknown = Reflect.get(init, 'signal')
-  if (own instanceof AbortSignal) bounds.follow(own)
+  if (isSignal(own)) bounds.follow(own)
   return { ...init, signal: bounds.signal }
 }
 
@@ -209,9 +255,9 @@ function watchSockets(): void {
     if (wire === undefined || typeof message !== 'object' || message === null) return
     const request: unknown = Reflect.get(message, 'request')
     if (typeof request !== 'object' || request === null) return
-    const path = String(Reflect.get(request, 'path'))
     if (Reflect.get(request, 'method') !== 'POST') return
-    wire.socketPath ??= path
-    if (wire.socketPath === path) wire.sockets++
+    const url = `${Reflect.get(request, 'origin')}${Reflect.get(request, 'path')}`
+    wire.socketUrl ??= url
+    if (wire.socketUrl === url) wire.sockets++
   })
 }

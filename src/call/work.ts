@@ -19,11 +19,13 @@ import {
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { CallPolicy } from './call-policy.ts'
 import { explain } from './explain.ts'
+import { Fingerprints } from './fingerprints.ts'
 import type { Job, JobTarget } from './job.ts'
-import { type CallKey, fingerprintIfAny, IdempotencyHeaders } from './keys.ts'
+import { type CallKey, IdempotencyHeaders } from './keys.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
+import { OuterUse } from './outer-use.ts'
 import { type CallRecord, callError } from './record.ts'
-import { multipliedBefore, noticeRepetition, type Refusal, rememberGivenUp } from './repetition.ts'
+import { multipliedBefore, noticeRepetition, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
 /** What one wrapped client gives to each of its calls. */
@@ -50,30 +52,37 @@ export interface WorkRequest<T> {
 }
 
 /**
- * The work of one call: its attempts, as the retry loop asks for them. Counts what an outer call
- * has spent on the same request, and says in the end what may be kept under the key.
+ * The work of one call: its attempts, as the retry loop asks for them, within what an outer call
+ * leaves it; and in the end what may be kept under the key.
  */
 export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T>> {
   const { job, context, record, flight } = request
   const { runtime } = context
-  const outer = outerUse(request)
+  const around = currentScope()
+  const fingerprints = new Fingerprints(job)
+  const outer = new OuterUse(around, fingerprints, job.options.maxAttempts)
+  const { spent } = outer
   const refusal =
-    outer.refusal ?? multipliedBefore(context) ?? noticeRepetition(request, outer.fingerprint)
+    (spent && { failure: spent, reason: 'max_attempts' as const }) ??
+    multipliedBefore(context) ??
+    noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
-  const scope = createScope(flight.deadline)
+  const scope = createScope(flight.deadline, around)
   const shared = attemptsOf(request, scope)
   let completion: unknown
+  let failedAt: Set<number> | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     const refused = flight.dispatch === undefined ? undefined : await refusedDispatch(request)
     if (refused !== undefined) return refused
     const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
-    if (end.ok) outer.succeeded()
+    if (end.ok) outer.succeeded(step.target)
     else {
-      outer.failed(end.failure)
+      outer.failed(step.target, end.failure)
+      failedAt = (failedAt ?? new Set()).add(step.target)
       completion = end.completion
     }
     return end
@@ -85,54 +94,14 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     signal: flight.signal,
     deadline: flight.deadline,
     targets: job.targets,
+    spentAt: (target) => outer.spentAt(target),
     attempt,
     onVerdict: (event) => tellVerdict(record, job, event),
   })
   scope.settled = true
   if (outcome.ok) return outcome
-  rememberGivenUp(request, outcome.failure, outer.fingerprint)
+  rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
   return giveUp(request, outcome, completion)
-}
-
-interface OuterUse {
-  /** Of the request; computed only inside an outer call. */
-  readonly fingerprint: string | undefined
-  /** How many this call may make in all, with what equal requests have spent taken off. */
-  attemptsLeft(): number
-  /** The outer call has spent all attempts on this very request. */
-  readonly refusal?: Refusal
-  failed(failure: Failure): void
-  succeeded(): void
-}
-
-/** What an outer call leaves us for this request: six different calls of an agent are six calls. */
-function outerUse<T>({ job }: WorkRequest<T>): OuterUse {
-  const { maxAttempts } = job.options
-  const scope: Scope | undefined = currentScope()
-  const fingerprint = scope === undefined ? undefined : fingerprintIfAny(job)
-  if (scope === undefined || fingerprint === undefined) {
-    return { fingerprint, attemptsLeft: () => maxAttempts, failed() {}, succeeded() {} }
-  }
-  const { failed } = scope
-  const before = failed.get(fingerprint)
-  let own = 0
-  return {
-    fingerprint,
-    // A success of an equal call beside this one clears the count, with what is ours in it.
-    attemptsLeft: () => maxAttempts - Math.max((failed.get(fingerprint)?.attempts ?? 0) - own, 0),
-    ...(before !== undefined &&
-      before.attempts >= maxAttempts && {
-        refusal: { failure: { ...before.failure, retryable: false }, reason: 'max_attempts' },
-      }),
-    failed(failure) {
-      own++
-      failed.set(fingerprint, { attempts: (failed.get(fingerprint)?.attempts ?? 0) + 1, failure })
-    },
-    succeeded() {
-      own = 0
-      failed.delete(fingerprint)
-    },
-  }
 }
 
 async function refusedDispatch<T>({ flight }: WorkRequest<T>): Promise<AttemptEnd<T> | undefined> {
@@ -281,7 +250,7 @@ function giveUp<T>(
   return {
     ok: false,
     error,
-    disposition: uncertain ? 'uncertain' : FAILURE_KINDS[kind].permanent ? 'keep' : 'release',
+    disposition: uncertain ? 'uncertain' : isFinal(told) ? 'keep' : 'release',
     notice: withoutUndefined({
       kind,
       executed,
@@ -290,4 +259,10 @@ function giveUp<T>(
       origin: record.span.traceparent,
     }),
   }
+}
+
+/** A final refusal by the provider, not a request that never got to it: that may soon be mended. */
+function isFinal({ kind, status }: Failure): boolean {
+  if (kind === 'invalid_request' && status === undefined) return false
+  return FAILURE_KINDS[kind].permanent
 }

@@ -1,4 +1,5 @@
 import type { Executed, FailureKind } from './failure-kinds.ts'
+import { UNSENDABLE_RULES } from './unsendable-rules.ts'
 
 /** What an error without a response must be; all that is given must hold. Everything is lower case. */
 export interface Cause {
@@ -22,6 +23,8 @@ export interface CauseRule {
   /** `'no'` only where no byte of the request can have been acted upon. */
   readonly executed: Executed
   readonly when: Cause
+  /** Names the failure where the error has no code of its own. */
+  readonly code?: string
   /** Says only that something failed: a cause below it says what. */
   readonly vague?: true
   readonly example: {
@@ -34,15 +37,23 @@ export interface CauseRule {
 }
 
 /**
- * Aborts, timeouts, TLS, name resolution and the network, the first match wins. The codes are
+ * Aborts, timeouts, TLS, name resolution, requests that cannot be sent and the network, the first
+ * match wins. The codes are
  * Node's (`errors` and `tls` pages of its documentation, libuv's errno list), undici's and
- * Bun's; the messages those of runtimes and libraries that set no code.
+ * Bun's; the messages those of runtimes and libraries that set no code: a message that says more stands
+ * before one that says less.
  */
 // biome-ignore format: a rule is one line
 export const CAUSE_RULES: readonly CauseRule[] = [
+  { kind: 'auth', executed: 'no', code: 'no_credentials', when: { text: 'could not resolve authentication method' }, example: { message: 'Could not resolve authentication method. Expected either apiKey or adminAPIKey to be set.' } },
   // openai's own verdicts of `parse` on an answer that came.
   { kind: 'truncated', executed: 'yes', when: { name: 'lengthfinishreasonerror' }, example: { name: 'LengthFinishReasonError' } },
   { kind: 'content_filter', executed: 'yes', when: { name: 'contentfilterfinishreasonerror' }, example: { name: 'ContentFilterFinishReasonError' } },
+
+  // A proxy that does not open its tunnel: undici gives it the code of an abort.
+  { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { text: 'proxy response (407)' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (407) !== 200 when HTTP Tunneling' } },
+  { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { message: 'proxy authentication required' }, example: { message: 'proxy authentication required' } },
+  { kind: 'network', executed: 'no', when: { text: '!== 200 when http tunneling' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (502) !== 200 when HTTP Tunneling' } },
 
   { kind: 'aborted', executed: 'maybe', when: { name: 'apiuseraborterror' }, example: { name: 'APIUserAbortError' } },
   { kind: 'aborted', executed: 'maybe', when: { message: 'request was aborted.' }, example: { message: 'Request was aborted.' } },
@@ -73,6 +84,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'tls', executed: 'no', when: { code: 'err_tls_*' }, example: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } },
   { kind: 'tls', executed: 'no', when: { code: 'err_ssl_*' }, example: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' } },
   { kind: 'tls', executed: 'no', when: { code: 'eproto' }, example: { code: 'EPROTO' } },
+  { kind: 'tls', executed: 'no', when: { code: 'unknown_certificate_verification_error' }, example: { code: 'UNKNOWN_CERTIFICATE_VERIFICATION_ERROR' } },
   { kind: 'tls', executed: 'no', when: { code: 'und_err_prx_tls' }, example: { code: 'UND_ERR_PRX_TLS' } },
   { kind: 'tls', executed: 'no', when: { code: 'cert_*' }, example: { code: 'CERT_HAS_EXPIRED' } },
   { kind: 'tls', executed: 'no', when: { code: 'crl_*' }, example: { code: 'CRL_HAS_EXPIRED' } },
@@ -94,9 +106,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'no', when: { code: 'eai_again' }, example: { code: 'EAI_AGAIN', syscall: 'getaddrinfo' } },
   { kind: 'network', executed: 'no', when: { text: 'getaddrinfo eai_again' }, example: { message: 'getaddrinfo EAI_AGAIN api.openai.com' } },
 
-  { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_url' }, example: { code: 'ERR_INVALID_URL', message: 'Invalid URL' } },
-  { kind: 'invalid_request', executed: 'no', when: { message: 'unknown scheme' }, example: { message: 'unknown scheme' } },
-  { kind: 'invalid_request', executed: 'no', when: { message: 'bad port' }, example: { message: 'bad port' } },
+  ...UNSENDABLE_RULES,
 
   { kind: 'network', executed: 'no', when: { code: 'econnrefused' }, example: { code: 'ECONNREFUSED' } },
   { kind: 'network', executed: 'no', when: { text: 'connect econnrefused' }, example: { message: 'request to http://127.0.0.1:1/ failed, reason: connect ECONNREFUSED 127.0.0.1:1' } },
@@ -127,14 +137,51 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'maybe', when: { message: 'socket hang up' }, example: { message: 'socket hang up' } },
   { kind: 'network', executed: 'maybe', when: { message: 'other side closed' }, example: { message: 'other side closed' } },
   { kind: 'network', executed: 'maybe', when: { message: 'premature close' }, example: { message: 'Premature close' } },
-  { kind: 'network', executed: 'maybe', when: { text: 'network connection lost' }, example: { message: 'Network connection lost.' } },
   { kind: 'network', executed: 'maybe', when: { text: ': premature close' }, example: { message: 'Invalid response body while trying to fetch http://127.0.0.1/: Premature close' } },
+  // Deno: hyper's and rustls's words in one message, without a code (hyper's error.rs, hyper-util's legacy client).
+  { kind: 'tls', executed: 'no', when: { text: 'invalid peer certificate' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): invalid peer certificate: UnknownIssuer' } },
+  { kind: 'network', executed: 'no', when: { text: 'temporary failure in name resolution' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): dns error: failed to lookup address information: Temporary failure in name resolution' } },
+  { kind: 'network', executed: 'no', when: { text: 'temporary error during hostname resolution' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): dns error: This is usually a temporary error during hostname resolution (os error 11002)' } },
+  { kind: 'dns', executed: 'no', when: { text: 'dns error: ' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): dns error: failed to lookup address information: Name or service not known' } },
+  { kind: 'timeout', executed: 'no', when: { text: 'tcp connect error: connection timed out' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): tcp connect error: Connection timed out (os error 110)' } },
+  { kind: 'timeout', executed: 'no', when: { text: 'tcp connect error: operation timed out' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): tcp connect error: Operation timed out (os error 60)' } },
+  { kind: 'network', executed: 'no', when: { text: 'client error (connect)' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): tcp connect error: Connection refused (os error 111)' } },
+  { kind: 'network', executed: 'no', when: { text: 'error trying to connect' }, example: { message: 'error sending request for url (https://api.openai.com/): error trying to connect: tcp connect error: Connection refused (os error 61)' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'error reading a body from connection' }, example: { message: 'error reading a body from connection' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'end of file before message length reached' }, example: { message: 'request or response body error: end of file before message length reached' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'unexpected eof during chunk' }, example: { message: 'unexpected EOF during chunk size line' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'connection closed before message completed' }, example: { message: 'error sending request from 10.1.1.1:41498 for https://api.openai.com/ (10.1.1.2:443): client error (SendRequest): connection closed before message completed' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'client error (sendrequest)' }, example: { message: 'error sending request from 10.1.1.1:38254 for https://api.openai.com/ (10.1.1.2:443): client error (SendRequest): http2 error: connection error received: not a result of an error' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'connection reset by peer (os error' }, example: { message: 'Connection reset by peer (os error 104)' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'broken pipe (os error' }, example: { message: 'Broken pipe (os error 32)' } },
+  { kind: 'timeout', executed: 'maybe', when: { text: 'connection timed out (os error' }, example: { message: 'Connection timed out (os error 110)' } },
+  // Deno's classes of the same (docs.deno.com/api/deno/~/Deno.errors).
+  { kind: 'network', executed: 'no', when: { name: 'connectionrefused' }, example: { name: 'ConnectionRefused' } },
+  { kind: 'network', executed: 'maybe', when: { name: 'connectionreset' }, example: { name: 'ConnectionReset' } },
+  { kind: 'network', executed: 'maybe', when: { name: 'connectionaborted' }, example: { name: 'ConnectionAborted' } },
+  { kind: 'network', executed: 'maybe', when: { name: 'notconnected' }, example: { name: 'NotConnected' } },
+  { kind: 'network', executed: 'maybe', when: { name: 'brokenpipe' }, example: { name: 'BrokenPipe' } },
+  { kind: 'network', executed: 'maybe', when: { name: 'unexpectedeof' }, example: { name: 'UnexpectedEof' } },
+  { kind: 'timeout', executed: 'maybe', when: { name: 'timedout' }, example: { name: 'TimedOut' } },
+  // Bun's words, where its code is lost (`FetchTasklet` in its source).
+  { kind: 'network', executed: 'no', when: { text: 'is the computer able to access the url' }, example: { message: 'Unable to connect. Is the computer able to access the url?' } },
+  { kind: 'network', executed: 'no', when: { text: 'was there a typo in the url or port' }, example: { message: 'Was there a typo in the url or port?' } },
+  { kind: 'network', executed: 'maybe', when: { text: 'socket connection was closed unexpectedly' }, example: { message: 'The socket connection was closed unexpectedly. For more information, pass `verbose: true` in the second argument to fetch()' } },
+  // workerd (developers.cloudflare.com/workers/observability/errors).
+  { kind: 'network', executed: 'maybe', when: { text: 'network connection lost' }, example: { message: 'Network connection lost.' } },
+
+  // Says only that it failed.
   { kind: 'network', executed: 'maybe', vague: true, when: { code: 'err_network' }, example: { code: 'ERR_NETWORK', message: 'Network Error' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'terminated' }, example: { message: 'terminated' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'fetch failed' }, example: { message: 'fetch failed' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'failed to fetch' }, example: { message: 'Failed to fetch' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'load failed' }, example: { message: 'Load failed' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { text: 'error sending request for url' }, example: { message: 'error sending request for url (https://api.openai.com/): connection closed' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'network error' }, example: { message: 'network error' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { text: 'networkerror when attempting to fetch resource' }, example: { message: 'NetworkError when attempting to fetch resource.' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { message: 'network request failed' }, example: { message: 'Network request failed' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { text: 'the network connection was lost' }, example: { message: 'The network connection was lost.' } },
+  { kind: 'network', executed: 'maybe', vague: true, when: { text: 'error sending request from' }, example: { message: 'error sending request from 10.1.1.1:38254 for https://api.openai.com/' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { name: 'apiconnectionerror' }, example: { name: 'APIConnectionError' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'connection error.' }, example: { message: 'Connection error.' } },
 ]

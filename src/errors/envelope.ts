@@ -172,10 +172,36 @@ function readFacts(value: object, found: Found): void {
   // OpenRouter: why a moderator flagged the prompt
   if (readItems(readProperty(value, 'reasons'), 1).length > 0) found.marks.push('reasons')
   // MiniMax numbers its errors as others number theirs, with other meanings
-  const status = readProperty(value, 'status_code')
-  if (typeof status === 'number') found.marks.push(`base_resp.${status}`)
+  const number = readProperty(value, 'status_code')
+  if (typeof number === 'number') found.marks.push(`base_resp.${number}`)
+  const status = statusIn(value)
+  if (status !== undefined) found.status ??= status
   const retryable = readProperty(readProperty(value, 'availability'), 'retryable')
   if (typeof retryable === 'boolean') found.retryable ??= retryable
+}
+
+// As `code`, but never a provider's own code.
+const STATUS_FIELDS = [
+  ...CODE_FIELDS,
+  'status_code',
+  'http_status',
+  'httpStatus',
+  'http_status_code',
+  'http_code',
+]
+
+/** The HTTP status of a failure that an object has among its fields, as a number or a text. */
+export function statusIn(value: unknown): number | undefined {
+  for (const field of STATUS_FIELDS) {
+    const status = Number(readStatus(readProperty(value, field)))
+    if (status >= 400) return status
+  }
+  return undefined
+}
+
+function readStatus(code: unknown): string | undefined {
+  const text = typeof code === 'number' ? String(code) : code
+  return typeof text === 'string' && /^[45]\d\d$/.test(text) ? text : undefined
 }
 
 /** False for `error: null`, `''`, `false` and `{}`, which some providers send with a good answer. */

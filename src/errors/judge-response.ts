@@ -78,8 +78,9 @@ export function isErrorStatus(status: unknown): status is number {
 }
 
 function kindOfStatus(status: number | undefined): FailureKind {
-  if (status === undefined || status < 400) return 'unknown'
-  return STATUS_KINDS[status] ?? (status < 500 ? 'invalid_request' : 'server_error')
+  if (status === undefined) return 'unknown'
+  const byClass = status < 400 ? 'unknown' : status < 500 ? 'invalid_request' : 'server_error'
+  return STATUS_KINDS[status] ?? byClass
 }
 
 // Money does not come back by waiting, whatever a header says.
@@ -105,10 +106,14 @@ export function mayRetry(
 // 408 and 499 come from a server that had begun, 409 may speak of a first attempt that succeeded.
 const BEGUN = [408, 409, 499]
 
+// Another address for the same request; 303 instead names where its result is.
+const ELSEWHERE = [301, 302, 307, 308]
+
 /** A provider that refused did no work; a proxy's error says nothing about what is behind it. */
 function executedBy(status: number | undefined, body: Envelope): Executed {
   if (status === undefined) return 'maybe'
   if (status === 503 || status === 529) return body.fromProvider ? 'no' : 'maybe'
+  if (ELSEWHERE.includes(status)) return 'no'
   return status >= 400 && status < 500 && !BEGUN.includes(status) ? 'no' : 'maybe'
 }
 

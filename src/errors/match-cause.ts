@@ -7,8 +7,9 @@ export function matchCause(error: unknown): { rule: CauseRule; code?: string } |
   const seen = observe(error)
   const rule = CAUSE_RULES.find(({ when }) => holds(when, seen))
   if (rule === undefined) return undefined
-  const code = readText(error, 'code', MAX_LENGTH)
-  return isSafeCode(code) ? { rule, code } : { rule }
+  const own = readText(error, 'code', MAX_LENGTH)
+  const code = isSafeCode(own) ? own : rule.code
+  return code === undefined ? { rule } : { rule, code }
 }
 
 // The messages of runtimes are a line long.

@@ -33,6 +33,12 @@ export const WORDING_RULES: readonly WordingRule[] = [
  * RFC 8470 (425), Cloudflare's 520–524, and the unregistered 498 and 529 of LLM providers.
  */
 export const STATUS_KINDS: Readonly<Record<number, FailureKind>> = {
+  // Redirects that the client could not follow, or was told not to.
+  301: 'invalid_request',
+  302: 'invalid_request',
+  303: 'invalid_request',
+  307: 'invalid_request',
+  308: 'invalid_request',
   401: 'auth',
   402: 'billing',
   403: 'permission',

@@ -1,13 +1,8 @@
 import { hash } from 'node:crypto'
 import { CallError } from '../errors/call-error.ts'
 import { base64Of, bytesOfBase64 } from './base64.ts'
-import {
-  decrypt,
-  type EncryptionOptions,
-  encrypt,
-  type Keyring,
-  readEncryption,
-} from './encryption.ts'
+import { decrypt, encrypt, type Keyring, readEncryption } from './encryption.ts'
+import type { EncryptionOptions } from './encryption-options.ts'
 import { gunzip, gzip } from './gzip.ts'
 
 /** How results are kept: how large at most, and whether in plain text. */

@@ -100,7 +100,7 @@ export interface FallbackChoice {
   readonly target: number
   /** Failures it takes over. */
   readonly on: ReadonlySet<FailureKind>
-  /** Its breaker is not open and its budget has a token. */
+  /** Its breaker is not open, its budget has a token, and equal calls have left it attempts. */
   readonly available: boolean
 }
 

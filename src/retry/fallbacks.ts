@@ -14,12 +14,15 @@ export function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTar
 /** Where a call may still go after the target of that index. */
 export function fallbacksAfter<T>(
   index: number,
-  { targets }: LoopRequest<T>,
+  request: LoopRequest<T>,
 ): readonly FallbackChoice[] {
   const first = index + 1
-  return targets.slice(first).map(({ on, state }, offset) => ({
+  return request.targets.slice(first).map(({ on, state }, offset) => ({
     target: first + offset,
     on,
-    available: state.breaker.state !== 'open' && state.budget.has(FALLBACK_COST),
+    available:
+      state.breaker.state !== 'open' &&
+      state.budget.has(FALLBACK_COST) &&
+      request.spentAt?.(first + offset) === undefined,
   }))
 }

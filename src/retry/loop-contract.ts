@@ -16,6 +16,11 @@ export interface LoopRequest<T> {
   readonly deadline: Deadline
   /** The primary target, then its fallbacks in order; at least one. */
   readonly targets: readonly LoopTarget[]
+  /**
+   * The failure of an equal call which has spent all attempts that this one might make at a target:
+   * that target is passed over.
+   */
+  spentAt?(target: number): Failure | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Told of every verdict, before it is obeyed. Must not throw. */

@@ -23,7 +23,9 @@ export type {
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  if (!(await run.mayStart(undefined))) return run.stopped()
+  // Where nothing is in its way, the first attempt is sent before anybody gets another turn.
+  const maySend = run.mayStart(undefined)
+  if (!(typeof maySend === 'boolean' ? maySend : await maySend)) return run.stopped()
   const first = await run.attempt()
   if (first.ok) return { ok: true, value: first.value, attempts: run.attempts }
   // Most calls end here, and pay for no loop.

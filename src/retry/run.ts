@@ -81,8 +81,14 @@ export class Run<T> {
    * starts with what might refuse the first attempt.
    */
   mayStart(failed: FailedAttempt | undefined): boolean | Promise<boolean> {
-    const refused = failed ?? this.#admit()
+    const refused = failed ?? this.#spentHere() ?? this.#admit()
     return refused === undefined || this.#overcome(refused)
+  }
+
+  /** Where an equal call has spent everything, its failure is this one's. */
+  #spentHere(): FailedAttempt | undefined {
+    const failure = this.#request.spentAt?.(this.#next.index)
+    return failure && { ok: false, failure: { ...failure, executed: 'no' } }
   }
 
   async #overcome(first: FailedAttempt | Promise<FailedAttempt | undefined>): Promise<boolean> {

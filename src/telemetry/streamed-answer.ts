@@ -1,3 +1,4 @@
+import { finishReasonOf } from '../errors/finish-reason.ts'
 import { field } from './content.ts'
 
 /**
@@ -47,7 +48,7 @@ class StreamedChoice {
   see(choice: unknown): number {
     const delta = field(choice, 'delta')
     this.#role ??= textOf(field(delta, 'role'))
-    this.#finishReason = textOf(field(choice, 'finish_reason')) ?? this.#finishReason
+    this.#finishReason = finishReasonOf(choice) ?? this.#finishReason
     let held = this.#texts.add(delta)
     for (const call of listOf(field(delta, 'tool_calls'))) {
       const known = entryOf(this.#toolCalls, indexOf(call), () => new StreamedToolCall())

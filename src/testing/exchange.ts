@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Clock } from '../time.ts'
 import {
   buildCompletion,
@@ -7,6 +6,7 @@ import {
   type CompletionInit,
   toEvents,
 } from './completion.ts'
+import type { RawResponse, ReceivedHeaders } from './raw-response.ts'
 
 /**
  * What the server does to one request. The catalogue in `faults.ts` is made of these; your own is
@@ -24,7 +24,7 @@ export interface Fault {
 
 /** A well-formed chat completion request. */
 export interface ChatRequest {
-  readonly headers: IncomingHttpHeaders
+  readonly headers: ReceivedHeaders
   readonly body: ChatBody
   /** The logical call this request belongs to, as `callOf` told. */
   readonly callId: string
@@ -40,7 +40,7 @@ export interface Exchange {
   /** Aborts when the exchange is over: answered, disconnected, or the server closed. */
   readonly signal: AbortSignal
   /** Node's own response. Headers set on it go out with whatever is sent. */
-  readonly response: ServerResponse
+  readonly response: RawResponse
   /** The text of the good answer to this request. */
   goodAnswer(): string
   /** Sends a whole JSON body. */
@@ -73,7 +73,7 @@ export interface ExchangeContext {
   readonly request: ChatRequest
   readonly clock: Clock
   readonly signal: AbortSignal
-  readonly response: ServerResponse
+  readonly response: RawResponse
   /** Identifies the completion. */
   readonly id: string
   readonly goodAnswer: () => string

@@ -1,10 +1,5 @@
 import { hash } from 'node:crypto'
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type ServerResponse,
-} from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Clock, systemClock } from '../time.ts'
 import { readBody, readChat } from './chat-request.ts'
 import { checkNames, describe } from './check-options.ts'
@@ -13,6 +8,7 @@ import { type ChatRequest, createExchange } from './exchange.ts'
 import { type FaultPlan, followPlan, PLAN_NAMES } from './fault-plan.ts'
 import { openaiError } from './faults.ts'
 import { defaultAnswer } from './good-answer.ts'
+import type { ReceivedHeaders } from './raw-response.ts'
 
 export interface FaultServerOptions extends FaultPlan {
   /**
@@ -63,7 +59,7 @@ export interface RecordedRequest {
   readonly method: string
   /** Without the query. */
   readonly path: string
-  readonly headers: IncomingHttpHeaders
+  readonly headers: ReceivedHeaders
   /** Absent when the request was not well formed. */
   readonly body?: ChatBody
   /** Empty when the client left before it was complete. */

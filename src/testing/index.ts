@@ -48,6 +48,7 @@ export {
   truncatedBody,
 } from './faults.ts'
 export { type RateLimit, rateLimited } from './rate-limit.ts'
+export type { RawResponse, RawSocket, ReceivedHeaders } from './raw-response.ts'
 export { dripping, type Endless, endlessBody, slowFirstByte } from './slow-faults.ts'
 export {
   type StoreFixture,
@@ -58,6 +59,11 @@ export {
 export {
   cutStream,
   cutStreamBeforeContent,
+  malformedEvent,
+  type NoFinishReason,
+  type NotAStream,
+  noFinishReason,
+  notAStream,
   type StreamCut,
   type StreamError,
   stalledStream,

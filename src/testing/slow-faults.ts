@@ -49,11 +49,12 @@ export function dripping(everyMs: number): Fault {
 
 export interface Endless {
   /**
-   * What a stream repeats: `chunks` of text, or SSE `comments`, which keep a connection alive and
-   * say nothing (OpenRouter sends `: OPENROUTER PROCESSING`; HTML standard, section 9.2.6).
+   * What a stream repeats: `chunks` of text, `empty` ones without content, or SSE `comments`, which
+   * keep a connection alive and say nothing (OpenRouter sends `: OPENROUTER PROCESSING`; HTML
+   * standard, section 9.2.6).
    * @default 'chunks'
    */
-  readonly stream?: 'chunks' | 'comments'
+  readonly stream?: 'chunks' | 'empty' | 'comments'
   /** 200, or an error status whose body never ends. @default 200 */
   readonly status?: number
   /** Between two parts of a kilobyte or one event, on the server's clock. @default 1 */
@@ -69,9 +70,9 @@ export interface Endless {
 export function endlessBody(options: Endless = {}): Fault {
   checkNames('endlessBody', options, ['stream', 'status', 'everyMs'])
   const { stream = 'chunks', status = 200, everyMs = 1 } = options
-  if (stream !== 'chunks' && stream !== 'comments') {
+  if (stream !== 'chunks' && stream !== 'empty' && stream !== 'comments') {
     throw new TypeError(
-      `endlessBody: stream is ${JSON.stringify(stream)}; allowed are "chunks" and "comments"`,
+      `endlessBody: stream is ${JSON.stringify(stream)}; allowed are "chunks", "empty" and "comments"`,
     )
   }
   checkNumber('endlessBody: status', status, { min: 200, max: 599, integer: true })
@@ -87,7 +88,11 @@ export function endlessBody(options: Endless = {}): Fault {
 }
 
 /** Sends the head; returns what follows for ever. */
-function begin(exchange: Exchange, status: number, stream: 'chunks' | 'comments'): string {
+function begin(
+  exchange: Exchange,
+  status: number,
+  stream: 'chunks' | 'empty' | 'comments',
+): string {
   const { response, request } = exchange
   if (status !== 200) {
     const body = JSON.stringify(openaiError('The server had an error', 'server_error', null))
@@ -99,7 +104,8 @@ function begin(exchange: Exchange, status: number, stream: 'chunks' | 'comments'
   if (!request.body.stream) return ' '.repeat(1024)
   if (stream === 'comments') return ': PROCESSING\n\n'
   const { model } = request.body
-  const choices = [{ index: 0, delta: { content: 'and so on ' }, finish_reason: null }]
+  const content = stream === 'empty' ? '' : 'and so on '
+  const choices = [{ index: 0, delta: { content }, finish_reason: null }]
   return event({ id: 'endless', object: 'chat.completion.chunk', created: 0, model, choices })
 }
 

@@ -1,5 +1,5 @@
 import { checkNames, checkNumber, describe } from './check-options.ts'
-import { event } from './completion.ts'
+import { buildCompletion, event } from './completion.ts'
 import type { Exchange, Fault } from './exchange.ts'
 
 export interface StreamCut {
@@ -32,9 +32,13 @@ export interface StreamError extends StreamCut {
    * - `finish-reason`: a chunk whose finish reason is `error`, with the error in its choice
    * - `content`: a throttle as JSON text in `delta.content`, under the finish reason `error_finish`,
    *   as one relay sends it
+   * - `flat`: a chunk without `error`: `choices: null`, `error_type`, `error_message` and the status in
+   *   `error_code` (NousResearch/hermes-agent#68451)
+   * - `object`: `{ object: 'error', message, type, code }`, as vLLM had it before 0.10
+   * - `detail`: `{ detail }`, as FastAPI says it
    * @default 'data'
    */
-  readonly form?: 'data' | 'event' | 'finish-reason' | 'content'
+  readonly form?: 'data' | 'event' | 'finish-reason' | 'content' | 'flat' | 'object' | 'detail'
 }
 
 /**
@@ -85,6 +89,104 @@ const ERROR_FORMS: Readonly<Record<string, string>> = {
       },
     ],
   }),
+  flat: event({
+    object: 'chat.completion.chunk',
+    choices: null,
+    error_type: 'InternalServerError',
+    error_message: 'Provider returned error',
+    error_code: 502,
+  }),
+  object: event({
+    object: 'error',
+    message: 'Provider returned error',
+    type: 'InternalServerError',
+    param: null,
+    code: 502,
+  }),
+  detail: event({ detail: 'Internal Server Error' }),
+}
+
+export interface NoFinishReason {
+  /** What every choice of every chunk has for its `finish_reason`. @default null */
+  readonly reason?: string | null
+  /** Does `[DONE]` end it? @default true */
+  readonly done?: boolean
+}
+
+/**
+ * The whole text, but no finish reason: with `[DONE]` all the same (openclaw/openclaw#97994), or
+ * just an end. `reason` is what stands in its place: `''` (ollama/ollama#4357, sgl-project/sglang#3912)
+ * or `'null'` (PowerShell/AIShell#350). To a request that does not stream: a completion with it.
+ */
+export function noFinishReason(options: NoFinishReason = {}): Fault {
+  checkNames('noFinishReason', options, ['reason', 'done'])
+  const { reason = null, done = true } = options
+  const name = done ? 'noFinishReason' : 'noFinishReason cut'
+  const instead = (json: string) =>
+    json.replace(
+      /"finish_reason":(?:null|"[a-z_]*")/g,
+      () => `"finish_reason":${JSON.stringify(reason)}`,
+    )
+  return {
+    name: reason === null ? name : `${name} ${JSON.stringify(reason)}`,
+    async apply(exchange) {
+      const { head, content, tail } = exchange.pieces()
+      const isStream = exchange.request.body.stream === true
+      const end = isStream ? (done ? ['data: [DONE]\n\n'] : []) : tail
+      exchange.begin()
+      const whole = isStream ? [...head, ...content, ...end] : [[...content, ...end].join('')]
+      for (const piece of whole) await exchange.write(instead(piece))
+      exchange.response.end()
+    },
+  }
+}
+
+/** An event that is not JSON, after some text: a gateway's own words. Half of the JSON, where none streams. */
+export function malformedEvent(cut: StreamCut = {}): Fault {
+  return afterSomeText('malformedEvent', cut, (exchange) =>
+    exchange.response.end('data: {"choices": [oops\n\n'),
+  )
+}
+
+export interface NotAStream {
+  /**
+   * - `completion`: the good answer as one JSON body
+   * - `html`: a gateway's page
+   * - `error`: an error as one JSON body
+   * @default 'html'
+   */
+  readonly body?: 'completion' | 'html' | 'error'
+}
+
+/**
+ * Status 200 and `text/event-stream`, but the body is none. openai's decoder finds no event in it, and
+ * ends as if the answer had been empty.
+ */
+export function notAStream(options: NotAStream = {}): Fault {
+  checkNames('notAStream', options, ['body'])
+  const { body = 'html' } = options
+  const said = NO_STREAMS[body]
+  if (said === undefined) {
+    const bodies = Object.keys(NO_STREAMS).map((known) => `"${known}"`)
+    throw new TypeError(
+      `notAStream: body is ${describe(body)}; allowed is one of ${bodies.join(', ')}`,
+    )
+  }
+  return {
+    name: `notAStream ${body}`,
+    apply(exchange) {
+      exchange.text(200, 'text/event-stream', said(exchange))
+    },
+  }
+}
+
+const NO_STREAMS: Readonly<Record<string, (exchange: Exchange) => string>> = {
+  completion: ({ request, goodAnswer }) =>
+    JSON.stringify(
+      buildCompletion(request.body, { content: goodAnswer() }, { id: 'whole', createdMs: 0 }),
+    ),
+  html: () => '<html><head><title>502 Bad Gateway</title></head><body></body></html>',
+  error: () => JSON.stringify(UPSTREAM_ERROR),
 }
 
 function afterSomeText(name: string, cut: StreamCut, then: (exchange: Exchange) => void): Fault {

@@ -226,6 +226,8 @@ async function everyWay({ store, bytes }: Kept, encrypted: boolean): Promise<voi
       'success',
       'aborted',
       'network',
+      // A stream with an event that is not JSON.
+      'server_error',
       'timeout',
       'invalid_request',
       'unknown',

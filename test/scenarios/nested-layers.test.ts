@@ -2,12 +2,12 @@ import { AsyncResource } from 'node:async_hooks'
 import { EventEmitter, once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { Worker } from 'node:worker_threads'
-import type OpenAI from 'openai'
+import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { createRuntime, fixed, type SteadyClient, steady } from '../../src/index.ts'
+import { callReport, createRuntime, fixed, type SteadyClient, steady } from '../../src/index.ts'
 import { serverError, virtualClock } from '../../src/testing/index.ts'
 import { ask, rejection, setUp } from '../support/set-up.ts'
-import { drive, httpError, pending, settle, world } from './world.ts'
+import { drive, pending, settle } from './world.ts'
 
 const down = { perCall: Array.from({ length: 10 }, () => serverError()) }
 
@@ -106,31 +106,43 @@ describe('the scope of an outer call', () => {
 
 describe('two equal requests side by side in one outer call', () => {
   it('share what is left of their attempts, and the one that fails has its own error', async () => {
-    const at = world({ retryBudget: false, backoff: fixed(10) })
-    const { promise: goAhead, resolve: succeed } = pending<string>()
-    let first = 0
-    let second = 0
-    const options = { payload: 'the same', attemptTimeoutMs: 60_000 }
-    const outer = at.llm.run('outer', async () => {
-      const one = at.llm.run(
-        'ask',
-        () => (++first < 3 ? Promise.reject(httpError(500)) : goAhead),
-        options,
-      )
-      while (first < 3) await at.clock.advanceToNext()
-      const { promise: inFlight, reject: fail } = pending<never>()
-      const other = at.llm
-        .run('ask', () => (++second === 1 ? inFlight : Promise.reject(httpError(500))), options)
-        .catch((error: unknown) => error)
-      await settle()
-      // The first succeeds while the second is under way: all attempts are the second's again.
-      succeed('good')
-      await one
-      fail(httpError(500))
-      return drive(at.clock, other)
+    const clock = virtualClock()
+    const { promise: goAhead, resolve: succeed } = pending<Response>()
+    const { promise: inFlight, resolve: fail } = pending<Response>()
+    const refused = () => new Response('{"error":{"message":"down"}}', { status: 500 })
+    const answer = { choices: [{ finish_reason: 'stop', message: { content: 'good' } }] }
+    const sent: string[] = []
+    const client = new OpenAI({
+      apiKey: 'k',
+      baseURL: 'http://127.0.0.1:9/v1',
+      async fetch(_url, init) {
+        const by = new Headers(init?.headers).get('x-request-id') ?? ''
+        sent.push(by)
+        const turn = sent.filter((one) => one === by).length
+        if (by === 'first') return turn < 3 ? refused() : goAhead
+        return turn === 1 ? inFlight : refused()
+      },
     })
-    expect(await outer).toMatchObject({ kind: 'server_error', reason: 'max_attempts' })
-    expect([first, second]).toEqual([3, 3])
+    const runtime = createRuntime({ clock, random: () => 0.5 })
+    const llm = steady(client, { runtime, retryBudget: false, backoff: fixed(10) })
+    const asked = (by: string) =>
+      llm.chat.completions.create(ask('the same'), { headers: { 'x-request-id': by } })
+    const outer = llm.run('outer', async () => {
+      const one = asked('first')
+      while (sent.length < 3) {
+        await settle()
+        await clock.advance(10)
+      }
+      const other = rejection(asked('second'))
+      while (sent.length < 4) await settle()
+      // The first succeeds while the second is under way: all attempts are the second's again.
+      succeed(Response.json(answer))
+      await one
+      fail(refused())
+      return callReport(await drive(clock, other))
+    })
+    expect(await outer).toMatchObject({ outcome: 'server_error', reason: 'max_attempts' })
+    expect(sent).toEqual(['first', 'first', 'first', 'second', 'second', 'second'])
   })
 })
 

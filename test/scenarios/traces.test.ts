@@ -17,6 +17,7 @@ import {
   type Fault,
   type FaultServerOptions,
   hangs,
+  malformedEvent,
   overloaded,
   rateLimited,
   slow,
@@ -25,13 +26,7 @@ import {
   virtualClock,
 } from '../../src/testing/index.ts'
 import { ask, clientFor, person, rejection, setUp, startServer } from '../support/set-up.ts'
-import {
-  chunksOf,
-  garbledStream,
-  heldStream,
-  keyed as keyedStream,
-  sentence,
-} from '../support/streams.ts'
+import { chunksOf, heldStream, keyed as keyedStream, sentence } from '../support/streams.ts'
 import { type Recorder, startRecording } from '../unit/telemetry/recorder.ts'
 
 let recorder: Recorder
@@ -249,9 +244,9 @@ describe('the spans of a stream end, once, however it ends:', () => {
       interrupted: true,
     },
     'of which a part is no JSON': {
-      plan: { script: [garbledStream] },
+      plan: { script: [malformedEvent({ afterChunks: 2 })] },
       read: (stream) => rejection(iterate(stream)),
-      ends: ['failed', 'network'],
+      ends: ['failed', 'server_error'],
       interrupted: true,
     },
     'left before it was begun': {

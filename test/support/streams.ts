@@ -37,17 +37,6 @@ export function textIn(chunks: readonly Chunk[]): string {
   return chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')
 }
 
-/** After some text comes a chunk that is no JSON. */
-export const garbledStream: Fault = {
-  name: 'garbledStream',
-  async apply(exchange) {
-    const { head, content } = exchange.pieces()
-    exchange.begin()
-    for (const piece of [...head, ...content.slice(0, 2)]) await exchange.write(piece)
-    exchange.response.end('data: {"choices": [oops\n\n')
-  },
-}
-
 export interface HeldStream {
   readonly fault: Fault
   /** Lets it go on. */

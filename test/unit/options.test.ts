@@ -1,4 +1,4 @@
-import OpenAI from 'openai'
+import OpenAI, * as openaiModule from 'openai'
 import { describe, expect, it } from 'vitest'
 import { memoryStore, runIdempotent, steady } from '../../src/index.ts'
 import { resolveCall } from '../../src/resolve-options.ts'
@@ -206,15 +206,41 @@ describe('parameters of json()', () => {
 
 describe('a client that is none', () => {
   it.each([
-    [undefined, 'steady(): client must be an openai client, got undefined'],
-    [null, 'steady(): client must be an openai client, got null'],
-    [{}, 'steady(): client must be an openai client: chat.completions.create is missing'],
+    [undefined, ', got undefined. Pass new OpenAI().'],
+    [null, ', got null. Pass new OpenAI().'],
+    ['sk-test', ', got string. Pass new OpenAI().'],
+    [OpenAI, ', got the class or function OpenAI. Pass an instance: new OpenAI().'],
+    [openaiModule, ', got the module. Pass an instance of its class: new OpenAI().'],
+    [Promise.resolve(client), ', got a promise. Await it first.'],
+    [client.chat, ', got its chat. Pass the client itself.'],
     [
-      { chat: { completions: { create() {} } } },
-      'steady(): client must be an openai client: constructor.APIError is missing',
+      client.chat.completions,
+      ', got something with a create(). Pass the client itself, not its chat.completions.',
     ],
-  ])('%j is refused with what is missing', (wrong, message) => {
-    expect(() => steady(wrong as never)).toThrow(message)
+    [
+      {},
+      ': chat.completions.create is missing (got an object of class Object). A double needs no more than that method: { chat: { completions: { create } } }.',
+    ],
+    [
+      { chat: { completions: { create: {} } } },
+      ': chat.completions.create is no function, it is object (got an object of class Object). A double needs no more than that method: { chat: { completions: { create } } }.',
+    ],
+    [
+      Object.create(null),
+      ': chat.completions.create is missing (got an object of class without a name). A double needs no more than that method: { chat: { completions: { create } } }.',
+    ],
+    [
+      new Proxy(client, {
+        get() {
+          throw new Error('not to be read')
+        },
+      }),
+      ': chat.completions.create is missing (got an object of class without a name). A double needs no more than that method: { chat: { completions: { create } } }.',
+    ],
+  ])('%# is refused with what was given and the way out', (wrong, message) => {
+    const refused = () => steady(wrong as never)
+    expect(refused).toThrow(TypeError)
+    expect(refused).toThrow(`steady(): client must be an openai client${message}`)
   })
 
   it('is refused as a fallback too', () => {

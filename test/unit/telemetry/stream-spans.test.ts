@@ -3,18 +3,12 @@ import { type CallEvent, callReport, steady } from '../../../src/index.ts'
 import {
   cutStream,
   type Fault,
+  malformedEvent,
   stalledStream,
   streamErrorEvent,
 } from '../../../src/testing/index.ts'
 import { patientRuntime, setUp } from '../../support/set-up.ts'
-import {
-  type Chunks,
-  chunksOf,
-  garbledStream,
-  heldStream,
-  keyed,
-  sentence,
-} from '../../support/streams.ts'
+import { type Chunks, chunksOf, heldStream, keyed, sentence } from '../../support/streams.ts'
 import { type Recorder, startRecording } from './recorder.ts'
 
 let recorder: Recorder
@@ -32,7 +26,7 @@ describe('the spans of a stream under a key', () => {
       ['read to its end', [], (stream) => chunksOf(stream), { 'steadycall.source': 'provider' }],
       ['cut', [cutStream({ afterChunks: 2 })], fails, { 'error.type': 'network' }],
       ['ended by an error', [streamErrorEvent()], fails, { 'error.type': 'server_error' }],
-      ['garbled', [garbledStream], fails, { 'error.type': 'network' }],
+      ['garbled', [malformedEvent({ afterChunks: 2 })], fails, { 'error.type': 'server_error' }],
       ['stalled', [stalledStream({ afterChunks: 2 })], fails, { 'error.type': 'timeout' }],
       ['left', [stalledStream({ afterChunks: 2 })], leave, { 'steadycall.source': 'provider' }],
       ['aborted', [stalledStream({ afterChunks: 2 })], abort, { 'steadycall.outcome': 'aborted' }],

@@ -14,6 +14,9 @@ import {
   httpError,
   insufficientQuota,
   invalidApiKey,
+  malformedEvent,
+  noFinishReason,
+  notAStream,
   ok,
   overloaded,
   overloaded529,
@@ -189,6 +192,43 @@ describe.each(clients)('with %s', (_name, connect) => {
       })
     })
 
+    it.each(['flat', 'object', 'detail'] as const)(
+      'streamErrorEvent %s is an error in a chunk that openai takes for one',
+      async (form) => {
+        const { text, error } = await stream(streamErrorEvent({ form, afterChunks: 2 }))
+        expect(text).toBe('The quick brown ')
+        // A reader finds no choices in it.
+        expect(error).toBeInstanceOf(TypeError)
+      },
+    )
+
+    it.each([
+      [noFinishReason(), null],
+      [noFinishReason({ done: false }), null],
+      [noFinishReason({ reason: '' }), ''],
+      [noFinishReason({ reason: 'null', done: false }), 'null'],
+    ])('$name has its whole text, and no finish reason', async (fault, finishReason) => {
+      expect(await stream(fault)).toEqual({ text: 'The quick brown fox jumps.', finishReason })
+      const { choices } = await ask(fault)
+      expect(choices[0]).toMatchObject({
+        message: { content: 'The quick brown fox jumps.' },
+        finish_reason: finishReason,
+      })
+    })
+
+    it('malformedEvent breaks off with an event that is not JSON', async () => {
+      const { text, error } = await stream(malformedEvent({ afterChunks: 2 }))
+      expect(text).toBe('The quick brown ')
+      expect(error).toBeInstanceOf(SyntaxError)
+    })
+
+    it.each(['html', 'completion', 'error'] as const)(
+      'notAStream %s ends as if nothing had been said',
+      async (body) => {
+        expect(await stream(notAStream({ body }))).toEqual({ text: '', finishReason: undefined })
+      },
+    )
+
     it('stalledStream goes silent after its text and stays open', async () => {
       server.reset({ script: [stalledStream({ afterChunks: 2 })] })
       const caller = new AbortController()
@@ -306,11 +346,15 @@ describe('options', () => {
     ],
     [
       () => endlessBody(JSON.parse('{"stream":"dots"}')),
-      'endlessBody: stream is "dots"; allowed are "chunks" and "comments"',
+      'endlessBody: stream is "dots"; allowed are "chunks", "empty" and "comments"',
+    ],
+    [
+      () => notAStream(JSON.parse('{"body":"xml"}')),
+      'notAStream: body is "xml"; allowed is one of "completion", "html", "error"',
     ],
     [
       () => streamErrorEvent(JSON.parse('{"form":"html"}')),
-      'streamErrorEvent: form is "html"; allowed is one of "data", "event", "finish-reason", "content"',
+      'streamErrorEvent: form is "html"; allowed is one of "data", "event", "finish-reason", "content", "flat", "object", "detail"',
     ],
   ])('refuses a bad one: %#', (make, message) => {
     expect(make).toThrow(message)

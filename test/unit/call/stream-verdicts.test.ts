@@ -1,0 +1,247 @@
+import { describe, expect, it } from 'vitest'
+import { classifyErrorBody } from '../../../src/errors/classify.ts'
+import {
+  type Body,
+  chunk,
+  DONE,
+  event,
+  majors,
+  outcomeOf,
+  role,
+  stop,
+  text,
+  whole,
+} from '../../support/event-streams.ts'
+
+const TOO_LONG =
+  "This model's maximum context length is 163840 tokens. However, you requested 190000 tokens."
+const choices = [{ index: 0, delta: {}, finish_reason: null }]
+
+/** Errors as they come in a stream, each with its kind. */
+const errors: readonly [object, string][] = [
+  [
+    { choices: null, error_type: 'BadRequestError', error_message: TOO_LONG, error_code: 400 },
+    'context_length',
+  ],
+  [
+    { object: 'error', message: TOO_LONG, type: 'BadRequestError', param: null, code: 400 },
+    'context_length',
+  ],
+  [{ object: 'error', message: 'no word that is known', code: 503 }, 'overloaded'],
+  [{ object: 'error', message: 'no word that is known' }, 'empty_response'],
+  [{ type: 'error', message: 'no word that is known' }, 'empty_response'],
+  [{ detail: 'Rate limit exceeded' }, 'rate_limit'],
+  [{ detail: 'no word that is known' }, 'empty_response'],
+  [
+    { detail: [{ loc: ['body'], msg: 'field required', type: 'missing' }], status: 422 },
+    'invalid_request',
+  ],
+  [{ message: 'no word that is known', choices: null }, 'empty_response'],
+  [
+    { error_type: 'RateLimitError', error_message: 'no word that is known', error_code: '429' },
+    'rate_limit',
+  ],
+  [{ error_code: 429, choices: [] }, 'rate_limit'],
+  [{ status: 503, choices: [] }, 'overloaded'],
+  [{ status_code: 401, message: 'no' }, 'auth'],
+  [{ error_message: 'Rate limit exceeded', choices }, 'rate_limit'],
+  [{ error_message: 'no word that is known', choices }, 'unknown'],
+  [{ error: 'no word that is known', code: 429 }, 'rate_limit'],
+  [{ error: { message: 'no word that is known' }, status_code: 503 }, 'overloaded'],
+  [{ error: { message: 'no word that is known', code: 429 }, choices }, 'rate_limit'],
+  [
+    { error: { message: '{"error":{"code":"insufficient_quota","message":"no"}}' } },
+    'quota_exhausted',
+  ],
+  [{ message: 'upstream said {"error":{"code":429,"message":"no"}}' }, 'rate_limit'],
+  [{ x_groq: { error: 'over capacity' }, choices }, 'overloaded'],
+  [{ base_resp: { status_code: 1002, status_msg: 'no' }, choices: null }, 'rate_limit'],
+  [{ choices: [{ index: 0, delta: {}, finish_reason: 'network_error' }] }, 'server_error'],
+  [{ choices: [{ index: 0, delta: {}, finish_reason: 'abort' }] }, 'server_error'],
+]
+const RETRIED = ['rate_limit', 'overloaded', 'server_error', 'empty_response']
+
+describe.each(majors)('an error in a stream of %s', (_, Client) => {
+  it.each(errors)('%j is the %s that it is as a body', async (body, kind) => {
+    expect(classifyErrorBody(body)?.kind).toBe(kind)
+    const first = await outcomeOf(Client, [[role, event(body), DONE], whole])
+    const outcomes = first.report?.attempts.map(({ outcome }) => outcome)
+    if (RETRIED.includes(kind)) {
+      expect(first).toMatchObject({ text: 'Hello', thrown: undefined, requests: 2 })
+      expect(outcomes).toEqual([kind, 'success'])
+    } else {
+      expect(first).toMatchObject({ requests: 1, chunks: 0 })
+      expect(first.thrown).toBeInstanceOf(Client.APIError)
+      expect(outcomes).toEqual([kind])
+    }
+  })
+
+  it.each(errors)('%j behind content is an error, though [DONE] follows', async (body, kind) => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), event(body), DONE], whole])
+    expect(seen).toMatchObject({ text: 'Hel', requests: 1, outcome: kind })
+    expect(seen.report?.reason).toBe('delivered')
+    expect(seen.thrown).toBeInstanceOf(Client.APIError)
+  })
+
+  it.each([
+    ['{"message":"Overloaded","type":"overloaded_error"}', 'overloaded'],
+    ['{"error":{"message":"no word that is known"},"code":429}', 'rate_limit'],
+    ['{"message":"no word that is known"}', 'empty_response'],
+    ['{"reason":"no word that is known"}', 'empty_response'],
+    ['{}', 'empty_response'],
+    ['Internal Server Error', 'server_error'],
+    ['Rate limit exceeded', 'rate_limit'],
+    ['no word that is known', 'server_error'],
+    ['"Rate limit exceeded"', 'rate_limit'],
+  ])('as an event named error, %s, is %s', async (data, kind) => {
+    for (const end of ['\n\n', '']) {
+      const body = [role, text('Hel'), `event: error\ndata: ${data}${end}`]
+      const seen = await outcomeOf(Client, [body])
+      expect(seen.thrown).toBeInstanceOf(Client.APIError)
+      if (end !== '' || kind !== 'server_error') expect(seen.outcome).toBe(kind)
+    }
+  })
+
+  it('keeps the words of the provider as its cause', async () => {
+    const body = { choices: null, error_type: 'BadRequestError', error_message: TOO_LONG }
+    const { thrown } = await outcomeOf(Client, [[event(body)]])
+    expect(thrown).toMatchObject({ cause: body })
+  })
+
+  it.each([
+    ['a usage', { choices: [], usage: { prompt_tokens: 1, completion_tokens: 2 } }],
+    ['what Azure sends first', { choices: [], prompt_filter_results: [{ prompt_index: 0 }] }],
+    ['a ping', { type: 'ping' }],
+    ['nothing', {}],
+    ['a null', null],
+    ['an error that is none', { error: null, choices }],
+    ['a success in error fields', { error_code: 0, error_msg: 'success', choices }],
+    ['a status beside a choice', { status: 500, choices }],
+    ['an empty error field', { error_message: '', error_type: null, choices }],
+    ['a state', { status: 'ok', choices: [] }],
+    ['a state that goes on', { status: 'in_progress', choices: [] }],
+    ['Groq’s id', { x_groq: { id: 'req_1' }, choices }],
+    ['MiniMax’s success', { base_resp: { status_code: 0, status_msg: 'success' }, choices: [] }],
+  ])('is not seen in %s', async (_what, body) => {
+    const seen = await outcomeOf(Client, [
+      [event(body), text('Hello'), stop, event({ choices: [] })],
+    ])
+    expect(seen.outcome).toBe('success')
+    expect(seen.requests).toBe(1)
+  })
+
+  it('is not seen in what a model writes', async () => {
+    const words = '{"error":{"code":429,"message":"Rate limit exceeded"}}'
+    const body = [role, text(words), text('event: error\n\ndata: [DONE]\n\n'), stop]
+    expect(await outcomeOf(Client, [body])).toMatchObject({ outcome: 'success', requests: 1 })
+  })
+})
+
+describe.each(majors)('what is no event stream, read with %s,', (_, Client) => {
+  const completion = {
+    id: 'c',
+    object: 'chat.completion',
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: 'Rate limit exceeded' },
+        finish_reason: 'stop',
+      },
+    ],
+    usage: { prompt_tokens: 1, completion_tokens: 2 },
+  }
+
+  it.each<[string, Body, string, number]>([
+    ['a page of a gateway', ['<html><title>502 Bad Gateway</title></html>'], 'server_error', 2],
+    [
+      'a page that says nothing known',
+      ['<!doctype html>\n<html><p>Welcome</html>'],
+      'empty_response',
+      2,
+    ],
+    ['a text', ['upstream connect error or disconnect: connection timeout'], 'timeout', 2],
+    [
+      'an error as one body',
+      [JSON.stringify({ error: { message: 'no', code: 429 } })],
+      'rate_limit',
+      2,
+    ],
+    [
+      'a printed error',
+      [JSON.stringify({ error: { message: 'no', code: 401 } }, null, 2)],
+      'auth',
+      1,
+    ],
+    ['an empty object', ['{}'], 'empty_response', 2],
+    ['a completion', [JSON.stringify(completion)], 'unknown', 1],
+    ['a printed completion', [JSON.stringify(completion, null, 2)], 'unknown', 1],
+    [
+      'a long completion',
+      [JSON.stringify({ ...completion, pad: 'x'.repeat(600_000) })],
+      'unknown',
+      1,
+    ],
+    ['half of a completion', [JSON.stringify(completion).slice(0, 90)], 'network', 2],
+    ['nothing', [], 'network', 2],
+    ['comments', [': one\n\n: two\n\n'], 'network', 2],
+    ['half of an event', ['data: {"choices":[{"ind'], 'network', 2],
+  ])('%s, is judged by what it says', async (_what, body, kind, requests) => {
+    const seen = await outcomeOf(Client, [body, whole])
+    expect(seen.requests).toBe(requests)
+    expect(seen.report?.attempts[0]?.outcome).toBe(kind)
+    if (requests === 1) expect(seen.thrown).toBeInstanceOf(Client.APIError)
+    else expect(seen.text).toBe('Hello')
+  })
+
+  it('a completion, was paid for: the error says what came, and nothing is sent again', async () => {
+    const { thrown, report } = await outcomeOf(Client, [[JSON.stringify(completion)]])
+    expect(report?.attempts).toMatchObject([{ executed: 'yes', retryable: false }])
+    expect(String(thrown)).toContain('a whole completion where a stream was asked for')
+    expect(String(thrown)).not.toContain('Rate limit')
+  })
+})
+
+describe.each(majors)('an event that is not JSON, read with %s,', (_, Client) => {
+  it.each([
+    'data: {"choices": [oops\n\n',
+    'data: {"choices":[{"index":0,"delta":{"content":"Rate limit exceeded"}\n\n',
+    'data: \n\n',
+    'data: undefined\n\n',
+    "data: {'choices': []}\n\n",
+    'data: {"choices":[]}\ndata: {"choices":[]}\n\n',
+    'data: <html>\n\n',
+  ])('%j, is the server’s failure, never the connection’s', async (garbled) => {
+    const early = await outcomeOf(Client, [[role, garbled, stop, DONE], whole])
+    expect(early).toMatchObject({ text: 'Hello', thrown: undefined, requests: 2 })
+    expect(early.report?.attempts[0]).toMatchObject({ outcome: 'server_error', retryable: true })
+
+    const late = await outcomeOf(Client, [[role, text('Hel'), garbled, stop, DONE], whole])
+    expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'server_error' })
+    expect(late.thrown).toBeInstanceOf(Client.APIError)
+    expect(late.thrown).not.toBeInstanceOf(Client.APIConnectionError)
+    expect(String(late.thrown)).toContain('the stream had an event that is not JSON')
+    expect(String(late.thrown)).not.toContain('Check the connection')
+    expect(String(late.thrown)).not.toContain('Rate limit')
+  })
+
+  it('says what it says, where that is known', async () => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), 'data: Rate limit exceeded\n\n']])
+    expect(seen.outcome).toBe('rate_limit')
+  })
+
+  it('cut by the end of the connection, is a cut', async () => {
+    const seen = await outcomeOf(Client, [
+      [role, text('Hel'), chunk({ delta: { content: 'lo' } }).slice(0, 40)],
+    ])
+    expect(seen).toMatchObject({ text: 'Hel', outcome: 'network' })
+  })
+
+  it('in bytes that are no UTF-8, is what openai makes of them', async () => {
+    const [before = '', after = ''] = text('He#lo').split('#')
+    const broken = Buffer.concat([Buffer.from(before), Buffer.of(0xff), Buffer.from(after)])
+    expect(await outcomeOf(Client, [[role, broken, stop, DONE]])).toMatchObject({
+      text: 'He\uFFFDlo',
+      outcome: 'success',
+    })
+  })
+})
