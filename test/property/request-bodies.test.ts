@@ -158,6 +158,5 @@ describe('the body of a request', () => {
         { numRuns: 100 },
       )
     },
-    60_000,
   )
 })
