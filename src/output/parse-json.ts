@@ -75,11 +75,12 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   options: ParseOptions = {},
 ): ParseResult<ParsedBy<S>> {
   const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
+  const isCompiled = Object.is(schema, validator)
   const reading = { ...options, undo: NOTHING }
   const result =
     validAsItStands(text, validator, reading) ?? atOnce(guarded(text, validator, reading))
   const finished =
-    result.ok && validator !== undefined && schema !== validator
+    result.ok && validator !== undefined && !isCompiled
       ? finish(result, validator)
       : result
   // The schema accepted the value, or there is none and the type says `unknown`.

@@ -190,9 +190,7 @@ function standardProps(schema: object): StandardProps | undefined {
 function standardJsonSchema(standard: StandardProps): object {
   const convert = standard.jsonSchema
   if (typeof convert?.input !== 'function') {
-    throw new TypeError(
-      `schema: this ${standard.vendor} schema cannot give its JSON Schema (Standard JSON Schema). ${howToGetOne(standard.vendor)}`,
-    )
+    throw cannotGiveOne(standard.vendor)
   }
   let first: unknown
   for (const target of ['draft-2020-12', 'draft-07'] as const) {
@@ -219,13 +217,24 @@ const LIBRARY_OPTIONS: ReadonlyMap<string, { readonly libraryOptions: Record<str
     ],
   ])
 
+function cannotGiveOne(vendor: string): TypeError {
+  return new TypeError(
+    `schema: this ${vendor} schema cannot give its JSON Schema (Standard JSON Schema). ${howToGetOne(vendor)}`,
+  )
+}
+
 function howToGetOne(vendor: string): string {
-  if (vendor === 'zod') return 'Use zod 4.2 or later, or pass a JSON Schema.'
+  if (vendor === 'zod') {
+    return 'Use zod 4.2 or later (not zod/v3), pass z.toJSONSchema(schema) of zod/mini, or a JSON Schema.'
+  }
   if (vendor === 'valibot') return 'Wrap it in toStandardJsonSchema of @valibot/to-json-schema.'
   return 'Use a version of the library that can, or pass a JSON Schema.'
 }
 
 function plainSchema(schema: object): object {
+  // zod before 3.24, and Valibot before 1.0, which passes for a JSON Schema of any object at all.
+  if (Reflect.has(schema, '_def')) throw cannotGiveOne('zod')
+  if (Reflect.has(schema, '_run') || Reflect.has(schema, '~run')) throw cannotGiveOne('valibot')
   if (typeof schema === 'function' || Array.isArray(schema) || !isPlain(schema)) {
     throw new TypeError(
       `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
