@@ -80,9 +80,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   const result =
     validAsItStands(text, validator, reading) ?? atOnce(guarded(text, validator, reading))
   const finished =
-    result.ok && validator !== undefined && !isCompiled
-      ? finish(result, validator)
-      : result
+    result.ok && validator !== undefined && !isCompiled ? finish(result, validator) : result
   // The schema accepted the value, or there is none and the type says `unknown`.
   return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
     ParsedBy<S>
