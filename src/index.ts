@@ -35,12 +35,12 @@ export type {
   GuardOptions,
   SteadyOptions,
 } from './options.ts'
-export type { RegExpEngine } from './output/ajv-engine.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
 export type { BadAnswer, ReaskMessage, ReaskWording } from './output/reask.ts'
 export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
+export type { RegExpEngine } from './output/schema-engine.ts'
 export type { FormatReportOptions } from './report/format-report.ts'
 export { formatReport } from './report/format-report.ts'
 export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'

@@ -75,11 +75,12 @@ async function streamed(
   const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
   latest = report
   attachReport(value.data, report)
-  // Weak: a stream that is thrown away unread is ended when it is garbage.
-  const stream = new WeakRef(value.data)
+  // Weak: a stream that is thrown away unread is ended when it is garbage, where there is such a thing.
+  const weak = globalThis.WeakRef ? new WeakRef(value.data) : undefined
+  const strong = weak === undefined ? value.data : undefined
   onEnd?.((final) => {
     latest = final
-    for (const ended of [stream.deref(), ...broken]) attachReport(ended, final)
+    for (const ended of [weak?.deref() ?? strong, ...broken]) attachReport(ended, final)
   })
   return value
 }

@@ -30,7 +30,7 @@ export abstract class OneReader {
 
   /** It has ended: whether anybody could still read it does not matter any more. */
   protected over(): void {
-    dropped.unregister(this)
+    dropped?.unregister(this)
   }
 
   heldBy(holder: Holder): void {
@@ -59,7 +59,7 @@ export function streamOver(
 ): ChunkStream {
   // The stream holds this function, and whoever takes it from there can read without the stream.
   const begin = () => iterate(readable)
-  dropped.register(begin, new Holder(readable), readable)
+  dropped?.register(begin, new Holder(readable), readable)
   const stream = new Class(begin, controller)
   Object.defineProperty(stream, GUARDED, { value: true })
   return stream
@@ -76,7 +76,7 @@ export function isGuarded(stream: ChunkStream): boolean {
 function iterate(readable: OneReader): AsyncGenerator<unknown, void, undefined> {
   const holder = new Holder(readable)
   const chunks = readable.read(holder)
-  dropped.register(chunks, holder, readable)
+  dropped?.register(chunks, holder, readable)
   const { return: leave, throw: fail } = chunks
   // A generator that was never begun, or that waits for a chunk, would not see either.
   chunks.return = (value) => {
@@ -107,6 +107,9 @@ export class Holder {
 
 /**
  * A stream that nobody can read any more would hold its connection, its span and its place within
- * a concurrency limit for ever: when all its holders are garbage, its request is ended.
+ * a concurrency limit for ever: when all its holders are garbage, its request is ended. Workers of
+ * a compatibility date before 2025-05-05 have no such thing, and end requests themselves.
  */
-const dropped = new FinalizationRegistry<Holder>((holder) => holder.lost())
+const dropped = globalThis.FinalizationRegistry
+  ? new FinalizationRegistry<Holder>((holder) => holder.lost())
+  : undefined

@@ -11,6 +11,11 @@ export interface Waiting {
   readonly deadline: Deadline
 }
 
+/** For nobody yet: what came when all had gone, and may be kept for those who come. */
+export function waitingForOthers(clock: Clock): Waiting {
+  return { clock, signal: undefined, deadline: { remainingMs: () => Number.POSITIVE_INFINITY } }
+}
+
 /** Nobody waits for it any longer. */
 export class ReadingEnded extends Error {
   override readonly name = 'ReadingEnded'

@@ -135,7 +135,6 @@ function malformed(cause: unknown, issue: string): FailedAnswer {
     retryable: true,
     executed: 'maybe',
     message: issue,
-    shownIssues: [issue],
     cause,
   })
 }
@@ -149,7 +148,6 @@ function notAStream(): FailedAnswer {
     retryable: false,
     executed: 'yes',
     message: WHOLE,
-    shownIssues: [WHOLE],
     cause: new Error(WHOLE),
   })
 }

@@ -22,7 +22,7 @@ import { type Checked, checkCompletion } from './checked.ts'
 import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
-import type { Waiting } from './reading.ts'
+import { type Waiting, waitingForOthers } from './reading.ts'
 
 /** An accepted answer: the completion, and the value that its text became. */
 export interface Structured {
@@ -65,7 +65,8 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     async late(came, exchange) {
       const answer = lateAnswer(came, exchange)
       if (answer === undefined) return undefined
-      const checked = await check(answer.data, formatRequest(schema, 'strict'))
+      const others = waitingForOthers(exchange.clock)
+      const checked = await check(answer.data, formatRequest(schema, 'strict'), others)
       if (!checked.ok) return undefined
       const { value, repairs } = checked
       return { late: { completion: answer.data, value, repairs } }

@@ -30,7 +30,7 @@ import {
 } from './chat.ts'
 import { doubledLimits } from './conversation.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
-import { ReadingEnded, readInTurns } from './reading.ts'
+import { ReadingEnded, readInTurns, waitingForOthers } from './reading.ts'
 
 /**
  * The tools whose calls have to be checked; undefined where there is nothing to check.
@@ -76,7 +76,9 @@ export function toolCallsJob(
       // What is asked for again is a part only.
       if (answer === undefined || asked.isAgain) return undefined
       if (unfinished(answer.data) !== undefined) return undefined
-      return asked.check(answer.data).bad === undefined ? { late: answer } : undefined
+      const others = waitingForOthers(exchange.clock)
+      const { bad } = await readInTurns(asked.check(answer.data), others)
+      return bad === undefined ? { late: answer } : undefined
     },
     async send(exchange) {
       const answer = await sendChat(request, exchange, asked.next(exchange))

@@ -21,8 +21,8 @@ import type { Terminal } from './terminal.ts'
 
 export const DEMO_USAGE = `steadycall demo: the same faults, met with steadycall and without.
 
-Starts a fault server on this machine, extracts a support ticket some thirty times
-through a real openai client, and draws what became of each call.
+Starts a fault server on this machine, extracts a support ticket ${SCENARIOS.length} times through
+a real openai client, with steadycall and without, and draws what became of each call.
 
   --seed N   draws the random part of each wait; equal seeds wait equally  [1]
   --json     prints one JSON document instead
@@ -81,16 +81,18 @@ async function meetFaults(
   try {
     const run: Run = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
     await warmUp(run)
-    let done = 0
-    const watched = async <T>(call: Promise<T>): Promise<T> => {
+    const done = { steady: 0, bare: 0 }
+    const watched = async <T>(side: keyof typeof done, call: Promise<T>): Promise<T> => {
       const result = await call
-      done += 1
-      terminal.progress(`  ${done} of ${2 * SCENARIOS.length} calls …`)
+      done[side] += 1
+      const counts = `${done.steady} with steadycall, ${done.bare} without`
+      terminal.progress(`  ${SCENARIOS.length} calls, each made twice: ${counts} …`)
       return result
     }
+    const steadily: Watched = (call) => watched('steady', call)
     const [steady, bare] = await Promise.all([
-      inLanes(groupScenarios(SCENARIOS), (group) => runGroup(run, group, watched)),
-      inLanes(SCENARIOS, (scenario) => watched(runBare(run, scenario))),
+      inLanes(groupScenarios(SCENARIOS), (group) => runGroup(run, group, steadily)),
+      inLanes(SCENARIOS, (scenario) => watched('bare', runBare(run, scenario))),
     ])
     signal.throwIfAborted()
     return steady.flat().map((outcome, index) => toResult(run, index, outcome, bare[index]))
@@ -107,6 +109,9 @@ interface Run {
   readonly steady: OpenAI
   readonly bare: OpenAI
 }
+
+/** Counts the call when it is over. */
+type Watched = <T>(call: Promise<T>) => Promise<T>
 
 interface TimedBareAnswer extends BareAnswer {
   readonly durationMs: number
@@ -149,7 +154,7 @@ async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
 async function runGroup(
   run: Run,
   group: readonly Scenario[],
-  watched: <T>(call: Promise<T>) => Promise<T>,
+  watched: Watched,
 ): Promise<readonly SteadyOutcome[]> {
   const runtime = createRuntime({ random: seeded(run.seed, group[0]?.name ?? '') })
   const calls: Promise<SteadyOutcome>[] = []

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
 import { type Command, type CommandContext, UsageError } from './command.ts'
 import { openTerminal } from './terminal.ts'
 
@@ -20,7 +21,7 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  steadycall ${name.padEnd(10)} ${summary}`)
   .join('\n')}
 
-Each command has its own --help.
+Each command has its own --help. steadycall --version prints the version.
 `
 
 const EXIT_FAILED = 1
@@ -50,6 +51,10 @@ async function main([name, ...args]: readonly string[], context: CommandContext)
       context.terminal.write(USAGE)
       return 0
     }
+    if (name === '--version' || name === '-v') {
+      context.terminal.write(`${version()}\n`)
+      return 0
+    }
     const command = await find(name)
     return await command(args, context)
   } catch (error) {
@@ -58,10 +63,21 @@ async function main([name, ...args]: readonly string[], context: CommandContext)
     if (context.signal.aborted) return complain('interrupted', EXIT_INTERRUPTED)
     const said = error instanceof Error ? error.message : String(error)
     if (error instanceof UsageError) {
-      return complain(`${said}\nRun 'steadycall --help' to see what there is.`, EXIT_USAGE)
+      return complain(`${said}\nRun '${helpFor(name)}' to see what there is.`, EXIT_USAGE)
     }
     return complain(said, EXIT_FAILED)
   }
+}
+
+/** The same two folders up from the source and from the build. */
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return JSON.parse(manifest).version
+}
+
+function helpFor(name: string | undefined): string {
+  const isCommand = name !== undefined && Object.hasOwn(COMMANDS, name)
+  return isCommand ? `steadycall ${name} --help` : 'steadycall --help'
 }
 
 function find(name: string | undefined): Promise<Command> {

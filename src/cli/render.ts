@@ -31,10 +31,13 @@ export function formatCalls(results: readonly CallResult[], { columns, paint }: 
   })
   const axis = formatAxis(width, scaleMs)
   const head = `${MARGIN}    ${' '.repeat(nameWidth)}  ${paint('dim', axis)}`
-  return `${[head, ...lines, '', MARGIN + formatLegend(paint)].join('\n')}\n`
+  return `${[head, ...lines, '', ...formatLegend(columns, paint)].join('\n')}\n`
 }
 
-/** How both clients fared against the same faults; each count is of HTTP requests. */
+/**
+ * How both clients fared against the same faults; each count is of HTTP requests. First the calls that
+ * only one of them made valid, then those that took them another number of requests.
+ */
 export function formatComparison(
   results: readonly CallResult[],
   { columns, paint }: Canvas,
@@ -42,7 +45,8 @@ export function formatComparison(
   const nameWidth = longest(results.map(({ name }) => name))
   const indent = MARGIN.length + nameWidth + 2
   const wordsAt = indent + STEADY_HEAD.length + 2 + BARE_HEAD.length + 2
-  const lines = results.flatMap(({ name, valid, requests, bare }) => {
+  const ordered = results.toSorted((a, b) => difference(b) - difference(a))
+  const lines = ordered.flatMap(({ name, valid, requests, bare }) => {
     if (bare === undefined) return []
     const words = cutTo(bare.explanation, columns - wordsAt)
     const steadyCell = paintCount(valid, requests, STEADY_HEAD.length, paint)
@@ -52,6 +56,11 @@ export function formatComparison(
   })
   const head = paint('dim', `${' '.repeat(indent)}${STEADY_HEAD}  ${BARE_HEAD}`)
   return `${[head, ...lines].join('\n')}\n`
+}
+
+function difference({ valid, requests, bare }: CallResult): number {
+  if (bare === undefined || bare.valid !== valid) return 2
+  return bare.requests === requests ? 0 : 1
 }
 
 /** The sums, side by side where the bare client was asked too. */
@@ -73,7 +82,17 @@ export function formatTotals(totals: Totals, { paint }: Canvas): string {
   }
   const head = paint('dim', line(['', 'steadycall', 'bare client']))
   const lines = rows.map((row, index) => line(row, index === 0 ? 'bold' : undefined))
-  return `${[head, ...lines, '', MARGIN + formatVerdict(totals, paint)].join('\n')}\n`
+  const why = MARGIN + paint('dim', whyFewer(totals))
+  const verdict = MARGIN + formatVerdict(totals, paint)
+  return `${[head, ...lines, ...(whyFewer(totals) === '' ? [] : ['', why]), '', verdict].join('\n')}\n`
+}
+
+/** Fewer requests look better than they are. */
+function whyFewer({ requests, bare }: Totals): string {
+  if (bare === undefined || bare.requests >= requests) return ''
+  const calls = bare.givenUp === 1 ? '1 call' : `${bare.givenUp} calls`
+  const saved = `it gave up ${calls} that one more request saved`
+  return `The bare client sent ${requests - bare.requests} fewer: ${saved}.`
 }
 
 /** Names each call that did not end as it had to; empty when there is none. */
@@ -116,11 +135,22 @@ function formatVerdict({ calls, valid, asExpected }: Totals, paint: Paint): stri
   return paint('good', `✓ ${valid} of ${calls} calls valid${rest}`)
 }
 
-function formatLegend(paint: Paint): string {
-  return TIMELINE_LEGEND.map(
-    ([style, mark, meaning]) => `${paint(style, mark)} ${paint('dim', meaning)}`,
-  ).join('   ')
+/** In as many lines as the width needs. */
+function formatLegend(columns: number, paint: Paint): readonly string[] {
+  const lines: string[] = []
+  let width = columns
+  for (const [style, mark, meaning] of TIMELINE_LEGEND) {
+    const entry = `${paint(style, mark)} ${paint('dim', meaning)}`
+    const length = mark.length + 1 + meaning.length
+    const fits = width + LEGEND_GAP.length + length <= columns
+    if (fits) lines.push(`${lines.pop()}${LEGEND_GAP}${entry}`)
+    else lines.push(MARGIN + entry)
+    width = (fits ? width + LEGEND_GAP.length : MARGIN.length) + length
+  }
+  return lines
 }
+
+const LEGEND_GAP = '   '
 
 /** The last part of an explanation is how the call ended; that is what the eye looks for. */
 function paintEnding(result: CallResult, text: string, paint: Paint): string {

@@ -37,7 +37,13 @@ export interface Totals {
   readonly replayed: number
   readonly inputTokens: number
   readonly outputTokens: number
-  readonly bare?: Pick<Totals, 'valid' | 'requests' | 'inputTokens' | 'outputTokens'>
+  readonly bare?: BareTotals
+}
+
+export interface BareTotals
+  extends Pick<Totals, 'valid' | 'requests' | 'inputTokens' | 'outputTokens'> {
+  /** Calls that steadycall made valid with more requests than the bare client was ready to send. */
+  readonly givenUp: number
 }
 
 /** True when the call ended as it had to. */
@@ -64,11 +70,16 @@ export function totalsOf(results: readonly CallResult[]): Totals {
       bare: {
         valid: bare.filter(({ valid }) => valid).length,
         requests: sum(bare, ({ requests }) => requests),
+        givenUp: count(isGivenUp),
         inputTokens: sum(bare, ({ inputTokens }) => inputTokens),
         outputTokens: sum(bare, ({ outputTokens }) => outputTokens),
       },
     }),
   }
+}
+
+function isGivenUp({ valid, requests, bare }: CallResult): boolean {
+  return valid && bare?.valid === false && bare.requests < requests
 }
 
 function sum<T>(items: readonly T[], amount: (item: T) => number): number {

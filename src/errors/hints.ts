@@ -25,7 +25,8 @@ export interface HintEvidence {
 /**
  * How long the provider asks to wait, in milliseconds, or undefined when it does not say. First
  * found wins: `retry-after-ms`, `retry-after`, the reset of an empty bucket, RetryInfo, a field of the
- * body, a sentence of the message. Never NaN, negative or infinite; a date that has passed is 0. A
+ * body, a sentence of the message. Of several values of one header the longest counts (RFC 9110
+ * §5.2 lets a proxy add its own). Never NaN, negative or infinite; a date that has passed is 0. A
  * value outside its grammar counts as absent.
  */
 export function readRetryAfter(evidence: HintEvidence): number | undefined {
@@ -62,15 +63,39 @@ function readHeaderHint(
   // The server's own clock where it told it: ours may be off by minutes.
   const from = readHttpDate(readHeader(headers, 'date') ?? '', now) ?? now
   return (
-    scale(readDecimal(readHeader(headers, 'retry-after-ms')), 1) ??
-    readRetryAfterHeader(readHeader(headers, 'retry-after'), from) ??
+    longestOf(headers, 'retry-after-ms', (value) => scale(readDecimal(value), 1)) ??
+    longestOf(headers, 'retry-after', (value) => readRetryAfterValue(value, from)) ??
     (status === 429 ? readEmptyBuckets(headers, from) : undefined)
   )
 }
 
-function readRetryAfterHeader(value: string | undefined, from: number): number | undefined {
-  if (value === undefined) return undefined
+function readRetryAfterValue(value: string, from: number): number | undefined {
   return scale(readDecimal(value), SECOND) ?? untilInstant(readHttpDate(value, from), from)
+}
+
+/**
+ * The longest wait that a header names. An application and the proxy in front of it may each send
+ * one, which fetch joins as `3, 5`: no request before both have had their time.
+ */
+function longestOf(
+  headers: unknown,
+  name: string,
+  read: (value: string) => number | undefined,
+): number | undefined {
+  const waits = valuesOf(readHeader(headers, name)).map(read)
+  return latest(waits)
+}
+
+// The comma after the name of a day is the date's own.
+const BETWEEN_VALUES = /(?<!day|Mon|Tue|Wed|Thu|Fri|Sat|Sun),[ \t]*/
+
+function valuesOf(header: string | undefined): readonly string[] {
+  return header === undefined ? [] : header.split(BETWEEN_VALUES)
+}
+
+function latest(waits: readonly (number | undefined)[]): number | undefined {
+  const told = waits.filter((wait) => wait !== undefined)
+  return told.length === 0 ? undefined : Math.max(...told)
 }
 
 function untilInstant(instant: number | undefined, from: number): number | undefined {
@@ -102,18 +127,15 @@ const BUCKETS: readonly Bucket[] = [
 
 /** The latest reset of those with nothing left; every answer carries the others, which prove nothing. */
 function readEmptyBuckets(headers: unknown, from: number): number | undefined {
-  const resets = BUCKETS.filter(([remaining]) => readHeader(headers, remaining) === '0')
-    .map(([, reset]) => readReset(readHeader(headers, reset), from))
-    .filter((reset) => reset !== undefined)
-  return resets.length === 0 ? undefined : Math.max(...resets)
+  const empty = BUCKETS.filter(([left]) => valuesOf(readHeader(headers, left)).includes('0'))
+  return latest(empty.map(([, reset]) => longestOf(headers, reset, (at) => readReset(at, from))))
 }
 
 // A number of seconds from here on is a moment: 1e9 s are 31 years, and as a moment 2001.
 const FIRST_EPOCH_SECONDS = 1e9
 const FIRST_EPOCH_MS = 1e11
 
-function readReset(value: string | undefined, from: number): number | undefined {
-  if (value === undefined) return undefined
+function readReset(value: string, from: number): number | undefined {
   const plain = readDecimal(value)
   if (plain === undefined) return readDuration(value) ?? untilInstant(readTimestamp(value), from)
   if (plain < FIRST_EPOCH_SECONDS) return scale(plain, SECOND)

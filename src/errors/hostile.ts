@@ -50,9 +50,14 @@ export type HeaderSource = Headers | Readonly<Record<string, string>>
 const MAX_HEADERS = 200
 const MAX_HEADER_LENGTH = 1024
 
-/** One header's value by its lower-case name; undefined when absent, not a string or absurdly long. */
+/**
+ * One header's value by its lower-case name, several lines of it as `Headers` joins them; undefined
+ * when absent, not a string or absurdly long.
+ */
 export function readHeader(headers: unknown, name: string): string | undefined {
-  const value = lookUp(headers, name)
+  const found = lookUp(headers, name)
+  // undici's own request and many clients give the lines of a repeated header as a list.
+  const value = Array.isArray(found) ? found.slice(0, MAX_HEADERS).join(', ') : found
   return typeof value === 'string' && value.length <= MAX_HEADER_LENGTH ? value : undefined
 }
 

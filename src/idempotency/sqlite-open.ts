@@ -142,10 +142,12 @@ export function prepareTables(database: DatabaseSync): void {
   // Every commit is on the disk before it is acknowledged: a claim that a loss of power undoes
   // could be given twice. What is removed is overwritten where that costs nothing.
   database.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST')
-  // Also where nothing is to be made: it fails where nothing may be written.
   inTransaction(database, () => {
     // Others may have been faster.
     if (isNew && requireOurs(database)) database.exec(SCHEMA)
+    // Changes nothing, and fails where nothing may be written: a file that is only to be read begins
+    // such a transaction without a word.
+    database.exec('DELETE FROM record WHERE FALSE')
   })
 }
 

@@ -1,86 +1,76 @@
-import { createRequire } from 'node:module'
-import type * as AjvDraft7 from 'ajv'
-import type { Ajv, ErrorObject, Options, ValidateFunction } from 'ajv'
-import type * as AjvDraft2019 from 'ajv/dist/2019.js'
-import type * as AjvDraft2020 from 'ajv/dist/2020.js'
-import type * as AjvFormats from 'ajv-formats'
+import type { Ajv, Options, ValidateFunction } from 'ajv'
+import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './ajv-packages.cjs'
 import { StepMeter, withSteps } from './ajv-steps.ts'
 import { childPath } from './json-value.ts'
+import { metaSchemasFor } from './meta-schemas.ts'
 import { explodes } from './recursion.ts'
+import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
 import { addUniqueItems } from './unique-items.ts'
-import type { Work } from './work.ts'
-
-/** A JSON Schema that AJV has compiled. */
-export interface SchemaEngine {
-  /** @throws {OutOfSteps} where a schema that contains itself takes too many. */
-  accepts(value: unknown, work?: Work): boolean
-  /**
-   * What one part of the schema, named by a JSON Pointer into it, has against the value; empty
-   * when it is valid. All errors, or the first only: see `explodes`.
-   * @throws {OutOfSteps}
-   */
-  errorsAt(pointer: string, value: unknown, work?: Work): readonly ErrorObject[]
-  /** The first error, without values and parts of the schema, at the price of `accepts`. */
-  firstErrors?(value: unknown, work?: Work): readonly ErrorObject[]
-  /** Where in the schema the `schema` of such an error stands; undefined for what is no part of it. */
-  pointerOf(part: object): string | undefined
-}
 
 /**
- * Makes the regular expressions of a schema's patterns, in the place of `new RegExp`: one whose time
- * is linear, such as RE2's, where schemas or patterns come from others. `flags` is `'u'` or `''`.
+ * AJV made ready for a schema given as its JSON text. What it returns compiles the schema; only
+ * what that throws, other than an EvalError, is the schema's fault.
  */
-export type RegExpEngine = (pattern: string, flags: string) => { test(text: string): boolean }
-
-export type Draft = 'draft-07' | '2019-09' | '2020-12'
-
-/**
- * Compiles a schema given as its JSON text.
- *
- * @throws Error as AJV does, when the text is no valid schema of the draft.
- */
-export function compileText(
+export function ajvCompiler(
   text: string,
   draft: Draft,
   regExp: RegExpEngine | undefined,
-): SchemaEngine {
-  const own: Options = regExp === undefined ? {} : { code: { regExp: asAjvTakes(regExp) } }
-  checkSchema(parseSchema(text), draft)
+): () => SchemaEngine {
+  const own: Options = {
+    ...(regExp === undefined ? {} : { code: { regExp: asAjvTakes(regExp) } }),
+    ownProperties: mentionsInherited(text),
+  }
+  const checker = checkerOf(draft)
   const meter = new StepMeter()
-  const schema = parseSchema(text)
-  const mayExplode = explodes(schema)
-  // Others take a time that is linear in the value anyway, and do not pay for it.
-  if (mayExplode) withSteps(schema, 'references')
-  const accepts = validatorOf(newAjv(text, schema, draft, own, meter), '')
-  // Only where something fails.
-  let explaining: { readonly ajv: Ajv; readonly schema: object } | undefined
+  const ajv = newAjv(draft, own, meter)
+  return () => {
+    checkSchema(parseSchema(text), checker)
+    const schema = parseSchema(text)
+    const mayExplode = explodes(schema)
+    // Others take a time that is linear in the value anyway, and do not pay for it.
+    if (mayExplode) withSteps(schema, 'references')
+    const accepts = validatorOf(withSchema(ajv, schema, draft), '')
+    return {
+      accepts: (value, work) =>
+        mayExplode ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
+      firstErrors: (value, work) =>
+        meter.counted(work, () => (accepts(value) ? [] : (accepts.errors ?? []))),
+      ...explaining(text, draft, { ...own, allErrors: !mayExplode }, meter),
+    }
+  }
+}
+
+/** What is wrong with a value: compiled only where something fails. */
+function explaining(
+  text: string,
+  draft: Draft,
+  options: Options,
+  meter: StepMeter,
+): Pick<SchemaEngine, 'errorsAt' | 'pointerOf'> {
+  let explainer: { readonly ajv: Ajv; readonly schema: object } | undefined
   let pointers: ReadonlyMap<object, string> | undefined
   return {
-    accepts: (value, work) =>
-      mayExplode ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
     errorsAt(pointer, value, work) {
-      explaining ??= explainer(text, draft, { ...own, allErrors: !mayExplode }, meter)
-      const validate = validatorOf(explaining.ajv, pointer)
+      explainer ??= explainerOf(text, draft, options, meter)
+      const validate = validatorOf(explainer.ajv, pointer)
       return meter.counted(work, () => (validate(value) ? [] : (validate.errors ?? [])))
     },
-    firstErrors: (value, work) =>
-      meter.counted(work, () => (accepts(value) ? [] : (accepts.errors ?? []))),
     pointerOf(part) {
-      pointers ??= pointersInto(explaining?.schema ?? {})
+      pointers ??= pointersInto(explainer?.schema ?? {})
       return pointers.get(part)
     },
   }
 }
 
-function explainer(text: string, draft: Draft, options: Options, meter: StepMeter) {
+function explainerOf(text: string, draft: Draft, options: Options, meter: StepMeter) {
   const schema = parseSchema(text)
   withSteps(schema, 'all')
-  const ajv = newAjv(text, schema, draft, { ...options, verbose: true }, meter)
-  return { ajv, schema }
+  const ajv = newAjv(draft, { ...options, verbose: true }, meter)
+  return { ajv: withSchema(ajv, schema, draft), schema }
 }
 
-/** AJV's own paths start at whatever part it has compiled; its errors hold the parts themselves. */
-function pointersInto(schema: object): ReadonlyMap<object, string> {
+/** A validator's own paths start at whatever part it applies; its errors hold the parts themselves. */
+export function pointersInto(schema: object): ReadonlyMap<object, string> {
   const pointers = new Map<object, string>()
   const visit = (part: unknown, pointer: string): void => {
     if (typeof part !== 'object' || part === null) return
@@ -92,25 +82,16 @@ function pointersInto(schema: object): ReadonlyMap<object, string> {
 }
 
 /** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
-function newAjv(
-  text: string,
-  schema: object,
-  draft: Draft,
-  options: Options,
-  meter: StepMeter,
-): Ajv {
-  const ajv = construct(draft, {
-    ...OPTIONS,
-    ...options,
-    meta: false,
-    validateSchema: false,
-    ownProperties: mentionsInherited(text),
-  })
-  // The module is what its declarations say; see `load`.
-  const formats = load('ajv-formats') as typeof AjvFormats
-  formats.default.default(ajv)
+function newAjv(draft: Draft, options: Options, meter: StepMeter): Ajv {
+  const ajv = construct(draft, { ...OPTIONS, ...options, meta: false, validateSchema: false })
+  addFormats()(ajv)
   addUniqueItems(ajv)
-  meter.addTo(ajv, load('ajv') as typeof AjvDraft7)
+  meter.addTo(ajv, codeGeneration())
+  return ajv
+}
+
+function withSchema(ajv: Ajv, schema: object, draft: Draft): Ajv {
+  for (const metaSchema of metaSchemasFor(schema, draft, metaSchemasOf)) ajv.addSchema(metaSchema)
   return ajv.addSchema(schema, ROOT)
 }
 
@@ -141,14 +122,6 @@ const OPTIONS: Options = {
 
 const ROOT = 'root'
 
-function parseSchema(text: string): object {
-  const schema: unknown = JSON.parse(text)
-  if (typeof schema !== 'object' || schema === null) throw new TypeError('not an object')
-  // Drafts are chosen by us; AJV would look up draft-06 and unknown dialects, and find none.
-  Reflect.deleteProperty(schema, '$schema')
-  return schema
-}
-
 // AJV reads data.constructor where a schema names it, which every object inherits, unless it is
 // told to look at own properties, which costs every other schema time.
 function mentionsInherited(text: string): boolean {
@@ -158,34 +131,30 @@ function mentionsInherited(text: string): boolean {
 /** One per draft: compiling the meta-schema is far dearer than compiling most users' schemas. */
 const checkers = new Map<Draft, Ajv>()
 
-function checkSchema(schema: object, draft: Draft): void {
+function checkerOf(draft: Draft): Ajv {
   const checker = checkers.get(draft) ?? construct(draft, OPTIONS)
   checkers.set(draft, checker)
+  return checker
+}
+
+function checkSchema(schema: object, checker: Ajv): void {
   if (checker.validateSchema(schema) !== true) {
     throw new TypeError(checker.errorsText(checker.errors, { dataVar: 'schema' }))
   }
 }
 
-function construct(draft: Draft, options: Options): Ajv {
-  // Each module is what its declarations say; see `load`.
-  switch (draft) {
-    case 'draft-07': {
-      const { Ajv: Draft7 } = load('ajv') as typeof AjvDraft7
-      return new Draft7(options)
-    }
-    case '2019-09': {
-      const { Ajv2019 } = load('ajv/dist/2019.js') as typeof AjvDraft2019
-      return new Ajv2019(options)
-    }
-    case '2020-12': {
-      const { Ajv2020 } = load('ajv/dist/2020.js') as typeof AjvDraft2020
-      return new Ajv2020(options)
-    }
+/** A draft's own schema, and those it is made of, as AJV brings them. */
+export function metaSchemasOf(draft: Draft): ReadonlyMap<string, object> {
+  const metaSchemas = new Map<string, object>()
+  for (const [address, added] of Object.entries(checkerOf(draft).schemas)) {
+    if (typeof added?.schema === 'object') metaSchemas.set(address, added.schema)
   }
+  return metaSchemas
 }
 
-/**
- * AJV takes some 45 ms to load, so it loads when the first schema is compiled. `parseJson` is
- * synchronous, which leaves `require`: it is the same CommonJS file that `import` would give.
- */
-const load = (specifier: string): unknown => createRequire(import.meta.url)(specifier)
+const CLASSES = { 'draft-07': draft7, '2019-09': draft2019, '2020-12': draft2020 } as const
+
+function construct(draft: Draft, options: Options): Ajv {
+  const Class = CLASSES[draft]()
+  return new Class(options)
+}

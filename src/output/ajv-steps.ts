@@ -32,10 +32,7 @@ export class StepMeter {
 
   /** Makes the validators of this AJV count, for schemas that went through `withSteps`. */
   addTo(ajv: Ajv, { _, Name: NameOf }: CodeGeneration): void {
-    const step = (steps: number, errors: number): void => {
-      this.#work?.spend(steps)
-      if (errors > MAX_ERRORS) throw new OutOfSteps(TOO_MANY)
-    }
+    const step = (steps: number, errors: number): void => spend(this.#work, steps, errors)
     ajv.addKeyword({
       keyword: STEPS,
       // Before a reference is followed: a recursion has to count before it goes down.
@@ -47,6 +44,12 @@ export class StepMeter {
       },
     })
   }
+}
+
+/** @throws {OutOfSteps} for one step or one error too many. */
+export function spend(work: Work | undefined, steps: number, errors: number): void {
+  work?.spend(steps)
+  if (errors > MAX_ERRORS) throw new OutOfSteps(TOO_MANY)
 }
 
 const STEPS = 'steadycall-steps'
@@ -69,7 +72,7 @@ export function withSteps(schema: unknown, only: 'all' | 'references'): void {
 }
 
 /** A missing property is an error each; other lists are gone through for each value. */
-function stepsOf(schema: object): number {
+export function stepsOf(schema: object): number {
   const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
   return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
 }

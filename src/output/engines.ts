@@ -1,5 +1,9 @@
-import { compileText, type Draft, type RegExpEngine, type SchemaEngine } from './ajv-engine.ts'
+import { processWide } from '../process-wide.ts'
+import { ajvCompiler } from './ajv-engine.ts'
+import { interpreter } from './interpreter/interpreter.ts'
 import { isRecord, own } from './json-value.ts'
+import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
+import { OutOfSteps } from './work.ts'
 
 /** Validators by schema text, the least recently used first. */
 const plainEngines = new Map<string, SchemaEngine>()
@@ -8,7 +12,7 @@ const MAX_ENGINES = 200
 
 /**
  * The validator of a schema, kept for the next one of the same text.
- * @throws {TypeError} for a schema that AJV cannot compile.
+ * @throws {TypeError} for a schema that cannot be compiled.
  */
 export function engineFor(text: string, regExp: RegExpEngine | undefined): SchemaEngine {
   const engines = regExp === undefined ? plainEngines : (enginesWith.get(regExp) ?? new Map())
@@ -31,14 +35,101 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
   }
   let first: unknown
   for (const draft of draftsOf(own(schema, '$schema'))) {
+    const compile = mayGenerateCode()
+      ? compilerOfBoth(text, draft, regExp)
+      : interpreting(text, draft, regExp)
     try {
-      return compileText(text, draft, regExp)
+      return compile()
     } catch (error) {
       first ??= error
     }
   }
   const said = first instanceof Error ? first.message : String(first)
   throw new TypeError(`schema: ${said}`, { cause: first })
+}
+
+type Compiler = () => SchemaEngine
+
+/** AJV turns a schema into code, which Workers and strict security policies refuse. */
+function mayGenerateCode(): boolean {
+  try {
+    return typeof new Function('return 0') === 'function'
+  } catch {
+    return false
+  }
+}
+
+/**
+ * AJV, and the interpreter from the moment at which AJV cannot go on: it compiles once more when the
+ * first answer fails, which Workers may refuse although they let the schema be compiled; and of a
+ * few schemas it makes code that is faulty.
+ */
+function compilerOfBoth(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+  const compile = ajvCompiler(text, draft, regExp)
+  return () => {
+    const ajv = compile()
+    let engine = ajv
+    const instead = (error: unknown): SchemaEngine => {
+      // Deep nesting overflows the stack of whatever walks it, and the steps are spent.
+      if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv) throw error
+      if (error instanceof EvalError) sayOnce()
+      engine = interpreter(text, draft, regExp)()
+      return engine
+    }
+    return {
+      accepts(value, work) {
+        try {
+          return engine.accepts(value, work)
+        } catch (error) {
+          return instead(error).accepts(value, work)
+        }
+      },
+      errorsAt(pointer, value, work) {
+        try {
+          return engine.errorsAt(pointer, value, work)
+        } catch (error) {
+          return instead(error).errorsAt(pointer, value, work)
+        }
+      },
+      firstErrors(value, work) {
+        try {
+          return engine.firstErrors(value, work)
+        } catch (error) {
+          return instead(error).firstErrors(value, work)
+        }
+      },
+      pointerOf: (part) => engine.pointerOf(part),
+    }
+  }
+}
+
+function interpreting(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+  sayOnce()
+  return interpreter(text, draft, regExp)
+}
+
+function sayOnce(): void {
+  const said = processWide(SAID, () => ({ isInterpreting: false }))
+  if (said.isInterpreting) return
+  said.isInterpreting = true
+  warn(
+    'This runtime does not let AJV make code, so answers are checked by an interpreter: with the ' +
+      'same verdicts, and more slowly.',
+    'STEADYCALL_INTERPRETED',
+  )
+}
+
+const SAID = Symbol.for('steadycall.said.v1')
+
+/** A process warning, where somebody shows it: the process of Workers does not. */
+function warn(message: string, code: string): void {
+  const emit = globalThis.process?.emitWarning
+  if (typeof emit === 'function' && globalThis.navigator?.userAgent !== 'Cloudflare-Workers') {
+    emit(message, { type: 'SteadycallWarning', code })
+    return
+  }
+  // biome-ignore lint/suspicious/noConsole: nothing else is read there
+  globalThis.console?.warn(`${code}: ${message}`)
 }
 
 function draftsOf(dialect: unknown): readonly Draft[] {

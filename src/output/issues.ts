@@ -1,6 +1,6 @@
-import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
 import { isRecord, own } from './json-value.ts'
+import type { ErrorObject } from './schema-engine.ts'
 
 /** How many problems an answer's report lists at most: more do not help a model, or a reader. */
 export const MAX_ISSUES = 12

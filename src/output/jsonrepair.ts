@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module'
-import type * as JsonRepair from 'jsonrepair'
+import { jsonrepair } from 'jsonrepair'
 import { type EscapedContent, looseEscapes } from './escapes.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { insideOf, type Token } from './scan.ts'
@@ -92,8 +91,6 @@ function preparedFor(text: string, { kind, start, end }: Token, work: Work): Esc
 
 function tryJsonrepair(text: string): string | undefined {
   try {
-    // The module is what its declarations say. It loads on first use; see ajv-engine.ts.
-    const { jsonrepair } = createRequire(import.meta.url)('jsonrepair') as typeof JsonRepair
     return jsonrepair(text)
   } catch {
     return undefined

@@ -1,5 +1,4 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import type { RegExpEngine } from './ajv-engine.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
@@ -15,6 +14,7 @@ import { allows, type Repair, type RepairLevel, type RepairRule } from './repair
 import { repairSyntax } from './repair-syntax.ts'
 import { ASKED_WRAPPER } from './response-format.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
+import type { RegExpEngine } from './schema-engine.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
 import { echoes, issuesWith } from './value-issues.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
@@ -80,9 +80,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   const result =
     validAsItStands(text, validator, reading) ?? atOnce(guarded(text, validator, reading))
   const finished =
-    result.ok && validator !== undefined && !isCompiled
-      ? finish(result, validator)
-      : result
+    result.ok && validator !== undefined && !isCompiled ? finish(result, validator) : result
   // The schema accepted the value, or there is none and the type says `unknown`.
   return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
     ParsedBy<S>

@@ -1,8 +1,8 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import type { RegExpEngine } from './ajv-engine.ts'
 import { isRecord, own, valueAt } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
+import type { RegExpEngine } from './schema-engine.ts'
 import { strictSchema } from './strict-schema.ts'
 import { Work } from './work.ts'
 

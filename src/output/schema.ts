@@ -1,10 +1,9 @@
-import type { ErrorObject } from 'ajv'
 import type { OutputIssue } from '../errors/call-error.ts'
-import type { RegExpEngine, SchemaEngine } from './ajv-engine.ts'
 import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
 import { childPath, valueAt } from './json-value.ts'
+import type { ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
 import { OutOfSteps, Work } from './work.ts'
@@ -116,7 +115,7 @@ export class SchemaValidator implements CompiledSchema {
 
   /** What can be said where listing all issues would take too long. */
   #firstIssues(value: unknown): readonly OutputIssue[] {
-    const errors = this.#engine.firstErrors?.(value) ?? []
+    const errors = this.#engine.firstErrors(value)
     const shown = errors.slice(0, MAX_FIRST_ERRORS)
     const seen = shown.map((error) => ({ ...error, data: valueAt(value, error.instancePath) }))
     return issuesOf(seen).slice(0, MAX_ISSUES - 1)

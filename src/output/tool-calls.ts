@@ -1,9 +1,9 @@
-import type { RegExpEngine } from './ajv-engine.ts'
 import { isRecord, own } from './json-value.ts'
 import type { FoundIssue } from './named-path.ts'
 import { parseAnswer, type Repair } from './parse-json.ts'
 import type { RepairLevel } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
+import type { RegExpEngine } from './schema-engine.ts'
 import type { Resting } from './work.ts'
 
 /** The functions a model may call, with what their arguments have to follow. */

@@ -1,6 +1,5 @@
-import type { ErrorObject } from 'ajv'
-import type { SchemaEngine } from './ajv-engine.ts'
 import { isRecord, own } from './json-value.ts'
+import type { ErrorObject, SchemaEngine } from './schema-engine.ts'
 import { typeOfValue, typesOf } from './schema-part.ts'
 import type { Work } from './work.ts'
 

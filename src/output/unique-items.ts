@@ -7,15 +7,25 @@ import { sortedJson } from './json-value.ts'
  */
 export function addUniqueItems(ajv: Ajv): void {
   const validate: SchemaValidateFunction = (wanted: unknown, items: readonly unknown[]) => {
-    const same = wanted === true ? firstRepeated(items) : undefined
-    if (same === undefined) return true
-    const [i, j] = same
-    const message = `must NOT have duplicate items (items ## ${i} and ${j} are identical)`
-    validate.errors = [{ keyword: 'uniqueItems', params: { i, j }, message }]
-    return false
+    const found = wanted === true ? duplicateIn(items) : undefined
+    if (found !== undefined) validate.errors = [{ keyword: 'uniqueItems', ...found }]
+    return found === undefined
   }
   ajv.removeKeyword('uniqueItems')
   ajv.addKeyword({ keyword: 'uniqueItems', type: 'array', schemaType: 'boolean', validate })
+}
+
+/** Of the first item that came before: where both are, and what is said of it; undefined for none. */
+export function duplicateIn(
+  items: readonly unknown[],
+):
+  | { readonly params: { readonly i: number; readonly j: number }; readonly message: string }
+  | undefined {
+  const same = firstRepeated(items)
+  if (same === undefined) return undefined
+  const [i, j] = same
+  const message = `must NOT have duplicate items (items ## ${i} and ${j} are identical)`
+  return { params: { i, j }, message }
 }
 
 function firstRepeated(items: readonly unknown[]): readonly [number, number] | undefined {

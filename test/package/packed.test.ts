@@ -138,15 +138,19 @@ describe('the package as a stranger gets it', () => {
     await expect(node(source)).resolves.toMatch(/^CREATE TABLE IF NOT EXISTS "app"\."calls" \(/)
   })
 
-  it('loads neither ajv nor jsonrepair before they are needed', async () => {
-    const source = `
-      import { createRequire, registerHooks } from 'node:module'
-      const loaded = []
-      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
-      await import('steadycall')
-      const required = Object.keys(createRequire(import.meta.url).cache)
-      console.log([...loaded, ...required].filter((url) => /node_modules.(ajv|jsonrepair)/.test(url)).length)`
-    await expect(node(source)).resolves.toBe('0')
+  it('brings AJV in its own files, with its licence', async () => {
+    const home = join(app, 'node_modules', 'steadycall')
+    const { dependencies } = JSON.parse(await readFile(join(home, 'package.json'), 'utf8'))
+    expect(Object.keys(dependencies)).toEqual(['json-schema-to-ts', 'jsonrepair', 'p-retry'])
+    const licences = await readFile(join(home, 'dist', 'THIRD-PARTY-LICENSES.txt'), 'utf8')
+    const names = licences.match(/^[a-z-]+ \d+\.\d+\.\d+$/gm) ?? []
+    expect(names.map((line) => line.split(' ')[0])).toEqual([
+      'ajv',
+      'ajv-formats',
+      'fast-deep-equal',
+      'fast-uri',
+      'json-schema-traverse',
+    ])
   })
 
   it('brings its command', async () => {
@@ -154,4 +158,70 @@ describe('the package as a stranger gets it', () => {
     const { stdout } = await run(process.execPath, [cli, '--help'])
     expect(stdout).toContain('steadycall demo')
   })
+})
+
+describe('one file made of a program and of all it imports', () => {
+  const program = `
+    import OpenAI from 'openai'
+    import { parseJson, steady } from 'steadycall'
+    export async function run() {
+      const count = { type: 'object', properties: { count: { type: 'integer' } }, required: ['count'] }
+      const messages = [{ role: 'user', content: 'how many?' }]
+      const { value } = await steady(new OpenAI()).json({ model: 'm', messages, schema: count })
+      const dated = ['2020-12/schema', '2019-09/schema']
+        .map((draft) => ({ $schema: 'https://json-schema.org/draft/' + draft, format: 'date' }))
+      const draft7 = { $schema: 'http://json-schema.org/draft-07/schema#', format: 'date' }
+      return [
+        typeof value.count,
+        parseJson('Here: {"count": "36",}', count).value.count,
+        parseJson('{"a": the one}').ok,
+        [draft7, ...dated].map((schema) => parseJson('"no date"', schema).kind),
+      ]
+    }`
+  const said = [
+    'number',
+    36,
+    true,
+    ['schema_mismatch', 'schema_mismatch', 'schema_mismatch'],
+  ] as const
+
+  /** Alone in a folder, where there is no package to be found. */
+  async function bundled(format: 'esm' | 'cjs', flags: readonly string[]) {
+    await writeFile(join(app, 'program.mjs'), program)
+    const folder = await mkdtemp(join(tmpdir(), 'steadycall-bundle-'))
+    const [file, start] =
+      format === 'esm' ? ['bundle.mjs', 'start.mjs'] : ['bundle.cjs', 'start.cjs']
+    const load = format === 'esm' ? `await import('./${file}')` : `require('./${file}')`
+    const source = `const { run } = ${load}
+      run().then((said) => console.log(JSON.stringify(said)))`
+    await writeFile(join(folder, start), source)
+    const into = ['--format', format, '--platform', 'node', '--file', join(folder, file)]
+    await run(
+      join(root, 'node_modules', '.bin', 'rolldown'),
+      [join(app, 'program.mjs'), ...into, '--log-level', 'silent'],
+      { cwd: app },
+    )
+    const server = await startFaultServer({ perCall: [wrongTypes()] })
+    const env = { ...process.env, OPENAI_API_KEY: 'k', OPENAI_BASE_URL: server.baseURL }
+    const { stdout, stderr } = await run(process.execPath, [...flags, start], { cwd: folder, env })
+    await server.close()
+    await rm(folder, { recursive: true, force: true })
+    return { said: JSON.parse(stdout), warned: stderr.match(/STEADYCALL_\w+/g) }
+  }
+
+  it.each(['esm', 'cjs'] as const)(
+    'calls and parses as %s',
+    async (format) => {
+      await expect(bundled(format, [])).resolves.toEqual({ said, warned: null })
+    },
+    120_000,
+  )
+
+  it('calls and parses where code generation is refused, and says so once', async () => {
+    const flags = ['--disallow-code-generation-from-strings']
+    await expect(bundled('esm', flags)).resolves.toEqual({
+      said,
+      warned: ['STEADYCALL_INTERPRETED'],
+    })
+  }, 120_000)
 })

@@ -258,8 +258,8 @@ describe('the work of a classification', () => {
     classifyError({ status: 429, headers: { 'retry-after': text, date: text } }, 0)
     classifyErrorBody({ error: text, base_resp: { status_code: 1, status_msg: text } })
     classifyErrorBody(text)
-    // The budget for six of them; one takes some milliseconds.
-    expect(performance.now() - started).toBeLessThan(1_000)
+    // One of the six takes some milliseconds; one that is not linear takes minutes.
+    expect(performance.now() - started).toBeLessThan(60_000)
   })
 
   it('reads a bounded number of properties, however large the error is', () => {

@@ -70,7 +70,6 @@ describe('once, whatever callers, clocks and stores do', () => {
         { numRuns: 300 },
       )
     },
-    120_000,
   )
 })
 

@@ -126,38 +126,34 @@ describe('the body of a request', () => {
   it.each([
     ['openai 7', OpenAI],
     ['openai 6', OpenAIv6],
-  ] as const)(
-    'is the bare client’s, byte for byte, in every attempt: %s',
-    async (_, Client) => {
-      const server = await startRawServer()
-      const settings = { apiKey: 'sk-test', baseURL: server.baseURL, maxRetries: 0 }
-      // Of both majors, as the first: what is compared is what they send.
-      const bare = new Client(settings) as OpenAI
-      const kept = {
-        runtime: createRuntime({ random: () => 0 }),
-        breaker: false,
-        retryBudget: false,
-      } as const
-      const llm = steady(new Client(settings), kept)
-      await fc.assert(
-        fc.asyncProperty(
-          value,
-          fc.constantFrom(...roots),
-          fc.boolean(),
-          async (make, root, keyed) => {
-            server.bodies.length = 0
-            await bare.chat.completions.create(root(make) as never)
-            server.failures = 2
-            await llm.chat.completions.create(root(make) as never, {
-              steady: { maxAttempts: 3, ...(keyed && { idempotencyKey: crypto.randomUUID() }) },
-            })
-            const [expected] = server.bodies
-            expect(server.bodies).toEqual([expected, expected, expected, expected])
-          },
-        ),
-        { numRuns: 100 },
-      )
-    },
-    60_000,
-  )
+  ] as const)('is the bare client’s, byte for byte, in every attempt: %s', async (_, Client) => {
+    const server = await startRawServer()
+    const settings = { apiKey: 'sk-test', baseURL: server.baseURL, maxRetries: 0 }
+    // Of both majors, as the first: what is compared is what they send.
+    const bare = new Client(settings) as OpenAI
+    const kept = {
+      runtime: createRuntime({ random: () => 0 }),
+      breaker: false,
+      retryBudget: false,
+    } as const
+    const llm = steady(new Client(settings), kept)
+    await fc.assert(
+      fc.asyncProperty(
+        value,
+        fc.constantFrom(...roots),
+        fc.boolean(),
+        async (make, root, keyed) => {
+          server.bodies.length = 0
+          await bare.chat.completions.create(root(make) as never)
+          server.failures = 2
+          await llm.chat.completions.create(root(make) as never, {
+            steady: { maxAttempts: 3, ...(keyed && { idempotencyKey: crypto.randomUUID() }) },
+          })
+          const [expected] = server.bodies
+          expect(server.bodies).toEqual([expected, expected, expected, expected])
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
 })

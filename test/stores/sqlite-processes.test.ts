@@ -59,7 +59,8 @@ describe('sqliteStore, between processes', () => {
   it('refuses a file and a directory that may not be written', async () => {
     const path = temporaryFile()
     await sqliteStore(path).close()
-    chmodSync(join(path, '..'), 0o755)
+    // Its name could be given to another file, but it is this one that may not be written.
+    chmodSync(join(path, '..'), 0o777)
     chmodSync(path, 0o444)
     const file = await start('sqlite-open', [path, 'as nobody']).output
     expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db may not be written$/)

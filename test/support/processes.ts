@@ -34,7 +34,7 @@ const LEAST_PORT = 15_000
 const MOST_PORT = 30_000
 
 /** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(LEAST_PORT, MOST_PORT)
     if (await isFree(port)) return port

@@ -46,12 +46,15 @@ server.close()
 
 let unexplained = 0
 for (const { id, message } of differing) {
-  const known = differences.find(({ test }) => id.includes(test))
+  const known = differences.find(({ tests }) => tests.some((start) => id.startsWith(start)))
   if (known === undefined) unexplained++
   say(`  ${known === undefined ? 'UNEXPLAINED' : known.why}\n    ${id}\n    ${message}`)
 }
-const unseen = differences.filter(({ test }) => !differing.some(({ id }) => id.includes(test)))
-for (const { test } of unseen) say(`  no longer differs, or is not in this checkout: ${test}`)
+for (const start of differences.flatMap(({ tests }) => tests)) {
+  // Only of files that were run.
+  const isSeen = differing.some(({ id }) => id.startsWith(start))
+  if (!isSeen && chosen.some((file) => start.startsWith(file))) say(`  does not differ: ${start}`)
+}
 say(
   `${bare.passed} passed with the bare client, ${wrapped.passed} with the wrapped one; ` +
     `${differing.length} differ, ${unexplained} of them unexplained`,

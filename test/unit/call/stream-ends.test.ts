@@ -240,7 +240,7 @@ describe.each(majors)('a stream of %s', (_, Client) => {
         await outcomeOf(Client, [inPieces(body, everyByte)], { maxAttempts: 1 }),
       ).toMatchObject({ outcome })
     }
-  }, 60_000)
+  })
 })
 
 describe('under a key', () => {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { hangs, invalidApiKey, overloaded } from '../../../src/testing/index.ts'
 import { startServer } from '../../support/set-up.ts'
@@ -178,23 +179,37 @@ describe('steadycall demo --live', () => {
   })
 })
 
+const LEVEL_SAID = "--level is 'x'; allowed are off, syntax, safe, lenient"
+
 describe('steadycall', () => {
   it.each([
-    [['demo', '--nope'], "unknown option '--nope'"],
-    [['demo', '--seed', 'one'], "--seed must be a whole number from 0, got 'one'"],
-    [['constructor'], "unknown command 'constructor'"],
-    [['--nope'], "unknown option '--nope'"],
-    [[], 'a command is missing'],
+    [['demo', '--nope'], "unknown option '--nope'", 'steadycall demo --help'],
+    [
+      ['demo', '--seed', 'one'],
+      "--seed must be a whole number from 0, got 'one'",
+      'steadycall demo --help',
+    ],
+    [['repair', '--level', 'x'], LEVEL_SAID, 'steadycall repair --help'],
+    [['constructor'], "unknown command 'constructor'", 'steadycall --help'],
+    [['--nope'], "unknown option '--nope'", 'steadycall --help'],
+    [[], 'a command is missing', 'steadycall --help'],
     [
       ['demo', '--live'],
       '--live asks a real provider: set OPENAI_API_KEY (and OPENAI_BASE_URL for another than OpenAI)',
+      'steadycall demo --help',
     ],
-  ])('answers %j with a message and exit code 2', async (args, said) => {
+  ])('answers %j with a message, its help and exit code 2', async (args, said, help) => {
     expect(await runCli(args)).toEqual({
       exitCode: 2,
       stdout: '',
-      stderr: `steadycall: ${said}\nRun 'steadycall --help' to see what there is.\n`,
+      stderr: `steadycall: ${said}\nRun '${help}' to see what there is.\n`,
     })
+  })
+
+  it.each(['--version', '-v'])('says its version on %s', async (option) => {
+    const manifest = await readFile(new URL('../../../package.json', import.meta.url), 'utf8')
+    const stdout = `${JSON.parse(manifest).version}\n`
+    expect(await runCli([option])).toEqual({ exitCode: 0, stdout, stderr: '' })
   })
 
   it.each([

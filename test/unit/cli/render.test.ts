@@ -70,6 +70,15 @@ describe('formatCalls', () => {
     ])
   })
 
+  it('wraps the legend', () => {
+    const lines = formatCalls([clean], { columns: 80, paint: plainPaint }).split('\n')
+    expect(lines.slice(-3)).toEqual([
+      '  ━ request   ┄ wait   ✗ failed   ↻ re-asked   ⇢ fallback   ◆ no request',
+      '  ✓ valid',
+      '',
+    ])
+  })
+
   it.each([60, 80, 100, 120, 160])('writes no line longer than %i columns', (columns) => {
     const long = { ...refused, explanation: 'very '.repeat(60) }
     const drawn = formatCalls([clean, long], { columns, paint: plainPaint })
@@ -77,8 +86,7 @@ describe('formatCalls', () => {
       [{ ...long, bare: { ...long.bare, ...badly('word '.repeat(60)) } }],
       { columns, paint: plainPaint },
     )
-    // The legend has one length, which the least width of a terminal need not hold.
-    const rows = [...drawn.split('\n').slice(0, -3), ...compared.split('\n')]
+    const rows = [...drawn.split('\n'), ...compared.split('\n')]
     expect(rows.filter(({ length }) => length > columns)).toEqual([])
   })
 })
@@ -88,10 +96,22 @@ describe('formatComparison', () => {
     const drawn = formatComparison([clean, refused], { columns: 80, paint: plainPaint })
     expect(drawn.split('\n')).toEqual([
       '                 steady  bare',
-      '  clean          ✓ 1     ✓ 1   valid',
       '  a spent quota  ✗ 1     ✗ 3   3 requests in 1.4 s, on a spent quota',
+      '  clean          ✓ 1     ✓ 1   valid',
       '',
     ])
+  })
+
+  it('begins with the calls that only one client made valid, then those of other counts', () => {
+    const saved = {
+      ...clean,
+      name: 'saved',
+      requests: 2,
+      bare: { ...clean.bare, ...badly('lost') },
+    }
+    const drawn = formatComparison([clean, refused, saved], { columns: 80, paint: plainPaint })
+    const names = drawn.split('\n').map((line) => line.slice(2, 15).trim())
+    expect(names).toEqual(['', 'saved', 'a spent quota', 'clean', ''])
   })
 })
 
@@ -128,6 +148,14 @@ describe('formatTotals', () => {
       '  ✓ 4 of 5 calls valid; no retry can help the other 1, which failed at once',
       '',
     ])
+  })
+
+  it('says why the bare client sent fewer requests, where it did', () => {
+    const saved = { ...clean, requests: 3, bare: { ...clean.bare, ...badly('lost') } }
+    const drawn = formatTotals(totalsOf([clean, saved]), { columns: 80, paint: plainPaint })
+    expect(drawn.split('\n')[9]).toBe(
+      '  The bare client sent 2 fewer: it gave up 1 call that one more request saved.',
+    )
   })
 
   it('leaves out the bare client where it was not asked', () => {

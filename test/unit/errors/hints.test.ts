@@ -35,7 +35,9 @@ describe('retry-after headers', () => {
     '1e3',
     '5 ',
     ' 5',
-    '5,10',
+    'soon, later',
+    'Thu, 01',
+    ',',
     '.5',
     '5.',
     '+5',
@@ -52,6 +54,39 @@ describe('retry-after headers', () => {
     '9'.repeat(2000),
   ])('takes %j as absent', (value) => {
     expect(read({ 'retry-after': value, 'retry-after-ms': value })).toBeUndefined()
+  })
+
+  it.each([
+    ['3, 3', 3000],
+    ['3,5', 5000],
+    ['5,10', 10_000],
+    ['7 ,\t5', 5000],
+    ['soon, 4', 4000],
+    ['2, Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
+    ['Thu, 01 Jan 2026 00:00:10 GMT, 20', 20_000],
+    ['Thu, 01 Jan 2026 00:00:10 GMT, Thu, 01 Jan 2026 00:00:30 GMT', 30_000],
+    ['Thursday, 01-Jan-26 00:00:10 GMT, Thu Jan  1 00:00:40 2026, 1', 40_000],
+  ])('reads the longest of the values %j', (value, expected) => {
+    expect(read({ 'retry-after': value })).toBe(expected)
+  })
+
+  it('reads the longest of two lines, as fetch joins them and as a list', () => {
+    const joined = new Headers([
+      ['retry-after', '3'],
+      ['Retry-After', '12'],
+    ])
+    expect(readRetryAfter({ headers: joined, now })).toBe(12_000)
+    const listed: unknown = { 'retry-after': ['3', '12'] }
+    expect(readRetryAfter({ headers: Object(listed), now })).toBe(12_000)
+  })
+
+  it('reads the longest of two lines of milliseconds, and of two resets of empty buckets', () => {
+    expect(read({ 'retry-after-ms': '100, 250', 'retry-after': '9' })).toBe(250)
+    const twice = {
+      'x-ratelimit-remaining-requests': '0, 0',
+      'x-ratelimit-reset-requests': '1s, 6m0s',
+    }
+    expect(read(twice, 429)).toBe(360_000)
   })
 
   it.each([
@@ -95,23 +130,12 @@ describe('rate limit headers', () => {
     expect(read(bucket('0', reset), 429)).toBe(expected)
   })
 
-  it.each([
-    '',
-    's',
-    '1e3',
-    '.5',
-    '-1',
-    '-1s',
-    '1s2m',
-    '1 s',
-    '1s ',
-    'Infinitys',
-    '1x',
-    '1ms1s',
-    '1,5s',
-  ])('takes a reset of %j as absent', (reset) => {
-    expect(read(bucket('0', reset), 429)).toBeUndefined()
-  })
+  it.each(['', 's', '1e3', '.5', '-1', '-1s', '1s2m', '1 s', '1s ', 'Infinitys', '1x', '1ms1s'])(
+    'takes a reset of %j as absent',
+    (reset) => {
+      expect(read(bucket('0', reset), 429)).toBeUndefined()
+    },
+  )
 
   it('counts only under 429, and only for an empty bucket', () => {
     expect(read(bucket('0', '1s'), 503)).toBeUndefined()

@@ -586,14 +586,10 @@ describe('hostile text', () => {
     ['digits in a list', `[${'1'.repeat(1_000_000)}]`],
     ['missing commas', `[${'1 '.repeat(500_000)}]`],
     ['comments', `[${'//x\n'.repeat(250_000)}1,]`],
-  ])(
-    'ends soon and never throws: %s',
-    (_, text) => {
-      expect(parseJson(text, TREE)).toHaveProperty('ok')
-      expect(parseJson(text)).toHaveProperty('ok')
-    },
-    10_000,
-  )
+  ])('ends soon and never throws: %s', (_, text) => {
+    expect(parseJson(text, TREE)).toHaveProperty('ok')
+    expect(parseJson(text)).toHaveProperty('ok')
+  })
 
   it('buys no more than bounded work from unions that nest', () => {
     const branches = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((op) => ({

@@ -1,0 +1,191 @@
+import { duplicateIn } from '../unique-items.ts'
+import { type Check, type Complaint, fail, type Schema } from './checks.ts'
+import { isEqual } from './equal.ts'
+import type { Compiler } from './interpreter.ts'
+
+/** Makes the check of a keyword; undefined where it says nothing. */
+export type Keyword = (holds: unknown, schema: Schema, compiler: Compiler) => Check | undefined
+
+/** A keyword whose check is a test of the value alone. */
+function asserting<T>(
+  keyword: string,
+  isKind: (holds: unknown) => holds is T,
+  assertion: (
+    holds: T,
+    schema: Schema,
+    compiler: Compiler,
+  ) => Pick<Complaint, 'params' | 'message'> & { readonly accepts: (value: never) => boolean },
+): readonly [string, Keyword] {
+  const make: Keyword = (holds, schema, compiler) => {
+    if (!isKind(holds)) throw new TypeError(`${keyword} has no value that it can have`)
+    const { accepts, params, message } = assertion(holds, schema, compiler)
+    // A group of keywords applies to values of its type only.
+    const isAccepted = accepts as (value: unknown) => boolean
+    const complaint = { keyword, params, message, schema: holds, parentSchema: schema }
+    return (place, run) => isAccepted(place.value) || fail(run, place, complaint)
+  }
+  return [keyword, make]
+}
+
+const isNumber = (holds: unknown): holds is number => typeof holds === 'number'
+const isString = (holds: unknown): holds is string => typeof holds === 'string'
+const isAnything = (_: unknown): _ is unknown => true
+const isList = (holds: unknown): holds is readonly unknown[] => Array.isArray(holds)
+
+function bound(keyword: string, comparison: string, isWithin: (a: number, b: number) => boolean) {
+  return asserting(keyword, isNumber, (limit) => ({
+    accepts: (value: number) => isWithin(value, limit),
+    params: { comparison, limit },
+    message: `must be ${comparison} ${limit}`,
+  }))
+}
+
+function size<T>(keyword: string, sizeOf: (value: T) => number, unit: string) {
+  const isMost = keyword.startsWith('max')
+  return asserting(keyword, isNumber, (limit) => ({
+    accepts: (value: T) => (isMost ? sizeOf(value) <= limit : sizeOf(value) >= limit),
+    params: { limit },
+    message: `must NOT have ${isMost ? 'more' : 'fewer'} than ${limit} ${unit}`,
+  }))
+}
+
+const lengthOf = (value: string | readonly unknown[]): number => value.length
+const keyCount = (value: object): number => Object.keys(value).length
+
+function codePoints(text: string): number {
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
+function format(type: 'string' | 'number') {
+  return asserting('format', isString, (name, _, { formats }) => ({
+    accepts: formats.get(name)?.[type] ?? (() => true),
+    params: { format: name },
+    message: `must match format "${name}"`,
+  }))
+}
+
+function formatLimit(keyword: string, comparison: string, isWithin: (order: number) => boolean) {
+  return asserting(keyword, isString, (limit, schema, { formats }) => {
+    const { format: name } = schema
+    if (name === undefined) {
+      throw new TypeError(`parent schema must have dependencies of ${keyword}: format`)
+    }
+    const known = formats.get(String(name))
+    if (known !== undefined && known.compare === undefined) {
+      throw new TypeError(`"${keyword}": format "${name}" does not define "compare" function`)
+    }
+    return {
+      accepts: (value: string) => {
+        const order = known?.compare?.(value, limit)
+        return order === undefined || isWithin(order)
+      },
+      params: { comparison, limit },
+      message: `should be ${comparison} ${limit}`,
+    }
+  })
+}
+
+/** Keywords of every type of value. */
+export const ANY_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
+  asserting('const', isAnything, (allowedValue) => ({
+    accepts: (value) => isEqual(value, allowedValue),
+    params: { allowedValue },
+    message: 'must be equal to constant',
+  })),
+  asserting('enum', isList, (allowedValues) => {
+    if (allowedValues.length === 0) throw new TypeError('enum must have non-empty array')
+    return {
+      accepts: (value) => allowedValues.some((allowed) => isEqual(value, allowed)),
+      params: { allowedValues },
+      message: 'must be equal to one of the allowed values',
+    }
+  }),
+]
+
+export const NUMBER_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
+  bound('maximum', '<=', (value, limit) => value <= limit),
+  bound('minimum', '>=', (value, limit) => value >= limit),
+  bound('exclusiveMaximum', '<', (value, limit) => value < limit),
+  bound('exclusiveMinimum', '>', (value, limit) => value > limit),
+  asserting('multipleOf', isNumber, (multipleOf) => ({
+    // As AJV divides, so that both round alike.
+    accepts: (value: number) => {
+      const times = value / multipleOf
+      return multipleOf !== 0 && times === Number.parseInt(String(times), 10)
+    },
+    params: { multipleOf },
+    message: `must be multiple of ${multipleOf}`,
+  })),
+  format('number'),
+]
+
+export const STRING_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
+  size('maxLength', codePoints, 'characters'),
+  size('minLength', codePoints, 'characters'),
+  asserting('pattern', isString, (pattern, _, { regExp }) => {
+    const expression = regExp(pattern, 'u')
+    return {
+      accepts: (value: string) => expression.test(value),
+      params: { pattern },
+      message: `must match pattern "${pattern}"`,
+    }
+  }),
+  format('string'),
+  formatLimit('formatMaximum', '<=', (order) => order <= 0),
+  formatLimit('formatMinimum', '>=', (order) => order >= 0),
+  formatLimit('formatExclusiveMaximum', '<', (order) => order < 0),
+  formatLimit('formatExclusiveMinimum', '>', (order) => order > 0),
+]
+
+export const ARRAY_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
+  size('maxItems', lengthOf, 'items'),
+  size('minItems', lengthOf, 'items'),
+]
+
+/** Asked after what the items are. */
+export const UNIQUE_ITEMS: readonly [string, Keyword] = [
+  'uniqueItems',
+  (holds, schema) => {
+    if (typeof holds !== 'boolean') throw new TypeError('uniqueItems value must be ["boolean"]')
+    if (!holds) return undefined
+    return (place, run) => {
+      const found = Array.isArray(place.value) ? duplicateIn(place.value) : undefined
+      if (found === undefined) return true
+      return fail(run, place, {
+        keyword: 'uniqueItems',
+        ...found,
+        schema: holds,
+        parentSchema: schema,
+      })
+    }
+  },
+]
+
+export const OBJECT_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
+  size('maxProperties', keyCount, 'properties'),
+  size('minProperties', keyCount, 'properties'),
+  [
+    'required',
+    (holds, schema) => {
+      if (!isList(holds)) throw new TypeError('required has no value that it can have')
+      if (holds.length === 0) return undefined
+      return (place, run) => {
+        let valid = true
+        for (const name of holds) {
+          if (Object.hasOwn(Object(place.value), String(name))) continue
+          valid = fail(run, place, {
+            keyword: 'required',
+            params: { missingProperty: name },
+            message: `must have required property '${name}'`,
+            schema: holds,
+            parentSchema: schema,
+          })
+          if (!run.all) break
+        }
+        return valid
+      }
+    },
+  ],
+]

@@ -1,0 +1,214 @@
+import { metaSchemasOf, pointersInto } from '../ajv-engine.ts'
+import { spend, stepsOf } from '../ajv-steps.ts'
+import { explodes } from '../recursion.ts'
+import {
+  type Draft,
+  type ErrorObject,
+  parseSchema,
+  type RegExpEngine,
+  type SchemaEngine,
+} from '../schema-engine.ts'
+import { type Check, Evaluated, each, fail, isObject, type Run, type Schema } from './checks.ts'
+import { type Formats, formatsOfAjv } from './formats.ts'
+import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
+import { References } from './references.ts'
+import { isOfType, typeCheck, typesOf } from './types.ts'
+
+/**
+ * Makes ready a validator that reads the schema while it checks, for runtimes that refuse the code
+ * which AJV makes of it. Same verdicts, and errors of the same shape and wording.
+ *
+ * @throws TypeError, from what it returns, when the text is no valid schema of the draft.
+ */
+export function interpreter(
+  text: string,
+  draft: Draft,
+  regExp: RegExpEngine | undefined,
+): () => SchemaEngine {
+  return () => {
+    const schema = parseSchema(text)
+    checkSchema(schema, draft)
+    const compiler = new Compiler(schema, draft, regExp)
+    const all = !explodes(schema)
+    const whole = compiler.checkAt('')
+    let pointers: ReadonlyMap<object, string> | undefined
+    return {
+      accepts(value, work) {
+        // Only a schema that contains itself can take more steps than are linear in the value.
+        const run = all || work === undefined ? VERDICT_ONLY : { ...VERDICT_ONLY, work }
+        return whole({ value, path: '' }, run, undefined)
+      },
+      firstErrors(value, work) {
+        const errors: ErrorObject[] = []
+        whole({ value, path: '' }, { ...VERDICT_ONLY, errors, work }, undefined)
+        return errors
+      },
+      errorsAt(pointer, value, work) {
+        const errors: ErrorObject[] = []
+        const run: Run = { errors, all, inUnion: false, scope: undefined, work }
+        compiler.checkAt(pointer)({ value, path: '' }, run, undefined)
+        return errors
+      },
+      pointerOf(part) {
+        pointers ??= pointersInto(schema)
+        return pointers.get(part)
+      },
+    }
+  }
+}
+
+const VERDICT_ONLY: Run = { errors: undefined, all: false, inUnion: false, scope: undefined }
+
+/** The draft's own schema says what a schema of the draft is; as with AJV, without its formats. */
+function checkSchema(schema: object, draft: Draft): void {
+  const errors: ErrorObject[] = []
+  const run: Run = { errors, all: false, inUnion: false, scope: undefined }
+  const compiler = new Compiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
+  if (compiler.checkAt('')({ value: schema, path: '' }, run, undefined)) return
+  const said = errors.map(({ instancePath, message }) => `schema${instancePath} ${message}`)
+  throw new TypeError(said.join(', '))
+}
+
+const NO_FORMATS: Formats = new Map()
+
+const META_SCHEMAS: Readonly<Record<Draft, string>> = {
+  'draft-07': 'http://json-schema.org/draft-07/schema',
+  '2019-09': 'https://json-schema.org/draft/2019-09/schema',
+  '2020-12': 'https://json-schema.org/draft/2020-12/schema',
+}
+
+/** Makes checks of a schema's parts, each once. */
+export class Compiler {
+  readonly draft: Draft
+  readonly references: References
+  readonly regExp: RegExpEngine
+  readonly formats: Formats
+  readonly #checks = new Map<unknown, { check: Check }>()
+  readonly #groups: readonly Group[]
+
+  constructor(
+    schema: object,
+    draft: Draft,
+    regExp: RegExpEngine | undefined,
+    formats: Formats = formatsOfAjv(),
+  ) {
+    this.draft = draft
+    this.formats = formats
+    this.regExp = regExp ?? ((pattern, flags) => new RegExp(pattern, flags))
+    this.references = new References(schema, draft, metaSchemasOf)
+    this.#groups = groupsOf(draft)
+  }
+
+  /** The check of what a JSON Pointer into the schema leads to. */
+  checkAt(pointer: string): Check {
+    const { schema, base } = this.references.at(pointer)
+    return this.checkIn(schema, base)
+  }
+
+  /** The check of a part that stands in another one. */
+  checkOf(part: unknown, around: Schema): Check {
+    return this.checkIn(part, this.references.baseOf(around, ''))
+  }
+
+  checkIn(part: unknown, around: string): Check {
+    const known = this.#checks.get(part)
+    // It may still be in the making: a schema can contain itself.
+    if (known !== undefined) return (...checked) => known.check(...checked)
+    if (part === true) return () => true
+    if (part === false) return nothing
+    if (!isObject(part)) throw new TypeError('a part of it is no schema')
+    const made = { check: nothing }
+    this.#checks.set(part, made)
+    made.check = this.#make(part, this.references.baseOf(part, around))
+    return made.check
+  }
+
+  /** Does it hold no keyword that could refuse a value? */
+  isAlwaysValid(part: unknown): boolean {
+    return part === true || (isObject(part) && !Object.keys(part).some((key) => KEYWORDS.has(key)))
+  }
+
+  #make(schema: Schema, base: string): Check {
+    const types = typesOf(schema)
+    const used = this.#groups.flatMap(({ type, keywords }): readonly Used[] => {
+      const own = keywords.filter(([keyword]) => Object.hasOwn(schema, keyword))
+      const checks = own.flatMap(([keyword, make]) => make(schema[keyword], schema, this) ?? [])
+      return own.length === 0 ? [] : [{ type, checks }]
+    })
+    const ofType = types.length === 0 ? undefined : typeCheck(schema, types)
+    const groups = ofType === undefined ? used : withType(used, types, ofType)
+    const check = inTurn(groups.map(ofGroup))
+    return counting(schema, inScope(base, hasUnevaluated(schema) ? evaluating(check) : check))
+  }
+}
+
+/** The keywords of a schema for values of one type, or of all. */
+interface Used {
+  readonly type: string | undefined
+  readonly checks: readonly Check[]
+  /** Asked of values of other types. */
+  readonly otherwise?: Check
+}
+
+/** AJV asks for a single type where it looks at the type's keywords, else first. */
+function withType(used: readonly Used[], types: readonly string[], ofType: Check): readonly Used[] {
+  const [only, ...others] = types
+  const at = others.length > 0 ? -1 : used.findIndex(({ type }) => type === only)
+  if (at < 0) return [{ type: undefined, checks: [ofType] }, ...used]
+  return used.map((group, index) => (index === at ? { ...group, otherwise: ofType } : group))
+}
+
+function ofGroup({ type, checks, otherwise = () => true }: Used): Check {
+  const check = inTurn(checks)
+  if (type === undefined) return check
+  return (place, run, evaluated) =>
+    (isOfType(place.value, type) ? check : otherwise)(place, run, evaluated)
+}
+
+/** Up to the first check that fails, where the first error is enough. */
+function inTurn(checks: readonly Check[]): Check {
+  const [only, ...others] = checks
+  if (only !== undefined && others.length === 0) return only
+  return (place, run, evaluated) => each(checks, run, (check) => check(place, run, evaluated))
+}
+
+function hasUnevaluated(schema: Schema): boolean {
+  return Object.hasOwn(schema, 'unevaluatedItems') || Object.hasOwn(schema, 'unevaluatedProperties')
+}
+
+/** What counts as looked at is what this schema has looked at, not those around it. */
+function evaluating(check: Check): Check {
+  return (place, run, outer) => {
+    const own = new Evaluated()
+    const valid = check(place, run, own)
+    outer?.add(own)
+    return valid
+  }
+}
+
+/** Refuses every value. */
+const nothing: Check = (place, run) =>
+  fail(run, place, {
+    keyword: 'false schema',
+    params: {},
+    message: 'boolean schema is false',
+    schema: false,
+    parentSchema: false,
+  })
+
+/** Counts the steps of a part of the schema before it is gone through: see `StepMeter`. */
+function counting(schema: Schema, check: Check): Check {
+  const steps = stepsOf(schema)
+  return (place, run, evaluated) => {
+    if (run.work !== undefined) spend(run.work, steps, run.errors?.length ?? 0)
+    return check(place, run, evaluated)
+  }
+}
+
+/** Notes the address that the schema belongs to, for references that depend on the way to them. */
+function inScope(address: string, check: Check): Check {
+  return (place, run, evaluated) => {
+    if (run.scope?.address === address) return check(place, run, evaluated)
+    return check(place, { ...run, scope: { address, outer: run.scope } }, evaluated)
+  }
+}

@@ -1,0 +1,161 @@
+import type { Draft } from '../schema-engine.ts'
+import type { Keyword } from './assertions.ts'
+import {
+  branching,
+  type Check,
+  each,
+  fail,
+  memberOf,
+  type Place,
+  type Run,
+  type Schema,
+} from './checks.ts'
+import { forget } from './unions.ts'
+
+type Made = Parameters<Keyword>
+
+/** Keywords that apply schemas to the items of a list. */
+export const ITEMS_OF_2020: readonly (readonly [string, Keyword])[] = [
+  ['prefixItems', (...made) => tuple('prefixItems', ...made)],
+  ['items', itemsBehindPrefix],
+  ['contains', contains],
+]
+
+export const ITEMS_BEFORE_2020: readonly (readonly [string, Keyword])[] = [
+  ['additionalItems', additionalItems],
+  ['items', items],
+  ['contains', contains],
+]
+
+export const UNEVALUATED_ITEMS: readonly [string, Keyword] = ['unevaluatedItems', unevaluatedItems]
+
+function itemsBehindPrefix(...[holds, schema, compiler]: Made): Check {
+  const { prefixItems } = schema
+  const from = Array.isArray(prefixItems) ? prefixItems.length : 0
+  return rest('items', from, holds, schema, compiler)
+}
+
+/** A schema for all items, or one for each. */
+function items(...[holds, schema, compiler]: Made): Check {
+  if (Array.isArray(holds)) return tuple('items', holds, schema, compiler)
+  return rest('items', 0, holds, schema, compiler)
+}
+
+function additionalItems(...[holds, schema, compiler]: Made): Check | undefined {
+  const { items: tupled } = schema
+  if (!Array.isArray(tupled)) return undefined
+  return rest('additionalItems', tupled.length, holds, schema, compiler)
+}
+
+function listIn({ value }: Place): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
+  if (!Array.isArray(holds)) throw new TypeError(`${keyword} value must be ["array"]`)
+  const checks = holds.map((part) => compiler.checkOf(part, schema))
+  return (place, run, evaluated) => {
+    if (evaluated !== undefined) evaluated.items = Math.max(evaluated.items, checks.length)
+    const list = listIn(place)
+    return each(checks.slice(0, list.length).entries(), run, ([index, check]) =>
+      check(memberOf(place, index, list[index], run), run, undefined),
+    )
+  }
+}
+
+/** All items from some index on. */
+function rest(keyword: string, from: number, ...[holds, schema, compiler]: Made): Check {
+  const check = compiler.checkOf(holds, schema)
+  return (place, run, evaluated) => {
+    if (evaluated !== undefined) evaluated.items = Number.POSITIVE_INFINITY
+    const list = listIn(place)
+    // AJV says that there are too many where none are allowed behind others.
+    if (
+      holds === false &&
+      (from > 0 || schema['prefixItems'] !== undefined || keyword === 'additionalItems')
+    ) {
+      return list.length <= from || fail(run, place, tooMany(keyword, from, schema))
+    }
+    return eachFrom(from, list, place, run, check)
+  }
+}
+
+function tooMany(keyword: string, limit: number, schema: Schema) {
+  return {
+    keyword,
+    params: { limit },
+    message: `must NOT have more than ${limit} items`,
+    schema: schema[keyword],
+    parentSchema: schema,
+  }
+}
+
+function eachFrom(
+  from: number,
+  list: readonly unknown[],
+  place: Place,
+  run: Run,
+  check: Check,
+): boolean {
+  const left = [...list.entries()].slice(from)
+  return each(left, run, ([index, item]) =>
+    check(memberOf(place, index, item, run), run, undefined),
+  )
+}
+
+function contains(...[holds, schema, compiler]: Made): Check | undefined {
+  const check = compiler.checkOf(holds, schema)
+  const { min, max } = countsOf(schema, compiler.draft)
+  if (min === 0 && max === undefined) return undefined
+  const looksAtItems = !compiler.isAlwaysValid(holds)
+  const most = max === undefined ? '' : ` and no more than ${max}`
+  const complaint = {
+    keyword: 'contains',
+    params: max === undefined ? { minContains: min } : { minContains: min, maxContains: max },
+    message: `must contain at least ${min}${most} valid item(s)`,
+    schema: holds,
+    parentSchema: schema,
+  }
+  const countIn: Counting = (place, run) => {
+    let count = 0
+    for (const [index, item] of listIn(place).entries()) {
+      if (check(memberOf(place, index, item, run), run, undefined)) count++
+      if (count > (max ?? min - 1)) break
+    }
+    return count
+  }
+  return (place, run, evaluated) => {
+    // As AJV has it; the specification says: those that fit.
+    if (evaluated !== undefined && looksAtItems) evaluated.items = Number.POSITIVE_INFINITY
+    const before = run.errors?.length ?? 0
+    const count = countIn(place, branching(run))
+    if (count >= min && count <= (max ?? count)) return forget(run, before)
+    // The first error is this one, not those of the items.
+    if (!run.all && !run.inUnion) forget(run, before)
+    return fail(run, place, complaint)
+  }
+}
+
+type Counting = (place: Place, run: Run) => number
+
+/** How many items have to fit, and may. */
+function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
+  const isKnown = draft !== 'draft-07'
+  return {
+    min: isKnown && typeof minContains === 'number' ? minContains : 1,
+    max: isKnown && typeof maxContains === 'number' ? maxContains : undefined,
+  }
+}
+
+function unevaluatedItems(...[holds, schema, compiler]: Made): Check {
+  const check = compiler.checkOf(holds, schema)
+  return (place, run, evaluated) => {
+    const from = evaluated?.items ?? 0
+    if (evaluated !== undefined) evaluated.items = Number.POSITIVE_INFINITY
+    const list = listIn(place)
+    if (holds === false) {
+      return list.length <= from || fail(run, place, tooMany('unevaluatedItems', from, schema))
+    }
+    return eachFrom(from, list, place, run, check)
+  }
+}

@@ -1,0 +1,191 @@
+import type { Keyword } from './assertions.ts'
+import {
+  branching,
+  type Check,
+  type Evaluated,
+  each,
+  fail,
+  isObject,
+  memberOf,
+  type Place,
+  type Schema,
+} from './checks.ts'
+import { merged } from './unions.ts'
+
+type Made = Parameters<Keyword>
+
+/** Keywords that apply schemas to the properties of an object. */
+export const PROPERTIES: readonly (readonly [string, Keyword])[] = [
+  ['propertyNames', propertyNames],
+  ['additionalProperties', additionalProperties],
+  ['dependencies', dependencies],
+  ['properties', properties],
+  ['patternProperties', patternProperties],
+]
+
+export const DEPENDENT: readonly (readonly [string, Keyword])[] = [
+  [
+    'dependentRequired',
+    (...[holds, schema]: Made) => dependentNames('dependentRequired', holds, schema),
+  ],
+  ['dependentSchemas', (...made: Made) => dependentSchemas(...made)],
+]
+
+export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
+  'unevaluatedProperties',
+  unevaluatedProperties,
+]
+
+function objectIn({ value }: Place): Readonly<Record<string, unknown>> {
+  return isObject(value) ? value : {}
+}
+
+/** The members of a keyword that holds something by name. */
+function namedIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
+  if (!isObject(holds)) throw new TypeError(`${keyword} value must be ["object"]`)
+  return Object.entries(holds)
+}
+
+/** As AJV has it for all but the dependent keywords, `__proto__` is no name. */
+function declaredIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
+  return namedIn(keyword, holds).filter(([name]) => name !== '__proto__')
+}
+
+function propertyNames(...[holds, schema, compiler]: Made): Check {
+  const check = compiler.checkOf(holds, schema)
+  return (place, run) =>
+    each(Object.keys(objectIn(place)), run, (propertyName) => {
+      if (check({ ...place, value: propertyName }, branching(run), undefined)) return true
+      return fail(run, place, {
+        keyword: 'propertyNames',
+        params: { propertyName },
+        message: 'property name must be valid',
+        schema: holds,
+        parentSchema: schema,
+      })
+    })
+}
+
+function additionalProperties(...[holds, schema, compiler]: Made): Check {
+  const check = compiler.checkOf(holds, schema)
+  const { properties: declared = {}, patternProperties: patterned = {} } = schema
+  const names = new Set(declaredIn('properties', declared).map(([name]) => name))
+  const patterns = declaredIn('patternProperties', patterned).map(([pattern]) =>
+    compiler.regExp(pattern, 'u'),
+  )
+  return (place, run, evaluated) => {
+    if (evaluated !== undefined) evaluated.allProperties = true
+    return each(Object.entries(objectIn(place)), run, ([additionalProperty, value]) => {
+      if (names.has(additionalProperty)) return true
+      if (patterns.some((pattern) => pattern.test(additionalProperty))) return true
+      if (holds !== false) {
+        return check(memberOf(place, additionalProperty, value, run), run, undefined)
+      }
+      return fail(run, place, {
+        keyword: 'additionalProperties',
+        params: { additionalProperty },
+        message: 'must NOT have additional properties',
+        schema: holds,
+        parentSchema: schema,
+      })
+    })
+  }
+}
+
+function properties(...[holds, schema, compiler]: Made): Check {
+  const checks = declaredIn('properties', holds).map(
+    ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
+  )
+  return (place, run, evaluated) => {
+    const object = objectIn(place)
+    for (const [name] of checks) evaluated?.properties.add(name)
+    return each(checks, run, ([name, check]) => {
+      if (!Object.hasOwn(object, name)) return true
+      return check(memberOf(place, name, object[name], run), run, undefined)
+    })
+  }
+}
+
+function patternProperties(...[holds, schema, compiler]: Made): Check {
+  const checks = declaredIn('patternProperties', holds).map(([pattern, part]) => ({
+    expression: compiler.regExp(pattern, 'u'),
+    check: compiler.checkOf(part, schema),
+  }))
+  return (place, run, evaluated) =>
+    each(checks, run, ({ expression, check }) =>
+      each(Object.entries(objectIn(place)), run, ([name, value]) => {
+        if (!expression.test(name)) return true
+        evaluated?.properties.add(name)
+        return check(memberOf(place, name, value, run), run, undefined)
+      }),
+    )
+}
+
+/** Of draft-07: names that a property needs beside it, or a schema that it brings. */
+function dependencies(...[holds, schema, compiler]: Made): Check {
+  const entries = declaredIn('dependencies', holds)
+  const names = entries.filter(([, needed]) => Array.isArray(needed))
+  const schemas = entries.filter(([, needed]) => !Array.isArray(needed))
+  const first = dependentNames('dependencies', Object.fromEntries(names), schema)
+  const second = dependentSchemas(Object.fromEntries(schemas), schema, compiler)
+  return (place, run, evaluated) => {
+    const valid = first(place, run, evaluated)
+    return (valid || run.all) && second(place, run, evaluated) && valid
+  }
+}
+
+function dependentNames(keyword: string, holds: unknown, schema: Schema): Check {
+  const needs = namedIn(keyword, holds).map(([property, names]) => {
+    if (!Array.isArray(names)) throw new TypeError(`${keyword} value must be ["array"]`)
+    return { property, names }
+  })
+  return (place, run) => {
+    const object = objectIn(place)
+    return each(needs, run, ({ property, names }) =>
+      each(Object.hasOwn(object, property) ? names : [], run, (missingProperty) => {
+        if (Object.hasOwn(object, missingProperty)) return true
+        const deps = names.join(', ')
+        const noun = names.length === 1 ? 'property' : 'properties'
+        return fail(run, place, {
+          keyword,
+          params: { property, missingProperty, depsCount: names.length, deps },
+          message: `must have ${noun} ${deps} when property ${property} is present`,
+          schema: schema[keyword],
+          parentSchema: schema,
+        })
+      }),
+    )
+  }
+}
+
+function dependentSchemas(...[holds, schema, compiler]: Made): Check {
+  const checks = namedIn('dependentSchemas', holds).map(
+    ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
+  )
+  return (place, run, evaluated: Evaluated | undefined) =>
+    each(checks, run, ([name, check]) =>
+      Object.hasOwn(objectIn(place), name) ? merged(check, place, run, evaluated) : true,
+    )
+}
+
+function unevaluatedProperties(...[holds, schema, compiler]: Made): Check {
+  const check = compiler.checkOf(holds, schema)
+  return (place, run, evaluated) => {
+    const left = evaluated?.allProperties
+      ? []
+      : Object.entries(objectIn(place)).filter(([name]) => !evaluated?.properties.has(name))
+    if (evaluated !== undefined) evaluated.allProperties = true
+    return each(left, run, ([unevaluatedProperty, value]) => {
+      if (holds !== false) {
+        return check(memberOf(place, unevaluatedProperty, value, run), run, undefined)
+      }
+      return fail(run, place, {
+        keyword: 'unevaluatedProperties',
+        params: { unevaluatedProperty },
+        message: 'must NOT have unevaluated properties',
+        schema: holds,
+        parentSchema: schema,
+      })
+    })
+  }
+}

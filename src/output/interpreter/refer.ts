@@ -1,0 +1,59 @@
+import type { Keyword } from './assertions.ts'
+import type { Check, Schema, Scope } from './checks.ts'
+import type { Compiler } from './interpreter.ts'
+import type { Located } from './references.ts'
+
+type Made = Parameters<Keyword>
+
+/** `$ref`: the schema that it names, in the place of the one it stands in. */
+export function ref(...[holds, schema, compiler]: Made): Check {
+  const { schema: target, base } = targetOf('$ref', holds, schema, compiler)
+  return compiler.checkIn(target, base)
+}
+
+/**
+ * `$dynamicRef` of 2020-12: as `$ref`, but a dynamic anchor of the same name in a schema through
+ * which the way led here takes its place; the one that is farthest out.
+ */
+export function dynamicRef(...[holds, schema, compiler]: Made): Check {
+  const target = targetOf('$dynamicRef', holds, schema, compiler)
+  const name = compiler.references.dynamicName(baseOf(schema, compiler), String(holds))
+  const plain = compiler.checkIn(target.schema, target.base)
+  if (name === undefined) return plain
+  return outermost(compiler, plain, ({ address }) =>
+    compiler.references.dynamicAnchor(address, name),
+  )
+}
+
+/** `$recursiveRef` of 2019-09: its own schema, or the outermost one, where both say that they recur. */
+export function recursiveRef(...[holds, schema, compiler]: Made): Check {
+  const target = targetOf('$recursiveRef', holds, schema, compiler)
+  const plain = compiler.checkIn(target.schema, target.base)
+  const recurs = (found: Located | undefined) =>
+    Reflect.get(Object(found?.schema), '$recursiveAnchor') === true ? found : undefined
+  if (recurs(target) === undefined) return plain
+  return outermost(compiler, plain, ({ address }) => recurs(compiler.references.resource(address)))
+}
+
+function baseOf(schema: Schema, { references }: Compiler): string {
+  return references.baseOf(schema, references.root.base)
+}
+
+function targetOf(keyword: string, holds: unknown, schema: Schema, compiler: Compiler): Located {
+  if (typeof holds !== 'string') throw new TypeError(`${keyword} value must be ["string"]`)
+  return compiler.references.resolve({ base: baseOf(schema, compiler), ref: holds })
+}
+
+function outermost(
+  compiler: Compiler,
+  plain: Check,
+  find: (scope: Scope) => Located | undefined,
+): Check {
+  return (place, run, evaluated) => {
+    let found: Located | undefined
+    for (let scope = run.scope; scope !== undefined; scope = scope.outer)
+      found = find(scope) ?? found
+    const check = found === undefined ? plain : compiler.checkIn(found.schema, found.base)
+    return check(place, run, evaluated)
+  }
+}

@@ -1,0 +1,11 @@
+import { run } from '../../program.mjs'
+
+/** Calls the provider that the request names. */
+export async function GET(request) {
+  const baseURL = new URL(request.url).searchParams.get('provider')
+  try {
+    return Response.json(await run(baseURL))
+  } catch (error) {
+    return new Response(String(error?.stack ?? error), { status: 500 })
+  }
+}
