@@ -1,4 +1,7 @@
 // Compiles under every setting of check.ts, with the right types, and runs: see run.ts.
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Type as OldTypeBox } from '@sinclair/typebox'
 import { toJsonSchema, toStandardJsonSchema } from '@valibot/to-json-schema'
 import OpenAI from 'openai'
@@ -138,7 +141,7 @@ const checks = {
     return report !== undefined && done === 'done'
   },
   async 'the stores'() {
-    const store = sqliteStore(':memory:')
+    const store = sqliteStore(join(await mkdtemp(join(tmpdir(), 'types-')), 'keys.db'))
     await store.close()
     return typeof redisStore === 'function' && typeof postgresStore === 'function'
   },
