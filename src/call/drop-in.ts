@@ -133,10 +133,11 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   }
 }
 
-/** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
-function isUnknownToUs({ kind, reason }: CallError): boolean {
-  // Without a reason to stop for it was no attempt, but a defect of ours.
-  return kind === 'unknown' && reason !== undefined
+/** What an attempt threw, of which nothing is known that it does not say itself: as from the bare client. */
+function isUnknownToUs({ kind, reason, executed, cause }: CallError): boolean {
+  // Without a reason to stop for it was no attempt, but a defect of ours; and an answer that is none,
+  // whole or as a chunk, is no error that can be thrown.
+  return kind === 'unknown' && reason !== undefined && executed !== 'yes' && isError(cause)
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
