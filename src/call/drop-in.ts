@@ -134,9 +134,11 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
 }
 
 /** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
-function isUnknownToUs({ kind, reason }: CallError): boolean {
+function isUnknownToUs({ kind, reason, status, cause }: CallError): boolean {
   // Without a reason to stop for it was no attempt, but a defect of ours.
-  return kind === 'unknown' && reason !== undefined
+  if (kind !== 'unknown' || reason === undefined) return false
+  // With a status it is a body that nobody has thrown.
+  return status === undefined || isError(cause)
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
