@@ -133,11 +133,12 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   }
 }
 
-/** An attempt's error of which nothing is known that it does not say itself: as from the bare client. */
-function isUnknownToUs({ kind, reason, status, cause }: CallError): boolean {
+/** What an attempt threw, of which nothing is known that it does not say itself: as from the bare client. */
+function isUnknownToUs({ kind, reason, executed, status, cause }: CallError): boolean {
   // Without a reason to stop for it was no attempt, but a defect of ours.
-  if (kind !== 'unknown' || reason === undefined) return false
-  // With a status it is a body that nobody has thrown.
+  if (kind !== 'unknown' || reason === undefined || executed === 'yes') return false
+  // With a status it may be an answer that is none, which nobody has thrown. A caller's own `toJSON`
+  // may throw anything.
   return status === undefined || isError(cause)
 }
 

@@ -55,11 +55,11 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'deadline':
       return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
     case 'delivered':
-      return ['some of it had been delivered, so it was not sent again', ...issues(failure)]
+      return ['some of it had been delivered, so it was not sent again', ...details(failure)]
     case 'repeated_answer':
       return [
         'the same wrong answer came twice, so a further attempt would not help',
-        ...issues(failure),
+        ...details(failure),
       ]
     case 'retry_budget':
       return ['the retry budget of this target is spent']
@@ -70,15 +70,15 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'outcome_unknown':
       return ['the work may have been done, and running it again was not allowed']
     default:
-      return issues(failure)
+      return details(failure)
   }
 }
 
 // The first few are enough to see what is wrong; the error's `issues` has them all.
 const SHOWN_ISSUES = 3
 
-function issues({ issues: all = [] }: Failure): readonly string[] {
-  if (all.length === 0) return []
+function details({ detail, issues: all = [] }: Failure): readonly string[] {
+  if (all.length === 0) return detail === undefined ? [] : [detail]
   const shown = all.slice(0, SHOWN_ISSUES).map(({ path, message }) => `${path || '/'} ${message}`)
   const more = all.length > SHOWN_ISSUES ? [`${all.length - SHOWN_ISSUES} more`] : []
   return [[...shown, ...more].join(', ')]

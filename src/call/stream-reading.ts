@@ -134,7 +134,8 @@ function malformed(cause: unknown, issue: string): FailedAnswer {
     kind: 'server_error',
     retryable: true,
     executed: 'maybe',
-    message: issue,
+    message: 'server_error',
+    detail: issue,
     cause,
   })
 }
@@ -147,7 +148,8 @@ function notAStream(): FailedAnswer {
     kind: 'unknown',
     retryable: false,
     executed: 'yes',
-    message: WHOLE,
+    message: 'unknown',
+    detail: WHOLE,
     cause: new Error(WHOLE),
   })
 }

@@ -82,6 +82,8 @@ export interface Failure {
    * answer could have said.
    */
   readonly issues?: readonly OutputIssue[]
+  /** What was wrong, where the kind does not say it: for a message, free of content as well. */
+  readonly detail?: string
   /** What was caught, untouched. */
   readonly cause: unknown
 }
