@@ -134,10 +134,12 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
 }
 
 /** What an attempt threw, of which nothing is known that it does not say itself: as from the bare client. */
-function isUnknownToUs({ kind, reason, executed, cause }: CallError): boolean {
-  // Without a reason to stop for it was no attempt, but a defect of ours; and an answer that is none,
-  // whole or as a chunk, is no error that can be thrown.
-  return kind === 'unknown' && reason !== undefined && executed !== 'yes' && isError(cause)
+function isUnknownToUs({ kind, reason, executed, status, cause }: CallError): boolean {
+  // Without a reason to stop for it was no attempt, but a defect of ours.
+  if (kind !== 'unknown' || reason === undefined || executed === 'yes') return false
+  // With a status it may be an answer that is none, which nobody has thrown. A caller's own `toJSON`
+  // may throw anything.
+  return status === undefined || isError(cause)
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */

@@ -61,7 +61,7 @@ export class Reading {
     const said = isGarbled || isSaid ? this.#saidInEvents(thrown) : undefined
     // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
     // And what breaks or stays silent behind the end has nothing more to say.
-    const isOver = events?.isDone === true || (!isGarbled && !isSaid && this.progress.finished)
+    const isOver = !isSaid && (events?.isDone === true || (!isGarbled && this.progress.finished))
     if (said === undefined && isOver) return { done: true, value: undefined }
     throw said ?? (isGarbled ? malformed(thrown, NO_JSON) : thrown)
   }

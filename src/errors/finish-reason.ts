@@ -4,13 +4,13 @@ import { readProperty } from './hostile.ts'
 const MAX_LENGTH = 100
 
 /**
- * Words for "not finished yet", where others send null: nothing (Ollama, SGLang), `"null"`
- * (KoboldCpp, DashScope), Python's and Go's names of it, a protocol buffer's default
+ * Words for "not finished yet", where others send null: nothing (Ollama, SGLang) or nothing but
+ * signs, `"null"` (KoboldCpp, DashScope), Python's and Go's names of it, a protocol buffer's default
  * (`FINISH_REASON_UNSPECIFIED`), a state that is not the last. `length`, `incomplete` and any word
  * that is not known here end a choice.
  */
 const NO_REASON =
-  /^$|(?:^|[._])(?:null|nil|none|undefined|unspecified|unknown|unfinished|not_finished|in_progress|pending|queued|generating|streaming)$/i
+  /^\P{L}*$|(?:^|[._])(?:null|nil|none|undefined|unspecified|unknown|unfinished|not_finished|in_progress|pending|queued|generating|streaming)$/iu
 
 /**
  * Why a choice ended, as its provider wrote it. Undefined for one that has not: the only place where

@@ -203,6 +203,22 @@ describe("create() throws openai's own classes", () => {
     expect(error).toMatchObject({ code: 'server_error' })
   })
 
+  it.each([
+    { error: true },
+    { error: 'no word that is known' },
+    { error: { message: 'no word that is known' } },
+    { error: ['no word that is known'] },
+    { base_resp: { status_code: 99_999, status_msg: 'no word that is known' } },
+  ])('%j under status 200, of which nothing is known, as APIError', async (body) => {
+    const fetch = () => Promise.resolve(Response.json(body))
+    const llm = steady(new OpenAI({ apiKey: 'k', fetch }), quick())
+    const error = await rejection(llm.chat.completions.create(ask('hi')))
+    expect(error).toBeInstanceOf(OpenAI.APIError)
+    expect(callReport(error)?.attempts).toMatchObject([{ outcome: 'unknown', status: 200 }])
+    const { error: said = body } = body
+    expect(error).toMatchObject({ status: 200, cause: said })
+  })
+
   it('an answer without choices as APIError', async () => {
     const { llm } = await setUp({ perCall: () => Array.from({ length: 3 }, emptyChoices) })
     const error = await rejection(llm.chat.completions.create(ask('hi')))

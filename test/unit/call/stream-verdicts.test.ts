@@ -83,6 +83,32 @@ describe.each(majors)('an error in a stream of %s', (_, Client) => {
     expect(seen.thrown).toBeInstanceOf(Client.APIError)
   })
 
+  it.each([429, 1, {}, [], true, ' ', 'none', { message: '' }, { code: 0 }])(
+    'of nothing but %j is the one that openai throws, though [DONE] follows',
+    async (error) => {
+      for (const more of [{}, { choices }, { choices: [] }]) {
+        const seen = await outcomeOf(Client, [[role, text('Hel'), event({ error, ...more }), DONE]])
+        expect(seen).toMatchObject({ text: 'Hel', requests: 1 })
+        expect(seen.thrown).toBeInstanceOf(Client.APIError)
+        expect(seen.outcome).not.toBe('success')
+        const ended = [role, text('Hello'), stop, event({ error, ...more }), DONE]
+        expect((await outcomeOf(Client, [ended])).thrown).toBeInstanceOf(Client.APIError)
+      }
+    },
+  )
+
+  it.each([
+    { base_resp: { status_code: 99_999, status_msg: 'no word that is known' } },
+    { error_message: 'no word that is known', choices },
+    { error: 'no word that is known', choices },
+  ])('%j, of which nothing is known, is an APIError', async (body) => {
+    for (const before of [[], [role, text('Hel')]]) {
+      const seen = await outcomeOf(Client, [[...before, event(body), DONE]])
+      expect(seen).toMatchObject({ requests: 1, outcome: 'unknown' })
+      expect(seen.thrown).toBeInstanceOf(Client.APIError)
+    }
+  })
+
   it.each([
     ['{"message":"Overloaded","type":"overloaded_error"}', 'overloaded'],
     ['{"error":{"message":"no word that is known"},"code":429}', 'rate_limit'],
