@@ -365,7 +365,7 @@ function commandsOf(
     .map((command) => command.trim().split(/\s+/))
     .flatMap(([program, verb = '', ...rest]) => {
       const files = rest.filter((word) => /^(?:examples|test|src)\//.test(word))
-      if (program !== 'npm' || verb === 'ci' || verb === 'install') return []
+      if (program !== 'npm' || ['ci', 'install', 'pack'].includes(verb)) return []
       return [{ script: verb === 'run' ? (rest[0] ?? '') : verb, files }]
     })
 }

@@ -39,9 +39,12 @@ export type InferSchema<S> = S extends StandardSchema
     ? S['static']
     : IsLiteralSchema<S> extends true
       ? S extends JSONSchema
-        ? FromSchema<S>
+        ? Described<FromSchema<S>>
         : unknown
       : unknown
+
+// What refers to a definition by name, as TypeBox's Cyclic does, is found to describe nothing.
+type Described<V> = [V] extends [never] ? unknown : V
 
 /** A schema of `@sinclair/typebox`, a JSON Schema that carries its type. */
 interface TypeBoxSchema {

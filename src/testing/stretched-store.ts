@@ -5,6 +5,7 @@ import type { Store } from '../idempotency/store.ts'
  * or are told is of that length. Verbs take the time they take.
  */
 export function stretched(store: Store, times: number): Store {
+  const longer = (ms: number | undefined) => (ms === undefined ? undefined : ms * times)
   return {
     name: store.name,
     async claim(request) {
@@ -20,10 +21,8 @@ export function stretched(store: Store, times: number): Store {
     heartbeat: (claim, leaseMs) => store.heartbeat(claim, leaseMs * times),
     dispatch: (claim) => store.dispatch(claim),
     complete: (claim, outcome, ttlMs) => store.complete(claim, outcome, ttlMs * times),
-    release: (claim, notice, noticeMs) =>
-      noticeMs === undefined
-        ? store.release(claim, notice)
-        : store.release(claim, notice, noticeMs * times),
+    release: (claim, notice, noticeMs, doubtMs) =>
+      store.release(claim, notice, longer(noticeMs), longer(doubtMs)),
     markUncertain: (claim, ttlMs) => store.markUncertain(claim, ttlMs * times),
     resolve: (key, verdict, ttlMs) => store.resolve(key, verdict, ttlMs * times),
   }

@@ -181,11 +181,19 @@ describe('a key that was not given', () => {
     expect(server.count).toBe(2)
   })
 
-  it('cannot be derived from what has no canonical JSON, and nothing is sent', async () => {
+  it('cannot be derived from what has no JSON, and nothing is sent', async () => {
     const { llm, server } = await setUp(ada, { idempotency: 'derive' })
-    const seed = Number.NaN
-    await expect(llm.json({ ...ask('who?'), schema: person, seed })).rejects.toThrow('/seed')
+    const metadata = { id: 1n as never }
+    await expect(llm.json({ ...ask('who?'), schema: person, metadata })).rejects.toThrow('BigInt')
     expect(server.count).toBe(0)
+  })
+
+  it('is derived from the JSON that is sent, where NaN and null are one', async () => {
+    const { llm, server } = await setUp(ada, { idempotency: 'derive' })
+    const first = await llm.json({ ...ask('who?'), schema: person, seed: Number.NaN })
+    const second = await llm.json({ ...ask('who?'), schema: person, seed: null })
+    expect([second.source, second.idempotencyKey]).toEqual(['store', first.idempotencyKey])
+    expect(server.count).toBe(1)
   })
 })
 

@@ -103,6 +103,8 @@ describe('an abort during a wait', () => {
       }
       const call = begin()
       const seen = watch(call)
+      // The request is with the provider, which answers by a timer of its own.
+      await setImmediate()
       // To the first timer after the first request that is not the provider's: the backoff.
       while (sent === 0 || clock.pendingOutside > 0) {
         clock.fireNext()
