@@ -101,7 +101,7 @@ function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unkn
   if (classes === undefined) return errorOfDouble(error)
   const { cause } = error
   if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
-  if (isUnknownToUs(error)) return cause
+  if (isBareClients(error)) return cause
   const made: unknown = madeOfClass(error, classes)
   // Where a test has mocked the module, its classes make no errors.
   return isError(made) ? withCause(made, cause) : errorOfDouble(error)
@@ -133,13 +133,15 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   }
 }
 
-/** What an attempt threw, of which nothing is known that it does not say itself: as from the bare client. */
-function isUnknownToUs({ kind, reason, executed, status, cause }: CallError): boolean {
+/** What an attempt threw, of which we know no better than it says itself: as from the bare client. */
+function isBareClients({ kind, reason, executed, status, cause }: CallError): boolean {
   // Without a reason to stop for it was no attempt, but a defect of ours.
-  if (kind !== 'unknown' || reason === undefined || executed === 'yes') return false
+  if (reason === undefined || executed === 'yes') return false
+  // What openai can make no request of, a URL or a header, it throws as it came.
+  if (kind === 'invalid_request') return executed === 'no' && status === undefined && isError(cause)
   // With a status it may be an answer that is none, which nobody has thrown. A caller's own `toJSON`
   // may throw anything.
-  return status === undefined || isError(cause)
+  return kind === 'unknown' && (status === undefined || isError(cause))
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */

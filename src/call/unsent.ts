@@ -8,18 +8,21 @@ import type { Exchange } from './job.ts'
  * anything, is no word of a provider's, whatever it looks like.
  */
 export function judgeUnsent(request: ChatRequest, failure: Failure, exchange: Exchange): Failure {
+  if (!isUnsent(request, failure, exchange)) return failure
   const { cause } = failure
-  if (!isUnsent(request, cause, exchange)) return failure
   return { kind: 'unknown', retryable: false, executed: 'no', message: 'unknown', cause }
 }
 
 function isUnsent(
   { given, targets }: ChatRequest,
-  error: unknown,
+  failure: Failure,
   { bounds, wire, target }: Exchange,
 ): boolean {
+  const { cause: error } = failure
   if (bounds.ended !== undefined) return false
   if (given.threw(error)) return true
+  // A URL or a header of which no request can be made: that is known of it.
+  if (isUnsendable(failure)) return false
   if (!wire.keepsBody || wire.fetches + wire.sockets > 0) return false
   const client = targets[target]?.client
   // A test's double may say anything without sending it, and the credentials' own requests go unseen.
@@ -28,4 +31,8 @@ function isUnsent(
     !Object.hasOwn(client.chat.completions, 'create') &&
     !isRequestError(error, client)
   )
+}
+
+function isUnsendable({ kind, executed, status }: Failure): boolean {
+  return kind === 'invalid_request' && executed === 'no' && status === undefined
 }

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { lstatSync, statSync } from 'node:fs'
 
 /**
  * A name, and the file that it led to when somebody looked.
@@ -13,14 +13,17 @@ export interface NamedFile {
   readonly ino: bigint
   /** How many names it has. */
   readonly nlink: bigint
+  /** The name is the file's own: a symbolic link in its place is another file. */
+  readonly isOwn: boolean
 }
 
 /** Undefined where the name leads nowhere, or cannot be followed. */
-export function fileAt(path: string): NamedFile | undefined {
+export function fileAt(path: string, isOwn = false): NamedFile | undefined {
   try {
+    const look = isOwn ? lstatSync : statSync
     // Numbers of files may be larger than a double can tell apart.
-    const { dev, ino, nlink } = statSync(path, { bigint: true })
-    return { path, dev, ino, nlink }
+    const { dev, ino, nlink } = look(path, { bigint: true })
+    return { path, dev, ino, nlink, isOwn }
   } catch {
     return undefined
   }
@@ -28,6 +31,6 @@ export function fileAt(path: string): NamedFile | undefined {
 
 /** Does its name still lead to it? */
 export function isInPlace(file: NamedFile): boolean {
-  const now = fileAt(file.path)
+  const now = fileAt(file.path, file.isOwn)
   return now !== undefined && now.ino === file.ino && now.dev === file.dev
 }

@@ -31,7 +31,7 @@ export class SqliteFile {
   readonly #name: string
   readonly #database: DatabaseSync
   readonly #options: SqliteFileOptions
-  /** What it has open: the database, and once that is set up its log and shared memory. */
+  /** What it has open: the database as it was named, and once that is set up its own name and log. */
   #files: readonly NamedFile[]
   #statements: Statements | undefined
 
@@ -156,7 +156,7 @@ export class SqliteFile {
   #setUp(): Statements {
     prepareTables(this.#database)
     this.#limitSize()
-    this.#files = [...this.#files.slice(0, 1), ...logOf(this.#name)]
+    this.#files = [...this.#files.slice(0, 1), ...filesOf(this.#name)]
     this.#requireInPlace()
     this.#statements = statementsOf(this.#database)
     return this.#statements
@@ -196,13 +196,14 @@ export class SqliteFile {
 const REMOVED_PER_WRITE = 3
 
 /**
- * Both stay as long as anybody has the database open. SQLite names them after the file itself,
- * wherever a symbolic link to it may be.
+ * The file under its own name, and its log, which stays as long as anybody has the database open.
+ * SQLite names that after the file itself, wherever a symbolic link to it may be: moved, it gets
+ * another, though a link be left in its place.
  */
-function logOf(name: string): NamedFile[] {
+function filesOf(name: string): NamedFile[] {
   const real = realpathSync(name)
-  return [`${real}-wal`, `${real}-shm`].map((path) => {
-    const file = fileAt(path)
+  return [real, `${real}-wal`, `${real}-shm`].map((path) => {
+    const file = fileAt(path, true)
     if (file === undefined) throw new Error(`has lost its log: there is no ${path}`)
     return file
   })

@@ -185,6 +185,7 @@ describe.each(majors)('a request that can never be carried out, by %s', (_, clie
     const error = await rejection(
       llm.json({ ...ask('hi'), schema: person }, { requestOptions: request }),
     )
+    const asked = nobody.urls.length
     expect(error).toMatchObject({
       kind: 'invalid_request',
       retryable: false,
@@ -193,9 +194,14 @@ describe.each(majors)('a request that can never be carried out, by %s', (_, clie
         { number: 1, outcome: 'invalid_request', executed, ...(code !== undefined && { code }) },
       ],
     })
-    expect(nobody.urls).toHaveLength(arriving)
+    expect(asked).toBe(arriving)
     expect(events).not.toContain('retries-multiplied')
     expect(String(error)).not.toMatch(/u:p@|clé|k\nb|a\nb/)
+    for (const stream of [false, true]) {
+      const thrown = await rejection(llm.chat.completions.create({ ...ask('hi'), stream }, request))
+      expect(callReport(thrown)?.attempts).toMatchObject([{ outcome: 'invalid_request', executed }])
+    }
+    if (executed === 'no') expect(nobody.urls).toHaveLength(3 * arriving)
   })
 })
 

@@ -39,6 +39,13 @@ const MOVES: Readonly<Record<string, { readonly named: string; move(place: Place
       opened(sqliteStore(file))
     },
   },
+  'it is moved, and a symbolic link to it is left in its place': {
+    named: 'keys.db',
+    move({ directory, file }) {
+      renameSync(file, join(directory, 'elsewhere.db'))
+      symlinkSync(join(directory, 'elsewhere.db'), file)
+    },
+  },
   'its log is removed': { named: 'keys.db-wal', move: ({ file }) => unlinkSync(`${file}-wal`) },
   'its shared memory is removed': {
     named: 'keys.db-shm',

@@ -101,6 +101,16 @@ describe("what the caller's own objects throw", () => {
     })
   })
 
+  it('need not be an error', async () => {
+    const { llm, server } = await setUp()
+    for (const failure of ['text', 42, { a: 1 }, null]) {
+      const metadata = { toJSON: () => raise(failure) } as never
+      const error = await rejection(llm.chat.completions.create({ ...ask('hi'), metadata }))
+      expect(error).toBe(failure)
+    }
+    expect(server.count).toBe(0)
+  })
+
   it('is told in the report as an attempt that was not executed', async () => {
     const set = await setUp()
     const failure = looksRetryable()
