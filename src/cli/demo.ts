@@ -19,7 +19,7 @@ import { GOOD_ANSWER, groupScenarios, SCENARIOS, type Scenario, TICKET_TEXT } fr
 import { askSteady, type SteadyOutcome } from './steady-client.ts'
 import type { Terminal } from './terminal.ts'
 
-export const DEMO_USAGE = `steadycall demo: the same faults, met with steadycall and without.
+export const DEMO_USAGE: string = `steadycall demo: the same faults, met with steadycall and without.
 
 Starts a fault server on this machine, extracts a support ticket ${SCENARIOS.length} times through
 a real openai client, with steadycall and without, and draws what became of each call.
