@@ -42,6 +42,8 @@ function said(engine: SchemaEngine | undefined, value: unknown): string | undefi
       parentSchema,
       data,
     ]),
+    // The mark by which AJV's code counts its steps is no part of what the schema says.
+    (key, part: unknown) => (key === 'steadycall-steps' ? undefined : part),
   )
 }
 
@@ -98,7 +100,6 @@ describe('the interpreter and AJV on the JSON Schema Test Suite', () => {
       'dynamicRef',
       'optional/dynamicRef',
       'recursiveRef',
-      'ref',
       'unevaluatedItems',
       'unevaluatedProperties',
     ])
