@@ -3,7 +3,7 @@ import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './ajv-
 import { StepMeter, withSteps } from './ajv-steps.ts'
 import { childPath } from './json-value.ts'
 import { metaSchemasFor } from './meta-schemas.ts'
-import { explodes } from './recursion.ts'
+import { explodes, recurs } from './recursion.ts'
 import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
 import { addUniqueItems } from './unique-items.ts'
 
@@ -26,16 +26,17 @@ export function ajvCompiler(
   return () => {
     checkSchema(parseSchema(text), checker)
     const schema = parseSchema(text)
-    const mayExplode = explodes(schema)
+    const isCounted = recurs(schema)
+    const allErrors = !explodes(schema)
     // Others take a time that is linear in the value anyway, and do not pay for it.
-    if (mayExplode) withSteps(schema, 'references')
+    if (isCounted) withSteps(schema, 'references')
     const accepts = validatorOf(withSchema(ajv, schema, draft), '')
     return {
       accepts: (value, work) =>
-        mayExplode ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
+        isCounted ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
       firstErrors: (value, work) =>
         meter.counted(work, () => (accepts(value) ? [] : (accepts.errors ?? []))),
-      ...explaining(text, draft, { ...own, allErrors: !mayExplode }, meter),
+      ...explaining(text, draft, { ...own, allErrors }, meter),
     }
   }
 }
@@ -85,7 +86,7 @@ export function pointersInto(schema: object): ReadonlyMap<object, string> {
 function newAjv(draft: Draft, options: Options, meter: StepMeter): Ajv {
   const ajv = construct(draft, { ...OPTIONS, ...options, meta: false, validateSchema: false })
   addFormats()(ajv)
-  addUniqueItems(ajv)
+  addUniqueItems(ajv, meter.spend)
   meter.addTo(ajv, codeGeneration())
   return ajv
 }

@@ -30,13 +30,16 @@ export class StepMeter {
     }
   }
 
+  /** Counts what a keyword of ours does beyond looking at a value once. @throws {OutOfSteps} */
+  readonly spend = (steps: number): void => spend(this.#work, steps, 0)
+
   /** Makes the validators of this AJV count, for schemas that went through `withSteps`. */
   addTo(ajv: Ajv, { _, Name: NameOf }: CodeGeneration): void {
     const step = (steps: number, errors: number): void => spend(this.#work, steps, errors)
     ajv.addKeyword({
       keyword: STEPS,
       // Before a reference is followed: a recursion has to count before it goes down.
-      before: '$ref',
+      before: ajv.getKeyword('$dynamicRef') === false ? '$ref' : '$dynamicRef',
       code({ gen, schema }) {
         const stepped = gen.scopeValue('func', { ref: step })
         // AJV's own name for the number of errors so far.
@@ -61,11 +64,11 @@ const STEPS = 'steadycall-steps'
 export function withSteps(schema: unknown, only: 'all' | 'references'): void {
   if (!isRecord(schema)) return
   const marked = schema as Record<string, unknown>
-  for (const keyword of PARTS) withSteps(own(schema, keyword), only)
-  for (const keyword of LISTS) for (const part of listIn(schema, keyword)) withSteps(part, only)
-  for (const keyword of MAPS) {
-    const parts = own(schema, keyword)
-    if (isRecord(parts)) for (const part of Object.values(parts)) withSteps(part, only)
+  for (const [keyword, holds] of Object.entries(schema)) {
+    if (NO_SCHEMAS.has(keyword)) continue
+    // A reference leads anywhere, also into what is no keyword, such as `components`.
+    const isMany = Array.isArray(holds) || MAPS.has(keyword)
+    for (const part of isMany ? Object.values(Object(holds)) : [holds]) withSteps(part, only)
   }
   const refers = REFERENCES.some((keyword) => typeof own(schema, keyword) === 'string')
   if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
@@ -77,15 +80,15 @@ export function stepsOf(schema: object): number {
   return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
 }
 
-const PARTS =
-  'items additionalItems contains additionalProperties propertyNames not if then else unevaluatedItems unevaluatedProperties'.split(
-    ' ',
-  )
-const LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems', 'items']
-const MAPS = [
+/** Keywords that hold schemas by name; the names are none of the schema's keywords. */
+const MAPS: ReadonlySet<string> = new Set([
   ...['properties', 'patternProperties', '$defs', 'definitions'],
   ...['dependentSchemas', 'dependencies'],
-]
+])
+/** Keywords that hold values or names, which may look like schemas. */
+const NO_SCHEMAS: ReadonlySet<string> = new Set([
+  ...['const', 'default', 'enum', 'examples', 'dependentRequired'],
+])
 const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef']
 
 function listIn(schema: object, keyword: string): readonly unknown[] {

@@ -7,7 +7,15 @@ import { localRef, partAt } from './schema-part.ts'
  * the first error ends a branch, most branches end at their discriminator.
  */
 export function explodes(schema: object): boolean {
-  return mentionsUnion(schema) && refersToItself(schema, schema, new Set(), new Set())
+  return mentionsUnion(schema) && recurs(schema)
+}
+
+/**
+ * True when a schema may contain itself: where it does so by two ways to the same value, such as two
+ * patterns or an `if` and its `then`, checking takes a time that doubles with each level.
+ */
+export function recurs(schema: object): boolean {
+  return refersToItself(schema, schema, new Set(), new Set())
 }
 
 function mentionsUnion(schema: unknown): boolean {

@@ -151,7 +151,8 @@ export const UNIQUE_ITEMS: readonly [string, Keyword] = [
     if (typeof holds !== 'boolean') throw new TypeError('uniqueItems value must be ["boolean"]')
     if (!holds) return undefined
     return (place, run) => {
-      const found = Array.isArray(place.value) ? duplicateIn(place.value) : undefined
+      const spend = (steps: number): void => run.work?.spend(steps)
+      const found = Array.isArray(place.value) ? duplicateIn(place.value, spend) : undefined
       if (found === undefined) return true
       return fail(run, place, {
         keyword: 'uniqueItems',

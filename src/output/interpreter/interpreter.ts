@@ -1,6 +1,6 @@
 import { metaSchemasOf, pointersInto } from '../ajv-engine.ts'
 import { spend, stepsOf } from '../ajv-steps.ts'
-import { explodes } from '../recursion.ts'
+import { explodes, recurs } from '../recursion.ts'
 import {
   type Draft,
   type ErrorObject,
@@ -30,12 +30,13 @@ export function interpreter(
     checkSchema(schema, draft)
     const compiler = new Compiler(schema, draft, regExp)
     const all = !explodes(schema)
+    const isCounted = recurs(schema)
     const whole = compiler.checkAt('')
     let pointers: ReadonlyMap<object, string> | undefined
     return {
       accepts(value, work) {
         // Only a schema that contains itself can take more steps than are linear in the value.
-        const run = all || work === undefined ? VERDICT_ONLY : { ...VERDICT_ONLY, work }
+        const run = isCounted ? { ...VERDICT_ONLY, work } : VERDICT_ONLY
         return whole({ value, path: '' }, run, undefined)
       },
       firstErrors(value, work) {

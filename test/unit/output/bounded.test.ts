@@ -1,9 +1,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { interpreter } from '../../../src/output/interpreter/interpreter.ts'
 import { type ParseResult, parseAnswer, parseJson } from '../../../src/output/parse-json.ts'
 import { compileSchema } from '../../../src/output/schema.ts'
-import type { Resting } from '../../../src/output/work.ts'
+import { OutOfSteps, type Resting, Work } from '../../../src/output/work.ts'
 
 const number = { type: 'number' }
 const nullable = (ref: string) => ({ anyOf: [{ $ref: ref }, { type: 'null' }] })
@@ -114,6 +115,57 @@ describe('a valid answer to a recursive schema', () => {
   })
 })
 
+describe('a schema that comes to the same value by two ways, on each level', () => {
+  const next = { properties: { next: { $ref: '#/$defs/n' } } }
+  const part = (keywords: object) => ({ $defs: { n: keywords }, $ref: '#/$defs/n' })
+  const dynamic = (ref: object) => ({ properties: { next: { anyOf: [ref, ref] } } })
+  const component = { $ref: '#/components/schemas/n' }
+  const twice: [string, object, string][] = [
+    ['allOf', part({ type: 'object', allOf: [next, next] }), '{}'],
+    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+    ['if and then', part({ type: 'object', if: next, then: next }), '{}'],
+    ['dependentSchemas', part({ ...next, dependentSchemas: { next } }), '{}'],
+    [
+      'two patterns',
+      part({ patternProperties: { '^n': { $ref: '#/$defs/n' }, t$: { $ref: '#/$defs/n' } } }),
+      '{}',
+    ],
+    [
+      'a dynamic reference',
+      { $dynamicAnchor: 'n', type: 'object', ...dynamic({ $dynamicRef: '#n' }) },
+      '"x"',
+    ],
+    [
+      'a recursive reference',
+      {
+        $schema: 'https://json-schema.org/draft/2019-09/schema',
+        $recursiveAnchor: true,
+        type: 'object',
+        ...dynamic({ $recursiveRef: '#' }),
+      },
+      '"x"',
+    ],
+    [
+      'a part that is under no keyword',
+      { components: { schemas: { n: { type: 'object', ...dynamic(component) } } }, ...component },
+      '"x"',
+    ],
+  ]
+
+  it.each(twice)('is refused within a stated bound: %s', (_, schema, inside) => {
+    const result = parseJson(nested(40, '{"next":', inside, '}'), schema)
+    expect(result).toMatchObject({ ok: false, kind: 'schema_mismatch' })
+    expect(issuesOf(result).at(-1)?.message).toMatch(BOUND)
+  })
+
+  it.each(twice)('is refused by the interpreter too: %s', (_, schema, inside) => {
+    const draft = JSON.stringify(schema).includes('2019-09') ? '2019-09' : '2020-12'
+    const text = nested(40, '{"next":', inside, '}')
+    const engine = interpreter(JSON.stringify(schema), draft, undefined)()
+    expect(() => engine.accepts(JSON.parse(text), new Work(text))).toThrow(OutOfSteps)
+  })
+})
+
 describe('a large answer that is wrong in every place', () => {
   it.each<[string, string, object]>([
     ['types', `[${list(300_000, () => '"a"')}]`, { items: number }],
@@ -156,6 +208,18 @@ describe('uniqueItems', () => {
   it('is checked in a time that is linear in the list', () => {
     const text = `[${list(200_000, (index) => `{"id":${index}}`)}]`
     expect(parseJson(text, UNIQUE)).toMatchObject({ ok: true })
+  })
+
+  it('is bounded for lists in lists, each of which is compared with all that is in it', () => {
+    const schema = {
+      $defs: { l: { uniqueItems: true, items: { $ref: '#/$defs/l' } } },
+      $ref: '#/$defs/l',
+    }
+    const text = nested(400, '[', `"${'x'.repeat(500_000)}"`, ']')
+    const result = parseJson(text, schema)
+    expect(issuesOf(result)).toEqual([{ path: '', message: expect.stringMatching(BOUND) }])
+    const engine = interpreter(JSON.stringify(schema), '2020-12', undefined)()
+    expect(() => engine.accepts(JSON.parse(text), new Work(text))).toThrow(OutOfSteps)
   })
 
   it('says what AJV says', () => {

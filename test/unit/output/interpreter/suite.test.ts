@@ -42,13 +42,9 @@ function said(engine: SchemaEngine | undefined, value: unknown): string | undefi
       parentSchema,
       data,
     ]),
-    withoutMarks,
+    // The mark by which AJV's code counts its steps is no part of what the schema says.
+    (key, part: unknown) => (key === 'steadycall-steps' ? undefined : part),
   )
-}
-
-/** What AJV's schemas are marked with, to be counted. */
-function withoutMarks(key: string, value: unknown): unknown {
-  return key === 'steadycall-steps' ? undefined : value
 }
 
 interface Compared {
@@ -104,7 +100,6 @@ describe('the interpreter and AJV on the JSON Schema Test Suite', () => {
       'dynamicRef',
       'optional/dynamicRef',
       'recursiveRef',
-      'ref',
       'unevaluatedItems',
       'unevaluatedProperties',
     ])
