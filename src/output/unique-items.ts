@@ -6,7 +6,11 @@ import { sortedJson } from './json-value.ts'
  * other one where it does not know their types.
  */
 export function addUniqueItems(ajv: Ajv, spend: Spend): void {
-  const validate: SchemaValidateFunction = (wanted: unknown, items: readonly unknown[], parentSchema) => {
+  const validate: SchemaValidateFunction = (
+    wanted: unknown,
+    items: readonly unknown[],
+    parentSchema = {},
+  ) => {
     const found = wanted === true ? duplicateIn(items, spend) : undefined
     if (found !== undefined) validate.errors = [{ keyword: 'uniqueItems', ...found, parentSchema }]
     return found === undefined
