@@ -8,7 +8,8 @@ const END_OF_CLAUSE = /[.!?;](?=\s|$)|[。！？；\n]/
  * What one could do about it: 'create a key with a higher monthly limit' does not say that a limit
  * of the month is reached.
  */
-const ADVICE = /^\W*(?:please |to |visit |see |for |upgrade |consider |you can |you may |we recommend |learn more|add |try )/
+const ADVICE =
+  /^\W*(?:please |to |visit |see |for |upgrade |consider |you can |you may |we recommend |learn more|add |try )/
 
 // Values of the request's own fields, in JSON or in a Python repr; then long quotations.
 const ECHOES = [

@@ -7,7 +7,40 @@ const throttled: Pick<Wording, 'notStatus' | 'without'> = {
 }
 
 // What else may be too long or too many: the output, one string of many, files, limits of a minute.
-const notThePrompt = ['max_tokens', 'max_new_tokens', 'max_completion_tokens', 'max_output_tokens', 'maximum tokens you requested', 'output token', 'string', 'image', 'pixel', 'dimension', 'audio', 'video', 'file', 'upload', 'document', 'tool', 'function', 'name', 'description', 'schema', 'array', 'rate', 'quota', 'credit', 'per minute', 'per second', 'per day', 'per hour', 'tpm', 'timeout', 'time', 'too many requests']
+const notThePrompt = [
+  'max_tokens',
+  'max_new_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'maximum tokens you requested',
+  'output token',
+  'string',
+  'image',
+  'pixel',
+  'dimension',
+  'audio',
+  'video',
+  'file',
+  'upload',
+  'document',
+  'tool',
+  'function',
+  'name',
+  'description',
+  'schema',
+  'array',
+  'rate',
+  'quota',
+  'credit',
+  'per minute',
+  'per second',
+  'per day',
+  'per hour',
+  'tpm',
+  'timeout',
+  'time',
+  'too many requests',
+]
 
 /** Under any other status, 5xx included: some servers and routers wrap an overflow in 500 or 502. */
 // biome-ignore format: a rule is one line, its example the next

@@ -1,17 +1,88 @@
 import type { WordingRule } from './wording.ts'
 
 // Words by which a provider says that a limit, an allowance, a period or its end is meant.
-const limits = ['limit', 'quota', 'allowance', 'threshold', 'cap ', 'allocat', 'usage', '限额', '上限', '额度']
-const periods = ['daily', 'weekly', 'monthly', 'yearly', 'per day', 'per week', 'per month', 'a day', 'a week', 'a month', 'today', 'this week', 'this month', 'billing cycle', 'billing period', 'tpd', 'rpd', '-hour', 'hour allocated', 'day allocated', 'week allocated', 'month allocated', '5 hour', '5h', 'five hour', '今日', '每日', '每天', '每周', '每月', '小时']
-const spent = ['reach', 'exceed', 'exhaust', 'used', 'hit', 'crossed', 'consumed', 'spent', 'limited', 'over ', 'ran out', 'out of', 'depleted', '已达', '已用', '超出', '达到']
-const perMinute = ['per minute', 'per second', 'per min', '/min', 'tpm', 'rpm', 'concurren', 'rate limit', 'error-code#token-limit']
+const limits = [
+  'limit',
+  'quota',
+  'allowance',
+  'threshold',
+  'cap ',
+  'allocat',
+  'usage',
+  '限额',
+  '上限',
+  '额度',
+]
+const periods = [
+  'daily',
+  'weekly',
+  'monthly',
+  'yearly',
+  'per day',
+  'per week',
+  'per month',
+  'a day',
+  'a week',
+  'a month',
+  'today',
+  'this week',
+  'this month',
+  'billing cycle',
+  'billing period',
+  'tpd',
+  'rpd',
+  '-hour',
+  'hour allocated',
+  'day allocated',
+  'week allocated',
+  'month allocated',
+  '5 hour',
+  '5h',
+  'five hour',
+  '今日',
+  '每日',
+  '每天',
+  '每周',
+  '每月',
+  '小时',
+]
+const spent = [
+  'reach',
+  'exceed',
+  'exhaust',
+  'used',
+  'hit',
+  'crossed',
+  'consumed',
+  'spent',
+  'limited',
+  'over ',
+  'ran out',
+  'out of',
+  'depleted',
+  '已达',
+  '已用',
+  '超出',
+  '达到',
+]
+const perMinute = [
+  'per minute',
+  'per second',
+  'per min',
+  '/min',
+  'tpm',
+  'rpm',
+  'concurren',
+  'rate limit',
+  'error-code#token-limit',
+]
 
 const AN_HOUR_MS = 60 * 60 * 1000
 
 /** Requests at once: some come to an end by themselves, whatever status and type say. */
 // biome-ignore format: a rule is one line, its example the next
 export const CONCURRENCY_WORDINGS: readonly WordingRule[] = [
-  { kind: 'rate_limit', when: { clause: [['concurren', 'parallel', 'simultaneous', 'at the same time', 'in flight', 'in-flight', '并发'], ['limit', 'too many', 'exceed', 'reach', 'max', 'high', 'threshold', 'quota', '过高', '超']], except: ['tool', 'must be', 'parameter'] },
+  { kind: 'rate_limit', when: { clause: [['concurren', 'parallel', 'simultaneous', 'at the same time', '并发'], ['limit', 'too many', 'exceed', 'reach', 'max', 'high', 'threshold', 'quota', '过高', '超']], except: ['tool', 'must be', 'parameter'] },
     example: [403, `{"error":{"message":"You've reached your concurrent request limit. Please wait for your ongoing requests to finish and try again.","type":"permission_error"},"type":"error"}`] },
 ]
 

@@ -6,8 +6,50 @@ const strained: readonly StatusTest[] = [429, 500, 502, 503, 'none']
 // Under these only the caller can change something.
 const lasting: readonly StatusTest[] = [401, 402, 405, 407, 451]
 
-const servers = ['model', 'server', 'service', 'endpoint', 'function', 'instance', 'worker', 'engine', 'deployment', 'upstream', 'provider', 'backend', 'replica', 'cluster', 'system', 'executor', 'gateway', 'capacity', '模型', '服务', '系统']
-const permanent = ['region', 'country', 'your account', 'your plan', 'for free', 'paid', 'deprecated', 'decommission', 'retired', 'removed', 'permanent', 'no longer', 'not found', 'not exist', 'too large', 'not supported', 'parameter', 'balance', 'cold start time']
+const servers = [
+  'model',
+  'server',
+  'service',
+  'endpoint',
+  'function',
+  'instance',
+  'worker',
+  'engine',
+  'deployment',
+  'upstream',
+  'provider',
+  'backend',
+  'replica',
+  'cluster',
+  'system',
+  'executor',
+  'gateway',
+  'capacity',
+  '模型',
+  '服务',
+  '系统',
+]
+const permanent = [
+  'region',
+  'country',
+  'your account',
+  'your plan',
+  'for free',
+  'paid',
+  'deprecated',
+  'decommission',
+  'retired',
+  'removed',
+  'permanent',
+  'no longer',
+  'not found',
+  'not exist',
+  'too large',
+  'not supported',
+  'parameter',
+  'balance',
+  'cold start time',
+]
 
 // biome-ignore format: a rule is one line, its example the next
 export const OVERLOAD_WORDINGS: readonly WordingRule[] = [
