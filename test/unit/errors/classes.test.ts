@@ -156,11 +156,9 @@ describe('the work behind a failure', () => {
   })
 })
 
-it('reads a body of quotes, brackets and marks in little time', () => {
-  const started = performance.now()
+// A quadratic reading of these takes minutes.
+it('reads a body of quotes, brackets and marks to its cap', { timeout: 60_000 }, () => {
   for (const part of ['"', "'", '`', '. ', "'content': '", '(', 'limit ', '上']) {
-    kindOf(400, part.repeat(40_000))
+    expect(kindOf(400, part.repeat(40_000))).toBe('invalid_request')
   }
-  // A quadratic reading takes minutes.
-  expect(performance.now() - started).toBeLessThan(20_000)
 })
