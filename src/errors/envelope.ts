@@ -19,7 +19,7 @@ export interface Envelope {
   readonly quotas: string
   /** An HTTP status written into the body, as 'code': 429 or "429". */
   readonly status?: number
-  /** The innermost of them: of the provider that a relay quotes. */
+  /** One inside JSON in a text: of the provider that a relay quotes. */
   readonly innerStatus?: number
   /** What a gateway says of another try, as `availability.retryable`. */
   readonly retryable?: boolean
@@ -44,6 +44,7 @@ export function readEnvelope(body: unknown): Envelope {
     quotas: [],
     parts: [],
     fromProvider: false,
+    isQuoted: false,
     left: MAX_VALUES,
   }
   visit(body, found, 0)
@@ -78,6 +79,8 @@ interface Found {
   innerStatus?: number
   retryable?: boolean
   fromProvider: boolean
+  /** Inside JSON that stands in a text: what a relay quotes. */
+  isQuoted: boolean
   /** Values that may still be visited: a body nested a thousand times costs no more than others. */
   left: number
 }
@@ -146,7 +149,11 @@ function visitText(text: string, found: Found, depth: number): void {
   for (const words of [split.before, split.after]) {
     if (words.trim() !== '') found.texts.push(words.slice(0, MAX_TEXT_LENGTH))
   }
+  const outside = found.isQuoted
+  // The body itself comes as text too.
+  found.isQuoted = depth > 0
   visit(split.value, found, depth + 1)
+  found.isQuoted = outside
 }
 
 // A Python repr, a bytes literal, JSON that was cut or escaped once too often.
@@ -203,8 +210,8 @@ function addCode(code: unknown, found: Found): void {
   const text = typeof code === 'number' ? String(code) : code
   if (typeof text !== 'string' || text === '') return
   if (/^[45]\d\d$/.test(text)) {
-    found.innerStatus = Number(text)
-    found.status ??= found.innerStatus
+    found.status ??= Number(text)
+    if (found.isQuoted) found.innerStatus = Number(text)
   } else if (text.length <= MAX_CODE_LENGTH && !isUntelling(text)) found.codes.push(text)
 }
 
