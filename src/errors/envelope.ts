@@ -1,3 +1,4 @@
+import { readClauses, withoutEchoes } from './clauses.ts'
 import { splitAtJson } from './embedded-json.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
@@ -6,6 +7,8 @@ import { isSafeCode } from './safe-code.ts'
 export interface Envelope {
   /** Every text found, joined and lower-cased for matching. */
   readonly text: string
+  /** Its sentences and its codes as words, for rules that know classes of words. */
+  readonly clauses: readonly string[]
   /** The texts as they came, for hints and their numbers. */
   readonly message: string
   /** Codes, types and reasons, lower-cased, the most telling first. */
@@ -16,6 +19,8 @@ export interface Envelope {
   readonly quotas: string
   /** An HTTP status written into the body, as 'code': 429 or "429". */
   readonly status?: number
+  /** One inside JSON in a text: of the provider that a relay quotes. */
+  readonly innerStatus?: number
   /** What a gateway says of another try, as `availability.retryable`. */
   readonly retryable?: boolean
   /** JSON with an `error` member: an LLM provider speaks, not a proxy before it. */
@@ -39,14 +44,17 @@ export function readEnvelope(body: unknown): Envelope {
     quotas: [],
     parts: [],
     fromProvider: false,
+    isQuoted: false,
     left: MAX_VALUES,
   }
   visit(body, found, 0)
   const message = found.texts.join('\n').slice(0, MAX_TEXT_LENGTH)
   const named = [...found.codes, ...found.types]
   const code = named.find(isSafeCode)
+  const told = withoutEchoes(message)
   return {
-    text: message.toLowerCase(),
+    text: told.toLowerCase(),
+    clauses: readClauses(told, named),
     message,
     codes: [...named, ...found.marks].map((candidate) => candidate.toLowerCase()),
     quotas: found.quotas.join('\n').toLowerCase(),
@@ -54,6 +62,7 @@ export function readEnvelope(body: unknown): Envelope {
     parts: found.parts,
     ...(code !== undefined && { code }),
     ...(found.status !== undefined && { status: found.status }),
+    ...(found.innerStatus !== undefined && { innerStatus: found.innerStatus }),
     ...(found.retryable !== undefined && { retryable: found.retryable }),
   }
 }
@@ -67,8 +76,11 @@ interface Found {
   readonly quotas: string[]
   readonly parts: object[]
   status?: number
+  innerStatus?: number
   retryable?: boolean
   fromProvider: boolean
+  /** Inside JSON that stands in a text: what a relay quotes. */
+  isQuoted: boolean
   /** Values that may still be visited: a body nested a thousand times costs no more than others. */
   left: number
 }
@@ -137,7 +149,11 @@ function visitText(text: string, found: Found, depth: number): void {
   for (const words of [split.before, split.after]) {
     if (words.trim() !== '') found.texts.push(words.slice(0, MAX_TEXT_LENGTH))
   }
+  const outside = found.isQuoted
+  // The body itself comes as text too.
+  found.isQuoted = depth > 0
   visit(split.value, found, depth + 1)
+  found.isQuoted = outside
 }
 
 // A Python repr, a bytes literal, JSON that was cut or escaped once too often.
@@ -219,8 +235,10 @@ export function isTelling(error: unknown): boolean {
 function addCode(code: unknown, found: Found): void {
   const text = typeof code === 'number' ? String(code) : code
   if (typeof text !== 'string' || text === '') return
-  if (/^[45]\d\d$/.test(text)) found.status ??= Number(text)
-  else if (text.length <= MAX_CODE_LENGTH && !isUntelling(text)) found.codes.push(text)
+  if (/^[45]\d\d$/.test(text)) {
+    found.status ??= Number(text)
+    if (found.isQuoted) found.innerStatus = Number(text)
+  } else if (text.length <= MAX_CODE_LENGTH && !isUntelling(text)) found.codes.push(text)
 }
 
 function addType(type: string | undefined, found: Found): void {

@@ -53,7 +53,7 @@ export function judgeResponse(
   const body = readEnvelope(answer.body)
   const status = isErrorStatus(answer.status) ? answer.status : body.status
   const rule = matchWording(body, status)
-  const kind = rule?.kind ?? kindOfStatus(status)
+  const kind = rule?.kind ?? kindOfStatus(statusBehind(status, body))
   const retryAfterMs = readRetryAfter({
     status,
     headers,
@@ -65,7 +65,7 @@ export function judgeResponse(
   return {
     kind,
     retryable: mayRetry(kind, rule === undefined, headers, body.retryable),
-    executed: executedBy(answer.status, body),
+    executed: executedBy(answer.status, body, kind),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
     ...(answer.status !== undefined && { status: answer.status }),
     ...(body.code !== undefined && { code: body.code }),
@@ -75,6 +75,12 @@ export function judgeResponse(
 
 export function isErrorStatus(status: unknown): status is number {
   return typeof status === 'number' && Number.isInteger(status) && status >= 300 && status < 600
+}
+
+/** A relay answers 400 to whatever the provider behind it refused or failed with. */
+function statusBehind(status: number | undefined, { innerStatus }: Envelope): number | undefined {
+  const isPassing = innerStatus !== undefined && (innerStatus === 429 || innerStatus >= 500)
+  return status === 400 && isPassing ? innerStatus : status
 }
 
 function kindOfStatus(status: number | undefined): FailureKind {
@@ -109,9 +115,12 @@ const BEGUN = [408, 409, 499]
 // Another address for the same request; 303 instead names where its result is.
 const ELSEWHERE = [301, 302, 307, 308]
 
+// Whoever failed had begun, whatever the status that a relay gave it.
+const FAILED: readonly FailureKind[] = ['server_error', 'timeout']
+
 /** A provider that refused did no work; a proxy's error says nothing about what is behind it. */
-function executedBy(status: number | undefined, body: Envelope): Executed {
-  if (status === undefined) return 'maybe'
+function executedBy(status: number | undefined, body: Envelope, kind: FailureKind): Executed {
+  if (status === undefined || FAILED.includes(kind)) return 'maybe'
   if (status === 503 || status === 529) return body.fromProvider ? 'no' : 'maybe'
   if (ELSEWHERE.includes(status)) return 'no'
   return status >= 400 && status < 500 && !BEGUN.includes(status) ? 'no' : 'maybe'

@@ -1,4 +1,6 @@
+import { hasWord } from './clauses.ts'
 import type { Envelope } from './envelope.ts'
+import { readSpokenWait } from './hint-grammar.ts'
 import { WORDING_RULES } from './rules.ts'
 import type { StatusTest, Wording, WordingRule } from './wordings/wording.ts'
 
@@ -17,8 +19,30 @@ function holds(when: Wording, body: Envelope, status: number | undefined): boole
     (when.whole === undefined || body.text === when.whole) &&
     texts.every((text) => body.text.includes(text)) &&
     (when.without === undefined || !body.text.includes(when.without)) &&
-    (when.exceeds === undefined || exceeds(body.text, when.exceeds))
+    (when.exceeds === undefined || exceeds(body.text, when.exceeds)) &&
+    (when.clause === undefined || body.clauses.some((clause) => isOfClass(clause, when))) &&
+    (when.only === undefined || saysOnly(body.text, when.only)) &&
+    (when.waitsAtLeastMs === undefined || waitOf(body) >= when.waitsAtLeastMs)
   )
+}
+
+function isOfClass(clause: string, { clause: groups = [], except = [] }: Wording): boolean {
+  return (
+    groups.every((group) => group.some((word) => hasWord(clause, word))) &&
+    !except.some((word) => hasWord(clause, word))
+  )
+}
+
+function saysOnly(text: string, phrases: readonly string[]): boolean {
+  let rest = text
+  for (const phrase of phrases) rest = rest.replaceAll(phrase, '')
+  const isSaid = rest.length < text.length
+  // The name of the provider in brackets, the status.
+  return isSaid && /^(?:\([^()]{0,40}\)|error|null|[\s\d.:,'"_-])*$/.test(rest)
+}
+
+function waitOf({ message }: Envelope): number {
+  return readSpokenWait(message) ?? 0
 }
 
 function isOneOf(tests: readonly StatusTest[], status: number | undefined): boolean {

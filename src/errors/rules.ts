@@ -3,29 +3,36 @@ import { BREAKDOWN_WORDINGS } from './wordings/breakdown.ts'
 import { CONTEXT_WORDINGS } from './wordings/context.ts'
 import { CREDENTIALS_WORDINGS } from './wordings/credentials.ts'
 import { FILTER_WORDINGS } from './wordings/filter.ts'
+import { ALLOWANCE_WORDINGS, CONCURRENCY_WORDINGS, FAR_WORDINGS } from './wordings/limits.ts'
 import { MONEY_WORDINGS } from './wordings/money.ts'
 import { OVERLOAD_WORDINGS } from './wordings/overload.ts'
 import { RATE_WORDINGS } from './wordings/rate.ts'
 import { REGION_WORDINGS } from './wordings/region.ts'
+import { RELAY_WORDINGS } from './wordings/relay.ts'
 import { SIZE_WORDINGS } from './wordings/size.ts'
 import type { WordingRule } from './wordings/wording.ts'
 
 /**
- * Providers' wordings, the first match wins. The order is that of the evidence: region, money,
- * filter, context, size, credentials, rate, overload, then breakdowns that only a body tells of.
- * Within a subject what is structured (code, quota) stands before the text, unless a comment says
- * why not. A wording that is not here falls to `STATUS_KINDS`.
+ * Providers' wordings, the first match wins. The order is that of the evidence: region, requests at
+ * once, money, allowances, filter, context, size, far ends, credentials, rate, overload, breakdowns
+ * that only a body tells of, and the names that relays give. Within a subject what is structured
+ * (code, quota) stands before the text, and wordings of a provider before classes of words, unless a
+ * comment says why not. A wording that is not here falls to `STATUS_KINDS`.
  */
 export const WORDING_RULES: readonly WordingRule[] = [
   ...REGION_WORDINGS,
+  ...CONCURRENCY_WORDINGS,
   ...MONEY_WORDINGS,
+  ...ALLOWANCE_WORDINGS,
   ...FILTER_WORDINGS,
   ...CONTEXT_WORDINGS,
   ...SIZE_WORDINGS,
+  ...FAR_WORDINGS,
   ...CREDENTIALS_WORDINGS,
   ...RATE_WORDINGS,
   ...OVERLOAD_WORDINGS,
   ...BREAKDOWN_WORDINGS,
+  ...RELAY_WORDINGS,
 ]
 
 /**

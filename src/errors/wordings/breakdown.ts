@@ -44,4 +44,18 @@ export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
   // MiniMax: invalid parameters
   { kind: 'invalid_request', when: { code: 'base_resp.2013' },
     example: [200, '{"base_resp":{"status_code":2013,"status_msg":"invalid params"},"choices":null}'] },
+  // A relay passes on a failure under the status of a refusal, with its words or with none.
+  { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], code: 'server_error' },
+    example: [403, '{"error":{"message":"Upstream request failed: [server_error] Upstream response was not valid JSON","type":"server_error","code":null}}'] },
+  { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], code: 'internal_server_error' },
+    example: [400, '{"error":{"message":"Something went wrong","type":"internal_server_error"}}'] },
+  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], clause: [['upstream', 'provider', 'backend', 'origin'], ['not valid json', 'invalid json', 'invalid response', 'no response', 'empty response', 'bad response', 'disconnect', 'unreachable', 'could not connect', 'connection', 'closed', 'internal', '[server_error]', 'reset', 'crashed']], except: ['must be', 'blocked', 'paused'] },
+    example: [403, '{"type":"error","error":{"type":"ModelError","message":"Upstream request failed: [server_error] Upstream response was not valid JSON"}}'] },
+  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], clause: [['temporary', 'transient', 'intermittent'], ['error', 'failure', 'problem', 'issue']] },
+    example: [400, '{"error":{"message":"Temporary routing error (400)."}}'] },
+  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], only: ['error from provider', 'upstream request failed', 'upstream error', 'upstream failed', 'bad gateway', 'internal server error'] },
+    example: [400, '{"error":{"message":"Error from provider (Console Go): Upstream request failed","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}'] },
+  // Under 400 it is what the provider thought of the request.
+  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [400, 402, 413, 422, 429], only: ['provider returned error', 'provider returned an error', 'provider error'] },
+    example: [404, '{"error":{"message":"Provider returned error","code":404,"metadata":{"raw":"","provider_name":"Nvidia","is_byok":false}}}'] },
 ]

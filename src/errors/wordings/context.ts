@@ -6,6 +6,42 @@ const throttled: Pick<Wording, 'notStatus' | 'without'> = {
   without: 'please wait',
 }
 
+// What else may be too long or too many: the output, one string of many, files, limits of a minute.
+const notThePrompt = [
+  'max_tokens',
+  'max_new_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'maximum tokens you requested',
+  'output token',
+  'string',
+  'image',
+  'pixel',
+  'dimension',
+  'audio',
+  'video',
+  'file',
+  'upload',
+  'document',
+  'tool',
+  'function',
+  'name',
+  'description',
+  'schema',
+  'array',
+  'rate',
+  'quota',
+  'credit',
+  'per minute',
+  'per second',
+  'per day',
+  'per hour',
+  'tpm',
+  'timeout',
+  'time',
+  'too many requests',
+]
+
 /** Under any other status, 5xx included: some servers and routers wrap an overflow in 500 or 502. */
 // biome-ignore format: a rule is one line, its example the next
 export const CONTEXT_WORDINGS: readonly WordingRule[] = [
@@ -20,8 +56,6 @@ export const CONTEXT_WORDINGS: readonly WordingRule[] = [
   // Zhipu: the prompt is too long
   { kind: 'context_length', when: { ...throttled, code: '1261' },
     example: [400, '{"error":{"code":"1261","message":"Prompt 超长"}}'] },
-  { kind: 'context_length', when: { ...throttled, text: 'contextwindowexceedederror' },
-    example: [400, '{"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: Context Window exceeded for given call.","type":null,"param":null,"code":"400"}}'] },
   { kind: 'context_length', when: { ...throttled, text: 'maximum context length' },
     example: [400, `{"object":"error","message":"This model's maximum context length is 131072 tokens. However, you requested 156632 tokens (152536 in the messages, 4096 in the completion).","type":"BadRequestError","param":null,"code":400}`] },
   { kind: 'context_length', when: { ...throttled, text: "model's context length" },
@@ -64,4 +98,10 @@ export const CONTEXT_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":"Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)"}'] },
   { kind: 'context_length', when: { ...throttled, text: 'trying to keep the first' },
     example: [400, '{"error":"Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}'] },
+  { kind: 'context_length', when: { ...throttled, text: 'reduce the length of the messages' },
+    example: [400, '{"error":{"message":"Please reduce the length of the messages or completion."}}'] },
+  { kind: 'context_length', when: { ...throttled, notStatus: [402, 429], clause: [['input', 'prompt', 'context', 'messages', 'conversation', 'history', 'request size', 'request length', 'this request', 'your request', 'requested token'], ['token', 'length', 'long', 'context', 'window', 'size'], ['exceed', 'longer than', 'greater than', 'larger than', 'too long', 'too large', 'too big', 'too many', 'overflow', 'does not fit', 'beyond', 'over the']], except: notThePrompt },
+    example: [400, '{"error":{"message":"Input length 265330 exceeds the maximum allowed input length of 262144 tokens.","type":"invalid_request_error","param":null,"code":null}}'] },
+  { kind: 'context_length', when: { ...throttled, clause: [['上下文', '输入长度', '提示词'], ['超', '过长', '太长']] },
+    example: [400, '{"error":{"message":"上下文长度超出模型最大限制"}}'] },
 ]

@@ -1,4 +1,7 @@
-import type { WordingRule } from './wording.ts'
+import type { StatusTest, WordingRule } from './wording.ts'
+
+// Where a provider says what it thinks of a prompt.
+const judged: readonly StatusTest[] = [400, 403, 422, 451, 'none']
 
 // biome-ignore format: a rule is one line, its example the next
 export const FILTER_WORDINGS: readonly WordingRule[] = [
@@ -36,8 +39,6 @@ export const FILTER_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"detail":"Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again with a different prompt"}'] },
   { kind: 'content_filter', when: { text: 'rejected as a result of our safety system' },
     example: [400, '{"error":{"message":"Your request was rejected as a result of our safety system.","type":"invalid_request_error"}}'] },
-  { kind: 'content_filter', when: { text: 'contentpolicyviolationerror' },
-    example: [400, '{"error":{"message":"litellm.ContentPolicyViolationError: the prompt was refused","type":null,"param":null,"code":"400"}}'] },
   { kind: 'content_filter', when: { text: 'content filtering policy' },
     example: [400, '{"type":"error","error":{"type":"invalid_request_error","message":"Output blocked by content filtering policy"}}'] },
   { kind: 'content_filter', when: { text: 'content exists risk' },
@@ -48,4 +49,12 @@ export const FILTER_WORDINGS: readonly WordingRule[] = [
     example: [403, '{"code":"The caller does not have permission to execute the specified operation","error":"Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_DATA_LEAKAGE"}'] },
   { kind: 'content_filter', when: { text: 'prohibited_content' },
     example: [400, '{"error":{"message":"The prompt was blocked: PROHIBITED_CONTENT","code":400}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['flagged', 'block', 'violat', 'prohibit', 'reject', 'trigger', 'disallow', 'limited access', 'refus', 'failed', 'not allowed'], ['safety', 'cyber', 'moderation', 'usage polic', 'content polic', 'safety polic', 'guideline', 'harm', 'biolog', 'guardrail']], except: ['account', 'organization', 'endpoint', 'data polic', 'privacy', 'fair us', 'network'] },
+    example: [400, '{"error":{"message":"This content was flagged for possible cybersecurity risk. If this seems wrong, try rephrasing your request.","type":"invalid_request_error","param":null,"code":null}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['inappropriate', 'unsafe', 'harmful', 'sensitive', 'illegal', 'objectionable'], ['content', 'input', 'output', 'prompt', 'text', 'message', 'image']], except: ['case', 'account', 'character'] },
+    example: [400, '{"error":{"message":"The prompt contains inappropriate content","code":"400"}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['cyber policy', 'content policy violation', 'safety check failed', 'moderation blocked', 'content blocked', 'prompt blocked']] },
+    example: [400, '{"error":{"message":"Request blocked.","code":"cyber_policy"}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['敏感', '违规内容', '不安全', '涉黄']] },
+    example: [400, '{"error":{"message":"输入内容包含敏感信息"}}'] },
 ]

@@ -3,6 +3,54 @@ import type { StatusTest, WordingRule } from './wording.ts'
 // 503 and 529 say it by themselves, and a 522 only guesses at what is behind it.
 const strained: readonly StatusTest[] = [429, 500, 502, 503, 'none']
 
+// Under these only the caller can change something.
+const lasting: readonly StatusTest[] = [401, 402, 405, 407, 451]
+
+const servers = [
+  'model',
+  'server',
+  'service',
+  'endpoint',
+  'function',
+  'instance',
+  'worker',
+  'engine',
+  'deployment',
+  'upstream',
+  'provider',
+  'backend',
+  'replica',
+  'cluster',
+  'system',
+  'executor',
+  'gateway',
+  'capacity',
+  '模型',
+  '服务',
+  '系统',
+]
+const permanent = [
+  'region',
+  'country',
+  'your account',
+  'your plan',
+  'for free',
+  'paid',
+  'deprecated',
+  'decommission',
+  'retired',
+  'removed',
+  'permanent',
+  'no longer',
+  'not found',
+  'not exist',
+  'too large',
+  'not supported',
+  'parameter',
+  'balance',
+  'cold start time',
+]
+
 // biome-ignore format: a rule is one line, its example the next
 export const OVERLOAD_WORDINGS: readonly WordingRule[] = [
   { kind: 'overloaded', when: { code: 'overloaded_error' },
@@ -38,4 +86,14 @@ export const OVERLOAD_WORDINGS: readonly WordingRule[] = [
     example: [429, '{"errors":[{"message":"AiError: No more data centers to forward the request to","code":3040}],"success":false}'] },
   { kind: 'overloaded', when: { status: strained, text: '负载已饱和' },
     example: [429, '{"error":{"message":"当前分组上游负载已饱和，请稍后再试","type":"new_api_error","param":"","code":null}}'] },
+  { kind: 'overloaded', when: { code: '1312' },
+    example: [429, '{"error":{"code":"1312","message":"该模型当前访问量过大,请您稍后再试"}}'] },
+  { kind: 'overloaded', when: { notStatus: lasting, clause: [servers, ['degraded', 'loading', 'warming', 'cold', 'starting', 'scaling up', 'overloaded', 'busy', 'at capacity', 'over capacity', 'no capacity', 'not ready', 'maintenance', 'saturated', 'overwhelmed', 'high demand', 'high load', 'heavy load', 'temporarily', 'spinning up', 'booting', 'initializing', '访问量过大', '繁忙', '过载']], except: permanent },
+    example: [400, `{"status":400,"title":"Bad Request","detail":"Function id '87ea0ddc-cff1-4bca-bf8b-3bd98a35ddd0': DEGRADED function cannot be invoked"}`] },
+  { kind: 'overloaded', when: { notStatus: [...lasting, 403, 404, 410], clause: [servers, ['unavailable', 'is down', 'is offline', 'not running']], except: [...permanent, 'provider unavailable'] },
+    example: [400, '{"error":{"message":"Upstream request failed: Model is unavailable.","type":null,"param":null,"code":null}}'] },
+  { kind: 'overloaded', when: { notStatus: [...lasting, 429], clause: [['no '], ['healthy', 'available'], ['deployment', 'upstream', 'instance', 'worker', 'server', 'replica', 'executor', 'backend', 'node', 'accounts']], except: [...permanent, 'allowed', 'endpoints', 'matching', 'balance'] },
+    example: [400, '{"error":{"message":"There are no healthy deployments for this model","type":"None","param":"None","code":"400"}}'] },
+  { kind: 'overloaded', when: { notStatus: lasting, clause: [['worker', 'engine', 'queue', 'slot', 'executor', 'replica'], ['limit reached', 'full', 'exhausted', 'no slots']] },
+    example: [200, '{"error":{"message":"Upstream error from Nvidia: ResourceExhausted: Worker local total request limit reached (33/32)","metadata":{"error_type":"provider_unavailable"}}}'] },
 ]

@@ -24,4 +24,9 @@ export const RATE_WORDINGS: readonly WordingRule[] = [
     example: [200, '{"error":{"message":"Provider returned error","metadata":{"raw":"z-ai/glm-5.3-flash is temporarily rate-limited upstream. Please retry shortly.","provider_name":"BaseTen"}}}'] },
   { kind: 'rate_limit', when: { text: 'please wait before trying again' },
     example: [400, '{"message":"Too many tokens, please wait before trying again."}'] },
+  { kind: 'rate_limit', when: { status: ['4xx', '5xx', 'none'], notStatus: [401, 429], clause: [['rate limit', 'rate-limit', 'ratelimit', 'request rate', 'requests per minute', 'tokens per minute', 'too many requests', 'throttl', 'rpm', 'tpm', 'request frequency'], ['exceed', 'reach', 'hit', 'limited', 'too many', 'throttl', 'too quickly', 'too fast', 'too high', 'increased']], without: 'capacity' },
+    example: [400, '{"error":{"message":"Upstream error from Alibaba: Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests more smoothly over time.","code":400}}'] },
+  // The caller's own capacity, not the provider's.
+  { kind: 'rate_limit', when: { clause: [['your capacity'], ['exhaust', 'exceed', 'reach', 'used']] },
+    example: [429, '{"error":{"code":429,"message":"You have exhausted your capacity on this model. Your quota will reset after 53s."}}'] },
 ]

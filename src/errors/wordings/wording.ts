@@ -15,6 +15,14 @@ export interface Wording {
   readonly quota?: string
   /** Occur in its text, each of them. */
   readonly text?: string | readonly string[]
+  /** One sentence, or one code read as words, has a word of each group: words are told by their beginning. */
+  readonly clause?: readonly (readonly string[])[]
+  /** That sentence has none of these. */
+  readonly except?: readonly string[]
+  /** Its text is nothing else than these, and names, numbers and 'error'. */
+  readonly only?: readonly string[]
+  /** Its text asks for a wait of at least this many milliseconds. */
+  readonly waitsAtLeastMs?: number
   /** Is its whole text. */
   readonly whole?: string
   /** Does not occur in its text. */
