@@ -34,12 +34,16 @@ function isOfClass(clause: string, { clause: groups = [], except = [] }: Wording
 }
 
 function saysOnly(text: string, phrases: readonly string[]): boolean {
-  let rest = text
+  const said = text.replace(RELAY_NAMES, '')
+  let rest = said
   for (const phrase of phrases) rest = rest.replaceAll(phrase, '')
-  const isSaid = rest.length < text.length
+  const isSaid = rest.length < said.length
   // The name of the provider in brackets, the status.
   return isSaid && /^(?:\([^()]{0,40}\)|error|null|[\s\d.:,'"_-])*$/.test(rest)
 }
+
+// 'litellm.apierror: openaiexception - …'
+const RELAY_NAMES = /\b(?:[a-z]{1,40}\.)?[a-z]{1,40}(?:error|exception)\b(?=:| - )/g
 
 function waitOf({ message }: Envelope): number {
   return readSpokenWait(message) ?? 0
