@@ -20,15 +20,17 @@ interface Complaint {
 
 function compile(compiler: string, options: readonly string[], files: readonly string[]) {
   const tsc = `node_modules/${compiler}/bin/tsc`
-  const { stdout } = spawnSync(process.execPath, [tsc, ...COMMON, ...options, ...files], {
+  const run = spawnSync(process.execPath, [tsc, ...COMMON, ...options, ...files], {
     encoding: 'utf8',
   })
+  const { stdout, status, signal } = run
   const found = [...stdout.matchAll(/^(\S+?)\((\d+),\d+\): (error [^\n]*(?:\n +[^\n]*)*)/gm)]
   const all: Complaint[] = found.map(([, file = '', line, text = '']) => {
     return { file, line: Number(line), text }
   })
-  const unread = /error TS\d+/.test(stdout) && all.length === 0
-  return unread ? [{ file: 'tsc', line: 0, text: stdout }] : all
+  // A compiler that was ended, or says what is not read here, has judged nothing.
+  const unread = status !== 0 && all.length === 0
+  return unread ? [{ file: 'tsc', line: 0, text: `${signal ?? status}: ${stdout}` }] : all
 }
 
 let failures = 0
