@@ -4,6 +4,8 @@ import Type from 'typebox'
 import * as v from 'valibot'
 import { describe, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
+import * as mini from 'zod/mini'
+import { z as zod3 } from 'zod/v3'
 import type { InferSchema, SchemaInput } from '../src/output/infer.ts'
 import { parseJson } from '../src/output/parse-json.ts'
 import { compileSchema } from '../src/output/schema.ts'
@@ -98,6 +100,34 @@ describe('the type of an answer', () => {
       },
     })
     expectTypeOf<ValueOf<typeof result>>().toEqualTypeOf<{ home: 'Ulm' | 'Bonn' }>()
+  })
+
+  it('is not to be had of a schema that gives no JSON Schema: the compiler refuses it', () => {
+    // @ts-expect-error Valibot needs toStandardJsonSchema
+    json({ schema: v.object({ name: v.string() }) })
+    // @ts-expect-error zod/mini needs z.toJSONSchema
+    json({ schema: mini.object({ name: mini.string() }) })
+    // @ts-expect-error zod 3 has none
+    json({ schema: zod3.object({ name: zod3.string() }) })
+    // @ts-expect-error a function is no schema
+    json({ schema: () => ({}) })
+  })
+
+  it('is the output of what zod/mini makes a JSON Schema of', () => {
+    const result = json({ schema: mini.toJSONSchema(mini.object({ name: mini.string() })) })
+    expectTypeOf<ValueOf<typeof result>>().toEqualTypeOf<{ name: string }>()
+  })
+
+  it('goes through functions of the caller, whatever schema they are given', () => {
+    const ask = <S extends SchemaInput>(schema: S) => json({ schema })
+    const result = ask(z.object({ name: z.string() }))
+    expectTypeOf<ValueOf<typeof result>>().toEqualTypeOf<{ name: string }>()
+  })
+
+  it('is unknown for a TypeBox schema that refers to itself by name', () => {
+    const node = Type.Object({ next: Type.Array(Type.Ref('Node')) })
+    const result = json({ schema: Type.Cyclic({ Node: node }, 'Node') })
+    expectTypeOf<ValueOf<typeof result>>().toBeUnknown()
   })
 
   it('is unknown for a schema from a variable', () => {

@@ -225,3 +225,29 @@ describe('one file made of a program and of all it imports', () => {
     })
   }, 120_000)
 })
+
+describe('its declarations', () => {
+  it('compile without skipLibCheck, and without @types/node', { timeout: 300_000 }, async () => {
+    const home = join(app, 'node_modules', 'steadycall')
+    const tsc = join(root, 'node_modules', '.bin', 'tsc')
+    await run(tsc, ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(home, 'dist')])
+    const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    const names = Object.keys(exports).filter((name) => name !== './package.json')
+    const imports = names.map((name, index) => {
+      const specifier = JSON.stringify(name.replace(/^\./, 'steadycall'))
+      return `import * as entry${index} from ${specifier}\nexport const used${index} = entry${index}`
+    })
+    await writeFile(join(app, 'every-entry.ts'), imports.join('\n'))
+    // What json-schema-to-ts needs itself.
+    const algebra = join('node_modules', 'ts-algebra')
+    await symlink(join(root, algebra), join(app, algebra))
+    const settings = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022']
+    // The packages are links into the repository, where @types/node would be found.
+    const asInstalled = ['--module', 'nodenext', '--preserveSymlinks']
+    const said = await run(tsc, [...settings, ...asInstalled, 'every-entry.ts'], { cwd: app }).then(
+      () => 'nothing',
+      (error: unknown) => String(Reflect.get(Object(error), 'stdout')),
+    )
+    expect(said).toBe('nothing')
+  })
+})
