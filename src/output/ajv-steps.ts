@@ -1,5 +1,6 @@
 import type { Ajv, Name, _ as Template } from 'ajv'
 import { isRecord, own } from './json-value.ts'
+import { partsIn, REFERENCES } from './schema-part.ts'
 import { OutOfSteps, type Work } from './work.ts'
 
 /** What AJV's code is written with. */
@@ -64,12 +65,7 @@ const STEPS = 'steadycall-steps'
 export function withSteps(schema: unknown, only: 'all' | 'references'): void {
   if (!isRecord(schema)) return
   const marked = schema as Record<string, unknown>
-  for (const [keyword, holds] of Object.entries(schema)) {
-    if (NO_SCHEMAS.has(keyword)) continue
-    // A reference leads anywhere, also into what is no keyword, such as `components`.
-    const isMany = Array.isArray(holds) || MAPS.has(keyword)
-    for (const part of isMany ? Object.values(Object(holds)) : [holds]) withSteps(part, only)
-  }
+  for (const part of partsIn(schema)) withSteps(part, only)
   const refers = REFERENCES.some((keyword) => typeof own(schema, keyword) === 'string')
   if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
 }
@@ -79,17 +75,6 @@ export function stepsOf(schema: object): number {
   const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
   return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
 }
-
-/** Keywords that hold schemas by name; the names are none of the schema's keywords. */
-const MAPS: ReadonlySet<string> = new Set([
-  ...['properties', 'patternProperties', '$defs', 'definitions'],
-  ...['dependentSchemas', 'dependencies'],
-])
-/** Keywords that hold values or names, which may look like schemas. */
-const NO_SCHEMAS: ReadonlySet<string> = new Set([
-  ...['const', 'default', 'enum', 'examples', 'dependentRequired'],
-])
-const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef']
 
 function listIn(schema: object, keyword: string): readonly unknown[] {
   const list = own(schema, keyword)

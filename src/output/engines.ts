@@ -69,35 +69,22 @@ function compilerOfBoth(text: string, draft: Draft, regExp: RegExpEngine | undef
   return () => {
     const ajv = compile()
     let engine = ajv
-    const instead = (error: unknown): SchemaEngine => {
-      // Deep nesting overflows the stack of whatever walks it, and the steps are spent.
-      if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv) throw error
-      if (error instanceof EvalError) sayOnce()
-      engine = interpreter(text, draft, regExp)()
-      return engine
+    const asked = <T>(ask: (of: SchemaEngine) => T): T => {
+      try {
+        return ask(engine)
+      } catch (error) {
+        // Deep nesting overflows any stack, and spent steps are spent.
+        if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv)
+          throw error
+        if (error instanceof EvalError) sayOnce()
+        engine = interpreter(text, draft, regExp)()
+        return ask(engine)
+      }
     }
     return {
-      accepts(value, work) {
-        try {
-          return engine.accepts(value, work)
-        } catch (error) {
-          return instead(error).accepts(value, work)
-        }
-      },
-      errorsAt(pointer, value, work) {
-        try {
-          return engine.errorsAt(pointer, value, work)
-        } catch (error) {
-          return instead(error).errorsAt(pointer, value, work)
-        }
-      },
-      firstErrors(value, work) {
-        try {
-          return engine.firstErrors(value, work)
-        } catch (error) {
-          return instead(error).firstErrors(value, work)
-        }
-      },
+      accepts: (value, work) => asked((of) => of.accepts(value, work)),
+      errorsAt: (pointer, value, work) => asked((of) => of.errorsAt(pointer, value, work)),
+      firstErrors: (value, work) => asked((of) => of.firstErrors(value, work)),
       pointerOf: (part) => engine.pointerOf(part),
     }
   }

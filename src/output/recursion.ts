@@ -1,5 +1,5 @@
 import { isRecord, own } from './json-value.ts'
-import { localRef, partAt } from './schema-part.ts'
+import { localRef, partAt, REFERENCES } from './schema-part.ts'
 
 /**
  * True when the time to list all errors of a value can grow exponentially with its depth: where a
@@ -53,5 +53,3 @@ function linksOf(part: object, root: object): readonly (object | undefined)[] {
   const target = localRef(part)
   return [...children, target === undefined ? undefined : partAt(root, target)]
 }
-
-const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const

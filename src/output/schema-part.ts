@@ -23,6 +23,32 @@ export interface SchemaPart {
   readonly format?: unknown
 }
 
+/** Keywords that lead to another schema. */
+export const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const
+
+/**
+ * What stands in a schema where a schema may stand, also in what is no keyword, such as `components`: a
+ * reference may lead there.
+ */
+export function partsIn(schema: object): readonly unknown[] {
+  return Object.entries(schema).flatMap(([keyword, holds]) => {
+    if (NO_SCHEMAS.has(keyword)) return []
+    const isMany = Array.isArray(holds) || MAPS.has(keyword)
+    return isMany ? Object.values(Object(holds)) : [holds]
+  })
+}
+
+/** Keywords that hold schemas by name; the names are none of the schema's keywords. */
+const MAPS: ReadonlySet<string> = new Set([
+  ...['properties', 'patternProperties', '$defs', 'definitions'],
+  ...['dependentSchemas', 'dependencies'],
+])
+
+/** Keywords that hold values or names, which may look like schemas. */
+const NO_SCHEMAS: ReadonlySet<string> = new Set([
+  ...['const', 'default', 'enum', 'examples', 'dependentRequired'],
+])
+
 /** The part of a schema that a JSON Pointer names; undefined where that is no object. */
 export function partAt(root: object, pointer: string): SchemaPart | undefined {
   const part = valueAt(root, pointer)

@@ -8,6 +8,7 @@ import {
   isObject,
   memberOf,
   type Place,
+  type Run,
   type Schema,
 } from './checks.ts'
 import { merged } from './unions.ts'
@@ -66,8 +67,24 @@ function propertyNames(...[holds, schema, compiler]: Made): Check {
     })
 }
 
-function additionalProperties(...[holds, schema, compiler]: Made): Check {
+/** For a property of which nothing else speaks: it is held against a schema, or refused. */
+function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compiler]: Made) {
   const check = compiler.checkOf(holds, schema)
+  return (place: Place, run: Run, name: string, value: unknown): boolean => {
+    if (holds !== false) return check(memberOf(place, name, value, run), run, undefined)
+    return fail(run, place, {
+      keyword: `${what}Properties`,
+      params: { [`${what}Property`]: name },
+      message: `must NOT have ${what} properties`,
+      schema: holds,
+      parentSchema: schema,
+    })
+  }
+}
+
+function additionalProperties(...made: Made): Check {
+  const [, schema, compiler] = made
+  const accepts = leftover('additional', ...made)
   const { properties: declared = {}, patternProperties: patterned = {} } = schema
   const names = new Set(declaredIn('properties', declared).map(([name]) => name))
   const patterns = declaredIn('patternProperties', patterned).map(([pattern]) =>
@@ -75,19 +92,9 @@ function additionalProperties(...[holds, schema, compiler]: Made): Check {
   )
   return (place, run, evaluated) => {
     if (evaluated !== undefined) evaluated.allProperties = true
-    return each(Object.entries(objectIn(place)), run, ([additionalProperty, value]) => {
-      if (names.has(additionalProperty)) return true
-      if (patterns.some((pattern) => pattern.test(additionalProperty))) return true
-      if (holds !== false) {
-        return check(memberOf(place, additionalProperty, value, run), run, undefined)
-      }
-      return fail(run, place, {
-        keyword: 'additionalProperties',
-        params: { additionalProperty },
-        message: 'must NOT have additional properties',
-        schema: holds,
-        parentSchema: schema,
-      })
+    return each(Object.entries(objectIn(place)), run, ([name, value]) => {
+      if (names.has(name) || patterns.some((pattern) => pattern.test(name))) return true
+      return accepts(place, run, name, value)
     })
   }
 }
@@ -168,24 +175,13 @@ function dependentSchemas(...[holds, schema, compiler]: Made): Check {
     )
 }
 
-function unevaluatedProperties(...[holds, schema, compiler]: Made): Check {
-  const check = compiler.checkOf(holds, schema)
+function unevaluatedProperties(...made: Made): Check {
+  const accepts = leftover('unevaluated', ...made)
   return (place, run, evaluated) => {
     const left = evaluated?.allProperties
       ? []
       : Object.entries(objectIn(place)).filter(([name]) => !evaluated?.properties.has(name))
     if (evaluated !== undefined) evaluated.allProperties = true
-    return each(left, run, ([unevaluatedProperty, value]) => {
-      if (holds !== false) {
-        return check(memberOf(place, unevaluatedProperty, value, run), run, undefined)
-      }
-      return fail(run, place, {
-        keyword: 'unevaluatedProperties',
-        params: { unevaluatedProperty },
-        message: 'must NOT have unevaluated properties',
-        schema: holds,
-        parentSchema: schema,
-      })
-    })
+    return each(left, run, ([name, value]) => accepts(place, run, name, value))
   }
 }

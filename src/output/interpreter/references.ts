@@ -1,6 +1,7 @@
 import { isRecord, own, valueAt } from '../json-value.ts'
 import { type MetaSchemasOf, metaSchemasFor } from '../meta-schemas.ts'
 import type { Draft } from '../schema-engine.ts'
+import { partsIn } from '../schema-part.ts'
 
 /** A schema, and the address that its own references are relative to. */
 export interface Located {
@@ -82,15 +83,7 @@ export class References {
     if (!isRecord(part)) return
     const base = this.#named(part, around)
     this.#bases.set(part, base)
-    for (const [key, child] of Object.entries(part)) {
-      if (NO_SCHEMAS.has(key)) continue
-      const parts = Array.isArray(child)
-        ? child
-        : MAPS.has(key) && isRecord(child)
-          ? Object.values(child)
-          : [child]
-      for (const one of parts) this.#collect(one, base)
-    }
+    for (const child of partsIn(part)) this.#collect(child, base)
   }
 
   /** Its address, noted with its anchors. */
@@ -146,16 +139,3 @@ function decoded(fragment: string): string {
 function ambiguous(reference: string): TypeError {
   return new TypeError(`reference "${reference}" resolves to more than one schema`)
 }
-
-/** Keywords that hold schemas by name; the names are none of the schema's keywords. */
-const MAPS: ReadonlySet<string> = new Set([
-  '$defs',
-  'definitions',
-  'properties',
-  'patternProperties',
-  'dependencies',
-  'dependentSchemas',
-])
-
-/** Keywords that hold values, which may look like schemas. */
-const NO_SCHEMAS: ReadonlySet<string> = new Set(['const', 'default', 'enum', 'examples'])
