@@ -1,23 +1,20 @@
 import { spawnSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
-import type { Store } from '../../src/index.ts'
+import { claim, opened, type Place, temporaryPlace } from '../support/sqlite-files.ts'
 
 /** What a process may do beside a store that is open, each with the file under another of its names. */
 const BESIDE: Readonly<Record<string, (place: Place) => unknown>> = {
@@ -71,9 +68,10 @@ describe('the locks of a store that is open', startsPrograms, () => {
     // An older SQLite, as many systems have it, deletes the log when it believes to be the last.
     visit(place.file)
     expect(inodeOf(`${place.file}-wal`)).toBe(log)
-    expect(await claim(store, 'after')).toBe('owned')
+    expect((await claim(store, 'after')).state).toBe('owned')
     const other = opened(sqliteStore(place.file))
-    expect([await claim(other, 'before'), await claim(other, 'after')]).toEqual(['busy', 'busy'])
+    expect((await claim(other, 'before')).state).toBe('busy')
+    expect((await claim(other, 'after')).state).toBe('busy')
   })
 })
 
@@ -98,34 +96,6 @@ describe('the file that a store makes', startsPrograms, () => {
     expect(existsSync(join(directory, 'data', 'real.db-wal'))).toBe(true)
   })
 })
-
-interface Place {
-  readonly directory: string
-  readonly file: string
-}
-
-function temporaryPlace(): Place {
-  const directory = mkdtempSync(join(tmpdir(), 'steadycall-locks-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-  return { directory, file: join(directory, 'keys.db') }
-}
-
-function opened<S extends Store & { close(): Promise<void> }>(store: S): S {
-  onTestFinished(() => store.close())
-  return store
-}
-
-async function claim(store: Store, key: string): Promise<string> {
-  const { state } = await store.claim({
-    key,
-    fingerprint: 'payload',
-    owner: randomUUID(),
-    leaseMs: 600_000,
-    onUncertain: 'rerun',
-    ttlMs: 600_000,
-  })
-  return state
-}
 
 /** How many locks this process has on the file; undefined where the system does not say. */
 function locksOn(file: string): number | undefined {

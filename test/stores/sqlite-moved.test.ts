@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import {
   copyFileSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -13,9 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
-import type { ClaimResult } from '../../src/idempotency/store.ts'
 import { createRuntime, runIdempotent, type Store } from '../../src/index.ts'
 import { systemClock } from '../../src/time.ts'
+import { claim, opened, type Place, temporaryPlace } from '../support/sqlite-files.ts'
 
 /** What may happen to a file that a store has open, and what the error names. */
 const MOVES: Readonly<Record<string, { readonly named: string; move(place: Place): void }>> = {
@@ -196,33 +194,6 @@ describe('a file with two names', writesToDisk, () => {
   })
 })
 
-interface Place {
-  readonly directory: string
-  readonly file: string
-}
-
-function temporaryPlace(): Place {
-  const directory = mkdtempSync(join(tmpdir(), 'steadycall-moved-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-  return { directory, file: join(directory, 'keys.db') }
-}
-
-function opened<S extends Store & { close(): Promise<void> }>(store: S): S {
-  onTestFinished(() => store.close())
-  return store
-}
-
 function removeAll(file: string): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
-}
-
-function claim(store: Store, key: string): Promise<ClaimResult> {
-  return store.claim({
-    key,
-    fingerprint: 'payload',
-    owner: randomUUID(),
-    leaseMs: 600_000,
-    onUncertain: 'rerun',
-    ttlMs: 600_000,
-  })
 }
