@@ -5,7 +5,6 @@ const own = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const wrapped = { find: /^openai(\/index)?$/, replacement: own('wrapped.ts') }
 
 // Not through `defineConfig`: vitest is the checkout's, which this folder cannot import.
-// biome-ignore lint/style/noDefaultExport: Vitest reads this one
 export default {
   root: checkout,
   resolve: {

@@ -20,5 +20,4 @@ function wrapping<Class extends new (...args: never[]) => object>(Client: Class)
 
 export const OpenAI = wrapping(bare.OpenAI)
 export const AzureOpenAI = wrapping(bare.AzureOpenAI)
-// biome-ignore lint/style/noDefaultExport: openai has one
 export default OpenAI
