@@ -30,7 +30,7 @@ export class CallPromise<T> extends Promise<T> {
   private constructor(call: State<T>['call'], transform: State<T>['transform']) {
     // The methods below are overridden and never look at this value.
     super((resolve) => resolve(undefined as T))
-    // Hidden from whoever prints the promise: the answer would be in it.
+    // Not enumerable: the answer would be in what a logger prints of the promise.
     const value: State<T> = { call, transform, data: undefined }
     void Object.defineProperty(this, 'state', { configurable: true, writable: true, value })
   }

@@ -22,7 +22,7 @@ export type ChatParams = Readonly<Record<string, unknown>>
 export type RequestOptions = Readonly<Record<string, unknown>>
 
 export interface ChatRequest {
-  /** What the caller gave, as it is sent by whoever sends it as it is. */
+  /** What the caller gave: the body of each request that needs no change. */
   readonly given: GivenParams
   /** The same as JSON. Read where something is made of it: reading it costs a copy. */
   readonly params: ChatParams

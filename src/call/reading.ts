@@ -11,7 +11,7 @@ export interface Waiting {
   readonly deadline: Deadline
 }
 
-/** For nobody yet: what came when all had gone, and may be kept for those who come. */
+/** Without a limit: for an answer that came when all callers had left, and is kept for later ones. */
 export function waitingForOthers(clock: Clock): Waiting {
   return { clock, signal: undefined, deadline: { remainingMs: () => Number.POSITIVE_INFINITY } }
 }

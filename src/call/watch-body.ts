@@ -13,7 +13,7 @@ export function watchBody(body: unknown): EventWatch | undefined {
       if (bytes !== undefined) watch.see(bytes)
       return next
     }
-    // What both methods return, whoever has made the body.
+    // What both methods return, in every kind of body.
     intercept(source, method, (reading) => (reading as Promise<IteratorResult<unknown>>).then(look))
     return source
   }

@@ -213,7 +213,7 @@ export class Lease {
 
   /** Whether work that has been sent may go on when somebody else might take over. */
   #mayOutlive(): boolean {
-    // Under 'rerun' whoever takes over runs the same work: two at once is what a key prevents.
+    // Under 'rerun' the next owner runs the same work: two at once is what a key prevents.
     const isSafe = this.#recorded === 'fail' || this.#request.onStoreError === 'bypass'
     return this.dispatched && isSafe
   }

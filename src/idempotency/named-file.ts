@@ -4,7 +4,7 @@ import { lstatSync, statSync } from 'node:fs'
  * A name, and the file that it led to when somebody looked.
  *
  * Asked for by name only, never through a descriptor of our own: when a process closes one of a
- * file, it loses all locks that it has on that file, SQLite's too, whoever took them
+ * file, it loses all locks that it has on that file, SQLite's own included
  * (https://sqlite.org/howtocorrupt.html, §2.2).
  */
 export interface NamedFile {

@@ -163,7 +163,7 @@ export class SqliteFile {
   }
 
   /**
-   * A file that was removed or replaced by another is still ours to write, but whoever opens the
+   * A file that was removed or replaced by another is still ours to write, but a process that opens the
    * name now gets another one: the same key would be given to both.
    */
   #requireInPlace(): void {
