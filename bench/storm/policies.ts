@@ -1,4 +1,5 @@
 import type { Client, ClientRequest } from './client.ts'
+import { LineClient } from './line-client.ts'
 import type { Failed, Layer, ModelledPolicy } from './modelled-client.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 import { spoiled } from './spoiled.ts'
@@ -100,6 +101,7 @@ export const policies: readonly Policy[] = [
   { name: 'AWS 2026', modelled: aws },
   { name: 'steadycall, no breaker', shipped: { breaker: false } },
   { name: 'steadycall', shipped: {} },
+  { name: 'line', client: (request) => new LineClient(request, {}), turns: 1 },
 ]
 
 /** Compared where they make a difference. */
