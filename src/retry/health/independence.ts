@@ -5,7 +5,7 @@ const CUTS = 3
 const WITHIN_MS = 60_000
 /** Failures below this share are not worth an experiment; above the other, it is an outage. */
 const SHARE = { from: 0.05, until: 0.9 }
-const FAILURES = 4
+const FAILURES = 3
 const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
 
 interface Experiment {
@@ -18,7 +18,11 @@ interface Experiment {
   failures: number
 }
 
-export type Change = { readonly limit: number }
+export type Change = {
+  readonly limit: number
+  /** The limit was wrong: it may grow again as if there had been no overload. */
+  readonly acquitted?: true
+}
 
 /**
  * Refusals that do not depend on the load: where cuts do not end them, one experiment at a quarter
@@ -27,7 +31,7 @@ export type Change = { readonly limit: number }
  */
 export class Independence {
   readonly #failed = new Uint8Array(RESULTS)
-  #count = 0
+  #sent = 0
   #failures = 0
   readonly #cuts: { readonly atMs: number; readonly before: number }[] = []
   #experiment: Experiment | undefined
@@ -47,6 +51,14 @@ export class Independence {
     return this.#seen >= ENOUGH && this.#share > this.#usual + 0.3 * (1 - this.#usual)
   }
 
+  /** An attempt is sent. */
+  sent(ticket: number): void {
+    const at = ticket % RESULTS
+    this.#failures -= this.#failed[at] ?? 0
+    this.#failed[at] = 0
+    this.#sent += 1
+  }
+
   /** The limit was cut because of a refusal; `before`: what it was, at most what was in flight. */
   cut(before: number, nowMs: number): void {
     while (this.#cuts[0] !== undefined && nowMs - this.#cuts[0].atMs > WITHIN_MS) this.#cuts.shift()
@@ -62,9 +74,13 @@ export class Independence {
     limit: number,
     nowMs: number,
   ): Change | undefined {
-    this.#note(failed)
+    this.#note(failed, ticket, lastTicket)
     const trying = this.#experiment
-    if (trying !== undefined) return ticket > trying.fromTicket ? this.#judge(trying, failed, nowMs) : undefined
+    if (trying !== undefined) {
+      return ticket > trying.fromTicket
+        ? this.#judge(trying, failed, lastTicket, nowMs)
+        : undefined
+    }
     if (this.#usual !== undefined) this.#follow()
     else if (this.#isDue(nowMs)) return this.#begin(lastTicket, limit)
     return undefined
@@ -96,17 +112,23 @@ export class Independence {
     return { limit: limit / 4 }
   }
 
-  #judge(trying: Experiment, failed: boolean, nowMs: number): Change | undefined {
+  #judge(
+    trying: Experiment,
+    failed: boolean,
+    lastTicket: number,
+    nowMs: number,
+  ): Change | undefined {
     trying.results += 1
     if (failed) trying.failures += 1
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
     this.#experiment = undefined
     this.#cuts.length = 0
-    const share = trying.failures / trying.results
+    // Refusals come sooner than answers: one that is under way has not failed.
+    const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
       this.#forget()
       this.#usual = trying.share
-      return { limit: trying.restore }
+      return { limit: trying.restore, acquitted: true }
     }
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)
@@ -114,7 +136,7 @@ export class Independence {
   }
 
   #follow(): void {
-    if (this.#usual === undefined || this.#count % ENOUGH !== 0 || this.#seen < ENOUGH) return
+    if (this.#usual === undefined || this.#sent % ENOUGH !== 0 || this.#seen < ENOUGH) return
     const share = this.#share
     if (share < 0.3 * this.#usual) this.#usual = undefined
     else if (share <= this.#usual + 0.3 * (1 - this.#usual)) {
@@ -123,23 +145,23 @@ export class Independence {
   }
 
   get #seen(): number {
-    return Math.min(this.#count, RESULTS)
+    return Math.min(this.#sent, RESULTS)
   }
 
+  /** Of the latest attempts; one that is under way has not failed. */
   get #share(): number {
     return this.#failures / Math.max(this.#seen, 1)
   }
 
-  #note(failed: boolean): void {
-    const at = this.#count % RESULTS
-    if (this.#count >= RESULTS) this.#failures -= this.#failed[at] ?? 0
-    this.#failed[at] = failed ? 1 : 0
-    this.#failures += failed ? 1 : 0
-    this.#count += 1
+  #note(failed: boolean, ticket: number, lastTicket: number): void {
+    if (!failed || ticket <= lastTicket - this.#seen) return
+    this.#failed[ticket % RESULTS] = 1
+    this.#failures += 1
   }
 
   #forget(): void {
-    this.#count = 0
+    this.#sent = 0
     this.#failures = 0
+    this.#failed.fill(0)
   }
 }

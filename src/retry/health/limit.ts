@@ -90,6 +90,12 @@ export class Limit {
     }
   }
 
+  /** What cut it had nothing to do with the load. */
+  resume(good: number, lastTicket: number, nowMs: number): void {
+    this.set(good, lastTicket, nowMs)
+    this.#good = good
+  }
+
   /** An outage has ended: not all who wait may go at once. */
   letOut(good: number, lastTicket: number, nowMs: number): void {
     this.set(Math.max(2, good * FIRST_SHARE), lastTicket, nowMs)

@@ -197,7 +197,7 @@ export class Line {
     if (sign === 'error' || !this.#limit.isNews(ticket)) return
     if (sign === 'slow') this.#cut('slow', nowMs)
     else if (this.#independence.isSign) {
-      this.#independence.cut(Math.min(this.#limit.value, this.#traffic.peak(nowMs)), nowMs)
+      this.#independence.cut(this.#limit.value, nowMs)
       this.#cut('refused', nowMs)
     }
   }
@@ -210,7 +210,11 @@ export class Line {
       Math.min(this.#limit.value, this.#traffic.peak(nowMs)),
       nowMs,
     )
-    if (change !== undefined) this.#limit.set(change.limit, this.#lastTicket, nowMs)
+    if (change === undefined) return
+    if (change.acquitted === true) {
+      const good = Math.min(change.limit, this.#traffic.peak(nowMs))
+      this.#limit.resume(good, this.#lastTicket, nowMs)
+    } else this.#limit.set(change.limit, this.#lastTicket, nowMs)
   }
 
   #cut(sign: Sign, nowMs: number): void {
@@ -291,6 +295,7 @@ export class Line {
     const ticket = this.#lastTicket + 1
     this.#lastTicket = ticket
     this.#inFlight += 1
+    this.#independence.sent(ticket)
     this.#traffic.inFlight(this.#inFlight, nowMs)
     if (this.#outage.isDown) this.#outage.probeSent(ticket, nowMs)
     else if (paying) this.#tokens.take(nowMs)

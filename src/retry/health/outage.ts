@@ -5,6 +5,8 @@ const FOLLOW = 1 / 32
 /** A row of failures is an outage where chance brings one so long less often than this. */
 const CHANCE = 1e-4
 const ROW = { least: 5, most: 25 }
+/** Under way, beside those that failed, in an outage that answers at once. */
+const PENDING = 0.25
 const PROBE = { firstMs: 500, growth: 1.25, mostMs: 5_000, jitter: 0.2 }
 /** Of a process that makes few calls: it is one of many. */
 const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
@@ -23,6 +25,8 @@ export class Outage {
   #row = 0
   /** Attempts up to this one were sent before the row began. */
   #rowTicket = 0
+  /** Failures of attempts that were sent since. */
+  #failedSince = 0
   #limitedRow = 0
   #limitedTicket = 0
   #sinceMs: number | undefined
@@ -88,9 +92,26 @@ export class Outage {
       this.#probeFailed(ticket, tookMs, nowMs)
       return false
     }
-    if (this.#row === 0) this.#rowTicket = lastTicket
-    this.#row += weight
-    return this.#row >= this.#longestRow() && this.#begin(lastTicket, tookMs, nowMs)
+    const isFirst = this.#row === 0
+    if (isFirst) {
+      this.#rowTicket = lastTicket
+      this.#failedSince = 0
+    }
+    const isSince = ticket > this.#rowTicket
+    if (isSince) this.#failedSince += 1
+    // What was sent together fails together, and is one event; a timeout has had its time.
+    if (isFirst || isSince || tookMs > 0) this.#row += weight
+    if (this.#row < this.#longestRow()) return false
+    return (tookMs > 0 || this.#allFail(lastTicket)) && this.#begin(lastTicket, tookMs, nowMs)
+  }
+
+  /**
+   * Refusals come sooner than answers: while many that were sent since the row began are still under
+   * way, a row of refusals says little.
+   */
+  #allFail(lastTicket: number): boolean {
+    const pending = lastTicket - this.#rowTicket - this.#failedSince
+    return pending <= this.#failedSince * PENDING
   }
 
   /** A rate limit that does not say for how long. */
@@ -100,6 +121,7 @@ export class Outage {
       return false
     }
     if (this.#limitedRow === 0) this.#limitedTicket = lastTicket
+    else if (ticket <= this.#limitedTicket) return false
     this.#limitedRow += 1
     return this.#limitedRow >= ROW.least && this.#begin(lastTicket, 0, nowMs)
   }
