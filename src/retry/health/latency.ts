@@ -1,7 +1,8 @@
 /** So many of the latest answers are looked at. */
 const RECENT = 24
-/** The base follows with this share of each answer. */
+/** The base follows an answer with at most this share, and within a minute, however many there are. */
 const FOLLOW = 1 / 100
+const FOLLOW_MS = 60_000
 const CALM = Math.log(2)
 const SLOW = Math.log(3)
 
@@ -15,6 +16,8 @@ export class Latency {
   #known = 0
   #baseLog = 0
   #meanMs = 0
+  #notedMs = 0
+  #bornMs: number | undefined
 
   /** Mean of calm times, milliseconds; 0 before anything is known. */
   get meanMs(): number {
@@ -34,13 +37,18 @@ export class Latency {
   }
 
   /** `quiet`: nothing has shown an overload lately, so this may be what calm times are like. */
-  note(durationMs: number, quiet: boolean): void {
+  note(durationMs: number, quiet: boolean, nowMs: number): void {
     const log = Math.log(Math.max(durationMs, 1))
     this.#logs[this.#next] = log
     this.#next = (this.#next + 1) % RECENT
-    if (!quiet || !(this.#known < RECENT || this.isCalm)) return
+    if (!quiet) return
     this.#known += 1
-    const weight = Math.max(1 / this.#known, FOLLOW)
+    this.#bornMs ??= nowMs
+    // A young process has seen the short ones only: those that have ended.
+    const isYoung = nowMs - this.#bornMs < FOLLOW_MS
+    const followed = isYoung ? FOLLOW : Math.min(FOLLOW, (nowMs - this.#notedMs) / FOLLOW_MS)
+    const weight = this.#known <= RECENT ? 1 / this.#known : followed
+    this.#notedMs = nowMs
     this.#baseLog += (log - this.#baseLog) * weight
     this.#meanMs += (durationMs - this.#meanMs) * weight
   }

@@ -59,7 +59,11 @@ export class Limit {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
     if (sign !== 'refused') {
-      const served = this.#traffic.successesPerSecond(nowMs) * (this.#latency.meanMs / 1_000)
+      const perSecond = Math.max(
+        this.#traffic.bestSecond(nowMs),
+        this.#traffic.successesPerSecond(nowMs),
+      )
+      const served = perSecond * (this.#latency.meanMs / 1_000)
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
     this.set(next, lastTicket, nowMs)

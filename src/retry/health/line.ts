@@ -162,7 +162,7 @@ export class Line {
   #succeeded(ticket: number, tookMs: number, paid: boolean, nowMs: number): void {
     const limit = this.#limit
     this.#traffic.succeeded(nowMs)
-    this.#latency.note(tookMs, limit.quietMs(nowMs) > 10_000)
+    this.#latency.note(tookMs, limit.quietMs(nowMs) > 10_000, nowMs)
     this.#tokens.succeeded(paid, this.#traffic.peak(nowMs), nowMs)
     if (this.#outage.succeeded(ticket, nowMs)) {
       this.#up(nowMs)

@@ -44,6 +44,16 @@ export class Traffic {
     return sum / Math.min(Math.max(ageS, 1), RATE_S + (nowMs / 1_000 - this.#second))
   }
 
+  /** Successes in the best of the last three seconds: at the onset of an overload the mean is of before. */
+  bestSecond(nowMs: number): number {
+    this.#at(nowMs)
+    let best = 0
+    for (let back = 0; back <= 3; back += 1) {
+      best = Math.max(best, this.#successes[(this.#second - back + RING * 2) % RING] ?? 0)
+    }
+    return best
+  }
+
   /** Most attempts in flight at once in the last half minute. */
   peak(nowMs: number): number {
     this.#at(nowMs)
