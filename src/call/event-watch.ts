@@ -116,7 +116,14 @@ export class EventWatch {
   /** All of the text, where some of it belongs to no event stream. */
   get stray(): string | undefined {
     const { text } = this
-    const isStray = text.split(LINE_END).some((line) => line.trim() !== '' && !FIELD.test(line))
+    const lines = text.split(LINE_END)
+    const isStray = lines.some(
+      (line, at) =>
+        line.trim() !== '' &&
+        !FIELD.test(line) &&
+        // The connection may have been cut within a field's name.
+        !(at === lines.length - 1 && beginsField(line)),
+    )
     return isStray ? text : undefined
   }
 }
@@ -127,6 +134,11 @@ const LINE_END = /\r\n|\r|\n/
 
 // A field (HTML standard, 'Interpreting an event stream'), or a comment, which has no name.
 const FIELD = /^\uFEFF?(data|event|id|retry|)(?:: ?(.*))?$/s
+
+function beginsField(line: string): boolean {
+  const name = line.replace(/^\uFEFF/, '')
+  return ['data', 'event', 'id', 'retry'].some((field) => field.startsWith(name))
+}
 
 const DONE = /(?:^|[\r\n])data: ?\[DONE\]/
 
