@@ -5,6 +5,9 @@ export interface NumberOption {
   readonly max: number
 }
 
+/** What each of some options accepts, seen together: one's range may depend on another. */
+export type NumberOptions<Name extends string> = Readonly<Record<Name, NumberOption>>
+
 /**
  * Reads an options object whose fields are all numbers, at construction. `undefined` means the
  * fallback.
@@ -15,7 +18,7 @@ export interface NumberOption {
 export function readNumbers<Name extends string>(
   owner: string,
   given: { readonly [name in Name]?: number | undefined },
-  accepted: Readonly<Record<Name, NumberOption>>,
+  accepted: NumberOptions<Name>,
 ): Record<Name, number> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new TypeError(`${owner}: the options are ${describe(given)}; an object is accepted`)
