@@ -37,6 +37,41 @@ export function checkCallOptions(where: string, options: unknown): asserts optio
   checkOptions(where, options, CALL_CHECKS)
 }
 
+/**
+ * Options of ours among the parameters: they would be sent to the provider, and change nothing.
+ * @throws {TypeError} naming the first, and where it belongs.
+ */
+export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void {
+  if (Reflect.get(Object(params), 'steady') !== undefined) {
+    throw new TypeError(
+      face === 'create'
+        ? 'create(): steady is no parameter of a request; it belongs into the second argument: create(params, { steady: { … } }), likewise for parse, stream and runTools'
+        : 'json(): steady is no parameter of a request; its options belong into the second argument: json(params, { … })',
+    )
+  }
+  if (face === 'create') return
+  for (const [name, value] of Object.entries(Object(params))) {
+    if (value === undefined || !OURS_IN_PARAMS.has(name)) continue
+    throw new TypeError(
+      `json(): ${name} is no parameter of a request; it belongs into the second argument: json(params, { ${name} })`,
+    )
+  }
+}
+
+/**
+ * Options of ours that stand beside `steady` instead of in it, where openai would ignore them.
+ * @throws {TypeError} naming the first, and where it belongs.
+ */
+export function checkOursUnderSteady(requestOptions: object): void {
+  for (const name in requestOptions) {
+    if (!Object.hasOwn(CALL_CHECKS, name) || OPENAIS_OWN.has(name)) continue
+    if (Reflect.get(requestOptions, name) === undefined) continue
+    throw new TypeError(
+      `create(): ${name} is no request option of openai; it belongs under steady: create(params, { steady: { ${name} } })`,
+    )
+  }
+}
+
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkGuardOptions(options: unknown): asserts options is GuardOptions {
   checkOptions('runIdempotent()', options, GUARD_CHECKS)
@@ -92,6 +127,14 @@ const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
   occurrence: integer(0, Number.MAX_SAFE_INTEGER),
   signal: { allowed: 'an AbortSignal', accepts: isSignal },
 }
+
+/** Request options of openai with a name that is ours too. */
+const OPENAIS_OWN: ReadonlySet<string> = new Set(['signal', 'idempotencyKey'])
+
+// LiteLLM's proxy takes `fallbacks` as a parameter.
+const OURS_IN_PARAMS: ReadonlySet<string> = new Set(
+  [...Object.keys(CALL_CHECKS), 'requestOptions'].filter((name) => name !== 'fallbacks'),
+)
 
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']
 
