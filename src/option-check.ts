@@ -173,6 +173,13 @@ export const aFunction: Check = {
   accepts: (value) => typeof value === 'function',
 }
 
+export const clock: Check = objectWith(
+  'a Clock with wallMs, monotonicMs, schedule',
+  'wallMs',
+  'monotonicMs',
+  'schedule',
+)
+
 export const anything: Check = { allowed: 'anything', accepts: () => true }
 
 // Values of these options are secrets or content; their type is enough to correct them.
@@ -187,10 +194,16 @@ export function show(value: unknown): string {
 
 /** `did you mean 'x'?` where one of the names is near. */
 function nearest(name: string, checks: Checks): string | undefined {
+  const near = nearestOf(name, Object.keys(checks))
+  return near === undefined ? undefined : `did you mean '${near}'?`
+}
+
+/** The one of some names that another was meant to be; undefined where none is near. */
+export function nearestOf(name: string, names: readonly string[]): string | undefined {
   const short = name.slice(0, 40)
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(short.length / 3)) + 1
-  for (const known of Object.keys(checks)) {
+  for (const known of names) {
     const distance = isBegun(short, known)
       ? 1
       : editDistance(short.toLowerCase(), known.toLowerCase())
@@ -199,7 +212,7 @@ function nearest(name: string, checks: Checks): string | undefined {
       bestDistance = distance
     }
   }
-  return best === undefined ? undefined : `did you mean '${best}'?`
+  return best
 }
 
 /** `capture` for `captureContent` */

@@ -1,3 +1,5 @@
+import { nearestOf } from '../option-check.ts'
+
 /** What one numeric option accepts, and its value when it is not given. */
 export interface NumberOption {
   readonly fallback: number
@@ -26,7 +28,9 @@ export function readNumbers<Name extends string>(
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(accepted, name)) continue
     const names = Object.keys(accepted).join(', ')
-    throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}`)
+    const nearest = nearestOf(name, Object.keys(accepted))
+    const near = nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
+    throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}${near}`)
   }
   // Every value below is checked before it is stored, and every name of `accepted` is visited.
   const numbers = {} as Record<Name, number>
