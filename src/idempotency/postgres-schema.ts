@@ -49,7 +49,7 @@ export interface TableName {
 }
 
 /** @throws {TypeError} for a name that is not as documented, and for an option that is not `table`. */
-export function tableOf(where: string, options: PostgresTableOptions): TableName {
+function tableOf(where: string, options: PostgresTableOptions): TableName {
   checkOptions(where, options, { table: aTable })
   return tableNamed(options.table)
 }
