@@ -31,7 +31,7 @@ export function readEncryption(options: EncryptionOptions): Keyring {
 const keyrings = new WeakMap<EncryptionOptions, Keyring>()
 
 /** What an id of a key may look like. */
-export const KEY_ID = /^[\w.-]{1,64}$/
+export const KEY_ID: RegExp = /^[\w.-]{1,64}$/
 
 /** The bytes of a key; undefined for what is none. */
 export function keyBytes(key: unknown): Uint8Array | undefined {
