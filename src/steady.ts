@@ -14,7 +14,12 @@ import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
 import { type TargetStatus, targetStatuses } from './call/target-status.ts'
 import type { CallContext } from './call/work.ts'
-import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
+import {
+  checkCallOptions,
+  checkNoOptionsIn,
+  checkOursUnderSteady,
+  checkSteadyOptions,
+} from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import { checkOption, text } from './option-check.ts'
 import type { CallOptions, SteadyOptions } from './options.ts'
@@ -167,6 +172,8 @@ function create(
 ): CallPromise<unknown> {
   const prepare = (given: RequestOptions) => {
     const { steady: own = {}, ...requestOptions } = given ?? {}
+    checkNoOptionsIn('create', params)
+    checkOursUnderSteady(requestOptions)
     checkCallOptions('create(): steady', own)
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
@@ -183,6 +190,7 @@ async function json(
 ): Promise<JsonResult<unknown>> {
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
+  checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
   // openai's options are read by name, like any object's.
   const request = chatRequest('json', client, context, body, { ...requestOptions }, own)

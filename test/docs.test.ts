@@ -17,7 +17,7 @@ import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-
 import { resolveCall } from '../src/resolve-options.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
 import { readBudget } from '../src/retry/budget.ts'
-import { readHintSpread } from '../src/retry/decide.ts'
+import { DEFAULT_LIMITS } from '../src/retry/decide.ts'
 import { readHedge } from '../src/retry/hedge.ts'
 import { readConcurrency } from '../src/retry/slots.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
@@ -149,7 +149,7 @@ describe('docs/reference/options.md', () => {
   it.each([
     ['## Retry budget', readBudget({})],
     ['## Circuit breaker', readBreaker({})],
-    ['## Spread after a hint', readHintSpread({})],
+    ['## Spread after a hint', DEFAULT_LIMITS.hintSpread],
     ['## Concurrency limit', readConcurrency(1)],
     ['## Hedging', readHedge({})],
     ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],

@@ -12,6 +12,7 @@ import { bodyFor, type ChatParams, type ChatRequest } from './chat.ts'
 import type { Checked } from './checked.ts'
 import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'
 import type { Exchange } from './job.ts'
+import { adviceOnCut, doubledLimits } from './output-limit.ts'
 
 /** What is sent next, and how it asks for JSON. */
 export interface Asked {
@@ -104,13 +105,19 @@ export class Conversation {
     return 'allowed'
   }
 
+  /** What to do about an answer that was cut. */
+  get adviceOnCut(): string {
+    const { options, params } = this.#request
+    return adviceOnCut(params, this.#limits, options.onTruncated)
+  }
+
   /** Once, and only where the caller set a limit that can be doubled. */
   #canExtend(): boolean {
     const { options, params } = this.#request
     return (
       options.onTruncated === 'extend' &&
       Object.keys(this.#limits).length === 0 &&
-      OUTPUT_LIMITS.some((name) => typeof params[name] === 'number')
+      Object.keys(doubledLimits(params)).length > 0
     )
   }
 
@@ -139,16 +146,4 @@ function checkedMessages(messages: readonly ReaskMessage[]): readonly ReaskMessa
 
 function messagesOf(messages: unknown): readonly unknown[] {
   return Array.isArray(messages) ? messages : []
-}
-
-const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
-
-/** The caller's output limits, twice as high; empty where there are none. */
-export function doubledLimits(params: ChatParams): ChatParams {
-  const doubled: Record<string, number> = {}
-  for (const name of OUTPUT_LIMITS) {
-    const limit = params[name]
-    if (typeof limit === 'number') doubled[name] = limit * 2
-  }
-  return doubled
 }

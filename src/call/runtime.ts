@@ -1,6 +1,7 @@
 import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
+import { clock as aClock, aFunction, checkOptions } from '../option-check.ts'
 import { processWide } from '../process-wide.ts'
 import {
   createTargetState,
@@ -40,13 +41,8 @@ export interface RuntimeOptions {
 
 /** A runtime of its own: shares no budget, breaker, flight or memory store with any other. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  checkOptions('createRuntime()', options, { clock: aClock, random: aFunction })
   const { clock = systemClock, random = Math.random } = options
-  if (typeof clock?.schedule !== 'function' || typeof clock.monotonicMs !== 'function') {
-    throw new TypeError('createRuntime(): clock must be a Clock with wallMs, monotonicMs, schedule')
-  }
-  if (typeof random !== 'function') {
-    throw new TypeError(`createRuntime(): random must be a function, got ${typeof random}`)
-  }
   const shared: SharedState = {
     targets: new Map(),
     flights: new Map(),

@@ -90,7 +90,8 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const checked = await check(completion, format, exchange.bounds.waiting)
       if (checked.ok) return accepted(completion, checked, facts)
       conversation.learn(checked, asked)
-      return rejected(completion, checked, facts, conversation.note(checked, asked))
+      const reask = conversation.note(checked, asked)
+      return rejected(completion, { ...checked, ...adviceOn(checked, conversation) }, facts, reask)
     },
   }
 }
@@ -156,6 +157,15 @@ function accepted(
   }
 }
 
+/** What the request tells more of than the kind does. */
+function adviceOn(
+  { kind, advice }: Checked & { ok: false },
+  conversation: Conversation,
+): { readonly advice?: string } {
+  if (kind !== 'truncated' || advice !== undefined) return {}
+  return { advice: conversation.adviceOnCut }
+}
+
 function rejected(
   completion: unknown,
   checked: Checked & { ok: false },
@@ -171,8 +181,13 @@ function rejected(
   }
 }
 
-function failed({ kind, issues, cause }: Checked & { ok: false }, facts: AnswerFacts): Failure {
+function failed(
+  { kind, issues, cause, detail, advice }: Checked & { ok: false },
+  facts: AnswerFacts,
+): Failure {
   return {
+    ...(detail !== undefined && { detail }),
+    ...(advice !== undefined && { advice }),
     kind,
     retryable: kind === 'empty_response',
     // It was answered; but what, nobody has seen to the end.

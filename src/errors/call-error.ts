@@ -84,6 +84,8 @@ export interface Failure {
   readonly issues?: readonly OutputIssue[]
   /** What was wrong, where the kind does not say it: for a message, free of content as well. */
   readonly detail?: string
+  /** What to do about it, where the request tells more than the kind does. One sentence or two. */
+  readonly advice?: string
   /** What was caught, untouched. */
   readonly cause: unknown
 }

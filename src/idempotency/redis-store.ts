@@ -1,3 +1,4 @@
+import { text as aText, type Checks, checkOptions } from '../option-check.ts'
 import { memoryInfo, type RedisClient, type RunScript, runnerFor } from './redis-client.ts'
 import { type RedisScript, SCRIPTS } from './redis-scripts.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from './store.ts'
@@ -87,16 +88,11 @@ function textOf(value: string | number): string {
 }
 
 function checkedPrefix(options: RedisStoreOptions): string {
-  const { keyPrefix = 'steadycall:', ...unknown } = Object(options) as RedisStoreOptions
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new TypeError(`redisStore(): unknown option '${name}'; known is keyPrefix`)
-  }
-  if (typeof keyPrefix !== 'string' || keyPrefix === '' || keyPrefix.length > 100) {
-    throw new TypeError('redisStore(): keyPrefix must be a string of 1 to 100 characters')
-  }
-  return keyPrefix
+  checkOptions('redisStore()', options, OPTIONS)
+  return options.keyPrefix ?? 'steadycall:'
 }
+
+const OPTIONS: Checks = { keyPrefix: aText(100) }
 
 /** The answer of a script: strings. What is at the key may be anything by now. */
 async function answerOf(

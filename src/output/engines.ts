@@ -4,6 +4,7 @@ import { interpreter } from './interpreter/interpreter.ts'
 import { isRecord, own } from './json-value.ts'
 import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { OutOfSteps } from './work.ts'
+import { wrongTypeIn } from './wrong-type.ts'
 
 /** Validators by schema text, the least recently used first. */
 const plainEngines = new Map<string, SchemaEngine>()
@@ -44,7 +45,7 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
       first ??= error
     }
   }
-  const said = first instanceof Error ? first.message : String(first)
+  const said = wrongTypeIn(schema) ?? (first instanceof Error ? first.message : String(first))
   throw new TypeError(`schema: ${said}`, { cause: first })
 }
 

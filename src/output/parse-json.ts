@@ -1,4 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
+import { aFunction, type Check, checkOptions, number, oneOf } from '../option-check.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
@@ -61,7 +62,8 @@ export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
  * A Standard Schema's own refinements and transforms run last, and `value` is its output. A
  * compiled schema leaves them to its `finish`.
  *
- * @throws TypeError when the schema is none, or validates asynchronously; never for the text.
+ * @throws TypeError when the schema is none, or validates asynchronously, and for an option that is not
+ * as documented; never for the text.
  *
  * @example
  * const answer = parseJson('The age is {"age": "36",}', {
@@ -72,8 +74,9 @@ export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
 export function parseJson<const S extends SchemaInput | CompiledSchema | boolean = object>(
   text: string,
   schema?: S,
-  options: ParseOptions = {},
+  options: ParseOptions = NO_OPTIONS,
 ): ParseResult<ParsedBy<S>> {
+  if (options !== NO_OPTIONS) checkOptions('parseJson()', options, PARSE_CHECKS)
   const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
   const isCompiled = Object.is(schema, validator)
   const reading = { ...options, undo: NOTHING }
@@ -85,6 +88,15 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
     ParsedBy<S>
   >
+}
+
+const NO_OPTIONS: ParseOptions = {}
+
+const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, Check>> = {
+  level: oneOf('off', 'syntax', 'safe', 'lenient'),
+  finishReason: { allowed: 'a string', accepts: (value) => typeof value === 'string' },
+  maxBytes: number(0, Infinity),
+  regExp: aFunction,
 }
 
 /** What came of an answer to a request of ours. */
