@@ -1,7 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
 import type OpenAI from 'openai'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ask, keepsItsPromises, setUpWith, streamed, textOf } from './promises.ts'
 
 // Patches what is loaded after it; of ES modules only under a loader that it is started with.
