@@ -115,9 +115,12 @@ export class EventWatch {
 
   /** All of the text, where some of it belongs to no event stream. */
   get stray(): string | undefined {
-    const { text } = this
-    const isStray = text.split(LINE_END).some((line) => line.trim() !== '' && !FIELD.test(line))
-    return isStray ? text : undefined
+    return this.strayLines.length > 0 ? this.text : undefined
+  }
+
+  /** Only that: the lines which are no field of an event. */
+  get strayLines(): readonly string[] {
+    return this.text.split(LINE_END).filter((line) => line.trim() !== '' && !FIELD.test(line))
   }
 }
 

@@ -169,21 +169,7 @@ async function observedFetch(
 ): Promise<Response> {
   const { carried } = wire
   carried?.bounds.signal.throwIfAborted()
-  wire.fetches++
-  if (wire.status === 401) wire.tokenReplays++
-  if (wire.keepsBody) {
-    const body: unknown = Reflect.get(init, 'body')
-    if (typeof body === 'string') wire.body = body
-  }
-  const headers: unknown = Reflect.get(init, 'headers')
-  if (headers instanceof Headers) {
-    const count = headers.get('x-stainless-retry-count')
-    if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
-    if (carried?.idempotencyKey !== undefined) {
-      headers.set('idempotency-key', carried.idempotencyKey)
-    }
-  }
-  if (typeof url === 'string') wire.url = url
+  noteSending(url, init, wire)
   const sent = carried === undefined ? init : underBounds(init, carried.bounds)
   let response: Response
   try {
@@ -202,6 +188,25 @@ async function observedFetch(
     wire.isBodiless = response.body === null
   }
   return response
+}
+
+/** What is seen of a request before it goes out, and the key that it carries. */
+function noteSending(url: unknown, init: object, wire: WireRecord): void {
+  wire.fetches++
+  if (typeof url === 'string') wire.url = url
+  if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
+  const headers: unknown = Reflect.get(init, 'headers')
+  if (headers instanceof Headers) {
+    const count = headers.get('x-stainless-retry-count')
+    if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
+    if (wire.carried?.idempotencyKey !== undefined) {
+      headers.set('idempotency-key', wire.carried.idempotencyKey)
+    }
+  }
 }
 
 /** The request under the attempt's signal, which openai's own limits end as well. */

@@ -284,6 +284,27 @@ describe.each(majors)('what is no event stream, read with %s,', (_, Client) => {
   })
 })
 
+describe.each(majors)('an error as a body of its own behind chunks, read with %s,', (_, Client) => {
+  const quota = { error: { message: 'no', code: 'insufficient_quota' } }
+
+  it.each([
+    ['on one line', `${JSON.stringify(quota)}\n`],
+    ['printed', JSON.stringify(quota, null, 2)],
+    ['without an error member', '{"Message":"You exceeded your current quota"}'],
+  ])('%s, is judged by what it says, before content and after it', async (_what, body) => {
+    const early = await outcomeOf(Client, [[role, body], whole])
+    expect(early).toMatchObject({ requests: 1, outcome: 'quota_exhausted' })
+    const late = await outcomeOf(Client, [[role, text('Hel'), body], whole])
+    expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'quota_exhausted' })
+    expect(late.thrown).toBeInstanceOf(Client.APIError)
+  })
+
+  it('is no more than a cut where it says nothing', async () => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), '{"type":"ping"}\n']])
+    expect(seen).toMatchObject({ text: 'Hel', outcome: 'network' })
+  })
+})
+
 describe.each(majors)('an event that is not JSON, read with %s,', (_, Client) => {
   it.each([
     'data: {"choices": [oops\n\n',
