@@ -24,6 +24,7 @@ import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
+import { judgeUnsendable } from './unsendable.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
 /** What all attempts of a call have in common. */
@@ -94,6 +95,7 @@ export async function makeAttempt<T>(
     if (bounds.cutOff !== undefined) request.late?.add(bounds.cutOff, exchange)
     sent = failedSend(request, exchange, error)
   }
+  if (!sent.ok) sent = { ...sent, failure: judgeUnsendable(sent.failure, wire, bounds) }
   if (isCompleteAnswer(sent)) headers.answered()
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {

@@ -115,16 +115,16 @@ export class EventWatch {
 
   /** All of the text, where some of it belongs to no event stream. */
   get stray(): string | undefined {
-    const { text } = this
-    const lines = text.split(LINE_END)
-    const isStray = lines.some(
-      (line, at) =>
-        line.trim() !== '' &&
-        !FIELD.test(line) &&
-        // The connection may have been cut within a field's name.
-        !(at === lines.length - 1 && beginsField(line)),
+    return this.strayLines.length > 0 ? this.text : undefined
+  }
+
+  /** Only that: the lines which are no field of an event, nor the beginning of one that was cut. */
+  get strayLines(): readonly string[] {
+    const lines = this.text.split(LINE_END)
+    const isLast = (at: number) => at === lines.length - 1
+    return lines.filter(
+      (line, at) => line.trim() !== '' && !FIELD.test(line) && !(isLast(at) && beginsField(line)),
     )
-    return isStray ? text : undefined
   }
 }
 

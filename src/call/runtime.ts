@@ -2,6 +2,7 @@ import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
 import { clock as aClock, aFunction, checkOptions } from '../option-check.ts'
+import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import {
   createTargetState,
@@ -147,7 +148,7 @@ export function warnOnce(runtime: Runtime, topic: string, message: string): void
   const { warned } = runtime.shared
   if (warned.has(topic) || warned.size >= MAX_EXHAUSTED) return
   warned.add(topic)
-  globalThis.process?.emitWarning?.(message, { type: 'SteadycallWarning', code: topic })
+  emitProcessWarning(message, topic)
 }
 
 function dropOldest(map: Map<string, unknown>, limit: number): void {

@@ -10,7 +10,7 @@ const MAX_LENGTH = 100
  * that is not known here end a choice.
  */
 const NO_REASON =
-  /^\P{L}*$|(?:^|[._])(?:null|nil|none|undefined|unspecified|unknown|unfinished|not_finished|in_progress|pending|queued|generating|streaming)$/iu
+  /^\P{L}*$|(?:^|[._])(?:null|nil|none|undefined|unspecified|unknown|n\/a|false|unfinished|not[ _-]finished|in[ _-]progress|ongoing|running|processing|continue|pending|queued|generating|streaming)$/iu
 
 /**
  * Why a choice ended, as its provider wrote it. Undefined for one that has not: the only place where

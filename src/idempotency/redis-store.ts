@@ -1,4 +1,5 @@
 import { text as aText, type Checks, checkOptions } from '../option-check.ts'
+import { emitProcessWarning } from '../process-warning.ts'
 import { memoryInfo, type RedisClient, type RunScript, runnerFor } from './redis-client.ts'
 import { type RedisScript, SCRIPTS } from './redis-scripts.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from './store.ts'
@@ -172,9 +173,9 @@ async function warnOfEviction(client: RedisClient): Promise<void> {
   const policy = memory?.match(/^maxmemory_policy:([a-z-]+)/m)?.[1]
   const limit = Number(memory?.match(/^maxmemory:(\d+)/m)?.[1] ?? 0)
   if (policy === undefined || policy === 'noeviction' || limit === 0) return
-  globalThis.process?.emitWarning?.(
+  emitProcessWarning(
     `This Redis evicts keys when its memory is full (maxmemory-policy ${policy}). A record of an ` +
       'idempotency key that is evicted protects from nothing: set noeviction, or use a server of its own.',
-    { code: 'STEADYCALL_REDIS_EVICTS' },
+    'STEADYCALL_REDIS_EVICTS',
   )
 }

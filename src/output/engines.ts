@@ -1,3 +1,4 @@
+import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import { ajvCompiler } from './ajv-engine.ts'
 import { interpreter } from './interpreter/interpreter.ts'
@@ -100,7 +101,7 @@ function sayOnce(): void {
   const said = processWide(SAID, () => ({ isInterpreting: false }))
   if (said.isInterpreting) return
   said.isInterpreting = true
-  warn(
+  emitProcessWarning(
     'This runtime does not let AJV make code, so answers are checked by an interpreter: with the ' +
       'same verdicts, and more slowly.',
     'STEADYCALL_INTERPRETED',
@@ -108,17 +109,6 @@ function sayOnce(): void {
 }
 
 const SAID = Symbol.for('steadycall.said.v1')
-
-/** A process warning, where somebody shows it: the process of Workers does not. */
-function warn(message: string, code: string): void {
-  const emit = globalThis.process?.emitWarning
-  if (typeof emit === 'function' && globalThis.navigator?.userAgent !== 'Cloudflare-Workers') {
-    emit(message, { type: 'SteadycallWarning', code })
-    return
-  }
-  // biome-ignore lint/suspicious/noConsole: nothing else is read there
-  globalThis.console?.warn(`${code}: ${message}`)
-}
 
 function draftsOf(dialect: unknown): readonly Draft[] {
   if (dialect === undefined) return ['2020-12', 'draft-07']
