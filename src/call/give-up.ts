@@ -43,6 +43,7 @@ export function giveUp<T>(
     attempts,
     reason,
     deterministic,
+    onUncertain: flight.onUncertain,
     completion: more.completion,
     key: key.text,
   })

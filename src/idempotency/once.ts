@@ -239,7 +239,8 @@ async function disembark<T>(
   { flight, own }: Boarding<T>,
   limit: Limit,
 ): Promise<Landing<T>> {
-  const error = onceError(request, limitReached(request, flight, limit))
+  const { onUncertain } = flight
+  const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
   // Past its deadline the work ends by itself; an abort has to be passed on.
   if (limit === 'aborted') flight.leave(request, request.signal?.reason)
   if (own?.running !== undefined && !flight.hasOthersThan(request)) {
@@ -310,6 +311,9 @@ function limitReached<T>(
   return deadlinePassed(executed)
 }
 
-function onceError<T>({ idempotencyKey }: OnceRequest<T>, init: CallErrorInit): CallError {
-  return new CallError({ ...init, idempotencyKey })
+function onceError<T>(
+  { idempotencyKey, onUncertain }: OnceRequest<T>,
+  init: CallErrorInit,
+): CallError {
+  return new CallError({ onUncertain, ...init, idempotencyKey })
 }
