@@ -105,6 +105,7 @@ describe('docs/reference/failure-kinds.md', () => {
       not_retryable: true,
       repeated_answer: true,
       max_reasks: true,
+      reask_refused: true,
       hint_exceeds_max: true,
       hint_exceeds_deadline: true,
       circuit_open: true,

@@ -20,6 +20,8 @@ export type Checked =
       readonly kind: FailureKind
       readonly issues: readonly FoundIssue[]
       readonly text: string
+      /** The message that it is the text of. */
+      readonly message?: unknown
       /** What the schema's own transform threw. */
       readonly cause?: unknown
     }
@@ -38,7 +40,7 @@ export async function checkCompletion(
   { level, regExp, format }: Reading,
   waiting: Waiting,
 ): Promise<Checked> {
-  const { text, finishReason, refusal } = firstChoice(completion)
+  const { text, message, finishReason, refusal } = firstChoice(completion)
   const reject = (kind: FailureKind): Checked & { ok: false } => {
     return { ok: false, kind, issues: [], text }
   }
@@ -60,6 +62,7 @@ export async function checkCompletion(
         kind,
         issues: withoutAskedNulls(parsed.issues, text, format, regExp),
         text,
+        message,
       }
     }
     const { value, repairs } = parsed
@@ -68,7 +71,7 @@ export async function checkCompletion(
       finishing instanceof Promise ? await whileAwaited(finishing, waiting) : finishing
     if (finished.ok) return { ok: true, value: finished.value, repairs }
     const issues = finished.issues.map(ownCheck(schema, value))
-    return { ok: false, kind: 'schema_mismatch', issues, text }
+    return { ok: false, kind: 'schema_mismatch', issues, text, message }
   } catch (error) {
     if (error instanceof ReadingEnded) return { ...reject(error.kind), cause: error.cause }
     // A transform of the user's that throws is a bug there, and the answer has been paid for.
@@ -88,6 +91,7 @@ function ownCheck({ jsonSchema }: CompiledSchema, value: unknown) {
 
 function firstChoice(completion: unknown): {
   text: string
+  message: unknown
   finishReason: string | undefined
   refusal: boolean
 } {
@@ -97,6 +101,7 @@ function firstChoice(completion: unknown): {
   const refusal = readProperty(message, 'refusal')
   return {
     text: textOf(content),
+    message,
     finishReason: finishReasonOf(choice),
     refusal: typeof refusal === 'string' && refusal !== '',
   }

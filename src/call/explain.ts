@@ -13,13 +13,14 @@ export interface Explanation {
   readonly remainingMs: number
   readonly maxRetryAfterMs: number
   readonly deterministic: boolean
+  /** What the re-ask met, for `'reask_refused'`. */
+  readonly refusal?: Failure | undefined
 }
 
 /** What failed, after what, and what to do: the message of a `CallError`, free of content. */
 export function explain(input: Explanation): string {
   const { failure, attempts, elapsedMs } = input
-  const evidence = [failure.status, failure.code].filter((part) => part !== undefined).join(' ')
-  const shown = evidence === '' ? '' : ` (${evidence})`
+  const shown = evidenceOf([failure.status, failure.code])
   const spent =
     attempts === 0
       ? 'before any attempt'
@@ -30,6 +31,7 @@ export function explain(input: Explanation): string {
 
 function adviceOn({ failure, reason }: Explanation): string {
   if (reason === 'hint_exceeds_max') return 'Raise maxRetryAfterMs, or call again later.'
+  if (reason === 'retry_budget') return adviceFor('budget_exhausted')
   if (reason === 'concurrency_limit') {
     return 'Raise concurrency.maxInFlight or maxQueued if the provider allows more, or send less at a time.'
   }
@@ -61,8 +63,10 @@ function whyStopped(input: Explanation): readonly string[] {
         'the same wrong answer came twice, so a further attempt would not help',
         ...details(failure),
       ]
+    case 'reask_refused':
+      return [...details(failure), `the re-ask was refused${shownEvidence(input.refusal)}`]
     case 'retry_budget':
-      return ['the retry budget of this target is spent']
+      return [...details(failure), 'the retry budget of this target is spent']
     case 'concurrency_limit':
       return ['the concurrency limit left it no place; nothing was sent']
     case 'circuit_open':
@@ -72,6 +76,15 @@ function whyStopped(input: Explanation): readonly string[] {
     default:
       return details(failure)
   }
+}
+
+function shownEvidence(refusal: Failure | undefined): string {
+  return evidenceOf([refusal?.status, refusal?.kind, refusal?.code])
+}
+
+function evidenceOf(parts: readonly unknown[]): string {
+  const known = [...new Set(parts.filter((part) => part !== undefined))]
+  return known.length === 0 ? '' : ` (${known.join(' ')})`
 }
 
 // The first few are enough to see what is wrong; the error's `issues` has them all.

@@ -68,6 +68,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   const late = flight.dispatch && job.late && new LateWork(job)
   const shared = attemptsOf(request, scope, late)
   let completion: unknown
+  const answered = new WeakMap<Failure, unknown>()
   let failedAt: Set<number> | undefined
   const policy = new CallPolicy(job, record, outer, flight)
   let last: Failure | undefined
@@ -86,6 +87,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       failedAt = (failedAt ?? new Set()).add(step.target)
       last = end.failure
       completion = end.completion
+      if (end.completion !== undefined) answered.set(end.failure, end.completion)
     }
     return end
   }
@@ -103,6 +105,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
+  if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
 

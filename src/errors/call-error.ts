@@ -51,6 +51,7 @@ export type StopReason =
   | 'not_retryable'
   | 'repeated_answer'
   | 'max_reasks'
+  | 'reask_refused'
   | 'hint_exceeds_max'
   | 'hint_exceeds_deadline'
   | 'circuit_open'

@@ -8,15 +8,11 @@ import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 export function stopFailure(
   reason: StopReason,
   failure: Failure,
-  facts: { readonly target: string; readonly hintMs: number },
+  facts: { readonly hintMs: number },
 ): Failure {
   if (reason === 'hint_exceeds_max' || reason === 'hint_exceeds_deadline') {
     // The hint may be another call's, kept by the gate.
     return { ...failure, retryAfterMs: facts.hintMs }
-  }
-  if (reason === 'retry_budget') {
-    const message = `The retry budget of ${facts.target} is empty: ${failure.message}`
-    return { ...failure, ...ownFailure('budget_exhausted', message, failure) }
   }
   // An answer that came ('yes') has a known outcome, even if it is a bad one.
   if (reason === 'outcome_unknown' && failure.executed === 'maybe') {
