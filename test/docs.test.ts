@@ -261,6 +261,7 @@ describe('docs/concepts/traces.md', () => {
       'breaker-changed': true,
       'call-stopped': true,
       'retries-multiplied': true,
+      'claim-awaited': true,
       'call-repeated': true,
       'call-settled': true,
     }

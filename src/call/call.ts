@@ -103,6 +103,10 @@ function throughStore<T>(
     deadline,
     keeping: keepingOf(settings, key.hash, key.fingerprint),
     origin: record.span.traceparent,
+    waiting(leaseLeftMs) {
+      record.tell({ type: 'claim-awaited', leaseLeftMs })
+      record.span.claimAwaited(leaseLeftMs)
+    },
     joined: (origin) => record.span.linkTo(origin, 'joined'),
     label: {
       write: (text) => withOrigin(text, record.span.traceparent),

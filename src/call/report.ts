@@ -76,6 +76,12 @@ export type CallEvent = CallEventBase &
         /** Made by the gateway for this request, where it said so. */
         readonly gatewayAttempts?: number
       }
+    /** Another owner is at work under the key, in another process or one that is gone. */
+    | {
+        readonly type: 'claim-awaited'
+        /** Until its lease ends, if it does not renew it. */
+        readonly leaseLeftMs: number
+      }
     | { readonly type: 'call-repeated' }
     | { readonly type: 'call-settled'; readonly report: CallReport }
   )

@@ -11,6 +11,7 @@ import {
   makeAttempt,
 } from './attempt.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
+import { passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { giveUp } from './give-up.ts'
@@ -62,6 +63,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     multipliedBefore(context) ??
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
+    passFlowOn()
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)

@@ -36,6 +36,11 @@ export interface OnceRequest<T> {
   readonly deadline: Deadline
   /** What those who join this caller's flight may say of it, in a trace; not read here. */
   readonly origin?: string | undefined
+  /**
+   * Called once for each owner outside this process that is waited for, with the time until its
+   * lease ends, if it does not renew it.
+   */
+  waiting?(leaseLeftMs: number): void
   /** Called when a flight is joined, with the origin of the caller who started it. */
   joined?(origin: string | undefined): void
   /**

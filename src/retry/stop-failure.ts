@@ -2,8 +2,8 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 
 /**
- * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it. Where
- * we ended the call ourselves the kind says so, and the provider's evidence and error stay on it.
+ * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
+ * the attempt met, which is what there is to mend, also where our budget or breaker refused another.
  */
 export function stopFailure(
   reason: StopReason,
