@@ -13,7 +13,9 @@ async function work(job: { readonly id: string; readonly question: string }): Pr
     return (await llm.json({ model: 'gpt-5-mini', messages, schema }, options)).value
   } catch (error) {
     // 'never': no later try can succeed. 'unknown': a person has to look first.
-    if (isCallError(error) && error.again !== 'later') throw new UnrecoverableError(error.message)
+    if (isCallError(error) && error.again !== 'later') {
+      throw Object.assign(new UnrecoverableError(error.message), { cause: error })
+    }
     // The queue tries again, not before error.retryAfterMs where that is known.
     throw error
   }
