@@ -25,8 +25,11 @@ function storage(): AsyncLocalStorage<FlowCall> {
 export function beginCall(): void {
   const before = storage().getStore()?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
-  // Not where a runtime cannot enter a context: there no loop is told of, rather than each queue.
-  storage().enterWith?.({ after, givenUp: undefined })
+  try {
+    storage().enterWith({ after, givenUp: undefined })
+  } catch {
+    // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
+  }
 }
 
 /** Had the call before this one, in the same flow, given up a request of this fingerprint? */
