@@ -2,6 +2,7 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
+import { beginCall } from './call/call-flow.ts'
 import type { CallPromise } from './call/call-promise.ts'
 import type { ChatParams, RequestOptions } from './call/chat.ts'
 import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './call/client.ts'
@@ -170,6 +171,7 @@ function create(
   params: ChatParams,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
+  beginCall()
   const prepare = (given: RequestOptions) => {
     const { steady: own = {}, ...requestOptions } = given ?? {}
     checkNoOptionsIn('create', params)
@@ -188,6 +190,7 @@ async function json(
   params: unknown,
   options: JsonOptions = {},
 ): Promise<JsonResult<unknown>> {
+  beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
   checkNoOptionsIn('json', params)

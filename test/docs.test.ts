@@ -105,6 +105,7 @@ describe('docs/reference/failure-kinds.md', () => {
       not_retryable: true,
       repeated_answer: true,
       max_reasks: true,
+      reask_refused: true,
       hint_exceeds_max: true,
       hint_exceeds_deadline: true,
       circuit_open: true,
@@ -260,6 +261,7 @@ describe('docs/concepts/traces.md', () => {
       'breaker-changed': true,
       'call-stopped': true,
       'retries-multiplied': true,
+      'claim-awaited': true,
       'call-repeated': true,
       'call-settled': true,
     }

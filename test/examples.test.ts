@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   answers,
+  badRequest,
   contextLength,
   cutStream,
   cutStreamBeforeContent,
@@ -50,6 +51,7 @@ const EXAMPLES = [
   '21-postgres',
   '23-report',
   '24-embeddings',
+  '25-queue',
 ] as const
 
 describe('an example runs as it stands and says what its page promises:', () => {
@@ -324,6 +326,15 @@ describe('an example runs as it stands and says what its page promises:', () => 
       ])
       expect(server.count).toBe(1)
     })
+  })
+
+  it('25-queue gives up what cannot succeed, and leaves the rest to a later try', async () => {
+    const server = await startServer({
+      callOf: ({ body }) => String(body.messages.at(-1)?.content).slice(0, 3),
+      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(overloaded())),
+    })
+    const { stdout } = await run('25-queue', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual(['UnrecoverableError', 'overloaded: later'])
   })
 
   it('23-report draws what the call went through', async () => {

@@ -34,6 +34,7 @@ export function adviceOn(failure: Failure, reason: StopReason, attempts: number)
     case 'outcome_unknown':
     case 'not_retryable':
     case 'repeated_answer':
+    case 'reask_refused':
       return own
     default:
       return reason satisfies never

@@ -23,6 +23,8 @@ export type Checked =
       /** What is wrong, and what to do about it, where the kind says too little. Free of content. */
       readonly detail?: string
       readonly advice?: string
+      /** The message that it is the text of. */
+      readonly message?: unknown
       /** What the schema's own transform threw. */
       readonly cause?: unknown
     }
@@ -66,6 +68,7 @@ export async function checkCompletion(
         kind,
         issues: withoutAskedNulls(parsed.issues, text, format, regExp),
         text,
+        message,
       }
     }
     const { value, repairs } = parsed
@@ -74,7 +77,7 @@ export async function checkCompletion(
       finishing instanceof Promise ? await whileAwaited(finishing, waiting) : finishing
     if (finished.ok) return { ok: true, value: finished.value, repairs }
     const issues = finished.issues.map(ownCheck(schema, value))
-    return { ok: false, kind: 'schema_mismatch', issues, text }
+    return { ok: false, kind: 'schema_mismatch', issues, text, message }
   } catch (error) {
     if (error instanceof ReadingEnded) return { ...reject(error.kind), cause: error.cause }
     // A transform of the user's that throws is a bug there, and the answer has been paid for.

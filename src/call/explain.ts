@@ -14,13 +14,14 @@ export interface Explanation {
   readonly remainingMs: number
   readonly maxRetryAfterMs: number
   readonly deterministic: boolean
+  /** What the re-ask met, for `'reask_refused'`. */
+  readonly refusal?: Failure | undefined
 }
 
 /** What failed, after what, and what to do: the message of a `CallError`, free of content. */
 export function explain(input: Explanation): string {
   const { failure, attempts, elapsedMs } = input
-  const evidence = [failure.status, failure.code].filter((part) => part !== undefined).join(' ')
-  const shown = evidence === '' ? '' : ` (${evidence})`
+  const shown = evidenceOf([failure.status, failure.code])
   const spent =
     attempts === 0
       ? 'before any attempt'
@@ -48,6 +49,8 @@ function whyStopped(input: Explanation): readonly string[] {
       return ['the same wrong answer came twice, so a further attempt would not help']
     case 'max_reasks':
       return ['it was not asked for again: every re-ask is spent']
+    case 'reask_refused':
+      return [`the re-ask was refused${shownEvidence(input.refusal)}`]
     case 'retry_budget':
       return ['the retry budget of this target is spent']
     case 'concurrency_limit':
@@ -61,6 +64,15 @@ function whyStopped(input: Explanation): readonly string[] {
     default:
       return []
   }
+}
+
+function shownEvidence(refusal: Failure | undefined): string {
+  return evidenceOf([refusal?.status, refusal?.kind, refusal?.code])
+}
+
+function evidenceOf(parts: readonly unknown[]): string {
+  const known = [...new Set(parts.filter((part) => part !== undefined))]
+  return known.length === 0 ? '' : ` (${known.join(' ')})`
 }
 
 // The first few are enough to see what is wrong; the error's `issues` has them all.

@@ -77,6 +77,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const answer = await sendChat(request, exchange, body).catch(
         (error: unknown) =>
           answerRefused(error, exchange, asked, conversation) ??
+          carriedRefused(error, exchange, asked, conversation) ??
           formatRefused(error, exchange, request, { format, schema }),
       )
       if ('ok' in answer) return answer
@@ -120,6 +121,21 @@ function answerRefused(
     facts: withoutUndefined({ status }),
     ...(reask !== undefined && { reask }),
   }
+}
+
+/** A re-ask that is refused for the fields that its provider put into the bad answer: without them. */
+function carriedRefused(
+  error: unknown,
+  exchange: Exchange,
+  asked: Asked,
+  conversation: Conversation,
+): (Sent<Structured> & { ok: false }) | undefined {
+  const { status, errorBody } = exchange.wire
+  if (status !== 400 && status !== 422) return undefined
+  const said = typeof errorBody === 'string' ? errorBody : JSON.stringify(errorBody)
+  if (!conversation.carriedRefused(said ?? '', asked)) return undefined
+  const failure = classifyThrown(error, exchange, 'json')
+  return { ok: false, failure, facts: { status }, reask: 'allowed' }
 }
 
 // As much as an answer that is parsed at all may have.

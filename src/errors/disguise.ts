@@ -44,7 +44,8 @@ export function classifyErrorChunk(
   if (judged.kind !== 'unknown') return judged
   if (failed !== undefined) return as(failed.kind, judged, evidence)
   if (body === undefined) return undefined
-  const isFlat = !isAnswer && flatErrorIn(body) !== undefined
+  const isNamed = readProperty(body, 'error') !== undefined
+  const isFlat = !isAnswer && !isNamed && flatErrorIn(body) !== undefined
   return isFlat ? as('empty_response', judged, evidence) : judged
 }
 

@@ -44,9 +44,16 @@ export function sqliteStore(
   const { maxFileBytes, clock = systemClock } = checked(path, options)
   const file = new SqliteFile(path, { maxFileBytes, wallMs: () => Math.floor(clock.wallMs()) })
   const turns = new Turns(file, clock)
+  const verbs = storeOf((key, step) => turns.take(key, step))
   return {
     name: 'sqlite',
-    ...storeOf((key, step) => turns.take(key, step)),
+    ...verbs,
+    async claim(request) {
+      const answer = await verbs.claim(request)
+      // The lease of a process that is gone ends at once; what follows is as when one has run out.
+      if (answer.state !== 'busy' || !file.endLeaseOfDead(request.key)) return answer
+      return verbs.claim(request)
+    },
     close: () => turns.close(),
   }
 }
