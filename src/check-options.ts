@@ -14,6 +14,7 @@ import {
   objectWith,
   oneOf,
   readable,
+  show,
   text,
 } from './option-check.ts'
 import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
@@ -53,6 +54,24 @@ export function checkKeyedOperation(options: unknown): void {
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
   checkOptions('retry()', policy, RETRY_CHECKS)
+}
+
+const gatewayName = oneOf(...Object.keys(GATEWAYS))
+
+const gateway: Check = {
+  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
+  accepts(value) {
+    if (typeof value !== 'object' || value === null) return gatewayName.accepts(value)
+    const { name, fallbacks, ...rest }: { name?: unknown; fallbacks?: unknown } = value
+    if (Object.keys(rest).length > 0 || !gatewayName.accepts(name)) return false
+    return fallbacks === undefined || fallbacks === 'keep' || fallbacks === 'off'
+  },
+  // The names and words of this option are no secrets: which of them is wrong is shown.
+  got(value) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return show(value)
+    const shown = Object.entries(value).map(([name, given]) => `${name}: ${show(given)}`)
+    return `{ ${shown.slice(0, 5).join(', ')} }`
+  },
 }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
@@ -101,7 +120,7 @@ const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'm
 
 const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   ...SETTING_CHECKS,
-  gateway: oneOf(...Object.keys(GATEWAYS)),
+  gateway,
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),
