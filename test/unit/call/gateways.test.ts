@@ -109,7 +109,7 @@ describe('the off-switch of a gateway', () => {
 
   it.each([
     ['litellm', { 'x-litellm-num-retries': '0' }, 'disable_fallbacks'],
-    ['portkey', { 'x-portkey-config': undefined }, undefined],
+    ['portkey', {}, undefined],
     ['cloudflare', { 'cf-aig-max-attempts': '1' }, undefined],
     ['openrouter', { 'x-openrouter-metadata': 'enabled' }, 'provider'],
   ] as const)(
