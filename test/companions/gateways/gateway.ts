@@ -29,7 +29,10 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const child = spawn(command, args, { stdio: 'ignore', env: { ...process.env, ...env } })
   const origin = `http://127.0.0.1:${port}`
-  const isUp = async () => (await fetch(`${origin}${healthPath}`).catch(() => undefined))?.ok
+  const isUp = async () => {
+    if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`)
+    return (await fetch(`${origin}${healthPath}`).catch(() => undefined))?.ok
+  }
   await vi.waitUntil(isUp, { timeout: 240_000, interval: 250 })
   return { baseURL: `${origin}/v1`, stop: () => ended(child) }
 }
@@ -77,14 +80,23 @@ export const ERRORS: readonly (readonly [
 ])[] = [
   [
     'rate_limit',
-    openaiError(429, 'rate_limit_exceeded', 'Rate limit reached for gpt-test on requests per min (RPM): Limit 3', {
-      'retry-after': '70',
-    }),
+    openaiError(
+      429,
+      'rate_limit_exceeded',
+      'Rate limit reached for gpt-test on requests per min (RPM): Limit 3',
+      {
+        'retry-after': '70',
+      },
+    ),
     { retryAfterMs: 70_000 },
   ],
   [
     'quota_exhausted',
-    openaiError(429, 'insufficient_quota', 'You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.'),
+    openaiError(
+      429,
+      'insufficient_quota',
+      'You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.',
+    ),
   ],
   ['server_error', serverError],
   [
@@ -96,18 +108,37 @@ export const ERRORS: readonly (readonly [
   ],
   [
     'context_length',
-    openaiError(400, 'context_length_exceeded', "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."),
+    openaiError(
+      400,
+      'context_length_exceeded',
+      "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    ),
   ],
   ['auth', openaiError(401, 'invalid_api_key', 'Incorrect API key provided: sk-x.')],
   [
     'content_filter',
-    openaiError(400, 'content_filter', "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."),
+    openaiError(
+      400,
+      'content_filter',
+      "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+    ),
   ],
   [
     'invalid_request',
-    openaiError(400, null, "Invalid schema for response_format 'x': schema must be a JSON Schema of 'type: \"object\"'"),
+    openaiError(
+      400,
+      null,
+      "Invalid schema for response_format 'x': schema must be a JSON Schema of 'type: \"object\"'",
+    ),
   ],
-  ['not_found', openaiError(404, 'model_not_found', 'The model `gpt-test` does not exist or you do not have access to it.')],
+  [
+    'not_found',
+    openaiError(
+      404,
+      'model_not_found',
+      'The model `gpt-test` does not exist or you do not have access to it.',
+    ),
+  ],
 ]
 
 function openaiError(

@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { callReport } from 'steadycall'
 import { type FaultServer, startFaultServer } from 'steadycall/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ERRORS, freePort, type RunningGateway, rejection, serverError, startGateway, wrapped } from './gateway.ts'
+import {
+  ERRORS,
+  freePort,
+  type RunningGateway,
+  rejection,
+  serverError,
+  startGateway,
+  wrapped,
+} from './gateway.ts'
 
 const command = process.env['LITELLM'] ?? ''
 
@@ -30,7 +38,11 @@ describe.skipIf(command === '')('behind LiteLLM’s proxy', () => {
     const port = await freePort()
     const args = ['--config', config, '--host', '127.0.0.1', '--port', String(port)]
     const health = { port, healthPath: '/health/liveliness' }
-    gateway = await startGateway(command, args, health, { LITELLM_LOCAL_MODEL_COST_MAP: 'True' })
+    gateway = await startGateway(command, args, health, {
+      LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+      // It listens on this machine only, and takes any key.
+      LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: 'true',
+    })
   })
   afterAll(async () => {
     await gateway?.stop()

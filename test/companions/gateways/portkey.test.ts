@@ -2,9 +2,20 @@ import { fileURLToPath } from 'node:url'
 import { callReport } from 'steadycall'
 import { type FaultServer, startFaultServer } from 'steadycall/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ERRORS, freePort, type RunningGateway, rejection, serverError, startGateway, wrapped } from './gateway.ts'
+import {
+  ERRORS,
+  freePort,
+  type RunningGateway,
+  rejection,
+  serverError,
+  startGateway,
+  wrapped,
+} from './gateway.ts'
 
-const ask = (content = 'hi') => ({ model: 'gpt-test', messages: [{ role: 'user' as const, content }] })
+const ask = (content = 'hi') => ({
+  model: 'gpt-test',
+  messages: [{ role: 'user' as const, content }],
+})
 
 describe('behind Portkey’s gateway', () => {
   let main: FaultServer

@@ -76,9 +76,17 @@ describe('a gateway that nobody named', () => {
   })
 
   it.each([
-    ['litellm is told by the caller', { 'x-litellm-version': '1' }, { 'X-LiteLLM-Num-Retries': '0' }],
+    [
+      'litellm is told by the caller',
+      { 'x-litellm-version': '1' },
+      { 'X-LiteLLM-Num-Retries': '0' },
+    ],
     ['litellm says that none is allowed', { 'x-litellm-max-retries': '0' }, {}],
-    ['portkey gets a config of the caller', { 'x-portkey-trace-id': 't' }, { 'x-portkey-config': 'pc-1' }],
+    [
+      'portkey gets a config of the caller',
+      { 'x-portkey-trace-id': 't' },
+      { 'x-portkey-config': 'pc-1' },
+    ],
     ['helicone was not asked to retry', { 'helicone-id': 'h' }, {}],
     ['cloudflare is told by the caller', { 'cf-aig-log-id': 'l' }, { 'cf-aig-max-attempts': '1' }],
   ])('is not warned about where its retries seem to be seen to: %s', async (_, headers, sent) => {
