@@ -67,7 +67,7 @@ export const GATEWAYS: Readonly<Record<GatewayName, KnownGateway>> = {
     }),
   },
   // Config object: Portkey docs, 'Automatic Retries'. One config replaces another, and holds the
-  // fallbacks too. The count (gateway 1.15, `retryCount` of `recursiveAfterRequestHookHandler`): 3
+  // fallbacks too. The count (gateway 1.15, `retryCount` in `handlers/handlerUtils.ts`): 3
   // is four requests, and -1 says that all that were allowed are spent.
   portkey: {
     name: 'portkey',
@@ -117,7 +117,7 @@ export function gatewayOf(option: GatewayOption | undefined): Gateway | undefine
   return fallbacks === 'keep' ? KEEPING[name] : GATEWAYS[name]
 }
 
-/** `GATEWAYS`, told to keep their fallbacks. One object for each: targets are compared by it. */
+/** `GATEWAYS`, told to keep their fallbacks. Made once, not for each call. */
 const KEEPING: Readonly<Record<GatewayName, Gateway>> = {
   litellm: keeping(GATEWAYS.litellm),
   portkey: keeping(GATEWAYS.portkey),
