@@ -8,6 +8,8 @@ import { patientClock } from '../../support/patient-clock.ts'
 const [path = '', count = '0', many = '1'] = process.argv.slice(2)
 const processes = Number(many)
 // What the machine takes from this process is no wait for a lock.
+// Nothing else keeps it alive while it waits by that clock.
+const alive = setInterval(() => {}, 1_000)
 const store = sqliteStore(path, { clock: patientClock })
 const keys = Array.from({ length: Number(count) }, (_, index) => index)
   .map((key) => ({ key, at: Math.random() }))
@@ -22,6 +24,7 @@ while (readdirSync(dirname(path)).filter((name) => name.includes('.ended-')).len
   await new Promise((resolve) => setTimeout(resolve, 10))
 }
 await store.close()
+clearInterval(alive)
 process.stdout.write(JSON.stringify({ owned, errors }))
 
 async function claimOnAndOn(): Promise<void> {
