@@ -18,7 +18,7 @@ import { type CompiledSchema, compileSchema, type SchemaValidator } from './sche
 import type { RegExpEngine } from './schema-engine.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
 import { echoes, issuesWith } from './value-issues.ts'
-import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
+import { atOnce, OutOfSteps, type Resting, saysOutOfSteps, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'
 
@@ -274,10 +274,16 @@ function* parsedOrUndefined(
   text: string,
   { validator, work }: Against,
 ): Resting<Parsed | undefined> {
+  // It may have been parsed and validated as it stands.
+  if (work.didAll()) yield
   try {
     // Looked for once: it is what valid text pays besides being parsed and validated.
     const mayBeLarge = mayBeRounded(text, validator)
-    if (!mayBeLarge) return { json: text, value: JSON.parse(text), mayBeLarge }
+    if (!mayBeLarge) {
+      const value: unknown = JSON.parse(text)
+      if (work.didAll()) yield
+      return { json: text, value, mayBeLarge }
+    }
     const { value } = yield* parseWithSources(text, work)
     return { json: text, value, mayBeLarge }
   } catch (error) {
@@ -355,7 +361,7 @@ function* coercedWithin(
 }
 
 function withStop(issues: readonly OutputIssue[], { message }: OutOfSteps): readonly OutputIssue[] {
-  const isSaid = issues.some((issue) => issue.path === '' && issue.message === message)
+  const isSaid = issues.some((issue) => issue.path === '' && saysOutOfSteps(issue.message))
   return isSaid ? issues : [...issues.slice(0, MAX_ISSUES - 1), { path: '', message }]
 }
 

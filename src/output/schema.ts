@@ -7,7 +7,7 @@ import { refuseOldLibraries, standardJsonSchema, standardProps } from './library
 import type { ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
-import { OutOfSteps, Work } from './work.ts'
+import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 /** A schema made ready for checking answers. */
 export interface CompiledSchema {
@@ -98,13 +98,20 @@ export class SchemaValidator implements CompiledSchema {
   }
 
   validate(value: unknown, work: Work = new Work('')): readonly OutputIssue[] {
+    return atOnce(this.issuesWith(value, work))
+  }
+
+  /** `validate`, with a rest between its runs of the validator. */
+  *issuesWith(value: unknown, work: Work): Resting<readonly OutputIssue[]> {
     try {
       if (this.accepts(value, work)) return []
     } catch (error) {
       return [outOfSteps(error)]
     }
+    if (work.didAll()) yield
     try {
       const errors = this.errorsAt('', value, work)
+      if (work.didAll()) yield
       return issuesOf(ofNearestBranches(errors, this.jsonSchema, this.#engine, work))
     } catch (error) {
       const first = this.#firstIssues(value)
