@@ -41,8 +41,8 @@ describe('where code generation is refused', () => {
   it('a schema is checked where only the code that AJV makes of it is refused', () => {
     const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
     const short = new Proxy(Function, {
-      construct: (made, code) =>
-        Reflect.construct(code.join('').length > 20 ? Refusing : made, code),
+      construct: (real, code) =>
+        Reflect.construct(code.join('').length > 20 ? Refusing : real, code),
     })
     vi.stubGlobal('Function', short)
     const schema = { ...unused(), type: 'object', properties: { n: { type: 'integer' } } }
