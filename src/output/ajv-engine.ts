@@ -1,16 +1,17 @@
 import type { Ajv, Options, ValidateFunction } from 'ajv'
-import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './ajv-packages.cjs'
 import { StepMeter, withSteps } from './ajv-steps.ts'
 import { addEnum } from './enum-members.ts'
 import { childPath } from './json-value.ts'
+import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './load-ajv.ts'
 import { metaSchemasFor } from './meta-schemas.ts'
 import { explodes, recurs } from './recursion.ts'
 import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
 import { addUniqueItems } from './unique-items.ts'
 
 /**
- * AJV made ready for a schema given as its JSON text. What it returns compiles the schema; only
- * what that throws, other than an EvalError, is the schema's fault.
+ * AJV made ready for a schema given as its JSON text. What it returns compiles the schema, and throws a
+ * TypeError where that is at fault.
+ * @throws {NotLoaded}
  */
 export function ajvCompiler(
   text: string,

@@ -3,6 +3,7 @@ import { processWide } from '../process-wide.ts'
 import { ajvCompiler } from './ajv-engine.ts'
 import { interpreter } from './interpreter/interpreter.ts'
 import { isRecord, own } from './json-value.ts'
+import { NotLoaded } from './load-ajv.ts'
 import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { OutOfSteps } from './work.ts'
 import { wrongTypeIn } from './wrong-type.ts'
@@ -14,7 +15,8 @@ const MAX_ENGINES = 200
 
 /**
  * The validator of a schema, kept for the next one of the same text.
- * @throws {TypeError} for a schema that cannot be compiled.
+ * @throws {TypeError} for a schema that cannot be compiled; `NotLoaded`, or a RangeError where the stack has
+ * no room for compiling it.
  */
 export function engineFor(text: string, regExp: RegExpEngine | undefined): SchemaEngine {
   const engines = regExp === undefined ? plainEngines : (enginesWith.get(regExp) ?? new Map())
@@ -37,12 +39,12 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
   }
   let first: unknown
   for (const draft of draftsOf(own(schema, '$schema'))) {
-    const compile = mayGenerateCode()
-      ? compilerOfBoth(text, draft, regExp)
-      : interpreting(text, draft, regExp)
     try {
-      return compile()
+      return mayGenerateCode()
+        ? compiledByBoth(text, draft, regExp)
+        : interpreting(text, draft, regExp)
     } catch (error) {
+      if (isNoFaultOfTheSchema(error)) throw error
       first ??= error
     }
   }
@@ -50,7 +52,10 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
   throw new TypeError(`schema: ${said}`, { cause: first })
 }
 
-type Compiler = () => SchemaEngine
+/** What the runtime refuses, has no room for, or cannot find. */
+function isNoFaultOfTheSchema(error: unknown): boolean {
+  return error instanceof NotLoaded || error instanceof EvalError || error instanceof RangeError
+}
 
 /** AJV turns a schema into code, which Workers and strict security policies refuse. */
 function mayGenerateCode(): boolean {
@@ -66,35 +71,47 @@ function mayGenerateCode(): boolean {
  * first answer fails, which Workers may refuse although they let the schema be compiled; and of a
  * few schemas it makes code that is faulty.
  */
-function compilerOfBoth(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+function compiledByBoth(
+  text: string,
+  draft: Draft,
+  regExp: RegExpEngine | undefined,
+): SchemaEngine {
   const compile = ajvCompiler(text, draft, regExp)
-  return () => {
-    const ajv = compile()
-    let engine = ajv
-    const asked = <T>(ask: (of: SchemaEngine) => T): T => {
-      try {
-        return ask(engine)
-      } catch (error) {
-        // Deep nesting overflows any stack, and spent steps are spent.
-        if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv)
-          throw error
-        if (error instanceof EvalError) sayOnce()
-        engine = interpreter(text, draft, regExp)()
-        return ask(engine)
-      }
+  const ajv = compiled(compile)
+  if (ajv === undefined) return interpreting(text, draft, regExp)
+  let engine = ajv
+  const asked = <T>(ask: (of: SchemaEngine) => T): T => {
+    try {
+      return ask(engine)
+    } catch (error) {
+      // Deep nesting overflows any stack, and spent steps are spent.
+      if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv) throw error
+      if (error instanceof EvalError) sayOnce()
+      engine = interpreter(text, draft, regExp)()
+      return ask(engine)
     }
-    return {
-      accepts: (value, work) => asked((of) => of.accepts(value, work)),
-      errorsAt: (pointer, value, work) => asked((of) => of.errorsAt(pointer, value, work)),
-      firstErrors: (value, work) => asked((of) => of.firstErrors(value, work)),
-      pointerOf: (part) => engine.pointerOf(part),
-    }
+  }
+  return {
+    accepts: (value, work) => asked((of) => of.accepts(value, work)),
+    errorsAt: (pointer, value, work) => asked((of) => of.errorsAt(pointer, value, work)),
+    firstErrors: (value, work) => asked((of) => of.firstErrors(value, work)),
+    pointerOf: (part) => engine.pointerOf(part),
   }
 }
 
-function interpreting(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+/** Undefined where the runtime lets nobody make code of a text, although it lets `new Function` be called. */
+function compiled(compile: () => SchemaEngine): SchemaEngine | undefined {
+  try {
+    return compile()
+  } catch (error) {
+    if (error instanceof EvalError) return undefined
+    throw error
+  }
+}
+
+function interpreting(text: string, draft: Draft, regExp: RegExpEngine | undefined): SchemaEngine {
   sayOnce()
-  return interpreter(text, draft, regExp)
+  return interpreter(text, draft, regExp)()
 }
 
 function sayOnce(): void {
