@@ -15,6 +15,7 @@ import {
   aFunction,
   anything,
   type Check,
+  type Checks,
   checkOptions,
   checkPresent,
   duration,
@@ -22,6 +23,7 @@ import {
   MAX_DURATION_MS,
   objectWith,
   oneOf,
+  show,
   text,
 } from './option-check.ts'
 import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
@@ -93,6 +95,21 @@ export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy
   checkOptions('retry()', policy, RETRY_CHECKS)
 }
 
+const gatewayName = oneOf(...Object.keys(GATEWAYS))
+
+const gateway: Check = {
+  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
+  accepts: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Reflect.get(value, 'name') !== undefined
+      : gatewayName.accepts(value),
+  got: (value) =>
+    typeof value === 'object' && !Array.isArray(value) ? 'one without a name' : show(value),
+  within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
+}
+
+const GATEWAY: Checks = { name: gatewayName, fallbacks: oneOf('keep', 'off') }
+
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxAttempts: integer(1, 10),
   maxReasks: integer(0, 9),
@@ -140,7 +157,7 @@ const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'm
 
 const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   ...SETTING_CHECKS,
-  gateway: oneOf(...Object.keys(GATEWAYS)),
+  gateway,
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),

@@ -20,6 +20,7 @@ import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import type { Waiting } from './reading.ts'
 import { CallRecord, callError } from './record.ts'
+import { joinedGivenUp } from './repetition.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
 import { answerOfChunks } from './stored-stream.ts'
@@ -118,6 +119,7 @@ function throughStore<T>(
     },
     failure(notice, source) {
       record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      if (source === 'shared') joinedGivenUp(job, notice.kind)
       return noticeError(job, notice, source, key)
     },
   }

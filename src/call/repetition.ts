@@ -1,8 +1,8 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
-import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { followsGivenUp, giveUpInFlow, passFlowOn } from './call-flow.ts'
-import type { Fingerprints } from './fingerprints.ts'
-import { isFunction } from './job.ts'
+import { Fingerprints } from './fingerprints.ts'
+import { isFunction, type Job } from './job.ts'
 import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 import type { CallContext, WorkRequest } from './work.ts'
 
@@ -74,4 +74,11 @@ export function rememberGivenUp<T>(
   const known = given.filter((one) => one !== undefined)
   for (const one of known) rememberExhausted(context.runtime, one)
   giveUpInFlow(known)
+}
+
+/** The call that this one joined was given up: whoever calls next in this one's flow has seen it, too. */
+export function joinedGivenUp<T>(job: Job<T>, kind: FailureKind): void {
+  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  const { each, whole } = new Fingerprints(job)
+  giveUpInFlow([whole, ...each].filter((one) => one !== undefined))
 }

@@ -143,11 +143,12 @@ export function anyExhausted({ shared, clock }: Runtime): boolean {
   return shared.exhausted.size > 0
 }
 
-/** One process warning per runtime and topic. */
-export function warnOnce(runtime: Runtime, topic: string, message: string): void {
+/** One process warning per runtime and topic, and per thing that it is about where there are several. */
+export function warnOnce(runtime: Runtime, topic: string, message: string, about = ''): void {
   const { warned } = runtime.shared
-  if (warned.has(topic) || warned.size >= MAX_EXHAUSTED) return
-  warned.add(topic)
+  const once = `${topic}${about}`
+  if (warned.has(once) || warned.size >= MAX_EXHAUSTED) return
+  warned.add(once)
   emitProcessWarning(message, topic)
 }
 

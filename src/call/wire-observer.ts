@@ -26,6 +26,8 @@ export interface WireRecord {
   readonly retryCount: string
   status: number | undefined
   headers: Headers | undefined
+  /** Of the request, as openai gave them to `fetch`. */
+  sent: Headers | undefined
   /** The body of an error response, as it came, at most `MAX_ERROR_BODY_BYTES`. */
   errorBody: string | undefined
   /** What the observer adds to the request; see `isObserved`. */
@@ -71,6 +73,7 @@ export function createWireRecord(retryCount: number): WireRecord {
     retryCount: String(retryCount),
     status: undefined,
     headers: undefined,
+    sent: undefined,
     errorBody: undefined,
     carried: undefined,
     givesResponse: false,
@@ -201,6 +204,7 @@ function noteSending(url: unknown, init: object, wire: WireRecord): void {
   }
   const headers: unknown = Reflect.get(init, 'headers')
   if (headers instanceof Headers) {
+    wire.sent = headers
     const count = headers.get('x-stainless-retry-count')
     if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
     if (wire.carried?.idempotencyKey !== undefined) {

@@ -14,6 +14,7 @@ import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
+import { noticeGateway } from './gateway-notice.ts'
 import { giveUp } from './give-up.ts'
 import type { Job, JobTarget } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
@@ -147,6 +148,10 @@ function attemptsOf<T>(
     signal: flight.signal,
     deadline: flight.deadline,
     propagateTraceparent: settings.telemetry?.propagateTraceparent === true,
+    onGateway:
+      settings.gateway === undefined
+        ? (headers, sent) => noticeGateway(runtime, headers, sent)
+        : undefined,
     onMultiplied(seen: Multiplication): 'warn' | 'throw' {
       const reaction = settings.onMultipliedRetries ?? 'warn'
       record.tell({ type: 'retries-multiplied', ...seen })

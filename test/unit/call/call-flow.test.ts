@@ -57,6 +57,16 @@ describe.each(faces)('the same request again, by %s', (_, workOf) => {
       expect(repeated()).toBe(2)
     })
 
+    it('a loop whose call had joined another one', async () => {
+      const { llm, server, repeated } = await stage()
+      const key = { idempotencyKey: 'k' }
+      const call = () => llm.json({ ...ask('a'), schema: person }, key)
+      await Promise.all([rejection(call()), rejection(call())])
+      await rejection(call())
+      expect(server.count).toBe(1)
+      expect(repeated()).toBe(1)
+    })
+
     it('a function that calls itself again where it failed', async () => {
       const { work, repeated } = await start()
       const persistent = async (left: number): Promise<unknown> => {
