@@ -288,7 +288,11 @@ describe('enum', () => {
     const ajv = new Ajv2020({ strict: false, allErrors: true })
     const value = fc.oneof(
       fc.constantFrom(0, -0, 1, '1', true, false, null, '', 'null', '{}', '[]'),
-      fc.json({ maxDepth: 2 }).map((text) => JSON.parse(text)),
+      // AJV calls what a value has under these names.
+      fc
+        .json({ maxDepth: 2 })
+        .filter((text) => !/valueOf|toString|constructor/.test(text))
+        .map((text) => JSON.parse(text)),
     )
     const members = fc.oneof(
       fc.array(value, { minLength: 1, maxLength: 6 }),
