@@ -89,7 +89,7 @@ export const CONCURRENCY_WORDINGS: readonly WordingRule[] = [
 /** Bills and allowances by classes of words, where no wording of a single provider was found. */
 // biome-ignore format: a rule is one line, its example the next
 export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
-  { kind: 'billing', when: { clause: [['insufficient', 'not enough', 'too low', 'depleted', 'run out', 'ran out', 'out of', 'used up', 'negative', 'exhausted', 'no remaining'], ['credit', 'balance', 'fund', 'points', 'prepaid', 'extra usage', 'money']], except: ['load balanc'] },
+  { kind: 'billing', when: { clause: [['insufficient', 'not enough', 'too low', 'depleted', 'run out', 'ran out', 'out of', 'used up', 'negative', 'exhausted', 'no remaining', 'is empty'], ['credit', 'balance', 'fund', 'points', 'prepaid', 'extra usage', 'money']], except: ['load balanc'] },
     example: [400, `{"type":"error","error":{"type":"invalid_request_error","message":"You're out of extra usage. Add more at claude.ai/settings/usage and keep going."}}`] },
   { kind: 'billing', when: { clause: [['extra usage'], ['is needed', 'required', 'draw', 'enabled', 'disabled', 'turned o']] },
     example: [429, '{"type":"error","error":{"type":"rate_limit_error","message":"Extra usage is needed for this model."}}'] },
