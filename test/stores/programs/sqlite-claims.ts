@@ -2,15 +2,14 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
-import { patientClock } from '../../support/patient-clock.ts'
+import { systemClock } from '../../../src/time.ts'
 
 /** Claims keys 0 to `count` - 1, in an order of its own, 20 at a time; says which it owns. */
 const [path = '', count = '0', many = '1'] = process.argv.slice(2)
 const processes = Number(many)
-// What the machine takes from this process is no wait for a lock.
-// Nothing else keeps it alive while it waits by that clock.
-const alive = setInterval(() => {}, 1_000)
-const store = sqliteStore(path, { clock: patientClock })
+// Eight processes beside other work may get a lock later than anybody would wait: the test's own limit holds.
+const patient = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() / 100 }
+const store = sqliteStore(path, { clock: patient })
 const keys = Array.from({ length: Number(count) }, (_, index) => index)
   .map((key) => ({ key, at: Math.random() }))
   .sort((one, other) => one.at - other.at)
@@ -24,7 +23,6 @@ while (readdirSync(dirname(path)).filter((name) => name.includes('.ended-')).len
   await new Promise((resolve) => setTimeout(resolve, 10))
 }
 await store.close()
-clearInterval(alive)
 process.stdout.write(JSON.stringify({ owned, errors }))
 
 async function claimOnAndOn(): Promise<void> {
