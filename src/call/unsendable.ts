@@ -1,5 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
-import { readProperty } from '../errors/hostile.ts'
+import { readProperty, someCause } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
 import type { Bounds } from './bounds.ts'
 import type { WireRecord } from './wire-observer.ts'
@@ -33,10 +33,20 @@ function refusalOfAddress(url: string | undefined, failure: Failure): string | u
   if (url === undefined || !URL.canParse(url)) return undefined
   const { protocol, port } = new URL(url)
   if (LOCAL_SCHEMES.includes(protocol)) return 'unsupported_scheme'
+  if (failure.kind !== 'network' || failure.executed !== 'no') return undefined
   // Port 0 is reserved (RFC 6335, section 6). Only where no connection came about: a proxy may map it.
-  return port === '0' && failure.kind === 'network' && failure.executed === 'no'
-    ? 'bad_port'
-    : undefined
+  return port === '0' || someCause(failure.cause, isToPortZero) ? 'bad_port' : undefined
+}
+
+/** A redirect may lead there, too. Node leaves the port 0 out of what it says of a connection. */
+function isToPortZero(cause: object): boolean {
+  const address = readProperty(cause, 'address')
+  return (
+    readProperty(cause, 'syscall') === 'connect' &&
+    typeof address === 'string' &&
+    /^[\d.]+$|:/.test(address) &&
+    (readProperty(cause, 'port') ?? 0) === 0
+  )
 }
 
 /**

@@ -105,6 +105,14 @@ const cases: readonly (readonly [string, () => Promise<Case> | Case])[] = [
     async () => ({ at: await redirecting(302), arriving: 21, code: 'too_many_redirects' }),
   ],
   [
+    'a redirect to port 0',
+    async () => ({
+      at: await redirecting(307, 'http://127.0.0.1:0/v1/x'),
+      arriving: 1,
+      code: 'bad_port',
+    }),
+  ],
+  [
     'a redirect where none is allowed',
     async () => ({
       at: await redirecting(307),
