@@ -83,6 +83,11 @@ const fallback: Check = {
   within: (value) => (Array.isArray(value) ? undefined : FALLBACK),
 }
 
+const FAILURE_KIND: Check = {
+  allowed: "a failure kind, such as 'overloaded'",
+  accepts: isFailureKind,
+}
+
 const FALLBACK: Checks = {
   model: {
     allowed: 'the name of a model',
@@ -97,18 +102,14 @@ const FALLBACK: Checks = {
   on: {
     allowed: "an array of failure kinds, such as ['overloaded']",
     accepts: Array.isArray,
-    within: (value) =>
-      eachOf(value, {
-        allowed: "a failure kind, such as 'overloaded'",
-        accepts: isFailureKind,
-      }),
+    within: (value) => (Array.isArray(value) ? eachOf(value, FAILURE_KIND) : undefined),
   },
 }
 
 export const fallbacks: Check = {
   allowed: 'an array of { model?, client?, on? } with a model or a client in each',
   accepts: Array.isArray,
-  within: (value) => eachOf(value, fallback),
+  within: (value) => (Array.isArray(value) ? eachOf(value, fallback) : undefined),
 }
 
 /** Nothing in a message here is a key, or may be one. */

@@ -72,6 +72,14 @@ const WRONG_TYPE: readonly [object, string][] = [
   ],
   [{ telemetry: { redact: /secret/ } }, 'telemetry.redact must be a function, got an object'],
   [
+    { fallbacks: { model: 'm' } },
+    'fallbacks must be an array of { model?, client?, on? } with a model or a client in each, got an object',
+  ],
+  [
+    { fallbacks: [{ model: 'm', on: { kind: 'timeout' } }] },
+    "fallbacks[0].on must be an array of failure kinds, such as ['overloaded'], got an object",
+  ],
+  [
     { fallbacks: ['gpt'] },
     "fallbacks[0] must be { model?, client?, on? } with a model or a client, got 'gpt'",
   ],
