@@ -51,11 +51,12 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
         : 'json(): steady is no parameter of a request; its options belong into the second argument: json(params, { … })',
     )
   }
-  if (face === 'create') return
-  for (const [name, value] of Object.entries(Object(params))) {
-    if (value === undefined || !OURS_IN_PARAMS.has(name)) continue
+  const ours = face === 'create' ? UNMISTAKABLY_OURS : OURS_IN_PARAMS
+  for (const name in Object(params)) {
+    if (!ours.has(name) || Reflect.get(Object(params), name) === undefined) continue
+    const rest = face === 'create' ? `{ steady: { ${name} } }` : `{ ${name} }`
     throw new TypeError(
-      `json(): ${name} is no parameter of a request; it belongs into the second argument: json(params, { ${name} })`,
+      `${face}(): ${name} is no parameter of a request; it belongs into the second argument: ${face}(params, ${rest})`,
     )
   }
 }
@@ -151,6 +152,11 @@ const OPENAIS_OWN: ReadonlySet<string> = new Set(['signal', 'idempotencyKey'])
 // LiteLLM's proxy takes `fallbacks` as a parameter.
 const OURS_IN_PARAMS: ReadonlySet<string> = new Set(
   [...Object.keys(CALL_CHECKS), 'requestOptions'].filter((name) => name !== 'fallbacks'),
+)
+
+// No provider names a parameter so; `signal`, `payload` or `repair` may be somebody's.
+const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set(
+  Object.keys(CALL_CHECKS).filter((name) => /[A-Z]/.test(name)),
 )
 
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']

@@ -2,7 +2,11 @@ import { adviceFor, type Failure, type StopReason } from '../errors/call-error.t
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 
 /** What to do about a call that ended with this failure, for this reason. One sentence or two. */
-export function adviceOn(failure: Failure, reason: StopReason, attempts: number): string {
+export function adviceOn(
+  failure: Failure,
+  reason: StopReason,
+  { attempts, deterministic }: { readonly attempts: number; readonly deterministic: boolean },
+): string {
   const own = ownAdvice(failure)
   switch (reason) {
     case 'hint_exceeds_max':
@@ -22,8 +26,8 @@ export function adviceOn(failure: Failure, reason: StopReason, attempts: number)
         ? 'Raise chunkIdleTimeoutMs if this model is known to pause.'
         : own
     case 'max_attempts':
-      // Who has made ten, the most there may be, cannot raise it.
-      return attempts < MOST_ATTEMPTS && mayBeSentAgain(failure)
+      // Who has made ten, the most there may be, cannot raise it; a broken prompt needs no more.
+      return attempts < MOST_ATTEMPTS && !deterministic && mayBeSentAgain(failure)
         ? withMore(own, 'raise maxAttempts')
         : own
     case 'deadline':

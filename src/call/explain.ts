@@ -28,7 +28,7 @@ export function explain(input: Explanation): string {
       : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${seconds(elapsedMs)}`
   const title = `${TITLES[failure.kind]} at ${input.where}${shown} ${spent}`
   const parts = [title, ...whyStopped(input), ...details(failure)]
-  return `${parts.join('; ')}. ${adviceOn(failure, input.reason, attempts)}`
+  return `${parts.join('; ')}. ${adviceOn(failure, input.reason, input)}`
 }
 
 function whyStopped(input: Explanation): readonly string[] {

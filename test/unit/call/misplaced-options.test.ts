@@ -95,4 +95,23 @@ describe('options of ours beside steady', () => {
     await llm.chat.completions.create(asked, { signal, idempotencyKey: 'theirs', maxRetries: 1 })
     expect(server.count).toBe(1)
   })
+
+  it.each(['deadlineMs', 'maxAttempts', 'idempotencyKey', 'onUncertain'])(
+    '%s, of ours, among the parameters of create is refused unsent',
+    async (name) => {
+      const { llm, server } = await setUp()
+      const error = await rejection(llm.chat.completions.create(loosely({ ...asked, [name]: 1 })))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(String(error)).toContain(
+        `create(): ${name} is no parameter of a request; it belongs into the second argument: create(params, { steady: { ${name} } })`,
+      )
+      expect(server.count).toBe(0)
+    },
+  )
+
+  it('what may be a provider’s own parameter is sent', async () => {
+    const { llm, server } = await setUp()
+    await llm.chat.completions.create(loosely({ ...asked, payload: 1, repair: 'x' }))
+    expect(server.requests[0]?.body).toMatchObject({ payload: 1, repair: 'x' })
+  })
 })
