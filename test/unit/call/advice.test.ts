@@ -101,11 +101,11 @@ describe('what the message of an error advises', () => {
     ['empty_response', 'not_retryable', 'Call again later, or use another model.'],
     ['aborted', 'aborted', "The caller's signal was aborted."],
   ])('%s, ended by %s', (kind, reason, advice) => {
-    expect(adviceOn(failureOf(kind), reason, after(3))).toBe(advice)
+    expect(adviceOn(failureOf(kind), reason, made(3))).toBe(advice)
   })
 
   it.each(everyEnd)('fits %s ended by %s: no option that would change nothing', (kind, reason) => {
-    const advice = adviceOn(failureOf(kind), reason, after(3))
+    const advice = adviceOn(failureOf(kind), reason, made(3))
     const mayRepeat = FAILURE_KINDS[kind].retry !== 'no'
     expect(advice).toMatch(/^[A-Z].*\.$/)
     expect(advice.includes('maxAttempts')).toBe(reason === 'max_attempts' && mayRepeat)
@@ -119,28 +119,28 @@ describe('what the message of an error advises', () => {
   })
 
   it('does not ask for more attempts than there may be', () => {
-    expect(adviceOn(failureOf('rate_limit'), 'max_attempts', after(10))).toBe(
+    expect(adviceOn(failureOf('rate_limit'), 'max_attempts', made(10))).toBe(
       'Lower the request rate, or call again later.',
     )
   })
 
   it('believes a provider that asks not to be asked again', () => {
     const failure = failureOf('rate_limit', { retryable: false })
-    expect(adviceOn(failure, 'max_attempts', after(1))).toBe(
+    expect(adviceOn(failure, 'max_attempts', made(1))).toBe(
       'Lower the request rate, or call again later.',
     )
-    expect(adviceOn(failure, 'deadline', after(1))).toBe(
+    expect(adviceOn(failure, 'deadline', made(1))).toBe(
       'Lower the request rate, or call again later.',
     )
   })
 
   it('tells a request that no client can send from one that the provider refuses', () => {
     const unsent = failureOf('invalid_request', { executed: 'no' })
-    expect(adviceOn(unsent, 'not_retryable', after(1))).toMatch(/^It cannot be sent as it is/)
+    expect(adviceOn(unsent, 'not_retryable', made(1))).toMatch(/^It cannot be sent as it is/)
     const refused = failureOf('invalid_request', { executed: 'no', status: 400 })
     const inStream = failureOf('invalid_request')
     for (const failure of [refused, inStream]) {
-      expect(adviceOn(failure, 'not_retryable', after(1))).toMatch(/^Correct the request/)
+      expect(adviceOn(failure, 'not_retryable', made(1))).toMatch(/^Correct the request/)
     }
   })
 })
@@ -180,6 +180,6 @@ it('does not advise more attempts where the same wrong answer came again', () =>
   )
 })
 
-function after(attempts: number) {
+function made(attempts: number) {
   return { attempts, deterministic: false }
 }
