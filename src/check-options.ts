@@ -1,11 +1,21 @@
 import { GATEWAYS } from './call/gateways.ts'
-import { isFailureKind } from './errors/failure-kinds.ts'
-import { readEncryption } from './idempotency/encryption.ts'
 import { isSignal } from './native-signal.ts'
+import {
+  backoff,
+  breaker,
+  concurrency,
+  encryption,
+  fallbacks,
+  hedge,
+  hintSpread,
+  retryBudget,
+  telemetry,
+} from './nested-options.ts'
 import {
   aFunction,
   anything,
   type Check,
+  type Checks,
   checkOptions,
   checkPresent,
   duration,
@@ -13,15 +23,10 @@ import {
   MAX_DURATION_MS,
   objectWith,
   oneOf,
-  readable,
+  show,
   text,
 } from './option-check.ts'
 import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
-import { readBreaker } from './retry/breaker.ts'
-import { readBudget } from './retry/budget.ts'
-import { readHintSpread } from './retry/decide.ts'
-import { readHedge } from './retry/hedge.ts'
-import { readConcurrency } from './retry/slots.ts'
 import type { RetryPolicy } from './retry-function.ts'
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
@@ -32,6 +37,42 @@ export function checkSteadyOptions(options: unknown): asserts options is SteadyO
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkCallOptions(where: string, options: unknown): asserts options is CallOptions {
   checkOptions(where, options, CALL_CHECKS)
+}
+
+/**
+ * Options of ours among the parameters: they would be sent to the provider, and change nothing.
+ * @throws {TypeError} naming the first, and where it belongs.
+ */
+export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void {
+  if (Reflect.get(Object(params), 'steady') !== undefined) {
+    throw new TypeError(
+      face === 'create'
+        ? 'create(): steady is no parameter of a request; it belongs into the second argument: create(params, { steady: { … } }), likewise for parse, stream and runTools'
+        : 'json(): steady is no parameter of a request; its options belong into the second argument: json(params, { … })',
+    )
+  }
+  const ours = face === 'create' ? UNMISTAKABLY_OURS : OURS_IN_PARAMS
+  for (const name in Object(params)) {
+    if (!ours.has(name) || Reflect.get(Object(params), name) === undefined) continue
+    const rest = face === 'create' ? `{ steady: { ${name} } }` : `{ ${name} }`
+    throw new TypeError(
+      `${face}(): ${name} is no parameter of a request; it belongs into the second argument: ${face}(params, ${rest})`,
+    )
+  }
+}
+
+/**
+ * Options of ours that stand beside `steady` instead of in it, where openai would ignore them.
+ * @throws {TypeError} naming the first, and where it belongs.
+ */
+export function checkOursUnderSteady(requestOptions: object): void {
+  for (const name in requestOptions) {
+    if (!Object.hasOwn(CALL_CHECKS, name) || OPENAIS_OWN.has(name)) continue
+    if (Reflect.get(requestOptions, name) === undefined) continue
+    throw new TypeError(
+      `create(): ${name} is no request option of openai; it belongs under steady: create(params, { steady: { ${name} } })`,
+    )
+  }
 }
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
@@ -55,6 +96,21 @@ export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy
   checkOptions('retry()', policy, RETRY_CHECKS)
 }
 
+const gatewayName = oneOf(...Object.keys(GATEWAYS))
+
+const gateway: Check = {
+  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
+  accepts: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Reflect.get(value, 'name') !== undefined
+      : gatewayName.accepts(value),
+  got: (value) =>
+    typeof value === 'object' && !Array.isArray(value) ? 'one without a name' : show(value),
+  within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
+}
+
+const GATEWAY: Checks = { name: gatewayName, fallbacks: oneOf('keep', 'off') }
+
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxAttempts: integer(1, 10),
   maxReasks: integer(0, 9),
@@ -67,16 +123,9 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
   },
   minAttemptMs: duration,
-  hintSpread: {
-    allowed:
-      '{ ratio?, minMs?, maxMs?, stretch? } with numbers from 0, ratio and stretch at most 10',
-    accepts: readable(readHintSpread),
-  },
-  backoff: objectWith('a backoff such as fullJitter()', 'delayMs'),
-  fallbacks: {
-    allowed: 'an array of { model?, client?, on? } with a model or a client in each',
-    accepts: (value) => Array.isArray(value) && value.every(isFallback),
-  },
+  hintSpread,
+  backoff,
+  fallbacks,
   repair: oneOf('off', 'syntax', 'safe', 'lenient'),
   responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
   onTruncated: oneOf('fail', 'extend'),
@@ -97,50 +146,40 @@ const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
   signal: { allowed: 'an AbortSignal', accepts: isSignal },
 }
 
+/** Request options of openai with a name that is ours too. */
+const OPENAIS_OWN: ReadonlySet<string> = new Set(['signal', 'idempotencyKey'])
+
+// LiteLLM's proxy takes `fallbacks` as a parameter.
+const OURS_IN_PARAMS: ReadonlySet<string> = new Set(
+  [...Object.keys(CALL_CHECKS), 'requestOptions'].filter((name) => name !== 'fallbacks'),
+)
+
+// No provider names a parameter so; `signal`, `payload` or `repair` may be somebody's.
+const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set(
+  Object.keys(CALL_CHECKS).filter((name) => /[A-Z]/.test(name)),
+)
+
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']
 
 const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
   ...SETTING_CHECKS,
-  gateway: oneOf(...Object.keys(GATEWAYS)),
+  gateway,
   store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
   tenant: text(255),
   keySecret: text(4_096),
   maxResultBytes: integer(1, 2 ** 28),
-  encryption: {
-    allowed:
-      '{ keys: { [id]: 32 bytes or their base64 }, use: one of these ids, acceptPlain?: boolean }',
-    accepts: readable(readEncryption),
-  },
+  encryption,
   runtime: {
     allowed: 'a Runtime made by createRuntime()',
     accepts: (value) =>
       typeof value === 'object' && value !== null && 'shared' in value && 'clock' in value,
   },
-  retryBudget: {
-    allowed:
-      'false or { capacity?, initial?, depositPerSuccess?, timeoutCost? } with numbers from 0, initial within capacity',
-    accepts: (value) => value === false || readable(readBudget)(value),
-  },
-  breaker: {
-    allowed:
-      'true, false or { failureRatio?, minimumCalls?, windowMs?, failuresInARow?, openMs?, maxOpenMs?, successesToClose?, probeLeaseMs? } with numbers in their ranges',
-    accepts: (value) => typeof value === 'boolean' || readable(readBreaker)(value),
-  },
-  concurrency: {
-    allowed:
-      'a whole number from 1, or { maxInFlight, maxQueued?, maxWaitMs? } with maxQueued and maxWaitMs from 0',
-    accepts: readable(readConcurrency),
-  },
-  hedge: {
-    allowed:
-      'true, false or { delayMs?, maxExtraLoad? } with delayMs from 0, maxExtraLoad from 0 to 1',
-    accepts: (value) => typeof value === 'boolean' || readable(readHedge)(value),
-  },
+  retryBudget,
+  breaker,
+  concurrency,
+  hedge,
   onMultipliedRetries: oneOf('warn', 'throw'),
-  telemetry: {
-    allowed: '{ captureContent?: boolean, redact?: function, propagateTraceparent?: boolean }',
-    accepts: isTelemetryOptions,
-  },
+  telemetry,
   onEvent: aFunction,
 }
 
@@ -187,28 +226,3 @@ const KEYED_CHECKS = {
   encryption: GUARD_CHECKS.encryption,
   ttlMs: GUARD_CHECKS.ttlMs,
 } as const
-
-const FALLBACK_NAMES = ['model', 'client', 'on']
-
-function isFallback(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { model, client, on }: { model?: unknown; client?: unknown; on?: unknown } = value
-  if (Object.keys(value).some((name) => !FALLBACK_NAMES.includes(name))) return false
-  if (model === undefined && client === undefined) return false
-  if (model !== undefined && (typeof model !== 'string' || model === '')) return false
-  if (client !== undefined && (typeof client !== 'object' || client === null)) return false
-  return on === undefined || (Array.isArray(on) && on.every(isFailureKind))
-}
-
-const TELEMETRY_TYPES: Readonly<
-  Record<keyof NonNullable<SteadyOptions['telemetry']>, 'boolean' | 'function'>
-> = { captureContent: 'boolean', redact: 'function', propagateTraceparent: 'boolean' }
-
-function isTelemetryOptions(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return Object.entries(value).every(
-    ([name, given]) =>
-      Object.hasOwn(TELEMETRY_TYPES, name) &&
-      (given === undefined || typeof given === Reflect.get(TELEMETRY_TYPES, name)),
-  )
-}

@@ -16,35 +16,83 @@ export function checkPresent<Name extends string>(
   }
 }
 
+export type Checks = Readonly<Record<string, Check>>
+
 export interface Check {
   readonly allowed: string
   accepts(value: unknown): boolean
-  /** What was given instead, where the value itself is not to be shown. */
+  /** What was given instead, where the value itself is not to be shown, or says too little. */
   got?(value: unknown): string
+  /** The options in an object (or list) of options; undefined where `accepts` has to judge it as a whole. */
+  within?(value: object): Checks | undefined
 }
 
 /** One of `options`' own names per row of `checks`, and nothing else. */
-export function checkOptions(
-  where: string,
-  options: unknown,
-  checks: Readonly<Record<string, Check>>,
-): void {
+export function checkOptions(where: string, options: unknown, checks: Checks): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`${where}: options must be an object, got ${show(options)}`)
   }
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (check === undefined) {
-      throw new TypeError(`${where}: unknown option ${show(name)}${nearest(name, checks)}`)
+      const others = nearest(name, checks) ?? `known ${listed(Object.keys(checks))}`
+      throw new TypeError(`${where}: unknown option ${show(name)}; ${others}`)
     }
     if (value !== undefined) checkOption(where, name, value, check)
   }
 }
 
 export function checkOption(where: string, name: string, value: unknown, check: Check): void {
-  if (check.accepts(value)) return
-  const got = check.got?.(value) ?? show(value)
-  throw new TypeError(`${where}: ${name} must be ${check.allowed}, got ${got}`)
+  const wrong = wrongWith(name, value, check)
+  if (wrong !== undefined) throw new TypeError(`${where}: ${wrong}`)
+}
+
+/** What is wrong with an option, or first within it, in words. */
+function wrongWith(path: string, value: unknown, check: Check): string | undefined {
+  const inside =
+    typeof value === 'object' && value !== null ? wrongWithin(path, value, check) : undefined
+  if (inside !== undefined || check.accepts(value)) return inside
+  return `${path} must be ${check.allowed}, got ${check.got?.(value) ?? show(value)}`
+}
+
+function wrongWithin(path: string, value: object, { within }: Check): string | undefined {
+  const checks = within?.(value)
+  if (checks === undefined) return undefined
+  for (const [name, given] of Object.entries(value)) {
+    if (!Object.hasOwn(checks, name))
+      return unknownWithin(pathOf(path, value, name), name, given, checks)
+  }
+  // In their own order: some depend on those before them.
+  for (const [name, check] of Object.entries(checks)) {
+    const given: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
+    const wrong =
+      given === undefined ? undefined : wrongWith(pathOf(path, value, name), given, check)
+    if (wrong !== undefined) return wrong
+  }
+  return undefined
+}
+
+function pathOf(path: string, value: object, name: string): string {
+  return Array.isArray(value) ? `${path}[${name}]` : `${path}.${shortened(name)}`
+}
+
+function unknownWithin(path: string, name: string, value: unknown, checks: Checks): string {
+  // What nobody knows may be a secret that stands in the wrong place.
+  const got = typeof value === 'string' ? `a string of ${value.length}` : show(value)
+  const near = nearest(name, checks)
+  const known = `known ${listed(Object.keys(checks))}`
+  return `unknown option '${path}', got ${got}; ${near === undefined ? known : `${near} (${known})`}`
+}
+
+// A key that stands where its name should is not repeated whole.
+function shortened(name: string): string {
+  return name.length > 40 ? `(a name of ${name.length})` : name
+}
+
+/** `is a`, `are a and b`, `are a, b, c` */
+function listed(names: readonly string[]): string {
+  if (names.length === 1) return `is ${names[0]}`
+  return `are ${names.join(names.length === 2 ? ' and ' : ', ')}`
 }
 
 // Longer than any timer of a process: about 31 years.
@@ -60,6 +108,18 @@ export function integer(from: number, to: number): Check {
     allowed: `an integer from ${from} to ${to}`,
     accepts: (value) => Number.isInteger(value) && Number(value) >= from && Number(value) <= to,
   }
+}
+
+export function number(from: number, to: number): Check {
+  return {
+    allowed: to === Infinity ? `a number from ${from}` : `a number from ${from} to ${to}`,
+    accepts: (value) => typeof value === 'number' && value >= from && value <= to,
+  }
+}
+
+export const trueOrFalse: Check = {
+  allowed: 'true or false',
+  accepts: (value) => typeof value === 'boolean',
 }
 
 export function oneOf(...values: readonly unknown[]): Check {
@@ -91,25 +151,20 @@ function isWellFormed(value: string): boolean {
 }
 
 export function objectWith(described: string, ...methods: readonly string[]): Check {
+  const isThere = (value: unknown, method: string) =>
+    typeof Reflect.get(Object(value), method) === 'function'
   return {
     allowed: described,
     accepts: (value) =>
       typeof value === 'object' &&
       value !== null &&
-      methods.every((method) => typeof Reflect.get(value, method) === 'function'),
-  }
-}
-
-/** Accepts what the option's own reader accepts. */
-export function readable(read: (options: never) => unknown): (value: unknown) => boolean {
-  return (value) => {
-    try {
-      // Readers check what they are given, whatever its type.
-      read(value as never)
-      return true
-    } catch {
-      return false
-    }
+      methods.every((method) => isThere(value, method)),
+    got(value) {
+      if (typeof value === 'function') return `${show(value)}: pass what it returns`
+      if (typeof value !== 'object' || value === null) return show(value)
+      if (isThere(value, 'then')) return 'a promise: await it first'
+      return `${show(value)} without ${methods.find((method) => !isThere(value, method))}()`
+    },
   }
 }
 
@@ -117,6 +172,13 @@ export const aFunction: Check = {
   allowed: 'a function',
   accepts: (value) => typeof value === 'function',
 }
+
+export const clock: Check = objectWith(
+  'a Clock with wallMs, monotonicMs, schedule',
+  'wallMs',
+  'monotonicMs',
+  'schedule',
+)
 
 export const anything: Check = { allowed: 'anything', accepts: () => true }
 
@@ -130,21 +192,32 @@ export function show(value: unknown): string {
   return String(value)
 }
 
-/** `; did you mean 'x'?` where one of the names is near. */
-function nearest(name: string, checks: Readonly<Record<string, Check>>): string {
+/** `did you mean 'x'?` where one of the names is near. */
+function nearest(name: string, checks: Checks): string | undefined {
+  const near = nearestOf(name, Object.keys(checks))
+  return near === undefined ? undefined : `did you mean '${near}'?`
+}
+
+/** The one of some names that another was meant to be; undefined where none is near. */
+export function nearestOf(name: string, names: readonly string[]): string | undefined {
   const short = name.slice(0, 40)
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(short.length / 3)) + 1
-  for (const known of Object.keys(checks)) {
-    const distance = editDistance(short.toLowerCase(), known.toLowerCase())
+  for (const known of names) {
+    const distance = isBegun(short, known)
+      ? 1
+      : editDistance(short.toLowerCase(), known.toLowerCase())
     if (distance < bestDistance) {
       best = known
       bestDistance = distance
     }
   }
-  return best === undefined
-    ? `; known are ${Object.keys(checks).join(', ')}`
-    : `; did you mean '${best}'?`
+  return best
+}
+
+/** `capture` for `captureContent` */
+function isBegun(name: string, known: string): boolean {
+  return name.length >= 4 && known.toLowerCase().startsWith(name.toLowerCase())
 }
 
 /** Levenshtein's distance, one row at a time. */

@@ -1,5 +1,5 @@
 import type { ChatClient } from './call/client.ts'
-import type { GatewayName } from './call/gateways.ts'
+import type { GatewayOption } from './call/gateways.ts'
 import type { CallEvent } from './call/report.ts'
 import type { Runtime } from './call/runtime.ts'
 import type { FailureKind } from './errors/failure-kinds.ts'
@@ -109,7 +109,7 @@ export interface GuardOptions
 
 export interface SteadyOptions extends CallSettings, KeepingOptions {
   /** The gateway behind the client's `baseURL`: its own retries are switched off, request by request. */
-  readonly gateway?: GatewayName
+  readonly gateway?: GatewayOption
   /** Where keyed results live. @default one memory store per runtime */
   readonly store?: Store
   /** Separates the keys of different customers. */

@@ -2,6 +2,7 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
+import { beginCall } from './call/call-flow.ts'
 import type { CallPromise } from './call/call-promise.ts'
 import type { ChatParams, RequestOptions } from './call/chat.ts'
 import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './call/client.ts'
@@ -14,7 +15,12 @@ import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
 import { type TargetStatus, targetStatuses } from './call/target-status.ts'
 import type { CallContext } from './call/work.ts'
-import { checkCallOptions, checkSteadyOptions } from './check-options.ts'
+import {
+  checkCallOptions,
+  checkNoOptionsIn,
+  checkOursUnderSteady,
+  checkSteadyOptions,
+} from './check-options.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import { checkOption, text } from './option-check.ts'
 import type { CallOptions, SteadyOptions } from './options.ts'
@@ -165,8 +171,11 @@ function create(
   params: ChatParams,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
+  beginCall()
   const prepare = (given: RequestOptions) => {
     const { steady: own = {}, ...requestOptions } = given ?? {}
+    checkNoOptionsIn('create', params)
+    checkOursUnderSteady(requestOptions)
     checkCallOptions('create(): steady', own)
     return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
   }
@@ -181,8 +190,10 @@ async function json(
   params: unknown,
   options: JsonOptions = {},
 ): Promise<JsonResult<unknown>> {
+  beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
+  checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
   // openai's options are read by name, like any object's.
   const request = chatRequest('json', client, context, body, { ...requestOptions }, own)

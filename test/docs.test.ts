@@ -17,7 +17,7 @@ import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-
 import { resolveCall } from '../src/resolve-options.ts'
 import { readBreaker } from '../src/retry/breaker.ts'
 import { readBudget } from '../src/retry/budget.ts'
-import { readHintSpread } from '../src/retry/decide.ts'
+import { DEFAULT_LIMITS } from '../src/retry/decide.ts'
 import { readHedge } from '../src/retry/hedge.ts'
 import { readConcurrency } from '../src/retry/slots.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
@@ -105,6 +105,7 @@ describe('docs/reference/failure-kinds.md', () => {
       not_retryable: true,
       repeated_answer: true,
       max_reasks: true,
+      reask_refused: true,
       hint_exceeds_max: true,
       hint_exceeds_deadline: true,
       circuit_open: true,
@@ -149,7 +150,7 @@ describe('docs/reference/options.md', () => {
   it.each([
     ['## Retry budget', readBudget({})],
     ['## Circuit breaker', readBreaker({})],
-    ['## Spread after a hint', readHintSpread({})],
+    ['## Spread after a hint', DEFAULT_LIMITS.hintSpread],
     ['## Concurrency limit', readConcurrency(1)],
     ['## Hedging', readHedge({})],
     ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],
@@ -260,6 +261,7 @@ describe('docs/concepts/traces.md', () => {
       'breaker-changed': true,
       'call-stopped': true,
       'retries-multiplied': true,
+      'claim-awaited': true,
       'call-repeated': true,
       'call-settled': true,
     }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   answers,
+  badRequest,
   contextLength,
   cutStream,
   cutStreamBeforeContent,
@@ -49,6 +50,8 @@ const EXAMPLES = [
   '20-redis',
   '21-postgres',
   '23-report',
+  '24-embeddings',
+  '25-queue',
 ] as const
 
 describe('an example runs as it stands and says what its page promises:', () => {
@@ -159,6 +162,13 @@ describe('an example runs as it stands and says what its page promises:', () => 
     const { stdout } = await run('08-any-call', { RERANK_URL: service.url })
     expect(stdout).toEqual(['{ order: [ 1, 0 ] }'])
     expect(service.count).toBe(2)
+  })
+
+  it('24-embeddings is retried by us, and not by the client as well', async () => {
+    const service = await embeddingsBusyOnce()
+    const { stdout } = await run('24-embeddings', { OPENAI_BASE_URL: service.url })
+    expect(stdout).toEqual(['[ [ 0.5, 0.25 ], [ 0.5, 0.25 ] ]'])
+    expect(service.retryCounts).toEqual(['0', '0'])
   })
 
   it('09-fallback goes to the larger model, then to the other provider', async () => {
@@ -318,6 +328,15 @@ describe('an example runs as it stands and says what its page promises:', () => 
     })
   })
 
+  it('25-queue gives up what cannot succeed, and leaves the rest to a later try', async () => {
+    const server = await startServer({
+      callOf: ({ body }) => String(body.messages.at(-1)?.content).slice(0, 3),
+      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(overloaded())),
+    })
+    const { stdout } = await run('25-queue', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual(['UnrecoverableError', 'overloaded: later'])
+  })
+
   it('23-report draws what the call went through', async () => {
     const perCall = [rateLimited({ retryAfterMs: 400 }), overloaded()]
     const server = await startServer({ perCall, answer: 'The Nile.' })
@@ -401,6 +420,21 @@ async function ticketService(): Promise<{
     return { status: 200, headers: {}, body: { id: keys.length, key } }
   })
   return { url, keys }
+}
+
+/** Embeddings in the form that the client asks for by itself, once the service is no longer busy. */
+async function embeddingsBusyOnce() {
+  const retryCounts: unknown[] = []
+  const embedding = Buffer.from(Float32Array.of(0.5, 0.25).buffer).toString('base64')
+  const data = [0, 1].map((index) => ({ object: 'embedding', index, embedding }))
+  const url = await serve((headers) => {
+    const count = retryCounts.push(headers['x-stainless-retry-count'])
+    const json = { 'content-type': 'application/json' }
+    return count === 1
+      ? { status: 503, headers: json, body: { error: { message: 'busy' } } }
+      : { status: 200, headers: json, body: { data } }
+  })
+  return { url, retryCounts }
 }
 
 /** Busy at the first request, with a hint. */

@@ -29,7 +29,8 @@ export function failureInChunk(
 
 function asFailure(found: Classification | undefined, data: unknown): Failure | undefined {
   if (found === undefined) return undefined
-  return { ...found, message: found.kind, cause: readProperty(data, 'error') ?? data }
+  const failure = { ...found, message: found.kind, cause: readProperty(data, 'error') ?? data }
+  return found.kind === 'empty_response' ? { ...failure, detail: 'it has no choice' } : failure
 }
 
 /** An answer has said that it is none, or has shown it: what it means is known already. */

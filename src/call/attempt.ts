@@ -4,6 +4,7 @@ import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
+import type { TargetState } from '../retry/target-state.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -24,6 +25,7 @@ import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
+import { judgeUnsendable } from './unsendable.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
 /** What all attempts of a call have in common. */
@@ -42,6 +44,8 @@ export interface AttemptRequest<T> {
   readonly propagateTraceparent: boolean
   /** Under `'throw'`, a failed attempt whose requests were multiplied fails as that. */
   readonly onMultiplied: (seen: Multiplication) => 'warn' | 'throw'
+  /** Shown what came and what was sent, until an answer of the target has been; absent where a gateway is named. */
+  readonly onGateway?: ((headers: Headers, sent: Headers | undefined) => void) | undefined
 }
 
 /** Requests that somebody else made of the one we asked for. */
@@ -94,7 +98,9 @@ export async function makeAttempt<T>(
     if (bounds.cutOff !== undefined) request.late?.add(bounds.cutOff, exchange)
     sent = failedSend(request, exchange, error)
   }
+  if (!sent.ok) sent = { ...sent, failure: judgeUnsendable(sent.failure, wire, bounds) }
   if (isCompleteAnswer(sent)) headers.answered()
+  if (request.onGateway !== undefined) lookForGateway(request, request.onGateway, sent, exchange)
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
     const streamEnded = keepOpen(settled.onTail, { open, wire, step }, request)
@@ -121,6 +127,22 @@ function failedSend<T>({ job }: AttemptRequest<T>, exchange: Exchange, error: un
   }
 }
 
+// Targets of which a good answer has been looked at: what is in front of them does not change.
+const lookedAt = new WeakSet<TargetState>()
+
+/** A failure may be that of something in front of the gateway, and is looked at each time. */
+function lookForGateway<T>(
+  { job }: AttemptRequest<T>,
+  onGateway: NonNullable<AttemptRequest<T>['onGateway']>,
+  { ok }: Sent<T>,
+  { target, wire: { headers, sent } }: Exchange,
+): void {
+  const state = job.targets[target]?.state
+  if (headers === undefined || state === undefined || lookedAt.has(state)) return
+  if (ok) lookedAt.add(state)
+  onGateway(headers, sent)
+}
+
 /** A released stream: span and report of its attempt wait for its end. */
 function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
@@ -132,7 +154,7 @@ function keepOpen<T>(
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {
       // A stream tells only now; it was paid for, so nothing is thrown.
-      if ((facts.gatewayAttempts ?? 1) > 1) tellMultiplied(facts, wire, onMultiplied)
+      if (facts.gatewayMultiplied) tellMultiplied(facts, wire, onMultiplied)
       open.end(cut ?? 'success', facts, wire)
       // One that was released in the very moment its rival won is not what the caller reads.
       if (step.signal?.aborted !== true) {
@@ -251,7 +273,7 @@ function withMultiplication<T>(
 ): Sent<T> {
   // A user's function may send any number of requests: they are no multiplication.
   if (isFunction(job.face)) return sent
-  if (!multiplied(wire) && (sent.facts.gatewayAttempts ?? 1) <= 1) return sent
+  if (!multiplied(wire) && !sent.facts.gatewayMultiplied) return sent
   // Redirected in a circle: nobody retried.
   if (!sent.ok && sent.failure.code === TOO_MANY_REDIRECTS) return sent
   const reaction = tellMultiplied(sent.facts, wire, onMultiplied)
@@ -261,16 +283,20 @@ function withMultiplication<T>(
 }
 
 function tellMultiplied<T>(
-  { gatewayAttempts }: AnswerFacts,
+  { gatewayAttempts, gatewayMultiplied }: AnswerFacts,
   wire: WireRecord,
   tell: AttemptRequest<T>['onMultiplied'],
 ): 'warn' | 'throw' {
-  return tell(withoutUndefined({ wireRequests: wireRequests(wire) ?? 1, gatewayAttempts }))
+  return tell({
+    wireRequests: wireRequests(wire) ?? 1,
+    ...(gatewayMultiplied && gatewayAttempts !== undefined && { gatewayAttempts }),
+  })
 }
 
 /** What the gateway said with an error. */
 function gatewayFactsOf<T>({ targets }: Job<T>, { target, wire }: Exchange): AnswerFacts {
   const gateway = targets[target]?.gateway
   if (gateway === undefined) return {}
-  return gatewayFacts(gateway, wire.headers, parseObject(wire.errorBody ?? ''))
+  const { headers, sent, errorBody = '' } = wire
+  return gatewayFacts(gateway, { headers, sent, body: parseObject(errorBody) })
 }

@@ -1,3 +1,4 @@
+import { againAfter } from '../errors/again.ts'
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
@@ -19,6 +20,7 @@ import { type CallKey, resolveKey } from './keys.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import type { Waiting } from './reading.ts'
 import { CallRecord, callError } from './record.ts'
+import { joinedGivenUp } from './repetition.ts'
 import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
 import { answerOfChunks } from './stored-stream.ts'
@@ -52,7 +54,7 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
     const protocol = isKept(key) ? throughStore(job, context, { key, record, deadline }) : undefined
     const tape = protocol && job.tape
     if (protocol !== undefined && tape !== undefined) {
-      return reported(await streamOnce({ tape, protocol, open: work }), record)
+      return reported(job, await streamOnce({ tape, protocol, open: work }), record)
     }
     const { codec, options } = job
     if (protocol === undefined || codec === undefined) {
@@ -102,6 +104,10 @@ function throughStore<T>(
     deadline,
     keeping: keepingOf(settings, key.hash, key.fingerprint),
     origin: record.span.traceparent,
+    waiting(leaseLeftMs) {
+      record.tell({ type: 'claim-awaited', leaseLeftMs })
+      record.span.claimAwaited(leaseLeftMs)
+    },
     joined: (origin) => record.span.linkTo(origin, 'joined'),
     label: {
       write: (text) => withOrigin(text, record.span.traceparent),
@@ -113,6 +119,7 @@ function throughStore<T>(
     },
     failure(notice, source) {
       record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      if (source === 'shared') joinedGivenUp(job, notice.kind)
       return noticeError(job, notice, source, key)
     },
   }
@@ -128,7 +135,7 @@ function labelled<T>({ encode, decode }: Codec<T>, label: Label): Codec<T> {
 
 /** A failure that another caller met, as this one's error. */
 function noticeError<T>(
-  { name, targets }: Job<T>,
+  { name, targets, options }: Job<T>,
   { kind, executed = 'maybe', retryAfterMs, status }: FailureNotice,
   source: 'store' | 'shared',
   key: CallKey,
@@ -141,6 +148,7 @@ function noticeError<T>(
     executed,
     status,
     retryAfterMs,
+    onUncertain: options.onUncertain,
     idempotencyKey: key.text,
     source,
   })
@@ -187,7 +195,7 @@ function settle<T>(
     end.tell(
       failure === undefined
         ? record.succeed({ source, persisted })
-        : record.fail(failure.kind, 'delivered', source),
+        : record.fail(deliveredEnd(failure, source, job.options)),
     )
   })
   return {
@@ -198,7 +206,7 @@ function settle<T>(
 }
 
 /** The result of a streamed call under a key. A whole stream settles the call at once. */
-function reported<T>(begun: Begun<T>, record: CallRecord): CallResult<T> {
+function reported<T>(job: Job<T>, begun: Begun<T>, record: CallRecord): CallResult<T> {
   const { value } = begun
   if (begun.type === 'kept') {
     const { source, persisted, stream } = begun
@@ -213,17 +221,27 @@ function reported<T>(begun: Begun<T>, record: CallRecord): CallResult<T> {
     end.tell(
       failure === undefined
         ? record.succeed({ source, persisted })
-        : record.fail(failure.kind, 'delivered', source),
+        : record.fail(deliveredEnd(failure, source, job.options)),
     ),
   )
   const report = record.soFar({ source, persisted: false })
   return { value, report, onEnd: (listener) => end.whenEnded(listener) }
 }
 
+/** A stream that broke in its caller's hands. */
+function deliveredEnd(
+  failure: Failure,
+  source: CallReport['source'],
+  { onUncertain }: Job<unknown>['options'],
+) {
+  const again = againAfter({ ...failure, onUncertain })
+  return { ...failure, reason: 'delivered', source, again } as const
+}
+
 /** Ends the span and the report, and marks the error as given up by a steadycall layer. */
 function failed(error: unknown, key: CallKey, record: CallRecord): CallError {
   const known = isCallError(error) ? error : unexpected(error, key, record)
-  const report = record.fail(known.kind, known.reason, known.source)
+  const report = record.fail(known)
   attachReport(known, report)
   brandExhausted(known)
   return known

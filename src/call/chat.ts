@@ -198,10 +198,12 @@ function mustAdapt({ targets }: ChatRequest, { model, gateway }: CallTarget): bo
 /** What the gateway in between says of this answer. */
 export function saidByGateway(
   { targets }: ChatRequest,
-  { target }: Exchange,
+  { target, wire }: Exchange,
   { data, response }: Answer<unknown>,
-): Pick<AnswerFacts, 'gatewayAttempts'> {
-  return gatewayFacts(targets[target]?.gateway, response.headers, data)
+): Pick<AnswerFacts, 'gatewayAttempts' | 'gatewayMultiplied'> {
+  const gateway = targets[target]?.gateway
+  if (gateway === undefined) return {}
+  return gatewayFacts(gateway, { headers: response.headers, sent: wire.sent, body: data })
 }
 
 /** One request through openai's own method, its answer read whole (or its stream opened). */

@@ -8,7 +8,7 @@ import type { RepairLevel } from '../output/repair-rules.ts'
 import { type FormatRequest, withoutAskedNulls } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
 import type { RegExpEngine } from '../output/schema-engine.ts'
-import { saysTruncated } from '../output/truncation.ts'
+import { fillsContext, saysTruncated } from '../output/truncation.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { ReadingEnded, readInTurns, type Waiting, whileAwaited } from './reading.ts'
 
@@ -20,6 +20,11 @@ export type Checked =
       readonly kind: FailureKind
       readonly issues: readonly FoundIssue[]
       readonly text: string
+      /** What is wrong, and what to do about it, where the kind says too little. Free of content. */
+      readonly detail?: string
+      readonly advice?: string
+      /** The message that it is the text of. */
+      readonly message?: unknown
       /** What the schema's own transform threw. */
       readonly cause?: unknown
     }
@@ -38,14 +43,17 @@ export async function checkCompletion(
   { level, regExp, format }: Reading,
   waiting: Waiting,
 ): Promise<Checked> {
-  const { text, finishReason, refusal } = firstChoice(completion)
-  const reject = (kind: FailureKind): Checked & { ok: false } => {
-    return { ok: false, kind, issues: [], text }
-  }
+  const { text, finishReason, refusal, message } = firstChoice(completion)
+  const reject = (
+    kind: FailureKind,
+    more: { readonly detail?: string; readonly advice?: string } = {},
+  ): Checked & { ok: false } => ({ ok: false, kind, issues: [], text, ...more })
   if (refusal) return reject('refusal')
   if (finishReason === 'content_filter') return reject('content_filter')
-  if (saysTruncated(finishReason)) return reject('truncated')
-  if (text.trim() === '') return reject('empty_response')
+  if (saysTruncated(finishReason)) {
+    return reject('truncated', whyCut(finishReason, text))
+  }
+  if (text.trim() === '') return reject('empty_response', whyEmpty(message, text))
   try {
     const reading = parseAnswer(
       text,
@@ -60,6 +68,7 @@ export async function checkCompletion(
         kind,
         issues: withoutAskedNulls(parsed.issues, text, format, regExp),
         text,
+        message,
       }
     }
     const { value, repairs } = parsed
@@ -68,7 +77,7 @@ export async function checkCompletion(
       finishing instanceof Promise ? await whileAwaited(finishing, waiting) : finishing
     if (finished.ok) return { ok: true, value: finished.value, repairs }
     const issues = finished.issues.map(ownCheck(schema, value))
-    return { ok: false, kind: 'schema_mismatch', issues, text }
+    return { ok: false, kind: 'schema_mismatch', issues, text, message }
   } catch (error) {
     if (error instanceof ReadingEnded) return { ...reject(error.kind), cause: error.cause }
     // A transform of the user's that throws is a bug there, and the answer has been paid for.
@@ -86,8 +95,54 @@ function ownCheck({ jsonSchema }: CompiledSchema, value: unknown) {
   })
 }
 
+function whyCut(
+  finishReason: string | undefined,
+  text: string,
+): { detail?: string; advice?: string } {
+  if (fillsContext(finishReason)) return CONTEXT_FULL
+  return text.trim() === '' ? { detail: 'its limit, which counts reasoning too, left no text' } : {}
+}
+
+const CONTEXT_FULL = {
+  detail: "the model's context was full",
+  advice: 'Shorten the messages, ask for less, or use a model with a larger context.',
+}
+
+/** What an answer without text is instead. */
+function whyEmpty(message: unknown, text: string): { detail: string; advice?: string } {
+  const has = (name: string) => {
+    const value = readProperty(message, name)
+    return typeof value === 'object'
+      ? value !== null && Object.keys(value).length > 0
+      : Boolean(value)
+  }
+  if (message === undefined) return { detail: 'its choice has no message' }
+  if (has('tool_calls') || has('function_call')) return { detail: 'it calls a function instead' }
+  if (has('audio')) return { detail: 'it is audio, without text' }
+  if (text !== '') return { detail: 'its content is nothing but white space' }
+  if (REASONING.some(has) || thinksIn(readProperty(message, 'content'))) {
+    return REASONING_ONLY
+  }
+  return { detail: 'its content is empty' }
+}
+
+const REASONING_ONLY = {
+  detail: 'it is reasoning without an answer after it',
+  advice: 'Raise the output limit or lower the reasoning effort, or use another model.',
+}
+
+/** Where providers put the model's reasoning: DeepSeek, vLLM; OpenRouter, Groq; Ollama. */
+const REASONING = ['reasoning_content', 'reasoning', 'reasoning_details', 'thinking']
+
+/** Mistral's parts of content. */
+function thinksIn(content: unknown): boolean {
+  const parts = Array.isArray(content) ? content : []
+  return parts.some((part) => readProperty(part, 'type') === 'thinking')
+}
+
 function firstChoice(completion: unknown): {
   text: string
+  message: unknown
   finishReason: string | undefined
   refusal: boolean
 } {
@@ -97,6 +152,7 @@ function firstChoice(completion: unknown): {
   const refusal = readProperty(message, 'refusal')
   return {
     text: textOf(content),
+    message,
     finishReason: finishReasonOf(choice),
     refusal: typeof refusal === 'string' && refusal !== '',
   }

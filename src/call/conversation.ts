@@ -1,5 +1,6 @@
 import { readProperty } from '../errors/hostile.ts'
-import { answerSignature, type ReaskMessage, reaskMessages } from '../output/reask.ts'
+import { speaksOfCarried } from '../output/carried-fields.ts'
+import { answerSignature, carrying, type ReaskMessage, reaskMessages } from '../output/reask.ts'
 import {
   couldBe,
   type FormatRequest,
@@ -12,12 +13,21 @@ import { bodyFor, type ChatParams, type ChatRequest } from './chat.ts'
 import type { Checked } from './checked.ts'
 import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'
 import type { Exchange } from './job.ts'
+import { adviceOnCut, doubledLimits } from './output-limit.ts'
 
 /** What is sent next, and how it asks for JSON. */
 export interface Asked {
   readonly body: ChatParams
   readonly format: FormatRequest
   readonly target: TargetState | undefined
+}
+
+/** A message at the end of the request. */
+interface Appended {
+  readonly message: ReaskMessage
+  /** The answer that it is about, as it came, and where from. */
+  readonly original: unknown
+  readonly from: TargetState | undefined
 }
 
 /** The request as it grows: what was answered badly, and what is asked for again. */
@@ -28,7 +38,9 @@ export class Conversation {
   readonly #bodies = new Map<string, ChatParams>()
   /** Is the schema said in the messages, though the format says it too? As it was at first. */
   readonly #reminds = new Map<TargetState | undefined, boolean>()
-  readonly #appended: ReaskMessage[] = []
+  readonly #appended: Appended[] = []
+  /** The target has refused what its own answers carried. */
+  #carries = true
   #limits: ChatParams = {}
   #lastBad: { readonly bad: Checked & { ok: false }; readonly asked: Asked } | undefined
   #lastSignature: string | undefined
@@ -48,13 +60,26 @@ export class Conversation {
       formatFor(target, options.responseFormat, this.#schema),
     )
     const reminds = this.#mustRemind(target)
-    const how = `${format.format} ${reminds}`
-    const body = this.#bodies.get(how) ?? this.#bodyIn(format, reminds)
+    const how = `${format.format} ${reminds} ${this.#carries && exchange.target}`
+    const body = this.#bodies.get(how) ?? this.#bodyIn(format, reminds, target)
     this.#bodies.set(how, body)
     return { body: bodyFor(this.#request, exchange, body), format, target }
   }
 
-  #bodyIn(format: FormatRequest, reminds: boolean): ChatParams {
+  /**
+   * Was what the bad answer carried beside its text refused? Then it is left out, and the request is
+   * worth sending once more.
+   */
+  carriedRefused(refusal: string, { target }: Asked): boolean {
+    const speaks = this.#appended.some(
+      ({ from, original }) => from === target && speaksOfCarried(refusal, original),
+    )
+    if (!speaks || !this.#carries) return false
+    this.#carries = false
+    return true
+  }
+
+  #bodyIn(format: FormatRequest, reminds: boolean, target: TargetState | undefined): ChatParams {
     const { parameter, reminder } = format
     const instructions = format.instructions ?? (reminds ? reminder : undefined)
     const { params } = this.#request
@@ -67,7 +92,13 @@ export class Conversation {
     return {
       ...params,
       ...this.#limits,
-      messages: [...first, ...this.#appended],
+      messages: [
+        ...first,
+        // Another provider may not know what this one adds to its answers.
+        ...this.#appended.map(({ message, original, from }) =>
+          this.#carries && from === target ? carrying(message, original) : message,
+        ),
+      ],
       ...(parameter !== undefined && { response_format: parameter }),
     }
   }
@@ -104,19 +135,25 @@ export class Conversation {
     return 'allowed'
   }
 
+  /** What to do about an answer that was cut. */
+  get adviceOnCut(): string {
+    const { options, params } = this.#request
+    return adviceOnCut(params, this.#limits, options.onTruncated)
+  }
+
   /** Once, and only where the caller set a limit that can be doubled. */
   #canExtend(): boolean {
     const { options, params } = this.#request
     return (
       options.onTruncated === 'extend' &&
       Object.keys(this.#limits).length === 0 &&
-      OUTPUT_LIMITS.some((name) => typeof params[name] === 'number')
+      Object.keys(doubledLimits(params)).length > 0
     )
   }
 
   /** Changes the end of the request only, so that the provider's prompt cache still matches. */
   #ask({ bad, asked }: { readonly bad: Checked & { ok: false }; readonly asked: Asked }): void {
-    const { kind, issues, text } = bad
+    const { kind, issues, text, message: original } = bad
     this.#lastBad = undefined
     this.#bodies.clear()
     if (kind === 'truncated') this.#limits = doubledLimits(this.#request.params)
@@ -126,7 +163,9 @@ export class Conversation {
     const isSaid = this.#appended.length > 0 || this.#mustRemind(asked.target)
     const usual = reaskMessages(answer, isSaid ? undefined : asked.format.reminder)
     const { reaskMessages: own } = this.#request.options
-    this.#appended.push(...(own === undefined ? usual : checkedMessages(own(answer, usual))))
+    const messages = own === undefined ? usual : checkedMessages(own(answer, usual))
+    const from = asked.target
+    this.#appended.push(...messages.map((message) => ({ message, original, from })))
   }
 }
 
@@ -139,16 +178,4 @@ function checkedMessages(messages: readonly ReaskMessage[]): readonly ReaskMessa
 
 function messagesOf(messages: unknown): readonly unknown[] {
   return Array.isArray(messages) ? messages : []
-}
-
-const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
-
-/** The caller's output limits, twice as high; empty where there are none. */
-export function doubledLimits(params: ChatParams): ChatParams {
-  const doubled: Record<string, number> = {}
-  for (const name of OUTPUT_LIMITS) {
-    const limit = params[name]
-    if (typeof limit === 'number') doubled[name] = limit * 2
-  }
-  return doubled
 }

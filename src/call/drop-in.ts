@@ -100,7 +100,9 @@ function dropInError(error: CallError, classes: Classes): unknown {
 function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unknown {
   if (classes === undefined) return errorOfDouble(error)
   const { cause } = error
-  if (cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
+  // The cause of a refused re-ask is the refusal, not the answer that the call failed with.
+  const isRefusal = error.reason === 'reask_refused'
+  if (!isRefusal && cause instanceof classes.APIError && isWhatHappened(error, cause)) return cause
   if (isBareClients(error)) return cause
   const made: unknown = madeOfClass(error, classes)
   // Where a test has mocked the module, its classes make no errors.
@@ -165,6 +167,7 @@ const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadlin
 function errorOfDouble(error: CallError): unknown {
   const { cause } = error
   const kind = underlyingKind(error)
+  if (error.reason === 'reask_refused') return error
   if (!isError(cause) || (LIMITS.has(kind) && classifyError(cause).kind !== kind)) return error
   return cause
 }

@@ -115,9 +115,16 @@ export class EventWatch {
 
   /** All of the text, where some of it belongs to no event stream. */
   get stray(): string | undefined {
-    const { text } = this
-    const isStray = text.split(LINE_END).some((line) => line.trim() !== '' && !FIELD.test(line))
-    return isStray ? text : undefined
+    return this.strayLines.length > 0 ? this.text : undefined
+  }
+
+  /** Only that: the lines which are no field of an event, nor the beginning of one that was cut. */
+  get strayLines(): readonly string[] {
+    const lines = this.text.split(LINE_END)
+    const isLast = (at: number) => at === lines.length - 1
+    return lines.filter(
+      (line, at) => line.trim() !== '' && !FIELD.test(line) && !(isLast(at) && beginsField(line)),
+    )
   }
 }
 
@@ -127,6 +134,11 @@ const LINE_END = /\r\n|\r|\n/
 
 // A field (HTML standard, 'Interpreting an event stream'), or a comment, which has no name.
 const FIELD = /^\uFEFF?(data|event|id|retry|)(?:: ?(.*))?$/s
+
+function beginsField(line: string): boolean {
+  const name = line.replace(/^\uFEFF/, '')
+  return ['data', 'event', 'id', 'retry'].some((field) => field.startsWith(name))
+}
 
 const DONE = /(?:^|[\r\n])data: ?\[DONE\]/
 

@@ -1,5 +1,6 @@
-import { adviceFor, type Failure, type StopReason } from '../errors/call-error.ts'
+import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { adviceOn, mayBeSentAgain } from './advice.ts'
 
 export interface Explanation {
   readonly failure: Failure
@@ -13,33 +14,21 @@ export interface Explanation {
   readonly remainingMs: number
   readonly maxRetryAfterMs: number
   readonly deterministic: boolean
+  /** What the re-ask met, for `'reask_refused'`. */
+  readonly refusal?: Failure | undefined
 }
 
 /** What failed, after what, and what to do: the message of a `CallError`, free of content. */
 export function explain(input: Explanation): string {
   const { failure, attempts, elapsedMs } = input
-  const evidence = [failure.status, failure.code].filter((part) => part !== undefined).join(' ')
-  const shown = evidence === '' ? '' : ` (${evidence})`
+  const shown = evidenceOf([failure.status, failure.code])
   const spent =
     attempts === 0
       ? 'before any attempt'
       : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${seconds(elapsedMs)}`
-  const parts = [`${TITLES[failure.kind]} at ${input.where}${shown} ${spent}`, ...whyStopped(input)]
-  return `${parts.join('; ')}. ${adviceOn(input)}`
-}
-
-function adviceOn({ failure, reason }: Explanation): string {
-  if (reason === 'hint_exceeds_max') return 'Raise maxRetryAfterMs, or call again later.'
-  if (reason === 'concurrency_limit') {
-    return 'Raise concurrency.maxInFlight or maxQueued if the provider allows more, or send less at a time.'
-  }
-  if (reason === 'delivered' && failure.kind === 'timeout') {
-    return 'Raise chunkIdleTimeoutMs if this model is known to pause.'
-  }
-  if (failure.kind === 'invalid_request' && failure.status === undefined) {
-    return 'It cannot be sent as it is: correct the URL, headers or fetch options behind it (see the cause).'
-  }
-  return adviceFor(failure.kind)
+  const title = `${TITLES[failure.kind]} at ${input.where}${shown} ${spent}`
+  const parts = [title, ...whyStopped(input), ...details(failure)]
+  return `${parts.join('; ')}. ${adviceOn(failure, input.reason, input)}`
 }
 
 function whyStopped(input: Explanation): readonly string[] {
@@ -53,14 +42,15 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'hint_exceeds_deadline':
       return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
     case 'deadline':
-      return failure.kind === 'deadline' ? [] : ['the deadline leaves no time for another']
+      return mayBeSentAgain(failure) ? ['the deadline leaves no time for another'] : []
     case 'delivered':
-      return ['some of it had been delivered, so it was not sent again', ...details(failure)]
+      return ['some of it had been delivered, so it was not sent again']
     case 'repeated_answer':
-      return [
-        'the same wrong answer came twice, so a further attempt would not help',
-        ...details(failure),
-      ]
+      return ['the same wrong answer came twice, so a further attempt would not help']
+    case 'max_reasks':
+      return ['it was not asked for again: every re-ask is spent']
+    case 'reask_refused':
+      return [`the re-ask was refused${shownEvidence(input.refusal)}`]
     case 'retry_budget':
       return ['the retry budget of this target is spent']
     case 'concurrency_limit':
@@ -68,10 +58,21 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'circuit_open':
       return failure.kind === 'circuit_open' ? [] : ['its circuit breaker is open']
     case 'outcome_unknown':
-      return ['the work may have been done, and running it again was not allowed']
+      return failure.executed === 'yes'
+        ? ['it was answered, and running it again was not allowed']
+        : ['the work may have been done, and running it again was not allowed']
     default:
-      return details(failure)
+      return []
   }
+}
+
+function shownEvidence(refusal: Failure | undefined): string {
+  return evidenceOf([refusal?.status, refusal?.kind, refusal?.code])
+}
+
+function evidenceOf(parts: readonly unknown[]): string {
+  const known = [...new Set(parts.filter((part) => part !== undefined))]
+  return known.length === 0 ? '' : ` (${known.join(' ')})`
 }
 
 // The first few are enough to see what is wrong; the error's `issues` has them all.

@@ -122,7 +122,11 @@ function through<T extends object>(
       if (known?.from === value) return known.value
       // A proxy, since a test's double has more on it than the call.
       const method: unknown = new Proxy(value, {
-        apply: (_fn, _this, args) => Reflect.apply(value, target, args),
+        apply(_fn, _this, args) {
+          const result: unknown = Reflect.apply(value, target, args)
+          // A subclass's builder says `return this`: what it is chained to is to stay with us.
+          return result === target ? facade : result
+        },
       })
       bound.set(key, { from: value, value: method })
       return method

@@ -18,7 +18,7 @@ export type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 
 /** The error of a call that is over, and what its key's record becomes. */
 export function giveUp<T>(
   { job, key, record, flight }: WorkRequest<T>,
-  { failure, reason, deterministic }: GivenUp,
+  { failure, reason, deterministic, refused }: GivenUp,
   more: { readonly completion?: unknown; readonly late?: Promise<LateEnd<T>> | undefined } = {},
 ): WorkOutcome<T> {
   const doubtful = [failure, ...record.attempts].some((ended) => ended.executed === 'maybe')
@@ -30,6 +30,7 @@ export function giveUp<T>(
   const message = explain({
     failure: told,
     reason,
+    refusal: refused?.refusal,
     deterministic,
     where: job.targets[0].host ?? job.name,
     attempts: record.attempts.length,
@@ -43,6 +44,7 @@ export function giveUp<T>(
     attempts,
     reason,
     deterministic,
+    onUncertain: flight.onUncertain,
     completion: more.completion,
     key: key.text,
   })

@@ -157,6 +157,8 @@ export interface AnswerFacts {
   readonly chunks?: number | undefined
   /** Requests the gateway made upstream for this one. */
   readonly gatewayAttempts?: number | undefined
+  /** Some of them were not wanted. */
+  readonly gatewayMultiplied?: boolean | undefined
 }
 
 /** How a stream ended after its first content. */

@@ -27,7 +27,8 @@ export interface CallKey {
 /**
  * The key as given; or derived from the request where the caller asked for that; or generated,
  * which is returned and sent but never stored.
- * @throws {TypeError} when the payload has no canonical JSON, with the path of what is in the way.
+ * @throws {TypeError} when the payload has no canonical JSON, with the path of what is in the way;
+ * what its own `toJSON` or a getter of it throws.
  */
 export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): CallKey {
   const { options, operation } = job
@@ -38,7 +39,7 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
   const json =
     options.payload === undefined
       ? canonicalJsonAsSent(job.payload())
-      : canonicalPayload(boundPayload(job))
+      : boundPayload(job, options.payload)
   const { tenant, keySecret } = space
   const fingerprint = fingerprintOfJson(json, withoutUndefined({ keySecret }))
   if (given !== undefined) return keyOf(job, space, given, fingerprint)
@@ -55,8 +56,9 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
  * What the caller gave, told apart by the form in which the result is kept: a function's under the
  * same name and key must never be taken for a completion, nor that for a stream.
  */
-function boundPayload<T>({ options: { payload }, tape, face }: Job<T>): unknown {
-  return [isFunction(face) ? 'function' : tape === undefined ? 'completion' : 'stream', payload]
+function boundPayload<T>({ tape, face }: Job<T>, payload: unknown): string {
+  const form = isFunction(face) ? 'function' : tape === undefined ? 'completion' : 'stream'
+  return `["${form}",${canonicalPayload(payload)}]`
 }
 
 function keyOf<T>(

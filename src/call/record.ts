@@ -5,7 +5,6 @@ import {
   type StopReason,
   type Usage,
 } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
@@ -122,13 +121,16 @@ export class CallRecord {
   }
 
   fail(
-    kind: FailureKind,
-    reason: StopReason | undefined,
-    source: CallReport['source'],
+    error: Pick<CallError, 'kind' | 'source' | 'again' | 'reason' | 'retryAfterMs'>,
   ): CallReport {
-    const report = this.#report(
-      withoutUndefined({ outcome: kind, reason, source, persisted: false }),
-    )
+    const { kind, reason, source, again, retryAfterMs } = error
+    const report = this.#report({
+      outcome: kind,
+      source,
+      persisted: false,
+      again,
+      ...withoutUndefined({ reason, retryAfterMs }),
+    })
     this.tell({ type: 'call-settled', report })
     const { attempts, usage } = report
     this.span.end({
@@ -144,7 +146,8 @@ export class CallRecord {
   }
 
   #report(
-    end: Pick<CallReport, 'outcome' | 'source' | 'persisted'> & { reason?: StopReason },
+    end: Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
+      Partial<Pick<CallReport, 'reason' | 'again' | 'retryAfterMs'>>,
   ): CallReport {
     const { operation, key } = this.#request
     const caused = end.source === 'provider'
@@ -187,6 +190,7 @@ export function callError(
     readonly attempts: readonly AttemptReport[]
     readonly key: string
     readonly deterministic?: boolean
+    readonly onUncertain?: 'rerun' | 'fail'
     readonly completion?: unknown
     readonly source?: 'store' | 'shared'
   },
@@ -204,6 +208,7 @@ export function callError(
     retryAfterMs: failure.retryAfterMs,
     issues: failure.issues,
     deterministic: more.deterministic,
+    onUncertain: more.onUncertain,
     completion: more.completion,
     attempts: Object.freeze([...more.attempts]),
     idempotencyKey: more.key,

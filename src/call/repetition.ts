@@ -1,7 +1,8 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
-import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import type { Fingerprints } from './fingerprints.ts'
-import { isFunction } from './job.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { followsGivenUp, giveUpInFlow, passFlowOn } from './call-flow.ts'
+import { Fingerprints } from './fingerprints.ts'
+import { isFunction, type Job } from './job.ts'
 import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 import type { CallContext, WorkRequest } from './work.ts'
 
@@ -30,8 +31,9 @@ export function multipliedBefore(context: CallContext): Refusal | undefined {
 }
 
 /**
- * The same request again soon after it was given up, at every target that it may go to: somebody
- * else's loop is around us. It is told, and under `'throw'` refused.
+ * The same request again soon after it was given up, at every target that it may go to, from the code
+ * that has just seen it given up: somebody else's loop is around us. It is told, and under `'throw'`
+ * refused.
  */
 export function noticeRepetition<T>(
   { job, context, record }: WorkRequest<T>,
@@ -41,7 +43,7 @@ export function noticeRepetition<T>(
   if (isFunction(job.face) || !anyExhausted(runtime)) return undefined
   const { each, whole } = fingerprints
   if (whole === undefined) return undefined
-  const again = (one: string) => wasExhausted(runtime, one)
+  const again = (one: string) => followsGivenUp(one) && wasExhausted(runtime, one)
   if (!again(whole) && !each.every(again)) return undefined
   record.tell({ type: 'call-repeated' })
   record.span.callRepeated()
@@ -63,8 +65,20 @@ export function rememberGivenUp<T>(
 ): void {
   if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
   // Refused here before anything was sent: asking again multiplies nothing.
-  if (tried.size === 0) return
+  if (tried.size === 0) {
+    passFlowOn()
+    return
+  }
   const { each, whole } = fingerprints
   const given = [whole, ...each.filter((_, target) => tried.has(target))]
-  for (const one of given) if (one !== undefined) rememberExhausted(context.runtime, one)
+  const known = given.filter((one) => one !== undefined)
+  for (const one of known) rememberExhausted(context.runtime, one)
+  giveUpInFlow(known)
+}
+
+/** The call that this one joined was given up: whoever calls next in this one's flow has seen it, too. */
+export function joinedGivenUp<T>(job: Job<T>, kind: FailureKind): void {
+  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  const { each, whole } = new Fingerprints(job)
+  giveUpInFlow([whole, ...each].filter((one) => one !== undefined))
 }

@@ -1,3 +1,4 @@
+import type { Again } from '../errors/again.ts'
 import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
@@ -11,6 +12,10 @@ export interface CallReport {
   readonly outcome: 'success' | FailureKind
   /** Why no further attempt was made, for a failure. */
   readonly reason?: StopReason
+  /** Whether a new call is worth making, for a failure: as a `CallError` has it. */
+  readonly again?: Again
+  /** How long the provider asked to wait, milliseconds, for a failure. */
+  readonly retryAfterMs?: number
   readonly attempts: readonly AttemptReport[]
   /** Given, derived or generated. */
   readonly idempotencyKey: string
@@ -70,6 +75,12 @@ export type CallEvent = CallEventBase &
         readonly wireRequests: number
         /** Made by the gateway for this request, where it said so. */
         readonly gatewayAttempts?: number
+      }
+    /** Another owner is at work under the key, in another process or one that is gone. */
+    | {
+        readonly type: 'claim-awaited'
+        /** Until its lease ends, if it does not renew it. */
+        readonly leaseLeftMs: number
       }
     | { readonly type: 'call-repeated' }
     | { readonly type: 'call-settled'; readonly report: CallReport }

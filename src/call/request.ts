@@ -10,7 +10,7 @@ import {
   clientTimeoutMs,
   prepareClient,
 } from './client.ts'
-import { GATEWAYS } from './gateways.ts'
+import { gatewayOf } from './gateways.ts'
 import { GivenParams } from './given-params.ts'
 import { switchesGatewayOn } from './headers.ts'
 import { warnOnce } from './runtime.ts'
@@ -43,12 +43,12 @@ export function chatRequest(
   })
   const given = new GivenParams(params)
   const model = String(given.facts['model'])
-  const gateway = settings.gateway === undefined ? undefined : GATEWAYS[settings.gateway]
+  const gateway = gatewayOf(settings.gateway)
   if (gateway !== undefined && switchesGatewayOn(gateway, client, passed['headers'])) {
     warnOnce(
       runtime,
       'STEADYCALL_GATEWAY_RETRIES',
-      `Headers of yours switch on the retries of ${settings.gateway}: they multiply with ours. Remove them.`,
+      `Headers of yours switch on the retries of ${gateway.name}: they multiply with ours. Remove them.`,
     )
   }
   const targets = chatTargets(runtime, settings, client, model, options.fallbacks, gateway)

@@ -1,6 +1,8 @@
 import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
+import { clock as aClock, aFunction, checkOptions } from '../option-check.ts'
+import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import {
   createTargetState,
@@ -40,13 +42,8 @@ export interface RuntimeOptions {
 
 /** A runtime of its own: shares no budget, breaker, flight or memory store with any other. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  checkOptions('createRuntime()', options, { clock: aClock, random: aFunction })
   const { clock = systemClock, random = Math.random } = options
-  if (typeof clock?.schedule !== 'function' || typeof clock.monotonicMs !== 'function') {
-    throw new TypeError('createRuntime(): clock must be a Clock with wallMs, monotonicMs, schedule')
-  }
-  if (typeof random !== 'function') {
-    throw new TypeError(`createRuntime(): random must be a function, got ${typeof random}`)
-  }
   const shared: SharedState = {
     targets: new Map(),
     flights: new Map(),
@@ -146,12 +143,13 @@ export function anyExhausted({ shared, clock }: Runtime): boolean {
   return shared.exhausted.size > 0
 }
 
-/** One process warning per runtime and topic. */
-export function warnOnce(runtime: Runtime, topic: string, message: string): void {
+/** One process warning per runtime and topic, and per thing that it is about where there are several. */
+export function warnOnce(runtime: Runtime, topic: string, message: string, about = ''): void {
   const { warned } = runtime.shared
-  if (warned.has(topic) || warned.size >= MAX_EXHAUSTED) return
-  warned.add(topic)
-  globalThis.process?.emitWarning?.(message, { type: 'SteadycallWarning', code: topic })
+  const once = `${topic}${about}`
+  if (warned.has(once) || warned.size >= MAX_EXHAUSTED) return
+  warned.add(once)
+  emitProcessWarning(message, topic)
 }
 
 function dropOldest(map: Map<string, unknown>, limit: number): void {

@@ -98,7 +98,11 @@ function streamTail(
   { error, abandoned, lastChunk, ...summary }: StreamEnd,
   { headers, ...facts }: AnswerFacts & { readonly headers: Headers },
 ): { failure?: Failure; facts: AnswerFacts } {
-  const said = gatewayFacts(targets[exchange.target]?.gateway, headers, lastChunk)
+  const said = gatewayFacts(targets[exchange.target]?.gateway, {
+    headers,
+    sent: exchange.wire.sent,
+    body: lastChunk,
+  })
   const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
   const failure =
     error === undefined || isLeft

@@ -110,7 +110,8 @@ export class Reading {
   /** A body that is no event stream at all: openai's decoder finds nothing in it. */
   #saidElsewhere(): Error | undefined {
     const { events, judgeBody } = this.#request
-    const text = this.progress.chunks === 0 ? events?.stray : undefined
+    if (this.progress.chunks > 0) return this.#saidBetween()
+    const text = events?.stray
     if (text === undefined) return undefined
     const body = parsed(text)
     if (body === undefined && looksLikeChunk(text)) {
@@ -118,6 +119,14 @@ export class Reading {
     }
     const failure = judgeBody(body ?? text)
     return failure === undefined ? notAStream() : new FailedAnswer(failure)
+  }
+
+  /** An error as a body of its own behind chunks: a gateway that forgot it had begun a stream. */
+  #saidBetween(): Error | undefined {
+    const { events, judge } = this.#request
+    const body = parsed(events?.strayLines.join('\n') ?? '')
+    const failure = body === undefined ? undefined : judge(body)
+    return failure === undefined ? undefined : new FailedAnswer(failure)
   }
 }
 

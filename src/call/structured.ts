@@ -77,6 +77,7 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const answer = await sendChat(request, exchange, body).catch(
         (error: unknown) =>
           answerRefused(error, exchange, asked, conversation) ??
+          carriedRefused(error, exchange, asked, conversation) ??
           formatRefused(error, exchange, request, { format, schema }),
       )
       if ('ok' in answer) return answer
@@ -90,7 +91,8 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
       const checked = await check(completion, format, exchange.bounds.waiting)
       if (checked.ok) return accepted(completion, checked, facts)
       conversation.learn(checked, asked)
-      return rejected(completion, checked, facts, conversation.note(checked, asked))
+      const reask = conversation.note(checked, asked)
+      return rejected(completion, { ...checked, ...adviceOn(checked, conversation) }, facts, reask)
     },
   }
 }
@@ -119,6 +121,21 @@ function answerRefused(
     facts: withoutUndefined({ status }),
     ...(reask !== undefined && { reask }),
   }
+}
+
+/** A re-ask that is refused for the fields that its provider put into the bad answer: without them. */
+function carriedRefused(
+  error: unknown,
+  exchange: Exchange,
+  asked: Asked,
+  conversation: Conversation,
+): (Sent<Structured> & { ok: false }) | undefined {
+  const { status, errorBody } = exchange.wire
+  if (status !== 400 && status !== 422) return undefined
+  const said = typeof errorBody === 'string' ? errorBody : JSON.stringify(errorBody)
+  if (!conversation.carriedRefused(said ?? '', asked)) return undefined
+  const failure = classifyThrown(error, exchange, 'json')
+  return { ok: false, failure, facts: { status }, reask: 'allowed' }
 }
 
 // As much as an answer that is parsed at all may have.
@@ -156,6 +173,15 @@ function accepted(
   }
 }
 
+/** What the request tells more of than the kind does. */
+function adviceOn(
+  { kind, advice }: Checked & { ok: false },
+  conversation: Conversation,
+): { readonly advice?: string } {
+  if (kind !== 'truncated' || advice !== undefined) return {}
+  return { advice: conversation.adviceOnCut }
+}
+
 function rejected(
   completion: unknown,
   checked: Checked & { ok: false },
@@ -171,8 +197,13 @@ function rejected(
   }
 }
 
-function failed({ kind, issues, cause }: Checked & { ok: false }, facts: AnswerFacts): Failure {
+function failed(
+  { kind, issues, cause, detail, advice }: Checked & { ok: false },
+  facts: AnswerFacts,
+): Failure {
   return {
+    ...(detail !== undefined && { detail }),
+    ...(advice !== undefined && { advice }),
     kind,
     retryable: kind === 'empty_response',
     // It was answered; but what, nobody has seen to the end.

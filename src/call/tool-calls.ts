@@ -28,8 +28,8 @@ import {
   saidByGateway,
   sendChat,
 } from './chat.ts'
-import { doubledLimits } from './conversation.ts'
 import type { AnswerFacts, Exchange, Job, Sent } from './job.ts'
+import { adviceOnCut, doubledLimits } from './output-limit.ts'
 import { ReadingEnded, readInTurns, waitingForOthers } from './reading.ts'
 
 /**
@@ -221,7 +221,8 @@ class ToolConversation {
       options.onTruncated === 'extend' &&
       Object.keys(this.#limits).length === 0 &&
       Object.keys(limits).length > 0
-    const failure = failureOf(kind, facts)
+    const advice = adviceOnCut(params, this.#limits, options.onTruncated)
+    const failure = { ...failureOf(kind, facts), ...(kind === 'truncated' && { advice }) }
     if (!mayExtend) return { ok: false, failure, facts, completion }
     this.#limits = limits
     this.#body = { ...this.#body, ...limits }

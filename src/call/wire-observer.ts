@@ -5,6 +5,7 @@ import type { EventWatch } from './event-watch.ts'
 import { isFacade } from './facade.ts'
 import { currentWire } from './nesting.ts'
 import { ownValue } from './past-proxies.ts'
+import { isRefused } from './unsendable.ts'
 import { watchBody } from './watch-body.ts'
 
 /**
@@ -25,6 +26,8 @@ export interface WireRecord {
   readonly retryCount: string
   status: number | undefined
   headers: Headers | undefined
+  /** Of the request, as openai gave them to `fetch`. */
+  sent: Headers | undefined
   /** The body of an error response, as it came, at most `MAX_ERROR_BODY_BYTES`. */
   errorBody: string | undefined
   /** What the observer adds to the request; see `isObserved`. */
@@ -43,6 +46,10 @@ export interface WireRecord {
   events: EventWatch | undefined
   /** The last answer to such a request had no body at all, as under 204. */
   isBodiless: boolean
+  /** Where the request was to go. */
+  url: string | undefined
+  /** A code for what is wrong with it, where no request can be made of it. */
+  refusal: string | undefined
 }
 
 /** What belongs to a request and need not go through openai's own options. */
@@ -66,6 +73,7 @@ export function createWireRecord(retryCount: number): WireRecord {
     retryCount: String(retryCount),
     status: undefined,
     headers: undefined,
+    sent: undefined,
     errorBody: undefined,
     carried: undefined,
     givesResponse: false,
@@ -75,6 +83,8 @@ export function createWireRecord(retryCount: number): WireRecord {
     isStreamed: false,
     events: undefined,
     isBodiless: false,
+    url: undefined,
+    refusal: undefined,
   }
 }
 
@@ -162,24 +172,16 @@ async function observedFetch(
 ): Promise<Response> {
   const { carried } = wire
   carried?.bounds.signal.throwIfAborted()
-  wire.fetches++
-  if (wire.status === 401) wire.tokenReplays++
-  if (wire.keepsBody) {
-    const body: unknown = Reflect.get(init, 'body')
-    if (typeof body === 'string') wire.body = body
+  noteSending(url, init, wire)
+  const sent = carried === undefined ? init : underBounds(init, carried.bounds)
+  let response: Response
+  try {
+    response = await fetch(url, sent)
+  } catch (error) {
+    const isUnseen = wire.sockets === 0 && wire.fetches === 1
+    if (isUnseen && isRefused(error, url, sent)) wire.refusal = 'invalid_option'
+    throw error
   }
-  const headers: unknown = Reflect.get(init, 'headers')
-  if (headers instanceof Headers) {
-    const count = headers.get('x-stainless-retry-count')
-    if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
-    if (carried?.idempotencyKey !== undefined) {
-      headers.set('idempotency-key', carried.idempotencyKey)
-    }
-  }
-  const response = await fetch(
-    url,
-    carried === undefined ? init : underBounds(init, carried.bounds),
-  )
   wire.status = response.status
   wire.headers = response.headers
   if (!response.ok) return keepErrorBody(response, wire)
@@ -189,6 +191,26 @@ async function observedFetch(
     wire.isBodiless = response.body === null
   }
   return response
+}
+
+/** What is seen of a request before it goes out, and the key that it carries. */
+function noteSending(url: unknown, init: object, wire: WireRecord): void {
+  wire.fetches++
+  if (typeof url === 'string') wire.url = url
+  if (wire.status === 401) wire.tokenReplays++
+  if (wire.keepsBody) {
+    const body: unknown = Reflect.get(init, 'body')
+    if (typeof body === 'string') wire.body = body
+  }
+  const headers: unknown = Reflect.get(init, 'headers')
+  if (headers instanceof Headers) {
+    wire.sent = headers
+    const count = headers.get('x-stainless-retry-count')
+    if (count !== null && count !== wire.retryCount) wire.foreignRetryCount = true
+    if (wire.carried?.idempotencyKey !== undefined) {
+      headers.set('idempotency-key', wire.carried.idempotencyKey)
+    }
+  }
 }
 
 /** The request under the attempt's signal, which openai's own limits end as well. */

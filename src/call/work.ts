@@ -11,8 +11,10 @@ import {
   makeAttempt,
 } from './attempt.ts'
 import { noticeBreaker, targetInfo } from './breaker-watch.ts'
+import { passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
+import { noticeGateway } from './gateway-notice.ts'
 import { giveUp } from './give-up.ts'
 import type { Job, JobTarget } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
@@ -62,12 +64,14 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     multipliedBefore(context) ??
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
+    passFlowOn()
     return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
   const late = flight.dispatch && job.late && new LateWork(job)
   const shared = attemptsOf(request, scope, late)
   let completion: unknown
+  const answered = new WeakMap<Failure, unknown>()
   let failedAt: Set<number> | undefined
   const policy = new CallPolicy(job, record, outer, flight)
   let last: Failure | undefined
@@ -86,6 +90,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       failedAt = (failedAt ?? new Set()).add(step.target)
       last = end.failure
       completion = end.completion
+      if (end.completion !== undefined) answered.set(end.failure, end.completion)
     }
     return end
   }
@@ -103,6 +108,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
+  if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
 
@@ -142,6 +148,10 @@ function attemptsOf<T>(
     signal: flight.signal,
     deadline: flight.deadline,
     propagateTraceparent: settings.telemetry?.propagateTraceparent === true,
+    onGateway:
+      settings.gateway === undefined
+        ? (headers, sent) => noticeGateway(runtime, headers, sent)
+        : undefined,
     onMultiplied(seen: Multiplication): 'warn' | 'throw' {
       const reaction = settings.onMultipliedRetries ?? 'warn'
       record.tell({ type: 'retries-multiplied', ...seen })

@@ -1,3 +1,4 @@
+import { nearestOf } from '../option-check.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What every command gets. */
@@ -19,14 +20,18 @@ export class UsageError extends Error {
 /**
  * Runs `parseArgs` and words what it throws for the user.
  *
+ * @param names of the options there are
  * @throws UsageError for an option that is unknown, incomplete or unexpected.
  */
-export function readOptions<T>(parse: () => T): T {
+export function readOptions<T>(names: readonly string[], parse: () => T): T {
   try {
     return parse()
   } catch (error) {
     // Node appends advice on passing such a text as a positional argument, which no command takes.
     const [said = 'bad arguments'] = error instanceof Error ? error.message.split('. ') : []
-    throw new UsageError(said.charAt(0).toLowerCase() + said.slice(1), { cause: error })
+    const unknown = /^Unknown option '--([^']*)'/.exec(said)?.[1]
+    const near = unknown === undefined ? undefined : nearestOf(unknown, names)
+    const more = near === undefined ? '' : `; did you mean '--${near}'?`
+    throw new UsageError(`${said.charAt(0).toLowerCase()}${said.slice(1)}${more}`, { cause: error })
   }
 }

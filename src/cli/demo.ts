@@ -33,19 +33,18 @@ a real openai client, with steadycall and without, and draws what became of each
 Exits with 0 when every call ended as it had to, else with 1.
 `
 
+const OPTIONS = {
+  seed: { type: 'string', default: '1' },
+  json: { type: 'boolean', default: false },
+  live: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
 /** Runs the demo and says whether every call ended as it had to. */
 export async function demo(args: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context
-  const { values } = readOptions(() =>
-    parseArgs({
-      args: [...args],
-      options: {
-        seed: { type: 'string', default: '1' },
-        json: { type: 'boolean', default: false },
-        live: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }),
+  const { values } = readOptions(Object.keys(OPTIONS), () =>
+    parseArgs({ args: [...args], options: OPTIONS }),
   )
   if (values.help) {
     terminal.write(DEMO_USAGE)

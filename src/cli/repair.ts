@@ -23,7 +23,10 @@ const LEVELS: readonly RepairLevel[] = ['off', 'syntax', 'safe', 'lenient']
 
 /** `parseJson` for a shell. */
 export const repair: Command = async (args, { terminal }) => {
-  const options = readOptions(() => parseArgs({ args: [...args], options: OPTIONS }).values)
+  const options = readOptions(
+    Object.keys(OPTIONS),
+    () => parseArgs({ args: [...args], options: OPTIONS }).values,
+  )
   if (options.help === true) {
     terminal.write(HELP)
     return 0

@@ -1,3 +1,4 @@
+import { type Again, againAfter } from './again.ts'
 import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
 import type { TokenCounts } from './token-counts.ts'
 
@@ -50,6 +51,7 @@ export type StopReason =
   | 'not_retryable'
   | 'repeated_answer'
   | 'max_reasks'
+  | 'reask_refused'
   | 'hint_exceeds_max'
   | 'hint_exceeds_deadline'
   | 'circuit_open'
@@ -84,6 +86,8 @@ export interface Failure {
   readonly issues?: readonly OutputIssue[]
   /** What was wrong, where the kind does not say it: for a message, free of content as well. */
   readonly detail?: string
+  /** What to do about it, where the request tells more than the kind does. One sentence or two. */
+  readonly advice?: string
   /** What was caught, untouched. */
   readonly cause: unknown
 }
@@ -100,6 +104,8 @@ export interface CallErrorInit {
   readonly requestId?: string | undefined
   readonly retryAfterMs?: number | undefined
   readonly deterministic?: boolean | undefined
+  /** Of the call: what a new one may do. @default 'rerun' */
+  readonly onUncertain?: 'rerun' | 'fail' | undefined
   readonly issues?: readonly OutputIssue[] | undefined
   readonly attempts?: readonly AttemptReport[]
   readonly idempotencyKey?: string | undefined
@@ -117,8 +123,13 @@ const MARK = Symbol.for('steadycall.call-error.v1')
 export class CallError extends Error {
   override readonly name = 'CallError'
   readonly kind: FailureKind
-  /** A later call with the same request may succeed. */
+  /** Could the same request have been sent again within this call? A queue asks `again`. */
   readonly retryable: boolean
+  /**
+   * Whether a new call with the same request is worth making: `'later'`, not before `retryAfterMs`
+   * where that is known; `'never'`; or `'unknown'`, where the work may then be done twice.
+   */
+  readonly again: Again
   /** Whether the provider may have done the work. */
   readonly executed: Executed
   /** Why no further attempt was made. */
@@ -145,6 +156,7 @@ export class CallError extends Error {
     super(init.message, 'cause' in init ? { cause: init.cause } : undefined)
     this.kind = init.kind
     this.retryable = init.retryable ?? false
+    this.again = againAfter(init)
     this.executed = init.executed ?? 'no'
     this.deterministic = init.deterministic ?? false
     this.attempts = init.attempts ?? []

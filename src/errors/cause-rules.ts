@@ -15,6 +15,8 @@ export interface Cause {
   readonly message?: string
   /** Occurs in its message. */
   readonly text?: string
+  /** Occurs in the stack of one that has no message: the function that gave up. */
+  readonly stack?: string
 }
 
 /** One way for a request to fail without an answer. */
@@ -32,6 +34,7 @@ export interface CauseRule {
     readonly name?: string
     readonly syscall?: string
     readonly message?: string
+    readonly stack?: string
     readonly cause?: { readonly name: string }
   }
 }
@@ -99,12 +102,16 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'tls', executed: 'no', when: { text: 'certificate has expired' }, example: { message: 'certificate has expired' } },
 
   { kind: 'dns', executed: 'no', when: { code: 'enotfound' }, example: { code: 'ENOTFOUND', syscall: 'getaddrinfo' } },
+  // A name that no name can be, as one of 300 letters.
+  { kind: 'invalid_request', executed: 'no', code: 'invalid_url', when: { code: 'einval', syscall: 'getaddrinfo' }, example: { code: 'EINVAL', syscall: 'getaddrinfo' } },
   { kind: 'dns', executed: 'no', when: { code: 'enodata' }, example: { code: 'ENODATA' } },
   { kind: 'dns', executed: 'no', when: { code: 'eai_nodata' }, example: { code: 'EAI_NODATA' } },
   { kind: 'dns', executed: 'no', when: { code: 'eai_noname' }, example: { code: 'EAI_NONAME' } },
   { kind: 'dns', executed: 'no', when: { text: 'getaddrinfo enotfound' }, example: { message: 'request to https://x.invalid failed, reason: getaddrinfo ENOTFOUND x.invalid' } },
   { kind: 'network', executed: 'no', when: { code: 'eai_again' }, example: { code: 'EAI_AGAIN', syscall: 'getaddrinfo' } },
   { kind: 'network', executed: 'no', when: { text: 'getaddrinfo eai_again' }, example: { message: 'getaddrinfo EAI_AGAIN api.openai.com' } },
+
+  { kind: 'network', executed: 'no', when: { code: 'e*', syscall: 'getaddrinfo' }, example: { code: 'EBUSY', syscall: 'getaddrinfo' } },
 
   ...UNSENDABLE_RULES,
 

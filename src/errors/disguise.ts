@@ -1,6 +1,7 @@
 import { parseObject } from './embedded-json.ts'
 import { isTelling, statusIn } from './envelope.ts'
 import type { FailureKind } from './failure-kinds.ts'
+import { saysWork } from './failure-names.ts'
 import { finishReasonOf } from './finish-reason.ts'
 import { type ErrorFields, flatErrorIn, hasErrorField } from './flat-error.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
@@ -36,12 +37,15 @@ export function classifyErrorChunk(
     .find((choice) => choice !== undefined)
   const isAnswer = hasChoice(chunk)
   if (body === undefined && failed === undefined && isAnswer) return undefined
+  // What says that the work goes on may speak of limits and loads in its words.
+  if (body === undefined && failed === undefined && saysWork(chunk)) return undefined
   const said = body ?? (failed === undefined ? chunk : failed.said)
   const judged = judgeResponse({ ...answerOf(evidence), body: said }, evidence)
   if (judged.kind !== 'unknown') return judged
   if (failed !== undefined) return as(failed.kind, judged, evidence)
   if (body === undefined) return undefined
-  const isFlat = !isAnswer && flatErrorIn(body) !== undefined
+  const isNamed = readProperty(body, 'error') !== undefined
+  const isFlat = !isAnswer && !isNamed && flatErrorIn(body) !== undefined
   return isFlat ? as('empty_response', judged, evidence) : judged
 }
 

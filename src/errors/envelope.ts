@@ -1,6 +1,7 @@
 import { readClauses, withoutEchoes } from './clauses.ts'
 import { splitAtJson } from './embedded-json.ts'
-import { readItems, readProperty, readText } from './hostile.ts'
+import { namesFailure } from './failure-names.ts'
+import { readItems, readMembers, readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
 
 /** What an error body says, whatever shape it came in. */
@@ -178,6 +179,19 @@ function visitObject(value: object, found: Found, depth: number): void {
     if (field === 'error' && isTelling(nested)) found.fromProvider = true
     visit(nested, found, depth + 1)
   }
+  for (const [name, member] of readMembers(value, MAX_VALUES))
+    visitOther(name, member, found, depth)
+}
+
+const READ = [...CODE_FIELDS, ...TYPE_FIELDS, ...TEXT_FIELDS, ...NESTED_FIELDS]
+const OTHER_TEXT = /^(?:message|msg|detail|title|reason|status_?text)$/i
+
+/** A member by a name that tells of a failure in other words: `fault`, `Message`, `throttlingException`. */
+function visitOther(name: string, member: unknown, found: Found, depth: number): void {
+  if (READ.includes(name)) return
+  const isFailure = namesFailure(name)
+  if (isFailure && typeof member === 'object' && member !== null) addType(name, found)
+  if (isFailure || OTHER_TEXT.test(name)) visit(member, found, depth + 1)
 }
 
 /** What providers say in fields of their own. */

@@ -75,7 +75,7 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   rate_limit: {
     ...transient,
     tripsBreaker: false,
-    advice: 'Lower the request rate, or raise deadlineMs.',
+    advice: 'Lower the request rate, or call again later.',
   },
   quota_exhausted: {
     ...no,
@@ -97,7 +97,10 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   permission: { ...no, advice: 'Check what this API key may use.' },
   region_blocked: { ...no, advice: 'The provider does not serve this region.' },
   not_found: { ...no, advice: 'Check the model name and the baseURL.' },
-  invalid_request: { ...refused, advice: 'Correct the request.' },
+  invalid_request: {
+    ...refused,
+    advice: 'Correct the request: the cause holds what the provider says of it.',
+  },
   request_too_large: {
     ...refused,
     advice: 'Send a smaller request: this one exceeds what one request may ask.',
@@ -107,11 +110,14 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
     fallsBack: true,
     advice: 'Shorten the messages, or add a fallback with a larger context.',
   },
-  content_filter: { ...refused, advice: 'The provider filtered the prompt or the answer.' },
-  refusal: { ...refused, advice: 'The model declined to answer.' },
+  content_filter: {
+    ...refused,
+    advice: 'Change the prompt: the provider filtered it, or the answer to it.',
+  },
+  refusal: { ...refused, advice: 'Change the prompt: the model declined to answer it.' },
   conflict: { ...transient, tripsBreaker: false, fallsBack: false, advice: 'Call again later.' },
-  truncated: { ...no, advice: "Raise max_completion_tokens, or set onTruncated: 'extend'." },
-  empty_response: { ...no, retry: 'once', advice: 'The provider answered without a choice.' },
+  truncated: { ...no, advice: "Raise the request's output limit, or set onTruncated: 'extend'." },
+  empty_response: { ...no, retry: 'once', advice: 'Call again later, or use another model.' },
   malformed_output: {
     ...no,
     retry: 'reask',
@@ -140,7 +146,7 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   in_progress: { ...ours, advice: 'Another caller is running this key: call again later.' },
   outcome_unknown: {
     ...ours,
-    advice: 'Find out whether the work was done, then resolve the key.',
+    advice: 'Find out whether the work was done, then resolve the key with resolveIdempotent().',
   },
   store_unavailable: {
     ...ours,

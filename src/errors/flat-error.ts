@@ -1,5 +1,13 @@
 import { isTelling as isGiven, statusIn } from './envelope.ts'
-import { readItems, readProperty } from './hostile.ts'
+import {
+  asksForFailure,
+  asksForSuccess,
+  isFailureWord,
+  namesFailure,
+  saysFailure,
+  saysWork,
+} from './failure-names.ts'
+import { readItems, readMembers, readProperty } from './hostile.ts'
 
 /** Names that only an error gives to what it says, where it has no `error` member for it. */
 const ERROR_TEXTS = [
@@ -11,8 +19,9 @@ const ERROR_TEXTS = [
 ]
 const ERROR_CODES = ['error_code', 'errorCode']
 
-/** Names that other answers give to their parts, too: an error's where no choices are. */
-const TEXTS = ['message', 'msg', 'detail', 'details', 'title']
+/** Names that other answers give to their parts, too: an error's where no choices are, and no word of work. */
+const TEXTS = /^(?:message|msg|title|status_?text|status_?message|status_?msg)$/i
+const DETAILS = /^details?$/i
 const CODES = [...ERROR_CODES, 'code', 'status_code', 'status']
 
 /** As far as a glance goes; written out, as it is taken at each chunk of a stream. */
@@ -38,26 +47,51 @@ export function hasErrorField(value: ErrorFields): boolean {
 
 /**
  * An error without an `error` member, as it is: `{error_type, error_message}`, `{object: 'error'}`,
- * `{type: 'error'}`, `{detail}`, `{message, code}`, or nothing but a status. Beside a choice only what
- * no answer would say of itself.
+ * `{type: 'error'}`, `{fault}`, `{Message}`, `{success: false}`, `{detail}`, `{message, code}`, or nothing but a
+ * status. Beside a choice only what no answer would say of itself. What else a chunk without choices
+ * may hold, a usage, a ping, whatever somebody adds, is none.
  */
 export function flatErrorIn(value: unknown): object | undefined {
-  if (typeof value !== 'object' || value === null || saysSuccess(value)) return undefined
+  if (typeof value !== 'object' || value === null) return undefined
   const says = (name: string) => isTelling(readProperty(value, name))
-  const choices = readProperty(value, 'choices')
-  if (isErrorName(readProperty(value, 'object')) || ERROR_TEXTS.some(says)) return value
-  if (readItems(choices, 1).length > 0) return undefined
+  const isAnswer = readItems(readProperty(value, 'choices'), 1).length > 0
+  const members = isAnswer ? [] : readMembers(value, MAX_MEMBERS)
+  if (members.some(isDenial)) return value
+  if (saysSuccess(value)) return undefined
+  if (isFailureWord(readProperty(value, 'object')) || ERROR_TEXTS.some(says)) return value
+  if (isAnswer) return undefined
   const isError =
-    isErrorName(readProperty(value, 'type')) ||
+    saysFailure(value) ||
     ERROR_CODES.some(says) ||
     statusIn(value) !== undefined ||
-    ((choices ?? undefined) === undefined && TEXTS.some(says))
+    members.some(tellsOfFailure) ||
+    (isWithoutChoices(value) && !saysWork(value) && members.some(isText))
   return isError ? value : undefined
 }
 
-/** `error`, `BadRequestError`, `overloaded_error`. */
-function isErrorName(name: unknown): boolean {
-  return typeof name === 'string' && name.length <= 100 && /error$/i.test(name)
+const MAX_MEMBERS = 50
+
+type Member = readonly [name: string, value: unknown]
+
+/** `success: false`, whatever stands beside it. */
+function isDenial([name, value]: Member): boolean {
+  return (value === false || value === 'false') && asksForSuccess(name)
+}
+
+function tellsOfFailure([name, value]: Member): boolean {
+  if (value === true) return asksForFailure(name)
+  // One by the name of `error` has a rule of its own.
+  return name !== 'error' && namesFailure(name) && isTelling(value)
+}
+
+function isText([name, value]: Member): boolean {
+  return DETAILS.test(name)
+    ? isTelling(value)
+    : typeof value === 'string' && TEXTS.test(name) && isTelling(value)
+}
+
+function isWithoutChoices(value: object): boolean {
+  return (readProperty(value, 'choices') ?? undefined) === undefined
 }
 
 /** Some relays send their error fields with every answer. */

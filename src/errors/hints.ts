@@ -65,9 +65,14 @@ function readHeaderHint(
   return (
     longestOf(headers, 'retry-after-ms', (value) => scale(readDecimal(value), 1)) ??
     longestOf(headers, 'retry-after', (value) => readRetryAfterValue(value, from)) ??
-    (status === 429 ? readEmptyBuckets(headers, from) : undefined)
+    (status === 429 ? readEmptyBuckets(headers, from) : undefined) ??
+    // LiteLLM's proxy hands on the provider's headers of an error under this prefix only.
+    longestOf(headers, `${OF_PROVIDER}retry-after-ms`, (value) => scale(readDecimal(value), 1)) ??
+    longestOf(headers, `${OF_PROVIDER}retry-after`, (value) => readRetryAfterValue(value, from))
   )
 }
+
+const OF_PROVIDER = 'llm_provider-'
 
 function readRetryAfterValue(value: string, from: number): number | undefined {
   return scale(readDecimal(value), SECOND) ?? untilInstant(readHttpDate(value, from), from)

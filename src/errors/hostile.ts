@@ -44,6 +44,19 @@ export function readItems(value: unknown, maxItems: number): readonly unknown[] 
   }
 }
 
+/** At most `maxMembers` own members of an object, with their names; nothing of one that refuses to be read. */
+export function readMembers(
+  value: object,
+  maxMembers: number,
+): readonly (readonly [name: string, value: unknown])[] {
+  try {
+    const names = Array.isArray(value) ? [] : Object.keys(value)
+    return names.slice(0, maxMembers).map((name) => [name, readProperty(value, name)] as const)
+  } catch {
+    return []
+  }
+}
+
 /** A `Headers`, anything with its `get`, or a plain record of whatever case. */
 export type HeaderSource = Headers | Readonly<Record<string, string>>
 

@@ -21,16 +21,20 @@ interface Observed {
   readonly causeNames: readonly string[]
   readonly syscall: string
   readonly message: string
+  readonly stack: string
 }
 
 function observe(error: unknown): Observed {
   const text = typeof error === 'string' ? error.slice(0, MAX_LENGTH) : undefined
+  const message = text?.toLowerCase() ?? lower(error, 'message')
   return {
     code: lower(error, 'code'),
     names: namesOf(error),
     causeNames: namesOf(readProperty(error, 'cause')),
     syscall: lower(error, 'syscall'),
-    message: text?.toLowerCase() ?? lower(error, 'message'),
+    message,
+    // Made when it is read, and full of file names: only where nothing else is said.
+    stack: message === '' ? lower(error, 'stack') : '',
   }
 }
 
@@ -41,7 +45,8 @@ function holds(when: Cause, seen: Observed): boolean {
     (when.causeName === undefined || seen.causeNames.includes(when.causeName)) &&
     (when.syscall === undefined || seen.syscall === when.syscall) &&
     (when.message === undefined || seen.message === when.message) &&
-    (when.text === undefined || seen.message.includes(when.text))
+    (when.text === undefined || seen.message.includes(when.text)) &&
+    (when.stack === undefined || seen.stack.includes(when.stack))
   )
 }
 

@@ -55,6 +55,8 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'cannot be replayed for this redirect' }, example: { message: 'Request body is a ReadableStream and cannot be replayed for this redirect' } },
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'can not redeliver a streaming request body' }, example: { message: 'Fetch failed: Can not redeliver a streaming request body after a redirect' } },
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'a request with a one-time-use body' }, example: { message: 'A request with a one-time-use body (it was initialized from a stream, not a buffer) encountered a redirect requiring the body to be retransmitted.' } },
+  // undici says nothing there: only where its error was made tells a redirect of a stream from any other end.
+  { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { name: 'error', message: '', stack: ' httpredirectfetch (' }, example: { name: 'Error', message: '', stack: 'Error\n    at makeNetworkError (node:internal/deps/undici/undici:11843:54)\n    at httpRedirectFetch (node:internal/deps/undici/undici:13546:32)' } },
 
   // Headers. undici, `new Headers` of Deno and Chromium, then Bun and workerd.
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'headers.append: ' }, example: { message: 'Headers.append: "Bearer a b" is an invalid header value.' } },
@@ -112,6 +114,13 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { message: 'only if cached' }, example: { message: 'only if cached' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'request mode cannot be "same-origin"' }, example: { message: 'request mode cannot be "same-origin"' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', text: '.dispatch is not a function' }, example: { name: 'TypeError', message: 'agent.dispatch is not a function' } },
+  { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { code: 'err_assertion', text: 'assert(dispatcher)' }, example: { code: 'ERR_ASSERTION', message: 'The expression evaluated to a falsy value:\n\n  assert(dispatcher)\n' } },
+  // Node's `http`, of what its request is made of.
+  { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_arg_type', text: 'the "options.' }, example: { code: 'ERR_INVALID_ARG_TYPE', message: 'The "options.agent" property must be one of Agent-like Object, undefined, or false.' } },
+  { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_arg_value', text: 'the property \'options.' }, example: { code: 'ERR_INVALID_ARG_VALUE', message: "The property 'options.family' must be one of: 0, 4, 6. Received 5" } },
+  { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', text: 'invalid referrerpolicy' }, example: { name: 'TypeError', message: 'Invalid referrerPolicy: x' } },
+  { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'option \'client\' must be null' }, example: { message: "'window' option 'client' must be null" } },
+  { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', message: 'keepalive' }, example: { name: 'TypeError', message: 'keepalive' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'integrity checking is not implemented' }, example: { message: 'Subrequest integrity checking is not implemented. The integrity option must be either undefined or an empty string.' } },
   // Checked when the answer has been read, whatever its status.
   { kind: 'invalid_request', executed: 'maybe', code: 'integrity_mismatch', when: { message: 'integrity mismatch' }, example: { message: 'integrity mismatch' } },

@@ -25,7 +25,10 @@ export function canonicalJsonAsSent(value: unknown): string {
   return writtenAs(AS_SENT, value)
 }
 
-/** The same of what a key stands for: a user's own text need not be whole characters. */
+/**
+ * The same of what a key stands for: a user's own text need not be whole characters, and what a
+ * user's own `toJSON` or getter throws passes through, as it does from a request's parameters.
+ */
 export function canonicalPayload(value: unknown): string {
   return writtenAs(PAYLOAD, value)
 }
@@ -38,7 +41,7 @@ function writtenAs(dialect: Dialect, value: unknown): string {
     write(text, plain)
     return text.written
   } catch (error) {
-    if (error === text.refusal) throw error
+    if (text.thrown !== undefined && error === text.thrown.error) throw error
     // A proxy may throw at anything that is asked of it, and so do bytes that were transferred.
     throw refusal(text, 'a value that cannot be read', error)
   }
@@ -56,11 +59,13 @@ interface Dialect {
   readonly loneSurrogates: boolean
   /** Rounded already where they were written down; it is the rounded one that is sent. */
   readonly roundedIntegers: boolean
+  /** What a `toJSON` or a getter throws is thrown as it is, without a word on where it stands. */
+  readonly ownErrors: boolean
 }
 
-const RFC_8785: Dialect = { loneSurrogates: false, roundedIntegers: false }
-const PAYLOAD: Dialect = { loneSurrogates: true, roundedIntegers: false }
-const AS_SENT: Dialect = { loneSurrogates: true, roundedIntegers: true }
+const RFC_8785: Dialect = { loneSurrogates: false, roundedIntegers: false, ownErrors: false }
+const PAYLOAD: Dialect = { loneSurrogates: true, roundedIntegers: false, ownErrors: true }
+const AS_SENT: Dialect = { loneSurrogates: true, roundedIntegers: true, ownErrors: true }
 
 interface Text {
   readonly dialect: Dialect
@@ -68,8 +73,8 @@ interface Text {
   /** Where in the value we are: member names and indices. */
   readonly path: (string | number)[]
   readonly ancestors: Set<object>
-  /** What it was refused with. */
-  refusal?: TypeError
+  /** What is to be thrown: the refusal, or the user's own error. */
+  thrown?: { readonly error: unknown }
 }
 
 /** What `toPlain` leaves: a container is an array, a typed array or an object to be walked. */
@@ -144,7 +149,7 @@ function read(text: Text, container: object, key: string | number): Plain | unde
   try {
     value = Reflect.get(container, key)
   } catch (error) {
-    throw refusal(text, 'a getter that throws', error)
+    throw ownError(text, 'a getter that throws', error)
   }
   return toPlain(text, value, key)
 }
@@ -161,7 +166,7 @@ function toPlain(text: Text, value: unknown, key: string | number): Plain | unde
     if (typeof toJSON !== 'function') return value
     json = Reflect.apply(toJSON, value, [String(key)])
   } catch (error) {
-    throw refusal(text, 'a toJSON that throws', error)
+    throw ownError(text, 'a toJSON that throws', error)
   }
   return requirePlain(text, json)
 }
@@ -237,16 +242,25 @@ function className(object: object): string {
 
 function refusal(text: Text, what: string, cause?: unknown): TypeError {
   const message = `A payload with ${what}${place(text.path)} has no canonical JSON`
-  text.refusal = new TypeError(message, cause === undefined ? undefined : { cause })
-  return text.refusal
+  const error = new TypeError(message, cause === undefined ? undefined : { cause })
+  text.thrown = { error }
+  return error
+}
+
+/** Of the code that the user's value brings along. */
+function ownError(text: Text, what: string, error: unknown): unknown {
+  if (!text.dialect.ownErrors) return refusal(text, what, error)
+  text.thrown = { error }
+  return error
 }
 
 function tooLong(text: Text): TypeError {
-  text.refusal = new TypeError(
+  const error = new TypeError(
     `A payload longer than ${MAX_LENGTH} characters, reached${place(text.path)}, is not hashed: ` +
       'pass a shorter one that stands for it',
   )
-  return text.refusal
+  text.thrown = { error }
+  return error
 }
 
 const MAX_POINTER_LENGTH = 200

@@ -28,13 +28,14 @@ export async function claimAndRun<T>(
       waitedFor = undefined
       missesLeft = 0
     } else if (claimed.state === 'busy') {
+      if (waitedFor !== claimed.fence) flight.waitsFor(countdown(request, claimed.leaseLeftMs))
       waitedFor = claimed.fence
       missesLeft = MAX_MISSED_POLLS
     } else if (claimed.state === 'unreachable') {
       if (missesLeft === 0) return withoutStore(request, flight, own, claimed.cause)
       missesLeft--
     }
-    flight.waiting = waitedFor !== undefined
+    if (waitedFor === undefined) flight.waitsNoMore()
     await pause(request, flight, round)
   }
   return AGAIN
@@ -46,6 +47,11 @@ export async function claimAndRun<T>(
  */
 function patience({ signal, deadline }: SharedFlight, waitedFor: number | undefined): ClaimLimits {
   return waitedFor === undefined ? { signal, remainingMs: deadline.remainingMs() } : { signal }
+}
+
+function countdown<T>({ clock }: OnceRequest<T>, leaseLeftMs: number): () => number {
+  const endsAtMs = clock.monotonicMs() + leaseLeftMs
+  return () => Math.max(0, endsAtMs - clock.monotonicMs())
 }
 
 /** A caller who knows that somebody is at work does not give up the wait for a hiccup. */
@@ -85,7 +91,7 @@ async function runOwned<T>(
     await giveBack(request, flight, claim)
     return AGAIN
   }
-  flight.waiting = false
+  flight.waitsNoMore()
   flight.tighten(recorded)
   const lease = new Lease({
     store,
@@ -125,7 +131,7 @@ async function withoutStore<T>(
     const executed = flight.dispatched ? 'maybe' : 'no'
     return { type: 'error', init: storeUnavailable('be asked', cause, executed) }
   }
-  flight.waiting = false
+  flight.waitsNoMore()
   const outcome = await run(request, flight, own, flight.signal, async () => {
     flight.dispatched = true
   })

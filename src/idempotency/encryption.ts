@@ -13,20 +13,16 @@ export interface Keyring {
   readonly acceptPlain: boolean
 }
 
-/** @throws {TypeError} that names what is wrong with the options, and never shows a key. */
+/** Of options that have been checked. */
 export function readEncryption(options: EncryptionOptions): Keyring {
   const known = keyrings.get(options)
   if (known !== undefined) return known
-  const { keys: given, use, acceptPlain = false, ...unknown } = options
-  if (Object.keys(unknown).length > 0) throw new TypeError('encryption has an unknown field')
+  const { keys: given, use, acceptPlain = false } = options
   const keys = new Map<string, KeyObject>()
   for (const [id, key] of Object.entries(given)) {
-    if (!KEY_ID.test(id)) throw new TypeError('an id in encryption.keys is not as allowed')
-    keys.set(id, createSecretKey(keyBytes(id, key)))
+    const bytes = keyBytes(key)
+    if (bytes !== undefined) keys.set(id, createSecretKey(bytes))
   }
-  if (!keys.has(use)) throw new TypeError('encryption.use must be an id in encryption.keys')
-  if (typeof acceptPlain !== 'boolean')
-    throw new TypeError('encryption.acceptPlain must be boolean')
   const keyring = { keys, use, acceptPlain }
   keyrings.set(options, keyring)
   return keyring
@@ -34,15 +30,15 @@ export function readEncryption(options: EncryptionOptions): Keyring {
 
 const keyrings = new WeakMap<EncryptionOptions, Keyring>()
 
-const KEY_ID = /^[\w.-]{1,64}$/
+/** What an id of a key may look like. */
+export const KEY_ID: RegExp = /^[\w.-]{1,64}$/
 
-function keyBytes(id: string, key: unknown): Uint8Array {
+/** The bytes of a key; undefined for what is none. */
+export function keyBytes(key: unknown): Uint8Array | undefined {
   if (key instanceof Uint8Array && key.length === 32) return key
   // 32 bytes are 43 digits and one to fill up.
-  if (typeof key === 'string' && /^[A-Za-z0-9+/]{43}=$/.test(key)) {
-    return Uint8Array.from(atob(key), (character) => character.charCodeAt(0))
-  }
-  throw new TypeError(`encryption.keys: '${id}' must be 32 bytes, or 44 characters of base64`)
+  if (typeof key !== 'string' || !/^[A-Za-z0-9+/]{43}=$/.test(key)) return undefined
+  return Uint8Array.from(atob(key), (character) => character.charCodeAt(0))
 }
 
 const ALGORITHM = 'aes-256-gcm'

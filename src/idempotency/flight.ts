@@ -9,6 +9,8 @@ import type { FailureNotice } from './store.ts'
 export interface Participant {
   readonly deadline: Deadline
   readonly onUncertain: 'rerun' | 'fail'
+  /** Somebody outside this process has the key, and must renew its lease within this time. */
+  waiting?(leaseLeftMs: number): void
 }
 
 /** How a flight ended for those whose own work it did not run. */
@@ -57,12 +59,12 @@ export class SharedFlight {
   readonly origin: string | undefined
   /** The latest of the participants' deadlines. */
   readonly deadline: Deadline
-  /** Somebody outside this process has the key. */
-  waiting = false
   /** The work may have left this process. */
   dispatched = false
   /** Settles where those who joined need not wait for the end. */
   readonly toldEarly: Promise<Ending>
+  /** How long the lease is still good of the owner outside this process, while it is waited for. */
+  #leaseLeftMs: (() => number) | undefined
   readonly #participants = new Map<Participant, Binding>()
   readonly #abandoned = new AbortController()
   #tellEarly: (ending: Ending) => void = () => {}
@@ -110,6 +112,22 @@ export class SharedFlight {
   enter(participant: Participant): void {
     this.#participants.set(participant, { deadline: participant.deadline, from: around() })
     this.tighten(participant.onUncertain)
+    if (this.#leaseLeftMs !== undefined) participant.waiting?.(this.#leaseLeftMs())
+  }
+
+  /** Somebody outside this process has the key. */
+  get waiting(): boolean {
+    return this.#leaseLeftMs !== undefined
+  }
+
+  /** All who take part now, or come while it lasts, are told once of the wait for one owner. */
+  waitsFor(leaseLeftMs: () => number): void {
+    this.#leaseLeftMs = leaseLeftMs
+    for (const participant of this.#participants.keys()) participant.waiting?.(leaseLeftMs())
+  }
+
+  waitsNoMore(): void {
+    this.#leaseLeftMs = undefined
   }
 
   /** `reason` is what the work is aborted with if this was the last participant. */

@@ -1,3 +1,4 @@
+import { clock as aClock, type Checks, checkOptions } from '../option-check.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { isAlive, isLeased, type KeyRecord, storeOf } from './record.ts'
 import type { Store } from './store.ts'
@@ -18,15 +19,11 @@ export interface MemoryStoreOptions {
  * synchronous step, so callers of one process can rely on the whole contract.
  *
  * `claim` rejects while `maxEntries` live claims leave no room for another.
- * @throws {TypeError} when `maxEntries` is not a positive integer.
+ * @throws {TypeError} for an option that is not as documented.
  */
-export function memoryStore({
-  maxEntries = 10_000,
-  clock = systemClock,
-}: MemoryStoreOptions = {}): Store {
-  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
-    throw new TypeError(`memoryStore(): maxEntries must be a positive integer, got ${maxEntries}`)
-  }
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  checkOptions('memoryStore()', options, OPTIONS)
+  const { maxEntries = 10_000, clock = systemClock } = options
   const records = new Records(maxEntries, clock)
   return {
     name: 'memory',
@@ -38,6 +35,14 @@ export function memoryStore({
       return stepped.answer
     }),
   }
+}
+
+const OPTIONS: Checks = {
+  maxEntries: {
+    allowed: 'a positive integer',
+    accepts: (value) => Number.isSafeInteger(value) && Number(value) > 0,
+  },
+  clock: aClock,
 }
 
 /** The bounded map: open records apart from those that may be evicted, each oldest use first. */

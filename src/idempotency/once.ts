@@ -36,6 +36,11 @@ export interface OnceRequest<T> {
   readonly deadline: Deadline
   /** What those who join this caller's flight may say of it, in a trace; not read here. */
   readonly origin?: string | undefined
+  /**
+   * Called once for each owner outside this process that is waited for, with the time until its
+   * lease ends, if it does not renew it.
+   */
+  waiting?(leaseLeftMs: number): void
   /** Called when a flight is joined, with the origin of the caller who started it. */
   joined?(origin: string | undefined): void
   /**
@@ -239,7 +244,8 @@ async function disembark<T>(
   { flight, own }: Boarding<T>,
   limit: Limit,
 ): Promise<Landing<T>> {
-  const error = onceError(request, limitReached(request, flight, limit))
+  const { onUncertain } = flight
+  const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
   // Past its deadline the work ends by itself; an abort has to be passed on.
   if (limit === 'aborted') flight.leave(request, request.signal?.reason)
   if (own?.running !== undefined && !flight.hasOthersThan(request)) {
@@ -310,6 +316,9 @@ function limitReached<T>(
   return deadlinePassed(executed)
 }
 
-function onceError<T>({ idempotencyKey }: OnceRequest<T>, init: CallErrorInit): CallError {
-  return new CallError({ ...init, idempotencyKey })
+function onceError<T>(
+  { idempotencyKey, onUncertain }: OnceRequest<T>,
+  init: CallErrorInit,
+): CallError {
+  return new CallError({ onUncertain, ...init, idempotencyKey })
 }

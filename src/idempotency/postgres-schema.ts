@@ -1,3 +1,4 @@
+import { type Check, checkOption, checkOptions, objectWith } from '../option-check.ts'
 import { ask, type PostgresPool } from './postgres-query.ts'
 
 export interface PostgresTableOptions {
@@ -23,6 +24,7 @@ export async function migrate(
   pool: PostgresPool,
   options: PostgresTableOptions = {},
 ): Promise<void> {
+  checkPool('migrate()', pool)
   const table = tableOf('migrate()', options)
   if (await isInPlace(pool, table)) return
   await ask(pool, creation(table))
@@ -47,24 +49,29 @@ export interface TableName {
 }
 
 /** @throws {TypeError} for a name that is not as documented, and for an option that is not `table`. */
-export function tableOf(where: string, options: PostgresTableOptions): TableName {
-  const { table = 'steadycall_idempotency', ...unknown } = Object(options) as PostgresTableOptions
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new TypeError(`${where}: unknown option '${name}'; known is table`)
-  }
-  const parts = typeof table === 'string' ? table.split('.') : ['']
+function tableOf(where: string, options: PostgresTableOptions): TableName {
+  checkOptions(where, options, { table: aTable })
+  return tableNamed(options.table)
+}
+
+/** Of a name that has been checked. */
+export function tableNamed(table = 'steadycall_idempotency'): TableName {
+  const parts = table.split('.')
   const [last = ''] = parts.slice(-1)
-  if (parts.length > 2 || !parts.every((part) => NAME.test(part)) || last.length > MAX_LENGTH) {
-    throw new TypeError(
-      `${where}: table must be a name or schema.name of letters, digits and _, not beginning with ` +
-        `a digit, the name at most ${MAX_LENGTH} characters, got ${shown(table)}`,
-    )
-  }
   return {
     quoted: parts.map((part) => `"${part}"`).join('.'),
     index: `"${last}${INDEX_ENDING}"`,
   }
+}
+
+/** @throws {TypeError} for what has no `query`. */
+export function checkPool(where: string, pool: unknown): void {
+  checkOption(where, 'pool', pool, POOL)
+}
+
+const POOL: Check = {
+  ...objectWith('a Pool of pg, or have its query method', 'query'),
+  accepts: (pool) => typeof Reflect.get(Object(pool), 'query') === 'function',
 }
 
 // Nothing that would have to be escaped, in SQL or in a shell. Postgres cuts a longer one.
@@ -72,8 +79,13 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const INDEX_ENDING = '_expires_at'
 const MAX_LENGTH = 63 - INDEX_ENDING.length
 
-function shown(value: unknown): string {
-  return typeof value === 'string' ? `'${value.slice(0, 100)}'` : typeof value
+export const aTable: Check = {
+  allowed: `a name or schema.name of letters, digits and _, not beginning with a digit, the name at most ${MAX_LENGTH} characters`,
+  accepts(table) {
+    const parts = typeof table === 'string' ? table.split('.') : ['']
+    const [last = ''] = parts.slice(-1)
+    return parts.length <= 2 && parts.every((part) => NAME.test(part)) && last.length <= MAX_LENGTH
+  },
 }
 
 /**

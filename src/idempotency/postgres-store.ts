@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { type Checks, checkOptions, trueOrFalse } from '../option-check.ts'
 import {
   type AskOptions,
   ask,
@@ -6,7 +7,7 @@ import {
   type PostgresPool,
   type PreparedQuery,
 } from './postgres-query.ts'
-import { type PostgresTableOptions, tableOf } from './postgres-schema.ts'
+import { aTable, checkPool, type PostgresTableOptions, tableNamed } from './postgres-schema.ts'
 import { type Statements, statementsFor } from './postgres-statements.ts'
 import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
 import { readNotice } from './stored-notice.ts'
@@ -266,17 +267,13 @@ function checked(
   options: PostgresStoreOptions,
 ): { readonly table: string; readonly autoSweep: boolean; readonly prepare: boolean } {
   const where = 'postgresStore()'
-  if (typeof Reflect.get(Object(pool), 'query') !== 'function') {
-    throw new TypeError(`${where}: pool must be a Pool of pg, or have its query method`)
-  }
-  const { autoSweep = true, prepare = false, ...rest } = Object(options) as PostgresStoreOptions
-  for (const [name, value] of Object.entries({ autoSweep, prepare })) {
-    if (typeof value !== 'boolean') {
-      throw new TypeError(`${where}: ${name} must be true or false, got ${typeof value}`)
-    }
-  }
-  return { table: tableOf(where, rest).quoted, autoSweep, prepare }
+  checkPool(where, pool)
+  checkOptions(where, options, OPTIONS)
+  const { autoSweep = true, prepare = false, table } = options
+  return { table: tableNamed(table).quoted, autoSweep, prepare }
 }
+
+const OPTIONS: Checks = { table: aTable, autoSweep: trueOrFalse, prepare: trueOrFalse }
 
 /** What the driver rejected with; in our words where it says that the table is not as we need it. */
 function explained(error: unknown, table: string): unknown {

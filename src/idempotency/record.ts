@@ -33,6 +33,8 @@ export interface KeyRecord {
   /** `free`: released; stands for its fence and its notice only. */
   readonly state: 'claimed' | 'dispatched' | 'uncertain' | 'settled' | 'free'
   readonly owner: string
+  /** The process that `owner` is of, where the place knows whether that is alive. */
+  readonly process?: string | undefined
   readonly fence: number
   readonly fingerprint: string
   readonly onUncertain: 'rerun' | 'fail'

@@ -1,3 +1,4 @@
+import { show } from '../option-check.ts'
 import type { RedisScript } from './redis-scripts.ts'
 
 /** A client, pool, sentinel or cluster of `redis` (node-redis) 5 and later: what is used of it. */
@@ -75,8 +76,15 @@ function askerFor(client: unknown): Ask {
       by === 'sha' ? client.evalsha(sha, 1, key, ...values) : client.eval(lua, 1, key, ...values)
   }
   throw new TypeError(
-    'redisStore(): client must be a client or cluster of redis (5 or later) or ioredis (5 or later)',
+    `redisStore(): client must be a client or cluster of redis (5 or later) or ioredis (5 or later), got ${instead(client)}`,
   )
+}
+
+function instead(client: unknown): string {
+  if (typeof client === 'string') return `a string of ${client.length}: make a client of it`
+  if (has(client, 'then')) return 'a promise: await it first'
+  const commands = ['evalSha', 'evalsha'].some((method) => has(client, method))
+  return commands ? 'what gives no answer to each command, such as a pipeline' : show(client)
 }
 
 const NOT_CONNECTED =

@@ -1,3 +1,5 @@
+import { text as aText, type Checks, checkOptions } from '../option-check.ts'
+import { emitProcessWarning } from '../process-warning.ts'
 import { memoryInfo, type RedisClient, type RunScript, runnerFor } from './redis-client.ts'
 import { type RedisScript, SCRIPTS } from './redis-scripts.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from './store.ts'
@@ -87,16 +89,11 @@ function textOf(value: string | number): string {
 }
 
 function checkedPrefix(options: RedisStoreOptions): string {
-  const { keyPrefix = 'steadycall:', ...unknown } = Object(options) as RedisStoreOptions
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new TypeError(`redisStore(): unknown option '${name}'; known is keyPrefix`)
-  }
-  if (typeof keyPrefix !== 'string' || keyPrefix === '' || keyPrefix.length > 100) {
-    throw new TypeError('redisStore(): keyPrefix must be a string of 1 to 100 characters')
-  }
-  return keyPrefix
+  checkOptions('redisStore()', options, OPTIONS)
+  return options.keyPrefix ?? 'steadycall:'
 }
+
+const OPTIONS: Checks = { keyPrefix: aText(100) }
 
 /** The answer of a script: strings. What is at the key may be anything by now. */
 async function answerOf(
@@ -176,9 +173,9 @@ async function warnOfEviction(client: RedisClient): Promise<void> {
   const policy = memory?.match(/^maxmemory_policy:([a-z-]+)/m)?.[1]
   const limit = Number(memory?.match(/^maxmemory:(\d+)/m)?.[1] ?? 0)
   if (policy === undefined || policy === 'noeviction' || limit === 0) return
-  globalThis.process?.emitWarning?.(
+  emitProcessWarning(
     `This Redis evicts keys when its memory is full (maxmemory-policy ${policy}). A record of an ` +
       'idempotency key that is evicted protects from nothing: set noeviction, or use a server of its own.',
-    { code: 'STEADYCALL_REDIS_EVICTS' },
+    'STEADYCALL_REDIS_EVICTS',
   )
 }

@@ -7,6 +7,7 @@ import { advanced, type FileClock } from './file-clock.ts'
 import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
 import type { KeyRecord, Step, Stepped } from './record.ts'
 import { inTransaction, openDatabase, prepareTables, sqlite } from './sqlite-open.ts'
+import { OwnerSign } from './sqlite-owner.ts'
 import { fromRow, toRow } from './sqlite-row.ts'
 import { unreadableRecord } from './unreadable-record.ts'
 
@@ -34,6 +35,9 @@ export class SqliteFile {
   /** What it has open: the database as it was named, and once that is set up its own name and log. */
   #files: readonly NamedFile[]
   #statements: Statements | undefined
+  #sign: OwnerSign | undefined
+  /** Keys of claims made here whose work has not ended. */
+  readonly #atWork = new Set<string>()
 
   /** @throws {Error} for a file that cannot be used. */
   constructor(path: string | URL, options: SqliteFileOptions) {
@@ -115,6 +119,7 @@ export class SqliteFile {
   }
 
   close(): void {
+    this.#sign?.end(this.#atWork.size > 0)
     this.#database.close()
   }
 
@@ -142,6 +147,8 @@ export class SqliteFile {
         continue
       }
       if (after === before) continue
+      if (after !== undefined) after = this.#signed(after, before)
+      this.#noteWork(key, after)
       clock = seen
       // First, since a file that is full gets room by it. A little with each, so that no timer is
       // needed and none has to wait for long.
@@ -153,12 +160,58 @@ export class SqliteFile {
     return refused
   }
 
+  /** A new owner is one of this process: only who claims makes one. */
+  #signed(after: KeyRecord, before: KeyRecord | undefined): KeyRecord {
+    const isClaimed = after.state === 'claimed' && after.owner !== before?.owner
+    return isClaimed ? { ...after, process: this.#sign?.give() } : after
+  }
+
+  #noteWork(key: string, after: KeyRecord | undefined): void {
+    const isOurs = after?.process !== undefined && after.process === this.#sign?.id
+    const isOpen = after?.state === 'claimed' || after?.state === 'dispatched'
+    if (isOurs && isOpen) this.#atWork.add(key)
+    else this.#atWork.delete(key)
+  }
+
+  /**
+   * Ends the lease on this key at once, and all others of its process, where that is known to be gone.
+   * False where it is not, or the file is locked just now.
+   */
+  endLeaseOfDead(key: string): boolean {
+    if (this.#statements === undefined || this.#sign === undefined) return false
+    const record = fromRow(rowOf(this.#statements.read, key), key)
+    const process = record?.process
+    return process !== undefined && this.#sign.isDead(process) && this.#endLeasesOf(process)
+  }
+
+  #endLeasesOf(process: string): boolean {
+    try {
+      inTransaction(this.#database, () => {
+        this.#requireInPlace()
+        this.#statements?.endLeases.run(process)
+      })
+      this.#sign?.remove(process)
+      return true
+    } catch {
+      // Locked: whoever waits asks again soon.
+      return false
+    }
+  }
+
+  /** What processes have left that ended without closing their store. */
+  #clearAway(): void {
+    const sign = this.#sign
+    for (const id of sign?.others() ?? []) if (sign?.isDead(id)) this.#endLeasesOf(id)
+  }
+
   #setUp(): Statements {
     prepareTables(this.#database)
     this.#limitSize()
     this.#files = [...this.#files.slice(0, 1), ...filesOf(this.#name)]
     this.#requireInPlace()
     this.#statements = statementsOf(this.#database)
+    this.#sign = new OwnerSign(realpathSync(this.#name))
+    this.#clearAway()
     return this.#statements
   }
 
@@ -240,6 +293,7 @@ interface Statements {
   readonly remove: StatementSync
   readonly removeExpired: StatementSync
   readonly setClock: StatementSync
+  readonly endLeases: StatementSync
 }
 
 function statementsOf(database: DatabaseSync): Statements {
@@ -255,6 +309,10 @@ function statementsOf(database: DatabaseSync): Statements {
     removeExpired: database.prepare(
       `DELETE FROM record WHERE rowid IN (SELECT rowid FROM record
        WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`,
+    ),
+    endLeases: database.prepare(
+      `UPDATE record SET lease_until_ms = 0
+       WHERE state IN ('claimed', 'dispatched') AND substr(owner, -36) = ?`,
     ),
     setClock: database.prepare('UPDATE clock SET now_ms = ?, ahead_ms = ? WHERE id = 1'),
   }

@@ -1,4 +1,5 @@
 import type { KeyRecord } from './record.ts'
+import { isOwnerId } from './sqlite-owner.ts'
 import { readNotice } from './stored-notice.ts'
 import { unreadableRecord } from './unreadable-record.ts'
 
@@ -6,11 +7,11 @@ type Column = string | number | null
 
 /** The columns of a record, in the order of the table. Times are rounded up to a whole millisecond. */
 export function toRow(key: string, record: KeyRecord): Column[] {
-  const { state, owner, fence, fingerprint, onUncertain, outcome, left } = record
+  const { state, fence, fingerprint, onUncertain, outcome, left } = record
   return [
     key,
     state,
-    owner,
+    ownerColumn(record),
     fence,
     fingerprint,
     onUncertain,
@@ -53,7 +54,7 @@ export function fromRow(row: unknown, key: string): KeyRecord | undefined {
   const left = leftIn(column, key)
   return {
     state,
-    owner,
+    ...ownerIn(owner),
     fence,
     fingerprint,
     onUncertain,
@@ -62,6 +63,20 @@ export function fromRow(row: unknown, key: string): KeyRecord | undefined {
     ...(outcome !== undefined && { outcome }),
     ...(left !== undefined && { left }),
   }
+}
+
+// Beside the owner, not in a column of its own: earlier versions of steadycall, which may have the same
+// file open, compare an owner with nothing but their own.
+const PROCESS_MARK = '\n@'
+
+function ownerColumn({ owner, process }: KeyRecord): string {
+  return process === undefined ? owner : `${owner}${PROCESS_MARK}${process}`
+}
+
+function ownerIn(column: string): Pick<KeyRecord, 'owner' | 'process'> {
+  const at = column.lastIndexOf(PROCESS_MARK)
+  const process = at < 0 ? '' : column.slice(at + PROCESS_MARK.length)
+  return isOwnerId(process) ? { owner: column.slice(0, at), process } : { owner: column }
 }
 
 type Columns = (name: string) => unknown

@@ -1,3 +1,11 @@
+import {
+  clock as aClock,
+  type Check,
+  type Checks,
+  checkOption,
+  checkOptions,
+  show,
+} from '../option-check.ts'
 import { type Clock, soon, systemClock } from '../time.ts'
 import { type Step, storeOf } from './record.ts'
 import { SqliteFile, type Write } from './sqlite-file.ts'
@@ -36,39 +44,46 @@ export function sqliteStore(
   const { maxFileBytes, clock = systemClock } = checked(path, options)
   const file = new SqliteFile(path, { maxFileBytes, wallMs: () => Math.floor(clock.wallMs()) })
   const turns = new Turns(file, clock)
+  const verbs = storeOf((key, step) => turns.take(key, step))
   return {
     name: 'sqlite',
-    ...storeOf((key, step) => turns.take(key, step)),
+    ...verbs,
+    async claim(request) {
+      const answer = await verbs.claim(request)
+      // The lease of a process that is gone ends at once; what follows is as when one has run out.
+      if (answer.state !== 'busy' || !file.endLeaseOfDead(request.key)) return answer
+      return verbs.claim(request)
+    },
     close: () => turns.close(),
   }
 }
 
-function checked(path: string | URL, options: SqliteStoreOptions): SqliteStoreOptions {
-  const isFile = path instanceof URL ? path.protocol === 'file:' : isFileName(path)
-  if (!isFile) {
-    throw new TypeError('sqliteStore(): path must be the path or file: URL of a file')
-  }
-  const { maxFileBytes, clock, ...unknown } = Object(options) as SqliteStoreOptions
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new TypeError(`sqliteStore(): unknown option '${name}'; known are maxFileBytes and clock`)
-  }
-  if (
-    maxFileBytes !== undefined &&
-    !(Number.isSafeInteger(maxFileBytes) && maxFileBytes >= MIN_FILE_BYTES)
-  ) {
-    throw new TypeError(
-      `sqliteStore(): maxFileBytes must be an integer from ${MIN_FILE_BYTES}, got ${maxFileBytes}`,
-    )
-  }
-  if (clock !== undefined && typeof clock?.wallMs !== 'function') {
-    throw new TypeError('sqliteStore(): clock must be a Clock with wallMs, monotonicMs, schedule')
-  }
+function checked(path: unknown, options: SqliteStoreOptions): SqliteStoreOptions {
+  checkOption('sqliteStore()', 'path', path, PATH)
+  checkOptions('sqliteStore()', options, OPTIONS)
   return options
+}
+
+const PATH: Check = {
+  allowed: 'the path or file: URL of a file',
+  accepts: (path) => (path instanceof URL ? path.protocol === 'file:' : isFileName(path)),
+  got(path) {
+    if (path instanceof URL) return `a URL that begins with ${path.protocol}`
+    if (path === ':memory:') return "':memory:': for that there is memoryStore()"
+    return path === '' ? 'an empty string' : show(path)
+  },
 }
 
 /** Room for the tables and a few records. */
 const MIN_FILE_BYTES = 65_536
+
+const OPTIONS: Checks = {
+  maxFileBytes: {
+    allowed: `an integer from ${MIN_FILE_BYTES}`,
+    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= MIN_FILE_BYTES,
+  },
+  clock: aClock,
+}
 
 function isFileName(path: unknown): path is string {
   // An empty one is a database that SQLite forgets when it is closed.

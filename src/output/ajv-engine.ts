@@ -1,15 +1,17 @@
 import type { Ajv, Options, ValidateFunction } from 'ajv'
-import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './ajv-packages.cjs'
 import { StepMeter, withSteps } from './ajv-steps.ts'
+import { addEnum } from './enum-members.ts'
 import { childPath } from './json-value.ts'
+import { addFormats, codeGeneration, draft7, draft2019, draft2020 } from './load-ajv.ts'
 import { metaSchemasFor } from './meta-schemas.ts'
 import { explodes, recurs } from './recursion.ts'
 import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
 import { addUniqueItems } from './unique-items.ts'
 
 /**
- * AJV made ready for a schema given as its JSON text. What it returns compiles the schema; only
- * what that throws, other than an EvalError, is the schema's fault.
+ * AJV made ready for a schema given as its JSON text. What it returns compiles the schema, and throws a
+ * TypeError where that is at fault.
+ * @throws {NotLoaded}
  */
 export function ajvCompiler(
   text: string,
@@ -66,8 +68,20 @@ function explaining(
 function explainerOf(text: string, draft: Draft, options: Options, meter: StepMeter) {
   const schema = parseSchema(text)
   withSteps(schema, 'all')
-  const ajv = newAjv(draft, { ...options, verbose: true }, meter)
+  const code = { ...options.code, process: withErrorsAppended }
+  const ajv = newAjv(draft, { ...options, code, verbose: true }, meter)
   return { ajv: withSchema(ajv, schema, draft), schema }
+}
+
+/**
+ * After each reference AJV copies all errors so far, which takes a time that grows with the square of their
+ * number. Never done to the code that gives verdicts: a text of the schema's may look like it.
+ */
+function withErrorsAppended(code: string): string {
+  return code.replace(
+    /\bvErrors\.concat\(([\w.]+)\)/g,
+    (_, added: string) => `(${added}.forEach(error => vErrors.push(error)), vErrors)`,
+  )
 }
 
 /** A validator's own paths start at whatever part it applies; its errors hold the parts themselves. */
@@ -86,6 +100,7 @@ export function pointersInto(schema: object): ReadonlyMap<object, string> {
 function newAjv(draft: Draft, options: Options, meter: StepMeter): Ajv {
   const ajv = construct(draft, { ...OPTIONS, ...options, meta: false, validateSchema: false })
   addFormats()(ajv)
+  addEnum(ajv, codeGeneration())
   addUniqueItems(ajv, meter.spend)
   meter.addTo(ajv, codeGeneration())
   return ajv

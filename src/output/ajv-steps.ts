@@ -1,17 +1,14 @@
 import type { Ajv, Name, _ as Template } from 'ajv'
+import { MAX_INLINE_MEMBERS } from './enum-members.ts'
 import { isRecord, own } from './json-value.ts'
 import { partsIn, REFERENCES } from './schema-part.ts'
-import { OutOfSteps, type Work } from './work.ts'
+import type { Work } from './work.ts'
 
 /** What AJV's code is written with. */
 export interface CodeGeneration {
   readonly _: typeof Template
   readonly Name: typeof Name
 }
-
-// Each error of AJV's takes some 300 bytes.
-const MAX_ERRORS = 100_000
-const TOO_MANY = `not compared further with the schema: more than ${MAX_ERRORS} problems`
 
 /**
  * Counts the steps of a validator while it runs: one for each part of the schema and each value that it
@@ -53,7 +50,7 @@ export class StepMeter {
 /** @throws {OutOfSteps} for one step or one error too many. */
 export function spend(work: Work | undefined, steps: number, errors: number): void {
   work?.spend(steps)
-  if (errors > MAX_ERRORS) throw new OutOfSteps(TOO_MANY)
+  work?.note(errors)
 }
 
 const STEPS = 'steadycall-steps'
@@ -73,7 +70,8 @@ export function withSteps(schema: unknown, only: 'all' | 'references'): void {
 /** A missing property is an error each; other lists are gone through for each value. */
 export function stepsOf(schema: object): number {
   const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
-  return 1 + listIn(schema, 'required').length + patterns + listIn(schema, 'enum').length / 8
+  const members = Math.min(listIn(schema, 'enum').length, MAX_INLINE_MEMBERS)
+  return 1 + listIn(schema, 'required').length + patterns + members / 8
 }
 
 function listIn(schema: object, keyword: string): readonly unknown[] {

@@ -1,9 +1,12 @@
+import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import { ajvCompiler } from './ajv-engine.ts'
 import { interpreter } from './interpreter/interpreter.ts'
 import { isRecord, own } from './json-value.ts'
+import { NotLoaded } from './load-ajv.ts'
 import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { OutOfSteps } from './work.ts'
+import { wrongTypeIn } from './wrong-type.ts'
 
 /** Validators by schema text, the least recently used first. */
 const plainEngines = new Map<string, SchemaEngine>()
@@ -12,7 +15,8 @@ const MAX_ENGINES = 200
 
 /**
  * The validator of a schema, kept for the next one of the same text.
- * @throws {TypeError} for a schema that cannot be compiled.
+ * @throws {TypeError} for a schema that cannot be compiled; `NotLoaded`, or a RangeError where the stack has
+ * no room for compiling it.
  */
 export function engineFor(text: string, regExp: RegExpEngine | undefined): SchemaEngine {
   const engines = regExp === undefined ? plainEngines : (enginesWith.get(regExp) ?? new Map())
@@ -35,20 +39,23 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
   }
   let first: unknown
   for (const draft of draftsOf(own(schema, '$schema'))) {
-    const compile = mayGenerateCode()
-      ? compilerOfBoth(text, draft, regExp)
-      : interpreting(text, draft, regExp)
     try {
-      return compile()
+      return mayGenerateCode()
+        ? compiledByBoth(text, draft, regExp)
+        : interpreting(text, draft, regExp)
     } catch (error) {
+      if (isNoFaultOfTheSchema(error)) throw error
       first ??= error
     }
   }
-  const said = first instanceof Error ? first.message : String(first)
+  const said = wrongTypeIn(schema) ?? (first instanceof Error ? first.message : String(first))
   throw new TypeError(`schema: ${said}`, { cause: first })
 }
 
-type Compiler = () => SchemaEngine
+/** What the runtime refuses, has no room for, or cannot find. */
+function isNoFaultOfTheSchema(error: unknown): boolean {
+  return error instanceof NotLoaded || error instanceof EvalError || error instanceof RangeError
+}
 
 /** AJV turns a schema into code, which Workers and strict security policies refuse. */
 function mayGenerateCode(): boolean {
@@ -64,42 +71,54 @@ function mayGenerateCode(): boolean {
  * first answer fails, which Workers may refuse although they let the schema be compiled; and of a
  * few schemas it makes code that is faulty.
  */
-function compilerOfBoth(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+function compiledByBoth(
+  text: string,
+  draft: Draft,
+  regExp: RegExpEngine | undefined,
+): SchemaEngine {
   const compile = ajvCompiler(text, draft, regExp)
-  return () => {
-    const ajv = compile()
-    let engine = ajv
-    const asked = <T>(ask: (of: SchemaEngine) => T): T => {
-      try {
-        return ask(engine)
-      } catch (error) {
-        // Deep nesting overflows any stack, and spent steps are spent.
-        if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv)
-          throw error
-        if (error instanceof EvalError) sayOnce()
-        engine = interpreter(text, draft, regExp)()
-        return ask(engine)
-      }
+  const ajv = compiled(compile)
+  if (ajv === undefined) return interpreting(text, draft, regExp)
+  let engine = ajv
+  const asked = <T>(ask: (of: SchemaEngine) => T): T => {
+    try {
+      return ask(engine)
+    } catch (error) {
+      // Deep nesting overflows any stack, and spent steps are spent.
+      if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv) throw error
+      if (error instanceof EvalError) sayOnce()
+      engine = interpreter(text, draft, regExp)()
+      return ask(engine)
     }
-    return {
-      accepts: (value, work) => asked((of) => of.accepts(value, work)),
-      errorsAt: (pointer, value, work) => asked((of) => of.errorsAt(pointer, value, work)),
-      firstErrors: (value, work) => asked((of) => of.firstErrors(value, work)),
-      pointerOf: (part) => engine.pointerOf(part),
-    }
+  }
+  return {
+    accepts: (value, work) => asked((of) => of.accepts(value, work)),
+    errorsAt: (pointer, value, work) => asked((of) => of.errorsAt(pointer, value, work)),
+    firstErrors: (value, work) => asked((of) => of.firstErrors(value, work)),
+    pointerOf: (part) => engine.pointerOf(part),
   }
 }
 
-function interpreting(text: string, draft: Draft, regExp: RegExpEngine | undefined): Compiler {
+/** Undefined where the runtime lets nobody make code of a text, although it lets `new Function` be called. */
+function compiled(compile: () => SchemaEngine): SchemaEngine | undefined {
+  try {
+    return compile()
+  } catch (error) {
+    if (error instanceof EvalError) return undefined
+    throw error
+  }
+}
+
+function interpreting(text: string, draft: Draft, regExp: RegExpEngine | undefined): SchemaEngine {
   sayOnce()
-  return interpreter(text, draft, regExp)
+  return interpreter(text, draft, regExp)()
 }
 
 function sayOnce(): void {
   const said = processWide(SAID, () => ({ isInterpreting: false }))
   if (said.isInterpreting) return
   said.isInterpreting = true
-  warn(
+  emitProcessWarning(
     'This runtime does not let AJV make code, so answers are checked by an interpreter: with the ' +
       'same verdicts, and more slowly.',
     'STEADYCALL_INTERPRETED',
@@ -107,17 +126,6 @@ function sayOnce(): void {
 }
 
 const SAID = Symbol.for('steadycall.said.v1')
-
-/** A process warning, where somebody shows it: the process of Workers does not. */
-function warn(message: string, code: string): void {
-  const emit = globalThis.process?.emitWarning
-  if (typeof emit === 'function' && globalThis.navigator?.userAgent !== 'Cloudflare-Workers') {
-    emit(message, { type: 'SteadycallWarning', code })
-    return
-  }
-  // biome-ignore lint/suspicious/noConsole: nothing else is read there
-  globalThis.console?.warn(`${code}: ${message}`)
-}
 
 function draftsOf(dialect: unknown): readonly Draft[] {
   if (dialect === undefined) return ['2020-12', 'draft-07']

@@ -44,12 +44,12 @@ function digitsFrom(text: string, start: number): number {
 }
 
 /**
- * True when a number beyond 2^53, where doubles hold no fractions and not every integer, is not what
- * was written. Kept are one that the double equals, and one that it prints again, as 1.5e300. Linear in
+ * True when a number beyond 2^52, where doubles hold no fractions, and beyond 2^53 not every integer, is not
+ * what was written. Kept are one that the double equals, and one that it prints again, as 1.5e300. Linear in
  * the length of what was written, whatever its exponent.
  */
 export function isRounded(written: string, value: number): boolean {
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return false
+  if (Math.abs(value) < 2 ** 52) return false
   if (!Number.isFinite(value)) return true
   const { digits, exponent } = decimalOf(written)
   const printed = decimalOf(String(value))

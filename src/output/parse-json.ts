@@ -1,4 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
+import { aFunction, type Check, checkOptions, number, oneOf } from '../option-check.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
@@ -17,7 +18,7 @@ import { type CompiledSchema, compileSchema, type SchemaValidator } from './sche
 import type { RegExpEngine } from './schema-engine.ts'
 import { looksCut, saysTruncated } from './truncation.ts'
 import { echoes, issuesWith } from './value-issues.ts'
-import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
+import { atOnce, OutOfSteps, type Resting, saysOutOfSteps, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'
 
@@ -61,7 +62,8 @@ export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
  * A Standard Schema's own refinements and transforms run last, and `value` is its output. A
  * compiled schema leaves them to its `finish`.
  *
- * @throws TypeError when the schema is none, or validates asynchronously; never for the text.
+ * @throws TypeError when the schema is none, or validates asynchronously, and for an option that is not
+ * as documented; never for the text.
  *
  * @example
  * const answer = parseJson('The age is {"age": "36",}', {
@@ -72,8 +74,9 @@ export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
 export function parseJson<const S extends SchemaInput | CompiledSchema | boolean = object>(
   text: string,
   schema?: S,
-  options: ParseOptions = {},
+  options: ParseOptions = NO_OPTIONS,
 ): ParseResult<ParsedBy<S>> {
+  if (options !== NO_OPTIONS) checkOptions('parseJson()', options, PARSE_CHECKS)
   const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
   const isCompiled = Object.is(schema, validator)
   const reading = { ...options, undo: NOTHING }
@@ -85,6 +88,15 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
   return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
     ParsedBy<S>
   >
+}
+
+const NO_OPTIONS: ParseOptions = {}
+
+const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, Check>> = {
+  level: oneOf('off', 'syntax', 'safe', 'lenient'),
+  finishReason: { allowed: 'a string', accepts: (value) => typeof value === 'string' },
+  maxBytes: number(0, Infinity),
+  regExp: aFunction,
 }
 
 /** What came of an answer to a request of ours. */
@@ -262,10 +274,16 @@ function* parsedOrUndefined(
   text: string,
   { validator, work }: Against,
 ): Resting<Parsed | undefined> {
+  // It may have been parsed and validated as it stands.
+  if (work.didAll()) yield
   try {
     // Looked for once: it is what valid text pays besides being parsed and validated.
     const mayBeLarge = mayBeRounded(text, validator)
-    if (!mayBeLarge) return { json: text, value: JSON.parse(text), mayBeLarge }
+    if (!mayBeLarge) {
+      const value: unknown = JSON.parse(text)
+      if (work.didAll()) yield
+      return { json: text, value, mayBeLarge }
+    }
     const { value } = yield* parseWithSources(text, work)
     return { json: text, value, mayBeLarge }
   } catch (error) {
@@ -343,7 +361,7 @@ function* coercedWithin(
 }
 
 function withStop(issues: readonly OutputIssue[], { message }: OutOfSteps): readonly OutputIssue[] {
-  const isSaid = issues.some((issue) => issue.path === '' && issue.message === message)
+  const isSaid = issues.some((issue) => issue.path === '' && saysOutOfSteps(issue.message))
   return isSaid ? issues : [...issues.slice(0, MAX_ISSUES - 1), { path: '', message }]
 }
 

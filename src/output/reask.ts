@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { OutputIssue } from '../errors/call-error.ts'
+import { carriedFields, carriedParts } from './carried-fields.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
 import { parseExactly } from './parse-with-sources.ts'
@@ -25,6 +26,20 @@ export type ReaskWording = (
 export interface ReaskMessage {
   readonly role: 'assistant' | 'user'
   readonly content: string
+}
+
+/** A message of a re-ask with what its provider wants to see again beside the text. */
+export type CarryingMessage = Omit<ReaskMessage, 'content'> & {
+  readonly content: string | readonly unknown[]
+}
+
+/** The message with the fields and parts that the answer `original` had beside its text. */
+export function carrying(message: ReaskMessage, original: unknown): CarryingMessage {
+  if (message.role !== 'assistant') return message
+  const parts = carriedParts(original)
+  const content =
+    parts.length === 0 ? message.content : [...parts, { type: 'text', text: message.content }]
+  return { ...carriedFields(original), ...message, content }
 }
 
 /**

@@ -3,10 +3,11 @@ import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
 import { issuesOf, MAX_ISSUES } from './issues.ts'
 import { childPath, valueAt } from './json-value.ts'
+import { refuseOldLibraries, standardJsonSchema, standardProps } from './library-schema.ts'
 import type { ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
-import { OutOfSteps, Work } from './work.ts'
+import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 /** A schema made ready for checking answers. */
 export interface CompiledSchema {
@@ -61,7 +62,7 @@ export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledS
   if (known !== undefined) return known
   const standard = standardProps(schema)
   const created = new SchemaValidator(
-    standard === undefined ? plainSchema(schema) : standardJsonSchema(standard),
+    standard === undefined ? plainSchema(schema) : standardJsonSchema(schema, standard, saysItself),
     standard,
     regExp,
   )
@@ -97,13 +98,20 @@ export class SchemaValidator implements CompiledSchema {
   }
 
   validate(value: unknown, work: Work = new Work('')): readonly OutputIssue[] {
+    return atOnce(this.issuesWith(value, work))
+  }
+
+  /** `validate`, with a rest between its runs of the validator. */
+  *issuesWith(value: unknown, work: Work): Resting<readonly OutputIssue[]> {
     try {
       if (this.accepts(value, work)) return []
     } catch (error) {
       return [outOfSteps(error)]
     }
+    if (work.didAll()) yield
     try {
       const errors = this.errorsAt('', value, work)
+      if (work.didAll()) yield
       return issuesOf(ofNearestBranches(errors, this.jsonSchema, this.#engine, work))
     } catch (error) {
       const first = this.#firstIssues(value)
@@ -179,62 +187,8 @@ function fromStandardIssue({ path = [], message }: StandardIssue): OutputIssue {
 
 const MAX_STANDARD_MESSAGE = 400
 
-function standardProps(schema: object): StandardProps | undefined {
-  const props: unknown = Reflect.get(schema, '~standard')
-  if (typeof props !== 'object' || props === null) return undefined
-  // The key is reserved for this one interface (standardschema.dev); its members are looked at
-  // before use.
-  return props as StandardProps
-}
-
-function standardJsonSchema(standard: StandardProps): object {
-  const convert = standard.jsonSchema
-  if (typeof convert?.input !== 'function') {
-    throw cannotGiveOne(standard.vendor)
-  }
-  let first: unknown
-  for (const target of ['draft-2020-12', 'draft-07'] as const) {
-    try {
-      return convert.input({ target, ...LIBRARY_OPTIONS.get(standard.vendor) })
-    } catch (error) {
-      first ??= error
-    }
-  }
-  throw new TypeError(
-    `schema: ${standard.vendor} cannot express it as JSON Schema: ${messageOf(first)}`,
-    { cause: first },
-  )
-}
-
-/** Checks that JSON Schema cannot express are the library's own, and run after it: not a reason to fail. */
-const LIBRARY_OPTIONS: ReadonlyMap<string, { readonly libraryOptions: Record<string, unknown> }> =
-  new Map([
-    [
-      'valibot',
-      {
-        libraryOptions: { ignoreActions: ['check', 'check_items', 'partial_check', 'raw_check'] },
-      },
-    ],
-  ])
-
-function cannotGiveOne(vendor: string): TypeError {
-  return new TypeError(
-    `schema: this ${vendor} schema cannot give its JSON Schema (Standard JSON Schema). ${howToGetOne(vendor)}`,
-  )
-}
-
-function howToGetOne(vendor: string): string {
-  if (vendor === 'zod') {
-    return 'Use zod 4.2 or later (not zod/v3), pass z.toJSONSchema(schema) of zod/mini, or a JSON Schema.'
-  }
-  if (vendor === 'valibot') return 'Wrap it in toStandardJsonSchema of @valibot/to-json-schema.'
-  return 'Use a version of the library that can, or pass a JSON Schema.'
-}
-
 function plainSchema(schema: object): object {
-  // zod before 3.24, and Valibot before 1.0, which passes for a JSON Schema of any object at all.
-  if (Reflect.has(schema, '_def')) throw cannotGiveOne('zod')
-  if (Reflect.has(schema, '_run') || Reflect.has(schema, '~run')) throw cannotGiveOne('valibot')
+  refuseOldLibraries(schema)
   if (typeof schema === 'function' || Array.isArray(schema) || !isPlain(schema)) {
     throw new TypeError(
       `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
@@ -248,6 +202,11 @@ function plainSchema(schema: object): object {
     )
   }
   return schema
+}
+
+/** A JSON Schema that a library has made with the caller's options, and can make no more without these. */
+function saysItself(schema: object): boolean {
+  return isPlain(schema) && Object.keys(schema).some((key) => KEYWORDS.has(key))
 }
 
 function isPlain(value: object): boolean {

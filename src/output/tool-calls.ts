@@ -1,4 +1,5 @@
 import { isRecord, own } from './json-value.ts'
+import { NotLoaded } from './load-ajv.ts'
 import type { FoundIssue } from './named-path.ts'
 import { parseAnswer, type Repair } from './parse-json.ts'
 import type { RepairLevel } from './repair-rules.ts'
@@ -39,6 +40,8 @@ function compiled(
   try {
     return compileSchema(parameters, regExp)
   } catch (cause) {
+    // Nothing is wrong with the parameters then.
+    if (cause instanceof NotLoaded || cause instanceof RangeError) throw cause
     const said = cause instanceof Error ? cause.message : String(cause)
     throw new TypeError(`tools[${index}].function.parameters: ${said}`, { cause })
   }

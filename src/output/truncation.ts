@@ -15,6 +15,13 @@ const CUT_REASONS: ReadonlySet<string> = new Set([
   'model_context_window_exceeded',
 ])
 
+/** True where no output limit was reached, but the end of the model's context. */
+export function fillsContext(finishReason: string | undefined): boolean {
+  return finishReason !== undefined && FULL_REASONS.has(finishReason.toLowerCase())
+}
+
+const FULL_REASONS: ReadonlySet<string> = new Set(['model_length', 'model_context_window_exceeded'])
+
 /**
  * True when a text ends inside the JSON it began. A list whose last item is whole is cut too:
  * nobody knows how many items were to follow.

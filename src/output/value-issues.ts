@@ -14,8 +14,8 @@ export function* issuesWith(
   validator: SchemaValidator | undefined,
   work: Work,
 ): Resting<readonly OutputIssue[]> {
-  const issues = validator?.validate(value, work) ?? []
-  if (work.mayRest()) yield
+  const issues = validator === undefined ? [] : yield* validator.issuesWith(value, work)
+  if (work.didAll()) yield
   const large = mayBeLarge ? yield* largeNumbersIn(value, work) : []
   if (large.length > 0) {
     const elsewhere = issues.filter(({ path }) => !large.includes(path))

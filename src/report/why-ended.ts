@@ -10,6 +10,7 @@ export const WHY_ENDED: Readonly<Record<StopReason, string>> = {
   not_retryable: 'retrying cannot help',
   repeated_answer: 'the same wrong answer came twice',
   max_reasks: 'every re-ask is spent',
+  reask_refused: 'its re-ask was refused',
   hint_exceeds_max: 'over maxRetryAfterMs',
   hint_exceeds_deadline: 'past the deadline',
   circuit_open: 'the target is being rested',

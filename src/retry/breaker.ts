@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
-import { readNumber, readNumbers } from './number-options.ts'
+import { type NumberOptions, readNumbers } from './number-options.ts'
 import { ResultWindow } from './result-window.ts'
 
 export interface BreakerOptions {
@@ -250,33 +250,24 @@ const MOST_MS = 86_400_000
 
 /** @throws TypeError, RangeError naming the option, its value and what is accepted. */
 export function readBreaker(options: BreakerOptions): Record<keyof BreakerOptions, number> {
-  const read = readNumbers<keyof BreakerOptions>('breaker', options, {
+  return readNumbers('breaker', options, breakerNumbers(options))
+}
+
+/** What each accepts. What is given decides: a default gives way to it. */
+export function breakerNumbers(options: BreakerOptions): NumberOptions<keyof BreakerOptions> {
+  const { windowMs = 30_000, openMs, maxOpenMs } = Object(options) as BreakerOptions
+  const mostMs = typeof maxOpenMs === 'number' && maxOpenMs >= 1 ? maxOpenMs : MOST_MS
+  return {
     failureRatio: { fallback: 0.7, min: 0.01, max: 1 },
     minimumCalls: { fallback: 10, min: 1, max: 1_000_000 },
     windowMs: { fallback: 30_000, min: 1_000, max: MOST_MS },
     failuresInARow: { fallback: 8, min: 1, max: Infinity },
-    failingForMs: { fallback: 1_000, min: 0, max: MOST_MS },
-    openMs: { fallback: 2_000, min: 1, max: MOST_MS },
-    maxOpenMs: { fallback: 15_000, min: 1, max: MOST_MS },
+    failingForMs: { fallback: Math.min(1_000, windowMs / 2), min: 0, max: windowMs },
+    openMs: { fallback: Math.min(2_000, mostMs), min: 1, max: MOST_MS },
+    maxOpenMs: { fallback: Math.max(15_000, openMs ?? 0), min: openMs ?? 1, max: MOST_MS },
     successesToClose: { fallback: 2, min: 1, max: 1_000 },
     probeLeaseMs: { fallback: 30_000, min: 1, max: MOST_MS },
-  })
-  // What is given decides: a default gives way to it.
-  const failingForMs = readNumber('breaker: failingForMs', options.failingForMs, {
-    fallback: Math.min(1_000, read.windowMs / 2),
-    min: 0,
-    max: read.windowMs,
-  })
-  const openMs =
-    options.openMs === undefined
-      ? Math.min(read.openMs, options.maxOpenMs ?? read.openMs)
-      : read.openMs
-  const maxOpenMs = readNumber('breaker: maxOpenMs', options.maxOpenMs, {
-    fallback: Math.max(read.maxOpenMs, openMs),
-    min: openMs,
-    max: MOST_MS,
-  })
-  return { ...read, failingForMs, openMs, maxOpenMs }
+  }
 }
 
 const nothing = () => {}

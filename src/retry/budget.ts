@@ -1,5 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
-import { readNumber, readNumbers } from './number-options.ts'
+import { type NumberOptions, readNumbers } from './number-options.ts'
 
 export interface RetryBudgetOptions {
   /** Most tokens the bucket holds. @default 10 */
@@ -136,18 +136,19 @@ export function readBudget(
   if (options === false) {
     return { capacity: Infinity, initial: Infinity, depositPerSuccess: 0, timeoutCost: 0 }
   }
-  const read = readNumbers<keyof RetryBudgetOptions>('retryBudget', options, {
+  return readNumbers('retryBudget', options, budgetNumbers(options))
+}
+
+/** What each accepts: `initial` at most the capacity. */
+export function budgetNumbers(
+  options: RetryBudgetOptions,
+): NumberOptions<keyof RetryBudgetOptions> {
+  const { capacity = 10 } = Object(options) as RetryBudgetOptions
+  return {
     capacity: { fallback: 10, min: 0, max: 1_000_000 },
-    initial: { fallback: 3, min: 0, max: 1_000_000 },
+    initial: { fallback: Math.min(3, capacity), min: 0, max: capacity },
     depositPerSuccess: { fallback: 0.1, min: 0, max: 1 },
     // AWS's retry quota prices a timeout at twice a plain failure as well.
     timeoutCost: { fallback: 2, min: 0, max: 1_000_000 },
-  })
-  const { capacity } = read
-  const initial = readNumber('retryBudget: initial', options.initial, {
-    fallback: Math.min(3, capacity),
-    min: 0,
-    max: capacity,
-  })
-  return { ...read, initial }
+  }
 }

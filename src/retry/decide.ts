@@ -1,6 +1,6 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
-import { readNumbers } from './number-options.ts'
+import type { NumberOptions } from './number-options.ts'
 
 /** The random part that is added to a provider's hint. */
 export interface HintSpread {
@@ -201,15 +201,13 @@ function spreadAfterHint(
   return Math.min(Math.ceil(delayMs), latestMs)
 }
 
-/** @throws TypeError, RangeError naming the option, its value and what is accepted. */
-export function readHintSpread(options: HintSpread): Record<keyof HintSpread, number> {
-  const { ratio, minMs, maxMs, stretch } = DEFAULT_LIMITS.hintSpread
-  return readNumbers<keyof HintSpread>('hintSpread', options, {
-    ratio: { fallback: ratio, min: 0, max: 10 },
-    minMs: { fallback: minMs, min: 0, max: 2 ** 31 - 1 },
-    maxMs: { fallback: maxMs, min: 0, max: 2 ** 31 - 1 },
-    stretch: { fallback: stretch, min: 0, max: 10 },
-  })
+const SPREAD = DEFAULT_LIMITS.hintSpread
+
+export const SPREAD_NUMBERS: NumberOptions<keyof HintSpread> = {
+  ratio: { fallback: SPREAD.ratio, min: 0, max: 10 },
+  minMs: { fallback: SPREAD.minMs, min: 0, max: 2 ** 31 - 1 },
+  maxMs: { fallback: SPREAD.maxMs, min: 0, max: 2 ** 31 - 1 },
+  stretch: { fallback: SPREAD.stretch, min: 0, max: 10 },
 }
 
 function minAttemptMs({ policy }: DecideInput): number {

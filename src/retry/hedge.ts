@@ -1,4 +1,4 @@
-import { readNumbers } from './number-options.ts'
+import { type NumberOptions, readNumbers } from './number-options.ts'
 
 export interface HedgeOptions {
   /**
@@ -90,10 +90,12 @@ const LEAST_DELAY_MS = 500
 
 /** @throws TypeError, RangeError naming the option, its value and what is accepted. */
 export function readHedge(options: HedgeOptions): Record<keyof HedgeOptions, number> {
-  const read = readNumbers<keyof HedgeOptions>('hedge', options, {
-    // The fallback is told apart from any delay that can be given.
-    delayMs: { fallback: 0, min: 0, max: 2 ** 31 - 1 },
-    maxExtraLoad: { fallback: 0.05, min: 0, max: 1 },
-  })
+  const read = readNumbers('hedge', options, HEDGE_NUMBERS)
   return options.delayMs === undefined ? { ...read, delayMs: Number.NaN } : read
+}
+
+export const HEDGE_NUMBERS: NumberOptions<keyof HedgeOptions> = {
+  // The fallback is told apart from any delay that can be given.
+  delayMs: { fallback: 0, min: 0, max: 2 ** 31 - 1 },
+  maxExtraLoad: { fallback: 0.05, min: 0, max: 1 },
 }

@@ -84,6 +84,12 @@ export interface VerdictEvent {
   readonly failure?: Failure
 }
 
+/** A bad answer, and what the request that asked for another one met. */
+export interface RefusedReask {
+  readonly answer: Failure
+  readonly refusal: Failure
+}
+
 export type LoopOutcome<T> =
   | { readonly ok: true; readonly value: T; readonly attempts: number }
   | {
@@ -93,6 +99,8 @@ export type LoopOutcome<T> =
       readonly reason: StopReason
       /** The model gave the same wrong answer again: another call will not help. */
       readonly deterministic: boolean
+      /** For `'reask_refused'`: what the answer's re-ask met, and the answer's own failure. */
+      readonly refused?: RefusedReask
       /** Attempts really made: 0 when the first was refused. */
       readonly attempts: number
     }

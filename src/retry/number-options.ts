@@ -1,9 +1,14 @@
+import { nearestOf } from '../option-check.ts'
+
 /** What one numeric option accepts, and its value when it is not given. */
 export interface NumberOption {
   readonly fallback: number
   readonly min: number
   readonly max: number
 }
+
+/** What each of some options accepts, seen together: one's range may depend on another. */
+export type NumberOptions<Name extends string> = Readonly<Record<Name, NumberOption>>
 
 /**
  * Reads an options object whose fields are all numbers, at construction. `undefined` means the
@@ -15,7 +20,7 @@ export interface NumberOption {
 export function readNumbers<Name extends string>(
   owner: string,
   given: { readonly [name in Name]?: number | undefined },
-  accepted: Readonly<Record<Name, NumberOption>>,
+  accepted: NumberOptions<Name>,
 ): Record<Name, number> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new TypeError(`${owner}: the options are ${describe(given)}; an object is accepted`)
@@ -23,7 +28,9 @@ export function readNumbers<Name extends string>(
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(accepted, name)) continue
     const names = Object.keys(accepted).join(', ')
-    throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}`)
+    const nearest = nearestOf(name, Object.keys(accepted))
+    const near = nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
+    throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}${near}`)
   }
   // Every value below is checked before it is stored, and every name of `accepted` is visited.
   const numbers = {} as Record<Name, number>

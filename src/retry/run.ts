@@ -14,6 +14,7 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
+import { refusesReask, withRefusal } from './refused-reask.ts'
 import { type Leave, sendAttempt } from './send.ts'
 import { abortedFailure, ownFailure, stopFailure } from './stop-failure.ts'
 
@@ -36,6 +37,8 @@ export class Run<T> {
   /** The longest hint behind it. */
   #toldMs = 0
   #reasks = 0
+  /** What the current target is, or was last, asked again for. */
+  #badAnswer: Failure | undefined
   #retriesHere = 0
   #previousDelayMs = 0
   #retriedOnce = false
@@ -95,12 +98,19 @@ export class Run<T> {
   async #overcome(first: FailedAttempt | Promise<FailedAttempt | undefined>): Promise<boolean> {
     let refused = await first
     while (refused !== undefined) {
-      const verdict = decide(this.#inputFor(refused))
+      const verdict = this.#named(decide(this.#inputFor(refused)), refused)
       this.#tell(verdict, refused.failure)
       if (!(await this.#obey(verdict, refused))) return false
       refused = await this.#admit()
     }
     return true
+  }
+
+  /** A re-ask's final refusal is of what it added: the bad answer before it is why the call fails. */
+  #named(verdict: Verdict, { failure }: FailedAttempt): Verdict {
+    if (verdict.verdict !== 'stop' || verdict.reason === 'aborted') return verdict
+    const isRefused = this.#badAnswer !== undefined && refusesReask(failure)
+    return isRefused ? { verdict: 'stop', reason: 'reask_refused' } : verdict
   }
 
   #send(): Promise<AttemptResult<T>> {
@@ -207,6 +217,7 @@ export class Run<T> {
         return false
       case 'reask':
         this.#reasks += 1
+        if (!refusesReask(judged.failure)) this.#badAnswer = judged.failure
         this.#plan({ cause: 'reask', index: this.#next.index, delayMs: 0 })
         return true
       case 'fallback':
@@ -243,6 +254,7 @@ export class Run<T> {
 
   #fallBack(index: number): void {
     this.#target = targetAt(this.#request, index)
+    this.#badAnswer = undefined
     this.#retriesHere = 0
     this.#previousDelayMs = 0
     const payment = this.#target.state.budget.withdraw(FALLBACK_COST)
@@ -256,8 +268,20 @@ export class Run<T> {
   }
 
   #stop(reason: StopReason, { failure, reask }: FailedAttempt): void {
+    if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
+      const refused = { answer: this.#badAnswer, refusal: failure }
+      this.#outcome = {
+        ok: false,
+        failure: withRefusal(refused),
+        reason,
+        deterministic: false,
+        attempts: this.#attempts,
+        refused,
+      }
+      return
+    }
     if (reason === 'aborted') this.#payment?.refund()
-    const facts = { target: this.#target.name, hintMs: this.#hintMs }
+    const facts = { hintMs: this.#hintMs }
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
       ok: false,

@@ -1,5 +1,5 @@
 import type { Clock } from '../time.ts'
-import { readNumbers } from './number-options.ts'
+import { type NumberOptions, readNumbers } from './number-options.ts'
 
 export interface ConcurrencyOptions {
   /** Attempts in flight on one target at the same time; streams count until they have ended. */
@@ -102,14 +102,18 @@ export function readConcurrency(
   given: ConcurrencyOptions | number,
 ): Record<keyof ConcurrencyOptions, number> {
   const options = typeof given === 'number' ? { maxInFlight: given } : given
-  const read = readNumbers<keyof ConcurrencyOptions>('concurrency', options, {
-    maxInFlight: { fallback: Number.NaN, min: 1, max: 1_000_000 },
-    maxQueued: { fallback: 200, min: 0, max: 1_000_000 },
-    maxWaitMs: { fallback: Infinity, min: 0, max: Infinity },
-  })
-  for (const name of ['maxInFlight', 'maxQueued'] as const) {
+  const read = readNumbers('concurrency', options, CONCURRENCY_NUMBERS)
+  for (const name of WHOLE_NUMBERS) {
     if (Number.isInteger(read[name])) continue
     throw new RangeError(`concurrency: ${name} is ${read[name]}; accepted is a whole number`)
   }
   return read
 }
+
+export const CONCURRENCY_NUMBERS: NumberOptions<keyof ConcurrencyOptions> = {
+  maxInFlight: { fallback: Number.NaN, min: 1, max: 1_000_000 },
+  maxQueued: { fallback: 200, min: 0, max: 1_000_000 },
+  maxWaitMs: { fallback: Infinity, min: 0, max: Infinity },
+}
+
+const WHOLE_NUMBERS = ['maxInFlight', 'maxQueued'] as const

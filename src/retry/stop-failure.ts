@@ -2,21 +2,17 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 
 /**
- * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it. Where
- * we ended the call ourselves the kind says so, and the provider's evidence and error stay on it.
+ * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
+ * the attempt met, which is what there is to mend, also where our budget or breaker refused another.
  */
 export function stopFailure(
   reason: StopReason,
   failure: Failure,
-  facts: { readonly target: string; readonly hintMs: number },
+  facts: { readonly hintMs: number },
 ): Failure {
   if (reason === 'hint_exceeds_max' || reason === 'hint_exceeds_deadline') {
     // The hint may be another call's, kept by the gate.
     return { ...failure, retryAfterMs: facts.hintMs }
-  }
-  if (reason === 'retry_budget') {
-    const message = `The retry budget of ${facts.target} is empty: ${failure.message}`
-    return { ...failure, ...ownFailure('budget_exhausted', message, failure) }
   }
   // An answer that came ('yes') has a known outcome, even if it is a bad one.
   if (reason === 'outcome_unknown' && failure.executed === 'maybe') {

@@ -31,6 +31,8 @@ export const EVENT_REASK_SENT = 'steadycall.reask.sent'
 export const EVENT_FALLBACK_SELECTED = 'steadycall.fallback.selected'
 /** Event on a logical span: somebody else retries too, below or above steadycall. */
 export const EVENT_RETRIES_MULTIPLIED = 'steadycall.retries.multiplied'
+/** Event on a logical span: another process has the key, and is waited for. */
+export const EVENT_CLAIM_AWAITED = 'steadycall.claim.awaited'
 /** Event on a logical span: an answer was made valid locally, without another request. */
 export const EVENT_OUTPUT_REPAIRED = 'steadycall.output.repaired'
 /** Event on a logical span: the circuit breaker of a target was found in another state. */
@@ -197,6 +199,9 @@ export const METRIC_ATTEMPT_DURATION = 'steadycall.attempt.duration'
 export const METRIC_CALL_ATTEMPTS = 'steadycall.call.attempts'
 /** Counter, {retry}: retries scheduled. */
 export const METRIC_RETRIES = 'steadycall.retries'
+/** double, seconds: until the lease on the key ends, if its owner does not renew it. */
+export const LEASE_LEFT = 'steadycall.claim.lease_left'
+
 /** Histogram, s: waits before retries, by what they came from. */
 export const METRIC_RETRY_DELAY = 'steadycall.retry.delay'
 /** Counter, {request}: requests that somebody else's retries added, by who adds them. */

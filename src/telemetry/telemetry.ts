@@ -230,6 +230,11 @@ export class CallSpan {
     this.#meter?.multiplied('above', 1)
   }
 
+  /** Another process has the key: its lease ends then, if it does not renew it. */
+  claimAwaited(leaseLeftMs: number): void {
+    this.#addEvent(names.EVENT_CLAIM_AWAITED, () => ({ [names.LEASE_LEFT]: leaseLeftMs / 1_000 }))
+  }
+
   /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
   repaired(repair: { readonly count: number; readonly rules?: readonly string[] }): void {
     this.#repairs += repair.count

@@ -1,3 +1,5 @@
+import { nearestOf } from '../option-check.ts'
+
 /** What a number given to the testing kit must be. Both bounds are included. */
 export interface NumberRange {
   readonly min: number
@@ -33,9 +35,14 @@ export function checkNames(owner: string, given: unknown, names: readonly string
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue
     throw new TypeError(
-      `${owner}: unknown option ${describe(name)}; allowed are ${names.join(', ')}`,
+      `${owner}: unknown option ${describe(name)}; allowed are ${names.join(', ')}${near(name, names)}`,
     )
   }
+}
+
+function near(name: string, names: readonly string[]): string {
+  const nearest = nearestOf(name, names)
+  return nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
 }
 
 /** A value as an error message shows it: short, and never a whole object. */

@@ -180,7 +180,7 @@ describe('runIdempotent and resolveIdempotent', () => {
   })
 
   it.each([
-    ['encryption', { keys: { k1: 'short' }, use: 'k1' }, 'encryption must be { keys:'],
+    ['encryption', { keys: { k1: 'short' }, use: 'k1' }, 'encryption.keys'],
     ['maxResultBytes', 0, 'maxResultBytes must be an integer from 1'],
   ])('check %s at the door, and show no key', async (name, value, message) => {
     const store = memoryStore()

@@ -224,7 +224,7 @@ export const scenes: readonly Scene[] = [
     call: ({ llm, signal }) =>
       llm.run('job', (inner) => hanging(inner.signal), { signal, attemptTimeoutMs: 30 }),
     tokens: 1,
-    again: ['timeout', 'budget_exhausted'],
+    again: ['timeout', 'timeout'],
   },
   {
     name: 'retry',

@@ -88,7 +88,7 @@ describe('the retry budget', () => {
     const at = world({ retryBudget: { initial: 0 } })
     const thrown = httpError(500)
     const error = await rejection(at.llm.run('job', () => Promise.reject(thrown)))
-    expect(error).toMatchObject({ kind: 'budget_exhausted', reason: 'retry_budget', status: 500 })
+    expect(error).toMatchObject({ kind: 'server_error', reason: 'retry_budget', status: 500 })
     expect(isCallError(error) && error.cause).toBe(thrown)
     expect(at.clock.monotonicMs()).toBe(0)
     expect(at.clock.pending).toBe(0)

@@ -32,7 +32,7 @@ describe('budget and delay, step by step', () => {
       steps: times(4, 500),
       delays: [250, 500, 1_000],
       tokens: [3, 2, 1, 0, 0],
-      ends: 'budget_exhausted',
+      ends: 'server_error',
     },
     {
       name: 'as many failures as attempts',
@@ -48,7 +48,7 @@ describe('budget and delay, step by step', () => {
       steps: times(2, 502),
       delays: [250],
       tokens: [1, 0, 0],
-      ends: 'budget_exhausted',
+      ends: 'server_error',
     },
     {
       name: 'a budget of none',
@@ -56,7 +56,7 @@ describe('budget and delay, step by step', () => {
       steps: [step(500)],
       delays: [],
       tokens: [0, 0],
-      ends: 'budget_exhausted',
+      ends: 'server_error',
     },
     {
       name: 'backoff that doubles up to its cap',
@@ -100,7 +100,7 @@ describe('budget and delay, step by step', () => {
       steps: times(2, 408),
       delays: [250],
       tokens: [3, 1, 1],
-      ends: 'budget_exhausted',
+      ends: 'timeout',
     },
     { name: 'a permanent failure', steps: [step(401)], delays: [], tokens: [3, 3], ends: 'auth' },
     {

@@ -374,7 +374,9 @@ describe('traceparent', () => {
     const client = clientFor(await startServer())
     // Wrong on purpose.
     const telemetry = { propagateTraceparent: 'yes' } as never
-    expect(() => steady(client, { telemetry })).toThrow(/propagateTraceparent\?: boolean/)
+    expect(() => steady(client, { telemetry })).toThrow(
+      /telemetry\.propagateTraceparent must be true or false/,
+    )
   })
 })
 

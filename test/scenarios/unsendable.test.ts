@@ -105,6 +105,14 @@ const cases: readonly (readonly [string, () => Promise<Case> | Case])[] = [
     async () => ({ at: await redirecting(302), arriving: 21, code: 'too_many_redirects' }),
   ],
   [
+    'a redirect to port 0',
+    async () => ({
+      at: await redirecting(307, 'http://127.0.0.1:0/v1/x'),
+      arriving: 1,
+      code: 'bad_port',
+    }),
+  ],
+  [
     'a redirect where none is allowed',
     async () => ({
       at: await redirecting(307),
@@ -168,13 +176,110 @@ const cases: readonly (readonly [string, () => Promise<Case> | Case])[] = [
   ],
 ]
 
+/** A body that can be sent once. */
+const once = () => new Blob(['{}']).stream()
+
+/** Options of `fetch` that are none: the types know better, JavaScript does not. */
+const withOptions = (fetchOptions: object): Case => ({ request: { fetchOptions } as never })
+
+/** The same by a `fetch` that is not the runtime's. */
+const byNodeFetch = (fetchOptions: object): Case => ({
+  ...withOptions(fetchOptions),
+  options: { fetch: nodeFetch as never },
+})
+
+const wrongOptions: readonly (readonly [string, () => Promise<Case> | Case])[] = [
+  ['a window', () => withOptions({ window: 'x' })],
+  ['a signal that is none', () => withOptions({ signal: 'x' })],
+  ['a signal that is an object', () => withOptions({ signal: {} })],
+  ['a body that is a symbol', () => withOptions({ body: Symbol('x') })],
+  [
+    'a body that has no text',
+    () =>
+      withOptions({
+        body: {
+          toString() {
+            throw new TypeError('it has no text')
+          },
+        },
+      }),
+  ],
+  ['a body that was read', async () => withOptions({ body: await read(once()), duplex: 'half' })],
+  [
+    'a stream that is to outlive the page',
+    () => withOptions({ body: once(), duplex: 'half', keepalive: true }),
+  ],
+  ['a duplex that is none', () => withOptions({ duplex: 'x' })],
+  ['a method that is a symbol', () => withOptions({ method: Symbol('x') })],
+  ['a method that has no body', () => withOptions({ method: 'GET' })],
+  ['a method that fetch refuses', () => withOptions({ method: 'TRACE' })],
+  ['a mode that is none', () => withOptions({ mode: 'x' })],
+  ['a cache that is none', () => withOptions({ cache: 'x' })],
+  ['a cache that is asked alone', () => withOptions({ cache: 'only-if-cached' })],
+  ['credentials that are none', () => withOptions({ credentials: 'x' })],
+  ['a referrer that is no URL', () => withOptions({ referrer: 'http://[' })],
+  ['a policy that is none', () => withOptions({ referrerPolicy: 'x' })],
+  ['no dispatcher', () => withOptions({ dispatcher: null })],
+  ['a dispatcher that is a text', () => withOptions({ dispatcher: 'x' })],
+  ['a dispatcher that is a function', () => withOptions({ dispatcher: () => {} })],
+  ['a header that is a symbol', () => ({ request: { headers: { a: Symbol('x') } as never } })],
+  ['port 0', () => ({ options: { baseURL: 'http://127.0.0.1:0/v1' }, code: 'bad_port' })],
+  ['port 0 with TLS', () => ({ options: { baseURL: 'https://127.0.0.1:0/v1' }, code: 'bad_port' })],
+  ['a host of 300 letters', () => ({ options: { baseURL: `http://${'a'.repeat(300)}.com/v1` } })],
+  ['a URL that is its own answer', () => ({ options: { baseURL: 'data:,x' } })],
+  [
+    'a URL that holds JSON',
+    () => ({ options: { baseURL: 'data:application/json,{}' }, code: 'unsupported_scheme' }),
+  ],
+  ['a blob', () => ({ options: { baseURL: 'blob:nodedata:x' } })],
+  ['about', () => ({ options: { baseURL: 'about:blank' } })],
+  ['a socket of the web', () => ({ options: { baseURL: 'ws://127.0.0.1/v1' } })],
+  [
+    'a redirect of what is sent once',
+    async () => ({
+      ...withOptions({ body: once(), duplex: 'half' }),
+      at: await redirecting(307, '/elsewhere'),
+      arriving: 1,
+      code: 'redirect_refused',
+    }),
+  ],
+  [
+    'a redirect of what a fetch makes of the text',
+    async () => ({
+      options: {
+        fetch: (url, init) => fetch(url, { ...init, body: once(), duplex: 'half' } as never),
+      },
+      at: await redirecting(308, '/elsewhere'),
+      arriving: 1,
+      code: 'redirect_refused',
+    }),
+  ],
+  ['node-fetch: a signal that is none', () => byNodeFetch({ signal: 'x' })],
+  ['node-fetch: an agent that is none', () => byNodeFetch({ agent: 'x' })],
+  ['node-fetch: a policy that is none', () => byNodeFetch({ referrerPolicy: 'x' })],
+  ['node-fetch: a method that has no body', () => byNodeFetch({ method: 'GET' })],
+  [
+    'node-fetch: port 0',
+    () => ({ options: { fetch: nodeFetch as never, baseURL: 'http://127.0.0.1:0/v1' } }),
+  ],
+  [
+    'node-fetch: a URL that is its own answer',
+    () => ({ options: { fetch: nodeFetch as never, baseURL: 'data:,x' } }),
+  ],
+]
+
+async function read(stream: ReadableStream): Promise<ReadableStream> {
+  await new Response(stream).text()
+  return stream
+}
+
 const majors = [
   ['openai 7', (options: ClientOptions) => new OpenAI(options)],
   ['openai 6', (options: ClientOptions) => new OpenAIv6(options as never) as unknown as OpenAI],
 ] as const
 
 describe.each(majors)('a request that can never be carried out, by %s', (_, client) => {
-  it.each(cases)('costs one attempt: %s', async (_name, make) => {
+  it.each([...cases, ...wrongOptions])('costs one attempt: %s', async (_name, make) => {
     const { options = {}, request = {}, executed = 'no', code, at, arriving = 0 } = await make()
     const nobody = at ?? (await place((_url, response) => response.end('{}')))
     const events: CallEvent['type'][] = []
@@ -198,7 +303,9 @@ describe.each(majors)('a request that can never be carried out, by %s', (_, clie
     expect(events).not.toContain('retries-multiplied')
     expect(String(error)).not.toMatch(/u:p@|clé|k\nb|a\nb/)
     for (const stream of [false, true]) {
-      const thrown = await rejection(llm.chat.completions.create({ ...ask('hi'), stream }, request))
+      // What can be sent once is another one each time.
+      const { request: again } = await make()
+      const thrown = await rejection(llm.chat.completions.create({ ...ask('hi'), stream }, again))
       expect(callReport(thrown)?.attempts).toMatchObject([{ outcome: 'invalid_request', executed }])
     }
     if (executed === 'no') expect(nobody.urls).toHaveLength(3 * arriving)
@@ -261,6 +368,59 @@ describe('a mistake that has been mended', () => {
     const error = await rejection(by('http://u:p@127.0.0.1:9/v1'))
     expect(error).toMatchObject({ kind: 'invalid_request', executed: 'no' })
     expect(await by(`${good.origin}/v1`)).toMatchObject({ value: { name: 'Ada', age: 36 } })
+  })
+})
+
+describe('a fetch that fails after it has sent', () => {
+  it.each<[string, () => Promise<unknown>]>([
+    [
+      'by what no request can be made of',
+      () => fetch('http://127.0.0.1:9', { window: 'x' } as never),
+    ],
+    ['by a header', async () => new Headers({ 'a b': 'c' })],
+    ['by a method', () => fetch('http://127.0.0.1:9', { method: 'PO ST' })],
+    [
+      'by a body that was read',
+      async () =>
+        fetch('http://127.0.0.1:9', {
+          method: 'POST',
+          body: await read(once()),
+          duplex: 'half',
+        } as never),
+    ],
+  ])('may have been executed: %s', async (_name, fail) => {
+    const good = await place((_url, response) => response.end('{}'))
+    const client = new OpenAI({
+      apiKey: 'k',
+      baseURL: `${good.origin}/v1`,
+      fetch: async (url, init) => {
+        const response = await fetch(url, init as RequestInit)
+        await fail()
+        return response
+      },
+    })
+    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
+    const error = await rejection(llm.chat.completions.create(ask('hi')))
+    expect(callReport(error)?.attempts).toMatchObject([
+      { outcome: 'invalid_request', executed: 'maybe' },
+    ])
+    expect(good.urls).toHaveLength(1)
+  })
+
+  it('is tried again where its words say nothing, though the options are wrong, too', async () => {
+    let calls = 0
+    const client = new OpenAI({
+      apiKey: 'k',
+      fetch: async () => {
+        calls += 1
+        throw new TypeError('nobody knows why')
+      },
+    })
+    const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
+    const request = { fetchOptions: { window: 'x' } } as never
+    const error = await rejection(llm.chat.completions.create(ask('hi'), request))
+    expect(callReport(error)?.attempts[0]).toMatchObject({ outcome: 'network', executed: 'maybe' })
+    expect(calls).toBe(3)
   })
 })
 

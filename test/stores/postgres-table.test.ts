@@ -143,10 +143,10 @@ describeWith([POSTGRES], 'postgres: the table', () => {
 
   it.each([
     [() => postgresStore({} as PostgresPool), 'pool must be a Pool of pg'],
-    [() => schemaSql({ tabel: 'x' } as object), "unknown option 'tabel'; known is table"],
+    [() => schemaSql({ tabel: 'x' } as object), "unknown option 'tabel'; did you mean 'table'?"],
     [
       () => postgresStore({ query: async () => ({ rows: [] }) }, { autoSweep: 'no' as never }),
-      'autoSweep must be true or false, got string',
+      "autoSweep must be true or false, got 'no'",
     ],
   ])('options are checked when they are given: %#', (given, message) => {
     expect(given).toThrow(message)

@@ -13,7 +13,7 @@ import { startServer } from '../support/set-up.ts'
 describe('sqliteStore, between processes', () => {
   it('gives each of 1000 keys to one of eight processes, and nobody sees a lock', async () => {
     const path = temporaryFile()
-    const runs = Array.from({ length: 8 }, () => start('sqlite-claims', [path, '1000']))
+    const runs = Array.from({ length: 8 }, () => start('sqlite-claims', [path, '1000', '8']))
     const outputs = await Promise.all(runs.map(({ output }) => output))
     const ends = outputs.map((output): { owned: number[]; errors: string[] } => JSON.parse(output))
     expect(ends.flatMap(({ errors }) => errors)).toEqual([])

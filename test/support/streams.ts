@@ -1,7 +1,13 @@
 import type OpenAI from 'openai'
-import type { CallOptions, SteadyClient } from '../../src/index.ts'
-import type { Exchange, Fault } from '../../src/testing/index.ts'
-import { ask } from './set-up.ts'
+import {
+  type CallOptions,
+  memoryStore,
+  type SteadyClient,
+  type SteadyOptions,
+  steady,
+} from '../../src/index.ts'
+import type { Exchange, Fault, FaultServerOptions } from '../../src/testing/index.ts'
+import { ask, patientRuntime, setUp } from './set-up.ts'
 
 export type Chunk = OpenAI.Chat.ChatCompletionChunk
 export type Chunks = AsyncIterable<Chunk>
@@ -62,4 +68,13 @@ export function heldStream(afterPieces: number, then: 'finish' | 'cut' = 'finish
     exchange.response.end()
   }
   return { fault: { name: 'heldStream', apply }, go: () => go() }
+}
+
+/** Two processes on one store, and one server. */
+export async function twoProcesses(plan: FaultServerOptions, options: SteadyOptions = {}) {
+  const store = memoryStore()
+  const { client, llm, server } = await setUp(plan, { store, ...options })
+  const runtime = patientRuntime()
+  const elsewhere = steady(client, { store, ...options, runtime })
+  return { llm, elsewhere, server }
 }

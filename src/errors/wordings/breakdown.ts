@@ -44,13 +44,22 @@ export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
   // MiniMax: invalid parameters
   { kind: 'invalid_request', when: { code: 'base_resp.2013' },
     example: [200, '{"base_resp":{"status_code":2013,"status_msg":"invalid params"},"choices":null}'] },
+  // A template that fails on these messages will fail on them again.
+  { kind: 'invalid_request', when: { status: ['5xx', 'none'], clause: [['jinja', 'chat template', 'at row'], ['exception', 'error', 'column', 'fail']] },
+    example: [500, '{"error":{"code":500,"message":"Value is not callable: null at row 49, column 79:","type":"server_error"}}'] },
   // A relay passes on a failure under the status of a refusal, with its words or with none.
+  { kind: 'timeout', when: { status: ['4xx'], notStatus: [402, 429], clause: [['upstream', 'provider', 'backend', 'origin'], ['timed out', 'timeout', 'time out', 'in time']], except: ['must be', 'parameter', 'invalid'] },
+    example: [403, '{"error":{"message":"Upstream service failed to respond in time"}}'] },
   { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], code: 'server_error' },
     example: [403, '{"error":{"message":"Upstream request failed: [server_error] Upstream response was not valid JSON","type":"server_error","code":null}}'] },
   { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], code: 'internal_server_error' },
     example: [400, '{"error":{"message":"Something went wrong","type":"internal_server_error"}}'] },
-  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], clause: [['upstream', 'provider', 'backend', 'origin'], ['not valid json', 'invalid json', 'invalid response', 'no response', 'empty response', 'bad response', 'disconnect', 'unreachable', 'could not connect', 'connection', 'closed', 'internal', '[server_error]', 'reset', 'crashed']], except: ['must be', 'blocked', 'paused'] },
+  { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], clause: [['upstream', 'provider', 'backend', 'origin'], ['not valid json', 'invalid json', 'instead of json', 'html', 'not respond', 'failed to respond', 'communicat', 'socket hang up', 'econn', 'fetch failed', 'failed to fetch', 'invalid response', 'no response', 'empty response', 'bad response', 'disconnect', 'unreachable', 'could not connect', 'connection', 'closed', 'internal', '[server_error]', 'reset', 'crashed']], except: ['must be', 'blocked', 'paused', 'unknown field', 'supported', 'parameter'] },
     example: [403, '{"type":"error","error":{"type":"ModelError","message":"Upstream request failed: [server_error] Upstream response was not valid JSON"}}'] },
+  { kind: 'server_error', when: { status: ['4xx'], notStatus: [402, 429], clause: [['returned', 'status', 'code', 'responded with', 'http'], ['500', '502', '503', '504', '520', '522', '524'], ['upstream', 'provider', 'backend', 'origin', 'error code:']], except: ['token', 'parameter', 'must be', 'max', 'limit'] },
+    example: [422, '{"error":{"message":"Upstream returned 503"}}'] },
+  { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], text: ['provider returned error', 'internal server error'] },
+    example: [404, '{"error":{"message":"Provider returned error","metadata":{"raw":"Internal Server Error","provider_name":"X"}}}'] },
   { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], clause: [['temporary', 'transient', 'intermittent'], ['error', 'failure', 'problem', 'issue']] },
     example: [400, '{"error":{"message":"Temporary routing error (400)."}}'] },
   { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], only: ['error from provider', 'upstream request failed', 'upstream error', 'upstream failed', 'bad gateway', 'internal server error'] },

@@ -100,8 +100,18 @@ export const CONTEXT_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":"Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}'] },
   { kind: 'context_length', when: { ...throttled, text: 'reduce the length of the messages' },
     example: [400, '{"error":{"message":"Please reduce the length of the messages or completion."}}'] },
-  { kind: 'context_length', when: { ...throttled, notStatus: [402, 429], clause: [['input', 'prompt', 'context', 'messages', 'conversation', 'history', 'request size', 'request length', 'this request', 'your request', 'requested token'], ['token', 'length', 'long', 'context', 'window', 'size'], ['exceed', 'longer than', 'greater than', 'larger than', 'too long', 'too large', 'too big', 'too many', 'overflow', 'does not fit', 'beyond', 'over the']], except: notThePrompt },
+  { kind: 'context_length', when: { ...throttled, notStatus: [402, 429], clause: [['input', 'prompt', 'context', 'messages', 'conversation', 'history', 'request size', 'request length', 'this request', 'your request', 'requested token', 'token count', 'number of tokens', 'total tokens', 'sequence length'], ['token', 'length', 'long', 'context', 'window', 'size'], ['exceed', 'longer than', 'greater than', 'larger than', 'too long', 'too large', 'too big', 'too many', 'overflow', 'does not fit', 'beyond', 'over the']], except: notThePrompt },
     example: [400, '{"error":{"message":"Input length 265330 exceeds the maximum allowed input length of 262144 tokens.","type":"invalid_request_error","param":null,"code":null}}'] },
+  { kind: 'context_length', when: { ...throttled, clause: [['context window full', 'context window is full', 'context is full', 'context full', 'context limit reached', 'context length reached']] },
+    example: [400, '{"error":{"message":"Context window full: 204800 of 200000 tokens"}}'] },
+  // Two numbers, and no word that the one is greater.
+  { kind: 'context_length', when: { ...throttled, notStatus: [401, 402, 403, 429], clause: [['prompt', 'input', 'context', 'messages', 'this request', 'your request'], ['tokens'], ['limit is', 'maximum is', 'only fits', 'only supports', 'only accepts', 'only allows', 'can hold', 'at most']], except: [...notThePrompt, 'stop', 'per '] },
+    example: [413, '{"error":{"message":"Prompt contains 210000 tokens, the limit is 200000."}}'] },
+  // Images are counted with the text.
+  { kind: 'context_length', when: { ...throttled, clause: [['total tokens', 'total token'], ['exceed'], ['max', 'limit', 'context']], except: ['per minute', 'per day', 'rate', 'quota', 'budget', 'output'] },
+    example: [400, '{"error":{"code":"InvalidParameter","message":"Total tokens of image and text exceed max message tokens"}}'] },
+  { kind: 'context_length', when: { ...throttled, text: ['too large to process', 'batch size'] },
+    example: [500, '{"error":{"code":500,"message":"input is too large to process. increase the physical batch size","type":"server_error"}}'] },
   { kind: 'context_length', when: { ...throttled, clause: [['上下文', '输入长度', '提示词'], ['超', '过长', '太长']] },
     example: [400, '{"error":{"message":"上下文长度超出模型最大限制"}}'] },
 ]

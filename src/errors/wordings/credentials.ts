@@ -23,6 +23,9 @@ export const CREDENTIALS_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}'] },
   { kind: 'auth', when: { status: refused, text: 'invalid api key' },
     example: [400, '{"error":{"message":"Invalid API key.","type":"invalid_request_error"}}'] },
+  // A relay's own 5xx around what the provider behind it refused.
+  { kind: 'auth', when: { status: ['5xx'], clause: [['incorrect api key', 'invalid api key', 'api key not valid', 'invalid x-api-key', 'api key is invalid']] },
+    example: [500, '{"error":{"message":"litellm.APIConnectionError: OpenAIException - Incorrect API key provided: sk-x"}}'] },
   { kind: 'auth', when: { status: refused, text: 'security token included in the request' },
     example: [403, '{"message":"The security token included in the request is invalid."}'] },
 
@@ -76,6 +79,10 @@ export const CREDENTIALS_WORDINGS: readonly WordingRule[] = [
     example: [429, `{"error":{"code":"1313","message":"Your account's current usage pattern does not comply with the Fair Usage Policy, and your request frequency has been limited. To restore access, please submit a request."}}`] },
   { kind: 'permission', when: { status: [400, 402, 403, 429, 'none'], clause: [['plan', 'subscription', 'tier'], ['does not include', 'not yet include', "doesn't include", 'do not have access', 'does not have access', 'not available on', 'not available in']] },
     example: [400, '{"error":{"message":"Free tier users do not have access to this model."}}'] },
+  { kind: 'permission', when: { status: [400, 404, 422, 'none'], clause: [['project', 'account', 'api key', 'user', 'team', 'organization'], ['not allowed to use', 'not authorized to', 'no access to']], except: ['not exist'] },
+    example: [400, '[{"error":{"code":400,"message":"Project `1` is not allowed to use Publisher Model `x`","status":"FAILED_PRECONDITION"}}]'] },
+  { kind: 'not_found', when: { status: ['5xx'], clause: [['model'], ['identifier is invalid', 'model not exist', 'model does not exist', 'decommissioned', 'unknown model', 'not a valid model']], except: ['load', 'cache'] },
+    example: [503, '{"error":{"message":"litellm.ServiceUnavailableError: BedrockException - The provided model identifier is invalid."}}'] },
   { kind: 'not_found', when: { status: [400, 401, 422, 'none'], clause: [['model'], ['not supported', 'unsupported model', 'not found', 'not exist', "doesn't exist", 'unknown model', 'no such', 'deprecated', 'decommission', 'retired', 'no longer', 'been removed', 'non-serverless', '不存在']], except: ['parameter', 'with this model', 'by this model', 'for this model', 'tool', 'image', 'response_format', 'feature', 'api', 'stream', 'role', 'system', 'vision', 'audio', 'reasoning'] },
     example: [401, '{"type":"error","error":{"type":"ModelError","message":"Model minimax-m3-free is not supported"}}'] },
   { kind: 'not_found', when: { status: ['5xx'], clause: [['error 404', 'error 410', '410: gone', '404: not found']] },

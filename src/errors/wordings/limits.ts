@@ -82,15 +82,19 @@ const AN_HOUR_MS = 60 * 60 * 1000
 /** Requests at once: some come to an end by themselves, whatever status and type say. */
 // biome-ignore format: a rule is one line, its example the next
 export const CONCURRENCY_WORDINGS: readonly WordingRule[] = [
-  { kind: 'rate_limit', when: { clause: [['concurren', 'parallel', 'simultaneous', 'at the same time', '并发'], ['limit', 'too many', 'exceed', 'reach', 'max', 'high', 'threshold', 'quota', '过高', '超']], except: ['tool', 'must be', 'parameter'] },
+  { kind: 'rate_limit', when: { clause: [['concurren', 'parallel', 'simultaneous', 'at the same time', 'in-flight', 'in flight', 'active request', 'open connection', 'active session', '并发'], ['limit', 'too many', 'exceed', 'reach', 'max', 'high', 'threshold', 'quota', 'exhaust', 'already', 'in use', '过高', '超']], except: ['tool', 'must be', 'parameter', 'credit', 'budget'] },
     example: [403, `{"error":{"message":"You've reached your concurrent request limit. Please wait for your ongoing requests to finish and try again.","type":"permission_error"},"type":"error"}`] },
 ]
 
 /** Bills and allowances by classes of words, where no wording of a single provider was found. */
 // biome-ignore format: a rule is one line, its example the next
 export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
-  { kind: 'billing', when: { clause: [['insufficient', 'not enough', 'too low', 'depleted', 'run out', 'ran out', 'out of', 'used up', 'negative', 'exhausted', 'no remaining'], ['credit', 'balance', 'fund', 'points', 'prepaid', 'extra usage', 'money']], except: ['load balanc'] },
+  { kind: 'billing', when: { clause: [['insufficient', 'not enough', 'too low', 'depleted', 'run out', 'ran out', 'out of', 'used up', 'negative', 'exhausted', 'no remaining', 'is empty'], ['credit', 'balance', 'fund', 'points', 'prepaid', 'extra usage', 'money']], except: ['load balanc'] },
     example: [400, `{"type":"error","error":{"type":"invalid_request_error","message":"You're out of extra usage. Add more at claude.ai/settings/usage and keep going."}}`] },
+  { kind: 'billing', when: { clause: [['extra usage'], ['is needed', 'required', 'draw', 'enabled', 'disabled', 'turned o']] },
+    example: [429, '{"type":"error","error":{"type":"rate_limit_error","message":"Extra usage is needed for this model."}}'] },
+  { kind: 'billing', when: { clause: [['credit card', 'payment method', 'card on file', 'payment information'], ['requir', 'missing', 'no ', 'without', 'valid', 'declin', 'fail', 'expired']], except: ['number', 'detect', 'contain'] },
+    example: [403, '{"error":{"message":"AI Gateway requires a valid credit card on file to service requests.","type":"internal_server_error"}}'] },
   { kind: 'billing', when: { clause: [['subscription', 'plan', 'trial', '套餐'], ['expired', 'has ended', 'inactive', 'lapsed', 'past due', 'unpaid', 'cancelled', '到期']] },
     example: [429, '{"error":{"code":"1309","message":"您的 GLM Coding Plan 套餐已到期,暂无法使用,前往官方续订后即可恢复"}}'] },
   // A relay's own 5xx around what the provider behind it refused.

@@ -1,6 +1,7 @@
+import { membership } from '../enum-members.ts'
+import { isEqual } from '../equal.ts'
 import { duplicateIn } from '../unique-items.ts'
 import { type Check, type Complaint, fail, type Schema } from './checks.ts'
-import { isEqual } from './equal.ts'
 import type { Compiler } from './interpreter.ts'
 
 /** Makes the check of a keyword; undefined where it says nothing. */
@@ -97,7 +98,7 @@ export const ANY_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
   asserting('enum', isList, (allowedValues) => {
     if (allowedValues.length === 0) throw new TypeError('enum must have non-empty array')
     return {
-      accepts: (value) => allowedValues.some((allowed) => isEqual(value, allowed)),
+      accepts: membership(allowedValues),
       params: { allowedValues },
       message: 'must be equal to one of the allowed values',
     }

@@ -84,15 +84,15 @@ export function branching(run: Run): Run {
 
 /** Every element, or up to the first that fails where the first error is enough. */
 export function each<T>(
-  elements: Iterable<T>,
+  elements: readonly T[],
   run: Run,
-  accepts: (element: T) => boolean,
+  accepts: (element: T, index: number) => boolean,
 ): boolean {
   let valid = true
-  for (const element of elements) {
-    if (accepts(element)) continue
-    valid = false
-    if (!run.all) break
+  // Not by an iterator, which takes much of the stack: a value may be nested the deeper.
+  for (let at = 0; at < elements.length && (valid || run.all); at += 1) {
+    // Below the length there is one.
+    valid = accepts(elements[at] as T, at) && valid
   }
   return valid
 }

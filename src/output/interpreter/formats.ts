@@ -1,4 +1,4 @@
-import { fullFormats } from '../ajv-packages.cjs'
+import { fullFormats } from '../load-ajv.ts'
 
 export type Formats = ReadonlyMap<string, Format>
 

@@ -8,7 +8,7 @@ import {
   type RegExpEngine,
   type SchemaEngine,
 } from '../schema-engine.ts'
-import { type Check, Evaluated, each, fail, isObject, type Run, type Schema } from './checks.ts'
+import { type Check, Evaluated, fail, isObject, type Run, type Schema } from './checks.ts'
 import { type Formats, formatsOfAjv } from './formats.ts'
 import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
 import { References } from './references.ts'
@@ -114,7 +114,7 @@ export class Compiler {
   checkIn(part: unknown, around: string): Check {
     const known = this.#checks.get(part)
     // It may still be in the making: a schema can contain itself.
-    if (known !== undefined) return (...checked) => known.check(...checked)
+    if (known !== undefined) return (place, run, evaluated) => known.check(place, run, evaluated)
     if (part === true) return () => true
     if (part === false) return nothing
     if (!isObject(part)) throw new TypeError('a part of it is no schema')
@@ -134,12 +134,12 @@ export class Compiler {
     const used = this.#groups.flatMap(({ type, keywords }): readonly Used[] => {
       const own = keywords.filter(([keyword]) => Object.hasOwn(schema, keyword))
       const checks = own.flatMap(([keyword, make]) => make(schema[keyword], schema, this) ?? [])
-      return own.length === 0 ? [] : [{ type, checks }]
+      return own.length === 0 ? [] : [{ type, checks, otherwise: [] }]
     })
     const ofType = types.length === 0 ? undefined : typeCheck(schema, types)
     const groups = ofType === undefined ? used : withType(used, types, ofType)
-    const check = inTurn(groups.map(ofGroup))
-    return counting(schema, inScope(base, hasUnevaluated(schema) ? evaluating(check) : check))
+    const check = ofGroups(groups)
+    return counting(schema, base, hasUnevaluated(schema) ? evaluating(check) : check)
   }
 }
 
@@ -148,29 +148,45 @@ interface Used {
   readonly type: string | undefined
   readonly checks: readonly Check[]
   /** Asked of values of other types. */
-  readonly otherwise?: Check
+  readonly otherwise: readonly Check[]
 }
 
 /** AJV asks for a single type where it looks at the type's keywords, else first. */
 function withType(used: readonly Used[], types: readonly string[], ofType: Check): readonly Used[] {
   const [only, ...others] = types
   const at = others.length > 0 ? -1 : used.findIndex(({ type }) => type === only)
-  if (at < 0) return [{ type: undefined, checks: [ofType] }, ...used]
-  return used.map((group, index) => (index === at ? { ...group, otherwise: ofType } : group))
+  if (at < 0) return [{ type: undefined, checks: [ofType], otherwise: [] }, ...used]
+  return used.map((group, index) => (index === at ? { ...group, otherwise: [ofType] } : group))
 }
 
-function ofGroup({ type, checks, otherwise = () => true }: Used): Check {
-  const check = inTurn(checks)
-  if (type === undefined) return check
-  return (place, run, evaluated) =>
-    (isOfType(place.value, type) ? check : otherwise)(place, run, evaluated)
+/**
+ * Group by group, up to the first check that fails where the first error is enough. In one function: the
+ * fewer frames of the stack a level takes, the deeper a value may be nested.
+ */
+function ofGroups(groups: readonly Used[]): Check {
+  const every = groups.map(ofGroup)
+  const [only] = every
+  if (only !== undefined && every.length === 1) return only
+  return (place, run, evaluated) => {
+    let valid = true
+    for (let at = 0; at < every.length && (valid || run.all); at += 1) {
+      valid = every[at]?.(place, run, evaluated) !== false && valid
+    }
+    return valid
+  }
 }
 
-/** Up to the first check that fails, where the first error is enough. */
-function inTurn(checks: readonly Check[]): Check {
-  const [only, ...others] = checks
-  if (only !== undefined && others.length === 0) return only
-  return (place, run, evaluated) => each(checks, run, (check) => check(place, run, evaluated))
+function ofGroup({ type, checks, otherwise }: Used): Check {
+  const [only] = checks
+  if (type === undefined && only !== undefined && checks.length === 1) return only
+  return (place, run, evaluated) => {
+    const asked = type === undefined || isOfType(place.value, type) ? checks : otherwise
+    let valid = true
+    for (let at = 0; at < asked.length && (valid || run.all); at += 1) {
+      valid = asked[at]?.(place, run, evaluated) !== false && valid
+    }
+    return valid
+  }
 }
 
 function hasUnevaluated(schema: Schema): boolean {
@@ -197,19 +213,16 @@ const nothing: Check = (place, run) =>
     parentSchema: false,
   })
 
-/** Counts the steps of a part of the schema before it is gone through: see `StepMeter`. */
-function counting(schema: Schema, check: Check): Check {
+/**
+ * Counts the steps of a part of the schema before it is gone through (see `StepMeter`), and notes the address
+ * that it belongs to, for references that depend on the way to them.
+ */
+function counting(schema: Schema, address: string, check: Check): Check {
   const steps = stepsOf(schema)
   return (place, run, evaluated) => {
     if (run.work !== undefined) spend(run.work, steps, run.errors?.length ?? 0)
-    return check(place, run, evaluated)
-  }
-}
-
-/** Notes the address that the schema belongs to, for references that depend on the way to them. */
-function inScope(address: string, check: Check): Check {
-  return (place, run, evaluated) => {
-    if (run.scope?.address === address) return check(place, run, evaluated)
-    return check(place, { ...run, scope: { address, outer: run.scope } }, evaluated)
+    const { scope } = run
+    const within = scope?.address === address ? run : { ...run, scope: { address, outer: scope } }
+    return check(place, within, evaluated)
   }
 }

@@ -57,7 +57,7 @@ function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
   return (place, run, evaluated) => {
     if (evaluated !== undefined) evaluated.items = Math.max(evaluated.items, checks.length)
     const list = listIn(place)
-    return each(checks.slice(0, list.length).entries(), run, ([index, check]) =>
+    return each(checks.slice(0, list.length), run, (check, index) =>
       check(memberOf(place, index, list[index], run), run, undefined),
     )
   }
@@ -76,7 +76,14 @@ function rest(keyword: string, from: number, ...[holds, schema, compiler]: Made)
     ) {
       return list.length <= from || fail(run, place, tooMany(keyword, from, schema))
     }
-    return eachFrom(from, list, place, run, check)
+    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    let valid = true
+    for (let index = from; index < list.length; index += 1) {
+      if (check(memberOf(place, index, list[index], run), run, undefined)) continue
+      valid = false
+      if (!run.all) break
+    }
+    return valid
   }
 }
 

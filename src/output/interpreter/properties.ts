@@ -106,10 +106,15 @@ function properties(...[holds, schema, compiler]: Made): Check {
   return (place, run, evaluated) => {
     const object = objectIn(place)
     for (const [name] of checks) evaluated?.properties.add(name)
-    return each(checks, run, ([name, check]) => {
-      if (!Object.hasOwn(object, name)) return true
-      return check(memberOf(place, name, object[name], run), run, undefined)
-    })
+    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    let valid = true
+    for (const [name, check] of checks) {
+      if (!Object.hasOwn(object, name)) continue
+      if (check(memberOf(place, name, object[name], run), run, undefined)) continue
+      valid = false
+      if (!run.all) break
+    }
+    return valid
   }
 }
 

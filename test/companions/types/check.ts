@@ -1,6 +1,9 @@
 // Compiles what is published as projects do, with four TypeScripts and without skipLibCheck.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { text as textOf } from 'node:stream/consumers'
 
 const COMPILERS = ['ts54', 'ts59', 'ts6', 'ts7']
 const NODENEXT = ['--module', 'nodenext', '--moduleResolution', 'nodenext']
@@ -18,15 +21,22 @@ interface Complaint {
   readonly text: string
 }
 
-function compile(compiler: string, options: readonly string[], files: readonly string[]) {
+/** One run of a compiler. */
+interface Compilation {
+  readonly compiler: string
+  readonly options: readonly string[]
+  readonly files: readonly string[]
+}
+
+async function compile({ compiler, options, files }: Compilation): Promise<Complaint[]> {
   const tsc = `node_modules/${compiler}/bin/tsc`
-  const run = spawnSync(process.execPath, [tsc, ...COMMON, ...options, ...files], {
-    encoding: 'utf8',
+  const child = spawn(process.execPath, [tsc, ...COMMON, ...options, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const { stdout, status, signal } = run
+  const [stdout, [status, signal]] = await Promise.all([textOf(child.stdout), once(child, 'close')])
   const found = [...stdout.matchAll(/^(\S+?)\((\d+),\d+\): (error [^\n]*(?:\n +[^\n]*)*)/gm)]
-  const all: Complaint[] = found.map(([, file = '', line, text = '']) => {
-    return { file, line: Number(line), text }
+  const all: Complaint[] = found.map(([, file = '', line, said = '']) => {
+    return { file, line: Number(line), text: said }
   })
   // A compiler that was ended, or says what is not read here, has judged nothing.
   const unread = status !== 0 && all.length === 0
@@ -36,8 +46,9 @@ function compile(compiler: string, options: readonly string[], files: readonly s
 let failures = 0
 
 /** Errors in a package that is not ours are that package's; all others count. */
-function check(compiler: string, options: readonly string[], ...files: readonly string[]): void {
-  const all = compile(compiler, options, files)
+async function check(compilation: Compilation): Promise<void> {
+  const { compiler, options, files } = compilation
+  const all = await compile(compilation)
   const isTheirs = ({ file }: Complaint) =>
     file.includes('node_modules/') && !file.includes('node_modules/steadycall/')
   const ours = all.filter((one) => !isTheirs(one))
@@ -73,20 +84,41 @@ function refusals(complaints: readonly Complaint[]): string[] {
   ]
 }
 
-for (const compiler of COMPILERS) {
-  check(compiler, [...NODE, ...NODENEXT], 'good.ts', 'heavy.ts', REFUSED)
-  check(compiler, [...NODE, ...NODENEXT, '--exactOptionalPropertyTypes', 'true'], 'good.ts')
-  for (const bundler of BUNDLERS) check(compiler, [...NODE, ...bundler], 'good.ts')
+/** As many at once as there are cores. */
+async function checkAll(compilations: readonly Compilation[]): Promise<void> {
+  const left = [...compilations]
+  const work = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await check(next)
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
 }
+
+await checkAll(
+  COMPILERS.flatMap((compiler) => [
+    { compiler, options: [...NODE, ...NODENEXT], files: ['good.ts', 'heavy.ts', REFUSED] },
+    {
+      compiler,
+      options: [...NODE, ...NODENEXT, '--exactOptionalPropertyTypes', 'true'],
+      files: ['good.ts'],
+    },
+    ...BUNDLERS.map((bundler) => ({
+      compiler,
+      options: [...NODE, ...bundler],
+      files: ['good.ts'],
+    })),
+  ]),
+)
 
 // Without @types/node, and without what comes with it: the library of a browser is there by default.
 mkdirSync('away', { recursive: true })
 for (const name of ['@types', 'undici-types']) {
   if (existsSync(`node_modules/${name}`)) renameSync(`node_modules/${name}`, `away/${name}`)
 }
-for (const compiler of COMPILERS) {
-  for (const setting of [NODENEXT, ...BUNDLERS]) check(compiler, setting, 'bare.ts')
-}
+await checkAll(
+  COMPILERS.flatMap((compiler) =>
+    [NODENEXT, ...BUNDLERS].map((options) => ({ compiler, options, files: ['bare.ts'] })),
+  ),
+)
 
 for (const file of ['good.ts', 'heavy.ts', 'bad.ts']) {
   try {

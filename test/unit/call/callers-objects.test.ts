@@ -1,6 +1,6 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions'
 import { describe, expect, it, vi } from 'vitest'
-import { callReport } from '../../../src/index.ts'
+import { callReport, memoryStore, runIdempotent } from '../../../src/index.ts'
 import { hangs, overloaded } from '../../../src/testing/index.ts'
 import { ask, person, rejection, type SetUp, setUp } from '../../support/set-up.ts'
 
@@ -99,6 +99,33 @@ describe("what the caller's own objects throw", () => {
       }
       expect(set.server.count).toBe(0)
     })
+  })
+
+  it('passes through where it stands in a payload, too', async () => {
+    class Mine extends Error {}
+    const mine = new Mine('not today')
+    const fail = () => {
+      throw mine
+    }
+    const payload = { deep: [{ toJSON: fail }] }
+    const getter = Object.defineProperty({}, 'deep', { enumerable: true, get: fail })
+    const { llm, server } = await setUp()
+    for (const given of [payload, getter]) {
+      const options = { idempotencyKey: 'k', payload: given }
+      const calls = [
+        () => llm.run('embed', async () => 1, options),
+        () => llm.run('embed', async () => 1, { idempotency: 'derive', payload: given }),
+        () => llm.json({ ...ask('hi'), schema: person }, options),
+        async () => llm.chat.completions.create(ask('hi'), { steady: options }),
+        () =>
+          runIdempotent(
+            { store: memoryStore(), operation: 'ticket', payload: given },
+            async () => 1,
+          ),
+      ]
+      for (const call of calls) expect(await rejection(call())).toBe(mine)
+    }
+    expect(server.count).toBe(0)
   })
 
   it('need not be an error', async () => {

@@ -312,6 +312,25 @@ describe('the wrapped client is still the client', () => {
     expect(server.count).toBe(1)
   })
 
+  it('still wrapped behind a method that returns the client, as a builder does', async () => {
+    class Builder extends OpenAI {
+      team = ''
+      forTeam(team: string): this {
+        this.team = team
+        return this
+      }
+    }
+    const server = await startServer({ perCall: [overloaded()] })
+    const client = new Builder({ apiKey: 'sk-b', baseURL: server.baseURL })
+    const llm = steady(client, quick())
+    expect(llm.forTeam('red')).toBe(llm)
+    expect(llm.valueOf()).toBe(llm)
+    expect(llm.chat.completions.valueOf()).toBe(llm.chat.completions)
+    expect(client.team).toBe('red')
+    const completion = await llm.forTeam('blue').chat.completions.create(ask('hi'))
+    expect(callReport(completion)?.attempts).toHaveLength(2)
+  })
+
   it('seen by spies on its create', async () => {
     const { client, llm } = await setUp()
     const spy = vi.spyOn(client.chat.completions, 'create')

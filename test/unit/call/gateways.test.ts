@@ -107,6 +107,38 @@ describe('the off-switch of a gateway', () => {
     expect(fifth?.body).toMatchObject({ provider: 'a string' })
   })
 
+  it.each([
+    ['litellm', { 'x-litellm-num-retries': '0' }, 'disable_fallbacks'],
+    ['portkey', {}, undefined],
+    ['cloudflare', { 'cf-aig-max-attempts': '1' }, undefined],
+    ['openrouter', { 'x-openrouter-metadata': 'enabled' }, 'provider'],
+  ] as const)(
+    '%s: leaves the operator’s fallbacks on where they are to be kept',
+    async (name, headers, member) => {
+      const { server, llm } = await setUp({}, { gateway: { name, fallbacks: 'keep' } })
+      await llm.chat.completions.create(ask('one'))
+      await llm.json({ ...ask('two'), schema: person })
+      for (const { headers: sent, body } of server.requests) {
+        expect(sent).toMatchObject(headers)
+        if (member !== undefined) expect(body).not.toHaveProperty(member)
+      }
+      expect(server.requests).toHaveLength(2)
+    },
+  )
+
+  it('is the same for a name alone, an object with it, and fallbacks that are off', async () => {
+    for (const gateway of [
+      'litellm',
+      { name: 'litellm' },
+      { name: 'litellm', fallbacks: 'off' },
+    ] as const) {
+      const { server, llm } = await setUp({}, { gateway })
+      await llm.chat.completions.create(ask('one'))
+      expect(server.requests[0]?.headers['x-litellm-num-retries']).toBe('0')
+      expect(server.requests[0]?.body).toMatchObject({ disable_fallbacks: true })
+    }
+  })
+
   it('is not sent to a fallback on another host, but to another model on the same', async () => {
     const main = await startServer({ perCall: [overloaded(), overloaded(), overloaded()] })
     const other = await startServer()
@@ -165,9 +197,28 @@ describe('the off-switch of a gateway', () => {
     expect(await warned).toMatchObject({ code: 'STEADYCALL_GATEWAY_RETRIES' })
   })
 
+  it.each([
+    [{ name: 'kong' }, "gateway.name must be 'litellm'", "got 'kong'"],
+    [
+      { name: 'litellm', fallback: 'keep' },
+      "unknown option 'gateway.fallback'",
+      "did you mean 'fallbacks'",
+    ],
+    [
+      { name: 'litellm', fallbacks: false },
+      "gateway.fallbacks must be 'keep' or 'off'",
+      'got false',
+    ],
+    [{ fallbacks: 'keep' }, "with one of these and 'keep' or 'off'", 'got one without a name'],
+    [['litellm'], "with one of these and 'keep' or 'off'", 'got an array'],
+  ])('shows what is wrong with %o', (gateway, ...said) => {
+    const make = () => steady(new OpenAI({ apiKey: 'k' }), { gateway: gateway as never })
+    for (const words of said) expect(make).toThrow(words)
+  })
+
   it('names the gateways where it does not know one', () => {
     expect(() => steady(new OpenAI({ apiKey: 'k' }), { gateway: 'kong' as never })).toThrow(
-      "gateway must be 'litellm' or 'portkey' or 'helicone' or 'cloudflare' or 'openrouter', got 'kong'",
+      "gateway must be 'litellm' or 'portkey' or 'helicone' or 'cloudflare' or 'openrouter', or { name, fallbacks? } with one of these and 'keep' or 'off', got 'kong'",
     )
   })
 })
@@ -182,7 +233,7 @@ describe('attempts that a gateway says it made', () => {
     ],
     ['litellm', answered({ 'x-litellm-attempted-retries': '0' }), 1],
     ['portkey', answered({ 'x-portkey-retry-attempt-count': '3' }), 4],
-    ['portkey', answered({ 'x-portkey-retry-attempt-count': '-1' }), undefined],
+    ['portkey', answered({ 'x-portkey-retry-attempt-count': '-1' }), 2],
     ['openrouter', answered({}, { openrouter_metadata: { attempt: 2 } }), 2],
     ['cloudflare', answered({}), undefined],
     ['litellm', answered({ 'x-litellm-attempted-retries': '1e9' }), undefined],
@@ -227,6 +278,49 @@ describe('attempts that a gateway says it made', () => {
     const { llm: other } = await setUp({ script: [limited] }, { gateway: 'litellm' })
     const second = await rejection(other.chat.completions.create(ask('one')))
     expect(callReport(second)?.attempts[0]?.gatewayAttempts).toBe(5)
+  })
+
+  it.each([
+    ['{"retry":{"attempts":3}}', 4],
+    ['pc-saved-5f2', 2],
+    ['{"retry":{"attempts":1e9}}', 2],
+    ['{"targets":[{}]}', 2],
+  ])('portkey: -1 is all that the config %s allows, or at least one', async (config, attempts) => {
+    const spent = httpError(
+      400,
+      { error: { message: 'no' } },
+      { 'x-portkey-retry-attempt-count': '-1' },
+    )
+    const { llm } = await setUp(
+      { script: [spent] },
+      { gateway: 'portkey' },
+      { defaultHeaders: { 'x-portkey-config': config } },
+    )
+    const error = await rejection(llm.chat.completions.create(ask('one')))
+    expect(callReport(error)?.attempts[0]?.gatewayAttempts).toBe(attempts)
+  })
+
+  it('that are fallbacks count and are no multiplication where they are kept', async () => {
+    const events: CallEvent[] = []
+    const once = answered({
+      'x-litellm-attempted-retries': '0',
+      'x-litellm-attempted-fallbacks': '1',
+    })
+    const retried = answered({ 'x-litellm-attempted-retries': '1' })
+    const { llm } = await setUp(
+      { script: [once, retried] },
+      {
+        gateway: { name: 'litellm', fallbacks: 'keep' },
+        onEvent: (event) => events.push(event),
+      },
+    )
+    const fallenBack = await llm.chat.completions.create(ask('one'))
+    expect(callReport(fallenBack)?.attempts[0]?.gatewayAttempts).toBe(2)
+    expect(events.filter(({ type }) => type === 'retries-multiplied')).toEqual([])
+    await llm.chat.completions.create(ask('two'))
+    expect(events.filter(({ type }) => type === 'retries-multiplied')).toMatchObject([
+      { gatewayAttempts: 2 },
+    ])
   })
 
   it("under 'throw' make a failure multiplied_retries, and leave a success alone", async () => {

@@ -56,6 +56,36 @@ const errors: readonly [object, string][] = [
   [{ message: 'upstream said {"error":{"code":429,"message":"no"}}' }, 'rate_limit'],
   [{ x_groq: { error: 'over capacity' }, choices }, 'overloaded'],
   [{ base_resp: { status_code: 1002, status_msg: 'no' }, choices: null }, 'rate_limit'],
+  // By names that nobody has written down.
+  [
+    { fault: { faultstring: 'no word that is known', detail: { errorcode: 'x.y' } } },
+    'empty_response',
+  ],
+  [{ fault: { faultstring: 'Rate limit exceeded' } }, 'rate_limit'],
+  [{ Message: 'no word that is known' }, 'empty_response'],
+  [{ Message: 'Rate limit exceeded' }, 'rate_limit'],
+  [{ err: 'no word that is known' }, 'empty_response'],
+  [{ err: { code: 429 } }, 'rate_limit'],
+  [{ success: false, result: null }, 'empty_response'],
+  [{ success: false, code: 200, msg: 'no word that is known' }, 'empty_response'],
+  [{ success: false, choices: [] }, 'empty_response'],
+  [{ ok: false }, 'empty_response'],
+  [{ isSuccess: 'false' }, 'empty_response'],
+  [{ failed: true }, 'empty_response'],
+  [{ is_error: true, result: 'no word that is known' }, 'empty_response'],
+  [{ status: 'failed' }, 'empty_response'],
+  [{ status: 'error', choices: [] }, 'empty_response'],
+  [{ type: 'response.failed' }, 'empty_response'],
+  [{ result: 'ERROR' }, 'empty_response'],
+  [{ Error: 'no word that is known' }, 'empty_response'],
+  [{ ERROR_MESSAGE: 'no word that is known' }, 'empty_response'],
+  [{ errorText: 'no word that is known' }, 'empty_response'],
+  [{ exception: 'java.lang.NullPointerException' }, 'empty_response'],
+  [{ throttlingException: { message: 'no word that is known' } }, 'rate_limit'],
+  [{ internalServerException: { message: 'no word that is known' } }, 'empty_response'],
+  [{ errors: ['no word that is known'] }, 'empty_response'],
+  [{ statusText: 'no word that is known' }, 'empty_response'],
+  [{ usage: { prompt_tokens: 1 }, fault: 'no word that is known' }, 'empty_response'],
   [{ choices: [{ index: 0, delta: {}, finish_reason: 'network_error' }] }, 'server_error'],
   [{ choices: [{ index: 0, delta: {}, finish_reason: 'abort' }] }, 'server_error'],
 ]
@@ -139,7 +169,6 @@ describe.each(majors)('an error in a stream of %s', (_, Client) => {
     ['what Azure sends first', { choices: [], prompt_filter_results: [{ prompt_index: 0 }] }],
     ['a ping', { type: 'ping' }],
     ['nothing', {}],
-    ['a null', null],
     ['an error that is none', { error: null, choices }],
     ['a success in error fields', { error_code: 0, error_msg: 'success', choices }],
     ['a status beside a choice', { status: 500, choices }],
@@ -148,12 +177,40 @@ describe.each(majors)('an error in a stream of %s', (_, Client) => {
     ['a state that goes on', { status: 'in_progress', choices: [] }],
     ['Groq’s id', { x_groq: { id: 'req_1' }, choices }],
     ['MiniMax’s success', { base_resp: { status_code: 0, status_msg: 'success' }, choices: [] }],
+    ['a ping with words', { type: 'ping', message: 'keep-alive' }],
+    ['a heartbeat', { event: 'heartbeat', message: 'rate limited, waiting' }],
+    ['a state with words', { status: 'processing', detail: 'overloaded, in the queue' }],
+    ['a message of another protocol', { type: 'message_start', message: { role: 'assistant' } }],
+    ['the end of one', { type: 'message_stop' }],
+    ['a usage alone', { usage: { prompt_tokens: 1, completion_tokens: 2 } }],
+    ['an obfuscation', { obfuscation: 'aXk2' }],
+    ['a comment of a router', { comment: 'OPENROUTER PROCESSING' }],
+    ['a router’s name', { provider: 'Azure', openrouter_metadata: { attempt: 1 } }],
+    ['Groq’s usage', { x_groq: { id: 'req_1', usage: { total_tokens: 3 } } }],
+    ['citations', { citations: ['https://example.com/404'], search_results: [{ title: 'x' }] }],
+    [
+      'a member that nobody knows',
+      { vendor: { retry_on_error: true, reason: 'x' }, latency_ms: 3 },
+    ],
+    ['counts of none', { errors: [], failures: 0, err: null, error_code: 0, is_error: false }],
+    ['a success', { success: true, message: 'no word that is known', code: 0 }],
+    ['a number, a list, a text', [1, 'x']],
   ])('is not seen in %s', async (_what, body) => {
-    const seen = await outcomeOf(Client, [
-      [event(body), text('Hello'), stop, event({ choices: [] })],
-    ])
-    expect(seen.outcome).toBe('success')
-    expect(seen.requests).toBe(1)
+    const extra = event(body)
+    const streams = [
+      [extra, text('Hello'), stop, event({ choices: [] })],
+      [role, text('Hel'), extra, text('lo'), extra, stop, extra, DONE],
+    ]
+    for (const stream of streams) {
+      const seen = await outcomeOf(Client, [stream])
+      expect(seen).toMatchObject({ outcome: 'success', thrown: undefined, text: 'Hello' })
+      expect(seen.requests).toBe(1)
+    }
+  })
+
+  it('is not seen in a null', async () => {
+    const body = [event(null), text('Hello'), stop, event({ choices: [] })]
+    expect(await outcomeOf(Client, [body])).toMatchObject({ outcome: 'success', requests: 1 })
   })
 
   it('is not seen in what a model writes', async () => {
@@ -224,6 +281,27 @@ describe.each(majors)('what is no event stream, read with %s,', (_, Client) => {
     expect(report?.attempts).toMatchObject([{ executed: 'yes', retryable: false }])
     expect(String(thrown)).toContain('a whole completion where a stream was asked for')
     expect(String(thrown)).not.toContain('Rate limit')
+  })
+})
+
+describe.each(majors)('an error as a body of its own behind chunks, read with %s,', (_, Client) => {
+  const quota = { error: { message: 'no', code: 'insufficient_quota' } }
+
+  it.each([
+    ['on one line', `${JSON.stringify(quota)}\n`],
+    ['printed', JSON.stringify(quota, null, 2)],
+    ['without an error member', '{"Message":"You exceeded your current quota"}'],
+  ])('%s, is judged by what it says, before content and after it', async (_what, body) => {
+    const early = await outcomeOf(Client, [[role, body], whole])
+    expect(early).toMatchObject({ requests: 1, outcome: 'quota_exhausted' })
+    const late = await outcomeOf(Client, [[role, text('Hel'), body], whole])
+    expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'quota_exhausted' })
+    expect(late.thrown).toBeInstanceOf(Client.APIError)
+  })
+
+  it('is no more than a cut where it says nothing', async () => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), '{"type":"ping"}\n']])
+    expect(seen).toMatchObject({ text: 'Hel', outcome: 'network' })
   })
 })
 

@@ -185,6 +185,16 @@ describe('steadycall', () => {
   it.each([
     [['demo', '--nope'], "unknown option '--nope'", 'steadycall demo --help'],
     [
+      ['demo', '--sed', '1'],
+      "unknown option '--sed'; did you mean '--seed'?",
+      'steadycall demo --help',
+    ],
+    [
+      ['repair', '--max-byte', '1'],
+      "unknown option '--max-byte'; did you mean '--max-bytes'?",
+      'steadycall repair --help',
+    ],
+    [
       ['demo', '--seed', 'one'],
       "--seed must be a whole number from 0, got 'one'",
       'steadycall demo --help',

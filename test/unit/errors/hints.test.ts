@@ -11,6 +11,10 @@ const said = (message: string) => readRetryAfter({ message, now })
 describe('retry-after headers', () => {
   it.each([
     [{ 'retry-after-ms': '634' }, 634],
+    // LiteLLM 1.108 hands on the provider's header of an error under this name only.
+    [{ 'llm_provider-retry-after': '7' }, 7000],
+    [{ 'llm_provider-retry-after-ms': '250', 'llm_provider-retry-after': '7' }, 250],
+    [{ 'retry-after': '9', 'llm_provider-retry-after': '7' }, 9000],
     [{ 'retry-after-ms': '0' }, 0],
     [{ 'retry-after-ms': '1.5' }, 1.5],
     [{ 'retry-after-ms': '100', 'retry-after': '9' }, 100],

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
+import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { base64Of } from '../../../src/idempotency/base64.ts'
-import { readEncryption } from '../../../src/idempotency/encryption.ts'
 import { keepingOf } from '../../../src/idempotency/kept-result.ts'
+import { steady } from '../../../src/index.ts'
 import { rejection } from '../../support/set-up.ts'
 
 const key = 'a'.repeat(64)
@@ -181,7 +182,8 @@ describe('encryption options', () => {
     ['acceptPlain that is no boolean', { keys: { a: oldKey }, use: 'a', acceptPlain: 1 }],
   ])('are refused with %s', (_, options) => {
     // What JavaScript may pass, whatever the types say.
-    expect(() => readEncryption(options as never)).toThrow(TypeError)
+    const client = new OpenAI({ apiKey: 'k' })
+    expect(() => steady(client, { encryption: options as never })).toThrow(TypeError)
   })
 })
 

@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { engineFor } from '../../../src/output/engines.ts'
 import { interpreter } from '../../../src/output/interpreter/interpreter.ts'
 import { type ParseResult, parseAnswer, parseJson } from '../../../src/output/parse-json.ts'
 import { compileSchema } from '../../../src/output/schema.ts'
@@ -167,6 +168,40 @@ describe('a schema that comes to the same value by two ways, on each level', () 
 })
 
 describe('a large answer that is wrong in every place', () => {
+  it('is refused in a time that is linear in its length where its schema contains itself', () => {
+    const tree = {
+      $defs: {
+        n: {
+          type: 'object',
+          properties: { v: number, c: { type: 'array', items: { $ref: '#/$defs/n' } } },
+        },
+      },
+      $ref: '#/$defs/n',
+    }
+    // Of AJV's own lists of errors, each is copied for each that follows: that took a minute.
+    const text = `{"c":[${list(300_000, () => '{"v":"x"}')}]}`
+    const result = parseJson(text, tree)
+    expect(issuesOf(result)[0]).toEqual({
+      path: '/c/0/v',
+      message: 'expected number, got a string',
+    })
+    expect(issuesOf(result).at(-1)?.message).toMatch(BOUND)
+  })
+
+  it('has each of its errors said at its place, in the order of the text', () => {
+    const n = { type: 'object', properties: { v: number, c: { items: { $ref: '#/$defs/n' } } } }
+    const text =
+      '{"v":"a","c":[{"v":"b","c":[{"v":"c"},{"v":1}]},{"v":"d"},{"v":2,"c":[{"v":"e"}]}]}'
+    const result = parseJson(text, { $defs: { n }, $ref: '#/$defs/n' })
+    expect(issuesOf(result).map(({ path }) => path)).toEqual([
+      '/v',
+      '/c/0/v',
+      '/c/0/c/0/v',
+      '/c/1/v',
+      '/c/2/c/0/v',
+    ])
+  })
+
   it.each<[string, string, object]>([
     ['types', `[${list(300_000, () => '"a"')}]`, { items: number }],
     [
@@ -199,6 +234,90 @@ describe('a large answer that is wrong in every place', () => {
     const text = `[${list(50_000, (index) => `"${index}"`)}]`
     const result = parseJson(text, { type: 'array', items: { type: 'integer' } })
     expect(result.ok && result.repairs.length).toBe(50_000)
+  })
+})
+
+describe('what is done between two rests', () => {
+  it('is stopped before all steps are spent', () => {
+    const work = new Work('x'.repeat(1_000))
+    expect(() => work.spend(403_000)).not.toThrow()
+    expect(() => work.spend(1)).toThrow(/more than 403000 steps$/)
+  })
+
+  it('is counted anew after a rest, until all steps are spent', () => {
+    const work = new Work('x'.repeat(1_000))
+    for (let rest = 0; rest < 4; rest += 1) {
+      work.spend(251_000)
+      expect(work.mayRest()).toBe(true)
+    }
+    expect(() => work.spend(1)).toThrow(/more than 1004000 steps$/)
+  })
+
+  it('is enough for a valid answer to a schema with many alternatives', () => {
+    const names = Array.from({ length: 60 }, (_, index) => `Kind${index}`)
+    const node = (kind: string) => ({
+      type: 'object',
+      properties: {
+        type: { const: kind },
+        body: { type: 'array', items: { $ref: '#/$defs/any' } },
+      },
+      required: ['type'],
+    })
+    const schema = {
+      $defs: {
+        ...Object.fromEntries(names.map((name) => [name, node(name)])),
+        any: { anyOf: names.map((name) => ({ $ref: `#/$defs/${name}` })) },
+      },
+      $ref: '#/$defs/any',
+    }
+    const text = `{"type":"Kind59","body":[${list(20_000, () => '{"type":"Kind59","body":[]}')}]}`
+    expect(parseJson(text, schema)).toMatchObject({ ok: true, repairs: [] })
+  })
+})
+
+describe('enum', () => {
+  it('is checked in a time that does not grow with its members, objects among them', () => {
+    const members = Array.from({ length: 2_000 }, (_, id) => ({ id }))
+    const schema = { type: 'array', items: { enum: members } }
+    const text = (id: number) => `[${list(200_000, () => `{"id":${id}}`)}]`
+    expect(parseJson(text(1_999), schema).ok).toBe(true)
+    expect(parseJson(text(2_000), schema).ok).toBe(false)
+  })
+
+  it('accepts what AJV accepts, and says the same', () => {
+    const ajv = new Ajv2020({ strict: false, allErrors: true })
+    const value = fc.oneof(
+      fc.constantFrom(0, -0, 1, '1', true, false, null, '', 'null', '{}', '[]'),
+      // AJV calls what a value has under these names.
+      fc
+        .json({ maxDepth: 2 })
+        .filter((text) => !/valueOf|toString|constructor/.test(text))
+        .map((text) => JSON.parse(text)),
+    )
+    const members = fc.oneof(
+      fc.array(value, { minLength: 1, maxLength: 6 }),
+      fc.array(fc.nat(300), { minLength: 201, maxLength: 250 }),
+    )
+    fc.assert(
+      fc.property(members, value, fc.nat(300), (all, other, index) => {
+        const schema = { enum: all, not: { const: 'null' } }
+        const validate = ajv.compile(JSON.parse(JSON.stringify(schema)))
+        for (const written of [all[index % all.length], other, index]) {
+          const text = JSON.stringify(written)
+          const parsed: unknown = JSON.parse(text)
+          const engine = engineFor(JSON.stringify(schema), undefined)
+          expect(engine.accepts(parsed)).toBe(validate(parsed))
+          const said = (validate.errors ?? []).map(({ keyword }) => keyword)
+          expect(engine.errorsAt('', parsed).map(({ keyword }) => keyword)).toEqual(said)
+        }
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('does not take a number that JSON cannot write for null', () => {
+    expect(parseJson('{"a":[1e400]}', { enum: [{ a: [null] }, { a: null }] }).ok).toBe(false)
+    expect(parseJson('{"a":1e400}', { enum: [{ a: [null] }, { a: null }] }).ok).toBe(false)
   })
 })
 

@@ -361,10 +361,10 @@ describe('the retry budget', () => {
     const outcome = failed(await start([down], { clock, targets }).end())
     expect(outcome).toMatchObject({ reason: 'retry_budget', attempts: 1 })
     expect(outcome.failure).toEqual({
-      kind: 'budget_exhausted',
-      retryable: false,
+      kind: 'overloaded',
+      retryable: true,
       executed: 'maybe',
-      message: 'The retry budget of api.example gpt is empty: overloaded',
+      message: 'overloaded',
       status: 503,
       code: 'busy',
       requestId: 'r1',

@@ -41,5 +41,5 @@ test("an automock of openai's class is a client", async () => {
   const llm = steady(client, quick())
   const error = await llm.chat.completions.create(ask).catch((caught) => caught)
   expect(callReport(error).outcome).toBe('empty_response')
-  expect(error.message).toContain('without a choice')
+  expect(error.message).toContain('it has no choice')
 })

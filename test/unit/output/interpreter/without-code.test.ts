@@ -38,6 +38,19 @@ describe('where code generation is refused', () => {
     expect(codes).toEqual(['STEADYCALL_INTERPRETED'])
   })
 
+  it('a schema is checked where only the code that AJV makes of it is refused', () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    const short = new Proxy(Function, {
+      construct: (real, code) =>
+        Reflect.construct(code.join('').length > 20 ? Refusing : real, code),
+    })
+    vi.stubGlobal('Function', short)
+    const schema = { ...unused(), type: 'object', properties: { n: { type: 'integer' } } }
+    expect(parseJson('{"n": 1}', schema).ok).toBe(true)
+    expect(parseJson('{"n": []}', schema).ok).toBe(false)
+    expect(warned.mock.calls.length).toBe(1)
+  })
+
   it('repairs, unions and re-asks work', async () => {
     vi.spyOn(process, 'emitWarning').mockReturnValue()
     vi.stubGlobal('Function', Refusing)
@@ -121,4 +134,29 @@ it('a schema of which AJV makes faulty code is checked by the interpreter', () =
   const schema = { patternProperties: { '^a': false }, anyOf: [{ additionalProperties: false }] }
   expect(parseJson('{"a":{}}', schema).ok).toBe(false)
   expect(parseJson('{}', schema).ok).toBe(true)
+})
+
+it('a stack without room for compiling is not taken for a fault of the schema', () => {
+  expect(parseJson('1', { ...unused(), type: 'integer' }).ok).toBe(true)
+  const failures: unknown[] = []
+  let levels = 0
+  const untilItFits = (): void => {
+    levels += 1
+    try {
+      untilItFits()
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+    }
+    levels -= 1
+    if (levels % 100 > 0 || (failures.at(-1) === undefined && failures.length > 0)) return
+    try {
+      failures.push(parseJson('1', { ...unused(), type: 'integer' }).ok ? undefined : 'refused')
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  untilItFits()
+  const thrown = failures.filter((failure) => failure !== undefined)
+  expect(thrown.length).toBeGreaterThan(0)
+  expect(thrown.every((failure) => failure instanceof RangeError)).toBe(true)
 })

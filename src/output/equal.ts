@@ -1,4 +1,4 @@
-import { isObject } from './checks.ts'
+import { isRecord } from './json-value.ts'
 
 /** Are two JSON values the same? The order of an object's properties says nothing. */
 export function isEqual(a: unknown, b: unknown): boolean {
@@ -6,7 +6,7 @@ export function isEqual(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) && Array.isArray(b)) {
     return a.length === b.length && a.every((element, index) => isEqual(element, b[index]))
   }
-  if (!isObject(a) || !isObject(b)) return false
+  if (!isRecord(a) || !isRecord(b)) return false
   const keys = Object.keys(a)
   return (
     keys.length === Object.keys(b).length &&

@@ -1,0 +1,61 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { processWide } from '../process-wide.ts'
+
+/** A call, as the code that made it goes on from there. */
+interface FlowCall {
+  /** Fingerprints of what it gave up. */
+  givenUp: readonly string[] | undefined
+  /** What the call before it in the same flow had given up when this one was made. */
+  readonly after: readonly string[] | undefined
+}
+
+const STORAGE = Symbol.for('steadycall.call-flow.v1')
+
+/** One storage for all copies of the package. */
+function storage(): AsyncLocalStorage<FlowCall> {
+  return processWide(STORAGE, () => new AsyncLocalStorage<FlowCall>())
+}
+
+/**
+ * To be called in the same turn as the face that the application calls, so that what its code does
+ * after the call is known to follow it: a loop around the call goes on in that flow, by `await`. What a
+ * timer or an event calls is a flow of its own, and so is what another call of the flow stands before:
+ * that is a queue that works through its jobs.
+ */
+export function beginCall(): void {
+  const before = storage().getStore()?.givenUp
+  const after = before !== undefined && isContinued() ? before : undefined
+  try {
+    storage().enterWith({ after, givenUp: undefined })
+  } catch {
+    // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
+  }
+}
+
+/** Had the call before this one, in the same flow, given up a request of this fingerprint? */
+export function followsGivenUp(fingerprint: string): boolean {
+  return storage().getStore()?.after?.includes(fingerprint) ?? false
+}
+
+/** Whoever calls next in this flow follows what this call has given up. */
+export function giveUpInFlow(fingerprints: readonly string[]): void {
+  const call = storage().getStore()
+  if (call !== undefined) call.givenUp = fingerprints
+}
+
+/** A call that was refused unsent changes nothing: the next one follows what it followed. */
+export function passFlowOn(): void {
+  const call = storage().getStore()
+  if (call !== undefined) call.givenUp = call.after
+}
+
+/**
+ * Does the code that runs now go on after an `await`? What runs directly in the callback of a timer or
+ * an event has that as its resource. A loop that waits by a timer goes on in a promise's job: those have
+ * the promise, or no id where nobody tracks promises.
+ */
+function isContinued(): boolean {
+  const hooks = globalThis.process?.getBuiltinModule?.('node:async_hooks')
+  if (hooks === undefined || hooks.executionAsyncId() === 0) return true
+  return hooks.executionAsyncResource() instanceof Promise
+}

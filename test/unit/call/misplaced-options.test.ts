@@ -1,0 +1,117 @@
+import type OpenAI from 'openai'
+import { describe, expect, it } from 'vitest'
+import { ok } from '../../../src/testing/index.ts'
+import { ask, person, rejection, setUp } from '../../support/set-up.ts'
+
+const asked = ask('who?')
+const options = { deadlineMs: 5_000 }
+const SAID =
+  'create(): steady is no parameter of a request; it belongs into the second argument: create(params, { steady: { … } }), likewise for parse, stream and runTools'
+
+// What untyped callers may give.
+const loosely = (params: object): never => params as never
+
+describe('options of ours among the parameters', () => {
+  it.each<[string, (llm: OpenAI) => PromiseLike<unknown>]>([
+    ['create', (llm) => llm.chat.completions.create(loosely({ ...asked, steady: options }))],
+    [
+      'create, streamed',
+      (llm) => llm.chat.completions.create(loosely({ ...asked, stream: true, steady: options })),
+    ],
+    ['parse', (llm) => llm.chat.completions.parse(loosely({ ...asked, steady: options }))],
+    ['stream', (llm) => llm.chat.completions.stream(loosely({ ...asked, steady: options })).done()],
+    [
+      'runTools',
+      (llm) =>
+        llm.chat.completions.runTools(loosely({ ...asked, tools: [], steady: options })).done(),
+    ],
+  ])('are refused by name, and nothing is sent: %s', async (_, call) => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    expect(String(await rejection(call(llm)))).toContain(SAID)
+    expect(server.count).toBe(0)
+  })
+
+  it.each<[string, unknown]>([
+    ['idempotencyKey', 'k'],
+    ['deadlineMs', 5_000],
+    ['maxAttempts', 1],
+    ['signal', new AbortController().signal],
+    ['payload', { id: 1 }],
+    ['onTruncated', 'extend'],
+    ['repair', 'off'],
+    ['requestOptions', { timeout: 1 }],
+  ])('are refused by name in json: %s', async (name, value) => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const error = await rejection(llm.json(loosely({ ...asked, schema: person, [name]: value })))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(String(error)).toContain(
+      `json(): ${name} is no parameter of a request; it belongs into the second argument: json(params, { ${name} })`,
+    )
+    expect(server.count).toBe(0)
+  })
+
+  it('are refused by name in json: steady', async () => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const error = await rejection(llm.json(loosely({ ...asked, schema: person, steady: options })))
+    expect(String(error)).toContain(
+      'json(): steady is no parameter of a request; its options belong',
+    )
+    expect(server.count).toBe(0)
+  })
+
+  it('are not minded where they are undefined', async () => {
+    const { llm, server } = await setUp({ script: [ok(), ok()] })
+    await llm.json(loosely({ ...asked, schema: person, deadlineMs: undefined }))
+    await llm.chat.completions.create(loosely({ ...asked, steady: undefined }), {
+      steady: undefined,
+    } as never)
+    expect(server.count).toBe(2)
+  })
+
+  it('with a name that a gateway knows go to the gateway', async () => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    await llm.json(loosely({ ...asked, schema: person, fallbacks: ['gpt-other'] }))
+    expect(server.requests[0]?.body).toMatchObject({ fallbacks: ['gpt-other'] })
+  })
+})
+
+describe('options of ours beside steady', () => {
+  it.each(['deadlineMs', 'maxAttempts', 'payload', 'fallbacks'])(
+    'are refused by name: %s',
+    async (name) => {
+      const { llm, server } = await setUp({ script: [ok()] })
+      const error = await rejection(llm.chat.completions.create(asked, loosely({ [name]: 1 })))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(String(error)).toContain(
+        `create(): ${name} is no request option of openai; it belongs under steady: create(params, { steady: { ${name} } })`,
+      )
+      expect(server.count).toBe(0)
+    },
+  )
+
+  it("are openai's where it has them too", async () => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const { signal } = new AbortController()
+    await llm.chat.completions.create(asked, { signal, idempotencyKey: 'theirs', maxRetries: 1 })
+    expect(server.count).toBe(1)
+  })
+
+  it.each(['deadlineMs', 'maxAttempts', 'idempotencyKey', 'onUncertain'])(
+    '%s, of ours, among the parameters of create is refused unsent',
+    async (name) => {
+      const { llm, server } = await setUp()
+      const error = await rejection(llm.chat.completions.create(loosely({ ...asked, [name]: 1 })))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(String(error)).toContain(
+        `create(): ${name} is no parameter of a request; it belongs into the second argument: create(params, { steady: { ${name} } })`,
+      )
+      expect(server.count).toBe(0)
+    },
+  )
+
+  it('what may be a provider’s own parameter is sent', async () => {
+    const { llm, server } = await setUp()
+    await llm.chat.completions.create(loosely({ ...asked, payload: 1, repair: 'x' }))
+    expect(server.requests[0]?.body).toMatchObject({ payload: 1, repair: 'x' })
+  })
+})
