@@ -5,6 +5,7 @@ import {
   withFallback,
   withHedge,
   withLessAtTheStart,
+  withLine,
   withMoreEarned,
   withStretch,
 } from './policies.ts'
@@ -150,7 +151,13 @@ const overloads = [10, 60].flatMap((seconds) => [
   overload('true', '429 with a true hint', seconds, bucket(429, 1)),
   overload('short', '429 with a hint that is too short', seconds, bucket(429, 0.1)),
   overload('long', '429 with a hint ten times too long', seconds, bucket(429, 10)),
-  overload('queue', 'nothing but timeouts', seconds, { slots: 100, queue: 10_000 }, ATTEMPT_TIMEOUT_MS),
+  overload(
+    'queue',
+    'nothing but timeouts',
+    seconds,
+    { slots: 100, queue: 10_000 },
+    ATTEMPT_TIMEOUT_MS,
+  ),
 ])
 const refusing = (percent: number): Scenario => ({
   ...random(percent),
@@ -318,6 +325,10 @@ export const scenarios: readonly Scenario[] = [
   limitOf(24, 0.1),
   limitOf(32, 0.2),
   limitOf(44, 0.5),
+]
+
+/** What a line has to stand: played by name, beside the others. */
+export const lineScenarios: readonly Scenario[] = [
   ...[3, 8, 30, 120].flatMap((seconds) => [
     outage(seconds, 'pool'),
     outage(seconds, 'open'),
@@ -333,12 +344,13 @@ export const scenarios: readonly Scenario[] = [
   hidden('rolling', { ...requests, style: 'rolling' }),
   hidden('rolling-silent', { ...requests, style: 'rolling', hintTimes: 0 }),
   hidden('tokens', { unit: 'tokens', perMinute: 900_000, style: 'bucket' }),
-]
+].map((scenario) => ({ ...scenario, policies: [...policies, ...withLine] }))
 
 export function scenarioNamed(id: string): Scenario {
-  const found = scenarios.find((scenario) => scenario.id === id)
+  const all = [...scenarios, ...lineScenarios]
+  const found = all.find((scenario) => scenario.id === id)
   if (found === undefined) {
-    const known = scenarios.map((scenario) => scenario.id).join(', ')
+    const known = all.map((scenario) => scenario.id).join(', ')
     throw new RangeError(`There is no scenario '${id}'; there are ${known}`)
   }
   return found

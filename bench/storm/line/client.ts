@@ -1,25 +1,22 @@
-import { type End, Line } from '../../src/retry/health/line.ts'
-import type { Sign } from '../../src/retry/health/signs.ts'
-import type { CallEnd, Client, ClientRequest } from './client.ts'
-import { type Ended, send } from './client.ts'
+import type { CallEnd, Client, ClientRequest } from '../client.ts'
+import { type Ended, send } from '../client.ts'
+import { type End, Line } from './line.ts'
+import type { Sign } from './signs.ts'
 
-export interface LinePolicy {
-  readonly maxAttempts?: number
-  readonly maxRequests?: number
-  readonly maxWaitMs?: number
-}
+// As `json` will have them.
+const MOST_ATTEMPTS = 3
+const MOST_REQUESTS = 12
+const PATIENCE_MS = 90_000
 
-/** The calls of one process, whose requests go through the shipped line. */
+/** The calls of one process, whose requests go through the candidate line. */
 export class LineClient implements Client {
   readonly #request: ClientRequest
   readonly #line: Line
-  readonly #policy: Required<LinePolicy>
   #calls = 0
 
-  constructor(request: ClientRequest, policy: LinePolicy) {
+  constructor(request: ClientRequest) {
     this.#request = request
     this.#line = new Line(request.time.clock, request.random)
-    this.#policy = { maxAttempts: 3, maxRequests: 12, maxWaitMs: 90_000, ...policy }
   }
 
   call(done: (end: CallEnd) => void): void {
@@ -28,8 +25,7 @@ export class LineClient implements Client {
   }
 
   async #play(order: number): Promise<CallEnd> {
-    const { time, random } = this.#request
-    const { maxAttempts, maxRequests, maxWaitMs } = this.#policy
+    const { time } = this.#request
     const deadlineMs = time.nowMs + 600_000
     let waitedMs = 0
     let requests = 0
@@ -42,7 +38,7 @@ export class LineClient implements Client {
         order,
         requests,
         notBeforeMs,
-        latestMs: Math.min(begunMs + maxWaitMs - waitedMs, deadlineMs - 250),
+        latestMs: Math.min(begunMs + PATIENCE_MS - waitedMs, deadlineMs - 250),
         paying,
         nested: false,
         bulk: false,
@@ -62,18 +58,26 @@ export class LineClient implements Client {
       this.#line.left()
       if (sign === 'success') return { ok: true, attempts: requests }
       if (sign === 'slow' || sign === 'error') attempts += 1
-      if (attempts >= maxAttempts || requests >= maxRequests) return { ok: false, attempts: requests }
+      if (attempts >= MOST_ATTEMPTS || requests >= MOST_REQUESTS) {
+        return { ok: false, attempts: requests }
+      }
       paying = sign === 'slow' || sign === 'error'
       const tookMs = time.nowMs - sentAtMs
       notBeforeMs = time.nowMs + this.#backoffMs(sign, requests, attempts, tookMs, hintMs)
-      void random
     }
   }
 
-  #backoffMs(sign: Sign, requests: number, attempts: number, tookMs: number, hintMs: number): number {
+  #backoffMs(
+    sign: Sign,
+    requests: number,
+    attempts: number,
+    tookMs: number,
+    hintMs: number,
+  ): number {
     const { random } = this.#request
     if (hintMs > 0) return hintMs
-    if (sign === 'slow') return Math.min(500 * 2 ** attempts, 4_000) * random() + tookMs * (0.5 + random())
+    if (sign === 'slow')
+      return Math.min(500 * 2 ** attempts, 4_000) * random() + tookMs * (0.5 + random())
     if (sign === 'error') return Math.min(500 * 2 ** attempts, 4_000) * random()
     if (this.#line.isDown) return 250 * 1.6 ** requests * (0.75 + random() / 4)
     return Math.min(250 * 2 ** requests, 5_000) * random()

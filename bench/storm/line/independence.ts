@@ -77,9 +77,7 @@ export class Independence {
     this.#note(failed, ticket, lastTicket)
     const trying = this.#experiment
     if (trying !== undefined) {
-      return ticket > trying.fromTicket
-        ? this.#judge(trying, failed, lastTicket, nowMs)
-        : undefined
+      return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
     else if (this.#isDue(nowMs)) return this.#begin(lastTicket, limit)

@@ -2,7 +2,7 @@ import type { Latency } from './latency.ts'
 import type { Sign } from './signs.ts'
 import type { Traffic } from './traffic.ts'
 
-/** What one sign of overload leaves of the limit: `research`-free prose is in docs/concepts/storms.md. */
+/** What one sign of overload leaves of the limit. */
 const CUT = 0.7
 /** One cut that goes by the measured rate leaves at least this share. */
 const MOST_OF_A_CUT = 0.25

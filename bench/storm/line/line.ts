@@ -1,4 +1,4 @@
-import type { Clock } from '../../time.ts'
+import type { Clock } from '../../../src/time.ts'
 import { Independence } from './independence.ts'
 import { Latency } from './latency.ts'
 import { Limit } from './limit.ts'
@@ -331,10 +331,7 @@ export class Line {
       return this.#outage.probeAtMs(nowMs) > nowMs ? undefined : this.#queue.prober()
     }
     if (!this.#isOpen(nowMs)) return undefined
-    return this.#queue.next(
-      this.#limit.hasRoom(this.#inFlight),
-      this.#tokens.balance(nowMs) >= 1,
-    )
+    return this.#queue.next(this.#limit.hasRoom(this.#inFlight), this.#tokens.balance(nowMs) >= 1)
   }
 
   /** The one timer: for whatever comes first. */

@@ -87,7 +87,13 @@ export class Outage {
   }
 
   /** A failure; says whether the target is down from now on. `tookMs`: of one that was slow. */
-  failed(weight: number, ticket: number, lastTicket: number, tookMs: number, nowMs: number): boolean {
+  failed(
+    weight: number,
+    ticket: number,
+    lastTicket: number,
+    tookMs: number,
+    nowMs: number,
+  ): boolean {
     if (this.#sinceMs !== undefined) {
       this.#probeFailed(ticket, tookMs, nowMs)
       return false
