@@ -3,11 +3,12 @@ import { parseArgs } from 'node:util'
 import { picture } from './plot.ts'
 import { Pool } from './pool.ts'
 import { scale } from './scale.ts'
-import { type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
+import { lineScenarios, type Scenario, scenarioNamed, scenarios } from './scenarios.ts'
 import { medians, table } from './summary.ts'
 
 const USAGE = `npm run storm -- [options]
-  --scenario ID   only this one; may be given more than once: ${scenarios.map(({ id }) => id).join(' ')}
+  --scenario ID   only this one; may be given more than once: ${ids(scenarios)}
+                  or, of the candidate line: ${ids(lineScenarios)}
   --seeds N       runs of each, with the seeds 1 to N (20); the tables have their medians
   --scale         instead: 100,000 clients in one run
 `
@@ -70,7 +71,10 @@ async function play(chosen: readonly Scenario[], seeds: number): Promise<void> {
     const text = `## ${scenario.id}: ${scenario.title}\n\n![${scenario.id}](${scenario.id}.svg)\n\n${table(numbers)}\n`
     process.stdout.write(`${text}\n`)
     all.push(text)
-    writeFileSync(new URL(`${scenario.id}.svg`, directory), picture(scenario, rows))
+    // The docs have the plots of these.
+    if (scenarios.includes(scenario)) {
+      writeFileSync(new URL(`${scenario.id}.svg`, directory), picture(scenario, rows))
+    }
   }
   // A part of them must not replace the whole.
   if (chosen === scenarios) writeFileSync(new URL('results.md', directory), page(all, seeds))
@@ -83,4 +87,8 @@ Written by \`npm run storm${seeds === 20 ? '' : ` -- --seeds ${seeds}`}\`: media
 and the scenarios are: [storms](../concepts/storms.md).
 
 ${parts.join('\n')}`
+}
+
+function ids(list: readonly Scenario[]): string {
+  return list.map(({ id }) => id).join(' ')
 }

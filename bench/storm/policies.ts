@@ -1,4 +1,5 @@
 import type { Client, ClientRequest } from './client.ts'
+import { LineClient } from './line/client.ts'
 import type { Failed, Layer, ModelledPolicy } from './modelled-client.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 import { spoiled } from './spoiled.ts'
@@ -102,6 +103,11 @@ export const policies: readonly Policy[] = [
   { name: 'steadycall', shipped: {} },
 ]
 
+/** A candidate: one line per target instead of gate, breaker and budget. */
+export const withLine: readonly Policy[] = [
+  { name: 'line', client: (request) => new LineClient(request), turns: 1 },
+]
+
 /** Compared where they make a difference. */
 export const withFallback: readonly Policy[] = [
   { name: 'openai + fallback', modelled: { layers: [openai], fallsBack: true } },
@@ -142,6 +148,7 @@ export function policyNamed(name: string): Policy {
     ...withLessAtTheStart,
     ...[0.05, 0.1, 0.2, 0.5].flatMap(withDeposit),
     ...withStretch,
+    ...withLine,
     ...spoiled,
   ]
   const found = all.find((policy) => policy.name === name)

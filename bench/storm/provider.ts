@@ -11,8 +11,10 @@ export type Fault =
   | { readonly kind: 'limited' }
   /** Requests are swallowed: there is never an answer, nor any work. */
   | { readonly kind: 'silent' }
-  /** This share of the requests gets a 500 at once, whatever the load. */
-  | { readonly kind: 'failing'; readonly share: number }
+  /** This share of the requests fails at once, whatever the load; with a 500 where nothing is said. */
+  | { readonly kind: 'failing'; readonly share: number; readonly status?: 500 | 503 }
+  /** The rate limit is so many times what it usually is. */
+  | { readonly kind: 'limit'; readonly times: number }
 
 export interface TimedFault {
   readonly fromMs: number
@@ -25,8 +27,10 @@ export interface ProviderSettings {
   readonly slots: number
   /** Mean of the exponential service time, milliseconds. */
   readonly serviceMs: number
-  /** Requests that wait; one more gets a 429 without a hint. */
+  /** Requests that wait; one more is refused, without a hint. */
   readonly queue: number
+  /** By what it refuses one more than the queue takes. @default 429 */
+  readonly full?: 429 | 503
   readonly faults: readonly TimedFault[]
   /** Queued work whose caller is gone: computed all the same, or dropped. */
   readonly abandoned: 'computed' | 'dropped'
@@ -35,11 +39,17 @@ export interface ProviderSettings {
     readonly unit: 'tokens' | 'requests'
     readonly perMinute: number
     /**
-     * `window`: counted per minute, refusals name its end. `bucket`: refilled all the time and never
-     * holding more than ten seconds of it; refusals say when this one request would fit, as if
-     * nobody else waited.
+     * `window`: counted per minute, refusals name its end. `rolling`: of the last minute, refusals
+     * name when the oldest leaves it. `bucket`: refilled all the time and holding at most `burst`;
+     * refusals say when this one request would fit, as if nobody else waited.
      */
-    readonly style: 'window' | 'bucket'
+    readonly style: 'window' | 'rolling' | 'bucket'
+    /** What a bucket holds, in seconds of its refill. @default 10 */
+    readonly burstS?: number
+    /** @default 429 */
+    readonly status?: 429 | 503
+    /** The hint is so many times the truth; 0: there is none. @default 1 */
+    readonly hintTimes?: number
   }
   /** Answers that are no JSON of the schema, as a share. */
   readonly malformed?: number
@@ -98,6 +108,8 @@ export class Provider {
   #dropped = 0
   #busy = 0
   #window = { startMs: 0, used: 0 }
+  /** What a rolling limit remembers: when, and how much. */
+  readonly #taken: { readonly atMs: number; readonly need: number }[] = []
 
   constructor(time: VirtualTime, random: () => number, settings: ProviderSettings) {
     this.#time = time
@@ -140,16 +152,20 @@ export class Provider {
   #refusal(tokens: number, chance: number): Answer | undefined {
     const fault = this.#fault()
     const { nowMs } = this.#time
-    if (fault?.fault.kind === 'failing' && chance < fault.fault.share) return { status: 500 }
+    if (fault?.fault.kind === 'failing' && chance < fault.fault.share) {
+      return { status: fault.fault.status ?? 500 }
+    }
     if (fault?.fault.kind === 'unavailable') return { status: 503 }
     if (fault?.fault.kind === 'limited') {
       return { status: 429, retryAfterMs: fault.untilMs - nowMs }
     }
     const waiting = this.#queue.length - this.#head - this.#dropped
     const isFull = this.#busy >= this.#slots() && waiting >= this.#settings.queue
-    if (isFull) return { status: 429 }
-    const retryAfterMs = this.#overLimit(tokens)
-    return retryAfterMs === undefined ? undefined : { status: 429, retryAfterMs }
+    if (isFull) return { status: this.#settings.full ?? 429 }
+    const trueMs = this.#overLimit(tokens)
+    if (trueMs === undefined) return undefined
+    const { status = 429, hintTimes = 1 } = this.#settings.limit ?? {}
+    return hintTimes === 0 ? { status } : { status, retryAfterMs: Math.ceil(trueMs * hintTimes) }
   }
 
   /** Until the limit has room, milliseconds; undefined: it has, and the room is taken. */
@@ -157,20 +173,34 @@ export class Provider {
     const { limit } = this.#settings
     if (limit === undefined) return undefined
     const need = limit.unit === 'tokens' ? tokens : 1
+    const fault = this.#fault()?.fault
+    const perMinute = limit.perMinute * (fault?.kind === 'limit' ? fault.times : 1)
     const { nowMs } = this.#time
     const window = this.#window
     if (limit.style === 'window') {
       const startMs = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS
       if (startMs > window.startMs) this.#window = { startMs, used: 0 }
-      if (this.#window.used + need > limit.perMinute) return startMs + MINUTE_MS - nowMs
+      if (this.#window.used + need > perMinute) return startMs + MINUTE_MS - nowMs
+    } else if (limit.style === 'rolling') {
+      this.#forgetBefore(nowMs - MINUTE_MS)
+      if (this.#window.used + need > perMinute) {
+        return (this.#taken[0]?.atMs ?? nowMs) + MINUTE_MS - nowMs
+      }
+      this.#taken.push({ atMs: nowMs, need })
     } else {
-      const refilled = ((nowMs - window.startMs) / MINUTE_MS) * limit.perMinute
+      const refilled = ((nowMs - window.startMs) / MINUTE_MS) * perMinute
       this.#window = { startMs: nowMs, used: Math.max(window.used - refilled, 0) }
-      const over = this.#window.used + need - limit.perMinute / 6
-      if (over > 0) return Math.ceil((over / limit.perMinute) * MINUTE_MS)
+      const over = this.#window.used + need - (perMinute / 60) * (limit.burstS ?? 10)
+      if (over > 0) return Math.ceil((over / perMinute) * MINUTE_MS)
     }
     this.#window.used += need
     return undefined
+  }
+
+  #forgetBefore(ms: number): void {
+    while (this.#taken[0] !== undefined && this.#taken[0].atMs <= ms) {
+      this.#window.used -= this.#taken.shift()?.need ?? 0
+    }
   }
 
   #abandon(request: Request): void {

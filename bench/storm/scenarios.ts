@@ -5,6 +5,7 @@ import {
   withFallback,
   withHedge,
   withLessAtTheStart,
+  withLine,
   withMoreEarned,
   withStretch,
 } from './policies.ts'
@@ -20,7 +21,13 @@ export interface Scenario {
   readonly load: /** Calls come as a Poisson process, whatever became of the earlier ones; per second, all clients. */
     | { readonly kind: 'open'; readonly perSecond: number }
     /** Each client has so many workers, who wait for their call and then think, on average so long. */
-    | { readonly kind: 'closed'; readonly workers: number; readonly thinkMs: number }
+    | {
+        readonly kind: 'closed'
+        readonly workers: number
+        readonly thinkMs: number
+        /** So many calls in all; whatever fails is not made again. @default until `untilMs` */
+        readonly calls?: number
+      }
   /** For a while the load is so many times higher. */
   readonly surge?: { readonly fromMs: number; readonly untilMs: number; readonly times: number }
   /** Every client begins so many calls at once. */
@@ -91,6 +98,94 @@ const limitedFor = (seconds: number): Scenario => ({
   ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 120_000 + seconds * 1_000 }),
   policies: [...some(['no retry', 'steadycall']), ...withStretch],
 })
+/** One process, and how it meets an outage. */
+const LOADS = {
+  pool: { kind: 'closed', workers: 16, thinkMs: 1, calls: 2_000 },
+  open: { kind: 'open', perSecond: 20 },
+  lone: { kind: 'closed', workers: 1, thinkMs: 1_000 },
+} as const
+const outage = (seconds: number, load: keyof typeof LOADS): Scenario => {
+  const faultMs = { from: 60_000, until: 60_000 + seconds * 1_000 }
+  return {
+    id: `${load}${seconds}`,
+    title: `an outage of ${seconds} s, met by ${OF_LOAD[load]}`,
+    clients: 1,
+    attemptTimeoutMs: PATIENT_MS,
+    load: LOADS[load],
+    ...faulty({ kind: 'unavailable' }, {}, faultMs),
+    untilMs: 360_000,
+    policies,
+  }
+}
+const OF_LOAD = {
+  pool: 'a pool of 16 workers',
+  open: 'calls that come, 20 a second',
+  lone: 'one lone caller',
+} as const
+
+/** One process at twice what its provider takes for a while: 100 a second. */
+const overload = (
+  name: string,
+  what: string,
+  seconds: number,
+  settings: Partial<ProviderSettings>,
+  attemptTimeoutMs = 60_000,
+): Scenario => ({
+  id: `x2-${name}-${seconds}`,
+  title: `twice the capacity for ${seconds} s, refused by ${what}`,
+  clients: 1,
+  attemptTimeoutMs,
+  load: { kind: 'open', perSecond: 50 },
+  surge: { fromMs: 60_000, untilMs: 60_000 + seconds * 1_000, times: 4 },
+  provider: provider(undefined, { slots: 400, ...settings }),
+  faultMs: { from: 60_000, until: 60_000 + seconds * 1_000 },
+  untilMs: 360_000,
+  policies,
+})
+const bucket = (status: 429 | 503, hintTimes: number): Partial<ProviderSettings> => ({
+  limit: { unit: 'requests', perMinute: 6_000, style: 'bucket', burstS: 1, status, hintTimes },
+})
+const overloads = [10, 60].flatMap((seconds) => [
+  overload('503', '503 without a hint', seconds, bucket(503, 0)),
+  overload('slots', '503 where all places are taken', seconds, { slots: 100, queue: 0, full: 503 }),
+  overload('true', '429 with a true hint', seconds, bucket(429, 1)),
+  overload('short', '429 with a hint that is too short', seconds, bucket(429, 0.1)),
+  overload('long', '429 with a hint ten times too long', seconds, bucket(429, 10)),
+  overload(
+    'queue',
+    'nothing but timeouts',
+    seconds,
+    { slots: 100, queue: 10_000 },
+    ATTEMPT_TIMEOUT_MS,
+  ),
+])
+const refusing = (percent: number): Scenario => ({
+  ...random(percent),
+  id: `K${percent}-503`,
+  title: `${percent} % of all requests are refused with 503, whatever the load`,
+  clients: 1,
+  provider: provider(
+    { kind: 'failing', share: percent / 100, status: 503 },
+    {},
+    { from: 0, until: UNTIL_MS },
+  ),
+})
+const hidden = (name: string, limit: NonNullable<ProviderSettings['limit']>): Scenario => ({
+  id: `hidden-${name}`,
+  title: `a limit that nobody was told of, halved in the middle: ${name}`,
+  clients: 1,
+  attemptTimeoutMs: 60_000,
+  load: { kind: 'closed', workers: 40, thinkMs: 1 },
+  provider: {
+    ...provider(undefined, { slots: 400, limit }),
+    faults: [{ fromMs: 300_000, untilMs: 600_000, fault: { kind: 'limit', times: 0.5 } }],
+  },
+  faultMs: { from: 300_000, until: 600_000 },
+  untilMs: 900_000,
+  policies,
+})
+const requests = { unit: 'requests', perMinute: 600 } as const
+
 const some = (names: readonly string[]) => policies.filter(({ name }) => names.includes(name))
 
 export const scenarios: readonly Scenario[] = [
@@ -232,10 +327,30 @@ export const scenarios: readonly Scenario[] = [
   limitOf(44, 0.5),
 ]
 
+/** What a line has to stand: played by name, beside the others. */
+export const lineScenarios: readonly Scenario[] = [
+  ...[3, 8, 30, 120].flatMap((seconds) => [
+    outage(seconds, 'pool'),
+    outage(seconds, 'open'),
+    outage(seconds, 'lone'),
+  ]),
+  ...overloads,
+  random(50),
+  ...[10, 20, 50].map(refusing),
+  hidden('bucket', { ...requests, style: 'bucket' }),
+  hidden('bucket-silent', { ...requests, style: 'bucket', hintTimes: 0 }),
+  hidden('window', { ...requests, style: 'window' }),
+  hidden('window-silent', { ...requests, style: 'window', hintTimes: 0 }),
+  hidden('rolling', { ...requests, style: 'rolling' }),
+  hidden('rolling-silent', { ...requests, style: 'rolling', hintTimes: 0 }),
+  hidden('tokens', { unit: 'tokens', perMinute: 900_000, style: 'bucket' }),
+].map((scenario) => ({ ...scenario, policies: [...policies, ...withLine] }))
+
 export function scenarioNamed(id: string): Scenario {
-  const found = scenarios.find((scenario) => scenario.id === id)
+  const all = [...scenarios, ...lineScenarios]
+  const found = all.find((scenario) => scenario.id === id)
   if (found === undefined) {
-    const known = scenarios.map((scenario) => scenario.id).join(', ')
+    const known = all.map((scenario) => scenario.id).join(', ')
     throw new RangeError(`There is no scenario '${id}'; there are ${known}`)
   }
   return found

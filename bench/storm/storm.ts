@@ -91,9 +91,11 @@ function load(
     }
     next()
   } else {
+    let left = kind.calls ?? Infinity
     const work = (client: number) => {
       const thinkMs = exponential(arrivals, kind.thinkMs)
-      if (time.nowMs + thinkMs >= untilMs) return
+      if (left === 0 || time.nowMs + thinkMs >= untilMs) return
+      left -= 1
       time.after(thinkMs, () => call(client, () => work(client)))
     }
     for (let worker = 0; worker < clients * kind.workers; worker += 1) work(worker % clients)

@@ -1,0 +1,165 @@
+/** Results that are looked at. */
+const RESULTS = 64
+const ENOUGH = 40
+const CUTS = 3
+const WITHIN_MS = 60_000
+/** Failures below this share are not worth an experiment; above the other, it is an outage. */
+const SHARE = { from: 0.05, until: 0.9 }
+const FAILURES = 3
+const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
+
+interface Experiment {
+  readonly fromTicket: number
+  readonly share: number
+  /** The limit where the load is not the reason, and where it is. */
+  readonly restore: number
+  readonly back: number
+  results: number
+  failures: number
+}
+
+export type Change = {
+  readonly limit: number
+  /** The limit was wrong: it may grow again as if there had been no overload. */
+  readonly acquitted?: true
+}
+
+/**
+ * Refusals that do not depend on the load: where cuts do not end them, one experiment at a quarter
+ * of the limit tells. If they come as before, the limit of before the cuts is restored, and only a
+ * share of refusals well above the usual one is a sign of overload again.
+ */
+export class Independence {
+  readonly #failed = new Uint8Array(RESULTS)
+  #sent = 0
+  #failures = 0
+  readonly #cuts: { readonly atMs: number; readonly before: number }[] = []
+  #experiment: Experiment | undefined
+  #nextMs = -Infinity
+  #pauseMs: number = PAUSE.firstMs
+  /** The share of refusals that has nothing to do with the load. */
+  #usual: number | undefined
+
+  get isTrying(): boolean {
+    return this.#experiment !== undefined
+  }
+
+  /** Is a refusal now a sign of overload? */
+  get isSign(): boolean {
+    if (this.#experiment !== undefined) return false
+    if (this.#usual === undefined) return true
+    return this.#seen >= ENOUGH && this.#share > this.#usual + 0.3 * (1 - this.#usual)
+  }
+
+  /** An attempt is sent. */
+  sent(ticket: number): void {
+    const at = ticket % RESULTS
+    this.#failures -= this.#failed[at] ?? 0
+    this.#failed[at] = 0
+    this.#sent += 1
+  }
+
+  /** The limit was cut because of a refusal; `before`: what it was, at most what was in flight. */
+  cut(before: number, nowMs: number): void {
+    while (this.#cuts[0] !== undefined && nowMs - this.#cuts[0].atMs > WITHIN_MS) this.#cuts.shift()
+    this.#cuts.push({ atMs: nowMs, before })
+    if (this.#usual !== undefined) this.#forget()
+  }
+
+  /** An attempt was answered or refused. Where the limit is to change it says what it is from now on. */
+  result(
+    failed: boolean,
+    ticket: number,
+    lastTicket: number,
+    limit: number,
+    nowMs: number,
+  ): Change | undefined {
+    this.#note(failed, ticket, lastTicket)
+    const trying = this.#experiment
+    if (trying !== undefined) {
+      return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
+    }
+    if (this.#usual !== undefined) this.#follow()
+    else if (this.#isDue(nowMs)) return this.#begin(lastTicket, limit)
+    return undefined
+  }
+
+  /** An outage explains what was seen. */
+  outage(): void {
+    this.#forget()
+    this.#cuts.length = 0
+    this.#experiment = undefined
+  }
+
+  #isDue(nowMs: number): boolean {
+    if (this.#seen < ENOUGH || nowMs < this.#nextMs) return false
+    const share = this.#share
+    if (share < SHARE.from || share >= SHARE.until) return false
+    return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
+  }
+
+  #begin(lastTicket: number, limit: number): Change {
+    this.#experiment = {
+      fromTicket: lastTicket,
+      share: this.#share,
+      restore: this.#cuts[0]?.before ?? limit,
+      back: limit,
+      results: 0,
+      failures: 0,
+    }
+    return { limit: limit / 4 }
+  }
+
+  #judge(
+    trying: Experiment,
+    failed: boolean,
+    lastTicket: number,
+    nowMs: number,
+  ): Change | undefined {
+    trying.results += 1
+    if (failed) trying.failures += 1
+    if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
+    this.#experiment = undefined
+    this.#cuts.length = 0
+    // Refusals come sooner than answers: one that is under way has not failed.
+    const share = trying.failures / (lastTicket - trying.fromTicket)
+    if (share >= 0.4 * trying.share && trying.failures >= 2) {
+      this.#forget()
+      this.#usual = trying.share
+      return { limit: trying.restore, acquitted: true }
+    }
+    this.#nextMs = nowMs + this.#pauseMs
+    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)
+    return { limit: trying.back }
+  }
+
+  #follow(): void {
+    if (this.#usual === undefined || this.#sent % ENOUGH !== 0 || this.#seen < ENOUGH) return
+    const share = this.#share
+    if (share < 0.3 * this.#usual) this.#usual = undefined
+    else if (share <= this.#usual + 0.3 * (1 - this.#usual)) {
+      this.#usual += (share - this.#usual) / 4
+    }
+  }
+
+  get #seen(): number {
+    return Math.min(this.#sent, RESULTS)
+  }
+
+  /** Of the latest attempts; one that is under way has not failed. */
+  get #share(): number {
+    return this.#failures / Math.max(this.#seen, 1)
+  }
+
+  #note(failed: boolean, ticket: number, lastTicket: number): void {
+    if (!failed || ticket <= lastTicket - this.#seen) return
+    this.#failed[ticket % RESULTS] = 1
+    this.#failures += 1
+  }
+
+  #forget(): void {
+    this.#sent = 0
+    this.#failures = 0
+    this.#failed.fill(0)
+  }
+}

@@ -1,0 +1,108 @@
+import type { Latency } from './latency.ts'
+import type { Sign } from './signs.ts'
+import type { Traffic } from './traffic.ts'
+
+/** What one sign of overload leaves of the limit. */
+const CUT = 0.7
+/** One cut that goes by the measured rate leaves at least this share. */
+const MOST_OF_A_CUT = 0.25
+/** Room above what the target has just served. */
+const HEADROOM = 1.5
+/** The limit grows only where it is what holds calls back. */
+const IN_USE = 0.8
+const FORGET_MS = 60_000
+/** Letting out begins with this share of what was good before. */
+const FIRST_SHARE = 0.25
+const AFTER_GOOD = 0.1
+
+/**
+ * How many attempts one target may have in flight, learned from it: unlimited until it first shows
+ * an overload, cut by each sign of it, raised by success, forgotten after a quiet minute.
+ *
+ * What an attempt says counts only if it was sent after the last cut: the others were under way
+ * already and would cut again for the same overload.
+ */
+export class Limit {
+  readonly #traffic: Traffic
+  readonly #latency: Latency
+  #value = Infinity
+  #cutTicket = 0
+  #signMs = -Infinity
+  /** While it is being let out after an outage: what was good before. */
+  #good: number | undefined
+
+  constructor(traffic: Traffic, latency: Latency) {
+    this.#traffic = traffic
+    this.#latency = latency
+  }
+
+  get value(): number {
+    return this.#value
+  }
+
+  /** No overload has been seen for so long, milliseconds. */
+  quietMs(nowMs: number): number {
+    return nowMs - this.#signMs
+  }
+
+  hasRoom(inFlight: number): boolean {
+    return inFlight < this.#value
+  }
+
+  /** Is this attempt's end news, or of before the last cut? */
+  isNews(ticket: number): boolean {
+    return ticket > this.#cutTicket
+  }
+
+  /** An overload was seen; `lastTicket`: of the attempt sent last. */
+  cut(sign: Sign, lastTicket: number, inFlight: number, nowMs: number): void {
+    const level = Math.min(this.#value, Math.max(inFlight, 1))
+    let next = level * CUT
+    if (sign !== 'refused') {
+      const perSecond = Math.max(
+        this.#traffic.bestSecond(nowMs),
+        this.#traffic.successesPerSecond(nowMs),
+      )
+      const served = perSecond * (this.#latency.meanMs / 1_000)
+      next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
+    }
+    this.set(next, lastTicket, nowMs)
+    this.#latency.forgetRecent()
+  }
+
+  /** Sets it by what is known from elsewhere. */
+  set(value: number, lastTicket: number, nowMs: number): void {
+    this.#value = Math.max(value, 1)
+    this.#cutTicket = lastTicket
+    this.#signMs = nowMs
+    this.#good = undefined
+  }
+
+  /** A good answer to an attempt that is news. */
+  succeeded(inFlight: number, nowMs: number): void {
+    if (this.#value === Infinity) return
+    if (this.quietMs(nowMs) > FORGET_MS && this.#traffic.peak(nowMs) < this.#value / 2) {
+      this.#value = Infinity
+      this.#good = undefined
+      return
+    }
+    if (inFlight < this.#value * IN_USE) return
+    if (this.#good !== undefined) this.#value += this.#value < this.#good ? 1 : AFTER_GOOD
+    else if (this.#latency.isCalm) {
+      // One more per round trip or per second, whichever is longer.
+      this.#value += 1 / Math.max(this.#value, this.#traffic.successesPerSecond(nowMs))
+    }
+  }
+
+  /** What cut it had nothing to do with the load. */
+  resume(good: number, lastTicket: number, nowMs: number): void {
+    this.set(good, lastTicket, nowMs)
+    this.#good = good
+  }
+
+  /** An outage has ended: not all who wait may go at once. */
+  letOut(good: number, lastTicket: number, nowMs: number): void {
+    this.set(Math.max(2, good * FIRST_SHARE), lastTicket, nowMs)
+    this.#good = good
+  }
+}

@@ -1,0 +1,198 @@
+import type { Latency } from './latency.ts'
+import type { Traffic } from './traffic.ts'
+
+const FOLLOW = 1 / 32
+/** A row of failures is an outage where chance brings one so long less often than this. */
+const CHANCE = 1e-4
+const ROW = { least: 5, most: 25 }
+/** Under way, beside those that failed, in an outage that answers at once. */
+const PENDING = 0.25
+const PROBE = { firstMs: 500, growth: 1.25, mostMs: 5_000, jitter: 0.2 }
+/** Of a process that makes few calls: it is one of many. */
+const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
+const LEASE = { leastMs: 1_000, latencies: 5 }
+
+/**
+ * Notices that a target is down, by failures in a row, and says when the next probe may be sent: one
+ * at a time, at growing intervals, until one of them succeeds.
+ */
+export class Outage {
+  readonly #traffic: Traffic
+  readonly #latency: Latency
+  readonly #random: () => number
+  /** Failures among the results, outside of rows that have not ended. */
+  #share = 0
+  #row = 0
+  /** Attempts up to this one were sent before the row began. */
+  #rowTicket = 0
+  /** Failures of attempts that were sent since. */
+  #failedSince = 0
+  #limitedRow = 0
+  #limitedTicket = 0
+  #sinceMs: number | undefined
+  #downTicket = 0
+  #probes = 0
+  #nextProbeMs = 0
+  #probeTicket = 0
+  #leaseEndsMs = 0
+  #endedMs = -Infinity
+
+  constructor(traffic: Traffic, latency: Latency, random: () => number) {
+    this.#traffic = traffic
+    this.#latency = latency
+    this.#random = random
+  }
+
+  get isDown(): boolean {
+    return this.#sinceMs !== undefined
+  }
+
+  /** Failures in a row have begun, and may be chance. */
+  get inRow(): boolean {
+    return this.#row > 0 || this.#limitedRow > 0
+  }
+
+  /** When it was found to be down. */
+  get sinceMs(): number | undefined {
+    return this.#sinceMs
+  }
+
+  /** When the last outage ended. */
+  get endedMs(): number {
+    return this.#endedMs
+  }
+
+  /** This process makes so few calls that it must be one of many, or does not matter. */
+  isTiny(nowMs: number): boolean {
+    return this.#traffic.gapMs(nowMs) > TINY.fromGapMs
+  }
+
+  /** When the next probe may be sent; Infinity while one is under way. */
+  probeAtMs(nowMs: number): number {
+    if (this.#probeTicket === 0) return this.#nextProbeMs
+    // A dead peer would be asked once per attempt's timeout; a crowd of tiny ones had better be.
+    return this.isTiny(nowMs) ? Infinity : Math.max(this.#nextProbeMs, this.#leaseEndsMs)
+  }
+
+  probeSent(ticket: number, nowMs: number): void {
+    this.#probeTicket = ticket
+    this.#leaseEndsMs = nowMs + Math.max(LEASE.leastMs, this.#latency.meanMs * LEASE.latencies)
+    this.#nextProbeMs = nowMs + this.#intervalMs(0, nowMs)
+    this.#probes += 1
+  }
+
+  /** The probe ends without a word of the target. */
+  probeLost(ticket: number): void {
+    if (ticket === this.#probeTicket) this.#probeTicket = 0
+  }
+
+  /** A failure; says whether the target is down from now on. `tookMs`: of one that was slow. */
+  failed(
+    weight: number,
+    ticket: number,
+    lastTicket: number,
+    tookMs: number,
+    nowMs: number,
+  ): boolean {
+    if (this.#sinceMs !== undefined) {
+      this.#probeFailed(ticket, tookMs, nowMs)
+      return false
+    }
+    const isFirst = this.#row === 0
+    if (isFirst) {
+      this.#rowTicket = lastTicket
+      this.#failedSince = 0
+    }
+    const isSince = ticket > this.#rowTicket
+    if (isSince) this.#failedSince += 1
+    // What was sent together fails together, and is one event; a timeout has had its time.
+    if (isFirst || isSince || tookMs > 0) this.#row += weight
+    if (this.#row < this.#longestRow()) return false
+    return (tookMs > 0 || this.#allFail(lastTicket)) && this.#begin(lastTicket, tookMs, nowMs)
+  }
+
+  /**
+   * Refusals come sooner than answers: while many that were sent since the row began are still under
+   * way, a row of refusals says little.
+   */
+  #allFail(lastTicket: number): boolean {
+    const pending = lastTicket - this.#rowTicket - this.#failedSince
+    return pending <= this.#failedSince * PENDING
+  }
+
+  /** A rate limit that does not say for how long. */
+  limited(ticket: number, lastTicket: number, nowMs: number): boolean {
+    if (this.#sinceMs !== undefined) {
+      this.#probeFailed(ticket, 0, nowMs)
+      return false
+    }
+    if (this.#limitedRow === 0) this.#limitedTicket = lastTicket
+    else if (ticket <= this.#limitedTicket) return false
+    this.#limitedRow += 1
+    return this.#limitedRow >= ROW.least && this.#begin(lastTicket, 0, nowMs)
+  }
+
+  /** The target is well, as an attempt shows; says whether that ends an outage. */
+  succeeded(ticket: number, nowMs: number): boolean {
+    if (this.#sinceMs !== undefined) {
+      if (ticket <= this.#downTicket) return false
+      this.#sinceMs = undefined
+      this.#endedMs = nowMs
+      this.#probes = 0
+      this.#probeTicket = 0
+      this.#endRows()
+      return true
+    }
+    if (this.#limitedRow > 0 && ticket > this.#limitedTicket) this.#limitedRow = 0
+    if (this.#row > 0 && ticket > this.#rowTicket) {
+      for (; this.#row > 0; this.#row -= 1) this.#share += (1 - this.#share) * FOLLOW
+      this.#row = 0
+    }
+    this.#share -= this.#share * FOLLOW
+    return false
+  }
+
+  #longestRow(): number {
+    const row = Math.log(CHANCE) / Math.log(Math.min(Math.max(this.#share, 1e-9), 0.999))
+    return Math.min(Math.max(row, ROW.least), ROW.most)
+  }
+
+  #begin(lastTicket: number, tookMs: number, nowMs: number): true {
+    this.#sinceMs = nowMs
+    this.#downTicket = lastTicket
+    this.#probes = 0
+    this.#probeTicket = 0
+    this.#nextProbeMs = nowMs + this.#intervalMs(tookMs, nowMs)
+    this.#endRows()
+    return true
+  }
+
+  #endRows(): void {
+    this.#row = 0
+    this.#limitedRow = 0
+  }
+
+  #probeFailed(ticket: number, tookMs: number, nowMs: number): void {
+    if (ticket !== this.#probeTicket) return
+    this.#probeTicket = 0
+    this.#nextProbeMs = Math.max(this.#nextProbeMs, nowMs + this.#slowMs(tookMs, nowMs))
+  }
+
+  #intervalMs(tookMs: number, nowMs: number): number {
+    const tiny = this.isTiny(nowMs)
+    const mostMs = tiny
+      ? Math.min(Math.max(this.#traffic.gapMs(nowMs), PROBE.mostMs), TINY.mostMs)
+      : PROBE.mostMs
+    const growth = tiny ? TINY.growth : PROBE.growth
+    const grownMs = Math.min(PROBE.firstMs * growth ** Math.min(this.#probes, 60), mostMs)
+    const jitter = 1 - PROBE.jitter + 2 * PROBE.jitter * this.#random()
+    return Math.max(grownMs * jitter, this.#slowMs(tookMs, nowMs))
+  }
+
+  /** After a slow failure: at least half of what it took; tiny processes twice, and twice again. */
+  #slowMs(tookMs: number, nowMs: number): number {
+    if (tookMs === 0) return 0
+    if (!this.isTiny(nowMs)) return tookMs / 2
+    return Math.min(tookMs * 2 ** Math.min(this.#probes, 60), TINY.slowMostMs)
+  }
+}

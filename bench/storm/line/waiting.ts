@@ -1,0 +1,156 @@
+import { Heap } from './heap.ts'
+
+/** What a call wants of its target: leave to send one attempt. */
+export interface Wish {
+  /** Rises with the calls of a process: who came first goes first, with a retry too. */
+  readonly order: number
+  /** Requests that the call has sent: of those who may probe, the one with the fewest does. */
+  readonly requests: number
+  /** The call's own backoff or hint ends then, on the monotonic clock. */
+  readonly notBeforeMs: number
+  /** Then it gives up: its patience or its deadline ends. */
+  readonly latestMs: number
+  /** It repeats what may have been executed, and needs a token. */
+  readonly paying: boolean
+  /** Something that is in flight waits for it: no learned limit may hold it. */
+  readonly nested: boolean
+  readonly bulk: boolean
+}
+
+/** One that stands in line. */
+export class Waiting {
+  readonly wish: Wish
+  readonly sinceMs: number
+  hasLeft = false
+  /** Where it stands: with those who wait for themselves, or with those who could go. */
+  heap: Heap<Waiting> | undefined
+  readonly #settle: (ticket: number) => void
+
+  constructor(wish: Wish, sinceMs: number, settle: (ticket: number) => void) {
+    this.wish = wish
+    this.sinceMs = sinceMs
+    this.#settle = settle
+  }
+
+  /** Its turn has come (a ticket), or it gave up (0). */
+  leave(ticket: number): void {
+    this.hasLeft = true
+    this.#settle(ticket)
+  }
+}
+
+const byOrder = (a: Waiting, b: Waiting) => a.wish.order < b.wish.order
+const byRequests = (a: Waiting, b: Waiting) =>
+  a.wish.requests === b.wish.requests ? byOrder(a, b) : a.wish.requests < b.wish.requests
+
+/** Bulk calls get at least this share of the places that come free. */
+const BULK_EVERY = 20
+
+type Lane = 'nested' | 'normal' | 'bulk'
+const LANES: readonly Lane[] = ['nested', 'normal', 'bulk']
+
+/** Those who could go now, in the order in which they do. */
+export class Queue {
+  readonly #free = laneHeaps()
+  readonly #paying = laneHeaps()
+  readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
+  readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
+  #size = 0
+  #turns = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(waiting: Waiting, nowMs: number): void {
+    this.#size += 1
+    this.#patience.add(waiting)
+    const isDelayed = waiting.wish.notBeforeMs > nowMs
+    this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
+  }
+
+  /** It has left, by whatever way. */
+  left(waiting: Waiting): void {
+    this.#size -= 1
+    this.#patience.dropped()
+    waiting.heap?.dropped()
+  }
+
+  /** Those whose own wait has ended can go. */
+  ripen(nowMs: number): void {
+    for (;;) {
+      const first = this.#delayed.first()
+      if (first === undefined || first.wish.notBeforeMs > nowMs) return
+      this.#delayed.takeFirst()
+      this.#put(first, this.#heapOf(first.wish))
+    }
+  }
+
+  /** One whose patience has ended. */
+  expired(nowMs: number): Waiting | undefined {
+    const first = this.#patience.first()
+    return first !== undefined && first.wish.latestMs <= nowMs ? first : undefined
+  }
+
+  /** When the next one's own wait ends, or its patience. */
+  nextMs(): number {
+    const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
+    const late = this.#patience.first()?.wish.latestMs ?? Infinity
+    return Math.min(ripe, late)
+  }
+
+  hasReady(): boolean {
+    return LANES.some((lane) => this.#first(lane, true) !== undefined)
+  }
+
+  /** The one that is next, where there is room for its lane. */
+  next(withRoom: boolean, withToken: boolean): Waiting | undefined {
+    const nested = this.#first('nested', withToken)
+    if (nested !== undefined || !withRoom) return nested
+    const normal = this.#first('normal', withToken)
+    const bulk = this.#first('bulk', withToken)
+    if (normal === undefined || bulk === undefined) return normal ?? bulk
+    this.#turns += 1
+    return this.#turns % BULK_EVERY === 0 ? bulk : normal
+  }
+
+  /** The one that probes a target that is down. */
+  prober(): Waiting | undefined {
+    let best: Waiting | undefined
+    for (const lane of LANES) {
+      for (const heaps of [this.#free, this.#paying]) {
+        const first = heaps[lane].first()
+        if (first !== undefined && (best === undefined || byRequests(first, best))) best = first
+      }
+    }
+    return best
+  }
+
+  /** While a target is down the one with the fewest requests is first, else the one that came first. */
+  sortForProbes(probing: boolean): void {
+    for (const heaps of [this.#free, this.#paying]) {
+      for (const lane of LANES) heaps[lane].sort(probing ? byRequests : byOrder)
+    }
+  }
+
+  #first(lane: Lane, withToken: boolean): Waiting | undefined {
+    const free = this.#free[lane].first()
+    const paying = withToken ? this.#paying[lane].first() : undefined
+    if (free === undefined || paying === undefined) return free ?? paying
+    return byOrder(paying, free) ? paying : free
+  }
+
+  #put(waiting: Waiting, heap: Heap<Waiting>): void {
+    waiting.heap = heap
+    heap.add(waiting)
+  }
+
+  #heapOf({ nested, bulk, paying }: Wish): Heap<Waiting> {
+    const lane = nested ? 'nested' : bulk ? 'bulk' : 'normal'
+    return (paying ? this.#paying : this.#free)[lane]
+  }
+}
+
+function laneHeaps(): Record<Lane, Heap<Waiting>> {
+  return { nested: new Heap(byOrder), normal: new Heap(byOrder), bulk: new Heap(byOrder) }
+}
