@@ -26,6 +26,9 @@ export const CREDENTIALS_WORDINGS: readonly WordingRule[] = [
   // A relay's own 5xx around what the provider behind it refused.
   { kind: 'auth', when: { status: ['5xx'], clause: [['incorrect api key', 'invalid api key', 'api key not valid', 'invalid x-api-key', 'api key is invalid']] },
     example: [500, '{"error":{"message":"litellm.APIConnectionError: OpenAIException - Incorrect API key provided: sk-x"}}'] },
+  // FastAPI's own words where no credential came, also where a relay sends them under 200.
+  { kind: 'auth', when: { status: refused, text: 'not authenticated' },
+    example: [200, '{"detail":"Not authenticated"}'] },
   { kind: 'auth', when: { status: refused, text: 'security token included in the request' },
     example: [403, '{"message":"The security token included in the request is invalid."}'] },
 
