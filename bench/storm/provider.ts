@@ -165,7 +165,7 @@ export class Provider {
     const trueMs = this.#overLimit(tokens)
     if (trueMs === undefined) return undefined
     const { status = 429, hintTimes = 1 } = this.#settings.limit ?? {}
-    return hintTimes === 0 ? { status } : { status, retryAfterMs: Math.ceil(trueMs * hintTimes) }
+    return hintTimes === 0 ? { status } : { status, retryAfterMs: trueMs * hintTimes }
   }
 
   /** Until the limit has room, milliseconds; undefined: it has, and the room is taken. */

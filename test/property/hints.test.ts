@@ -85,10 +85,7 @@ describe('hints', () => {
     fc.assert(
       fc.property(text, (value) => {
         // Several are a list, of which the longest counts.
-        const waits = value
-          .split(',')
-          .map((one) => one.trim())
-          .filter((one) => /^\d+(\.\d+)?$/.test(one))
+        const waits = value.split(/,[ \t]*/).filter((one) => /^\d+(\.\d+)?$/.test(one))
         // kept finite and exact: 2^53 - 1 at most
         const longest = Math.min(Math.max(...waits.map(Number)) * 1000, 9007199254740991)
         const expected = waits.length === 0 ? undefined : longest
@@ -143,8 +140,8 @@ describe('hints', () => {
         const sent = { 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': value }
         const found = readRetryAfter({ headers: sent, status: 429, now: 0 })
         // Several values, as RFC 9110 (5.6.1) has lists: what is empty between the commas is none.
-        const values = value.split(/,[ \t]*/).filter((one) => one.trim() !== '')
-        if (found !== undefined) expect(values.some((one) => grammar.test(one.trim()))).toBe(true)
+        const values = value.split(/,[ \t]*/).filter((one) => one !== '')
+        if (found !== undefined) expect(values.some((one) => grammar.test(one))).toBe(true)
         if (/^\d{1,9}(\.\d+)?$/.test(value)) expect(found).toBe(Number(value) * 1000)
       }),
       { numRuns: 500 },
