@@ -1,4 +1,3 @@
-import { GATEWAYS } from './call/gateways.ts'
 import { isSignal } from './native-signal.ts'
 import {
   backoff,
@@ -6,6 +5,7 @@ import {
   concurrency,
   encryption,
   fallbacks,
+  gateway,
   hedge,
   hintSpread,
   retryBudget,
@@ -15,7 +15,6 @@ import {
   aFunction,
   anything,
   type Check,
-  type Checks,
   checkOptions,
   checkPresent,
   duration,
@@ -23,7 +22,6 @@ import {
   MAX_DURATION_MS,
   objectWith,
   oneOf,
-  show,
   text,
 } from './option-check.ts'
 import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
@@ -95,21 +93,6 @@ export function checkKeyedOperation(options: unknown): void {
 export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
   checkOptions('retry()', policy, RETRY_CHECKS)
 }
-
-const gatewayName = oneOf(...Object.keys(GATEWAYS))
-
-const gateway: Check = {
-  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
-  accepts: (value) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Reflect.get(value, 'name') !== undefined
-      : gatewayName.accepts(value),
-  got: (value) =>
-    typeof value === 'object' && !Array.isArray(value) ? 'one without a name' : show(value),
-  within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
-}
-
-const GATEWAY: Checks = { name: gatewayName, fallbacks: oneOf('keep', 'off') }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxAttempts: integer(1, 10),

@@ -1,4 +1,5 @@
 /** The options that are objects or lists of options: what each of theirs may be. */
+import { GATEWAYS } from './call/gateways.ts'
 import { isFailureKind } from './errors/failure-kinds.ts'
 import { KEY_ID, keyBytes } from './idempotency/encryption.ts'
 import {
@@ -8,6 +9,7 @@ import {
   integer,
   number,
   objectWith,
+  oneOf,
   show,
   trueOrFalse,
 } from './option-check.ts'
@@ -110,6 +112,17 @@ export const fallbacks: Check = {
   allowed: 'an array of { model?, client?, on? } with a model or a client in each',
   accepts: Array.isArray,
   within: (value) => (Array.isArray(value) ? eachOf(value, fallback) : undefined),
+}
+
+const gatewayName = oneOf(...Object.keys(GATEWAYS))
+const GATEWAY: Checks = { name: gatewayName, fallbacks: oneOf('keep', 'off') }
+
+export const gateway: Check = {
+  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
+  accepts: (value) =>
+    isGroup(value) ? Reflect.get(value, 'name') !== undefined : gatewayName.accepts(value),
+  got: (value) => (isGroup(value) ? 'one without a name' : show(value)),
+  within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
 }
 
 /** Nothing in a message here is a key, or may be one. */

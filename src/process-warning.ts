@@ -9,6 +9,6 @@ export function emitProcessWarning(message: string, code: string): void {
     emit(message, { type: 'SteadycallWarning', code })
     return
   }
-  // biome-ignore lint/suspicious/noConsole: nothing else is read there
+  // biome-ignore lint/suspicious/noConsole: in Workers the log of the console is all that an operator sees
   globalThis.console?.warn(`${code}: ${message}`)
 }

@@ -76,7 +76,7 @@ export function rememberGivenUp<T>(
   giveUpInFlow(known)
 }
 
-/** The call that this one joined was given up: whoever calls next in this one's flow has seen it, too. */
+/** The call that this one joined was given up: the joiner has seen that as the owner has. */
 export function joinedGivenUp<T>(job: Job<T>, kind: FailureKind): void {
   if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
   const { each, whole } = new Fingerprints(job)

@@ -115,12 +115,7 @@ function answerRefused(
   const issues = [foundAtRoot('the provider could not read it as JSON of the schema')]
   const bad = { ok: false, kind: 'malformed_output', issues, text } as const
   const reask = conversation.note(bad, asked)
-  return {
-    ok: false,
-    failure: failed({ ...bad, cause: error }, withoutUndefined({ status })),
-    facts: withoutUndefined({ status }),
-    ...(reask !== undefined && { reask }),
-  }
+  return rejected(undefined, { ...bad, cause: error }, withoutUndefined({ status }), reask)
 }
 
 /** A re-ask that is refused for the fields that its provider put into the bad answer: without them. */
@@ -187,7 +182,7 @@ function rejected(
   checked: Checked & { ok: false },
   facts: AnswerFacts,
   reask: 'allowed' | 'repeated' | undefined,
-): Sent<Structured> {
+): Sent<Structured> & { ok: false } {
   return {
     ok: false,
     failure: failed(checked, facts),

@@ -193,7 +193,7 @@ export class SqliteFile {
       this.#sign?.remove(process)
       return true
     } catch {
-      // Locked: whoever waits asks again soon.
+      // Locked: the waiter asks again soon.
       return false
     }
   }

@@ -40,10 +40,6 @@ export class Independence {
   /** The share of refusals that has nothing to do with the load. */
   #usual: number | undefined
 
-  get isTrying(): boolean {
-    return this.#experiment !== undefined
-  }
-
   /** Is a refusal now a sign of overload? */
   get isSign(): boolean {
     if (this.#experiment !== undefined) return false

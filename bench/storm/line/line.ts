@@ -6,10 +6,7 @@ import { Outage } from './outage.ts'
 import type { Sign } from './signs.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
-import { Queue, Waiting, type Wish } from './waiting.ts'
-
-/** What a line is held back by. */
-export type HeldBy = 'hint' | 'down' | 'limit' | 'budget'
+import { type HeldBy, type Outcome, Queue, Waiting, type Wish } from './waiting.ts'
 
 /** How an attempt ended, for the line. */
 export interface End {
@@ -79,18 +76,6 @@ export class Line {
     this.#tokens = new Tokens(this.#traffic, nowMs)
   }
 
-  get inFlight(): number {
-    return this.#inFlight
-  }
-
-  get waiting(): number {
-    return this.#queue.size
-  }
-
-  get limit(): number {
-    return this.#limit.value
-  }
-
   get isDown(): boolean {
     return this.#outage.isDown
   }
@@ -104,7 +89,7 @@ export class Line {
   }
 
   /** A ticket as soon as it is the call's turn, or what it waited for in vain. */
-  wait(wish: Wish, signal?: AbortSignal): Promise<number | HeldBy | 'full' | 'aborted'> {
+  wait(wish: Wish, signal?: AbortSignal): Promise<Outcome | 'full'> {
     const nowMs = this.#clock.monotonicMs()
     if (signal?.aborted === true) return Promise.resolve('aborted')
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve('full')
@@ -113,17 +98,11 @@ export class Line {
       ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS.waitMs) }
       : wish
     return new Promise((resolve) => {
-      let heldBy: HeldBy = 'limit'
-      const waiting = new Waiting(patient, nowMs, (ticket) => {
+      const waiting = new Waiting(patient, (outcome) => {
         signal?.removeEventListener('abort', onAbort)
-        if (ticket > 0) resolve(ticket)
-        else resolve(signal?.aborted === true ? 'aborted' : heldBy)
+        resolve(outcome)
       })
-      const onAbort = () => {
-        const atMs = this.#clock.monotonicMs()
-        heldBy = this.#heldBy(patient, atMs) ?? 'limit'
-        this.#giveUp(waiting, atMs)
-      }
+      const onAbort = () => this.#giveUp(waiting, 'aborted', this.#clock.monotonicMs())
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
@@ -302,9 +281,9 @@ export class Line {
     return ticket
   }
 
-  #giveUp(waiting: Waiting, nowMs: number): void {
+  #giveUp(waiting: Waiting, why: HeldBy | 'aborted', nowMs: number): void {
     if (waiting.hasLeft) return
-    waiting.leave(0)
+    waiting.leave(why)
     this.#queue.left(waiting)
     this.#arm(nowMs)
   }
@@ -321,7 +300,7 @@ export class Line {
     for (;;) {
       const late = this.#queue.expired(nowMs)
       if (late === undefined) break
-      this.#giveUp(late, nowMs)
+      this.#giveUp(late, this.#heldBy(late.wish, nowMs) ?? 'limit', nowMs)
     }
     this.#arm(nowMs)
   }

@@ -17,25 +17,28 @@ export interface Wish {
   readonly bulk: boolean
 }
 
+/** What a line is held back by. */
+export type HeldBy = 'hint' | 'down' | 'limit' | 'budget'
+
+/** Its ticket, where its turn has come; else what it waited for in vain. */
+export type Outcome = number | HeldBy | 'aborted'
+
 /** One that stands in line. */
 export class Waiting {
   readonly wish: Wish
-  readonly sinceMs: number
   hasLeft = false
   /** Where it stands: with those who wait for themselves, or with those who could go. */
   heap: Heap<Waiting> | undefined
-  readonly #settle: (ticket: number) => void
+  readonly #settle: (outcome: Outcome) => void
 
-  constructor(wish: Wish, sinceMs: number, settle: (ticket: number) => void) {
+  constructor(wish: Wish, settle: (outcome: Outcome) => void) {
     this.wish = wish
-    this.sinceMs = sinceMs
     this.#settle = settle
   }
 
-  /** Its turn has come (a ticket), or it gave up (0). */
-  leave(ticket: number): void {
+  leave(outcome: Outcome): void {
     this.hasLeft = true
-    this.#settle(ticket)
+    this.#settle(outcome)
   }
 }
 
