@@ -62,7 +62,7 @@ const STEPS = 'steadycall-steps'
 export function withSteps(schema: unknown, only: 'all' | 'references'): void {
   if (!isRecord(schema)) return
   const marked = schema as Record<string, unknown>
-  for (const part of partsIn(schema)) withSteps(part, only)
+  for (const [, part] of partsIn(schema)) withSteps(part, only)
   const refers = REFERENCES.some((keyword) => typeof own(schema, keyword) === 'string')
   if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
 }

@@ -27,14 +27,16 @@ export interface SchemaPart {
 export const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const
 
 /**
- * What stands in a schema where a schema may stand, also in what is no keyword, such as `components`: a
- * reference may lead there.
+ * What stands in a schema where a schema may stand, with its path from there; also in what is no
+ * keyword, such as `components`: a reference may lead there.
  */
-export function partsIn(schema: object): readonly unknown[] {
+export function partsIn(schema: object): readonly (readonly [path: string, part: unknown])[] {
   return Object.entries(schema).flatMap(([keyword, holds]) => {
     if (NO_SCHEMAS.has(keyword)) return []
+    const path = childPath('', keyword)
     const isMany = Array.isArray(holds) || MAPS.has(keyword)
-    return isMany ? Object.values(Object(holds)) : [holds]
+    if (!isMany) return [[path, holds] as const]
+    return Object.entries(Object(holds)).map(([key, part]) => [childPath(path, key), part] as const)
   })
 }
 

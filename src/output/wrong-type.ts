@@ -1,35 +1,28 @@
-import { childPath, isRecord } from './json-value.ts'
+import { isRecord } from './json-value.ts'
+import { partsIn } from './schema-part.ts'
 
 /**
  * The first `type` of a schema that JSON Schema does not have, in words, and what to write instead:
  * TypeBox has types of its own for what no JSON holds. Undefined where there is none.
  */
 export function wrongTypeIn(schema: unknown, path = '', depth = 0): string | undefined {
-  if (typeof schema !== 'object' || schema === null || depth > MAX_DEPTH) return undefined
-  // The members of such a keyword are names of the user's.
-  const isMap = MAPS.some((name) => path.endsWith(`/${name}`))
-  const types = isMap || !isRecord(schema) ? [] : [schema['type']].flat()
+  if (!isRecord(schema) || depth > MAX_DEPTH) return undefined
+  const types = [schema['type']].flat()
   const wrong = types.find((type) => typeof type === 'string' && !TYPES.includes(type))
   if (typeof wrong === 'string') {
     const instead = INSTEAD[wrong] ?? `Its types are ${TYPES.join(', ')}.`
     return `at ${path || '/'}, '${wrong.slice(0, 40)}' is no type of JSON Schema. ${instead}`
   }
-  for (const [key, part] of Object.entries(schema)) {
-    if (VALUES.includes(key) && !isMap) continue
-    const found = wrongTypeIn(part, childPath(path, key), depth + 1)
+  for (const [within, part] of partsIn(schema)) {
+    const found = wrongTypeIn(part, `${path}${within}`, depth + 1)
     if (found !== undefined) return found
   }
   return undefined
 }
 
-const MAPS = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']
-
 const MAX_DEPTH = 100
 
 const TYPES = ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null']
-
-/** Keywords that hold values, which may look like schemas. */
-const VALUES = ['const', 'default', 'enum', 'examples']
 
 const DATE =
   "JSON holds a date as text: { type: 'string', format: 'date-time' }, in TypeBox Type.String({ format: 'date-time' })."

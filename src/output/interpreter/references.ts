@@ -83,7 +83,7 @@ export class References {
     if (!isRecord(part)) return
     const base = this.#named(part, around)
     this.#bases.set(part, base)
-    for (const child of partsIn(part)) this.#collect(child, base)
+    for (const [, child] of partsIn(part)) this.#collect(child, base)
   }
 
   /** Its address, noted with its anchors. */
