@@ -1,14 +1,11 @@
 import { isSignal } from './native-signal.ts'
 import {
   backoff,
-  breaker,
-  concurrency,
   encryption,
   fallbacks,
   gateway,
   hedge,
-  hintSpread,
-  retryBudget,
+  limits,
   telemetry,
 } from './nested-options.ts'
 import {
@@ -96,17 +93,18 @@ export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   maxAttempts: integer(1, 10),
+  maxRequests: integer(1, 100),
   maxReasks: integer(0, 9),
   deadlineMs: duration,
   attemptTimeoutMs: duration,
   firstChunkTimeoutMs: duration,
   chunkIdleTimeoutMs: duration,
-  maxRetryAfterMs: {
+  maxWaitMs: {
     allowed: 'a number of milliseconds from 0',
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
   },
   minAttemptMs: duration,
-  hintSpread,
+  priority: oneOf('normal', 'bulk'),
   backoff,
   fallbacks,
   repair: oneOf('off', 'syntax', 'safe', 'lenient'),
@@ -157,9 +155,7 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
     accepts: (value) =>
       typeof value === 'object' && value !== null && 'shared' in value && 'clock' in value,
   },
-  retryBudget,
-  breaker,
-  concurrency,
+  limits,
   hedge,
   onMultipliedRetries: oneOf('warn', 'throw'),
   telemetry,
@@ -168,6 +164,7 @@ const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
 
 const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
   maxAttempts: SETTING_CHECKS.maxAttempts,
+  maxRequests: SETTING_CHECKS.maxRequests,
   deadlineMs: duration,
   attemptTimeoutMs: duration,
   ttlMs: duration,
@@ -190,7 +187,7 @@ const RETRY_CHECKS: Readonly<Record<keyof RetryPolicy, Check>> = {
   maxAttempts: SETTING_CHECKS.maxAttempts,
   classify: aFunction,
   delayForAttempt: aFunction,
-  maxRetryAfterMs: SETTING_CHECKS.maxRetryAfterMs,
+  maxWaitMs: SETTING_CHECKS.maxWaitMs,
   deadlineMs: duration,
   attemptTimeoutMs: duration,
   signal: CALL_CHECKS.signal,

@@ -8,7 +8,7 @@ import { storedKey } from './idempotency/key.ts'
 import type { Outcome, Store } from './idempotency/store.ts'
 import { DEFAULTS, type GuardOptions, type SteadyOptions } from './options.ts'
 import { resolveCall } from './resolve-options.ts'
-import type { TargetSettings } from './retry/target-state.ts'
+import type { TargetSettings } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /**
@@ -64,7 +64,7 @@ export async function runIdempotent<T>(
 }
 
 /** A function of the caller's is no provider that could be overloaded. */
-const UNLIMITED: TargetSettings = { retryBudget: false, breaker: false }
+const UNLIMITED: TargetSettings = { limits: 'none' }
 
 /** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
 export interface KeyedOperation extends KeepingOptions {

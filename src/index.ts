@@ -52,11 +52,8 @@ export {
   fixed,
   fullJitter,
 } from './retry/backoff.ts'
-export type { BreakerOptions } from './retry/breaker.ts'
-export type { RetryBudgetOptions } from './retry/budget.ts'
-export type { HintSpread } from './retry/decide.ts'
+export type { Limits, LimitsOptions } from './retry/health/limits.ts'
 export type { HedgeOptions } from './retry/hedge.ts'
-export type { ConcurrencyOptions } from './retry/slots.ts'
 export type { RetryContext, RetryPolicy, RetryVerdict } from './retry-function.ts'
 export { retry } from './retry-function.ts'
 export type {

@@ -14,48 +14,24 @@ import {
   trueOrFalse,
 } from './option-check.ts'
 import type { SteadyOptions } from './options.ts'
-import { breakerNumbers } from './retry/breaker.ts'
-import { budgetNumbers } from './retry/budget.ts'
-import { SPREAD_NUMBERS } from './retry/decide.ts'
+import { LIMIT_NUMBERS } from './retry/health/limits.ts'
 import { HEDGE_NUMBERS } from './retry/hedge.ts'
 import type { NumberOptions } from './retry/number-options.ts'
-import { CONCURRENCY_NUMBERS } from './retry/slots.ts'
 
-export const hintSpread: Check = {
-  allowed: '{ ratio?, minMs?, maxMs?, stretch? } with numbers from 0, ratio and stretch at most 10',
-  accepts: isGroup,
-  within: () => numbersOf(SPREAD_NUMBERS),
-}
+const { concurrency, requestsPerMinute, tokensPerMinute } = LIMIT_NUMBERS
 
-export const retryBudget: Check = {
+export const limits: Check = {
   allowed:
-    'false or { capacity?, initial?, depositPerSuccess?, timeoutCost? } with numbers from 0, initial within capacity',
-  accepts: (value) => value === false || isGroup(value),
-  within: (value) => numbersOf(budgetNumbers(value)),
-}
-
-export const breaker: Check = {
-  allowed:
-    'true, false or { failureRatio?, minimumCalls?, windowMs?, failuresInARow?, failingForMs?, openMs?, maxOpenMs?, successesToClose?, probeLeaseMs? } with numbers in their ranges',
-  accepts: (value) => typeof value === 'boolean' || isGroup(value),
-  within: (value) => numbersOf(breakerNumbers(value)),
-}
-
-const { maxInFlight, maxQueued } = CONCURRENCY_NUMBERS
-
-export const concurrency: Check = {
-  allowed:
-    'a whole number from 1, or { maxInFlight, maxQueued?, maxWaitMs? } with maxQueued and maxWaitMs from 0',
-  accepts: (value) =>
-    isGroup(value)
-      ? Reflect.get(value, 'maxInFlight') !== undefined
-      : integer(maxInFlight.min, maxInFlight.max).accepts(value),
-  got: (value) => (isGroup(value) ? 'one without maxInFlight' : show(value)),
-  within: () => ({
-    ...numbersOf(CONCURRENCY_NUMBERS),
-    maxInFlight: integer(maxInFlight.min, maxInFlight.max),
-    maxQueued: integer(maxQueued.min, maxQueued.max),
-  }),
+    "'auto', 'off' or { concurrency?, requestsPerMinute?, tokensPerMinute? } with numbers from 1, concurrency whole",
+  accepts: (value) => value === 'auto' || value === 'off' || isGroup(value),
+  within: (value) =>
+    Array.isArray(value)
+      ? undefined
+      : {
+          concurrency: integer(concurrency.min, Number.MAX_SAFE_INTEGER),
+          requestsPerMinute: number(requestsPerMinute.min, requestsPerMinute.max),
+          tokensPerMinute: number(tokensPerMinute.min, tokensPerMinute.max),
+        },
 }
 
 export const hedge: Check = {

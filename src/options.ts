@@ -9,11 +9,9 @@ import type { Store } from './idempotency/store.ts'
 import type { ReaskWording } from './output/reask.ts'
 import type { RegExpEngine } from './output/schema-engine.ts'
 import type { Backoff } from './retry/backoff.ts'
-import type { BreakerOptions } from './retry/breaker.ts'
-import type { RetryBudgetOptions } from './retry/budget.ts'
-import { DEFAULT_LIMITS, type HintSpread } from './retry/decide.ts'
+import { DEFAULT_LIMITS } from './retry/decide.ts'
+import type { Limits } from './retry/health/limits.ts'
 import type { HedgeOptions } from './retry/hedge.ts'
-import type { ConcurrencyOptions } from './retry/slots.ts'
 
 /** Another model, another client, or both, tried in order when the kind of failure is in `on`. */
 export interface Fallback {
@@ -25,8 +23,13 @@ export interface Fallback {
 
 /** Settings of one call; each may also be set for all calls in {@link SteadyOptions}. */
 export interface CallSettings {
-  /** HTTP requests one call may send at most, the first included. 1–10. @default 3 */
+  /** Attempts of one call that a model may have worked on, the first included. 1–10. @default 3 */
   readonly maxAttempts?: number
+  /**
+   * HTTP requests of one call, those among them that were refused before any work too. 1–100.
+   * @default 12; where `maxAttempts` or the client's `maxRetries` is set, as many as those allow
+   */
+  readonly maxRequests?: number
   /** How many of these may be re-asks with the errors of a bad answer. 0–9. @default 2 */
   readonly maxReasks?: number
   /** For the whole call, waits included. @default 600,000; for `create` at least twice `attemptTimeoutMs` */
@@ -37,13 +40,17 @@ export interface CallSettings {
   readonly firstChunkTimeoutMs?: number
   /** Streams: between two chunks, counted only while the caller waits for one. @default 60,000 */
   readonly chunkIdleTimeoutMs?: number
-  /** A provider that asks to wait longer fails the call at once. @default 60,000 */
-  readonly maxRetryAfterMs?: number
-  /** The random part added to a provider's hint. @default half of the hint, from 250 ms to 15 s */
-  readonly hintSpread?: HintSpread
+  /**
+   * How long the call may wait for its target in all: hints, limits, an outage and backoff together.
+   * 0: it fails where it would have to wait for more than its own backoff.
+   * @default 90,000; for `create` 20,000, or a hint of up to 60,000; at most an explicit `timeout`; 0 with an explicit `maxRetries: 0`
+   */
+  readonly maxWaitMs?: number
+  /** `'bulk'`: yields to the calls that are not, and gets a twentieth of the places at least. @default 'normal' */
+  readonly priority?: 'normal' | 'bulk'
   /** No attempt starts with less time left than this. @default 250 */
   readonly minAttemptMs?: number
-  /** @default fullJitter() */
+  /** The wait before a retry without a hint. @default fullJitter() up to 5 s; longer while the target is down, and after a timeout */
   readonly backoff?: Backoff
   /** @default none */
   readonly fallbacks?: readonly Fallback[]
@@ -90,7 +97,13 @@ export interface CallOptions extends CallSettings {
 export interface GuardOptions
   extends Pick<
       CallSettings,
-      'maxAttempts' | 'deadlineMs' | 'attemptTimeoutMs' | 'ttlMs' | 'onUncertain' | 'onStoreError'
+      | 'maxAttempts'
+      | 'maxRequests'
+      | 'deadlineMs'
+      | 'attemptTimeoutMs'
+      | 'ttlMs'
+      | 'onUncertain'
+      | 'onStoreError'
     >,
     KeepingOptions {
   readonly store: Store
@@ -118,12 +131,11 @@ export interface SteadyOptions extends CallSettings, KeepingOptions {
   readonly keySecret?: string
   /** @default one per process */
   readonly runtime?: Runtime
-  /** Per target; `false` switches it off. */
-  readonly retryBudget?: false | RetryBudgetOptions
-  /** Per target; `false` switches it off. @default true */
-  readonly breaker?: boolean | BreakerOptions
-  /** Attempts in flight per target at the same time; a number is `maxInFlight`. @default no limit */
-  readonly concurrency?: number | ConcurrencyOptions
+  /**
+   * What each target is sent: `'auto'` learns it, `'off'` goes by hints and outages only, an object
+   * sets bounds by hand, beside what is learned. @default 'auto'
+   */
+  readonly limits?: Limits
   /** A second request beside a slow first one, for chat completions. @default false */
   readonly hedge?: boolean | HedgeOptions
   /** When more requests are seen on the wire than we sent. @default 'warn' */
@@ -143,16 +155,16 @@ export interface SteadyOptions extends CallSettings, KeepingOptions {
 /** The defaults that do not depend on the kind of call. Sources in docs/reference/options.md. */
 export const DEFAULTS: Readonly<Defaults> = Object.freeze({
   maxAttempts: 3,
+  maxRequests: 12,
   maxReasks: 2,
   deadlineMs: 600_000,
   chunkIdleTimeoutMs: 60_000,
-  maxRetryAfterMs: 60_000,
   minAttemptMs: DEFAULT_LIMITS.minAttemptMs,
-  hintSpread: DEFAULT_LIMITS.hintSpread,
   repair: 'safe',
   responseFormat: 'auto',
   onTruncated: 'fail',
   toolCalls: 'off',
+  priority: 'normal',
   idempotency: 'given',
   ttlMs: 86_400_000,
   fallbacks: [],
@@ -165,6 +177,7 @@ type Defaults = Required<
     | 'attemptTimeoutMs'
     | 'firstChunkTimeoutMs'
     | 'backoff'
+    | 'maxWaitMs'
     | 'reaskMessages'
     | 'regExp'
     | 'onUncertain'
@@ -182,15 +195,18 @@ export const DEFAULT_FALLBACK_ON: ReadonlySet<FailureKind> = new Set(
 /** Everything resolved and required: what the inside works with. */
 export interface ResolvedCall {
   readonly maxAttempts: number
+  readonly maxRequests: number
   readonly maxReasks: number
   readonly deadlineMs: number
   readonly attemptTimeoutMs: number
   readonly firstChunkTimeoutMs: number
   readonly chunkIdleTimeoutMs: number
-  readonly maxRetryAfterMs: number
+  readonly maxWaitMs: number
+  /** How long of it may be hints, where that is longer. */
+  readonly maxHintMs: number
   readonly minAttemptMs: number
-  readonly hintSpread: HintSpread
-  readonly backoff: Backoff
+  readonly priority: 'normal' | 'bulk'
+  readonly backoff: Backoff | undefined
   readonly fallbacks: readonly Fallback[]
   readonly repair: 'off' | 'syntax' | 'safe' | 'lenient'
   readonly responseFormat: 'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'

@@ -1,6 +1,5 @@
 import { nativeSignal } from './native-signal.ts'
 import { type CallOptions, type CallSettings, DEFAULTS, type ResolvedCall } from './options.ts'
-import { fullJitter } from './retry/backoff.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /** What the face that starts a call knows of it: its own defaults and the client's settings. */
@@ -8,6 +7,8 @@ export interface CallFace {
   readonly face: 'create' | 'json' | 'run' | 'guard'
   /** The request's or client's own `timeout`. */
   readonly clientTimeoutMs: number
+  /** The request sets a `timeout`, or the client was built with one. @default false */
+  readonly setsTimeout?: boolean | undefined
   /** `maxRetries + 1` where the request sets `maxRetries`. */
   readonly requestAttempts?: number | undefined
   /** `maxRetries + 1` where the client was built with another than the SDK's default. */
@@ -40,32 +41,34 @@ function isSame(a: CallFace, b: CallFace): boolean {
   return (
     a.face === b.face &&
     a.clientTimeoutMs === b.clientTimeoutMs &&
+    a.setsTimeout === b.setsTimeout &&
     a.clientAttempts === b.clientAttempts
   )
 }
 
-function mergeOptions(
-  client: CallSettings,
-  call: CallOptions,
-  { face, clientTimeoutMs, requestAttempts, clientAttempts }: CallFace,
-): ResolvedCall {
+function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
+  const { face, clientTimeoutMs, requestAttempts, clientAttempts } = by
   const given = { ...client, ...withoutUndefined(call) }
   const merged = { ...DEFAULTS, ...given }
   // The nearer setting wins; at each place ours before openai's own.
-  const maxAttempts = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts
+  const set = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts
+  const maxAttempts = set ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts)
+  // Who sets the one number, as the bare client has it, means requests of any kind.
+  const maxRequests = set === undefined && face !== 'guard' ? DEFAULTS.maxRequests : maxAttempts
   const times = resolveTimes(given, face, clientTimeoutMs)
   const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
   const sideEffects = face === 'guard' || (face === 'run' && keyed)
   const isPrecious = sideEffects || given.idempotencyKey !== undefined
   return {
     ...times,
-    maxAttempts: maxAttempts ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts),
+    ...resolvePatience(given, by),
+    maxAttempts,
+    maxRequests: given.maxRequests ?? maxRequests,
     maxReasks: merged.maxReasks,
     chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
-    maxRetryAfterMs: merged.maxRetryAfterMs,
     minAttemptMs: merged.minAttemptMs,
-    hintSpread: merged.hintSpread,
-    backoff: given.backoff ?? DEFAULT_BACKOFF,
+    priority: merged.priority,
+    backoff: given.backoff,
     fallbacks: merged.fallbacks,
     repair: merged.repair,
     responseFormat: merged.responseFormat,
@@ -84,7 +87,26 @@ function mergeOptions(
   }
 }
 
-const DEFAULT_BACKOFF = fullJitter()
+/** What a person waits for, and what a pipeline does. */
+const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
+
+// The bare client obeys a hint of up to a minute (openai-node 7.57.0, `src/client.ts`).
+const BARE_HINT_MS = 60_000
+
+function resolvePatience(
+  { maxWaitMs }: CallSettings,
+  { face, clientTimeoutMs, setsTimeout, requestAttempts, clientAttempts }: CallFace,
+): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
+  if (maxWaitMs !== undefined) return { maxWaitMs, maxHintMs: maxWaitMs }
+  if (face !== 'create') return { maxWaitMs: PATIENCE.othersMs, maxHintMs: PATIENCE.othersMs }
+  // Who switched retries off, or says how long an answer may take, does not want to wait longer.
+  if ((requestAttempts ?? clientAttempts) === 1) return { maxWaitMs: 0, maxHintMs: 0 }
+  const mostMs = setsTimeout === true ? clientTimeoutMs : Number.POSITIVE_INFINITY
+  return {
+    maxWaitMs: Math.min(PATIENCE.createMs, mostMs),
+    maxHintMs: Math.min(BARE_HINT_MS, mostMs),
+  }
+}
 
 /** How the three time limits follow from one another where they are not given. */
 function resolveTimes(

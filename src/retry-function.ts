@@ -11,8 +11,9 @@ import { FAILURE_KINDS } from './errors/failure-kinds.ts'
 import { readProperty } from './errors/hostile.ts'
 import { isSafeCode } from './errors/safe-code.ts'
 import { show } from './option-check.ts'
+import { DEFAULTS } from './options.ts'
 import { resolveCall } from './resolve-options.ts'
-import { createTargetState } from './retry/target-state.ts'
+import { createTargetState } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /** What the function given to `retry` gets. */
@@ -33,7 +34,7 @@ export interface RetryVerdict {
   readonly retryAfterMs?: number
 }
 
-/** The policy of one `retry`. Nothing of it is shared with other calls: no budget, no breaker. */
+/** The policy of one `retry`. Nothing of it is shared with other calls: no line, no limit. */
 export interface RetryPolicy {
   /** Calls of the function, the first included. 1–10. @default 3 */
   readonly maxAttempts?: number
@@ -41,8 +42,8 @@ export interface RetryPolicy {
   readonly classify?: (error: unknown) => RetryVerdict
   /** Milliseconds to wait after attempt number `attempt` failed without a hint. @default fullJitter() */
   readonly delayForAttempt?: (attempt: number) => number
-  /** A hint to wait longer ends the call at once. @default 60,000 */
-  readonly maxRetryAfterMs?: number
+  /** How long it may wait between calls of the function, in all. @default 90,000; with `delayForAttempt` the deadline */
+  readonly maxWaitMs?: number
   /** For the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
   readonly deadlineMs?: number
   /** For one attempt. @default no limit but the deadline */
@@ -83,7 +84,7 @@ export async function retry<T>(
     options:
       delayForAttempt === undefined ? options : { ...options, backoff: { delayMs: judge.delayMs } },
     // Its own: there is no target that calls could share.
-    state: createTargetState({ ...runtime, retryBudget: false, breaker: false }),
+    state: createTargetState({ ...runtime, limits: 'none' }),
     work: ({ signal, attempt }) => fn({ signal, attempt }),
     judge: (failure, exchange) => judge.judge(failure, exchange),
   })
@@ -99,15 +100,16 @@ export async function retry<T>(
 }
 
 function resolveOptions({
-  maxAttempts,
-  maxRetryAfterMs,
+  maxAttempts = DEFAULTS.maxAttempts,
+  delayForAttempt,
+  maxWaitMs = delayForAttempt === undefined ? undefined : Number.POSITIVE_INFINITY,
   deadlineMs,
   attemptTimeoutMs = Number.POSITIVE_INFINITY,
   signal,
 }: RetryPolicy) {
   return resolveCall(
     {},
-    withoutUndefined({ maxAttempts, maxRetryAfterMs, deadlineMs, attemptTimeoutMs, signal }),
+    withoutUndefined({ maxAttempts, maxWaitMs, deadlineMs, attemptTimeoutMs, signal }),
     { face: 'run', clientTimeoutMs: Number.POSITIVE_INFINITY },
   )
 }

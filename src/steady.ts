@@ -13,7 +13,7 @@ import { chatRequest, checkJsonParams } from './call/request.ts'
 import { functionJob, type RunContext } from './call/run.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { structuredJob } from './call/structured.ts'
-import { type TargetStatus, targetStatuses } from './call/target-status.ts'
+import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-status.ts'
 import type { CallContext } from './call/work.ts'
 import {
   checkCallOptions,
@@ -108,9 +108,15 @@ export interface SteadyMethods {
   ): Promise<T>
   /**
    * The health of every target that calls of this client's runtime have gone to, for dashboards:
-   * breaker, retry budget, gate, and places within a concurrency limit. A snapshot.
+   * up or down, the limit that was learned, what is in flight and what waits. A snapshot.
    */
   targets(): readonly TargetStatus[]
+  /**
+   * Opens the line of a target that a hint or an outage has closed, for an operator who knows better.
+   * `target` is a name or an `id` of `targets()`.
+   * @returns false where no target is named so.
+   */
+  reopen(target: string): boolean
 }
 
 /** The client, with `create` made dependable and our methods added. */
@@ -151,6 +157,10 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
     json: (params, options) => json(client, context, params, options) as never,
     run: (name, work, options) => run(client, context, name, work, options),
     targets: () => targetStatuses(context.runtime),
+    reopen(target) {
+      checkOption('reopen()', 'target', target, TARGET_NAME)
+      return reopenTarget(context.runtime, target)
+    },
   }
   const facade = facadeOf(client, {
     own: { ...own },
@@ -217,6 +227,7 @@ async function json(
 }
 
 const RUN_NAME = text(255)
+const TARGET_NAME = text(4_096)
 
 async function run<T>(
   client: ChatClient,

@@ -1,5 +1,4 @@
 import type { Client, ClientRequest } from './client.ts'
-import { LineClient } from './line/client.ts'
 import type { Failed, Layer, ModelledPolicy } from './modelled-client.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 import { spoiled } from './spoiled.ts'
@@ -99,13 +98,8 @@ export const policies: readonly Policy[] = [
   { name: 'nested 9', modelled: { layers: [openai, loop] } },
   { name: 'nested 27', modelled: { layers: [openai, loop, loop] } },
   { name: 'AWS 2026', modelled: aws },
-  { name: 'steadycall, no breaker', shipped: { breaker: false } },
+  { name: 'steadycall, no limit', shipped: { limits: 'off' } },
   { name: 'steadycall', shipped: {} },
-]
-
-/** A candidate: one line per target instead of gate, breaker and budget. */
-export const withLine: readonly Policy[] = [
-  { name: 'line', client: (request) => new LineClient(request), turns: 1 },
 ]
 
 /** Compared where they make a difference. */
@@ -117,40 +111,8 @@ export const withHedge: readonly Policy[] = [
   { name: 'steadycall + hedge', shipped: { hedge: true } },
 ]
 
-/** Other settings: what the docs say of them comes from here. */
-export const withLessAtTheStart: readonly Policy[] = [
-  { name: 'steadycall, initial 1', shipped: { retryBudget: { initial: 1 } } },
-  { name: 'steadycall, initial 5', shipped: { retryBudget: { initial: 5 } } },
-]
-export const withMoreEarned: readonly Policy[] = [
-  { name: 'steadycall, deposit 0.2', shipped: { retryBudget: { depositPerSuccess: 0.2 } } },
-]
-/** What a deposit is good for, with the breaker and without. */
-export function withDeposit(depositPerSuccess: number): readonly Policy[] {
-  const name = `steadycall, deposit ${depositPerSuccess}`
-  const retryBudget = { depositPerSuccess }
-  return [
-    { name, shipped: { retryBudget } },
-    { name: `${name}, no breaker`, shipped: { retryBudget, breaker: false } },
-  ]
-}
-/** Turns after a hint: none, and as many as it takes. */
-export const withStretch: readonly Policy[] = [0, 1, 2].map((stretch) => ({
-  name: `steadycall, stretch ${stretch}`,
-  shipped: { call: { hintSpread: { stretch } } },
-}))
-
 export function policyNamed(name: string): Policy {
-  const all = [
-    ...policies,
-    ...withFallback,
-    ...withHedge,
-    ...withLessAtTheStart,
-    ...[0.05, 0.1, 0.2, 0.5].flatMap(withDeposit),
-    ...withStretch,
-    ...withLine,
-    ...spoiled,
-  ]
+  const all = [...policies, ...withFallback, ...withHedge, ...spoiled]
   const found = all.find((policy) => policy.name === name)
   if (found === undefined) {
     throw new RangeError(

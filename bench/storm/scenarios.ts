@@ -1,14 +1,4 @@
-import {
-  type Policy,
-  policies,
-  withDeposit,
-  withFallback,
-  withHedge,
-  withLessAtTheStart,
-  withLine,
-  withMoreEarned,
-  withStretch,
-} from './policies.ts'
+import { type Policy, policies, withFallback, withHedge } from './policies.ts'
 import type { Fault, ProviderSettings } from './provider.ts'
 
 /** Who asks, how much, of whom, and what goes wrong. */
@@ -89,14 +79,14 @@ const random = (percent: number): Scenario => ({
 /** At the failure rate up to which the tokens last, by the formula of docs/concepts/storms.md. */
 const limitOf = (percent: number, deposit: number): Scenario => ({
   ...random(percent),
-  policies: [...some(['no retry', 'openai']), ...withDeposit(deposit)],
+  policies: [...some(['no retry', 'openai', 'steadycall'])],
 })
 const limitedFor = (seconds: number): Scenario => ({
   ...common,
   id: `G${seconds}`,
   title: `${seconds} s of 429 that all name the same reset`,
   ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 120_000 + seconds * 1_000 }),
-  policies: [...some(['no retry', 'steadycall']), ...withStretch],
+  policies: [...some(['no retry', 'steadycall'])],
 })
 /** One process, and how it meets an outage. */
 const LOADS = {
@@ -233,7 +223,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'G',
     title: '30 s of 429 that all name the same reset',
     ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
-    policies: [...policies, ...withStretch],
+    policies: [...policies],
   },
   {
     ...common,
@@ -241,7 +231,7 @@ export const scenarios: readonly Scenario[] = [
     title: 'the brownout, with 1,000 small clients',
     clients: 1_000,
     ...faulty(brownout),
-    policies: [...policies, ...withLessAtTheStart],
+    policies: [...policies],
   },
   {
     ...common,
@@ -263,7 +253,7 @@ export const scenarios: readonly Scenario[] = [
   },
   random(10),
   random(20),
-  { ...random(40), policies: [...policies, ...withMoreEarned] },
+  { ...random(40), policies: [...policies] },
   {
     ...common,
     id: 'L',
@@ -318,7 +308,7 @@ export const scenarios: readonly Scenario[] = [
     title: '30 s of 429, with clients that wait ten minutes for an answer',
     attemptTimeoutMs: PATIENT_MS,
     ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
-    policies: [...policies, ...withStretch],
+    policies: [...policies],
   },
   ...[10, 20, 45, 60].map(limitedFor),
   limitOf(18, 0.05),
@@ -344,7 +334,7 @@ export const lineScenarios: readonly Scenario[] = [
   hidden('rolling', { ...requests, style: 'rolling' }),
   hidden('rolling-silent', { ...requests, style: 'rolling', hintTimes: 0 }),
   hidden('tokens', { unit: 'tokens', perMinute: 900_000, style: 'bucket' }),
-].map((scenario) => ({ ...scenario, policies: [...policies, ...withLine] }))
+].map((scenario) => ({ ...scenario, policies: [...policies] }))
 
 export function scenarioNamed(id: string): Scenario {
   const all = [...scenarios, ...lineScenarios]

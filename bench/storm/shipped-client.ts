@@ -4,16 +4,16 @@ import { classify } from '../../src/errors/classify.ts'
 import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../../src/options.ts'
 import { resolveCall } from '../../src/resolve-options.ts'
 import {
+  createTargetState,
+  type TargetSettings,
+  type TargetState,
+} from '../../src/retry/health/target-state.ts'
+import {
   type AttemptResult,
   type AttemptStep,
   type LoopTarget,
   runAttempts,
 } from '../../src/retry/loop.ts'
-import {
-  createTargetState,
-  type TargetSettings,
-  type TargetState,
-} from '../../src/retry/target-state.ts'
 import { type Deadline, deadlineAfter } from '../../src/time.ts'
 import { type CallEnd, type Client, type ClientRequest, type Ended, send } from './client.ts'
 
@@ -100,6 +100,12 @@ export class ShippedClient implements Client {
   }
 }
 
+const WORDS: Readonly<Record<number, string>> = {
+  429: 'Rate limit reached',
+  500: 'The server had an error',
+  503: 'The server is overloaded',
+}
+
 /** As the shipped classification has them, of an error like openai's. */
 const REFUSALS = { 429: refusal(429), 500: refusal(500), 503: refusal(503) } as const
 const TIMED_OUT = failure('timeout')
@@ -125,7 +131,9 @@ function resultOf(ended: Ended): AttemptResult<undefined> {
 
 function refusal(status: number): Failure {
   const error = Object.assign(new Error(`status ${status}`), { status, headers: {} })
-  return { ...classify(error, { status }), message: `status ${status}`, cause: error }
+  // As providers say it: without such a body a 503 may be a proxy's, and the work may have been done.
+  const body = JSON.stringify({ error: { message: WORDS[status] } })
+  return { ...classify(error, { status, body }), message: `status ${status}`, cause: error }
 }
 
 function failure(kind: 'timeout' | 'deadline' | 'aborted' | 'schema_mismatch'): Failure {

@@ -9,18 +9,17 @@ export function adviceOn(
 ): string {
   const own = ownAdvice(failure)
   switch (reason) {
-    case 'hint_exceeds_max':
-      return 'Raise maxRetryAfterMs, or call again later.'
+    case 'hint_exceeds_wait':
+    case 'max_wait':
+      return 'Raise maxWaitMs, name a fallback, or call again later.'
+    case 'hopeless_wait':
+      return 'Call again later, or name a fallback.'
+    case 'line_full':
+      return 'Send less at a time: wait for calls that are under way before starting others.'
+    case 'max_requests':
+      return withMore(own, 'raise maxRequests')
     case 'hint_exceeds_deadline':
       return 'Raise deadlineMs, or call again later.'
-    case 'concurrency_limit':
-      return 'Raise concurrency.maxInFlight or maxQueued if the provider allows more, or send less at a time.'
-    case 'circuit_open':
-      return adviceFor('circuit_open')
-    case 'retry_budget':
-      return failure.kind === 'timeout'
-        ? `${adviceFor('budget_exhausted')} ${own}`
-        : adviceFor('budget_exhausted')
     case 'delivered':
       return failure.kind === 'timeout'
         ? 'Raise chunkIdleTimeoutMs if this model is known to pause.'

@@ -18,7 +18,7 @@ export interface EndedAttempt {
 /** The attempt as reports and events have it. What there was none of is absent. */
 export function attemptReport(ended: EndedAttempt): AttemptReport {
   const { step, target, failure, facts, wireRequests, startedAtMs, durationMs } = ended
-  const { number, cause, delayMs, delaySource } = step
+  const { number, cause, delayMs, delaySource, waits } = step
   const { gatewayAttempts, usage } = facts
   const status = failure?.status ?? facts.status
   const requestId = failure?.requestId ?? facts.requestId
@@ -36,6 +36,7 @@ export function attemptReport(ended: EndedAttempt): AttemptReport {
     ...(failure?.code !== undefined && { code: failure.code }),
     ...(requestId !== undefined && { requestId }),
     ...(delaySource !== undefined && { delaySource }),
+    ...(waits !== undefined && { waits }),
     ...(failure?.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
     ...(wireRequests !== undefined && { wireRequests }),
     ...(gatewayAttempts !== undefined && { gatewayAttempts }),

@@ -3,15 +3,14 @@ import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
+import type { TargetState } from '../retry/health/target-state.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
-import type { TargetState } from '../retry/target-state.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
-import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
@@ -25,6 +24,7 @@ import type { CallKey, IdempotencyHeaders } from './keys.ts'
 import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
+import { noticeTarget, targetInfo } from './target-watch.ts'
 import { judgeUnsendable } from './unsendable.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
@@ -184,8 +184,8 @@ interface OpenAttempt {
 function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: AttemptStep): OpenAttempt {
   const target = job.targets[step.target]
   const name = target?.name ?? job.name
-  if (target !== undefined) noticeBreaker(record, target)
-  const { number, cause, delayMs, delaySource } = step
+  if (target !== undefined) noticeTarget(record, target)
+  const { number, cause, delayMs, delaySource, waits } = step
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
   record.attemptStarted({ number, cause, target: name, delayMs })
@@ -194,7 +194,8 @@ function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: Attempt
     cause,
     delayMs,
     delaySource,
-    isProbe: target?.state.breaker.state === 'half-open',
+    waits,
+    isProbe: target?.state.line.isDown === true,
     ...targetInfo(target),
   })
   return {

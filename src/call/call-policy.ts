@@ -1,31 +1,36 @@
 import type { Backoff } from '../retry/backoff.ts'
-import type { HintSpread } from '../retry/decide.ts'
 import type { LoopPolicy } from '../retry/loop.ts'
 import { isFunction, type Job } from './job.ts'
+import type { OuterUse } from './outer-use.ts'
 import type { CallRecord } from './record.ts'
 
 /** The retry loop's policy of one call. Three of its parts may change while the call runs. */
 export class CallPolicy implements LoopPolicy {
   readonly maxReasks: number
-  readonly maxRetryAfterMs: number
+  readonly maxWaitMs: number
+  readonly maxHintMs: number
   readonly minAttemptMs: number
-  readonly hintSpread: HintSpread
-  readonly backoff: Backoff
+  readonly backoff: Backoff | undefined
+  readonly nested: boolean
+  readonly bulk: boolean
   readonly mayHedge: boolean
   readonly #record: Pick<CallRecord, 'attempts'>
-  readonly #use: { readonly attemptsLeft: number }
+  readonly #use: OuterUse
   readonly #flight: { readonly onUncertain: 'rerun' | 'fail' }
 
   constructor(
     { options, face }: Pick<Job<unknown>, 'options' | 'face'>,
     record: Pick<CallRecord, 'attempts'>,
-    use: { readonly attemptsLeft: number },
+    use: OuterUse,
     flight: { readonly onUncertain: 'rerun' | 'fail' },
+    nested: boolean,
   ) {
     this.maxReasks = options.maxReasks
-    this.maxRetryAfterMs = options.maxRetryAfterMs
+    this.maxWaitMs = options.maxWaitMs
+    this.maxHintMs = options.maxHintMs
     this.minAttemptMs = options.minAttemptMs
-    this.hintSpread = options.hintSpread
+    this.nested = nested
+    this.bulk = options.priority === 'bulk'
     this.backoff = options.backoff
     // A user's function may do anything; only a completion is known to be safe to ask for twice.
     this.mayHedge = !isFunction(face)
@@ -37,6 +42,10 @@ export class CallPolicy implements LoopPolicy {
   /** Equal requests of the same outer call spend it together. */
   get maxAttempts(): number {
     return this.#use.attemptsLeft
+  }
+
+  get maxRequests(): number {
+    return this.#use.requestsLeft
   }
 
   /** A stricter caller may join. */

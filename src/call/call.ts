@@ -174,7 +174,6 @@ async function checkedAgain<T>(
     attempts: 0,
     elapsedMs: record.elapsedMs,
     remainingMs: 0,
-    maxRetryAfterMs: 0,
     deterministic: false,
   })
   throw callError(failure, message, { attempts: [], key: key.text, source })

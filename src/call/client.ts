@@ -183,6 +183,11 @@ export function clientTimeoutMs(client: ChatClient): number {
   return typeof timeout === 'number' ? timeout : SDK_DEFAULT_TIMEOUT_MS
 }
 
+/** Its owner has said how long an answer may take. */
+export function setsTimeout(client: ChatClient): boolean {
+  return clientTimeoutMs(client) !== SDK_DEFAULT_TIMEOUT_MS
+}
+
 // The upper end of maxAttempts.
 const MOST_ATTEMPTS = 10
 

@@ -8,7 +8,7 @@ import {
   withInstructions,
 } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
-import type { TargetState } from '../retry/target-state.ts'
+import type { TargetState } from '../retry/health/target-state.ts'
 import { bodyFor, type ChatParams, type ChatRequest } from './chat.ts'
 import type { Checked } from './checked.ts'
 import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'

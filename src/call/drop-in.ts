@@ -111,7 +111,7 @@ function errorOfClass(error: CallError, classes: ErrorClasses | undefined): unkn
 
 /** A client's own time-out and abort come of our limits; a 408 is the provider's own word. */
 function isWhatHappened(error: CallError, cause: object): boolean {
-  const kind = underlyingKind(error)
+  const kind = error.kind
   if (kind === 'aborted') return false
   const isTime = kind === 'timeout' || kind === 'deadline'
   return !isTime || Reflect.get(cause, 'status') !== undefined
@@ -119,7 +119,7 @@ function isWhatHappened(error: CallError, cause: object): boolean {
 
 function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   const { message } = error
-  switch (underlyingKind(error)) {
+  switch (error.kind) {
     case 'aborted':
       // In openai's own words: many compare them, and there is nothing to add.
       return new classes.APIUserAbortError({})
@@ -166,7 +166,7 @@ const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadlin
  */
 function errorOfDouble(error: CallError): unknown {
   const { cause } = error
-  const kind = underlyingKind(error)
+  const kind = error.kind
   if (error.reason === 'reask_refused') return error
   if (!isError(cause) || (LIMITS.has(kind) && classifyError(cause).kind !== kind)) return error
   return cause
@@ -174,13 +174,6 @@ function errorOfDouble(error: CallError): unknown {
 
 function isError(value: unknown): value is Error {
   return Object.prototype.toString.call(value) === '[object Error]'
-}
-
-/** What the last attempt met, where it was our budget or breaker that ended the call. */
-function underlyingKind({ kind, attempts }: CallError): FailureKind {
-  const last = attempts.at(-1)?.outcome
-  const isOurs = kind === 'budget_exhausted' || kind === 'circuit_open'
-  return isOurs && last !== undefined && last !== 'success' ? last : kind
 }
 
 function withCause(error: Error, cause: unknown): Error {
@@ -199,7 +192,6 @@ function streamError(
     ...so,
     reason: 'delivered',
     remainingMs: 0,
-    maxRetryAfterMs: 0,
     deterministic: false,
   })
   const { kind, cause, status } = failure

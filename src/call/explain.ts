@@ -1,5 +1,6 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { HeldBy } from '../retry/loop.ts'
 import { adviceOn, mayBeSentAgain } from './advice.ts'
 
 export interface Explanation {
@@ -12,7 +13,11 @@ export interface Explanation {
   readonly elapsedMs: number
   /** Milliseconds left of the deadline. */
   readonly remainingMs: number
-  readonly maxRetryAfterMs: number
+  readonly maxWaitMs?: number
+  /** What it would have had to wait for longer. */
+  readonly heldBy?: HeldBy | undefined
+  /** How long it waited in all. */
+  readonly waitedMs?: number
   readonly deterministic: boolean
   /** What the re-ask met, for `'reask_refused'`. */
   readonly refusal?: Failure | undefined
@@ -35,10 +40,16 @@ function whyStopped(input: Explanation): readonly string[] {
   const { failure, reason } = input
   const hint = failure.retryAfterMs
   switch (reason) {
-    case 'hint_exceeds_max':
-      return [
-        `it asks to wait ${seconds(hint)}, maxRetryAfterMs allows ${seconds(input.maxRetryAfterMs)}`,
-      ]
+    case 'hint_exceeds_wait':
+      return [`it asks to wait ${seconds(hint)}, maxWaitMs allows ${seconds(input.maxWaitMs)}`]
+    case 'max_wait':
+      return [`it ${waitedFor(input)}, and maxWaitMs allows ${seconds(input.maxWaitMs)}`]
+    case 'hopeless_wait':
+      return [`it ${waitedFor(input)}, with no prospect of its turn`]
+    case 'line_full':
+      return ['100,000 calls wait for this target already; nothing was sent']
+    case 'max_requests':
+      return ['maxRequests allows no further request']
     case 'hint_exceeds_deadline':
       return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
     case 'deadline':
@@ -51,12 +62,6 @@ function whyStopped(input: Explanation): readonly string[] {
       return ['it was not asked for again: every re-ask is spent']
     case 'reask_refused':
       return [`the re-ask was refused${shownEvidence(input.refusal)}`]
-    case 'retry_budget':
-      return ['the retry budget of this target is spent']
-    case 'concurrency_limit':
-      return ['the concurrency limit left it no place; nothing was sent']
-    case 'circuit_open':
-      return failure.kind === 'circuit_open' ? [] : ['its circuit breaker is open']
     case 'outcome_unknown':
       return failure.executed === 'yes'
         ? ['it was answered, and running it again was not allowed']
@@ -64,6 +69,22 @@ function whyStopped(input: Explanation): readonly string[] {
     default:
       return []
   }
+}
+
+function waitedFor({ heldBy = 'backoff', waitedMs = 0 }: Explanation): string {
+  const what = HELD_BY[heldBy]
+  return waitedMs < 1
+    ? `would have to wait for ${what}`
+    : `waited ${seconds(waitedMs)}, last for ${what}`
+}
+
+/** What a line holds a call back for, in words. */
+const HELD_BY: Readonly<Record<HeldBy, string>> = {
+  hint: 'the time that the provider asked for',
+  down: 'a target that is down',
+  limit: 'a place within the limit of this target',
+  budget: 'the retry budget of this target',
+  backoff: 'its own backoff',
 }
 
 function shownEvidence(refusal: Failure | undefined): string {

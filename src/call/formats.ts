@@ -5,7 +5,7 @@ import { readItems, readProperty, readText } from '../errors/hostile.ts'
 import { asksLess, formatAfterRefusal } from '../output/format-refusals.ts'
 import type { ResponseFormat } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
-import type { TargetState } from '../retry/target-state.ts'
+import type { TargetState } from '../retry/health/target-state.ts'
 
 /** What a target has refused is not asked of it again, for as long as it is remembered. */
 interface Learned {

@@ -18,7 +18,7 @@ export type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 
 /** The error of a call that is over, and what its key's record becomes. */
 export function giveUp<T>(
   { job, key, record, flight }: WorkRequest<T>,
-  { failure, reason, deterministic, refused }: GivenUp,
+  { failure, reason, deterministic, refused, heldBy, waitedMs }: GivenUp,
   more: { readonly completion?: unknown; readonly late?: Promise<LateEnd<T>> | undefined } = {},
 ): WorkOutcome<T> {
   const doubtful = [failure, ...record.attempts].some((ended) => ended.executed === 'maybe')
@@ -36,7 +36,9 @@ export function giveUp<T>(
     attempts: record.attempts.length,
     elapsedMs: record.elapsedMs,
     remainingMs: flight.deadline.remainingMs(),
-    maxRetryAfterMs: job.options.maxRetryAfterMs,
+    maxWaitMs: job.options.maxWaitMs,
+    heldBy,
+    waitedMs,
   })
   const { attempts } = record
   const executed = executedIn(record, told)

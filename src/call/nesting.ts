@@ -13,11 +13,17 @@ import type { WireRecord } from './wire-observer.ts'
 export interface Scope {
   readonly deadline: Deadline
   /**
-   * Failed attempts by fingerprint, so that a loop around an inner call cannot multiply them. Kept
+   * Failed requests by fingerprint, and those among them that a model may have worked on, so that a loop around an inner call cannot multiply them. Kept
    * by the outermost call: a loop may lie around several layers.
    */
-  readonly failed: Map<string, { readonly attempts: number; readonly failure: Failure }>
+  readonly failed: Map<string, Spent & { readonly failure: Failure }>
   settled: boolean
+}
+
+/** What equal calls have spent. */
+export interface Spent {
+  readonly attempts: number
+  readonly requests: number
 }
 
 /** What is carried along the asynchronous context of an attempt. */

@@ -58,10 +58,20 @@ export type CallEvent = CallEventBase &
         readonly target: string
       }
     | {
-        readonly type: 'breaker-changed'
+        readonly type: 'target-changed'
         readonly target: string
-        readonly from: 'closed' | 'half-open' | 'open'
-        readonly to: 'closed' | 'half-open' | 'open'
+        readonly from: 'up' | 'down' | 'recovering'
+        readonly to: 'up' | 'down' | 'recovering'
+      }
+    /** The next attempt stands in the line of its target. */
+    | {
+        readonly type: 'wait-started'
+        readonly target: string
+        readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
+        /** What the wait is thought to take; absent where nobody can know. */
+        readonly expectedMs?: number
+        /** Calls that stand before it. */
+        readonly ahead: number
       }
     | {
         readonly type: 'call-stopped'

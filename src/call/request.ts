@@ -9,6 +9,7 @@ import {
   clientAttempts,
   clientTimeoutMs,
   prepareClient,
+  setsTimeout,
 } from './client.ts'
 import { gatewayOf } from './gateways.ts'
 import { GivenParams } from './given-params.ts'
@@ -38,6 +39,7 @@ export function chatRequest(
   const options = resolveCall(settings, withSignal(own, signal), {
     face,
     clientTimeoutMs: typeof timeout === 'number' ? timeout : clientTimeoutMs(client),
+    setsTimeout: typeof timeout === 'number' || setsTimeout(client),
     requestAttempts,
     clientAttempts: clientAttempts(client),
   })

@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options.ts'
 import { DEFAULT_FALLBACK_ON } from '../options.ts'
-import type { TargetState } from '../retry/target-state.ts'
+import type { TargetState } from '../retry/health/target-state.ts'
 import type { Exchange, Job } from './job.ts'
 
 /** What the function given to `run` gets. */

@@ -9,7 +9,7 @@ import {
   settingsKey,
   type TargetSettings,
   type TargetState,
-} from '../retry/target-state.ts'
+} from '../retry/health/target-state.ts'
 import { type Clock, systemClock } from '../time.ts'
 
 /**

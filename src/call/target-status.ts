@@ -7,35 +7,46 @@ export interface TargetStatus {
   readonly target: string
   /** Tells targets of one name apart that differ in credential, settings or layer; no secret. */
   readonly id: string
-  readonly breaker: 'closed' | 'open' | 'half-open'
-  /** Until an open breaker admits a probe, milliseconds; else 0. */
-  readonly breakerOpenForMs: number
-  /** Tokens in the retry budget; Infinity without one. */
-  readonly retryTokens: number
-  readonly retryCapacity: number
-  /** How long a rate limit still holds calls back, milliseconds; 0 when it does not. */
-  readonly gateClosedForMs: number
-  /** Attempts in flight and waiting; absent without a concurrency limit. */
-  readonly inFlight?: number
-  readonly queued?: number
+  /** `'down'`: single requests try whether it is up. `'recovering'`: it is let out step by step. */
+  readonly state: 'up' | 'down' | 'recovering'
+  /** How long it has been down, milliseconds; 0 when it is not. */
+  readonly downForMs: number
+  /** Requests that may be in flight at once; absent while no limit is known. */
+  readonly limit?: number
+  readonly inFlight: number
+  /** Calls that stand in its line. */
+  readonly waiting: number
+  /** How long a hint of the provider still closes it, milliseconds; 0 when none does. */
+  readonly closedForMs: number
 }
 
 /** The health of every target of a runtime, most recently made last. */
-export function targetStatuses({ shared, clock }: Runtime): readonly TargetStatus[] {
-  const nowMs = clock.monotonicMs()
-  return [...shared.targets].map(([key, target]) => statusOf(key, target, nowMs))
+export function targetStatuses({ shared }: Runtime): readonly TargetStatus[] {
+  return [...shared.targets].map(([key, target]) => statusOf(key, target))
 }
 
-function statusOf(key: string, { name, state }: KnownTarget, nowMs: number): TargetStatus {
-  const { breaker, budget, gate, slots } = state
+function statusOf(key: string, { name, state }: KnownTarget): TargetStatus {
+  const { limit, ...status } = state.line.status()
   return Object.freeze({
     target: name,
-    id: hash('sha256', key).slice(0, 8),
-    breaker: breaker.state,
-    breakerOpenForMs: Math.max((breaker.retryAtMs ?? nowMs) - nowMs, 0),
-    retryTokens: budget.tokens,
-    retryCapacity: budget.capacity,
-    gateClosedForMs: gate.waitMs(nowMs),
-    ...(slots !== undefined && { inFlight: slots.inFlight, queued: slots.queued }),
+    id: idOf(key),
+    ...status,
+    ...(limit !== Infinity && { limit }),
   })
+}
+
+function idOf(key: string): string {
+  return hash('sha256', key).slice(0, 8)
+}
+
+/**
+ * Opens the line of a target, by its name or `id`: no hint closes it, and it counts as up.
+ * @returns false where there is no such target.
+ */
+export function reopenTarget({ shared }: Runtime, which: string): boolean {
+  const found = [...shared.targets].filter(
+    ([key, { name }]) => which === name || which === idOf(key),
+  )
+  for (const [, { state }] of found) state.line.reopen()
+  return found.length > 0
 }

@@ -1,5 +1,4 @@
 import { type Failure, isCallError } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
 import { type AttemptStep, runAttempts, type VerdictEvent } from '../retry/loop.ts'
@@ -10,13 +9,12 @@ import {
   type Multiplication,
   makeAttempt,
 } from './attempt.ts'
-import { noticeBreaker, targetInfo } from './breaker-watch.ts'
 import { passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { noticeGateway } from './gateway-notice.ts'
 import { giveUp } from './give-up.ts'
-import type { Job, JobTarget } from './job.ts'
+import type { Job } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
 import { LateWork } from './late-work.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
@@ -24,6 +22,7 @@ import { OuterUse } from './outer-use.ts'
 import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
+import { noticeTarget, targetInfo } from './target-watch.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -57,7 +56,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   const { runtime } = context
   const around = currentScope()
   const fingerprints = new Fingerprints(job)
-  const outer = new OuterUse(around, fingerprints, job.options.maxAttempts)
+  const outer = new OuterUse(around, fingerprints, job.options)
   const { spent } = outer
   const refusal =
     (spent && { failure: spent, reason: 'max_attempts' as const }) ??
@@ -65,7 +64,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
     passFlowOn()
-    return giveUp(request, { ...refusal, attempts: 0, deterministic: false })
+    return giveUp(request, { ...refusal, attempts: 0, waitedMs: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
   const late = flight.dispatch && job.late && new LateWork(job)
@@ -73,7 +72,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   let completion: unknown
   const answered = new WeakMap<Failure, unknown>()
   let failedAt: Set<number> | undefined
-  const policy = new CallPolicy(job, record, outer, flight)
+  const policy = new CallPolicy(job, record, outer, flight, around !== undefined)
   let last: Failure | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     if (flight.dispatch !== undefined) {
@@ -108,6 +107,9 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
+  if (outcome.heldBy !== undefined) {
+    record.span.waitedInVain(targetInfo(job.targets[0]), outcome.heldBy)
+  }
   if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
@@ -179,16 +181,15 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 
 function tellVerdict<T>(
   record: CallRecord,
-  { targets }: Job<T>,
+  { targets }: Pick<Job<T>, 'targets'>,
   { verdict, attempts, target: index, failure }: VerdictEvent,
 ): void {
   const target = targets[index] ?? targets[0]
-  noticeBreaker(record, target)
+  noticeTarget(record, target)
   // Accepted: the attempt's own report says so.
   if (failure === undefined) return
   const { kind } = failure
   const { span } = record
-  tellKeptBack(record, target, verdict, kind)
   switch (verdict.verdict) {
     case 'accept':
       return
@@ -196,6 +197,14 @@ function tellVerdict<T>(
       const { delayMs, delaySource } = verdict
       record.tell({ type: 'retry-scheduled', number: attempts, kind, delayMs, delaySource })
       span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
+      return
+    }
+    case 'wait': {
+      const { by, expectedMs, ahead } = verdict.held
+      const wait = { target: target.name, for: by, ahead } as const
+      const known = expectedMs !== Infinity && { expectedMs }
+      record.tell({ type: 'wait-started', ...wait, ...known })
+      span.waiting({ ...wait, expectedMs })
       return
     }
     case 'reask':
@@ -213,18 +222,4 @@ function tellVerdict<T>(
       record.tell({ type: 'call-stopped', number: attempts, reason: verdict.reason, kind })
       span.stopped({ reason: verdict.reason, kind })
   }
-}
-
-/** An attempt that was not made because its target is to be spared. */
-function tellKeptBack(
-  { span }: CallRecord,
-  target: JobTarget,
-  verdict: VerdictEvent['verdict'],
-  kind: FailureKind,
-): void {
-  const reason = verdict.verdict === 'stop' ? verdict.reason : undefined
-  // A first attempt that was refused may go to a fallback.
-  const byBreaker = reason === 'circuit_open' || (reason === undefined && kind === 'circuit_open')
-  if (byBreaker) span.keptBack(targetInfo(target), 'breaker')
-  else if (reason === 'retry_budget') span.keptBack(targetInfo(target), 'budget')
 }

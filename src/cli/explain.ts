@@ -116,7 +116,9 @@ function oneRefusal({ status, code }: BareProblem & { readonly kind: 'http' }): 
 
 /** Another try of this very request would have ended in the same way. */
 function isFinal(reason: StopReason | undefined): boolean {
-  return reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_max'
+  return (
+    reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_wait'
+  )
 }
 
 /** The kinds of failure met, each run of equal ones once. */
@@ -158,4 +160,7 @@ function whyEnded({ reason, attempts }: CallReport): string {
   return WHY_ENDED[reason]
 }
 
-const HINT_REASONS: ReadonlySet<StopReason> = new Set(['hint_exceeds_max', 'hint_exceeds_deadline'])
+const HINT_REASONS: ReadonlySet<StopReason> = new Set([
+  'hint_exceeds_wait',
+  'hint_exceeds_deadline',
+])

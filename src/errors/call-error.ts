@@ -27,6 +27,11 @@ export interface AttemptReport {
   readonly delayMs: number
   /** What the wait came from: our backoff, or the provider's hint. Absent when there was none. */
   readonly delaySource?: 'backoff' | 'hint'
+  /** What it waited for, and how long. */
+  readonly waits?: readonly {
+    readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
+    readonly ms: number
+  }[]
   /** How long the provider asked to wait after this attempt. */
   readonly retryAfterMs?: number
   /** HTTP requests really sent during this attempt; more than one is somebody else's retry. */
@@ -47,16 +52,17 @@ export type StopReason =
   | 'delivered'
   | 'outcome_unknown'
   | 'max_attempts'
+  | 'max_requests'
   | 'deadline'
   | 'not_retryable'
   | 'repeated_answer'
   | 'max_reasks'
   | 'reask_refused'
-  | 'hint_exceeds_max'
+  | 'hint_exceeds_wait'
   | 'hint_exceeds_deadline'
-  | 'circuit_open'
-  | 'retry_budget'
-  | 'concurrency_limit'
+  | 'max_wait'
+  | 'hopeless_wait'
+  | 'line_full'
 
 /**
  * One problem of a model's answer: a JSON Pointer into it, and what was expected there. Names that the

@@ -46,8 +46,6 @@ export interface FailureTraits {
    * unchanged, but with the bad answer and its errors appended.
    */
   readonly retry: 'yes' | 'once' | 'reask' | 'no'
-  /** Counts as a failure of the target in its circuit breaker. */
-  readonly tripsBreaker: boolean
   /** In the default `on` of a fallback. */
   readonly fallsBack: boolean
   /** A final refusal by the provider: kept for an idempotency key's later callers for ten minutes. */
@@ -61,12 +59,11 @@ export interface FailureTraits {
 type Meaning = Omit<FailureTraits, 'advice'>
 const no: Meaning = {
   retry: 'no',
-  tripsBreaker: false,
   fallsBack: false,
   permanent: false,
   ours: false,
 }
-const transient: Meaning = { ...no, retry: 'yes', tripsBreaker: true, fallsBack: true }
+const transient: Meaning = { ...no, retry: 'yes', fallsBack: true }
 const refused: Meaning = { ...no, permanent: true }
 const ours: Meaning = { ...no, ours: true }
 
@@ -74,7 +71,6 @@ const ours: Meaning = { ...no, ours: true }
 export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   rate_limit: {
     ...transient,
-    tripsBreaker: false,
     advice: 'Lower the request rate, or call again later.',
   },
   quota_exhausted: {
@@ -115,7 +111,7 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
     advice: 'Change the prompt: the provider filtered it, or the answer to it.',
   },
   refusal: { ...refused, advice: 'Change the prompt: the model declined to answer it.' },
-  conflict: { ...transient, tripsBreaker: false, fallsBack: false, advice: 'Call again later.' },
+  conflict: { ...transient, fallsBack: false, advice: 'Call again later.' },
   truncated: { ...no, advice: "Raise the request's output limit, or set onTruncated: 'extend'." },
   empty_response: { ...no, retry: 'once', advice: 'Call again later, or use another model.' },
   malformed_output: {

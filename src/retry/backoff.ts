@@ -95,24 +95,47 @@ export function exponential(options: BackoffOptions = {}): Backoff {
   return { delayMs: (step) => ceilingMs(bounds, step) }
 }
 
-/**
- * Asks a backoff for its wait. One that is the user's own may have bugs, and those must not decide
- * the fate of a call: the default steps in.
- */
-export function drawDelayMs(backoff: Backoff, step: BackoffStep): number {
-  try {
-    const delayMs = backoff.delayMs(step)
-    if (Number.isFinite(delayMs) && delayMs >= 0) return delayMs
-  } catch {}
-  return DEFAULT.delayMs(step)
+/** What the default knows of a retry besides. */
+export interface RetryStep extends BackoffStep {
+  /** The target is down. */
+  readonly isDown: boolean
+  /** How long the attempt before took, where it ended by a timeout; else 0. */
+  readonly slowMs: number
 }
+
+/**
+ * The wait before a retry without a hint: as the given backoff says, or by default `fullJitter()` up
+ * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow
+ * without chance, so that 12 requests of a lone caller outlast 90 s; after a timeout they grow with
+ * what it took, since a target that is slow is asked too often already. Found by simulation
+ * (docs/concepts/storms.md).
+ *
+ * A backoff that is the user's own may have bugs, and those must not decide the fate of a call: the
+ * default steps in.
+ */
+export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): number {
+  try {
+    const delayMs = backoff?.delayMs(step)
+    if (delayMs !== undefined && Number.isFinite(delayMs) && delayMs >= 0) return delayMs
+  } catch {}
+  if (step.isDown && step.slowMs === 0) {
+    const grownMs = DOWN.baseMs * DOWN.growth ** Math.min(step.retry, DOWN.most)
+    return grownMs * (1 - DOWN.jitter * step.random())
+  }
+  const ownMs = DEFAULT.delayMs(step)
+  if (step.slowMs === 0) return ownMs
+  return ownMs + Math.min(step.slowMs, MOST_SLOW_MS) * (0.5 + step.random())
+}
+
+const DOWN = { baseMs: 250, growth: 1.6, jitter: 0.25, most: 40 }
+const MOST_SLOW_MS = 10_000
 
 type Bounds = Record<keyof BackoffOptions, number>
 
 // A longer delay than a signed 32-bit integer holds would fire a Node timer at once.
 const MILLISECONDS: NumberOption = { fallback: 0, min: 0, max: 2 ** 31 - 1 }
 
-const DEFAULT = fullJitter()
+const DEFAULT = fullJitter({ capMs: 5_000 })
 
 function readBounds(owner: string, options: BackoffOptions): Bounds {
   return readNumbers<keyof BackoffOptions>(owner, options, {

@@ -1,31 +1,16 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
-import type { NumberOptions } from './number-options.ts'
-
-/** The random part that is added to a provider's hint. */
-export interface HintSpread {
-  /** Its size as a share of the hint. @default 0.5 */
-  readonly ratio?: number | undefined
-  /** It is at least so wide, milliseconds. @default 250 */
-  readonly minMs?: number | undefined
-  /** It is at most so wide, milliseconds. @default 15,000 */
-  readonly maxMs?: number | undefined
-  /**
-   * Calls that came while the limit was on leave after it in the order they came, so many times
-   * slower than they came. @default 1.5
-   */
-  readonly stretch?: number | undefined
-}
+import type { Held } from './health/line.ts'
+import type { HeldBy, NoLeave } from './health/waiting.ts'
 
 /** The part of the policy that has a number for everybody. */
 export const DEFAULT_LIMITS = {
   /** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
   minAttemptMs: 250,
   /**
-   * Ours, by simulation (docs/decisions/0006): 50 clients that obey one hint exactly, or let go at
-   * once of all the calls that came meanwhile, do not let their provider recover.
+   * A wait that is thought to be longer goes to a fallback that can take the call now, milliseconds.
    */
-  hintSpread: { ratio: 0.5, minMs: 250, maxMs: 15_000, stretch: 1.5 },
+  longWaitMs: 2_000,
 } as const
 
 /** What happens after an attempt. */
@@ -37,6 +22,8 @@ export type Verdict =
       readonly delayMs: number
       readonly delaySource: 'backoff' | 'hint'
     }
+  /** The attempt that is planned waits in its target's line. */
+  | { readonly verdict: 'wait'; readonly held: Held }
   | { readonly verdict: 'reask' }
   | { readonly verdict: 'fallback'; readonly target: number }
   | { readonly verdict: 'stop'; readonly reason: StopReason }
@@ -49,8 +36,10 @@ export interface FailedAttempt {
   readonly otherHintMs?: number
   /** Content has reached the caller: nothing may be sent again. */
   readonly delivered?: boolean
-  /** Never sent: the concurrency limit left no place for it. */
-  readonly crowdedOut?: boolean
+  /** Not sent yet: its line holds it, and `failure` says what closed the line. */
+  readonly held?: Held
+  /** Not sent: it has waited in vain. */
+  readonly noLeave?: NoLeave
   /** Never sent: leave to send it was refused in the last moment, and `failure` says why. */
   readonly withheld?: boolean
   /**
@@ -67,35 +56,35 @@ export interface DecideInput {
     /** Includes the first attempt. */
     readonly maxAttempts: number
     readonly maxReasks: number
-    readonly maxRetryAfterMs: number
+    /** Requests of any kind, those that were refused unexecuted too. */
+    readonly maxRequests: number
     readonly onUncertain: 'rerun' | 'fail'
     /** Something that was sent earlier in the call may have been executed. @default false */
     readonly mayHaveRun?: boolean
     /** @default 250 */
     readonly minAttemptMs?: number
-    readonly hintSpread?: HintSpread
   }
-  /** Attempts made so far, whatever caused them. */
+  /** Attempts so far that a model may have worked on, whatever caused them. */
   readonly attempts: number
+  /** Requests so far. */
+  readonly requests: number
   readonly reasks: number
   /** The caller's signal has fired. */
   readonly aborted: boolean
   /** Until the deadline, milliseconds. */
   readonly remainingMs: number
-  /** How long the target asked to be left alone, milliseconds. 0: no hint, backoff decides. */
+  /** How long the call may still wait, milliseconds. */
+  readonly patienceMs: number
+  /** `false`: it waits for nothing but its own backoff, and that counts against its deadline only. */
+  readonly waits: boolean
+  /** Its own hint, milliseconds from now, the longest that it was given. 0: backoff decides. */
   readonly hintMs: number
-  /** The longest hint that anybody was given for this wait: its spread. @default hintMs */
-  readonly toldMs?: number
   /** A kind that may be retried once has had its retry in this call. */
   readonly retriedOnce: boolean
-  /** The state of the current target's breaker. */
-  readonly breakerClosed: boolean
-  /** The current target's budget can pay for a retry after this failure. */
-  readonly tokenAvailable: boolean
+  /** What the line of the current target would do to a retry that comes after so long, milliseconds. */
+  readonly heldAfter: (delayMs: number) => Held
   /** Draws the wait to use without a hint. */
   readonly backoffMs: () => number
-  /** Uniform in [0, 1). */
-  readonly random: () => number
   /** Targets after the current one, in order. */
   readonly fallbacks: readonly FallbackChoice[]
 }
@@ -104,7 +93,7 @@ export interface FallbackChoice {
   readonly target: number
   /** Failures it takes over. */
   readonly on: ReadonlySet<FailureKind>
-  /** Its breaker is not open, its budget has a token, and equal calls have left it attempts. */
+  /** It can take the call now: its line is free, and equal calls have left it attempts. */
   readonly available: boolean
 }
 
@@ -114,10 +103,12 @@ export interface FallbackChoice {
  * 1. the caller aborted → stop
  * 2. content was delivered → stop
  * 3. under `onUncertain: 'fail'` the attempt, or one before it, may have been executed → stop
- * 4. attempts or deadline are spent → stop
+ * 4. attempts, requests or deadline are spent → stop
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
- * 6. the same target may be retried → retry, but the last attempt is left to a fallback of step 7
- * 7. a fallback is left, takes this kind and is available → fall back
+ * 6. the same target may be tried again and can be expected to let the call through in time → retry,
+ *    or wait on where the attempt is planned already; but a long wait, and the last attempt or
+ *    request, are left to a fallback of step 7
+ * 7. a fallback is left, takes this kind and can take the call now → fall back
  * 8. stop, with the reason from 5 or 6
  */
 export function decide(input: DecideInput): Verdict {
@@ -127,22 +118,80 @@ export function decide(input: DecideInput): Verdict {
 
   if (input.aborted || kind === 'aborted') return stop('aborted')
   if (result.delivered === true) return stop('delivered')
-  const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
-  if (policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
-  if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
+  const isPlanned = result.held !== undefined || result.noLeave !== undefined
+  // What is planned was allowed; a stricter caller who has joined since is asked before it is sent.
+  if (!isPlanned) {
+    const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
+    if (policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
+    if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
+    if (input.requests >= policy.maxRequests) return stop('max_requests')
+  }
   if (input.remainingMs < minAttemptMs(input) || kind === 'deadline') return stop('deadline')
 
-  const here = isOutputFailure(result) ? reask(result, input) : retry(result, input)
+  const here = stay(result, input)
   const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
   if (next === undefined || here.verdict === 'reask') return here
-  // Retries spent to the last would leave nothing for the target that was named for this failure.
-  const isLast = input.attempts + 1 >= policy.maxAttempts
-  if (here.verdict === 'retry' && !isLast) return here
-  return { verdict: 'fallback', target: next.target }
+  return here.verdict === 'stop' || isBetterElsewhere(here, input)
+    ? { verdict: 'fallback', target: next.target }
+    : here
 }
 
-function stop(reason: StopReason): Verdict {
+function stop(reason: StopReason): Stop {
   return { verdict: 'stop', reason }
+}
+
+/** What to do where there is no other target. */
+function stay(result: FailedAttempt, input: DecideInput): Stay {
+  if (result.noLeave !== undefined) return inVain(result.noLeave, input)
+  if (result.held !== undefined) return wait(result.held, input)
+  return isOutputFailure(result) ? reask(result, input) : retry(result, input)
+}
+
+type Stop = Extract<Verdict, { readonly verdict: 'stop' }>
+type Stay = Exclude<Verdict, { readonly verdict: 'accept' | 'fallback' }>
+
+/** A long wait, and what may be sent last, had better go to a target that can take the call now. */
+function isBetterElsewhere(here: Stay, input: DecideInput): boolean {
+  const { longWaitMs } = DEFAULT_LIMITS
+  if (here.verdict === 'wait') return here.held.expectedMs > longWaitMs
+  if (here.verdict !== 'retry') return false
+  const { policy } = input
+  // Retries spent to the last would leave nothing for the target that was named for this failure.
+  if (input.attempts + 1 >= policy.maxAttempts) return true
+  if (input.requests + 1 >= policy.maxRequests) return true
+  return input.heldAfter(here.delayMs).expectedMs > longWaitMs
+}
+
+/** Nothing has let it through in time. Its deadline may have moved since, when others joined. */
+function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
+  if (why === 'aborted') return stop('aborted')
+  if (why === 'full') return stop('line_full')
+  if (why === 'hopeless') return stop('hopeless_wait')
+  const latestMs = latestOf(input)
+  if (why === 'too_long') return tooLong(by, latestMs, input)
+  if (latestMs < 1) return stop('deadline')
+  return input.patienceMs < 1 ? stop('max_wait') : wait(input.heldAfter(0), input)
+}
+
+function wait(held: Held, input: DecideInput): Stay {
+  const latestMs = latestOf(input)
+  const { by, leastMs } = held
+  if (input.patienceMs < 1 && by !== 'backoff') return tooLong(by, latestMs, input)
+  if (leastMs > Math.min(latestMs, input.patienceMs)) return tooLong(by, leastMs, input)
+  return { verdict: 'wait', held }
+}
+
+function tooLong(by: HeldBy, forMs: number, input: DecideInput): Stay {
+  const isHint = by === 'hint'
+  if (forMs > latestOf(input)) {
+    return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
+  }
+  return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
+}
+
+/** Until an attempt must have started. Timers drop fractions of a millisecond. */
+function latestOf(input: DecideInput): number {
+  return Math.floor(input.remainingMs - minAttemptMs(input))
 }
 
 function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
@@ -150,64 +199,38 @@ function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
   return verdict !== 'no'
 }
 
-function reask(result: FailedAttempt, input: DecideInput): Verdict {
+function reask(result: FailedAttempt, input: DecideInput): Stay {
   if (result.reask === 'repeated') return stop('repeated_answer')
   return input.reasks < input.policy.maxReasks ? { verdict: 'reask' } : stop('max_reasks')
 }
 
-function retry({ failure, crowdedOut }: FailedAttempt, input: DecideInput): Verdict {
-  const { hintMs } = input
-  // Timers drop fractions of a millisecond.
-  const latestMs = Math.floor(input.remainingMs - minAttemptMs(input))
-  // The queue was the wait.
-  if (crowdedOut === true) return stop('concurrency_limit')
-  if (failure.kind === 'circuit_open') return stop('circuit_open')
-  if (!failure.retryable || spent(failure.kind, input)) return stop('not_retryable')
-  if (!input.breakerClosed) return stop('circuit_open')
-  if (hintMs > input.policy.maxRetryAfterMs) return stop('hint_exceeds_max')
-  if (hintMs > latestMs) return stop('hint_exceeds_deadline')
-
-  const delayMs = hintMs > 0 ? spreadAfterHint(input, latestMs) : input.backoffMs()
-  // A shorter wait than the one drawn would undo the jitter just when everybody hurries.
-  if (delayMs > latestMs) return stop('deadline')
-  if (!input.tokenAvailable) return stop('retry_budget')
-  return { verdict: 'retry', delayMs, delaySource: hintMs > 0 ? 'hint' : 'backoff' }
+function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
+  if (!failure.retryable || spent(failure.kind, input)) {
+    return stop('not_retryable')
+  }
+  const { hintMs, patienceMs } = input
+  const latestMs = latestOf(input)
+  const isHint = hintMs > 0
+  // Down to whole milliseconds a timer would undercut the hint.
+  const delayMs = isHint ? Math.ceil(hintMs) : input.backoffMs()
+  if (delayMs > latestMs) {
+    return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
+  }
+  const isOwnAffair = !isHint && !input.waits
+  if (delayMs > patienceMs && !isOwnAffair) {
+    return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
+  }
+  const held = input.heldAfter(delayMs)
+  const isHeld = held.leastMs > delayMs || (isOwnAffair && held.by !== 'backoff')
+  if (isHeld) {
+    const next = isOwnAffair ? tooLong(held.by, held.leastMs, input) : wait(held, input)
+    if (next.verdict === 'stop') return next
+  }
+  return { verdict: 'retry', delayMs, delaySource: isHint ? 'hint' : 'backoff' }
 }
 
 function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
   return retriedOnce && FAILURE_KINDS[kind].retry === 'once'
-}
-
-// Callers told the same hint would all come back in the same millisecond, so each adds a random
-// part; those who came later add in proportion, or what half a minute has gathered would arrive
-// within seconds. The hint stays a lower bound (Retry-After, RFC 9110 §10.2.3).
-function spreadAfterHint(
-  { hintMs, toldMs = hintMs, policy, random }: DecideInput,
-  latestMs: number,
-): number {
-  const defaults = DEFAULT_LIMITS.hintSpread
-  const {
-    ratio = defaults.ratio,
-    minMs = defaults.minMs,
-    maxMs = defaults.maxMs,
-    stretch = defaults.stretch,
-  } = policy.hintSpread ?? defaults
-  const wantedMs = Math.min(Math.max(toldMs * ratio, minMs), maxMs)
-  const roomMs = latestMs - hintMs
-  const lateMs = Math.max(toldMs - hintMs, 0)
-  const turnMs = Math.min(lateMs * stretch, Math.max(roomMs - wantedMs, 0))
-  const delayMs = hintMs + turnMs + random() * Math.min(wantedMs, roomMs - turnMs)
-  // Up: the timer must not fire before the hint.
-  return Math.min(Math.ceil(delayMs), latestMs)
-}
-
-const SPREAD = DEFAULT_LIMITS.hintSpread
-
-export const SPREAD_NUMBERS: NumberOptions<keyof HintSpread> = {
-  ratio: { fallback: SPREAD.ratio, min: 0, max: 10 },
-  minMs: { fallback: SPREAD.minMs, min: 0, max: 2 ** 31 - 1 },
-  maxMs: { fallback: SPREAD.maxMs, min: 0, max: 2 ** 31 - 1 },
-  stretch: { fallback: SPREAD.stretch, min: 0, max: 10 },
 }
 
 function minAttemptMs({ policy }: DecideInput): number {

@@ -1,6 +1,5 @@
 import type { Clock } from '../time.ts'
-import { minAttemptMs } from './admit.ts'
-import type { FailedAttempt } from './decide.ts'
+import { DEFAULT_LIMITS, type FailedAttempt } from './decide.ts'
 import type { Hedging } from './hedge.ts'
 import type {
   AttemptResult,
@@ -74,26 +73,21 @@ interface Rival<T> {
 
 /** The second attempt, if by now there may be one. */
 function startHedge<T>(
-  { request, target, step, takeAttempt }: HedgedAttempt<T>,
+  { request, target, step, leave, takeAttempt }: HedgedAttempt<T>,
   delayMs: number,
 ): Rival<T> | undefined {
-  const { policy, deadline, signal, clock } = request
-  const { budget, breaker, gate, hedging, slots } = target.state
+  const { policy, deadline, signal } = request
+  const { line, hedging } = target.state
   // A caller who forbids it may have joined since.
   if (hedging === undefined || !mayHedge(policy) || signal?.aborted) return undefined
-  // Extra load is for a target that is well: a slow one that also fails gets none.
-  if (breaker.state !== 'closed' || budget.isHalfSpent) return undefined
-  if (gate.waitMs(clock.monotonicMs()) > 0) return undefined
   const remainingMs = deadline.remainingMs()
-  if (remainingMs < minAttemptMs(policy) || remainingMs < hedging.usualMs) return undefined
-  // It never queues: by the time it had a place it would be too late.
-  const slot = slots?.tryAcquire()
-  if (slots !== undefined && slot === undefined) return undefined
-  const number = hedging.isAllowed ? takeAttempt() : undefined
-  if (number === undefined) {
-    slot?.release()
-    return undefined
-  }
+  const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
+  if (remainingMs < minMs || remainingMs < hedging.usualMs) return undefined
+  // Extra load is for a target that is well, and it never waits: its turn would come too late.
+  if (!hedging.isAllowed || !line.isWell) return undefined
+  const number = takeAttempt()
+  if (number === undefined) return undefined
+  const ticket = line.enterBeside(leave.tokens)
   hedging.spend()
   const aside = new AbortController()
   const own: AttemptStep = {
@@ -103,8 +97,7 @@ function startHedge<T>(
     delayMs,
     signal: aside.signal,
   }
-  const leave = { permit: breaker.tryAcquire(), slot }
-  return { result: sendAttempt(request, target, own, leave), aside }
+  return { result: sendAttempt(request, target, own, { ...leave, ticket }), aside }
 }
 
 // What nobody may run twice without knowing cannot be sent twice on purpose.

@@ -2,8 +2,9 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
-import type { FailedAttempt, HintSpread, Verdict } from './decide.ts'
-import type { TargetState } from './target-state.ts'
+import type { FailedAttempt, Verdict } from './decide.ts'
+import type { TargetState } from './health/target-state.ts'
+import type { HeldBy } from './health/waiting.ts'
 
 /** What `runAttempts` is asked. */
 export interface LoopRequest<T> {
@@ -21,6 +22,8 @@ export interface LoopRequest<T> {
    * that target is passed over.
    */
   spentAt?(target: number): Failure | undefined
+  /** Tokens that a request is thought to use; asked only where somebody counts them. */
+  readonly tokens?: (() => number) | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Told of every verdict, before it is obeyed. Must not throw. */
@@ -28,20 +31,28 @@ export interface LoopRequest<T> {
 }
 
 export interface LoopPolicy {
-  /** All attempts of the call, the first included. */
+  /** Attempts of the call that a model may have worked on, the first included. */
   readonly maxAttempts: number
+  /** Requests of the call, those that were refused unexecuted too. */
+  readonly maxRequests: number
   readonly maxReasks: number
-  readonly maxRetryAfterMs: number
-  readonly backoff: Backoff
+  /** How long the call may wait in all, milliseconds; 0: for its own backoff only. */
+  readonly maxWaitMs: number
+  /** How long of it may be hints, where that is longer. @default maxWaitMs */
+  readonly maxHintMs?: number
+  /** @default as docs/concepts/retries.md says */
+  readonly backoff?: Backoff | undefined
   readonly onUncertain: 'rerun' | 'fail'
   /** Something that was sent earlier in the call may have been executed. @default false */
   readonly mayHaveRun?: boolean
   /** @default 250 */
   readonly minAttemptMs?: number
-  /** @default half of the hint, from 250 ms to 15 s */
-  readonly hintSpread?: HintSpread
   /** The first attempt may get a hedge where its target has hedging. @default false */
   readonly mayHedge?: boolean
+  /** Something that is in flight waits for this call. @default false */
+  readonly nested?: boolean
+  /** It yields to calls that are not. @default false */
+  readonly bulk?: boolean
 }
 
 export interface LoopTarget {
@@ -58,11 +69,19 @@ export interface AttemptStep {
   readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
   /** Index into `targets`. */
   readonly target: number
-  /** Waited for this attempt, in the gate too, milliseconds. */
+  /** Waited for this attempt, in its line too, milliseconds. */
   readonly delayMs: number
+  /** For what, where it waited. */
+  readonly waits?: readonly Wait[]
   readonly delaySource?: 'backoff' | 'hint'
   /** Ends this attempt alone: its rival, hedge or hedged, has won. */
   readonly signal?: AbortSignal
+}
+
+/** A part of the wait for an attempt. */
+export interface Wait {
+  readonly for: HeldBy
+  readonly ms: number
 }
 
 export type AttemptResult<T> =
@@ -71,12 +90,14 @@ export type AttemptResult<T> =
       readonly value: T
       /** For a stream, which goes on after this: settles when it has ended. */
       readonly streamEnded?: Promise<void>
+      /** Tokens that it used, where it says so. */
+      readonly tokens?: number
     }
   | FailedAttempt
 
 export interface VerdictEvent {
   readonly verdict: Verdict
-  /** Attempts made so far. */
+  /** Requests made so far. */
   readonly attempts: number
   /** Index of the target the verdict is about. */
   readonly target: number
@@ -101,6 +122,10 @@ export type LoopOutcome<T> =
       readonly deterministic: boolean
       /** For `'reask_refused'`: what the answer's re-ask met, and the answer's own failure. */
       readonly refused?: RefusedReask
-      /** Attempts really made: 0 when the first was refused. */
+      /** Requests really made: 0 when the first was refused. */
       readonly attempts: number
+      /** How long it waited in all, milliseconds. */
+      readonly waitedMs: number
+      /** What it would have had to wait for longer, where that ended it. */
+      readonly heldBy?: HeldBy
     }

@@ -3,6 +3,7 @@ import { AttemptFailed } from './attempt-failed.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { Run } from './run.ts'
 
+export type { HeldBy } from './health/waiting.ts'
 export type {
   AttemptResult,
   AttemptStep,

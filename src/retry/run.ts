@@ -1,11 +1,17 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
-import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { sleep } from '../time.ts'
-import { type Admission, admit } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
-import type { Withdrawal } from './budget.ts'
-import { type DecideInput, decide, type FailedAttempt, type Verdict } from './decide.ts'
-import { FALLBACK_COST, fallbacksAfter, targetAt } from './fallbacks.ts'
+import {
+  DEFAULT_LIMITS,
+  type DecideInput,
+  decide,
+  type FailedAttempt,
+  type Verdict,
+} from './decide.ts'
+import { fallbacksAfter, targetAt } from './fallbacks.ts'
+import type { Held } from './health/line.ts'
+import type { Wish } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
 import type {
   AttemptResult,
@@ -14,28 +20,36 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
+import { Patience } from './patience.ts'
 import { refusesReask, withRefusal } from './refused-reask.ts'
 import { type Leave, sendAttempt } from './send.ts'
-import { abortedFailure, ownFailure, stopFailure } from './stop-failure.ts'
+import { abortedFailure, heldFailure, ownFailure, stopFailure } from './stop-failure.ts'
 
 /**
- * One call on its way through its attempts: what has been made, paid and waited, and what comes
- * next. It asks `decide` and obeys; it has no opinion of its own.
+ * One call on its way through its attempts: what has been sent and waited, and what comes next. It
+ * asks `decide` and obeys; it has no opinion of its own.
  */
 export class Run<T> {
   readonly #request: LoopRequest<T>
-  #attempts = 0
+  readonly #patience: Patience
+  /** Requests sent. */
+  #requests = 0
+  /** Those among them that were refused unexecuted: no model has worked on them. */
+  #refused = 0
   #target: LoopTarget
-  #next: NextAttempt = { cause: 'initial', index: 0, delayMs: 0 }
+  /** Its place among the calls that came to this target. */
+  #order = 0
+  #next: NextAttempt = FIRST
   /** `#next` has not been sent yet. */
   #pending = true
-  #leave: Leave = NOTHING
+  #leave: Leave | undefined
   #last: FailedAttempt | undefined
-  #payment: Withdrawal | undefined
-  /** How long the target asked to be left alone, by its last failure or at the gate. */
-  #hintMs = 0
-  /** The longest hint behind it. */
-  #toldMs = 0
+  /** What the latest wait in a line came to, where it brought no leave. */
+  #inVain: FailedAttempt | undefined
+  /** When the last attempt took longer than it may, how long it took, milliseconds. */
+  #slowMs = 0
+  /** Its own hint ends then, on the monotonic clock. */
+  #hintEndsMs = 0
   #reasks = 0
   /** What the current target is, or was last, asked again for. */
   #badAnswer: Failure | undefined
@@ -47,10 +61,11 @@ export class Run<T> {
   constructor(request: LoopRequest<T>) {
     this.#request = request
     this.#target = targetAt(request, 0)
+    this.#patience = new Patience(request.policy, request.clock)
   }
 
   get attempts(): number {
-    return this.#attempts
+    return this.#requests
   }
 
   stopped(): Stopped {
@@ -60,29 +75,28 @@ export class Run<T> {
 
   /** Sends the attempt that `mayStart` has allowed. */
   async attempt(): Promise<AttemptResult<T>> {
-    this.#attempts += 1
+    this.#requests += 1
     this.#pending = false
+    const sentAtMs = this.#nowMs()
     const result = await this.#send()
     if (result.ok) {
-      this.#payment?.refund()
       this.#tell({ verdict: 'accept' })
       return result
     }
-    if (result.withheld === true) this.#attempts -= 1
+    if (result.withheld === true) this.#requests -= 1
+    else if (result.failure.executed === 'no') this.#refused += 1
     this.#last = result
-    // Another call's hint binds this one's retry as well: both go to the same limit.
-    const { gate } = this.#target.state
     const nowMs = this.#nowMs()
-    const ownMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
-    this.#hintMs = Math.max(ownMs, gate.waitMs(nowMs))
-    this.#toldMs = Math.max(ownMs, gate.toldMs(nowMs))
+    this.#slowMs = result.failure.kind === 'timeout' ? nowMs - sentAtMs : 0
+    const hintMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
+    this.#hintEndsMs = nowMs + hintMs
     return result
   }
 
   /**
-   * Judges what failed, obeys the verdict, and judges again whatever then refuses the next
-   * attempt, until an attempt may start (true) or the call is over (false). Without a failure it
-   * starts with what might refuse the first attempt.
+   * Judges what failed, obeys the verdict, and judges again whatever then holds the next attempt,
+   * until an attempt may start (true) or the call is over (false). Without a failure it starts with
+   * what might hold the first attempt.
    */
   mayStart(failed: FailedAttempt | undefined): boolean | Promise<boolean> {
     const refused = failed ?? this.#spentHere() ?? this.#admit()
@@ -95,13 +109,14 @@ export class Run<T> {
     return failure && { ok: false, failure: { ...failure, executed: 'no' } }
   }
 
-  async #overcome(first: FailedAttempt | Promise<FailedAttempt | undefined>): Promise<boolean> {
-    let refused = await first
+  async #overcome(first: FailedAttempt): Promise<boolean> {
+    let refused: FailedAttempt | undefined = first
     while (refused !== undefined) {
       const verdict = this.#named(decide(this.#inputFor(refused)), refused)
       this.#tell(verdict, refused.failure)
       if (!(await this.#obey(verdict, refused))) return false
-      refused = await this.#admit()
+      refused = this.#leave === undefined ? (this.#inVain ?? this.#admit()) : undefined
+      this.#inVain = undefined
     }
     return true
   }
@@ -114,15 +129,20 @@ export class Run<T> {
   }
 
   #send(): Promise<AttemptResult<T>> {
-    const { cause, index, delayMs, delaySource } = this.#next
+    const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
     const target = this.#target
     const leave = this.#leave
+    if (leave === undefined) throw new Error('An attempt needs leave of its line')
+    this.#leave = undefined
+    const waits = this.#patience.takeWaits()
+    const delayMs = waits.length === 0 ? 0 : this.#nowMs() - plannedMs
     const step: AttemptStep = {
-      number: this.#attempts,
+      number: this.#requests,
       cause,
       target: index,
       delayMs,
+      ...(waits.length > 0 && { waits }),
       ...(delaySource !== undefined && { delaySource }),
     }
     const { hedging } = target.state
@@ -130,85 +150,104 @@ export class Run<T> {
       return sendAttempt(request, target, step, leave)
     }
     const takeAttempt = () => {
-      if (this.#attempts >= request.policy.maxAttempts) return undefined
-      this.#attempts += 1
-      return this.#attempts
+      const { maxAttempts, maxRequests } = request.policy
+      if (this.#requests >= Math.min(maxAttempts, maxRequests)) return undefined
+      this.#requests += 1
+      return this.#requests
     }
     const returnAttempt = () => {
-      this.#attempts -= 1
+      this.#requests -= 1
     }
     return sendWithHedge({ request, target, step, leave, takeAttempt, returnAttempt }, hedging)
   }
 
-  /** Undefined: the next attempt may start, and has what it needs. Else what stands in its way. */
-  #admit(): FailedAttempt | undefined | Promise<FailedAttempt | undefined> {
-    const admission = admit(this.#request, this.#target, this.#next.cause === 'reask')
-    return admission instanceof Promise
-      ? admission.then((late) => this.#admitted(late))
-      : this.#admitted(admission)
+  /** Undefined: the next attempt has leave. Else what holds or refuses it. */
+  #admit(): FailedAttempt | undefined {
+    const { signal, deadline, policy } = this.#request
+    if (signal?.aborted) return { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
+    if (deadline.remainingMs() < (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)) {
+      return this.#refusal(ownFailure('deadline', 'No time for an attempt', this.#last?.failure))
+    }
+    const wish = this.#wish(0)
+    const { line } = this.#target.state
+    const ticket = line.enter(wish)
+    if (ticket === 0) return this.#heldBack(line.held(wish))
+    this.#leave = { ticket, paying: wish.paying, tokens: wish.tokens }
+    return undefined
   }
 
-  #admitted(admission: Admission): FailedAttempt | undefined {
-    if ('leave' in admission) {
-      this.#leave = admission.leave
-      this.#hintMs = 0
-      return undefined
-    }
-    const { kind, message, waitMs, crowdedOut } = admission.refused
-    const last = this.#last?.failure
-    if (kind === 'aborted') return { ok: false, failure: this.#abortedAfter(last) }
-    if (kind === 'rate_limit') {
-      this.#hintMs = waitMs
-      this.#toldMs = this.#target.state.gate.toldMs(this.#nowMs())
-    }
-    if (crowdedOut !== true) return this.#refusal(kind, message, waitMs)
-    // Not judged by the failure before it: that one would be retried, into the same full queue.
-    const failure = { ...ownFailure(kind, message, last), code: 'concurrency_limit' }
-    return { ok: false, crowdedOut, failure }
+  #heldBack(held: Held): FailedAttempt {
+    return { ...this.#refusal(this.#heldFailure(held)), held }
   }
 
-  /** Where a retry or re-ask is refused, the failure before it is judged anew. */
-  #refusal(kind: FailureKind, message: string, retryAfterMs = 0): FailedAttempt {
+  #heldFailure({ by }: Pick<Held, 'by'>): Failure {
+    const { name, state } = this.#target
+    return heldFailure(by, state.line, name, this.#last?.failure)
+  }
+
+  /** Where a retry or re-ask is held, the failure before it is judged anew. */
+  #refusal(failure: Failure): FailedAttempt {
     const { cause } = this.#next
-    if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) return this.#last
-    const failure = ownFailure(kind, message, this.#last?.failure)
-    return { ok: false, failure: retryAfterMs > 0 ? { ...failure, retryAfterMs } : failure }
+    if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
+      const { failure: last } = this.#last
+      const { retryAfterMs } = failure
+      return { ok: false, failure: retryAfterMs === undefined ? last : { ...last, retryAfterMs } }
+    }
+    return { ok: false, failure }
+  }
+
+  /** What the next attempt asks of its line, when its own wait ends in `delayMs`. */
+  #wish(delayMs: number, paying = this.#next.paying): Wish {
+    const { policy, deadline, tokens } = this.#request
+    const { line } = this.#target.state
+    if (this.#order === 0) this.#order = line.arrive()
+    const nowMs = this.#nowMs()
+    const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
+    const patienceMs = this.#patience.leftMs(line)
+    return {
+      order: this.#order,
+      requests: this.#requests,
+      notBeforeMs: nowMs + delayMs,
+      latestMs: nowMs + Math.min(patienceMs, deadline.remainingMs() - minMs),
+      paying,
+      nested: policy.nested === true,
+      impatient: policy.maxWaitMs === 0,
+      bulk: policy.bulk === true,
+      tokens: line.countsTokens ? (tokens?.() ?? 0) : 0,
+    }
   }
 
   #inputFor(result: FailedAttempt): DecideInput {
     const { policy, random, deadline } = this.#request
-    const { budget, breaker } = this.#target.state
+    const { line } = this.#target.state
     const { failure } = result
-    const pending = this.#pending
     return {
       result,
       policy,
-      attempts: this.#attempts,
+      attempts: this.#requests - this.#refused,
+      requests: this.#requests,
       reasks: this.#reasks,
       aborted: this.#aborted(),
       remainingMs: deadline.remainingMs(),
-      hintMs: this.#hintMs,
-      toldMs: Math.max(this.#hintMs, this.#toldMs),
-      retriedOnce: this.#retriedOnce && !pending,
-      // A first attempt waits in the gate before it asks the breaker.
-      breakerClosed: breaker.state === 'closed' || (pending && this.#next.cause !== 'retry'),
-      // A pending attempt is paid for, or free.
-      tokenAvailable: pending || budget.has(budget.costOf(failure)),
+      patienceMs: this.#patience.leftMs(line, this.#hintEndsMs - this.#nowMs()),
+      waits: policy.maxWaitMs > 0,
+      hintMs: this.#pending ? 0 : Math.max(this.#hintEndsMs - this.#nowMs(), 0),
+      retriedOnce: this.#retriedOnce && !this.#pending,
+      heldAfter: (delayMs) => line.held(this.#wish(delayMs, isRepeated(failure))),
       backoffMs: () =>
         drawDelayMs(policy.backoff, {
           retry: this.#retriesHere + 1,
           kind: failure.kind,
           previousDelayMs: this.#previousDelayMs,
           random,
+          isDown: line.isDown,
+          slowMs: this.#slowMs,
         }),
-      random,
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
   }
 
   async #obey(verdict: Verdict, judged: FailedAttempt): Promise<boolean> {
-    // An attempt given up before it was sent costs nothing.
-    if (this.#pending && verdict.verdict !== 'retry') this.#next.payment?.refund()
     switch (verdict.verdict) {
       case 'accept':
         return false
@@ -218,56 +257,67 @@ export class Run<T> {
       case 'reask':
         this.#reasks += 1
         if (!refusesReask(judged.failure)) this.#badAnswer = judged.failure
-        this.#plan({ cause: 'reask', index: this.#next.index, delayMs: 0 })
+        this.#plan({ ...FIRST, cause: 'reask', index: this.#next.index })
         return true
       case 'fallback':
         this.#fallBack(verdict.target)
         return true
       case 'retry':
-        if (this.#pending) this.#prolong(verdict)
-        else this.#planRetry(verdict, judged.failure)
-        await this.#wait(verdict.delayMs)
+        this.#planRetry(verdict, judged.failure)
+        await this.#standInLine(verdict.delayMs)
+        return true
+      case 'wait':
+        await this.#standInLine(0)
         return true
     }
   }
 
-  #plan(next: NextAttempt): void {
-    this.#next = next
+  #plan(next: Omit<NextAttempt, 'plannedMs'>): void {
+    this.#next = { ...next, plannedMs: this.#nowMs() }
     this.#pending = true
-    this.#payment = next.payment ?? this.#payment
   }
 
   #planRetry({ delayMs, delaySource }: Retry, failure: Failure): void {
-    const { budget } = this.#target.state
-    const cost = budget.costOf(failure)
-    const payment = cost > 0 ? budget.withdraw(cost) : undefined
-    this.#plan({ cause: 'retry', index: this.#next.index, delayMs, delaySource, payment })
+    const { index } = this.#next
+    this.#plan({ cause: 'retry', index, delaySource, paying: isRepeated(failure) })
     this.#retriesHere += 1
     this.#previousDelayMs = delayMs
     this.#retriedOnce ||= FAILURE_KINDS[failure.kind].retry === 'once'
   }
 
-  /** The gate closed, or is still closed, before an attempt that was already planned. */
-  #prolong({ delayMs, delaySource }: Retry): void {
-    this.#next = { ...this.#next, delayMs: this.#next.delayMs + delayMs, delaySource }
-  }
-
   #fallBack(index: number): void {
     this.#target = targetAt(this.#request, index)
+    this.#order = 0
     this.#badAnswer = undefined
     this.#retriesHere = 0
     this.#previousDelayMs = 0
-    const payment = this.#target.state.budget.withdraw(FALLBACK_COST)
-    this.#plan({ cause: 'fallback', index, delayMs: 0, payment })
+    this.#plan({ ...FIRST, cause: 'fallback', index })
   }
 
-  async #wait(delayMs: number): Promise<void> {
-    if (delayMs <= 0) return
-    // It rejects only by the signal, which #admit looks at next.
-    await sleep(this.#request.clock, delayMs, this.#request.signal).catch(() => {})
+  /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */
+  async #standInLine(delayMs: number): Promise<void> {
+    const { clock, signal, policy } = this.#request
+    const { line } = this.#target.state
+    const fromMs = this.#nowMs()
+    const own = this.#next.delaySource === 'hint' ? 'hint' : 'backoff'
+    if (policy.maxWaitMs === 0) {
+      // Its own wait is its own affair; then the line takes it at once, or not at all.
+      if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {})
+      this.#patience.waited({ fromMs, delayMs, own, line })
+      return
+    }
+    const wish = this.#wish(delayMs)
+    const outcome = await line.wait(wish, signal)
+    this.#patience.waited({ fromMs, delayMs, own, line, paying: wish.paying })
+    if (typeof outcome === 'number') {
+      this.#leave = { ticket: outcome, paying: wish.paying, tokens: wish.tokens }
+      return
+    }
+    this.#inVain = { ...this.#refusal(this.#heldFailure(outcome)), noLeave: outcome }
   }
 
-  #stop(reason: StopReason, { failure, reask }: FailedAttempt): void {
+  #stop(reason: StopReason, { failure, reask, noLeave, held }: FailedAttempt): void {
+    const { waitedMs } = this.#patience
     if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
       const refused = { answer: this.#badAnswer, refusal: failure }
       this.#outcome = {
@@ -275,20 +325,23 @@ export class Run<T> {
         failure: withRefusal(refused),
         reason,
         deterministic: false,
-        attempts: this.#attempts,
+        attempts: this.#requests,
+        waitedMs,
         refused,
       }
       return
     }
-    if (reason === 'aborted') this.#payment?.refund()
-    const facts = { hintMs: this.#hintMs }
+    const heldBy = (noLeave ?? held)?.by
+    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.closedForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
       ok: false,
-      failure: isLate ? this.#abortedAfter(failure) : stopFailure(reason, failure, facts),
+      failure: isLate ? this.#abortedAfter(failure) : stopFailure(reason, failure, { hintMs }),
       reason,
       deterministic: reask === 'repeated',
-      attempts: this.#attempts,
+      attempts: this.#requests,
+      waitedMs,
+      ...(heldBy !== undefined && { heldBy }),
     }
   }
 
@@ -299,7 +352,7 @@ export class Run<T> {
   #tell(verdict: Verdict, failure?: Failure): void {
     const { onVerdict } = this.#request
     if (onVerdict === undefined) return
-    const event = { verdict, attempts: this.#attempts, target: this.#next.index }
+    const event = { verdict, attempts: this.#requests, target: this.#next.index }
     onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
@@ -318,12 +371,18 @@ type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
 interface NextAttempt {
   readonly cause: AttemptStep['cause']
   readonly index: number
-  readonly delayMs: number
+  /** When it was planned, on the monotonic clock. */
+  readonly plannedMs: number
   readonly delaySource?: 'backoff' | 'hint'
-  /** Tokens taken for it. */
-  readonly payment?: Withdrawal | undefined
+  /** It repeats what may have been executed. */
+  readonly paying: boolean
 }
+
+const FIRST: NextAttempt = { cause: 'initial', index: 0, plannedMs: 0, paying: false }
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 
-const NOTHING: Leave = { permit: undefined, slot: undefined }
+/** What may have been executed costs the provider something when it is sent again. */
+function isRepeated({ executed }: Failure): boolean {
+  return executed !== 'no'
+}

@@ -1,50 +1,53 @@
-import type { Permit } from './breaker.ts'
-import { settlePermit } from './breaker.ts'
+import { signOf } from './health/signs.ts'
+import type { Ticket } from './health/waiting.ts'
 import type { AttemptResult, AttemptStep, LoopRequest, LoopTarget } from './loop-contract.ts'
-import type { Slot } from './slots.ts'
 
-/** What an attempt holds of its target while it is in flight. */
+/** Leave to send one attempt, from the target's line. */
 export interface Leave {
-  /** The breaker's; absent for a re-ask that goes on although the breaker has opened. */
-  readonly permit: Permit | undefined
-  /** A place within the concurrency limit, where there is one. */
-  readonly slot: Slot | undefined
+  readonly ticket: Ticket
+  /** It repeats what may have been executed. */
+  readonly paying: boolean
+  /** Tokens it is thought to use; 0 where nobody counts them. */
+  readonly tokens: number
 }
 
-/** Sends one attempt, tells its target how it went, and gives back what it held. */
+/** Sends one attempt, tells its target how it went, and gives back its place. */
 export async function sendAttempt<T>(
-  { attempt, clock, policy }: LoopRequest<T>,
+  { attempt, clock }: LoopRequest<T>,
   { state }: LoopTarget,
   step: AttemptStep,
-  { permit, slot }: Leave,
+  { ticket, paying, tokens }: Leave,
 ): Promise<AttemptResult<T>> {
-  const { budget, gate, hedging } = state
-  const isFirst = step.cause === 'initial' || step.cause === 'fallback'
-  let succeeded = false
-  let streamEnded: Promise<void> | undefined
-  if (isFirst) {
-    budget.firstAttemptStarted()
-    hedging?.attemptStarted()
-  }
+  const { line, hedging } = state
+  if (step.cause === 'initial' || step.cause === 'fallback') hedging?.attemptStarted()
+  const sentAtMs = clock.monotonicMs()
+  let result: AttemptResult<T> | undefined
   try {
-    const result = await attempt(step)
-    succeeded = result.ok
-    // What was not sent says nothing of the target.
-    if (!result.ok && result.withheld === true) return result
-    if (permit !== undefined) settlePermit(permit, result.ok ? undefined : result.failure)
-    if (result.ok) streamEnded = result.streamEnded
-    else gate.learn(result.failure, clock.monotonicMs(), policy.maxRetryAfterMs)
+    result = await attempt(step)
     return result
   } finally {
-    // Only an `attempt` that broke its promise and rejected has left the permit unsettled.
-    permit?.cancel()
-    if (isFirst) budget.firstAttemptEnded(succeeded)
-    if (slot !== undefined) release(slot, streamEnded)
+    // Only an `attempt` that broke its promise and rejected has left no result.
+    const failure = result?.ok === false ? result.failure : undefined
+    const isWithheld = result?.ok === false && result.withheld === true
+    const isLost = result === undefined || isWithheld || step.signal?.aborted === true
+    line.ended({
+      ticket,
+      sentAtMs,
+      sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
+      hintMs: failure?.retryAfterMs ?? 0,
+      paid: paying,
+      seen: failure && { kind: failure.kind, status: failure.status },
+    })
+    const used = tokensBeyond(tokens, result)
+    if (result?.ok === true && result.streamEnded !== undefined) {
+      void result.streamEnded.then(() => line.left(used))
+    } else line.left(used)
   }
 }
 
-/** A stream is in flight until it has ended. */
-function release(slot: Slot, streamEnded: Promise<void> | undefined): void {
-  if (streamEnded === undefined) slot.release()
-  else streamEnded.then(slot.release, slot.release)
+/** How many more it used than it was thought to; fewer, where it is negative. */
+function tokensBeyond<T>(thought: number, result: AttemptResult<T> | undefined): number {
+  if (thought === 0 || result === undefined) return 0
+  if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought
+  return result.withheld === true || result.failure.executed === 'no' ? -thought : 0
 }

@@ -1,5 +1,7 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import type { Line } from './health/line.ts'
+import type { HeldBy } from './health/waiting.ts'
 
 /**
  * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
@@ -10,8 +12,8 @@ export function stopFailure(
   failure: Failure,
   facts: { readonly hintMs: number },
 ): Failure {
-  if (reason === 'hint_exceeds_max' || reason === 'hint_exceeds_deadline') {
-    // The hint may be another call's, kept by the gate.
+  if (facts.hintMs > 0 && AFTER_A_HINT.has(reason)) {
+    // The hint may be another call's, kept by the line.
     return { ...failure, retryAfterMs: facts.hintMs }
   }
   // An answer that came ('yes') has a known outcome, even if it is a bad one.
@@ -21,9 +23,32 @@ export function stopFailure(
   return failure
 }
 
+const AFTER_A_HINT: ReadonlySet<StopReason> = new Set([
+  'hint_exceeds_wait',
+  'hint_exceeds_deadline',
+  'max_wait',
+  'hopeless_wait',
+])
+
 /** The caller aborted, and gave `cause` as the reason. */
 export function abortedFailure(last: Failure | undefined, cause: unknown): Failure {
   return { ...ownFailure('aborted', 'The caller aborted the call', last), cause }
+}
+
+/**
+ * What a call fails with that its line did not let through: what closed the line, and never anything
+ * of the call that met it.
+ */
+export function heldFailure(by: HeldBy, line: Line, name: string, last?: Failure): Failure {
+  const seen = line.seen(by)
+  const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
+  const failure = ownFailure(kind, `${name} cannot take it now`, last)
+  const retryAfterMs = by === 'hint' ? line.closedForMs : 0
+  return {
+    ...failure,
+    ...(seen?.status !== undefined && { status: seen.status }),
+    ...(retryAfterMs > 0 && { retryAfterMs }),
+  }
 }
 
 /** A failure decided here, whose cause is what was caught last. */

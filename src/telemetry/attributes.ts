@@ -35,8 +35,10 @@ export const EVENT_RETRIES_MULTIPLIED = 'steadycall.retries.multiplied'
 export const EVENT_CLAIM_AWAITED = 'steadycall.claim.awaited'
 /** Event on a logical span: an answer was made valid locally, without another request. */
 export const EVENT_OUTPUT_REPAIRED = 'steadycall.output.repaired'
-/** Event on a logical span: the circuit breaker of a target was found in another state. */
-export const EVENT_BREAKER_CHANGED = 'steadycall.breaker.changed'
+/** Event on a logical span: its next attempt stands in the line of its target. */
+export const EVENT_WAIT = 'steadycall.wait'
+/** Event on a logical span: a target was found in another state. */
+export const EVENT_TARGET_CHANGED = 'steadycall.target.changed'
 /** Event on an attempt's span: its stream broke after content had reached the caller. */
 export const EVENT_STREAM_INTERRUPTED = 'steadycall.stream.interrupted'
 
@@ -140,10 +142,26 @@ export const REPAIR_COUNT = 'steadycall.repair.count'
 export const REPAIR_RULES = 'steadycall.repair.rules'
 /** int: problems named in a re-ask. */
 export const REASK_ISSUE_COUNT = 'steadycall.reask.issue_count'
-/** string: the state a circuit breaker left: `closed`, `half-open` or `open`. */
-export const BREAKER_FROM = 'steadycall.breaker.from'
+/** string: the state that a target left: `up`, `down` or `recovering`. */
+export const TARGET_FROM = 'steadycall.target.from'
 /** string: the state it is in. */
-export const BREAKER_TO = 'steadycall.breaker.to'
+export const TARGET_TO = 'steadycall.target.to'
+/** string: what a line holds a call back for: `hint`, `limit`, `down`, `budget` or `backoff`. */
+export const WAIT_FOR = 'steadycall.wait.for'
+/** double, seconds: what the wait is thought to take; absent where nobody can know. */
+export const WAIT_EXPECTED = 'steadycall.wait.expected'
+/** int: calls that stood in the line before it. */
+export const WAIT_AHEAD = 'steadycall.wait.ahead'
+/** double, seconds, on attempts: waited for a hint of the provider. */
+export const WAIT_HINT = 'steadycall.wait.hint'
+/** double, seconds, on attempts: waited for a place within a limit. */
+export const WAIT_LIMIT = 'steadycall.wait.limit'
+/** double, seconds, on attempts: waited for a target that was down. */
+export const WAIT_DOWN = 'steadycall.wait.down'
+/** double, seconds, on attempts: waited for the retry budget. */
+export const WAIT_BUDGET = 'steadycall.wait.budget'
+/** double, seconds, on attempts: waited for its own backoff. */
+export const WAIT_BACKOFF = 'steadycall.wait.backoff'
 /** string, on events: host and model. */
 export const TARGET = 'steadycall.target'
 /** int: chunks of a stream that had come. */
@@ -174,7 +192,7 @@ export const ATTEMPT_RETRY_AFTER = 'steadycall.attempt.retry_after'
 export const ATTEMPT_WIRE_REQUESTS = 'steadycall.attempt.wire_requests'
 /** int: requests the gateway made upstream for this attempt, where it told. */
 export const ATTEMPT_GATEWAY_ATTEMPTS = 'steadycall.attempt.gateway_attempts'
-/** boolean, only when true: the attempt that an open circuit breaker let through to see. */
+/** boolean, only when true: the attempt by which a target that was down is tried. */
 export const ATTEMPT_PROBE = 'steadycall.attempt.probe'
 /** int: tokens this attempt was billed. */
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
@@ -214,13 +232,13 @@ export const METRIC_REASKS = 'steadycall.reasks'
 export const METRIC_KEY_LOOKUPS = 'steadycall.idempotency.lookups'
 /** Counter, {token}: tokens that a replayed or joined call did not cost. */
 export const METRIC_SAVED_TOKENS = 'steadycall.idempotency.saved_tokens'
-/** Counter, {transition}: changes of a target's circuit breaker. */
-export const METRIC_BREAKER_TRANSITIONS = 'steadycall.breaker.transitions'
-/** Counter, {request}: attempts that an open circuit breaker kept back. */
-export const METRIC_BREAKER_REJECTIONS = 'steadycall.breaker.rejections'
-/** Gauge: 0 closed, 1 half-open, 2 open, as last seen by a call. */
-export const METRIC_BREAKER_STATE = 'steadycall.breaker.state'
-/** Counter, {retry}: retries that an empty retry budget kept back. */
-export const METRIC_BUDGET_REJECTIONS = 'steadycall.budget.rejections'
+/** Counter, {transition}: changes of a target's state. */
+export const METRIC_TARGET_TRANSITIONS = 'steadycall.target.transitions'
+/** Gauge: 0 up, 1 recovering, 2 down, as last seen by a call. */
+export const METRIC_TARGET_STATE = 'steadycall.target.state'
+/** Histogram, s: waits before attempts, by what they were for. */
+export const METRIC_WAIT_DURATION = 'steadycall.wait.duration'
+/** Counter, {call}: calls that have waited in vain, by what for. */
+export const METRIC_WAITS_IN_VAIN = 'steadycall.wait.in_vain'
 /** UpDownCounter, {call}: logical calls that have not ended. */
 export const METRIC_ACTIVE_CALLS = 'steadycall.active_calls'

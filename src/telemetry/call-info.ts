@@ -53,18 +53,22 @@ export interface TargetInfo {
   readonly port?: number | undefined
 }
 
-/** A circuit breaker's state. */
-export type BreakerState = 'closed' | 'half-open' | 'open'
+/** A target's state. */
+export type TargetHealth = 'up' | 'down' | 'recovering'
+
+/** What a call waits for in the line of its target. */
+export type WaitFor = 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
 
 /** What is known of an attempt before it starts. */
 export interface AttemptInfo extends TargetInfo {
   readonly number: number
   readonly cause: AttemptReport['cause']
-  /** An open circuit breaker let it through, to see. @default false */
+  /** The target is down, and this attempt shows whether it still is. @default false */
   readonly isProbe?: boolean | undefined
   /** Waited before this attempt. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint' | undefined
+  readonly waits?: readonly { readonly for: WaitFor; readonly ms: number }[] | undefined
 }
 
 /** How a logical call ended. */

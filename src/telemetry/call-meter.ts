@@ -3,7 +3,7 @@ import type { StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import * as names from './attributes.ts'
-import type { BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+import type { CallInfo, CallOutcome, TargetHealth, TargetInfo, WaitFor } from './call-info.ts'
 import { attemptTarget, errorType, failureOf, metricAttributes, outcomeName } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
 import { quietly } from './spans.ts'
@@ -45,21 +45,25 @@ export class CallMeter {
     })
   }
 
-  breakerChanged(target: TargetInfo, from: BreakerState, to: BreakerState): void {
+  targetChanged(target: TargetInfo, from: TargetHealth, to: TargetHealth): void {
     measure((measured) => {
       const base = this.#base(measured, target)
-      const attributes = { ...base, [names.BREAKER_FROM]: from, [names.BREAKER_TO]: to }
-      measured.breakerTransitions.add(1, attributes)
-      measured.breakerState.record(BREAKER_STATES[to], base)
+      const attributes = { ...base, [names.TARGET_FROM]: from, [names.TARGET_TO]: to }
+      measured.targetTransitions.add(1, attributes)
+      measured.targetState.record(TARGET_STATES[to], base)
     })
   }
 
-  /** An attempt was not made, for the sake of its target. */
-  keptBack(target: TargetInfo, by: 'breaker' | 'budget'): void {
+  waited(target: TargetInfo, what: WaitFor, ms: number): void {
     measure((measured) => {
-      const { breakerRejections, budgetRejections } = measured
-      const rejections = by === 'breaker' ? breakerRejections : budgetRejections
-      rejections.add(1, this.#base(measured, target))
+      const attributes = { ...this.#base(measured, target), [names.WAIT_FOR]: what }
+      measured.waitDuration.record(ms / 1_000, attributes)
+    })
+  }
+
+  waitedInVain(target: TargetInfo, what: WaitFor): void {
+    measure((measured) => {
+      measured.waitsInVain.add(1, { ...this.#base(measured, target), [names.WAIT_FOR]: what })
     })
   }
 
@@ -111,8 +115,4 @@ export class CallMeter {
   }
 }
 
-const BREAKER_STATES: Readonly<Record<BreakerState, number>> = {
-  closed: 0,
-  'half-open': 1,
-  open: 2,
-}
+const TARGET_STATES: Readonly<Record<TargetHealth, number>> = { up: 0, recovering: 1, down: 2 }

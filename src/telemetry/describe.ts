@@ -10,6 +10,7 @@ import type {
   RequestInfo,
   ResponseInfo,
   TargetInfo,
+  WaitFor,
 } from './call-info.ts'
 import { type ClosedSets, isName } from './closed-sets.ts'
 
@@ -155,6 +156,7 @@ export function attemptAttributes(
     [names.HTTP_REQUEST_RESEND_COUNT]: target.operation === 'chat' ? resendCount : undefined,
     [names.DELAY_DURATION]: attempt.delayMs > 0 ? attempt.delayMs / 1_000 : undefined,
     [names.DELAY_SOURCE]: attempt.delaySource,
+    ...waitAttributes(attempt),
     [names.KEY_HASH]: shortHash(target.key?.hash),
   }
 }
@@ -245,4 +247,17 @@ function identifier(value: string | undefined): string | undefined {
 
 function seconds(milliseconds: number | undefined): number | undefined {
   return milliseconds === undefined ? undefined : milliseconds / 1_000
+}
+
+const WAITS: Readonly<Record<WaitFor, string>> = {
+  hint: names.WAIT_HINT,
+  limit: names.WAIT_LIMIT,
+  down: names.WAIT_DOWN,
+  budget: names.WAIT_BUDGET,
+  backoff: names.WAIT_BACKOFF,
+}
+
+function waitAttributes({ waits }: AttemptInfo): Attributes | undefined {
+  if (waits === undefined) return undefined
+  return Object.fromEntries(waits.map((wait) => [WAITS[wait.for], wait.ms / 1_000]))
 }

@@ -26,10 +26,10 @@ export interface Instruments {
   readonly reasks: Counter
   readonly keyLookups: Counter
   readonly savedTokens: Counter
-  readonly breakerTransitions: Counter
-  readonly breakerRejections: Counter
-  readonly breakerState: Gauge
-  readonly budgetRejections: Counter
+  readonly targetTransitions: Counter
+  readonly targetState: Gauge
+  readonly waitDuration: Histogram
+  readonly waitsInVain: Counter
   readonly activeCalls: UpDownCounter
   /** What a configured name may be in an attribute. */
   readonly closed: ClosedSets
@@ -141,28 +141,25 @@ function create(meter: Meter): Instruments {
   }
 }
 
-/** What is measured of breakers and budgets. */
+/** What is measured of targets and of the waits for them. */
 function createForTargets(
   meter: Meter,
-): Pick<
-  Instruments,
-  'breakerTransitions' | 'breakerRejections' | 'breakerState' | 'budgetRejections'
-> {
+): Pick<Instruments, 'targetTransitions' | 'targetState' | 'waitDuration' | 'waitsInVain'> {
   return {
-    breakerTransitions: meter.createCounter(names.METRIC_BREAKER_TRANSITIONS, {
-      description: 'Changes of circuit breakers',
+    targetTransitions: meter.createCounter(names.METRIC_TARGET_TRANSITIONS, {
+      description: 'Changes of the state of targets',
       unit: '{transition}',
     }),
-    breakerRejections: meter.createCounter(names.METRIC_BREAKER_REJECTIONS, {
-      description: 'Attempts kept back by a circuit breaker',
-      unit: '{request}',
+    targetState: meter.createGauge(names.METRIC_TARGET_STATE, {
+      description: 'State of targets: 0 up, 1 recovering, 2 down',
     }),
-    breakerState: meter.createGauge(names.METRIC_BREAKER_STATE, {
-      description: 'State of circuit breakers: 0 closed, 1 half-open, 2 open',
+    waitDuration: meter.createHistogram(names.METRIC_WAIT_DURATION, {
+      description: 'Waits for a target, before attempts',
+      unit: 's',
     }),
-    budgetRejections: meter.createCounter(names.METRIC_BUDGET_REJECTIONS, {
-      description: 'Retries kept back by a retry budget',
-      unit: '{retry}',
+    waitsInVain: meter.createCounter(names.METRIC_WAITS_IN_VAIN, {
+      description: 'Calls that have waited for a target in vain',
+      unit: '{call}',
     }),
   }
 }

@@ -12,7 +12,14 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
 import * as names from './attributes.ts'
-import type { AttemptInfo, BreakerState, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+import type {
+  AttemptInfo,
+  CallInfo,
+  CallOutcome,
+  TargetHealth,
+  TargetInfo,
+  WaitFor,
+} from './call-info.ts'
 import { CallMeter } from './call-meter.ts'
 import { answerMessages, captureMessages, capturesContent, field } from './content.ts'
 import {
@@ -37,7 +44,7 @@ import {
 } from './spans.ts'
 
 export type { AttemptSpan } from './attempt-span.ts'
-export type { AttemptInfo, CallInfo, CallOutcome, TargetInfo } from './call-info.ts'
+export type { AttemptInfo, CallInfo, CallOutcome, TargetHealth, TargetInfo } from './call-info.ts'
 export { readOrigin, withOrigin } from './origin.ts'
 export { StreamedAnswer } from './streamed-answer.ts'
 
@@ -121,6 +128,8 @@ export class CallSpan {
 
   /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
   startAttempt(attempt: AttemptInfo): AttemptSpan {
+    for (const { for: what, ms } of attempt.waits ?? NO_WAITS)
+      this.#meter?.waited(attempt, what, ms)
     if (this.#info === undefined) return UNWATCHED_ATTEMPT
     const { cause } = attempt
     if (cause === 'retry') this.#resends += 1
@@ -188,25 +197,41 @@ export class CallSpan {
     }))
   }
 
-  /** This call found a target's circuit breaker in another state; mostly it has changed it. */
-  breakerChanged(
+  /** This call found a target in another state; mostly it has changed it. */
+  targetChanged(
     change: TargetInfo & {
       readonly target: string
-      readonly from: BreakerState
-      readonly to: BreakerState
+      readonly from: TargetHealth
+      readonly to: TargetHealth
     },
   ): void {
-    this.#addEvent(names.EVENT_BREAKER_CHANGED, () => ({
+    this.#addEvent(names.EVENT_TARGET_CHANGED, () => ({
       [names.TARGET]: change.target,
-      [names.BREAKER_FROM]: change.from,
-      [names.BREAKER_TO]: change.to,
+      [names.TARGET_FROM]: change.from,
+      [names.TARGET_TO]: change.to,
     }))
-    this.#meter?.breakerChanged(change, change.from, change.to)
+    this.#meter?.targetChanged(change, change.from, change.to)
   }
 
-  /** A target's breaker, or its retry budget, kept an attempt back. For the metrics: an event tells why. */
-  keptBack(target: TargetInfo, by: 'breaker' | 'budget'): void {
-    this.#meter?.keptBack(target, by)
+  /** The next attempt waits in the line of its target. */
+  waiting(wait: {
+    readonly target: string
+    readonly for: WaitFor
+    /** Infinity: nobody can know. */
+    readonly expectedMs: number
+    readonly ahead: number
+  }): void {
+    this.#addEvent(names.EVENT_WAIT, () => ({
+      [names.TARGET]: wait.target,
+      [names.WAIT_FOR]: wait.for,
+      [names.WAIT_EXPECTED]: wait.expectedMs === Infinity ? undefined : wait.expectedMs / 1_000,
+      [names.WAIT_AHEAD]: wait.ahead,
+    }))
+  }
+
+  /** It has waited in vain. For the metrics: an event tells why. */
+  waitedInVain(target: TargetInfo, what: WaitFor): void {
+    this.#meter?.waitedInVain(target, what)
   }
 
   /** More than one request was seen for one attempt, on the wire or by the gateway's own account. */
@@ -291,3 +316,5 @@ export class CallSpan {
 
 /** The span of every call that nobody watches. */
 export const UNWATCHED_CALL: CallSpan = new CallSpan(undefined)
+
+const NO_WAITS: NonNullable<AttemptInfo['waits']> = []

@@ -4,7 +4,7 @@ import { FAILURE_KINDS, type FailureKind } from '../../src/errors/failure-kinds.
 import { fullJitter } from '../../src/retry/backoff.ts'
 import type { FailedAttempt } from '../../src/retry/decide.ts'
 import { type AttemptResult, type LoopTarget, runAttempts } from '../../src/retry/loop.ts'
-import { createTargetState } from '../../src/retry/target-state.ts'
+import { createTargetState } from '../../src/retry/health/target-state.ts'
 import { deadlineAfter } from '../../src/time.ts'
 import { failureOf } from '../unit/retry/failures.ts'
 import { VirtualClock } from '../unit/retry/virtual-clock.ts'

@@ -11,7 +11,7 @@ import {
   runAttempts,
   type VerdictEvent,
 } from '../../../src/retry/loop.ts'
-import { createTargetState, type TargetStateOptions } from '../../../src/retry/target-state.ts'
+import { createTargetState, type TargetStateOptions } from '../../../src/retry/health/target-state.ts'
 import { deadlineAfter } from '../../../src/time.ts'
 import { failureOf } from './failures.ts'
 import { microtasks, VirtualClock } from './virtual-clock.ts'

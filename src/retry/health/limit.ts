@@ -45,8 +45,9 @@ export class Limit {
     return nowMs - this.#signMs
   }
 
-  hasRoom(inFlight: number): boolean {
-    return inFlight < this.#value
+  /** It is being let out after an outage, and has not come to what was good before. */
+  get isRecovering(): boolean {
+    return this.#good !== undefined && this.#value < this.#good
   }
 
   /** Is this attempt's end news, or of before the last cut? */

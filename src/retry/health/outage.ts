@@ -152,6 +152,11 @@ export class Outage {
     return false
   }
 
+  /** Somebody says that it is up; says whether that ends an outage. */
+  reopened(nowMs: number): boolean {
+    return this.#sinceMs !== undefined && this.succeeded(Infinity, nowMs)
+  }
+
   #longestRow(): number {
     const row = Math.log(CHANCE) / Math.log(Math.min(Math.max(this.#share, 1e-9), 0.999))
     return Math.min(Math.max(row, ROW.least), ROW.most)

@@ -12,27 +12,49 @@ export interface Wish {
   readonly latestMs: number
   /** It repeats what may have been executed, and needs a token. */
   readonly paying: boolean
-  /** Something that is in flight waits for it: no learned limit may hold it. */
+  /** Something that is in flight waits for it: no limit of calls in flight may hold it. */
   readonly nested: boolean
+  /** It does not wait: neither what is learned nor the budget holds it. */
+  readonly impatient: boolean
   readonly bulk: boolean
+  /** As many as the request is thought to use; read where tokens are counted. */
+  readonly tokens: number
 }
 
-/** What a line is held back by. */
-export type HeldBy = 'hint' | 'down' | 'limit' | 'budget'
+/** What holds a call back: `backoff` is its own wait. */
+export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 
-/** Its ticket, where its turn has come; else what it waited for in vain. */
-export type Outcome = number | HeldBy | 'aborted'
+/** Leave to send: the attempt's number among all that were sent to this target. */
+export type Ticket = number
+
+/** A call that got no leave. */
+export interface NoLeave {
+  readonly by: HeldBy
+  /**
+   * - `patience`: it has waited as long as it can
+   * - `hopeless`: the target has been down for minutes, or the line is far too long
+   * - `too_long`: a hint ends after its patience
+   * - `full`: no more can wait
+   * - `aborted`: by its caller
+   */
+  readonly why: 'patience' | 'hopeless' | 'too_long' | 'full' | 'aborted'
+}
+
+export type Outcome = Ticket | NoLeave
 
 /** One that stands in line. */
 export class Waiting {
   readonly wish: Wish
   hasLeft = false
+  /** It waits for a moment only: its line is hopeless. */
+  readonly isHopeless: boolean
   /** Where it stands: with those who wait for themselves, or with those who could go. */
   heap: Heap<Waiting> | undefined
   readonly #settle: (outcome: Outcome) => void
 
-  constructor(wish: Wish, settle: (outcome: Outcome) => void) {
+  constructor(wish: Wish, isHopeless: boolean, settle: (outcome: Outcome) => void) {
     this.wish = wish
+    this.isHopeless = isHopeless
     this.#settle = settle
   }
 
@@ -100,6 +122,15 @@ export class Queue {
     const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
     const late = this.#patience.first()?.wish.latestMs ?? Infinity
     return Math.min(ripe, late)
+  }
+
+  /** Tokens of the one that is next, as near as it is known without room and budget. */
+  nextTokens(): number {
+    for (const lane of LANES) {
+      const first = this.#first(lane, true)
+      if (first !== undefined) return first.wish.tokens
+    }
+    return 0
   }
 
   hasReady(): boolean {

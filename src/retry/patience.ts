@@ -1,0 +1,72 @@
+import type { Clock } from '../time.ts'
+import type { Line } from './health/line.ts'
+import type { HeldBy } from './health/waiting.ts'
+import type { LoopPolicy, Wait } from './loop-contract.ts'
+
+/** A wait that has ended. */
+export interface Waited {
+  readonly fromMs: number
+  /** Its own part: a backoff, or a hint that it was given itself. */
+  readonly delayMs: number
+  readonly own: 'backoff' | 'hint'
+  readonly line: Line
+  /** It needed a token. */
+  readonly paying?: boolean
+}
+
+/** How long one call has waited, for what, and how much longer it may. */
+export class Patience {
+  readonly #maxWaitMs: number
+  /** What hints may take beyond that. */
+  readonly #hintsMs: number
+  readonly #clock: Clock
+  #waitedMs = 0
+  #forHintsMs = 0
+  #waits: Wait[] = []
+
+  constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
+    this.#maxWaitMs = maxWaitMs
+    this.#hintsMs = Math.max(maxHintMs - maxWaitMs, 0)
+    this.#clock = clock
+  }
+
+  /** In all, milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs
+  }
+
+  /** How much longer, milliseconds, where the next wait may be for the line's hint or its own. */
+  leftMs(line: Line, ownHintMs = 0): number {
+    const hintsMs = this.#forHintsMs + Math.max(line.closedForMs, ownHintMs, 0)
+    return Math.max(this.#maxWaitMs - this.#waitedMs + Math.min(hintsMs, this.#hintsMs), 0)
+  }
+
+  waited({ fromMs, delayMs, own, line, paying = false }: Waited): void {
+    const tookMs = this.#clock.monotonicMs() - fromMs
+    const ownMs = Math.min(delayMs, tookMs)
+    const { hintMs, downMs } = line.reasonsSince(fromMs + ownMs)
+    const restMs = tookMs - ownMs - hintMs - downMs
+    this.#add(own, ownMs)
+    this.#add('hint', hintMs)
+    this.#add('down', downMs)
+    this.#add(paying ? 'budget' : 'limit', restMs)
+    // Who waits for nothing else is not held to account for a backoff.
+    if (this.#maxWaitMs > 0) this.#waitedMs += tookMs
+  }
+
+  /** The waits since the last attempt. */
+  takeWaits(): readonly Wait[] {
+    const waits = this.#waits
+    if (waits.length > 0) this.#waits = []
+    return waits
+  }
+
+  #add(what: HeldBy, ms: number): void {
+    if (ms <= 0) return
+    if (what === 'hint') this.#forHintsMs += ms
+    const known = this.#waits.findIndex((wait) => wait.for === what)
+    const before = this.#waits[known]
+    if (before === undefined) this.#waits.push({ for: what, ms })
+    else this.#waits[known] = { for: what, ms: before.ms + ms }
+  }
+}
