@@ -87,9 +87,25 @@ const errors: readonly [object, string][] = [
   [{ statusText: 'no word that is known' }, 'empty_response'],
   [{ usage: { prompt_tokens: 1 }, fault: 'no word that is known' }, 'empty_response'],
   [{ choices: [{ index: 0, delta: {}, finish_reason: 'network_error' }] }, 'server_error'],
-  [{ choices: [{ index: 0, delta: {}, finish_reason: 'abort' }] }, 'server_error'],
+  ...Object.entries({
+    abort: 'server_error',
+    Error: 'server_error',
+    server_error: 'server_error',
+    internalError: 'server_error',
+    'upstream failed': 'server_error',
+    'FinishReason.FAILURE': 'server_error',
+    aborted: 'server_error',
+    CANCELLED: 'server_error',
+    canceled: 'server_error',
+    interrupted: 'server_error',
+    timeout: 'timeout',
+    TIMED_OUT: 'timeout',
+  }).map(([finish_reason, kind]): [object, string] => [
+    { choices: [{ index: 0, delta: {}, finish_reason }] },
+    kind,
+  ]),
 ]
-const RETRIED = ['rate_limit', 'overloaded', 'server_error', 'empty_response']
+const RETRIED = ['rate_limit', 'overloaded', 'server_error', 'timeout', 'empty_response']
 
 describe.each(majors)('an error in a stream of %s', (_, Client) => {
   it.each(errors)('%j is the %s that it is as a body', async (body, kind) => {
