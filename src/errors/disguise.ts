@@ -3,7 +3,7 @@ import { isTelling, statusIn } from './envelope.ts'
 import type { FailureKind } from './failure-kinds.ts'
 import { isFailureWord, saysWork } from './failure-names.ts'
 import { finishReasonOf } from './finish-reason.ts'
-import { type ErrorFields, flatErrorIn, hasErrorField } from './flat-error.ts'
+import { type ErrorFields, flatErrorIn, hasErrorField, wrappedErrorIn } from './flat-error.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
 import { type Classification, type Evidence, judgeResponse, mayRetry } from './judge-response.ts'
 
@@ -87,9 +87,12 @@ export function errorInAnswer(answer: unknown): object | undefined {
   // Groq, https://console.groq.com/docs/api-reference: why a stream was stopped early
   for (const part of [...tops, readProperty(value, 'x_groq'), ...choicesOf(value)]) {
     const error = readProperty(part, 'error')
+    if (!isTelling(error)) continue
     const status = statusIn(part)
-    if (isTelling(error)) return status === undefined ? { error } : { error, status }
+    return status === undefined ? { error } : { error, status }
   }
+  const wrapped = wrappedErrorIn(value)
+  if (wrapped !== undefined) return wrapped
   // MiniMax sends it with every answer; 0 is success.
   const base = readProperty(value, 'base_resp')
   const code = readProperty(base, 'status_code')
@@ -117,7 +120,7 @@ interface FailedFinish {
  * By the name of a failure: `error` (OpenRouter, https://openrouter.ai/docs/api-reference/errors; vLLM),
  * `network_error` (Zhipu, https://docs.bigmodel.cn), whatever else somebody calls one. Or by a word for
  * work that was given up in its middle: `abort` (vLLM and SGLang, as when the engine is shut down),
- * `timed_out` and `cancelled` (TensorRT-LLM's and Cohere's).
+ * `timed_out` and `cancelled` (TensorRT-LLM).
  */
 function failedFinish(reason: string): FailedFinish | undefined {
   if (TIMED_OUT.test(reason)) return { kind: 'timeout' }
