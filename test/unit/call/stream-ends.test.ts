@@ -135,7 +135,6 @@ describe.each(majors)('a stream of %s', (_, Client) => {
     [''],
     ['data: [DON'],
     ['data: [DONE'],
-    ['[DONE]\n\n'],
     [': [DONE]\n\n'],
     [': data: [DONE]\n\n'],
     ['id: [DONE]\n\n'],

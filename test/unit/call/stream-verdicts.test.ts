@@ -315,6 +315,7 @@ describe.each(majors)('what is no event stream, read with %s,', (_, Client) => {
     ['nothing', [], 'network', 2],
     ['comments', [': one\n\n: two\n\n'], 'network', 2],
     ['half of an event', ['data: {"choices":[{"ind'], 'network', 2],
+    ['chunks one a line', [`${text('Hel').slice(6)}${stop.slice(6)}`], 'server_error', 2],
   ])('%s, is judged by what it says', async (_what, body, kind, requests) => {
     const seen = await outcomeOf(Client, [body, whole])
     expect(seen.requests).toBe(requests)
@@ -344,6 +345,23 @@ describe.each(majors)('an error as a body of its own behind chunks, read with %s
     const late = await outcomeOf(Client, [[role, text('Hel'), body], whole])
     expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'quota_exhausted' })
     expect(late.thrown).toBeInstanceOf(Client.APIError)
+  })
+
+  it.each([
+    ['a page of a gateway', '<html><title>502 Bad Gateway</title></html>'],
+    ['a page that says nothing known', '<html><p>Welcome</html>\n'],
+    ['events by names that are none', `${text('lo').replace('data', 'DATA')}\n\n`],
+    ['chunks without the fields of events', `${text('lo').slice(6)}${stop.slice(6)}`],
+    ['an end that is no event', '[DONE]\n\n'],
+    ['bytes of another encoding', '\u0000\u0001\u0002\u0003'],
+  ])('%s, is the server’s failure, never the connection’s', async (_what, body) => {
+    const early = await outcomeOf(Client, [[role, body], whole])
+    expect(early).toMatchObject({ text: 'Hello', requests: 2 })
+    expect(early.report?.attempts[0]?.outcome).toBe('server_error')
+    const late = await outcomeOf(Client, [[role, text('Hel'), body]])
+    expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'server_error' })
+    expect(late.thrown).toBeInstanceOf(Client.APIError)
+    expect(String(late.thrown)).not.toContain('Check the connection')
   })
 
   it('is no more than a cut where it says nothing', async () => {
@@ -394,5 +412,39 @@ describe.each(majors)('an event that is not JSON, read with %s,', (_, Client) =>
       text: 'He\uFFFDlo',
       outcome: 'success',
     })
+  })
+})
+
+describe.each(majors)('a chunk that openai cannot read, with %s,', (name, Client) => {
+  const broken = event({ choices: [null] })
+
+  it('is the server’s failure where openai falls over it, and no end', async () => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), broken, DONE]])
+    // openai 6 hands it on as it came: there [DONE] is the end.
+    expect(seen).toMatchObject({
+      text: 'Hel',
+      outcome: name === 'openai 6' ? 'success' : 'server_error',
+    })
+    if (name === 'openai 6') return
+    expect(seen.thrown).toBeInstanceOf(Client.APIError)
+    expect(String(seen.thrown)).toContain('the stream had an event that is no chunk')
+    const early = await outcomeOf(Client, [[role, broken, DONE], whole])
+    expect(early).toMatchObject({ text: 'Hello', requests: 2, outcome: 'success' })
+  })
+
+  it('is the error that it says', async () => {
+    const error = event({ choices: [null], error_message: 'Rate limit exceeded' })
+    const seen = await outcomeOf(Client, [[role, text('Hel'), error, DONE]])
+    expect(seen).toMatchObject({ text: 'Hel', outcome: 'rate_limit' })
+  })
+
+  it('behind a body that breaks, is what broke it', async () => {
+    const ended = [
+      role,
+      text('Hello'),
+      stop,
+      new TypeError('terminated', { cause: new Error('x') }),
+    ]
+    expect(await outcomeOf(Client, [ended])).toMatchObject({ text: 'Hello', outcome: 'success' })
   })
 })
