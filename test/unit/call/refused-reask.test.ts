@@ -194,6 +194,7 @@ describe('what a bad answer carried beside its text', () => {
     ['reasoning', { reasoning: 'Let me think.' }],
     ['reasoning_details', { reasoning_details: [{ type: 'reasoning.encrypted', data: 'abc' }] }],
     ['thinking_blocks', { thinking_blocks: [{ type: 'thinking', thinking: 'x', signature: 's' }] }],
+    ['encrypted_reasoning', { encrypted_reasoning: 'abc' }],
     ['extra_content', { extra_content: { google: { thought_signature: 'abc' } } }],
   ]
 
@@ -224,6 +225,53 @@ describe('what a bad answer carried beside its text', () => {
     })
     await llm.json(who)
     expect(server.requests[2]?.body?.messages[1]).toEqual({ role: 'assistant', content: WRONG })
+  })
+
+  it.each([
+    ['in an error under 200', httpError(200, { error: "unknown field 'reasoning_content'" })],
+    ['under 403', refuses("'reasoning_content' may not be sent", 403)],
+  ])('is left out as well where that is said %s', async (_, refusal) => {
+    const { llm, server } = await setUp({
+      script: [says({ content: WRONG, reasoning_content: 'hm' }), refusal, answers(GOOD)],
+    })
+    await llm.json(who)
+    expect(server.requests[2]?.body?.messages[1]).toEqual({ role: 'assistant', content: WRONG })
+  })
+
+  it('goes with it after all where the refusal names it, whatever it is called', async () => {
+    const refusal = refuses('messages[1].opaque_state: this field must be passed back')
+    const { llm, server } = await setUp({
+      script: [
+        says({ content: WRONG, opaque_state: 'abc', other: 'x', annotations: [] }),
+        refusal,
+        answers(GOOD),
+      ],
+    })
+    await llm.json(who)
+    expect(server.requests.map(({ body }) => body?.messages[1])).toEqual([
+      undefined,
+      { role: 'assistant', content: WRONG },
+      { role: 'assistant', content: WRONG, opaque_state: 'abc' },
+    ])
+  })
+
+  it('is asked for once only: a provider that goes on refusing has refused the re-ask', async () => {
+    const refusal = refuses('opaque_state must be passed back')
+    const { llm, server } = await setUp(
+      { script: [says({ content: WRONG, opaque_state: 'abc' }), refusal, refusal, answers(GOOD)] },
+      { maxAttempts: 9, maxReasks: 8 },
+    )
+    expect(await rejection(llm.json(who))).toMatchObject({ reason: 'reask_refused' })
+    expect(server.count).toBe(3)
+  })
+
+  it('is not sent once more for a failure that passes, whatever it speaks of', async () => {
+    const limited = httpError(503, { error: { message: 'reasoning_content is overloaded' } })
+    const { llm, server } = await setUp({
+      script: [says({ content: WRONG, reasoning_content: 'hm' }), limited, answers(GOOD)],
+    })
+    await llm.json(who)
+    expect(server.requests[2]?.body?.messages[1]).toHaveProperty('reasoning_content')
   })
 
   it('does not go to another provider', async () => {
