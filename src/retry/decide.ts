@@ -114,7 +114,7 @@ export interface FallbackChoice {
  * 1. the caller aborted → stop
  * 2. content was delivered → stop
  * 3. under `onUncertain: 'fail'` the attempt, or one before it, may have been executed → stop
- * 4. attempts or deadline are spent → stop
+ * 4. attempts or deadline are spent → stop; where nothing could have helped, that is the reason
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
  * 6. the same target may be retried → retry, but the last attempt is left to a fallback of step 7
  * 7. a fallback is left, takes this kind and is available → fall back
@@ -129,11 +129,14 @@ export function decide(input: DecideInput): Verdict {
   if (result.delivered === true) return stop('delivered')
   const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
   if (policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
-  if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
-  if (input.remainingMs < minAttemptMs(input) || kind === 'deadline') return stop('deadline')
+  const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
+  const end = outOfMeans(kind, input)
+  // With a fallback left, one more attempt would have been worth having.
+  if (end !== undefined) {
+    return stop(next === undefined && isHopeless(result, input) ? 'not_retryable' : end)
+  }
 
   const here = isOutputFailure(result) ? reask(result, input) : retry(result, input)
-  const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
   if (next === undefined || here.verdict === 'reask') return here
   // Retries spent to the last would leave nothing for the target that was named for this failure.
   const isLast = input.attempts + 1 >= policy.maxAttempts
@@ -143,6 +146,19 @@ export function decide(input: DecideInput): Verdict {
 
 function stop(reason: StopReason): Verdict {
   return { verdict: 'stop', reason }
+}
+
+/** Undefined: there are an attempt and the time for it left. */
+function outOfMeans(kind: FailureKind, input: DecideInput): StopReason | undefined {
+  if (input.attempts >= input.policy.maxAttempts) return 'max_attempts'
+  return input.remainingMs < minAttemptMs(input) || kind === 'deadline' ? 'deadline' : undefined
+}
+
+/** No further attempt at this target would help, however many were allowed. */
+function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
+  const { kind, retryable } = result.failure
+  if (FAILURE_KINDS[kind].ours || isOutputFailure(result)) return false
+  return !retryable || spent(kind, input)
 }
 
 function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
