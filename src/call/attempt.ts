@@ -118,12 +118,11 @@ export async function makeAttempt<T>(
 
 /** An attempt whose sender threw. */
 function failedSend<T>({ job }: AttemptRequest<T>, exchange: Exchange, error: unknown): Sent<T> {
-  const { wire } = exchange
   const failure = classifyThrown(error, exchange, job.face)
   return {
     ok: false,
     failure: job.judge?.(failure, exchange) ?? failure,
-    facts: { status: wire.status, ...gatewayFactsOf(job, exchange) },
+    facts: thrownFacts(job.targets, exchange),
   }
 }
 
@@ -294,10 +293,16 @@ function tellMultiplied<T>(
   })
 }
 
-/** What the gateway said with an error. */
-function gatewayFactsOf<T>({ targets }: Job<T>, { target, wire }: Exchange): AnswerFacts {
+/** The facts of an answer that openai threw: its status, and what the gateway said with it. */
+export function thrownFacts(
+  targets: Job<unknown>['targets'],
+  { target, wire }: Exchange,
+): AnswerFacts {
+  const { status, headers, sent, errorBody = '' } = wire
   const gateway = targets[target]?.gateway
-  if (gateway === undefined) return {}
-  const { headers, sent, errorBody = '' } = wire
-  return gatewayFacts(gateway, { headers, sent, body: parseObject(errorBody) })
+  if (gateway === undefined) return withoutUndefined({ status })
+  return withoutUndefined({
+    status,
+    ...gatewayFacts(gateway, { headers, sent, body: parseObject(errorBody) }),
+  })
 }

@@ -1,5 +1,5 @@
 import { readProperty } from '../errors/hostile.ts'
-import { speaksOfCarried } from '../output/carried-fields.ts'
+import { missedIn, speaksOfCarried } from '../output/carried-fields.ts'
 import { answerSignature, carrying, type ReaskMessage, reaskMessages } from '../output/reask.ts'
 import {
   couldBe,
@@ -41,6 +41,8 @@ export class Conversation {
   readonly #appended: Appended[] = []
   /** The target has refused what its own answers carried. */
   #carries = true
+  /** Fields of bad answers that a refusal has asked for. */
+  readonly #wanted = new Set<string>()
   #limits: ChatParams = {}
   #lastBad: { readonly bad: Checked & { ok: false }; readonly asked: Asked } | undefined
   #lastSignature: string | undefined
@@ -60,23 +62,29 @@ export class Conversation {
       formatFor(target, options.responseFormat, this.#schema),
     )
     const reminds = this.#mustRemind(target)
-    const how = `${format.format} ${reminds} ${this.#carries && exchange.target}`
+    const how = `${format.format} ${reminds} ${this.#carries && exchange.target} ${this.#wanted.size}`
     const body = this.#bodies.get(how) ?? this.#bodyIn(format, reminds, target)
     this.#bodies.set(how, body)
     return { body: bodyFor(this.#request, exchange, body), format, target }
   }
 
   /**
-   * Was what the bad answer carried beside its text refused? Then it is left out, and the request is
-   * worth sending once more.
+   * Was the re-ask refused for something that the bad answer has beside its text? What was sent of it
+   * is left out then, or what was not sent goes with it, and the request is worth sending once more.
    */
-  carriedRefused(refusal: string, { target }: Asked): boolean {
-    const speaks = this.#appended.some(
-      ({ from, original }) => from === target && speaksOfCarried(refusal, original),
-    )
-    if (!speaks || !this.#carries) return false
-    this.#carries = false
-    return true
+  amended(refusal: string, { target }: Asked): boolean {
+    const originals = this.#appended
+      .filter(({ from }) => this.#carries && from === target)
+      .map(({ original }) => original)
+    if (originals.some((original) => speaksOfCarried(refusal, original))) {
+      this.#carries = false
+      return true
+    }
+    const { size } = this.#wanted
+    for (const name of originals.flatMap((original) => missedIn(refusal, original))) {
+      this.#wanted.add(name)
+    }
+    return this.#wanted.size > size
   }
 
   #bodyIn(format: FormatRequest, reminds: boolean, target: TargetState | undefined): ChatParams {
@@ -96,7 +104,7 @@ export class Conversation {
         ...first,
         // Another provider may not know what this one adds to its answers.
         ...this.#appended.map(({ message, original, from }) =>
-          this.#carries && from === target ? carrying(message, original) : message,
+          this.#carries && from === target ? carrying(message, original, this.#wanted) : message,
         ),
       ],
       ...(parameter !== undefined && { response_format: parameter }),

@@ -10,6 +10,8 @@ interface Sign {
   readonly decides: readonly string[]
   /** Its retries are off unless one of these is sent. */
   readonly isOffWithout?: string
+  /** A header of a name that others might use too, by what its value has to begin with. */
+  readonly markedBy?: readonly [name: string, start: string]
   /** The answer itself says that no retry is allowed. */
   readonly saysOff?: (headers: Headers) => boolean
 }
@@ -32,7 +34,8 @@ const SIGNS: readonly Sign[] = [
   { name: 'cloudflare', marks: ['cf-aig-'], decides: ['cf-aig-max-attempts'] },
   {
     name: 'openrouter',
-    marks: ['x-openrouter-', 'x-generation-id'],
+    marks: ['x-openrouter-'],
+    markedBy: ['x-generation-id', 'gen-'],
     decides: [],
   },
 ]
@@ -44,7 +47,7 @@ const SIGNS: readonly Sign[] = [
 export function noticeGateway(runtime: Runtime, headers: Headers, sent: Headers | undefined): void {
   const names = [...headers.keys()]
   for (const sign of SIGNS) {
-    if (!names.some((name) => sign.marks.some((mark) => name.startsWith(mark)))) continue
+    if (!isMarked(sign, names, headers)) continue
     if (seemsOff(sign, headers, sent)) continue
     warnOnce(
       runtime,
@@ -55,6 +58,11 @@ export function noticeGateway(runtime: Runtime, headers: Headers, sent: Headers 
       sign.name,
     )
   }
+}
+
+function isMarked({ marks, markedBy }: Sign, names: readonly string[], headers: Headers): boolean {
+  if (names.some((name) => marks.some((mark) => name.startsWith(mark)))) return true
+  return markedBy !== undefined && headers.get(markedBy[0])?.startsWith(markedBy[1]) === true
 }
 
 function seemsOff({ decides, isOffWithout, saysOff }: Sign, headers: Headers, sent?: Headers) {

@@ -1,5 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty } from '../errors/hostile.ts'
+import { matchCause } from '../errors/match-cause.ts'
 import { FailedAnswer } from './answer.ts'
 import { EventTooLarge, type EventWatch, type RawEvent } from './event-watch.ts'
 import { type ChunkStream, isGuarded } from './one-reader.ts'
@@ -58,12 +59,17 @@ export class Reading {
     const isGarbled = readProperty(thrown, 'name') === 'SyntaxError'
     // openai throws what an error event says, without its status and its neighbours.
     const isSaid = readProperty(thrown, 'error') !== undefined
-    const said = isGarbled || isSaid ? this.#saidInEvents(thrown) : undefined
+    const isTripped = tripped(thrown)
+    const said = isGarbled || isSaid || isTripped ? this.#saidInEvents(thrown) : undefined
     // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
     // And what breaks or stays silent behind the end has nothing more to say.
-    const isOver = !isSaid && (events?.isDone === true || (!isGarbled && this.progress.finished))
-    if (said === undefined && isOver) return { done: true, value: undefined }
-    throw said ?? (isGarbled ? malformed(thrown, NO_JSON) : thrown)
+    const isDone = events?.isDone === true || (!isGarbled && this.progress.finished)
+    if (said === undefined && isDone && !isSaid && !isTripped) {
+      return { done: true, value: undefined }
+    }
+    if (said !== undefined) throw said
+    if (isGarbled || isTripped) throw malformed(thrown, isGarbled ? NO_JSON : NO_CHUNK)
+    throw thrown
   }
 
   /** Nothing of the answer is missing, whatever may still come. */
@@ -115,18 +121,23 @@ export class Reading {
     if (text === undefined) return undefined
     const body = parsed(text)
     if (body === undefined && looksLikeChunk(text)) {
+      if (hasWholeLine(text)) return malformed(new Error(NO_EVENT), NO_EVENT)
       return events?.isCapped ? notAStream() : cutBeforeEnd()
     }
     const failure = judgeBody(body ?? text)
     return failure === undefined ? notAStream() : new FailedAnswer(failure)
   }
 
-  /** An error as a body of its own behind chunks: a gateway that forgot it had begun a stream. */
+  /** A body of its own behind chunks: a gateway that forgot it had begun a stream. */
   #saidBetween(): Error | undefined {
     const { events, judge } = this.#request
-    const body = parsed(events?.strayLines.join('\n') ?? '')
-    const failure = body === undefined ? undefined : judge(body)
-    return failure === undefined ? undefined : new FailedAnswer(failure)
+    const text = events?.strayLines.join('\n') ?? ''
+    if (text === '') return undefined
+    const body = parsed(text)
+    // In what looks like a chunk stand a model's words.
+    const failure = body === undefined && looksLikeChunk(text) ? undefined : judge(body ?? text)
+    if (failure !== undefined) return new FailedAnswer(failure)
+    return body === undefined ? malformed(new Error(NO_EVENT), NO_EVENT) : undefined
   }
 }
 
@@ -135,7 +146,15 @@ function cutBeforeEnd(): StreamCutError {
 }
 
 const NO_JSON = 'the stream had an event that is not JSON'
+const NO_CHUNK = 'the stream had an event that is no chunk'
+const NO_EVENT = 'the stream had text that is no event'
 const TOO_LARGE = 'the stream had an event too large to be one'
+
+/** openai itself fell over a chunk. What any runtime would say of a connection has a rule. */
+function tripped(thrown: unknown): boolean {
+  const isPlain = readProperty(thrown, 'cause') === undefined
+  return readProperty(thrown, 'name') === 'TypeError' && isPlain && matchCause(thrown) === undefined
+}
 
 /** The server, or a gateway before it, does not speak the protocol: the next answer may be a better one. */
 function malformed(cause: unknown, issue: string): FailedAnswer {
@@ -170,6 +189,12 @@ function parsed(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Chunks one a line, without the fields of events. */
+function hasWholeLine(text: string): boolean {
+  const [line = ''] = text.trimStart().split(/[\r\n]/, 1)
+  return line.length > 1 && parsed(line) !== undefined
 }
 
 function looksLikeChunk(text: string): boolean {

@@ -5,9 +5,10 @@ import { foundAtRoot, toldOf } from '../output/named-path.ts'
 import type { Repair } from '../output/parse-json.ts'
 import { type FormatRequest, formatRequest } from '../output/response-format.ts'
 import type { CompiledSchema } from '../output/schema.ts'
+import { refusesReask } from '../retry/refused-reask.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { factsOf, failureInAnswer } from './answer.ts'
-import { classifyThrown } from './attempt.ts'
+import { classifyThrown, thrownFacts } from './attempt.ts'
 import {
   type ChatRequest,
   chatBasics,
@@ -74,12 +75,19 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
     async send(exchange) {
       const asked = conversation.next(exchange)
       const { body, format } = asked
-      const answer = await sendChat(request, exchange, body).catch(
-        (error: unknown) =>
-          answerRefused(error, exchange, asked, conversation) ??
-          carriedRefused(error, exchange, asked, conversation) ??
-          formatRefused(error, exchange, request, { format, schema }),
-      )
+      const answer = await sendChat(request, exchange, body).catch((error: unknown) => {
+        const facts = thrownFacts(request.targets, exchange)
+        const refused = answerRefused(error, exchange, asked, conversation)
+        if (refused !== undefined) return rejected(undefined, refused.bad, facts, refused.reask)
+        const failure = classifyThrown(error, exchange, 'json')
+        if (
+          !reaskAmended(failure, exchange.wire.errorBody, asked, conversation) &&
+          !formatRefused(failure, error, exchange, request, { format, schema })
+        ) {
+          throw error
+        }
+        return { ok: false, failure, facts, reask: 'allowed' } as const
+      })
       if ('ok' in answer) return answer
       const completion = answer.data
       const facts = {
@@ -87,7 +95,11 @@ export function structuredJob(request: ChatRequest, schema: CompiledSchema): Job
         ...saidByGateway(request, exchange, answer),
       }
       const wrong = failureInAnswer(completion, answer.response, exchange.clock)
-      if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion }
+      if (wrong !== undefined) {
+        const amended = reaskAmended(wrong, completion, asked, conversation)
+        const reask = amended ? ('allowed' as const) : undefined
+        return withoutUndefined({ ok: false as const, failure: wrong, facts, completion, reask })
+      }
       const checked = await check(completion, format, exchange.bounds.waiting)
       if (checked.ok) return accepted(completion, checked, facts)
       conversation.learn(checked, asked)
@@ -106,53 +118,47 @@ function answerRefused(
   exchange: Exchange,
   asked: Asked,
   conversation: Conversation,
-): (Sent<Structured> & { ok: false }) | undefined {
+) {
   const { status, errorBody } = exchange.wire
   const { parts } = readEnvelope(status === 400 ? errorBody : undefined)
   const refused = parts.find((part) => readProperty(part, 'code') === 'json_validate_failed')
   if (refused === undefined) return undefined
   const text = readText(refused, 'failed_generation', MAX_REFUSED_CHARS) ?? ''
   const issues = [foundAtRoot('the provider could not read it as JSON of the schema')]
-  const bad = { ok: false, kind: 'malformed_output', issues, text } as const
-  const reask = conversation.note(bad, asked)
-  return rejected(undefined, { ...bad, cause: error }, withoutUndefined({ status }), reask)
+  const bad = { ok: false, kind: 'malformed_output', issues, text, cause: error } as const
+  return { bad, reask: conversation.note(bad, asked) }
 }
 
-/** A re-ask that is refused for the fields that its provider put into the bad answer: without them. */
-function carriedRefused(
-  error: unknown,
-  exchange: Exchange,
+/** Was a re-ask refused for what it has, or has not, of the bad answer beside its text? */
+function reaskAmended(
+  failure: Failure,
+  refusal: unknown,
   asked: Asked,
   conversation: Conversation,
-): (Sent<Structured> & { ok: false }) | undefined {
-  const { status, errorBody } = exchange.wire
-  if (status !== 400 && status !== 422) return undefined
-  const said = typeof errorBody === 'string' ? errorBody : JSON.stringify(errorBody)
-  if (!conversation.carriedRefused(said ?? '', asked)) return undefined
-  const failure = classifyThrown(error, exchange, 'json')
-  return { ok: false, failure, facts: { status }, reask: 'allowed' }
+): boolean {
+  if (!refusesReask(failure)) return false
+  const said = typeof refusal === 'string' ? refusal : JSON.stringify(refusal)
+  return conversation.amended(said ?? '', asked)
 }
 
 // As much as an answer that is parsed at all may have.
 const MAX_REFUSED_CHARS = 4 * 1024 * 1024
 
 /**
- * A target that cannot be asked in this format is asked again in another one, which is remembered
- * for its other calls. Rethrows every other error.
+ * May a target that cannot be asked in this format be asked again in another one? That is remembered
+ * for its other calls.
  */
 function formatRefused(
+  { kind }: Failure,
   error: unknown,
   exchange: Exchange,
   { targets, options }: ChatRequest,
   { format: { format: asked }, schema }: { format: FormatRequest; schema: CompiledSchema },
-): Sent<Structured> & { ok: false } {
+): boolean {
   const state = targets[exchange.target]?.state
-  if (options.responseFormat !== 'auto' || state === undefined) throw error
+  if (options.responseFormat !== 'auto' || state === undefined) return false
   const { status, errorBody: body } = exchange.wire
-  const failure = classifyThrown(error, exchange, 'json')
-  const { kind } = failure
-  if (!learnFormat(state, { error, kind, status, body, asked, schema })) throw error
-  return { ok: false, failure, facts: withoutUndefined({ status }), reask: 'allowed' }
+  return learnFormat(state, { error, kind, status, body, asked, schema })
 }
 
 function accepted(

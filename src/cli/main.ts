@@ -21,7 +21,7 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  steadycall ${name.padEnd(10)} ${summary}`)
   .join('\n')}
 
-Each command has its own --help. steadycall --version prints the version.
+steadycall help <command>, or <command> --help, explains one. --version prints the version.
 `
 
 const EXIT_FAILED = 1
@@ -45,14 +45,16 @@ process.exitCode = await main(process.argv.slice(2), {
   signal: leaving.signal,
 })
 
-async function main([name, ...args]: readonly string[], context: CommandContext): Promise<number> {
+async function main(given: readonly string[], context: CommandContext): Promise<number> {
+  const [name, ...args] = helpAsOption(given)
   try {
-    if (name === '--help' || name === '-h') {
-      context.terminal.write(USAGE)
+    // No command takes a version of its own: it is this one's wherever it stands.
+    if (name === '-v' || [name, ...args].includes('--version')) {
+      context.terminal.write(`${version()}\n`)
       return 0
     }
-    if (name === '--version' || name === '-v') {
-      context.terminal.write(`${version()}\n`)
+    if (name === '--help' || name === '-h') {
+      context.terminal.write(USAGE)
       return 0
     }
     const command = await find(name)
@@ -67,6 +69,12 @@ async function main([name, ...args]: readonly string[], context: CommandContext)
     }
     return complain(said, EXIT_FAILED)
   }
+}
+
+/** `help repair` as `repair --help`, and `help` alone as `--help`. */
+function helpAsOption([first, ...rest]: readonly string[]): readonly string[] {
+  if (first === undefined) return []
+  return first === 'help' ? [...rest, '--help'] : [first, ...rest]
 }
 
 /** The same two folders up from the source and from the build. */

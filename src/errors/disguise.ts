@@ -1,9 +1,9 @@
 import { parseObject } from './embedded-json.ts'
 import { isTelling, statusIn } from './envelope.ts'
 import type { FailureKind } from './failure-kinds.ts'
-import { saysWork } from './failure-names.ts'
+import { isFailureWord, saysWork } from './failure-names.ts'
 import { finishReasonOf } from './finish-reason.ts'
-import { type ErrorFields, flatErrorIn, hasErrorField } from './flat-error.ts'
+import { type ErrorFields, flatErrorIn, hasErrorField, wrappedErrorIn } from './flat-error.ts'
 import { readItems, readProperty, readText } from './hostile.ts'
 import { type Classification, type Evidence, judgeResponse, mayRetry } from './judge-response.ts'
 
@@ -87,9 +87,12 @@ export function errorInAnswer(answer: unknown): object | undefined {
   // Groq, https://console.groq.com/docs/api-reference: why a stream was stopped early
   for (const part of [...tops, readProperty(value, 'x_groq'), ...choicesOf(value)]) {
     const error = readProperty(part, 'error')
+    if (!isTelling(error)) continue
     const status = statusIn(part)
-    if (isTelling(error)) return status === undefined ? { error } : { error, status }
+    return status === undefined ? { error } : { error, status }
   }
+  const wrapped = wrappedErrorIn(value)
+  if (wrapped !== undefined) return wrapped
   // MiniMax sends it with every answer; 0 is success.
   const base = readProperty(value, 'base_resp')
   const code = readProperty(base, 'status_code')
@@ -101,20 +104,31 @@ const MAX_CHOICES = 128
 const MAX_CONTENT_LENGTH = 64 * 1024
 
 /** Finish reasons by which a provider says that it failed; what came before is no whole answer. */
-const FAILED_FINISHES: Readonly<
-  Record<string, { readonly kind: FailureKind; readonly saysInContent?: true }>
-> = {
-  // OpenRouter, https://openrouter.ai/docs/api-reference/errors; vLLM
-  error: { kind: 'server_error' },
+const FAILED_FINISHES: Readonly<Record<string, FailedFinish>> = {
   // A relay that puts the upstream's error into the content.
   error_finish: { kind: 'server_error', saysInContent: true },
   // DeepSeek, https://api-docs.deepseek.com/api/create-chat-completion
   insufficient_system_resource: { kind: 'overloaded' },
-  // Zhipu, https://docs.bigmodel.cn: the inference failed
-  network_error: { kind: 'server_error' },
-  // vLLM and SGLang: the engine gave the request up, as when it is shut down
-  abort: { kind: 'server_error' },
 }
+
+interface FailedFinish {
+  readonly kind: FailureKind
+  readonly saysInContent?: true
+}
+
+/**
+ * By the name of a failure: `error` (OpenRouter, https://openrouter.ai/docs/api-reference/errors; vLLM),
+ * `network_error` (Zhipu, https://docs.bigmodel.cn), whatever else somebody calls one. Or by a word for
+ * work that was given up in its middle: `abort` (vLLM and SGLang, as when the engine is shut down),
+ * `timed_out` and `cancelled` (TensorRT-LLM).
+ */
+function failedFinish(reason: string): FailedFinish | undefined {
+  if (TIMED_OUT.test(reason)) return { kind: 'timeout' }
+  return isFailureWord(reason) || GIVEN_UP.test(reason) ? { kind: 'server_error' } : undefined
+}
+
+const TIMED_OUT = /(?:^|[^a-z])(?:timeout|timed?[ _-]out|deadline[ _-]exceeded)$/i
+const GIVEN_UP = /(?:^|[^a-z])(?:abort(?:ed)?|cancell?ed|interrupted|disconnected)$/i
 
 function choicesOf(answer: unknown): readonly unknown[] {
   return readItems(readProperty(answer, 'choices'), MAX_CHOICES)
@@ -126,9 +140,12 @@ function hasChoice(answer: unknown): boolean {
 
 /** A choice whose finish_reason says that it failed: the kind where nothing else tells. */
 function failureInChoice(choice: unknown): { kind: FailureKind; said: unknown } | undefined {
-  const reason = finishReasonOf(choice)?.toLowerCase()
-  if (reason === undefined || !Object.hasOwn(FAILED_FINISHES, reason)) return undefined
-  const finish = FAILED_FINISHES[reason]
+  const reason = finishReasonOf(choice)
+  if (reason === undefined) return undefined
+  const known = reason.toLowerCase()
+  const finish = Object.hasOwn(FAILED_FINISHES, known)
+    ? FAILED_FINISHES[known]
+    : failedFinish(reason)
   if (finish === undefined) return undefined
   // Else it is what the model had written before.
   const content =

@@ -1,6 +1,6 @@
 import { readClauses, withoutEchoes } from './clauses.ts'
 import { splitAtJson } from './embedded-json.ts'
-import { namesFailure } from './failure-names.ts'
+import { namesFailure, wordsOf } from './failure-names.ts'
 import { readItems, readMembers, readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
 
@@ -210,23 +210,18 @@ function readFacts(value: object, found: Found): void {
   if (typeof retryable === 'boolean') found.retryable ??= retryable
 }
 
-// As `code`, but never a provider's own code.
-const STATUS_FIELDS = [
-  ...CODE_FIELDS,
-  'status_code',
-  'http_status',
-  'httpStatus',
-  'http_status_code',
-  'http_code',
-]
+// As `code`, but never a provider's own code: `status_code`, `httpStatusCode`, `StatusCode`, `http_code`.
+const STATUS_NAME = /^(?:error)?(?:http)?(?:response)?(?:status|code|statuscode)$/
 
 /** The HTTP status of a failure that an object has among its fields, as a number or a text. */
 export function statusIn(value: unknown): number | undefined {
-  for (const field of STATUS_FIELDS) {
-    const status = Number(readStatus(readProperty(value, field)))
-    if (status >= 400) return status
-  }
-  return undefined
+  const members = typeof value === 'object' && value !== null ? readMembers(value, MAX_VALUES) : []
+  const others = members.filter(([name]) => STATUS_NAME.test(wordsOf(name).join('')))
+  const said = [
+    ...CODE_FIELDS.map((field) => readProperty(value, field)),
+    ...others.map(([, own]) => own),
+  ]
+  return said.map((one) => Number(readStatus(one))).find((status) => status >= 400)
 }
 
 function readStatus(code: unknown): string | undefined {

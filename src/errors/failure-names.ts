@@ -14,7 +14,7 @@ const PART =
   /^(?:code|message|msg|type|text|string|description|detail|details|info|reason|name|status|body|data|response)$/
 
 /** `Error_Message`, `errorMessage` and `error message` as their words. */
-function wordsOf(name: string): readonly string[] {
+export function wordsOf(name: string): readonly string[] {
   if (name.length > MAX_LENGTH) return []
   return name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')

@@ -6,6 +6,7 @@ import {
   namesFailure,
   saysFailure,
   saysWork,
+  wordsOf,
 } from './failure-names.ts'
 import { readItems, readMembers, readProperty } from './hostile.ts'
 
@@ -65,8 +66,42 @@ export function flatErrorIn(value: unknown): object | undefined {
     ERROR_CODES.some(says) ||
     statusIn(value) !== undefined ||
     members.some(tellsOfFailure) ||
-    (isWithoutChoices(value) && !saysWork(value) && members.some(isText))
+    (!saysWork(value) && members.some(isText))
   return isError ? value : undefined
+}
+
+/** Names that an answer which is no completion has for what it is about. */
+const WRAPPERS =
+  /^(?:data|body|payload|response|resp|result|output|header|status|message|response meta ?data)$/
+
+/**
+ * The error that stands one level further down, where no choice is: `{data: {error}}`,
+ * `{status: {code: 500}}`, `{Response: {Error}}`. Only what names itself one: a text proves nothing there.
+ */
+export function wrappedErrorIn(value: unknown): object | undefined {
+  const isAnswer = readItems(readProperty(value, 'choices'), 1).length > 0
+  if (isAnswer || saysWork(value)) return undefined
+  for (const [name, inner] of readMembers(Object(value), MAX_MEMBERS)) {
+    if (typeof inner !== 'object' || inner === null) continue
+    if (WRAPPERS.test(wordsOf(name).join(' ')) && namesItselfError(inner)) return inner
+  }
+  return undefined
+}
+
+function namesItselfError(value: object): boolean {
+  if (saysSuccess(value)) return false
+  const says = (name: string) => isTelling(readProperty(value, name))
+  return (
+    saysFailure(value) ||
+    isFailureWord(readProperty(value, 'object')) ||
+    [...ERROR_TEXTS, ...ERROR_CODES].some(says) ||
+    statusIn(value) !== undefined ||
+    readMembers(value, MAX_MEMBERS).some(([name, said]) => namesFailure(name) && isSaid(said))
+  )
+}
+
+function isSaid(said: unknown): boolean {
+  return (typeof said === 'string' || typeof said === 'object') && isTelling(said)
 }
 
 const MAX_MEMBERS = 50
@@ -88,10 +123,6 @@ function isText([name, value]: Member): boolean {
   return DETAILS.test(name)
     ? isTelling(value)
     : typeof value === 'string' && TEXTS.test(name) && isTelling(value)
-}
-
-function isWithoutChoices(value: object): boolean {
-  return (readProperty(value, 'choices') ?? undefined) === undefined
 }
 
 /** Some relays send their error fields with every answer. */

@@ -15,6 +15,10 @@ export interface NamedFile {
   readonly nlink: bigint
   /** The name is the file's own: a symbolic link in its place is another file. */
   readonly isOwn: boolean
+  /** Bytes. */
+  readonly size: bigint
+  /** Emptied, it is not the same file any more. */
+  readonly keepsData?: boolean
 }
 
 /** Undefined where the name leads nowhere, or cannot be followed. */
@@ -22,15 +26,16 @@ export function fileAt(path: string, isOwn = false): NamedFile | undefined {
   try {
     const look = isOwn ? lstatSync : statSync
     // Numbers of files may be larger than a double can tell apart.
-    const { dev, ino, nlink } = look(path, { bigint: true })
-    return { path, dev, ino, nlink, isOwn }
+    const { dev, ino, nlink, size } = look(path, { bigint: true })
+    return { path, dev, ino, nlink, isOwn, size }
   } catch {
     return undefined
   }
 }
 
-/** Does its name still lead to it? */
+/** Does its name still lead to it, and to what was in it? */
 export function isInPlace(file: NamedFile): boolean {
   const now = fileAt(file.path, file.isOwn)
-  return now !== undefined && now.ino === file.ino && now.dev === file.dev
+  const isSame = now !== undefined && now.ino === file.ino && now.dev === file.dev
+  return isSame && (file.keepsData !== true || now.size > 0n)
 }

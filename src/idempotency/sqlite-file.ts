@@ -36,6 +36,9 @@ export class SqliteFile {
   #files: readonly NamedFile[]
   #statements: Statements | undefined
   #sign: OwnerSign | undefined
+  /** The file's time when it was last read: it goes back where somebody writes an older state over it. */
+  #seenMs = 0
+  #wentBack = false
   /** Keys of claims made here whose work has not ended. */
   readonly #atWork = new Set<string>()
 
@@ -74,13 +77,13 @@ export class SqliteFile {
     if (this.#statements === undefined) return undefined
     let found: Found
     try {
-      found = find(this.#statements, key, this.#options.wallMs)
+      found = this.#find(this.#statements, key)
+      this.#requireInPlace()
     } catch (error) {
       if (isCallError(error)) throw error
       // What is wrong with the file comes out when it is tried again under the lock.
       return undefined
     }
-    if (this.#displaced() !== undefined) return undefined
     const { record, clock } = found
     const stepped = step(record, clock.nowMs)
     return stepped.record === record ? stepped : undefined
@@ -104,7 +107,7 @@ export class SqliteFile {
     } catch (error) {
       if (isBusy(error)) return 'busy'
       if (writes.length > 1) return 'failed'
-      writes[0]?.reject(this.#explained(error))
+      writes[0]?.reject(this.#explained(this.#whyDisplaced() ?? error))
       return 'done'
     }
     for (const write of writes) {
@@ -137,7 +140,7 @@ export class SqliteFile {
       let seen: FileClock
       try {
         // The wall clock is read under the lock: no two processes see the time go back between them.
-        const found = find(statements, key, this.#options.wallMs, clock)
+        const found = this.#find(statements, key, clock)
         before = found.record
         seen = found.clock
         after = write.step(before, seen.nowMs)
@@ -215,21 +218,33 @@ export class SqliteFile {
     return this.#statements
   }
 
-  /**
-   * A file that was removed or replaced by another is still ours to write, but a process that opens the
-   * name now gets another one: the same key would be given to both.
-   */
-  #requireInPlace(): void {
-    const path = this.#displaced()
-    if (path === undefined) return
-    throw new Error(
-      `has been removed or replaced since it was opened (${path}): what is written here, others ` +
-        'do not see. Restart this process, or close this store and open the path anew',
-    )
+  #find(statements: Statements, key: string, earlier?: FileClock): Found {
+    const found = find(statements, key, this.#options.wallMs, earlier)
+    if (found.fileMs < this.#seenMs) {
+      this.#wentBack = true
+      this.#requireInPlace()
+    }
+    this.#seenMs = found.fileMs
+    return found
   }
 
-  #displaced(): string | undefined {
-    return this.#files.find((file) => !isInPlace(file))?.path
+  #requireInPlace(): void {
+    const why = this.#whyDisplaced()
+    if (why !== undefined) throw why
+  }
+
+  /**
+   * A file that was removed or replaced by another is still ours to write, but a process that opens the
+   * name now gets another one: the same key would be given to both. What was emptied or written over
+   * has lost keys that were given.
+   */
+  #whyDisplaced(): Error | undefined {
+    const path = this.#wentBack ? this.#name : this.#files.find((file) => !isInPlace(file))?.path
+    if (path === undefined) return undefined
+    return new Error(
+      `has been removed or replaced since it was opened (${path}): others do not have what this store ` +
+        'has written. Restart this process, or close this store and open the path anew',
+    )
   }
 
   #limitSize(): void {
@@ -258,7 +273,8 @@ function filesOf(name: string): NamedFile[] {
   return [real, `${real}-wal`, `${real}-shm`].map((path) => {
     const file = fileAt(path, true)
     if (file === undefined) throw new Error(`has lost its log: there is no ${path}`)
-    return file
+    // The log is emptied when all that is in it has come into the file.
+    return { ...file, keepsData: path === real && file.size > 0n }
   })
 }
 
@@ -320,6 +336,8 @@ function statementsOf(database: DatabaseSync): Statements {
 
 interface Found {
   readonly record: KeyRecord | undefined
+  /** As the file has it. */
+  readonly fileMs: number
   readonly clock: FileClock
 }
 
@@ -329,9 +347,10 @@ interface Found {
  */
 function find({ read }: Statements, key: string, wallMs: () => number, earlier?: FileClock): Found {
   const row = rowOf(read, key)
-  const clock = advanced(earlier ?? clockOf(row), wallMs())
+  const kept = clockOf(row)
+  const clock = advanced(earlier ?? kept, wallMs())
   const record = isOver(row, clock.nowMs) ? undefined : fromRow(row, key)
-  return { record, clock }
+  return { record, fileMs: kept.nowMs, clock }
 }
 
 function rowOf(read: StatementSync, key: string): unknown {

@@ -5,12 +5,17 @@ import { isRecord } from './json-value.ts'
  * its reasoning in whatever form, and the signatures of that. DeepSeek and Moonshot refuse an
  * assistant's turn without its `reasoning_content`
  * (https://api-docs.deepseek.com/guides/thinking_mode), OpenRouter continues from
- * `reasoning_details`, LiteLLM from `thinking_blocks`, Gemini from `extra_content`.
+ * `reasoning_details`, LiteLLM from `thinking_blocks`, Gemini from `extra_content`. `wanted` are
+ * names that a refusal has asked for.
  */
-export function carriedFields(message: unknown): Readonly<Record<string, unknown>> {
+export function carriedFields(
+  message: unknown,
+  wanted: ReadonlySet<string> = NOTHING_MORE,
+): Readonly<Record<string, unknown>> {
   if (!isRecord(message)) return NONE
   const found = Object.entries(message).filter(
-    ([name, value]) => CARRIED.test(name) && value !== null && value !== undefined,
+    ([name, value]) =>
+      (CARRIED.test(name) || wanted.has(name)) && value !== null && value !== undefined,
   )
   return isShort(found) ? Object.fromEntries(found) : NONE
 }
@@ -24,9 +29,21 @@ export function carriedParts(message: unknown): readonly unknown[] {
 }
 
 const NONE: Readonly<Record<string, unknown>> = Object.freeze({})
+const NOTHING_MORE: ReadonlySet<string> = new Set()
 
 const CARRIED =
-  /^(?:reasoning|redacted_thinking|thinking|thought)|signature$|^(?:extra_content|provider_specific_fields)$/
+  /^(?:encrypted_|redacted_)?(?:reasoning|thinking|thought)|signature$|^(?:extra_content|provider_specific_fields)$/i
+
+/** What is in the re-ask anyway, or belongs into no request. */
+const NOT_CARRIED: ReadonlySet<string> = new Set([
+  'role',
+  'content',
+  'refusal',
+  'annotations',
+  'audio',
+  'tool_calls',
+  'function_call',
+])
 
 // Longer reasoning than any model's. It is left out as a whole: cut, its signatures would not hold.
 const MAX_CARRIED_CHARS = 1024 * 1024
@@ -46,4 +63,13 @@ export function speaksOfCarried(refusal: string, message: unknown): boolean {
   const parts = carriedParts(message).map((part) => String(isRecord(part) ? part['type'] : ''))
   const names = [...Object.keys(carriedFields(message)), ...parts]
   return names.some((name) => name !== '' && refusal.includes(name))
+}
+
+/** The fields of the message that were not sent along and that a refusal speaks of. */
+export function missedIn(refusal: string, message: unknown): readonly string[] {
+  if (!isRecord(message)) return []
+  return Object.keys(message).filter(
+    (name) =>
+      name !== '' && !CARRIED.test(name) && !NOT_CARRIED.has(name) && refusal.includes(name),
+  )
 }

@@ -34,12 +34,16 @@ export type CarryingMessage = Omit<ReaskMessage, 'content'> & {
 }
 
 /** The message with the fields and parts that the answer `original` had beside its text. */
-export function carrying(message: ReaskMessage, original: unknown): CarryingMessage {
+export function carrying(
+  message: ReaskMessage,
+  original: unknown,
+  wanted: ReadonlySet<string>,
+): CarryingMessage {
   if (message.role !== 'assistant') return message
   const parts = carriedParts(original)
   const content =
     parts.length === 0 ? message.content : [...parts, { type: 'text', text: message.content }]
-  return { ...carriedFields(original), ...message, content }
+  return { ...carriedFields(original, wanted), ...message, content }
 }
 
 /**

@@ -103,7 +103,7 @@ export interface FallbackChoice {
  * 1. the caller aborted → stop
  * 2. content was delivered → stop
  * 3. under `onUncertain: 'fail'` the attempt, or one before it, may have been executed → stop
- * 4. attempts, requests or deadline are spent → stop
+ * 4. attempts, requests or deadline are spent → stop; where nothing could have helped, that is the reason
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
  * 6. the same target may be tried again and can be expected to let the call through in time → retry,
  *    or wait on where the attempt is planned already; but a long wait, and the last attempt or
@@ -118,18 +118,18 @@ export function decide(input: DecideInput): Verdict {
 
   if (input.aborted || kind === 'aborted') return stop('aborted')
   if (result.delivered === true) return stop('delivered')
-  const isPlanned = result.held !== undefined || result.noLeave !== undefined
   // What is planned was allowed; a stricter caller who has joined since is asked before it is sent.
-  if (!isPlanned) {
-    const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
-    if (policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
-    if (input.attempts >= policy.maxAttempts) return stop('max_attempts')
-    if (input.requests >= policy.maxRequests) return stop('max_requests')
+  const isPlanned = result.held !== undefined || result.noLeave !== undefined
+  const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
+  if (!isPlanned && policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
+  const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
+  const end = outOfMeans(kind, isPlanned, input)
+  // With a fallback left, one more attempt would have been worth having.
+  if (end !== undefined) {
+    return stop(next === undefined && isHopeless(result, input) ? 'not_retryable' : end)
   }
-  if (input.remainingMs < minAttemptMs(input) || kind === 'deadline') return stop('deadline')
 
   const here = stay(result, input)
-  const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
   if (next === undefined || here.verdict === 'reask') return here
   return here.verdict === 'stop' || isBetterElsewhere(here, input)
     ? { verdict: 'fallback', target: next.target }
@@ -168,7 +168,7 @@ function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
   if (why === 'full') return stop('line_full')
   if (why === 'hopeless') return stop('hopeless_wait')
   const latestMs = latestOf(input)
-  if (why === 'too_long') return tooLong(by, latestMs, input)
+  if (why === 'too_long') return tooLong(by, input)
   if (latestMs < 1) return stop('deadline')
   return input.patienceMs < 1 ? stop('max_wait') : wait(input.heldAfter(0), input)
 }
@@ -176,14 +176,15 @@ function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
 function wait(held: Held, input: DecideInput): Stay {
   const latestMs = latestOf(input)
   const { by, leastMs } = held
-  if (input.patienceMs < 1 && by !== 'backoff') return tooLong(by, latestMs, input)
-  if (leastMs > Math.min(latestMs, input.patienceMs)) return tooLong(by, leastMs, input)
+  if (input.patienceMs < 1 && by !== 'backoff') return tooLong(by, input)
+  if (leastMs > Math.min(latestMs, input.patienceMs)) return tooLong(by, input)
   return { verdict: 'wait', held }
 }
 
-function tooLong(by: HeldBy, forMs: number, input: DecideInput): Stay {
+/** It would have to wait longer than its deadline, or else its patience, leaves it. */
+function tooLong(by: HeldBy, input: DecideInput): Stay {
   const isHint = by === 'hint'
-  if (forMs > latestOf(input)) {
+  if (latestOf(input) < input.patienceMs) {
     return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
   }
   return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
@@ -192,6 +193,25 @@ function tooLong(by: HeldBy, forMs: number, input: DecideInput): Stay {
 /** Until an attempt must have started. Timers drop fractions of a millisecond. */
 function latestOf(input: DecideInput): number {
   return Math.floor(input.remainingMs - minAttemptMs(input))
+}
+
+/** Undefined: there are an attempt, a request and the time for it left. */
+function outOfMeans(
+  kind: FailureKind,
+  isPlanned: boolean,
+  input: DecideInput,
+): StopReason | undefined {
+  const { maxAttempts, maxRequests } = input.policy
+  if (!isPlanned && input.attempts >= maxAttempts) return 'max_attempts'
+  if (!isPlanned && input.requests >= maxRequests) return 'max_requests'
+  return input.remainingMs < minAttemptMs(input) || kind === 'deadline' ? 'deadline' : undefined
+}
+
+/** No further attempt at this target would help, however many were allowed. */
+function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
+  const { kind, retryable } = result.failure
+  if (FAILURE_KINDS[kind].ours || isOutputFailure(result)) return false
+  return !retryable || spent(kind, input)
 }
 
 function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
@@ -223,7 +243,7 @@ function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
   const held = input.heldAfter(delayMs)
   const isHeld = held.leastMs > delayMs || (isOwnAffair && held.by !== 'backoff')
   if (isHeld) {
-    const next = isOwnAffair ? tooLong(held.by, held.leastMs, input) : wait(held, input)
+    const next = isOwnAffair ? tooLong(held.by, input) : wait(held, input)
     if (next.verdict === 'stop') return next
   }
   return { verdict: 'retry', delayMs, delaySource: isHint ? 'hint' : 'backoff' }

@@ -27,9 +27,11 @@ const withinMs = seconds === undefined ? Number.POSITIVE_INFINITY : Number(secon
 const outcomes: string[] = []
 for (const name of positionals.length > 0 ? positionals : all) {
   process.stdout.write(`\n── companion ${name}\n`)
+  const startedAtMs = performance.now()
   const outcome = await runCompanion(name)
   if (outcome.startsWith('failed')) process.exitCode = 1
-  outcomes.push(`companion ${name}: ${outcome}`)
+  const tookS = ((performance.now() - startedAtMs) / 1000).toFixed(0)
+  outcomes.push(`companion ${name}: ${outcome} (${tookS} s)`)
 }
 await rm(dirname(tarball), { recursive: true, force: true })
 process.stdout.write(`\n${outcomes.join('\n')}\n`)

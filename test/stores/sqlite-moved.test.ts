@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
   linkSync,
@@ -9,6 +10,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import { createRuntime, runIdempotent, type Store } from '../../src/index.ts'
@@ -48,6 +50,14 @@ const MOVES: Readonly<Record<string, { readonly named: string; move(place: Place
   'its shared memory is removed': {
     named: 'keys.db-shm',
     move: ({ file }) => unlinkSync(`${file}-shm`),
+  },
+  'it is emptied': { named: 'keys.db', move: ({ file }) => overwrite(file) },
+  'it is emptied, once its log has been worked in': {
+    named: 'keys.db',
+    move({ file }) {
+      workLogIn(file)
+      overwrite(file)
+    },
   },
   'its directory is moved': {
     named: 'keys.db',
@@ -154,6 +164,33 @@ describe('a file that is no longer what its name leads to:', writesToDisk, () =>
     expect((await claim(store, 'b')).state).toBe('owned')
   })
 
+  it('an older state of it that is written over it, and goes on to be told of', async () => {
+    const { directory, file } = temporaryPlace()
+    const first = sqliteStore(file)
+    await claim(first, 'before')
+    await first.close()
+    copyFileSync(file, join(directory, 'backup.db'))
+    const times = { wallMs: Date.now() + 1_000 }
+    const clock = { ...systemClock, wallMs: () => times.wallMs }
+    const store = opened(sqliteStore(file, { clock }))
+    expect((await claim(store, 'a')).state).toBe('owned')
+    workLogIn(file)
+    expect((await claim(store, 'a')).state).toBe('busy')
+    workLogIn(file)
+    times.wallMs += 1_000
+    expect((await claim(store, 'b')).state).toBe('owned')
+    workLogIn(file)
+    overwrite(file, join(directory, 'backup.db'))
+    const isSaid = /keys\.db has been removed or replaced since .*keys\.db\)/
+    await expect(claim(store, 'a')).rejects.toThrow(isSaid)
+    // Others write it on, past the time that was seen last.
+    times.wallMs += 1_000
+    const other = opened(sqliteStore(file, { clock }))
+    expect((await claim(other, 'b')).state).toBe('owned')
+    const ends = await Promise.allSettled(['a', 'b', 'c'].map((key) => claim(store, key)))
+    expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  })
+
   it('can be opened anew by the same process', async () => {
     const { file } = temporaryPlace()
     const store = opened(sqliteStore(file))
@@ -196,4 +233,21 @@ describe('a file with two names', writesToDisk, () => {
 
 function removeAll(file: string): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+}
+
+/** Brings all that stands in the log into the file itself. */
+function workLogIn(file: string): void {
+  const database = new DatabaseSync(file)
+  database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  database.close()
+}
+
+/** In another process: a descriptor that this one closes would cost it its locks. */
+function overwrite(file: string, other?: string): void {
+  const program =
+    "const { readFileSync, writeFileSync } = require('node:fs')\n" +
+    'const [, file, other] = process.argv\n' +
+    "writeFileSync(file, other === undefined ? '' : readFileSync(other))"
+  const { status } = spawnSync(process.execPath, ['-e', program, file, ...(other ? [other] : [])])
+  expect(status).toBe(0)
 }

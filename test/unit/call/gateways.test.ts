@@ -281,6 +281,26 @@ describe('attempts that a gateway says it made', () => {
   })
 
   it.each([
+    [
+      'a format that it does not take',
+      { error: { message: "response_format of type 'json_schema' is not supported" } },
+    ],
+    [
+      'an answer that its provider could not read',
+      { error: { message: 'no', code: 'json_validate_failed', failed_generation: '{' } },
+    ],
+  ])('are in the report too where json asks again after %s', async (_, body) => {
+    const refused = httpError(400, body, { 'x-litellm-attempted-retries': '2' })
+    const { server, llm } = await setUp(
+      { script: [refused, answered({ 'x-litellm-attempted-retries': '0' })] },
+      { gateway: 'litellm' },
+    )
+    const { attempts } = await llm.json({ ...ask('one'), schema: { type: 'object' } })
+    expect(server.count).toBe(2)
+    expect(attempts.map(({ gatewayAttempts }) => gatewayAttempts)).toEqual([3, 1])
+  })
+
+  it.each([
     ['{"retry":{"attempts":3}}', 4],
     ['pc-saved-5f2', 2],
     ['{"retry":{"attempts":1e9}}', 2],

@@ -4,9 +4,12 @@ import { callReport, isCallError } from '../../../src/index.ts'
 import {
   answers,
   callsTool,
+  contentFilter,
   contextLength,
+  refusal as declines,
   type Fault,
   httpError,
+  insufficientQuota,
   invalidApiKey,
   overloaded,
 } from '../../../src/testing/index.ts'
@@ -35,6 +38,9 @@ const refuses = (message: string, status = 400) =>
 
 const MISSING = refuses('Missing `reasoning_content` field in the assistant message at index 1')
 
+/** A refusal whose status claims that it is none. */
+const under200 = (error: unknown) => httpError(200, { error })
+
 const refusals: readonly [string, Fault, string][] = [
   ['a field that is missing', MISSING, '400 invalid_request'],
   ['an assistant turn at its end', refuses('prefill is not supported', 422), '422 invalid_request'],
@@ -44,6 +50,41 @@ const refusals: readonly [string, Fault, string][] = [
     refuses('The response was filtered due to content management policy'),
     '400 content_filter',
   ],
+  ['an assistant turn, as forbidden', refuses('no assistant turns', 403), '403 permission'],
+  [
+    'the page of a firewall',
+    httpError(403, '<html><title>Blocked</title></html>'),
+    '403 permission',
+  ],
+  [
+    'an assistant turn, in an error under 200',
+    under200({ code: 400, message: 'Conversation roles must alternate' }),
+    '200 invalid_request',
+  ],
+  [
+    'a missing field, in an error under 200 of no known kind',
+    under200('Missing `reasoning_content` in an assistant turn'),
+    '200 unknown',
+  ],
+  ['more than one turn, as not implemented', refuses('one turn only', 501), '501 invalid_request'],
+]
+
+/** Where the re-ask met something that it has not caused. */
+const others: readonly [string, Fault, string][] = [
+  [
+    'a rate limit',
+    httpError(429, { error: { message: 'slow down' } }, { 'retry-after': '3600' }),
+    'rate_limit',
+  ],
+  [
+    'an overload, in an error under 200',
+    under200({ code: 503, message: 'overloaded' }),
+    'overloaded',
+  ],
+  ['a spent quota', insufficientQuota(), 'quota_exhausted'],
+  ['an account without credit', httpError(402, { error: { message: 'no credit' } }), 'billing'],
+  ['an answer that the filter stopped', contentFilter(), 'content_filter'],
+  ['a model that declines', declines(), 'refusal'],
 ]
 
 describe('a re-ask that is refused', () => {
@@ -61,14 +102,23 @@ describe('a re-ask that is refused', () => {
       status: 200,
       completion: { choices: [{ message: { content: WRONG } }] },
       attempts: [{ outcome: 'schema_mismatch' }, { cause: 'reask', retryable: false }],
-      usage: { complete: true },
     })
     expect(error).toMatchObject({ issues: [{ path: '' }, { path: '' }] })
     expect(error).toMatchObject({
       message: expect.stringContaining(`re-ask was refused (${shown}`),
     })
-    expect(error).toMatchObject({ cause: { status: Number(shown.slice(0, 3)) } })
+    expect(error).toMatchObject({ cause: expect.anything() })
   })
+
+  it.each(others)(
+    'is not one that met %s: that is what the call ends with',
+    async (_, met, kind) => {
+      const { llm } = await setUp({ script: [answers(WRONG), ...Array(4).fill(met)] })
+      const error = await rejection(llm.json(who))
+      expect(error).toMatchObject({ kind })
+      expect(error).not.toMatchObject({ reason: 'reask_refused' })
+    },
+  )
 
   it('after a failure that passed, in between, as well', async () => {
     const { llm, server } = await setUp({ script: [answers(WRONG), overloaded(), MISSING] })
@@ -85,6 +135,7 @@ describe('a re-ask that is refused', () => {
     )
     const error = await rejection(llm.json(who))
     expect(callReport(error)).toMatchObject({ outcome: 'schema_mismatch', reason: 'reask_refused' })
+    expect(error).toMatchObject({ usage: { complete: true } })
     expect(events).toContainEqual(
       expect.objectContaining({ type: 'call-stopped', reason: 'reask_refused' }),
     )
@@ -143,6 +194,7 @@ describe('what a bad answer carried beside its text', () => {
     ['reasoning', { reasoning: 'Let me think.' }],
     ['reasoning_details', { reasoning_details: [{ type: 'reasoning.encrypted', data: 'abc' }] }],
     ['thinking_blocks', { thinking_blocks: [{ type: 'thinking', thinking: 'x', signature: 's' }] }],
+    ['encrypted_reasoning', { encrypted_reasoning: 'abc' }],
     ['extra_content', { extra_content: { google: { thought_signature: 'abc' } } }],
   ]
 
@@ -173,6 +225,53 @@ describe('what a bad answer carried beside its text', () => {
     })
     await llm.json(who)
     expect(server.requests[2]?.body?.messages[1]).toEqual({ role: 'assistant', content: WRONG })
+  })
+
+  it.each([
+    ['in an error under 200', httpError(200, { error: "unknown field 'reasoning_content'" })],
+    ['under 403', refuses("'reasoning_content' may not be sent", 403)],
+  ])('is left out as well where that is said %s', async (_, refusal) => {
+    const { llm, server } = await setUp({
+      script: [says({ content: WRONG, reasoning_content: 'hm' }), refusal, answers(GOOD)],
+    })
+    await llm.json(who)
+    expect(server.requests[2]?.body?.messages[1]).toEqual({ role: 'assistant', content: WRONG })
+  })
+
+  it('goes with it after all where the refusal names it, whatever it is called', async () => {
+    const refusal = refuses('messages[1].opaque_state: this field must be passed back')
+    const { llm, server } = await setUp({
+      script: [
+        says({ content: WRONG, opaque_state: 'abc', other: 'x', annotations: [] }),
+        refusal,
+        answers(GOOD),
+      ],
+    })
+    await llm.json(who)
+    expect(server.requests.map(({ body }) => body?.messages[1])).toEqual([
+      undefined,
+      { role: 'assistant', content: WRONG },
+      { role: 'assistant', content: WRONG, opaque_state: 'abc' },
+    ])
+  })
+
+  it('is asked for once only: a provider that goes on refusing has refused the re-ask', async () => {
+    const refusal = refuses('opaque_state must be passed back')
+    const { llm, server } = await setUp(
+      { script: [says({ content: WRONG, opaque_state: 'abc' }), refusal, refusal, answers(GOOD)] },
+      { maxAttempts: 9, maxReasks: 8 },
+    )
+    expect(await rejection(llm.json(who))).toMatchObject({ reason: 'reask_refused' })
+    expect(server.count).toBe(3)
+  })
+
+  it('is not sent once more for a failure that passes, whatever it speaks of', async () => {
+    const limited = httpError(503, { error: { message: 'reasoning_content is overloaded' } })
+    const { llm, server } = await setUp({
+      script: [says({ content: WRONG, reasoning_content: 'hm' }), limited, answers(GOOD)],
+    })
+    await llm.json(who)
+    expect(server.requests[2]?.body?.messages[1]).toHaveProperty('reasoning_content')
   })
 
   it('does not go to another provider', async () => {

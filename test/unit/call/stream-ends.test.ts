@@ -35,6 +35,21 @@ const placeholders: readonly unknown[] = [
   'unknown',
   'in_progress',
   'in-flight',
+  '<nil>',
+  '"null"',
+  'NoneType',
+  'nullptr',
+  'NotSet',
+  'not specified',
+  'FinishReasonUnspecified',
+  'FinishReason::None',
+  'UNSPECIFIED_FINISH_REASON',
+  'no finish reason',
+  'kNOT_FINISHED',
+  'not finished yet',
+  'InProgress',
+  'still generating',
+  'None\0',
   '-',
   '...',
   '0',
@@ -72,17 +87,25 @@ describe.each(majors)('a stream of %s', (_, Client) => {
     })
   })
 
-  it.each(['stop', 'eos_token', 'COMPLETE', 'length', 'incomplete', 'SAFETY', 'a word of its own'])(
-    'is whole with the finish_reason %j, and without [DONE]',
-    async (reason) => {
-      const body = [role, text('Hello'), chunk({ finish_reason: reason })]
-      expect(await outcomeOf(Client, [body])).toMatchObject({
-        text: 'Hello',
-        thrown: undefined,
-        outcome: 'success',
-      })
-    },
-  )
+  it.each([
+    'stop',
+    'eos_token',
+    'COMPLETE',
+    'length',
+    'incomplete',
+    'SAFETY',
+    'a word of its own',
+    'tool use is not allowed',
+    '\u505c\u6b62',
+    'x'.repeat(80),
+  ])('is whole with the finish_reason %j, and without [DONE]', async (reason) => {
+    const body = [role, text('Hello'), chunk({ finish_reason: reason })]
+    expect(await outcomeOf(Client, [body])).toMatchObject({
+      text: 'Hello',
+      thrown: undefined,
+      outcome: 'success',
+    })
+  })
 
   it.each([
     ['data: [DONE]\n\n'],
@@ -112,7 +135,6 @@ describe.each(majors)('a stream of %s', (_, Client) => {
     [''],
     ['data: [DON'],
     ['data: [DONE'],
-    ['[DONE]\n\n'],
     [': [DONE]\n\n'],
     [': data: [DONE]\n\n'],
     ['id: [DONE]\n\n'],

@@ -87,9 +87,50 @@ const errors: readonly [object, string][] = [
   [{ statusText: 'no word that is known' }, 'empty_response'],
   [{ usage: { prompt_tokens: 1 }, fault: 'no word that is known' }, 'empty_response'],
   [{ choices: [{ index: 0, delta: {}, finish_reason: 'network_error' }] }, 'server_error'],
-  [{ choices: [{ index: 0, delta: {}, finish_reason: 'abort' }] }, 'server_error'],
+  // Where its status is, by whatever name.
+  [{ httpStatusCode: 503 }, 'overloaded'],
+  [{ StatusCode: '401', x: 'no word that is known' }, 'auth'],
+  [{ 'status-code': 429, choices: [] }, 'rate_limit'],
+  [{ error_http_status: 429 }, 'rate_limit'],
+  // One level further down.
+  [{ data: { error: { message: 'no word that is known', code: 429 } } }, 'rate_limit'],
+  [{ data: { error: 'no word that is known' } }, 'unknown'],
+  [{ type: 'response.failed', response: { error: { code: 'rate_limit_exceeded' } } }, 'rate_limit'],
+  [{ status: { code: 503, message: 'no word that is known' } }, 'overloaded'],
+  [{ result: { error_code: 336_501, error_msg: 'Rate limit exceeded' } }, 'rate_limit'],
+  [
+    { Response: { Error: { Code: 'x', Message: 'no word that is known' }, RequestId: 'x' } },
+    'empty_response',
+  ],
+  [
+    { ResponseMetadata: { RequestId: 'x', Error: { Message: 'Rate limit exceeded' } } },
+    'rate_limit',
+  ],
+  [{ output: { status: 'failed' }, choices: [] }, 'empty_response'],
+  [{ message: { error: 'Rate limit exceeded' } }, 'rate_limit'],
+  // Choices that are none.
+  [{ choices: [], message: 'no word that is known' }, 'empty_response'],
+  [{ choices: {}, detail: 'no word that is known' }, 'empty_response'],
+  [{ choices: '', detail: ['no word that is known'] }, 'empty_response'],
+  ...Object.entries({
+    abort: 'server_error',
+    Error: 'server_error',
+    server_error: 'server_error',
+    internalError: 'server_error',
+    'upstream failed': 'server_error',
+    'FinishReason.FAILURE': 'server_error',
+    aborted: 'server_error',
+    CANCELLED: 'server_error',
+    canceled: 'server_error',
+    interrupted: 'server_error',
+    timeout: 'timeout',
+    TIMED_OUT: 'timeout',
+  }).map(([finish_reason, kind]): [object, string] => [
+    { choices: [{ index: 0, delta: {}, finish_reason }] },
+    kind,
+  ]),
 ]
-const RETRIED = ['rate_limit', 'overloaded', 'server_error', 'empty_response']
+const RETRIED = ['rate_limit', 'overloaded', 'server_error', 'timeout', 'empty_response']
 
 describe.each(majors)('an error in a stream of %s', (_, Client) => {
   it.each(errors)('%j is the %s that it is as a body', async (body, kind) => {
@@ -182,6 +223,12 @@ describe.each(majors)('an error in a stream of %s', (_, Client) => {
     ['a state with words', { status: 'processing', detail: 'overloaded, in the queue' }],
     ['a message of another protocol', { type: 'message_start', message: { role: 'assistant' } }],
     ['the end of one', { type: 'message_stop' }],
+    ['an answer of another protocol', { response: { status: 'in_progress', error: null } }],
+    ['a ping with a body', { type: 'ping', data: { error: 'no word that is known' } }],
+    ['a success further down', { data: { code: 0, error_msg: 'no word that is known' } }],
+    ['a state further down', { status: { code: 200, message: 'no word that is known' } }],
+    ['counts further down', { result: { errors: 0, failures: [], retry_on_error: true } }],
+    ['a filter that failed', { prompt_filter_results: [{ error: { code: 'x' } }], choices: [] }],
     ['a usage alone', { usage: { prompt_tokens: 1, completion_tokens: 2 } }],
     ['an obfuscation', { obfuscation: 'aXk2' }],
     ['a comment of a router', { comment: 'OPENROUTER PROCESSING' }],
@@ -268,6 +315,7 @@ describe.each(majors)('what is no event stream, read with %s,', (_, Client) => {
     ['nothing', [], 'network', 2],
     ['comments', [': one\n\n: two\n\n'], 'network', 2],
     ['half of an event', ['data: {"choices":[{"ind'], 'network', 2],
+    ['chunks one a line', [`${text('Hel').slice(6)}${stop.slice(6)}`], 'server_error', 2],
   ])('%s, is judged by what it says', async (_what, body, kind, requests) => {
     const seen = await outcomeOf(Client, [body, whole])
     expect(seen.requests).toBe(requests)
@@ -297,6 +345,23 @@ describe.each(majors)('an error as a body of its own behind chunks, read with %s
     const late = await outcomeOf(Client, [[role, text('Hel'), body], whole])
     expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'quota_exhausted' })
     expect(late.thrown).toBeInstanceOf(Client.APIError)
+  })
+
+  it.each([
+    ['a page of a gateway', '<html><title>502 Bad Gateway</title></html>'],
+    ['a page that says nothing known', '<html><p>Welcome</html>\n'],
+    ['events by names that are none', `${text('lo').replace('data', 'DATA')}\n\n`],
+    ['chunks without the fields of events', `${text('lo').slice(6)}${stop.slice(6)}`],
+    ['an end that is no event', '[DONE]\n\n'],
+    ['bytes of another encoding', '\u0000\u0001\u0002\u0003'],
+  ])('%s, is the server’s failure, never the connection’s', async (_what, body) => {
+    const early = await outcomeOf(Client, [[role, body], whole])
+    expect(early).toMatchObject({ text: 'Hello', requests: 2 })
+    expect(early.report?.attempts[0]?.outcome).toBe('server_error')
+    const late = await outcomeOf(Client, [[role, text('Hel'), body]])
+    expect(late).toMatchObject({ text: 'Hel', requests: 1, outcome: 'server_error' })
+    expect(late.thrown).toBeInstanceOf(Client.APIError)
+    expect(String(late.thrown)).not.toContain('Check the connection')
   })
 
   it('is no more than a cut where it says nothing', async () => {
@@ -347,5 +412,39 @@ describe.each(majors)('an event that is not JSON, read with %s,', (_, Client) =>
       text: 'He\uFFFDlo',
       outcome: 'success',
     })
+  })
+})
+
+describe.each(majors)('a chunk that openai cannot read, with %s,', (name, Client) => {
+  const broken = event({ choices: [null] })
+
+  it('is the server’s failure where openai falls over it, and no end', async () => {
+    const seen = await outcomeOf(Client, [[role, text('Hel'), broken, DONE]])
+    // openai 6 hands it on as it came: there [DONE] is the end.
+    expect(seen).toMatchObject({
+      text: 'Hel',
+      outcome: name === 'openai 6' ? 'success' : 'server_error',
+    })
+    if (name === 'openai 6') return
+    expect(seen.thrown).toBeInstanceOf(Client.APIError)
+    expect(String(seen.thrown)).toContain('the stream had an event that is no chunk')
+    const early = await outcomeOf(Client, [[role, broken, DONE], whole])
+    expect(early).toMatchObject({ text: 'Hello', requests: 2, outcome: 'success' })
+  })
+
+  it('is the error that it says', async () => {
+    const error = event({ choices: [null], error_message: 'Rate limit exceeded' })
+    const seen = await outcomeOf(Client, [[role, text('Hel'), error, DONE]])
+    expect(seen).toMatchObject({ text: 'Hel', outcome: 'rate_limit' })
+  })
+
+  it('behind a body that breaks, is what broke it', async () => {
+    const ended = [
+      role,
+      text('Hello'),
+      stop,
+      new TypeError('terminated', { cause: new Error('x') }),
+    ]
+    expect(await outcomeOf(Client, [ended])).toMatchObject({ text: 'Hello', outcome: 'success' })
   })
 })

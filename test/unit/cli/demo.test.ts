@@ -203,6 +203,7 @@ describe('steadycall', () => {
     [['constructor'], "unknown command 'constructor'", 'steadycall --help'],
     [['--nope'], "unknown option '--nope'", 'steadycall --help'],
     [[], 'a command is missing', 'steadycall --help'],
+    [['help', 'repare'], "unknown command 'repare'", 'steadycall --help'],
     [
       ['demo', '--live'],
       '--live asks a real provider: set OPENAI_API_KEY (and OPENAI_BASE_URL for another than OpenAI)',
@@ -216,14 +217,23 @@ describe('steadycall', () => {
     })
   })
 
-  it.each(['--version', '-v'])('says its version on %s', async (option) => {
+  it.each([
+    [['--version']],
+    [['-v']],
+    [['repair', '--version']],
+    [['demo', '--json', '--version']],
+    [['--help', '--version']],
+  ])('says its version on %j', async (args) => {
     const manifest = await readFile(new URL('../../../package.json', import.meta.url), 'utf8')
     const stdout = `${JSON.parse(manifest).version}\n`
-    expect(await runCli([option])).toEqual({ exitCode: 0, stdout, stderr: '' })
+    expect(await runCli(args)).toEqual({ exitCode: 0, stdout, stderr: '' })
   })
 
   it.each([
     [['--help'], 'steadycall: makes LLM calls dependable.'],
+    [['help'], 'steadycall: makes LLM calls dependable.'],
+    [['help', '--help'], 'steadycall: makes LLM calls dependable.'],
+    [['help', 'repair'], 'steadycall repair [options] < text'],
     [['demo', '--help'], 'steadycall demo: the same faults, met with steadycall and without.'],
   ])('explains itself on %j', async (args, said) => {
     const { exitCode, stdout, stderr } = await runCli(args)

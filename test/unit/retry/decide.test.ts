@@ -110,6 +110,25 @@ describe('stops', () => {
     },
     { what: 'a permanent kind', facts: { kind: 'auth' }, expected: stop('not_retryable') },
     {
+      what: 'a permanent kind in the last attempt',
+      facts: { kind: 'invalid_request', attempts: 3 },
+      expected: stop('not_retryable'),
+    },
+    {
+      what: 'a permanent kind when no time is left',
+      facts: { kind: 'invalid_request', remainingMs: 10 },
+      expected: stop('not_retryable'),
+    },
+    {
+      what: 'a permanent kind in the last attempt, which a fallback would have taken',
+      facts: {
+        failure: { retryable: false },
+        attempts: 3,
+        fallbacks: [FALLBACK],
+      },
+      expected: stop('max_attempts'),
+    },
+    {
       what: 'x-should-retry: false on a server error',
       facts: { failure: { retryable: false } },
       expected: stop('not_retryable'),
