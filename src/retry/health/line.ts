@@ -7,6 +7,7 @@ import type { LineLimits } from './limits.ts'
 import { Outage } from './outage.ts'
 import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
+import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
 import {
@@ -98,6 +99,7 @@ export class Line {
   readonly #outage: Outage
   readonly #tokens: Tokens
   readonly #queue = new Queue()
+  readonly #streams = new StreamPlaces()
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
@@ -119,6 +121,8 @@ export class Line {
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
   #closedFromMs = -Infinity
+  /** Places that come free do not make it look for others. */
+  #isTakingPlaces = false
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
@@ -289,6 +293,11 @@ export class Line {
     this.#inFlight -= 1
     if (tokens !== 0) this.#tokensUsed?.take(tokens, nowMs)
     this.#pump(nowMs)
+  }
+
+  /** The attempt has become a stream, which keeps its place. Returns what gives it back. */
+  streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
+    return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
   }
 
   #note(sign: Sign, seen: Seen, hintMs: number): void {
@@ -499,6 +508,11 @@ export class Line {
   #pump(nowMs: number): void {
     if (this.#queue.size === 0) return
     this.#queue.ripen(nowMs)
+    if (!this.#hasRoom() && !this.#isTakingPlaces) {
+      this.#isTakingPlaces = true
+      this.#streams.takeIdle()
+      this.#isTakingPlaces = false
+    }
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined) break
@@ -555,7 +569,7 @@ export class Line {
       if (rateAtMs > nowMs) atMs = Math.min(atMs, rateAtMs)
       else if (this.#hasRoom()) {
         atMs = Math.min(atMs, Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1))
-      }
+      } else atMs = Math.min(atMs, this.#streams.nextLookMs(nowMs))
     }
     return atMs
   }
