@@ -24,14 +24,19 @@ describe('docs/storm', () => {
     ['B', 'steadycall'] as const,
     ['G', 'steadycall'] as const,
   ])('%s, %s: is reproduced to the digit', PATIENCE, async (id, policy) => {
-    const [, , row] = table([[policy, await mediansOf(id, policy, undefined, ALL_SEEDS)]]).split('\n')
+    const [, , row] = table([[policy, await mediansOf(id, policy, undefined, ALL_SEEDS)]]).split(
+      '\n',
+    )
     expect(sectionOf(id).split('\n')).toContain(row)
   })
 
   it('L has the plot that is drawn today', PATIENCE, async () => {
     const scenario = scenarioNamed('L')
     const rows = await Promise.all(
-      scenario.policies.map(async ({ name }) => ({ name, runs: await runsOf('L', name, undefined, ALL_SEEDS) })),
+      scenario.policies.map(async ({ name }) => ({
+        name,
+        runs: await runsOf('L', name, undefined, ALL_SEEDS),
+      })),
     )
     expect(picture(scenario, rows)).toBe(read('storm/L.svg'))
   })
