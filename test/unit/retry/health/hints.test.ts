@@ -16,9 +16,12 @@ describe('a hint', () => {
     { drawn: 0, closedForMs: 4_000 },
     { drawn: 0.5, closedForMs: 4_200 },
     { drawn: 0.999, closedForMs: 4_399.6 },
-  ])('of 4 s closes the line for $closedForMs ms when $drawn is drawn', ({ drawn, closedForMs }) => {
-    expect(told(4_000, drawn).desk.status.closedForMs).toBeCloseTo(closedForMs, 6)
-  })
+  ])(
+    'of 4 s closes the line for $closedForMs ms when $drawn is drawn',
+    ({ drawn, closedForMs }) => {
+      expect(told(4_000, drawn).desk.status.closedForMs).toBeCloseTo(closedForMs, 6)
+    },
+  )
 
   it('holds everybody until it is over, then lets them go', async () => {
     const { desk } = told(4_000)

@@ -84,10 +84,7 @@ describe('a row of failures', () => {
     expect(desk.status.state).toBe('up')
   })
 
-  it.each([
-    ['off', 'down'] as const,
-    ['none', 'up'] as const,
-  ])(
+  it.each([['off', 'down'] as const, ['none', 'up'] as const])(
     "with limits '%s' makes the target %s",
     (limits, state) => {
       const desk = new Desk({ limits })
@@ -202,15 +199,18 @@ describe('a target that is down', () => {
     expect(isSent(late)).toBe(true)
   })
 
-  it.each(['success', 'answered'] as const)('is up again by a probe that ends by %s', async (sign) => {
-    const desk = new Desk()
-    for (const ticket of desk.send(20)) desk.end(ticket, 'success')
-    desk.bringDown()
-    const caller = desk.wait()
-    await desk.clock.advance(500)
-    desk.end(ticketOf(caller), sign)
-    expect(desk.status).toMatchObject({ state: 'recovering', downForMs: 0 })
-  })
+  it.each(['success', 'answered'] as const)(
+    'is up again by a probe that ends by %s',
+    async (sign) => {
+      const desk = new Desk()
+      for (const ticket of desk.send(20)) desk.end(ticket, 'success')
+      desk.bringDown()
+      const caller = desk.wait()
+      await desk.clock.advance(500)
+      desk.end(ticketOf(caller), sign)
+      expect(desk.status).toMatchObject({ state: 'recovering', downForMs: 0 })
+    },
+  )
 
   it('is not up again by a success of an attempt that was sent before', () => {
     const desk = new Desk()
