@@ -133,7 +133,7 @@ export class Line {
     this.#bounds = bounds
     const { requestsPerMinute, tokensPerMinute } = bounds
     if (requestsPerMinute < Infinity) this.#requests = new Rate(requestsPerMinute, nowMs)
-    if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs)
+    if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs, true)
     this.#traffic = new Traffic(nowMs)
     this.#limit = new Limit(this.#traffic, this.#latency)
     this.#outage = new Outage(this.#traffic, this.#latency, random)
@@ -165,7 +165,7 @@ export class Line {
   enter(wish: Wish): Ticket | 0 {
     const nowMs = this.#clock.monotonicMs()
     if (wish.notBeforeMs > nowMs) return 0
-    if (this.#queue.size > 0 && !wish.impatient && !wish.nested) return 0
+    if (!wish.impatient && !wish.nested && this.#hasOlder(nowMs)) return 0
     if (this.#heldBy(wish, nowMs) !== undefined) return 0
     return this.#send(wish, nowMs)
   }
@@ -173,7 +173,7 @@ export class Line {
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
     const nowMs = this.#clock.monotonicMs()
-    return this.#queue.size === 0 && this.#heldBy(ANYBODY, nowMs) === undefined
+    return !this.#hasOlder(nowMs) && this.#heldBy(ANYBODY, nowMs) === undefined
   }
 
   /** Nothing holds a call, and nothing has failed just now: a request more than needed does no harm. */
@@ -189,7 +189,7 @@ export class Line {
   /** What holds this call back, and for how long; `backoff` where only its own wait does. */
   held(wish: Wish): Held {
     const nowMs = this.#clock.monotonicMs()
-    const by = this.#heldBy(wish, nowMs) ?? (this.#queue.size > 0 ? 'limit' : 'backoff')
+    const by = this.#heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
     const expectedMs = Math.max(this.#expectedMs(by, wish, nowMs), leastMs)
     return { by, leastMs, expectedMs, ahead: this.#queue.size }
@@ -210,7 +210,7 @@ export class Line {
     const { sinceMs } = this.#outage
     return {
       state: this.health,
-      limit: Math.max(Math.floor(this.#concurrency()), 1),
+      limit: Math.ceil(Math.min(this.#bounds.concurrency, this.#limit.value)),
       inFlight: this.#inFlight,
       waiting: this.#queue.size,
       closedForMs: this.closedForMs,
@@ -244,7 +244,11 @@ export class Line {
         signal?.removeEventListener('abort', onAbort)
         resolve(outcome)
       })
-      const onAbort = () => this.#giveUp(waiting, 'aborted', this.#clock.monotonicMs())
+      const onAbort = () => {
+        const atMs = this.#clock.monotonicMs()
+        this.#giveUp(waiting, 'aborted', atMs)
+        this.#arm(atMs)
+      }
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
@@ -276,7 +280,7 @@ export class Line {
         this.#limited(ticket, hintMs, nowMs)
         break
       case 'nothing':
-        this.#outage.probeLost(ticket)
+        this.#outage.saidNothing(ticket)
         break
       default:
         this.#failed(sign, ticket, tookMs, nowMs)
@@ -316,11 +320,11 @@ export class Line {
     this.#traffic.succeeded(nowMs)
     this.#latency.note(tookMs, limit.quietMs(nowMs) > 10_000, nowMs)
     this.#tokens.succeeded(paid, this.#traffic.peak(nowMs), nowMs)
+    if (ticket > this.#closedTicket && this.#closedUntilMs > nowMs) this.#disprove(nowMs)
     if (this.#outage.succeeded(ticket, nowMs)) {
       this.#up(nowMs)
       return
     }
-    if (ticket > this.#closedTicket && this.#closedUntilMs > nowMs) this.#disprove(nowMs)
     this.#result(false, ticket, nowMs)
     if (!this.#bounds.learns || !limit.isNews(ticket)) return
     if (this.#latency.isSlow && this.#inFlight > FEW_IN_FLIGHT) this.#cut('slow', nowMs)
@@ -329,8 +333,11 @@ export class Line {
 
   #limited(ticket: number, hintMs: number, nowMs: number): void {
     if (!this.#bounds.closes) return
-    if (hintMs > 0) this.#close(ticket, hintMs, nowMs)
-    else {
+    if (hintMs > 0) {
+      // While it is down the hint says when it may be asked again.
+      this.#outage.saidNothing(ticket)
+      this.#close(ticket, hintMs, nowMs)
+    } else {
       this.#beforeRow()
       if (this.#outage.limited(ticket, this.#lastTicket, nowMs)) this.#down(nowMs)
     }
@@ -384,12 +391,14 @@ export class Line {
   #down(nowMs: number): void {
     this.#downSinceMs = nowMs
     this.#remember(nowMs)
+    this.#reopenWith = undefined
     this.#independence.outage()
     this.#queue.sortForProbes(true)
   }
 
   #up(nowMs: number): void {
     this.#downUntilMs = nowMs
+    this.#reopenWith = undefined
     this.#queue.sortForProbes(false)
     if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
   }
@@ -408,13 +417,13 @@ export class Line {
       ? Math.min(heldMs, TINY_SPREAD_MS)
       : heldMs * HINT_SPREAD
     const untilMs = nowMs + heldMs
+    this.#hintEndsMs = Math.max(this.#hintEndsMs, untilMs)
     // One spread for all that are told of the same end.
     if (untilMs <= this.#closedUntilMs) return
     if (this.#closedUntilMs <= nowMs) this.#closedFromMs = nowMs
     if (hintMs > SHORT_HINT_MS && this.#closedUntilMs <= nowMs && this.#bounds.learns) {
       this.#reopenWith = Math.min(this.#traffic.peak(nowMs), this.#limit.value)
     }
-    this.#hintEndsMs = untilMs
     this.#closedUntilMs = untilMs + this.#random() * spreadMs
     this.#closedTicket = ticket
   }
@@ -437,18 +446,26 @@ export class Line {
   }
 
   #heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    if (this.#outage.isDown) return this.#outage.probeAtMs(nowMs) > nowMs ? 'down' : undefined
     if (!this.#isOpen(nowMs)) return 'hint'
+    const { isDown } = this.#outage
+    if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
     if (!wish.nested && this.#inFlight >= this.#concurrency(wish.impatient)) return 'limit'
     if (this.#rateAtMs(wish.tokens, nowMs) > nowMs) return 'limit'
-    if (!wish.paying || wish.impatient || !this.#bounds.learns) return undefined
-    return this.#tokens.balance(nowMs) < 1 ? 'budget' : undefined
+    if (!wish.paying || wish.impatient) return undefined
+    return this.#hasToken(nowMs) ? undefined : 'budget'
   }
 
-  /** How many may be in flight. Who does not wait is held by what was set by hand only. */
+  /** One that could go is before everybody who comes now. */
+  #hasOlder(nowMs: number): boolean {
+    if (this.#queue.size === 0) return false
+    this.#queue.ripen(nowMs)
+    return this.#queue.hasReady(this.#hasToken(nowMs))
+  }
+
+  /** How many may be in flight. Who does not wait, and a probe, is held by what was set by hand only. */
   #concurrency(byHand = false): number {
     const { concurrency } = this.#bounds
-    return byHand ? concurrency : Math.min(concurrency, this.#limit.value)
+    return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
   }
 
   /** When the bounds set by hand let another request through. */
@@ -464,7 +481,7 @@ export class Line {
   }
 
   #expectedMs(by: HeldBy, wish: Wish, nowMs: number): number {
-    if (by === 'down') return Infinity
+    if (this.#outage.isDown && by !== 'backoff') return Infinity
     if (by === 'hint') return this.#closedUntilMs - nowMs
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
@@ -502,7 +519,6 @@ export class Line {
     const own = wish.notBeforeMs > nowMs ? 'backoff' : 'limit'
     waiting.leave({ by: this.#heldBy(wish, nowMs) ?? own, why })
     this.#queue.left(waiting)
-    this.#arm(nowMs)
   }
 
   #pump(nowMs: number): void {
@@ -513,35 +529,41 @@ export class Line {
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
     }
+    // After a pause of the process the time of some is long over: nothing is sent for those.
+    this.#endPatience(nowMs - 1, nowMs)
     for (;;) {
       const next = this.#next(nowMs)
-      if (next === undefined) break
+      if (next === undefined || this.#rateAtMs(next.wish.tokens, nowMs) > nowMs) break
       next.leave(this.#send(next.wish, nowMs))
-      this.#queue.left(next)
+      this.#queue.sent(next)
     }
-    for (;;) {
-      const late = this.#queue.expired(nowMs)
-      if (late === undefined) break
-      this.#giveUp(late, late.isHopeless ? 'hopeless' : 'patience', nowMs)
-    }
+    this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
   }
 
-  #next(nowMs: number): Waiting | undefined {
-    if (this.#outage.isDown) {
-      return this.#outage.probeAtMs(nowMs) > nowMs ? undefined : this.#queue.prober()
+  #endPatience(untilMs: number, nowMs: number): void {
+    for (;;) {
+      const late = this.#queue.expired(untilMs)
+      if (late === undefined) return
+      this.#giveUp(late, late.isHopeless ? 'hopeless' : 'patience', nowMs)
     }
+  }
+
+  /** The one that may go, but for bounds per minute. */
+  #next(nowMs: number, withToken = this.#hasToken(nowMs)): Waiting | undefined {
     if (!this.#isOpen(nowMs)) return undefined
-    if (this.#rateAtMs(this.#queue.nextTokens(), nowMs) > nowMs) return undefined
-    return this.#queue.next(this.#hasRoom(), this.#hasToken(nowMs))
+    if (!this.#outage.isDown) return this.#queue.next(this.#hasRoom(), withToken)
+    if (this.#outage.probeAtMs(nowMs) > nowMs) return undefined
+    return this.#queue.prober(this.#hasRoom())
   }
 
   #hasRoom(): boolean {
     return this.#inFlight < this.#concurrency()
   }
 
+  /** While it is down nobody pays: there is one probe at a time. */
   #hasToken(nowMs: number): boolean {
-    return !this.#bounds.learns || this.#tokens.balance(nowMs) >= 1
+    return !this.#bounds.learns || this.#outage.isDown || this.#tokens.balance(nowMs) >= 1
   }
 
   /** The one timer: for whatever comes first. */
@@ -560,18 +582,20 @@ export class Line {
   }
 
   #nextMs(nowMs: number): number {
-    let atMs = this.#queue.nextMs()
-    if (!this.#queue.hasReady()) return atMs
-    if (this.#outage.isDown) atMs = Math.min(atMs, this.#outage.probeAtMs(nowMs))
-    else if (nowMs < this.#closedUntilMs) atMs = Math.min(atMs, this.#closedUntilMs)
-    else {
-      const rateAtMs = this.#rateAtMs(this.#queue.nextTokens(), nowMs)
-      if (rateAtMs > nowMs) atMs = Math.min(atMs, rateAtMs)
-      else if (this.#hasRoom()) {
-        atMs = Math.min(atMs, Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1))
-      } else atMs = Math.min(atMs, this.#streams.nextLookMs(nowMs))
-    }
-    return atMs
+    return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
+  }
+
+  /** When time alone lets somebody go; Infinity: something has to end before. */
+  #nextLeaveMs(nowMs: number): number {
+    if (!this.#queue.hasReady(true)) return Infinity
+    if (nowMs < this.#closedUntilMs) return this.#closedUntilMs
+    const probeAtMs = this.#outage.isDown ? this.#outage.probeAtMs(nowMs) : nowMs
+    if (probeAtMs > nowMs) return probeAtMs
+    const next = this.#next(nowMs)
+    if (next !== undefined) return Math.max(this.#rateAtMs(next.wish.tokens, nowMs), nowMs)
+    const poor = this.#next(nowMs, true)
+    if (poor !== undefined) return Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
+    return this.#streams.nextLookMs(nowMs)
   }
 }
 
