@@ -65,6 +65,17 @@ export interface LineStatus {
   readonly downForMs: number
 }
 
+/** What a line is made of. The simulator takes one part out at a time, to show what it is there for. */
+export interface LineParts {
+  readonly Limit: typeof Limit
+  readonly Outage: typeof Outage
+  readonly Latency: typeof Latency
+  readonly Independence: typeof Independence
+  readonly Tokens: typeof Tokens
+}
+
+const PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
+
 /** Most that wait for one target; one more is refused at once. */
 const MOST_WAITING = 100_000
 /** A hint above this is no promise that anybody keeps. */
@@ -92,9 +103,9 @@ export class Line {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #traffic: Traffic
-  readonly #latency = new Latency()
+  readonly #latency: Latency
   readonly #limit: Limit
-  readonly #independence = new Independence()
+  readonly #independence: Independence
   readonly #outage: Outage
   readonly #tokens: Tokens
   readonly #queue = new Queue()
@@ -122,7 +133,7 @@ export class Line {
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
-  constructor(clock: Clock, random: () => number, bounds: LineLimits) {
+  constructor(clock: Clock, random: () => number, bounds: LineLimits, parts: LineParts = PARTS) {
     const nowMs = clock.monotonicMs()
     this.#clock = clock
     this.#random = random
@@ -131,9 +142,11 @@ export class Line {
     if (requestsPerMinute < Infinity) this.#requests = new Rate(requestsPerMinute, nowMs)
     if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs)
     this.#traffic = new Traffic(nowMs)
-    this.#limit = new Limit(this.#traffic, this.#latency)
-    this.#outage = new Outage(this.#traffic, this.#latency, random)
-    this.#tokens = new Tokens(this.#traffic, nowMs)
+    this.#latency = new parts.Latency()
+    this.#independence = new parts.Independence()
+    this.#limit = new parts.Limit(this.#traffic, this.#latency)
+    this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
+    this.#tokens = new parts.Tokens(this.#traffic, nowMs)
   }
 
   get isDown(): boolean {
