@@ -8,47 +8,60 @@ export async function goalTable(
   pool: Pool,
   seeds: readonly number[],
   scenarios: readonly string[] | undefined,
-  progress: (done: number, of: number) => void,
-): Promise<string> {
+  print: (line: string) => void,
+): Promise<void> {
   const chosen = goals.filter(({ scenario }) => scenarios?.includes(scenario) ?? true)
-  const figures = await played(pool, seeds, chosen, progress)
-  const rows = chosen.map((goal) => rowOf(goal, figures))
-  const missed = rows.filter(({ isMet }) => !isMet).length
-  return [
-    '| scenario | policy | share | requests | p99 | best of the others | goals |',
-    '| --- | --- | ---: | ---: | ---: | --- | --- |',
-    ...rows.map(({ cells }) => `| ${cells.join(' | ')} |`),
-    '',
-    `${rows.length - missed} of ${rows.length} rows meet all their goals.`,
-  ].join('\n')
+  const figures = play(pool, seeds, chosen)
+  print('| scenario | policy | share | requests | p99 | best of the others | goals |')
+  print('| --- | --- | ---: | ---: | ---: | --- | --- |')
+  let met = 0
+  for (const goal of chosen) {
+    const { cells, isMet } = rowOf(goal, await figuresFor(goal, figures))
+    print(`| ${cells.join(' | ')} |`)
+    if (isMet) met += 1
+  }
+  print(`\n${met} of ${chosen.length} rows meet all their goals.`)
 }
 
-type AllFigures = ReadonlyMap<string, ReadonlyMap<string, Figures>>
+type Of<T> = ReadonlyMap<string, T>
 
-async function played(
+/** All are begun at once, in the order in which they are needed. */
+function play(
   pool: Pool,
   seeds: readonly number[],
   chosen: readonly Goal[],
-  progress: (done: number, of: number) => void,
-): Promise<AllFigures> {
-  const needed = [...neededFor(chosen)]
-  const total = needed.reduce((sum, [, names]) => sum + names.size, 0)
-  let done = 0
-  const all = needed.map(async ([id, names]) => {
-    const entries = [...names].map(async (name) => {
-      const runs = await pool.playSeeds({ scenario: id, policy: name }, seeds)
-      done += 1
-      progress(done, total)
-      return [name, figuresOf(scenarioNamed(id), runs)] as const
-    })
-    return [id, new Map(await Promise.all(entries))] as const
+): Of<Of<Promise<Figures>>> {
+  const all = [...neededFor(chosen)].map(([id, names]) => {
+    const played = [...names].map(
+      (name) =>
+        [
+          name,
+          pool
+            .playSeeds({ scenario: id, policy: name }, seeds)
+            .then((runs) => figuresOf(scenarioNamed(id), runs)),
+        ] as const,
+    )
+    return [id, new Map(played)] as const
   })
-  return new Map(await Promise.all(all))
+  return new Map(all)
+}
+
+async function figuresFor(
+  { scenario, needs = [] }: Goal,
+  all: Of<Of<Promise<Figures>>>,
+): Promise<Of<Of<Figures>>> {
+  const entries = [scenario, ...needs].map(async (id) => {
+    const found = [...(all.get(id) ?? [])].map(
+      async ([name, figures]) => [name, await figures] as const,
+    )
+    return [id, new Map(await Promise.all(found))] as const
+  })
+  return new Map(await Promise.all(entries))
 }
 
 function rowOf(
   goal: Goal,
-  all: AllFigures,
+  all: Of<Of<Figures>>,
 ): { readonly cells: readonly string[]; readonly isMet: boolean } {
   const scenario = scenarioNamed(goal.scenario)
   const of = (id: string, policy: string) => {

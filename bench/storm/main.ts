@@ -60,9 +60,13 @@ function readSeeds(given: string): readonly number[] | undefined {
 }
 
 async function judge(chosen: readonly string[] | undefined, seeds: readonly number[]) {
-  const text = await goalTable(new Pool(), seeds, chosen, progress)
-  process.stdout.write(`${text}\n`)
-  if (chosen === undefined) writeFileSync(new URL('goals.md', DIRECTORY), goalPage(text, seeds))
+  const lines: string[] = []
+  await goalTable(new Pool(), seeds, chosen, (line) => {
+    process.stdout.write(`${line}\n`)
+    lines.push(line)
+  })
+  if (chosen !== undefined) return
+  writeFileSync(new URL('goals.md', DIRECTORY), goalPage(lines.join('\n'), seeds))
 }
 
 async function play(chosen: readonly Scenario[], seeds: readonly number[]): Promise<void> {
