@@ -68,10 +68,10 @@ const fullRate = (most: number): Check => ({
 })
 /** In times of what the provider can do. */
 const wave = (most: number, perSecond: number): Check => ({
-  what: 'wave after the fault, requests per second',
+  what: 'requests a second after the fault',
   of: 'waveAfter',
   most: () => most * perSecond,
-  show: whole,
+  show: (value) => value.toFixed(0),
 })
 const inVain = (most: number): Check => ({
   what: 'refused',

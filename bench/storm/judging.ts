@@ -106,9 +106,12 @@ export function neededFor(chosen: readonly Goal[]): ReadonlyMap<string, Readonly
 
 /** Policies of others that are judged beside ours. */
 export function peersOf({ policies }: Scenario): readonly string[] {
-  return policies.flatMap(({ name }) => (isOurs(name) || name === 'nested 27' ? [] : [name]))
+  return policies.flatMap(({ name }) => (isOurs(name) || BESIDE.has(name) ? [] : [name]))
 }
 
-export function isOurs(name: string): boolean {
+/** p-retry's ten retries wait up to 17 minutes for one call: nobody is judged beside them. */
+const BESIDE: ReadonlySet<string> = new Set(['nested 27', 'p-retry'])
+
+function isOurs(name: string): boolean {
   return name.startsWith('steadycall')
 }

@@ -74,7 +74,7 @@ export interface LineParts {
   readonly Tokens: typeof Tokens
 }
 
-const PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
+export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
 
 /** Most that wait for one target; one more is refused at once. */
 const MOST_WAITING = 100_000
@@ -133,7 +133,12 @@ export class Line {
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
-  constructor(clock: Clock, random: () => number, bounds: LineLimits, parts: LineParts = PARTS) {
+  constructor(
+    clock: Clock,
+    random: () => number,
+    bounds: LineLimits,
+    parts: LineParts = SHIPPED_PARTS,
+  ) {
     const nowMs = clock.monotonicMs()
     this.#clock = clock
     this.#random = random
@@ -333,12 +338,13 @@ export class Line {
 
   #limited(ticket: number, hintMs: number, nowMs: number): void {
     if (!this.#bounds.closes) return
-    if (hintMs > 0) this.#close(ticket, hintMs, nowMs)
-    else {
+    if (hintMs === 0) {
       this.#beforeRow()
       if (this.#outage.limited(ticket, this.#lastTicket, nowMs)) this.#down(nowMs)
     }
     if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
+    // After the cut: it reopens with what is thought right now.
+    if (hintMs > 0) this.#close(ticket, hintMs, nowMs)
   }
 
   #failed(sign: 'refused' | 'slow' | 'error', ticket: number, tookMs: number, nowMs: number): void {
