@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { picture } from '../../bench/storm/plot.ts'
-import { scenarioNamed, scenarios } from '../../bench/storm/scenarios.ts'
+import { scenarioNamed } from '../../bench/storm/scenarios.ts'
+import { scenarios } from '../../bench/storm/storm-scenarios.ts'
 import { table } from '../../bench/storm/summary.ts'
 import { ALL_SEEDS, mediansOf, PATIENCE, runsOf } from './medians-of.ts'
 

@@ -66,6 +66,17 @@ export interface LineStatus {
   readonly downForMs: number
 }
 
+/** What a line is made of. The simulator takes one part out at a time, to show what it is there for. */
+export interface LineParts {
+  readonly Limit: typeof Limit
+  readonly Outage: typeof Outage
+  readonly Latency: typeof Latency
+  readonly Independence: typeof Independence
+  readonly Tokens: typeof Tokens
+}
+
+export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
+
 /** Most that wait for one target; one more is refused at once. */
 const MOST_WAITING = 100_000
 /** A hint above this is no promise that anybody keeps. */
@@ -93,9 +104,9 @@ export class Line {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #traffic: Traffic
-  readonly #latency = new Latency()
+  readonly #latency: Latency
   readonly #limit: Limit
-  readonly #independence = new Independence()
+  readonly #independence: Independence
   readonly #outage: Outage
   readonly #tokens: Tokens
   readonly #queue = new Queue()
@@ -126,7 +137,12 @@ export class Line {
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
-  constructor(clock: Clock, random: () => number, bounds: LineLimits) {
+  constructor(
+    clock: Clock,
+    random: () => number,
+    bounds: LineLimits,
+    parts: LineParts = SHIPPED_PARTS,
+  ) {
     const nowMs = clock.monotonicMs()
     this.#clock = clock
     this.#random = random
@@ -135,9 +151,11 @@ export class Line {
     if (requestsPerMinute < Infinity) this.#requests = new Rate(requestsPerMinute, nowMs)
     if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs, true)
     this.#traffic = new Traffic(nowMs)
-    this.#limit = new Limit(this.#traffic, this.#latency)
-    this.#outage = new Outage(this.#traffic, this.#latency, random)
-    this.#tokens = new Tokens(this.#traffic, nowMs)
+    this.#latency = new parts.Latency()
+    this.#independence = new parts.Independence()
+    this.#limit = new parts.Limit(this.#traffic, this.#latency)
+    this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
+    this.#tokens = new parts.Tokens(this.#traffic, nowMs)
   }
 
   get isDown(): boolean {
@@ -333,15 +351,16 @@ export class Line {
 
   #limited(ticket: number, hintMs: number, nowMs: number): void {
     if (!this.#bounds.closes) return
-    if (hintMs > 0) {
-      // While it is down the hint says when it may be asked again.
-      this.#outage.saidNothing(ticket)
-      this.#close(ticket, hintMs, nowMs)
-    } else {
+    if (hintMs === 0) {
       this.#beforeRow()
       if (this.#outage.limited(ticket, this.#lastTicket, nowMs)) this.#down(nowMs)
     }
     if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
+    if (hintMs === 0) return
+    // While it is down the hint says when it may be asked again.
+    this.#outage.saidNothing(ticket)
+    // After the cut: it reopens with what is thought right now.
+    this.#close(ticket, hintMs, nowMs)
   }
 
   #failed(sign: 'refused' | 'slow' | 'error', ticket: number, tookMs: number, nowMs: number): void {
