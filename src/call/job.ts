@@ -13,6 +13,7 @@ import type { ChunkStream } from './one-reader.ts'
 import type { OwnerReader } from './owner-reader.ts'
 import type { Waiting } from './reading.ts'
 import type { Broken } from './recording.ts'
+import type { RequestTokens } from './request-tokens.ts'
 import type { WireRecord } from './wire-observer.ts'
 
 /**
@@ -47,6 +48,8 @@ export interface Job<T> {
   late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
+  /** What its requests use; absent where nobody knows. */
+  readonly tokens?: RequestTokens
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>
   /** How a stream is kept, and given out again. */

@@ -3,14 +3,8 @@ import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { failureInAnswer, failureInChunk, isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import {
-  answerOf,
-  type ChatRequest,
-  chatBasics,
-  choicesAsked,
-  ownBodyFor,
-  sendChat,
-} from './chat.ts'
+import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
+import { choicesAsked } from './choices-asked.ts'
 import { gatewayFacts } from './gateways.ts'
 import { headSeen } from './given-promise.ts'
 import { givenStream } from './given-stream.ts'

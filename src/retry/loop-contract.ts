@@ -1,5 +1,6 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
@@ -23,8 +24,8 @@ export interface LoopRequest<T> {
    * that target is passed over.
    */
   spentAt?(target: number): Failure | undefined
-  /** Tokens that a request is thought to use; asked only where somebody counts them. */
-  readonly tokens?: (() => number) | undefined
+  /** Tokens that a request to a target is thought to use; asked only where somebody counts them. */
+  readonly tokens?: { estimate(target: number): number } | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Told of every verdict, before it is obeyed. Must not throw. */
@@ -100,6 +101,8 @@ export type AttemptResult<T> =
       readonly stream?: GoingOn
       /** Tokens that it used, where it says so. */
       readonly tokens?: number
+      /** What it says of its target's limits. */
+      readonly allowances?: readonly Allowance[]
     }
   | FailedAttempt
 

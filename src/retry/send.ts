@@ -44,6 +44,8 @@ export async function sendAttempt<T>(
       hintMs: failure?.retryAfterMs ?? 0,
       paid: paying,
       seen: failure && { kind: failure.kind, status: failure.status },
+      tokens: result?.ok === true ? result.tokens : undefined,
+      allowances: result?.allowances,
     })
     const used = tokensBeyond(tokens, result)
     if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)

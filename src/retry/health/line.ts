@@ -1,10 +1,12 @@
 import type { FailureKind } from '../../errors/failure-kinds.ts'
+import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import type { Clock } from '../../time.ts'
 import { Independence } from './independence.ts'
 import { Latency } from './latency.ts'
 import { Limit } from './limit.ts'
 import type { LineLimits } from './limits.ts'
 import { Outage } from './outage.ts'
+import { Quota } from './quota.ts'
 import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
 import { type ReadingPace, StreamPlaces } from './stream-places.ts'
@@ -34,6 +36,8 @@ export interface End {
   readonly seen?: Seen | undefined
   /** Tokens it used, where it says so. */
   readonly tokens?: number | undefined
+  /** What it says of the target's limits. */
+  readonly allowances?: readonly Allowance[] | undefined
 }
 
 /** What closed a line, without anything of the call that met it. */
@@ -114,6 +118,8 @@ export class Line {
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
+  /** Once the target has said something of its limits that matters. */
+  #quota: Quota | undefined
   #lastTicket = 0
   #arrived = 0
   #inFlight = 0
@@ -168,9 +174,14 @@ export class Line {
     return this.#limit.isRecovering ? 'recovering' : 'up'
   }
 
-  /** Somebody has said how many tokens a minute may be used. */
+  /** Somebody has said how many tokens may be used. */
   get countsTokens(): boolean {
-    return this.#tokensUsed !== undefined
+    return this.#tokensUsed !== undefined || this.#quota?.countsTokens(this.#nowMs()) === true
+  }
+
+  /** What the target says of its limits holds calls back, or may do so. */
+  get isRationed(): boolean {
+    return this.#quota?.binds(this.#nowMs()) === true
   }
 
   /** The place of a call in the order of those that come to this target. */
@@ -215,12 +226,22 @@ export class Line {
 
   /** What closed the line so. */
   seen(by: HeldBy): Seen | undefined {
-    return by === 'backoff' ? undefined : this.#seen[by]
+    if (by === 'backoff') return undefined
+    // It has not been refused, and would be.
+    return this.#seen[by] ?? (by === 'limit' && this.isRationed ? RATIONED : undefined)
   }
 
   /** How long a hint still closes it, milliseconds; 0: it does not. */
   get closedForMs(): number {
     return Math.max(this.#closedUntilMs - this.#clock.monotonicMs(), 0)
+  }
+
+  /** The same, or how long until something is left of its limits, by its own word. */
+  get toldForMs(): number {
+    const { closedForMs } = this
+    if (this.#quota === undefined) return closedForMs
+    const nowMs = this.#nowMs()
+    return Math.max(closedForMs, this.#quota.freeAtMs(0, nowMs) - nowMs)
   }
 
   status(): LineStatus {
@@ -283,8 +304,10 @@ export class Line {
   }
 
   /** What an attempt has shown. Its place is still taken until `left`. */
-  ended({ ticket, sentAtMs, sign, hintMs, paid, seen }: End): void {
+  ended(end: End): void {
+    const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
     const nowMs = this.#clock.monotonicMs()
+    this.#told(end, nowMs)
     const tookMs = nowMs - sentAtMs
     if (seen !== undefined) this.#note(sign, seen, hintMs)
     switch (sign) {
@@ -320,6 +343,13 @@ export class Line {
   /** The attempt has become a stream, which keeps its place. Returns what gives it back. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
     return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
+  }
+
+  #told({ ticket, sign, allowances, tokens }: End, nowMs: number): void {
+    if (!this.#bounds.learns || (this.#quota === undefined && allowances === undefined)) return
+    this.#quota ??= new Quota()
+    const isRefused = sign === 'limited'
+    this.#quota.told({ ticket, lastTicket: this.#lastTicket, isRefused, allowances, tokens }, nowMs)
   }
 
   #note(sign: Sign, seen: Seen, hintMs: number): void {
@@ -469,7 +499,7 @@ export class Line {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
     if (!wish.nested && this.#inFlight >= this.#concurrency(wish.impatient)) return 'limit'
-    if (this.#rateAtMs(wish.tokens, nowMs) > nowMs) return 'limit'
+    if (this.#rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
     if (!wish.paying || wish.impatient) return undefined
     return this.#hasToken(nowMs) ? undefined : 'budget'
   }
@@ -487,15 +517,18 @@ export class Line {
     return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
   }
 
-  /** When the bounds set by hand let another request through. */
-  #rateAtMs(tokens: number, nowMs: number): number {
+  /** When the bounds set by hand, and what the target says of its own, let another request through. */
+  #rateAtMs(tokens: number, nowMs: number, byHand = false): number {
     const requests = this.#requests?.nextAtMs(1, nowMs) ?? nowMs
-    return Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
+    const atMs = Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
+    if (byHand || this.#quota === undefined) return atMs
+    return Math.max(atMs, this.#quota.freeAtMs(tokens, nowMs))
   }
 
   #leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
     if (by === 'hint') return this.#hintEndsMs - nowMs
-    if (by === 'limit') return this.#rateAtMs(tokens, nowMs) - nowMs
+    // What the target says of its limits may turn out otherwise before.
+    if (by === 'limit') return this.#rateAtMs(tokens, nowMs, true) - nowMs
     return 0
   }
 
@@ -504,9 +537,11 @@ export class Line {
     if (by === 'hint') return this.#closedUntilMs - nowMs
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
+    const rateMs = this.#rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
     const perSecond = this.#traffic.successesPerSecond(nowMs)
     const ahead = this.#queue.size + 1
-    if (perSecond > 0) return (ahead / perSecond) * 1_000
+    if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
+    if (rateMs > 0) return rateMs
     return (this.#latency.meanMs * ahead) / Math.max(this.#concurrency(wish.impatient), 1)
   }
 
@@ -529,6 +564,7 @@ export class Line {
     else if (paying && !impatient) this.#tokens.take(nowMs)
     this.#requests?.take(1, nowMs)
     this.#tokensUsed?.take(tokens, nowMs)
+    this.#quota?.sent(ticket, tokens, nowMs)
     return ticket
   }
 
@@ -576,6 +612,10 @@ export class Line {
     return this.#queue.prober(this.#hasRoom())
   }
 
+  #nowMs(): number {
+    return this.#clock.monotonicMs()
+  }
+
   #hasRoom(): boolean {
     return this.#inFlight < this.#concurrency()
   }
@@ -617,6 +657,9 @@ export class Line {
     return this.#streams.nextLookMs(nowMs)
   }
 }
+
+/** What a request would meet that the target's own word forbids. */
+const RATIONED: Seen = { kind: 'rate_limit', status: 429 }
 
 /** A call like any other. */
 const ANYBODY: Wish = {
