@@ -109,6 +109,7 @@ const REPLACED: Readonly<Record<string, string>> = {
     "calls wait for a target that is down, as long as maxWaitMs says (0: not at all); limits: 'off' learns nothing of it but that",
   retryBudget:
     "retries wait for their budget, as long as maxWaitMs says (0: not at all); limits: 'off' has none",
+  hintSpread: 'a hint closes the line for all calls, and it opens within a tenth of it',
 }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {

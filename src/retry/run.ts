@@ -332,7 +332,7 @@ export class Run<T> {
       return
     }
     const heldBy = (noLeave ?? held)?.by
-    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.closedForMs)
+    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.hintForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
       ok: false,

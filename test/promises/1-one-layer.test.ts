@@ -41,7 +41,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
   })
 
   it('through json, parse, stream and runTools alike', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false, breaker: false })
+    const { server, llm } = await setUp(down, { maxAttempts: 3, limits: 'off' })
     await rejection(llm.json({ ...ask('json'), schema: person }))
     await rejection(llm.chat.completions.parse(ask('parse')))
     await rejection(llm.chat.completions.stream(ask('stream')).done())

@@ -244,15 +244,15 @@ describe('the waits of retry', () => {
     expect(calledAtMs).toEqual([0, 3_000, 3_000, 3_000])
   })
 
-  it('do not begin for a hint above maxRetryAfterMs: the error comes at once', async () => {
+  it('do not begin for a hint above maxWaitMs: the error comes at once', async () => {
     const { clock, policy, failing } = bench()
     const error = new Error('closed for lunch')
     const classify = () => ({ retryable: true, retryAfterMs: 1_001 })
-    const work = retry(failing(error), { ...policy, classify, maxRetryAfterMs: 1_000 })
+    const work = retry(failing(error), { ...policy, classify, maxWaitMs: 1_000 })
     await expect(work).rejects.toBe(error)
     expect(clock.pending).toBe(0)
     expect(callReport(error)).toMatchObject({
-      reason: 'hint_exceeds_max',
+      reason: 'hint_exceeds_wait',
       attempts: [{ retryAfterMs: 1_001 }],
     })
   })

@@ -201,6 +201,12 @@ export class Line {
     return Math.max(this.#closedUntilMs - this.#clock.monotonicMs(), 0)
   }
 
+  /** The same as the provider has said it, for its callers: without the spread that we add. */
+  get hintForMs(): number {
+    const nowMs = this.#clock.monotonicMs()
+    return this.#closedUntilMs > nowMs ? Math.max(this.#hintEndsMs - nowMs, 0) : 0
+  }
+
   status(): LineStatus {
     const nowMs = this.#clock.monotonicMs()
     const { sinceMs } = this.#outage

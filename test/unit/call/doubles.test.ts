@@ -305,7 +305,7 @@ describe('a double', () => {
     expect(llm.embed.mock.calls).toEqual([[]])
   })
 
-  it('shares breaker and budget with no other, since it says no address', async () => {
+  it('shares a line with no other, since it says no address', async () => {
     const runtime = createRuntime({ random: () => 0 })
     for (let each = 0; each < 30; each++) {
       const { client } = double(fails({ status: 500 }), answers('hello'))
@@ -344,7 +344,7 @@ describe('what create() throws for a client without error classes', () => {
     ['any other error', new Error('boom'), 'unknown', 1],
   ])("is the double's own error for %s", async (_, error, outcome, requests) => {
     const { client, create } = double(fails(error))
-    const llm = steady(client, { ...quick(), retryBudget: false })
+    const llm = steady(client, { ...quick(), limits: 'off' })
     expect(await rejection(llm.chat.completions.create(ask('hi')))).toBe(error)
     expect(create).toHaveBeenCalledTimes(requests)
     expect(callReport(error)?.outcome).toBe(outcome)
