@@ -297,7 +297,8 @@ describe('the wrapped client is still the client', () => {
   })
 
   it('wrapped again by withOptions', async () => {
-    const { llm, server } = await setUp({ perCall: () => Array.from({ length: 9 }, overloaded) })
+    const failing = { perCall: () => Array.from({ length: 9 }, overloaded) }
+    const { llm, server } = await setUp(failing, { maxAttempts: 3 })
     const other = llm.withOptions({ timeout: 1_000 })
     await rejection(other.chat.completions.create(ask('hi')))
     expect(server.count).toBe(3)
