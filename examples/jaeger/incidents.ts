@@ -65,7 +65,7 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'hedge',
     faults: [[slow(3_000)]],
     // A process that has only just begun has saved nothing yet for extra requests.
-    settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+    settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 } },
   },
   { name: 'cut-stream', faults: [[cutStream({ afterChunks: 3 })]], face: 'stream' },
   { name: 'two-layers', faults: [[serverError()]], fetchRetries: true },

@@ -131,14 +131,15 @@ async function full(): Promise<Stage> {
   const at = await stage(stalled, { limits: { concurrency: 1 } })
   const open = await at.llm.chat.completions.create({ ...ask('open'), stream: true })
   onTestFinished(() => open.controller.abort())
-  const { drive } = at
-  // The stream is in flight all the time.
-  const onWithTime: Stage['drive'] = async (work) => {
-    for (let turns = 0; turns < 5; turns += 1) await setImmediate()
-    await at.clock.advance(10_000)
-    return drive.call(at, work)
+  return {
+    ...at,
+    // The stream is in flight all the time: it is never quiet.
+    async drive(work) {
+      for (let turns = 0; turns < 5; turns += 1) await setImmediate()
+      await at.clock.advance(10_000)
+      return work
+    },
   }
-  return { ...at, drive: onWithTime }
 }
 
 function callErrorOf(error: unknown): CallError {

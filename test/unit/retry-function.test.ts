@@ -567,9 +567,10 @@ describe('what retry tells', () => {
 
 describe('retry around another steadycall layer', () => {
   it('does not multiply the requests of a wrapped client', async () => {
-    const { server, llm } = await setUp({
-      perCall: () => [overloaded(), overloaded(), overloaded()],
-    })
+    const { server, llm } = await setUp(
+      { perCall: () => [overloaded(), overloaded(), overloaded()] },
+      { maxAttempts: 3 },
+    )
     let calls = 0
     const error = await rejection(
       retry(
@@ -644,8 +645,8 @@ describe('a policy of retry is refused', () => {
     [{ classify: 'all' }, "retry(): classify must be a function, got 'all'"],
     [{ delayForAttempt: 100 }, 'retry(): delayForAttempt must be a function, got 100'],
     [
-      { maxRetryAfterMs: -1 },
-      'retry(): maxRetryAfterMs must be a number of milliseconds from 0, got -1',
+      { maxWaitMs: -1 },
+      'retry(): maxWaitMs must be a number of milliseconds from 0, got -1',
     ],
     [{ deadlineMs: 0 }, 'retry(): deadlineMs must be a positive number of milliseconds, got 0'],
     [{ attemptTimeoutMs: NaN }, 'retry(): attemptTimeoutMs must be a positive number'],

@@ -16,6 +16,7 @@ import {
   insufficientQuota,
   ok,
   overloaded,
+  rateLimited,
   slow,
   stalledStream,
 } from '../../../src/testing/index.ts'
