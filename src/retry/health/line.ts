@@ -236,12 +236,14 @@ export class Line {
     return Math.max(this.#closedUntilMs - this.#clock.monotonicMs(), 0)
   }
 
-  /** The same, or how long until something is left of its limits, by its own word. */
+  /**
+   * What the provider has said of it, without the spread that we add: how long until its hint ends, or
+   * something is left of its limits.
+   */
   get toldForMs(): number {
-    const { closedForMs } = this
-    if (this.#quota === undefined) return closedForMs
     const nowMs = this.#nowMs()
-    return Math.max(closedForMs, this.#quota.freeAtMs(0, nowMs) - nowMs)
+    const hintForMs = this.#closedUntilMs > nowMs ? this.#hintEndsMs - nowMs : 0
+    return Math.max(hintForMs, (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
   }
 
   status(): LineStatus {
