@@ -77,7 +77,7 @@ const random = (percent: number): Scenario => ({
   provider: provider({ kind: 'failing', share: percent / 100 }, {}, { from: 0, until: UNTIL_MS }),
 })
 /** At the failure rate up to which the tokens last, by the formula of docs/concepts/storms.md. */
-const limitOf = (percent: number, deposit: number): Scenario => ({
+const limitOf = (percent: number): Scenario => ({
   ...random(percent),
   policies: [...some(['no retry', 'openai', 'steadycall'])],
 })
@@ -311,10 +311,10 @@ export const scenarios: readonly Scenario[] = [
     policies: [...policies],
   },
   ...[10, 20, 45, 60].map(limitedFor),
-  limitOf(18, 0.05),
-  limitOf(24, 0.1),
-  limitOf(32, 0.2),
-  limitOf(44, 0.5),
+  limitOf(18),
+  limitOf(24),
+  limitOf(32),
+  limitOf(44),
 ]
 
 /** What a line has to stand: played by name, beside the others. */

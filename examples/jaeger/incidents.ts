@@ -44,12 +44,7 @@ export const INCIDENTS: readonly Incident[] = [
   { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
   {
     name: 'outage',
-    faults: [[overloaded(), overloaded()], [overloaded(), overloaded()], [], []],
-    settings: {
-      fallbacks: [{ model: 'gpt-5-nano' }],
-      breaker: { failuresInARow: 4, openMs: 1_500, successesToClose: 1 },
-    },
-    pauseMs: 1_800,
+    faults: [[overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()], [], []],
   },
   { name: 'malformed-json', faults: [[malformedJson()]] },
   { name: 'local-repair', faults: [[wrongTypes()]] },
@@ -60,12 +55,11 @@ export const INCIDENTS: readonly Incident[] = [
     faults: [[hangs(), hangs()]],
     options: { attemptTimeoutMs: 1_500, deadlineMs: 2_500 },
   },
-  { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 90_000 })]] },
+  { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 120_000 })]] },
   {
     name: 'hedge',
     faults: [[slow(3_000)]],
-    // A process that has only just begun has saved nothing yet for extra requests.
-    settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+    settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 } },
   },
   { name: 'cut-stream', faults: [[cutStream({ afterChunks: 3 })]], face: 'stream' },
   { name: 'two-layers', faults: [[serverError()]], fetchRetries: true },

@@ -4,6 +4,7 @@ import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
+import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
@@ -11,6 +12,7 @@ import { withoutUndefined } from '../without-undefined.ts'
 import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
+import { openInFlow } from './call-flow.ts'
 import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
@@ -103,8 +105,9 @@ export async function makeAttempt<T>(
   if (request.onGateway !== undefined) lookForGateway(request, request.onGateway, sent, exchange)
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
-    const streamEnded = keepOpen(settled.onTail, { open, wire, step }, request)
-    return { ok: true, value: settled.value, streamEnded }
+    const ended = keepOpen(settled.onTail, { open, wire, step }, request)
+    const { value, pace = NEVER_IDLE } = settled
+    return { ok: true, value, stream: { ended, pace } }
   }
   bounds.dispose()
   open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
@@ -147,8 +150,9 @@ function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
   { open, wire, step }: { open: OpenAttempt; wire: WireRecord; step: AttemptStep },
   { record, onMultiplied }: AttemptRequest<T>,
-): Promise<void> {
+): Promise<number | undefined> {
   record.streaming = true
+  const close = openInFlow()
   record.firstChunkMs ??= record.elapsedMs
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {
@@ -160,9 +164,16 @@ function keepOpen<T>(
         record.answered(facts)
         record.streamEnd.tell(cut)
       }
-      resolve()
+      close()
+      resolve(tokensOf(facts))
     })
   })
+}
+
+const NEVER_IDLE: ReadingPace = { idleForMs: () => 0 }
+
+function tokensOf({ usage }: AnswerFacts): number | undefined {
+  return usage === undefined ? undefined : usage.inputTokens + usage.outputTokens
 }
 
 function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {

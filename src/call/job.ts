@@ -3,6 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { TokenCounts } from '../errors/token-counts.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Repair } from '../output/repair-rules.ts'
+import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
@@ -127,6 +128,8 @@ export type Sent<T> =
       readonly facts: AnswerFacts
       /** Tells of a stream's end, later; the attempt stays open until then. */
       readonly onTail?: (listener: (tail: Tail) => void) => void
+      /** How a stream is being read. */
+      readonly pace?: ReadingPace
     }
   | {
       readonly ok: false

@@ -54,7 +54,7 @@ export function streamJob(
       const { client } = request.targets[exchange.target] ?? request.targets[0]
       const { source, Class } = await givenStream(data, exchange.bounds, client)
       // Apart: what waits for the end must not hold the stream itself.
-      const { stream, onEnd } = await openStream({
+      const { stream, onEnd, pace } = await openStream({
         source,
         Class,
         events: exchange.wire.events,
@@ -76,6 +76,7 @@ export function streamJob(
         ok: true,
         value: answerOf(stream, head),
         facts,
+        pace,
         onTail: (listener) =>
           onEnd((end) =>
             listener(streamTail(request, exchange, end, { ...facts, headers: head.headers })),

@@ -3,6 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
+import type { ReadingPace } from './health/stream-places.ts'
 import type { TargetState } from './health/target-state.ts'
 import type { HeldBy } from './health/waiting.ts'
 
@@ -84,12 +85,19 @@ export interface Wait {
   readonly ms: number
 }
 
+/** A stream that has been handed to its reader. */
+export interface GoingOn {
+  /** Settles when it has ended, with the tokens that it used, where it says so. */
+  readonly ended: Promise<number | undefined>
+  readonly pace: ReadingPace
+}
+
 export type AttemptResult<T> =
   | {
       readonly ok: true
       readonly value: T
-      /** For a stream, which goes on after this: settles when it has ended. */
-      readonly streamEnded?: Promise<void>
+      /** For a stream, which goes on after this. */
+      readonly stream?: GoingOn
       /** Tokens that it used, where it says so. */
       readonly tokens?: number
     }

@@ -7,6 +7,7 @@ import type { LineLimits } from './limits.ts'
 import { Outage } from './outage.ts'
 import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
+import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
 import {
@@ -98,6 +99,7 @@ export class Line {
   readonly #outage: Outage
   readonly #tokens: Tokens
   readonly #queue = new Queue()
+  readonly #streams = new StreamPlaces()
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
@@ -119,6 +121,8 @@ export class Line {
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
   #closedFromMs = -Infinity
+  /** Places that come free do not make it look for others. */
+  #isTakingPlaces = false
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
@@ -293,6 +297,11 @@ export class Line {
     this.#inFlight -= 1
     if (tokens !== 0) this.#tokensUsed?.take(tokens, nowMs)
     this.#pump(nowMs)
+  }
+
+  /** The attempt has become a stream, which keeps its place. Returns what gives it back. */
+  streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
+    return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
   }
 
   #note(sign: Sign, seen: Seen, hintMs: number): void {
@@ -517,6 +526,11 @@ export class Line {
     this.#queue.ripen(nowMs)
     // After a pause of the process the time of some is long over: nothing is sent for those.
     this.#endPatience(nowMs - 1, nowMs)
+    if (!this.#hasRoom() && !this.#isTakingPlaces) {
+      this.#isTakingPlaces = true
+      this.#streams.takeIdle()
+      this.#isTakingPlaces = false
+    }
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined || this.#rateAtMs(next.wish.tokens, nowMs) > nowMs) break
@@ -571,7 +585,7 @@ export class Line {
     return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
   }
 
-  /** When time alone lets somebody go; Infinity: something has to end before. */
+  /** When time alone may let somebody go; Infinity: something has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
     if (nowMs < this.#closedUntilMs) return this.#closedUntilMs
@@ -580,7 +594,9 @@ export class Line {
     const next = this.#next(nowMs)
     if (next !== undefined) return Math.max(this.#rateAtMs(next.wish.tokens, nowMs), nowMs)
     const poor = this.#next(nowMs, true)
-    return poor === undefined ? Infinity : Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
+    return poor === undefined
+      ? this.#streams.nextLookMs(nowMs)
+      : Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
   }
 }
 

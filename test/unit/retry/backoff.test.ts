@@ -156,7 +156,7 @@ describe('drawDelayMs', () => {
     const delayMs = (retry: number, drawn: number) =>
       Math.round(drawDelayMs(undefined, { ...step, retry, isDown: true, random: () => drawn }))
     expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0))).toEqual([400, 640, 1_024, 10_737])
-    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0.999))).toEqual([300, 480, 768, 8_055])
+    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0.999))).toEqual([300, 480, 768, 8_056])
   })
 
   it.each([0, 0.999])('outlasts 90 s with eleven retries while it is down ($0 drawn)', (drawn) => {

@@ -274,13 +274,16 @@ describe('an attempt that its line holds', () => {
   })
 
   it.each([
-    { by: 'hint' as const, leastMs: 90_000, reason: undefined },
-    { by: 'hint' as const, leastMs: 90_001, reason: 'hint_exceeds_wait' },
-    { by: 'hint' as const, leastMs: 99_751, reason: 'hint_exceeds_deadline' },
-    { by: 'limit' as const, leastMs: 90_001, reason: 'max_wait' },
-    { by: 'limit' as const, leastMs: 99_751, reason: 'deadline' },
-  ])('by $by for at least $leastMs ms stops with $reason', ({ by, leastMs, reason }) => {
-    const facts = held(by, leastMs)
+    { by: 'hint' as const, leastMs: 90_000, remainingMs: 100_000, reason: undefined },
+    { by: 'hint' as const, leastMs: 90_001, remainingMs: 100_000, reason: 'hint_exceeds_wait' },
+    { by: 'limit' as const, leastMs: 90_001, remainingMs: 100_000, reason: 'max_wait' },
+    // Where the deadline leaves less than the patience, it is what ends the call.
+    { by: 'hint' as const, leastMs: 50_000, remainingMs: 50_250, reason: undefined },
+    { by: 'hint' as const, leastMs: 50_000, remainingMs: 50_249, reason: 'hint_exceeds_deadline' },
+    { by: 'limit' as const, leastMs: 50_000, remainingMs: 50_249, reason: 'deadline' },
+  ])('by $by for at least $leastMs ms, $remainingMs left: $reason', (given) => {
+    const { by, leastMs, remainingMs, reason } = given
+    const facts = { ...held(by, leastMs), remainingMs }
     expect(decide(inputOf(facts))).toEqual(reason === undefined ? waits(facts) : stop(reason))
   })
 
@@ -327,19 +330,14 @@ describe('a call that has waited in vain', () => {
       expected: { verdict: 'wait', held: DOWN },
     },
     {
-      what: 'a hint that came before it could wait, beyond its patience',
-      facts: { ...inVain('too_long', 'hint'), heldAfter: () => heldBy('hint', 90_001) },
+      what: 'a hint beyond its patience',
+      facts: inVain('too_long', 'hint'),
       expected: stop('hint_exceeds_wait'),
     },
     {
-      what: 'a hint that came before it could wait, beyond its deadline',
-      facts: { ...inVain('too_long', 'hint'), heldAfter: () => heldBy('hint', 99_751) },
+      what: 'a hint beyond its deadline',
+      facts: { ...inVain('too_long', 'hint'), remainingMs: 50_000 },
       expected: stop('hint_exceeds_deadline'),
-    },
-    {
-      what: 'a hint that has been disproved since: it waits on',
-      facts: inVain('too_long', 'hint'),
-      expected: { verdict: 'wait', held: FREE },
     },
     {
       what: 'a fallback that can take it now',
