@@ -581,13 +581,13 @@ export class Line {
   #pump(nowMs: number): void {
     if (this.#queue.size === 0) return
     this.#queue.ripen(nowMs)
+    // After a pause of the process the time of some is long over: nothing is sent for those.
+    this.#endPatience(nowMs - 1, nowMs)
     if (!this.#hasRoom() && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
     }
-    // After a pause of the process the time of some is long over: nothing is sent for those.
-    this.#endPatience(nowMs - 1, nowMs)
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined || this.#rateAtMs(next.wish.tokens, nowMs) > nowMs) break
@@ -646,7 +646,7 @@ export class Line {
     return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
   }
 
-  /** When time alone lets somebody go; Infinity: something has to end before. */
+  /** When time alone may let somebody go; Infinity: something has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
     if (nowMs < this.#closedUntilMs) return this.#closedUntilMs
@@ -655,8 +655,9 @@ export class Line {
     const next = this.#next(nowMs)
     if (next !== undefined) return Math.max(this.#rateAtMs(next.wish.tokens, nowMs), nowMs)
     const poor = this.#next(nowMs, true)
-    if (poor !== undefined) return Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
-    return this.#streams.nextLookMs(nowMs)
+    return poor === undefined
+      ? this.#streams.nextLookMs(nowMs)
+      : Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
   }
 }
 
