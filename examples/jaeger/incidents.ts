@@ -44,10 +44,16 @@ export const INCIDENTS: readonly Incident[] = [
   { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
   {
     name: 'outage',
-    faults: [[overloaded(), overloaded()], [overloaded(), overloaded()], [], []],
+    faults: [
+      [overloaded(), overloaded()],
+      [overloaded(), overloaded()],
+      [overloaded()],
+      [],
+      [],
+    ],
     settings: {
       fallbacks: [{ model: 'gpt-5-nano' }],
-      breaker: { failuresInARow: 4, openMs: 1_500, successesToClose: 1 },
+      maxAttempts: 3,
     },
     pauseMs: 1_800,
   },
@@ -60,7 +66,7 @@ export const INCIDENTS: readonly Incident[] = [
     faults: [[hangs(), hangs()]],
     options: { attemptTimeoutMs: 1_500, deadlineMs: 2_500 },
   },
-  { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 90_000 })]] },
+  { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 120_000 })]] },
   {
     name: 'hedge',
     faults: [[slow(3_000)]],
