@@ -12,6 +12,7 @@ import {
   aFunction,
   anything,
   type Check,
+  type Checks,
   checkOptions,
   checkPresent,
   duration,
@@ -26,12 +27,12 @@ import type { RetryPolicy } from './retry-function.ts'
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkSteadyOptions(options: unknown): asserts options is SteadyOptions {
-  checkOptions('steady()', options, STEADY_CHECKS)
+  checkNamed('steady()', options, STEADY_CHECKS)
 }
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkCallOptions(where: string, options: unknown): asserts options is CallOptions {
-  checkOptions(where, options, CALL_CHECKS)
+  checkNamed(where, options, CALL_CHECKS)
 }
 
 /**
@@ -88,7 +89,27 @@ export function checkKeyedOperation(options: unknown): void {
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
-  checkOptions('retry()', policy, RETRY_CHECKS)
+  checkNamed('retry()', policy, RETRY_CHECKS)
+}
+
+/** @throws {TypeError} naming what took the place of an option that is gone, or what is wrong. */
+function checkNamed(where: string, options: unknown, checks: Checks): void {
+  for (const name of Object.keys(Object(options))) {
+    if (!Object.hasOwn(REPLACED, name)) continue
+    throw new TypeError(`${where}: unknown option '${name}'; ${REPLACED[name]}`)
+  }
+  checkOptions(where, options, checks)
+}
+
+/** Names of before the line, and what has taken their place. */
+const REPLACED: Readonly<Record<string, string>> = {
+  concurrency: 'it is limits: { concurrency } of steady() now',
+  maxRetryAfterMs: 'it is maxWaitMs now, which bounds all that a call waits for its target',
+  breaker:
+    "calls wait for a target that is down, as long as maxWaitMs says (0: not at all); limits: 'off' learns nothing of it but that",
+  retryBudget:
+    "retries wait for their budget, as long as maxWaitMs says (0: not at all); limits: 'off' has none",
+  hintSpread: 'a hint closes the line for all calls, and it opens within a tenth of it',
 }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {

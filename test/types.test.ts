@@ -145,7 +145,7 @@ describe('the types', () => {
       void retry(() => 1, { classify: async () => ({ retryable: true }) })
       // @ts-expect-error: milliseconds
       void retry(() => 1, { delayForAttempt: () => '1s' })
-      // @ts-expect-error: there is no target whose budget it could share
-      void retry(() => 1, { retryBudget: false })
+      // @ts-expect-error: there is no target whose limits it could share
+      void retry(() => 1, { limits: 'off' })
     }))
 })

@@ -147,15 +147,23 @@ function isBareClients({ kind, reason, executed, status, cause }: CallError): bo
 }
 
 /** openai's class for the status, a refused rate limit's being 429; the code names our kind. */
-function apiError({ kind, message, status }: CallError, { APIError }: ErrorClasses): Error {
+function apiError(error: CallError, { APIError }: ErrorClasses): Error {
+  const { kind, message, status } = error
   const known = status ?? (kind === 'rate_limit' ? 429 : undefined)
   const body = { message, code: kind, type: 'steadycall' }
+  const headers = hintHeaders(error)
   const generate: unknown = Reflect.get(APIError, 'generate')
   const made: unknown =
     known !== undefined && typeof generate === 'function'
-      ? Reflect.apply(generate, APIError, [known, { error: body }, message, new Headers()])
+      ? Reflect.apply(generate, APIError, [known, { error: body }, message, headers])
       : undefined
-  return made instanceof APIError ? made : new APIError(known, body, message, new Headers())
+  return made instanceof APIError ? made : new APIError(known, body, message, headers)
+}
+
+/** What is left of a hint, as a provider would say it: never less than that. */
+function hintHeaders({ retryAfterMs }: CallError): Headers {
+  if (retryAfterMs === undefined) return new Headers()
+  return new Headers({ 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) })
 }
 
 const LIMITS: ReadonlySet<FailureKind> = new Set(['aborted', 'timeout', 'deadline'])

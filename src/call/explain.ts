@@ -53,7 +53,7 @@ function whyStopped(input: Explanation): readonly string[] {
     case 'hint_exceeds_deadline':
       return [`it asks to wait ${seconds(hint)}, the deadline leaves ${seconds(input.remainingMs)}`]
     case 'deadline':
-      return mayBeSentAgain(failure) ? ['the deadline leaves no time for another'] : []
+      return mayBeSentAgain(failure) ? [lateFor(input)] : []
     case 'delivered':
       return ['some of it had been delivered, so it was not sent again']
     case 'repeated_answer':
@@ -76,6 +76,11 @@ function waitedFor({ heldBy = 'backoff', waitedMs = 0 }: Explanation): string {
   return waitedMs < 1
     ? `would have to wait for ${what}`
     : `waited ${seconds(waitedMs)}, last for ${what}`
+}
+
+function lateFor(input: Explanation): string {
+  const late = 'the deadline leaves no time for another'
+  return input.heldBy === undefined ? late : `it ${waitedFor(input)}, and ${late}`
 }
 
 /** What a line holds a call back for, in words. */

@@ -36,7 +36,7 @@ export function giveUp<T>(
     attempts: record.attempts.length,
     elapsedMs: record.elapsedMs,
     remainingMs: flight.deadline.remainingMs(),
-    maxWaitMs: job.options.maxWaitMs,
+    maxWaitMs: job.options[reason === 'hint_exceeds_wait' ? 'maxHintMs' : 'maxWaitMs'],
     heldBy,
     waitedMs,
   })

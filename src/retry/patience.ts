@@ -26,7 +26,8 @@ export class Patience {
 
   constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
     this.#maxWaitMs = maxWaitMs
-    this.#hintsMs = Math.max(maxHintMs - maxWaitMs, 0)
+    // Without an end to both there is no difference.
+    this.#hintsMs = maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
     this.#clock = clock
   }
 

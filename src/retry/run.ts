@@ -241,7 +241,8 @@ export class Run<T> {
           previousDelayMs: this.#previousDelayMs,
           random,
           isDown: line.isDown,
-          slowMs: this.#slowMs,
+          // Of what is left to wait, the most that it adds is a half: the retry after it has one too.
+          slowMs: Math.min(this.#slowMs, this.#slowPatienceMs()),
         }),
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
@@ -354,6 +355,11 @@ export class Run<T> {
     if (onVerdict === undefined) return
     const event = { verdict, attempts: this.#requests, target: this.#next.index }
     onVerdict(failure === undefined ? event : { ...event, failure })
+  }
+
+  #slowPatienceMs(): number {
+    const { maxWaitMs } = this.#request.policy
+    return maxWaitMs === 0 ? Infinity : this.#patience.leftMs(this.#target.state.line) / 3
   }
 
   #aborted(): boolean {

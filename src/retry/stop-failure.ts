@@ -14,7 +14,7 @@ export function stopFailure(
 ): Failure {
   if (facts.hintMs > 0 && AFTER_A_HINT.has(reason)) {
     // The hint may be another call's, kept by the line.
-    return { ...failure, retryAfterMs: facts.hintMs }
+    return { ...failure, retryAfterMs: Math.ceil(facts.hintMs) }
   }
   // An answer that came ('yes') has a known outcome, even if it is a bad one.
   if (reason === 'outcome_unknown' && failure.executed === 'maybe') {
@@ -43,7 +43,7 @@ export function heldFailure(by: HeldBy, line: Line, name: string, last?: Failure
   const seen = line.seen(by)
   const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
   const failure = ownFailure(kind, `${name} cannot take it now`, last)
-  const retryAfterMs = by === 'hint' || by === 'limit' ? line.toldForMs : 0
+  const retryAfterMs = by === 'hint' || by === 'limit' ? Math.ceil(line.toldForMs) : 0
   return {
     ...failure,
     ...(seen?.status !== undefined && { status: seen.status }),

@@ -13,7 +13,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
   })
 
   it('and tells the truth in the retry-count header', async () => {
-    const { server, llm } = await setUp(down)
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
     await rejection(llm.chat.completions.create(ask('hello')))
     expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual([
       '0',
@@ -23,7 +23,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
   })
 
   it('as many as maxRetries + 1 where that is set and maxAttempts is not', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false }, { maxRetries: 4 })
+    const { server, llm } = await setUp(down, {}, { maxRetries: 4 })
     await rejection(llm.chat.completions.create(ask('hello')))
     expect(server.count).toBe(5)
   })
@@ -41,7 +41,7 @@ describe('a logical call sends at most maxAttempts requests', () => {
   })
 
   it('through json, parse, stream and runTools alike', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false, breaker: false })
+    const { server, llm } = await setUp(down, { maxAttempts: 3, limits: 'off' })
     await rejection(llm.json({ ...ask('json'), schema: person }))
     await rejection(llm.chat.completions.parse(ask('parse')))
     await rejection(llm.chat.completions.stream(ask('stream')).done())
@@ -53,8 +53,8 @@ describe('a logical call sends at most maxAttempts requests', () => {
 
 describe('nested steadycall layers do not multiply', () => {
   it('steady around steady sends 3', async () => {
-    const { server, llm } = await setUp(down)
-    const outer = steady(llm, { runtime: patientRuntime() })
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
+    const outer = steady(llm, { runtime: patientRuntime(), maxAttempts: 3 })
     await rejection(outer.chat.completions.create(ask('hello')))
     expect(server.count).toBe(3)
     expect(server.requests.map(({ headers }) => headers['x-stainless-retry-count'])).toEqual([
@@ -65,7 +65,7 @@ describe('nested steadycall layers do not multiply', () => {
   })
 
   it('json inside run sends 3', async () => {
-    const { server, llm } = await setUp(down)
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
     const error = await rejection(
       llm.run('answer', () => llm.json({ ...ask('hello'), schema: person })),
     )
@@ -74,7 +74,7 @@ describe('nested steadycall layers do not multiply', () => {
   })
 
   it('json inside run inside run sends 3', async () => {
-    const { server, llm } = await setUp(down)
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
     await rejection(
       llm.run('outer', () => llm.run('inner', () => llm.json({ ...ask('hello'), schema: person }))),
     )
@@ -82,7 +82,7 @@ describe('nested steadycall layers do not multiply', () => {
   })
 
   it('also where the function hides the error of the inner call', async () => {
-    const { server, llm } = await setUp(down)
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
     const hiding = () =>
       llm.chat.completions.create(ask('hello')).catch(() => {
         throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
@@ -129,7 +129,7 @@ describe('nested steadycall layers do not multiply', () => {
   })
 
   it('a scope is inert once its call has settled', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false })
+    const { server, llm } = await setUp(down, { maxAttempts: 3 })
     let later: Promise<unknown> = Promise.resolve()
     let goOn = () => {}
     const settled = new Promise<void>((resolve) => {
@@ -222,7 +222,7 @@ describe('multiplication that we cannot prevent is counted and shown', () => {
 
   it('tells of a loop around us that sends a request again which has been given up', async () => {
     const events: CallEvent[] = []
-    const { llm } = await setUp(down, { onEvent: (event) => events.push(event) })
+    const { llm } = await setUp(down, { maxAttempts: 3, onEvent: (event) => events.push(event) })
     await rejection(llm.chat.completions.create(ask('hello')))
     expect(events.map(({ type }) => type)).not.toContain('call-repeated')
     await rejection(llm.chat.completions.create(ask('hello')))

@@ -77,7 +77,7 @@ describe('a transient failure is retried, and the call succeeds', () => {
   it('a refused connection surely executed nothing', async () => {
     const server = await startServer()
     await server.close()
-    const { llm } = await setUp({}, {}, { baseURL: server.baseURL })
+    const { llm } = await setUp({}, { maxAttempts: 3 }, { baseURL: server.baseURL })
     const error = await rejection(llm.json({ ...ask('hello'), schema: person }))
     expect(error).toMatchObject({ kind: 'network', executed: 'no' })
     expect(isCallError(error) && error.attempts).toHaveLength(3)
@@ -96,7 +96,7 @@ describe('a hint of the provider', () => {
     ])
   })
 
-  it('beyond maxRetryAfterMs ends the call at once, with the hint on the error', async () => {
+  it('beyond maxWaitMs ends the call at once, with the hint on the error', async () => {
     // On a clock that stands still no wait ends.
     const { server, llm } = await setUp(
       { perCall: [rateLimited({ retryAfterMs: 120_000 })] },
@@ -106,9 +106,9 @@ describe('a hint of the provider', () => {
     expect(server.count).toBe(1)
     expect(error).toMatchObject({
       kind: 'rate_limit',
-      reason: 'hint_exceeds_max',
+      reason: 'hint_exceeds_wait',
       retryAfterMs: 120_000,
-      message: expect.stringContaining('it asks to wait 120 s, maxRetryAfterMs allows 60 s'),
+      message: expect.stringContaining('it asks to wait 120 s, maxWaitMs allows 90 s'),
     })
   })
 
@@ -254,7 +254,7 @@ describe('a fallback', () => {
         callOf: ({ body }) => body.model,
         perCall: (id) => (id === 'gpt-test' ? [overloaded(), overloaded(), overloaded()] : []),
       },
-      { fallbacks: [{ model: 'gpt-other' }] },
+      { maxAttempts: 3, fallbacks: [{ model: 'gpt-other' }] },
     )
     const { attempts } = await llm.json({ ...ask('hello'), schema: person })
     expect(attempts.map(({ cause }) => cause)).toEqual(['initial', 'retry', 'fallback'])

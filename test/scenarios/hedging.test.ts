@@ -1,10 +1,10 @@
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { callReport, createRuntime, fixed, steady } from '../../src/index.ts'
+import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import { type HedgeOptions, Hedging } from '../../src/retry/hedge.ts'
 import type { AttemptStep } from '../../src/retry/loop.ts'
 import { runAttempts } from '../../src/retry/loop.ts'
-import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import {
   type Fault,
   invalidApiKey,
@@ -36,7 +36,8 @@ async function attempts(
     policy: {
       maxAttempts: policy.maxAttempts ?? 3,
       maxReasks: 0,
-      maxRetryAfterMs: 60_000,
+      maxRequests: policy.maxAttempts ?? 3,
+      maxWaitMs: 60_000,
       backoff: fixed(100),
       onUncertain: policy.onUncertain ?? 'rerun',
       mayHedge: true,
@@ -85,7 +86,6 @@ function hedgingTarget(
   return createTargetState({
     clock,
     random: () => 0.5,
-    retryBudget: { initial: 10 },
     hedge: { maxExtraLoad: 1, ...hedge },
   })
 }
@@ -134,7 +134,6 @@ describe('a hedge', () => {
       const state = createTargetState({
         clock,
         random: () => 0.5,
-        retryBudget: { initial: 10 },
         hedge,
       })
       let hedges = 0
@@ -149,9 +148,9 @@ describe('a hedge', () => {
   )
 
   it.each([
-    ['the breaker is not closed', (state: TargetState) => openBreaker(state)],
-    ['half of the retry budget or more is spent', (state: TargetState) => state.budget.withdraw(5)],
-    ['a rate limit holds the target back', (state: TargetState) => closeGate(state)],
+    ['a failure may be the first of an outage', (state: TargetState) => fail(state, 1)],
+    ['the target is down', (state: TargetState) => fail(state, 5)],
+    ['a rate limit holds the target back', (state: TargetState) => fail(state, 1, 5_000)],
   ])('is not sent while %s', async (_why, spoil) => {
     const clock = virtualClock()
     const state = hedgingTarget(clock)
@@ -160,10 +159,10 @@ describe('a hedge', () => {
     expect(steps.map(({ cause }) => cause)).toEqual(['initial'])
   })
 
-  it('is sent where retries are not limited', async () => {
+  it('is sent where no limit is learned', async () => {
     const clock = virtualClock()
     const hedge = { delayMs: 500, maxExtraLoad: 1 }
-    const state = createTargetState({ clock, random: () => 0.5, retryBudget: false, hedge })
+    const state = createTargetState({ clock, random: () => 0.5, limits: 'off', hedge })
     const { steps } = await attempts(state, clock, [2_000])
     expect(steps.map(({ cause }) => cause)).toEqual(['initial', 'hedge'])
   })
@@ -191,7 +190,7 @@ describe('a hedge', () => {
     })
     const stage = stageFor({
       replies: [failing(40, first), failing(100, second), good('fine')],
-      options: { hedge: { delayMs: 20, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+      options: { hedge: { delayMs: 20, maxExtraLoad: 1 } },
     })
     const call = stage.llm.chat.completions.create(ask('both'))
     await finish(stage, call)
@@ -211,7 +210,6 @@ describe('a hedge', () => {
       ],
       options: {
         hedge: { delayMs: 20, maxExtraLoad: 1 },
-        retryBudget: { initial: 10 },
         backoff: fixed(5),
       },
     })
@@ -228,7 +226,7 @@ describe('a hedge', () => {
       {
         script: [slow(40, rateLimited({ retryAfterMs: 7_000 })), slow(80, invalidApiKey())],
       },
-      { hedge: { delayMs: 20, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+      { hedge: { delayMs: 20, maxExtraLoad: 1 } },
     )
     const error = await rejection(llm.json({ ...ask('both'), schema: { type: 'object' } }))
     expect(error).toMatchObject({ kind: 'auth' })
@@ -249,7 +247,6 @@ describe('a hedge', () => {
     const llm = steady(client, {
       runtime: createRuntime(),
       hedge: { delayMs: 1, maxExtraLoad: 1 },
-      retryBudget: { initial: 10 },
     })
     const { id } = await llm.chat.completions.create(ask('both'))
     const { attributes } = recorder.span('chat gpt-test')
@@ -286,7 +283,6 @@ describe('a hedge', () => {
 describe('hedging over real sockets', () => {
   const options = {
     hedge: { delayMs: 20, maxExtraLoad: 1 },
-    retryBudget: { initial: 10 },
   } as const
   const hedged = (script: readonly Fault[], more = {}) => setUp({ script }, { ...options, ...more })
 
@@ -377,17 +373,12 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2))
 }
 
-function closeGate({ gate }: TargetState): void {
-  const limited = {
-    kind: 'rate_limit',
-    retryable: true,
-    executed: 'no',
-    message: '',
-    cause: 0,
-  } as const
-  gate.learn({ ...limited, retryAfterMs: 5_000 }, 250, 60_000)
-}
-
-function openBreaker({ breaker }: TargetState): void {
-  for (let index = 0; index < 8; index += 1) breaker.tryAcquire()?.failure()
+/** So many other calls fail, or are told to wait. */
+function fail({ line }: TargetState, times: number, hintMs = 0): void {
+  for (let index = 0; index < times; index += 1) {
+    const ticket = line.enterBeside(0)
+    const sign = hintMs > 0 ? 'limited' : 'error'
+    line.ended({ ticket, sentAtMs: 0, sign, hintMs, paid: false })
+    line.left()
+  }
 }

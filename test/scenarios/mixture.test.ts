@@ -91,10 +91,8 @@ describe('everything at once, under random faults and random aborts', () => {
       { mixture: { seed, rate: 0.5, faults }, callOf: ({ headers }) => `${headers['x-call']}` },
       {
         runtime,
-        concurrency: { maxInFlight: 12, maxQueued: 400 },
+        limits: { concurrency: 12 },
         hedge: { delayMs: 15, maxExtraLoad: 1 },
-        retryBudget: { capacity: 1_000, initial: 1_000 },
-        breaker: { failuresInARow: Number.POSITIVE_INFINITY, failureRatio: 1 },
         fallbacks: [{ model: 'gpt-other' }],
         maxAttempts: 4,
         chunkIdleTimeoutMs: 500,
@@ -119,7 +117,7 @@ describe('everything at once, under random faults and random aborts', () => {
     const told = reports.reduce((sum, [, attempts]) => sum + attempts, 0)
     expect(told - sent).toBeLessThan(40)
     await vi.waitFor(() => {
-      for (const { inFlight, queued } of llm.targets()) expect([inFlight, queued]).toEqual([0, 0])
+      for (const { inFlight, waiting } of llm.targets()) expect([inFlight, waiting]).toEqual([0, 0])
     })
     expect(runtime.shared.flights.size).toBe(0)
   })

@@ -57,7 +57,7 @@ describe('the scope of an outer call', () => {
       },
     ],
   ])('is kept across %s: the inner call retries, the outer does not', async (_, inner) => {
-    const { server, llm } = await setUp(down, { retryBudget: false })
+    const { server, llm } = await setUp(down, { limits: 'off' })
     await rejection(
       llm.run('outer', async () => {
         const error = await inner(llm)
@@ -68,7 +68,7 @@ describe('the scope of an outer call', () => {
   })
 
   it('is not that of a listener’s emitter: an event emitted outside has no outer call', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false })
+    const { server, llm } = await setUp(down, { limits: 'off' })
     const emitter = new EventEmitter()
     const answered: Promise<unknown>[] = []
     await llm.run('subscribes', () => {
@@ -82,7 +82,7 @@ describe('the scope of an outer call', () => {
   })
 
   it('goes with an AsyncResource that was made inside, and is inert once the call has settled', async () => {
-    const { server, llm } = await setUp(down, { retryBudget: false })
+    const { server, llm } = await setUp(down, { limits: 'off' })
     let resource: AsyncResource | undefined
     await llm.run('makes it', () => {
       resource = new AsyncResource('kept')
@@ -124,7 +124,7 @@ describe('two equal requests side by side in one outer call', () => {
       },
     })
     const runtime = createRuntime({ clock, random: () => 0.5 })
-    const llm = steady(client, { runtime, retryBudget: false, backoff: fixed(10) })
+    const llm = steady(client, { runtime, limits: 'off', backoff: fixed(10) })
     const asked = (by: string) =>
       llm.chat.completions.create(ask('the same'), { headers: { 'x-request-id': by } })
     const outer = llm.run('outer', async () => {
@@ -149,13 +149,12 @@ describe('two equal requests side by side in one outer call', () => {
 describe('a client that is wrapped twice', () => {
   const settings = {
     maxAttempts: 1,
-    breaker: { openMs: 50, maxOpenMs: 50 },
-    retryBudget: false,
-    concurrency: 1,
+    maxWaitMs: 0,
+    limits: { concurrency: 1 },
   } as const
-  const outage = { script: Array.from({ length: 8 }, () => serverError()) }
+  const outage = { script: Array.from({ length: 5 }, () => serverError()) }
 
-  it('recovers after an outage: the breakers of its layers do not wait for each other', async () => {
+  it('recovers after an outage: the lines of its layers do not wait for each other', async () => {
     const clock = virtualClock()
     const runtime = createRuntime({ clock, random: () => 0.5 })
     const { llm: inner, server } = await setUp(outage, { ...settings, runtime })
@@ -163,13 +162,13 @@ describe('a client that is wrapped twice', () => {
     for (let call = 0; call < 10; call += 1) {
       await rejection(outer.chat.completions.create(ask('down')))
     }
-    expect(server.count).toBe(8)
-    expect(outer.targets().map(({ breaker }) => breaker)).toEqual(['open', 'open'])
+    expect(server.count).toBe(5)
+    expect(outer.targets().map(({ state }) => state)).toEqual(['down', 'down'])
     for (let call = 0; call < 3; call += 1) {
-      await clock.advance(100)
+      await clock.advance(1_000)
       await outer.chat.completions.create(ask('up again'))
     }
-    expect(outer.targets().map(({ breaker }) => breaker)).toEqual(['closed', 'closed'])
+    expect(outer.targets().map(({ state }) => state)).not.toContain('down')
   })
 
   it('as a fallback too', async () => {
@@ -188,7 +187,7 @@ describe('a client that is wrapped twice', () => {
       await rejection(second.chat.completions.create(ask('down')))
     }
     for (let call = 0; call < 3; call += 1) {
-      await clock.advance(100)
+      await clock.advance(1_000)
       await llm.chat.completions.create(ask('up again'))
     }
   })

@@ -26,7 +26,7 @@ describe('any response script', () => {
     replies: fc.array(reply, { minLength: 10, maxLength: 10 }),
     maxAttempts: fc.integer({ min: 1, max: 10 }),
     deadlineMs: fc.integer({ min: 1, max: 200_000 }),
-    maxRetryAfterMs: fc.constantFrom(0, 60_000, 200_000),
+    maxWaitMs: fc.constantFrom(0, 60_000, 200_000),
     drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
     abortAtMs: fc.option(fc.integer({ min: 0, max: 100_000 }), { nil: undefined }),
   })
@@ -38,7 +38,7 @@ describe('any response script', () => {
   it('is met with at most maxAttempts, one end, in time, and never before a hint', async () => {
     await fc.assert(
       fc.asyncProperty(scripts, async (given) => {
-        const { maxAttempts, deadlineMs, maxRetryAfterMs, drawn, abortAtMs } = given
+        const { maxAttempts, deadlineMs, maxWaitMs, drawn, abortAtMs } = given
         const events: CallEvent[] = []
         const at = world({ random: () => drawn, onEvent: (event) => events.push(event) })
         const { clock } = at
@@ -61,7 +61,7 @@ describe('any response script', () => {
           throw httpError(status, hinted)
         }
         const { signal } = caller
-        const options = { maxAttempts, deadlineMs, maxRetryAfterMs, signal }
+        const options = { maxAttempts, deadlineMs, maxWaitMs, signal }
         const call = at.llm.run('job', work, options).catch((error: unknown) => error)
         const outcome = await drive(clock, call)
         const endedAtMs = clock.monotonicMs()
@@ -90,16 +90,17 @@ describe('a permanent failure', () => {
     ['an unprocessable request', httpFault(422, { error: { message: 'no' } })],
     ['a 500 with x-should-retry: false', shouldRetry(false, serverError())],
     ['a spent quota with x-should-retry: true', shouldRetry(true, insufficientQuota())],
-  ])('%s: is one attempt, and breaker and budget are untouched', async (_, fault) => {
+  ])('%s: is one attempt, and the line is untouched', async (_, fault) => {
     const { server, llm } = await setUp({ perCall: [fault, fault, fault] })
     await rejection(llm.chat.completions.create(ask('hello')))
     expect(server.count).toBe(1)
-    expect(llm.targets()).toMatchObject([{ breaker: 'closed', retryTokens: 3, gateClosedForMs: 0 }])
+    expect(llm.targets()).toMatchObject([{ state: 'up', waiting: 0, closedForMs: 0 }])
+    expect(llm.targets()[0]).not.toHaveProperty('limit')
   })
 })
 
 describe('an abort during a wait', () => {
-  it('settles in the same tick, sends nothing more, refunds the token, and keeps its reason', async () => {
+  it('settles in the same tick, sends nothing more, and keeps its reason', async () => {
     const at = world()
     const caller = new AbortController()
     let sent = 0
@@ -113,13 +114,13 @@ describe('an abort during a wait', () => {
       error = caught
     })
     await settle()
-    expect([sent, at.clock.pending, at.target('job').retryTokens]).toEqual([1, 1, 2])
+    expect([sent, at.clock.pending, at.target('job').waiting]).toEqual([1, 1, 1])
     const reason = { why: 'the user closed the page' }
     caller.abort(reason)
     await settle()
     expect(error).toMatchObject({ kind: 'aborted', reason: 'aborted' })
     expect(isCallError(error) && error.cause).toBe(reason)
-    expect([sent, at.clock.pending, at.target('job').retryTokens]).toEqual([1, 0, 3])
+    expect([sent, at.clock.pending, at.target('job').waiting]).toEqual([1, 0, 0])
   })
 })
 

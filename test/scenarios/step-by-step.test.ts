@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../bench/storm/random.ts'
-import { type CallEvent, fullJitter, isCallError, type SteadyOptions } from '../../src/index.ts'
+import { fullJitter, isCallError, type SteadyOptions } from '../../src/index.ts'
 import { drive, httpError, world } from './world.ts'
 
 describe('budget and delay, step by step', () => {
-  // random is pinned to 0.5: backoff is half of its ceiling, a hint gets half of its spread.
+  // random is pinned to 0.5: backoff is half of its ceiling, a hint gets a twentieth on top.
   const step = (status: number, retryAfterS?: number) => ({ status, retryAfterS })
   const times = (count: number, status: number) => Array.from({ length: count }, () => step(status))
   interface Row {
@@ -14,24 +14,16 @@ describe('budget and delay, step by step', () => {
     readonly steps: readonly { readonly status: number; readonly retryAfterS: number | undefined }[]
     /** Before each retry. */
     readonly delays: readonly number[]
-    /** Tokens as each attempt begins, and at last when the call has ended. */
-    readonly tokens: readonly number[]
     readonly ends?: string
   }
   const rows: readonly Row[] = [
-    { name: 'a success earns a tenth', steps: [], delays: [], tokens: [3, 3.1] },
-    { name: 'one failure', steps: [step(500)], delays: [250], tokens: [3, 2, 3] },
+    { name: 'a success', steps: [], delays: [] },
+    { name: 'one failure', steps: [step(500)], delays: [250] },
+    { name: 'two failures', steps: times(2, 500), delays: [250, 500] },
     {
-      name: 'two failures: the last is refunded',
-      steps: times(2, 500),
+      name: 'three failures: a cold start has tokens for two retries, and none comes in time',
+      steps: times(3, 500),
       delays: [250, 500],
-      tokens: [3, 2, 1, 2],
-    },
-    {
-      name: 'four failures, one beyond the budget',
-      steps: times(4, 500),
-      delays: [250, 500, 1_000],
-      tokens: [3, 2, 1, 0, 0],
       ends: 'server_error',
     },
     {
@@ -39,94 +31,56 @@ describe('budget and delay, step by step', () => {
       options: { maxAttempts: 3 },
       steps: times(3, 500),
       delays: [250, 500],
-      tokens: [3, 2, 1, 1],
       ends: 'server_error',
     },
     {
-      name: 'a budget of one token',
-      options: { retryBudget: { initial: 1 } },
-      steps: times(2, 502),
-      delays: [250],
-      tokens: [1, 0, 0],
-      ends: 'server_error',
-    },
-    {
-      name: 'a budget of none',
-      options: { retryBudget: { capacity: 0 } },
-      steps: [step(500)],
-      delays: [],
-      tokens: [0, 0],
-      ends: 'server_error',
-    },
-    {
-      name: 'backoff that doubles up to its cap',
-      options: { maxAttempts: 10, retryBudget: { initial: 10 }, breaker: false },
-      steps: times(9, 500),
-      delays: [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000],
-      tokens: [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 2],
-    },
-    {
-      name: 'a rate limit without a hint',
-      steps: times(2, 429),
+      name: 'rate limits of a function, which may have run: as many as attempts',
+      options: { maxAttempts: 3 },
+      steps: times(3, 429),
       delays: [500, 1_000],
-      tokens: [3, 2, 1, 2],
+      ends: 'rate_limit',
     },
     {
-      name: 'a rate limit with one costs nothing',
-      steps: [step(429, 4)],
-      delays: [5_000],
-      tokens: [3, 3, 3],
+      name: 'five failures in a row: the target is down, and nobody waits for it',
+      options: { maxAttempts: 10, maxWaitMs: 0 },
+      steps: times(9, 500),
+      delays: [250, 500, 1_000, 2_000],
+      ends: 'server_error',
     },
+    { name: 'a rate limit without a hint', steps: times(2, 429), delays: [500, 1_000] },
+    { name: 'a rate limit with one', steps: [step(429, 4)], delays: [4_200] },
+    { name: 'an overload with a hint', steps: [step(503, 4), step(503)], delays: [4_200, 500] },
     {
-      name: 'an overload with a hint costs one',
-      steps: [step(503, 4), step(503)],
-      delays: [5_000, 500],
-      tokens: [3, 2, 1, 2],
-    },
-    {
-      name: 'the least and the most that is added to a hint',
+      name: 'a short hint and a long one',
       steps: [step(429, 0.1), step(429, 60)],
-      delays: [225, 67_500],
-      tokens: [3, 3, 3, 3],
+      delays: [105, 63_000],
     },
-    {
-      name: 'a timeout costs two',
-      steps: [step(408), step(500)],
-      delays: [250, 500],
-      tokens: [3, 1, 0, 1],
-    },
-    {
-      name: 'two timeouts are more than it starts with',
-      steps: times(2, 408),
-      delays: [250],
-      tokens: [3, 1, 1],
-      ends: 'timeout',
-    },
-    { name: 'a permanent failure', steps: [step(401)], delays: [], tokens: [3, 3], ends: 'auth' },
+    { name: 'a permanent failure', steps: [step(401)], delays: [], ends: 'auth' },
     {
       name: 'a permanent failure after one that passes',
       steps: [step(500), step(401)],
       delays: [250],
-      tokens: [3, 2, 2],
       ends: 'auth',
     },
     {
-      name: 'a hint beyond maxRetryAfterMs',
-      steps: [step(429, 61)],
+      name: 'a hint beyond maxWaitMs',
+      steps: [step(429, 91)],
       delays: [],
-      tokens: [3, 3],
+      ends: 'rate_limit',
+    },
+    {
+      name: 'two hints that are beyond it together',
+      steps: [step(429, 60), step(429, 60)],
+      delays: [63_000],
       ends: 'rate_limit',
     },
   ]
-  it.each(rows)('$name', async ({ options, steps, delays, tokens, ends = 'good' }) => {
-    const events: CallEvent[] = []
-    const onEvent = (event: CallEvent) => events.push(event)
-    const { llm, clock } = world({ maxAttempts: 6, ...options, onEvent })
-    const held = () => llm.targets()[0]?.retryTokens ?? Number.NaN
-    const seen: number[] = []
+  it.each(rows)('$name', async ({ options, steps, delays, ends = 'good' }) => {
+    const { llm, clock } = world({ maxAttempts: 6, ...options })
+    const startedAtMs: number[] = []
     const work = () => {
-      const failure = steps[seen.length]
-      seen.push(held())
+      const failure = steps[startedAtMs.length]
+      startedAtMs.push(clock.monotonicMs())
       if (failure === undefined) return Promise.resolve('good')
       const { status, retryAfterS } = failure
       const hinted = retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }
@@ -136,11 +90,8 @@ describe('budget and delay, step by step', () => {
       clock,
       llm.run('job', work).catch((error: unknown) => error),
     )
-    const waited = events.flatMap((event) =>
-      event.type === 'retry-scheduled' ? [event.delayMs] : [],
-    )
+    const waited = startedAtMs.slice(1).map((atMs, index) => atMs - (startedAtMs[index] ?? 0))
     expect(waited).toEqual(delays)
-    expect([...seen, held()]).toEqual(tokens)
     expect(isCallError(outcome) ? outcome.kind : outcome).toBe(ends)
   })
 })

@@ -409,62 +409,44 @@ it('a call inside run can be given another parent, or none, by the application',
 
 describe('a target that is down', () => {
   const down = { perCall: () => Array.from({ length: 20 }, () => overloaded()) }
-  const opensAtOnce = { failuresInARow: 2, openMs: 1_000, successesToClose: 1 }
 
-  it('shows its breaker open, probed and closed again: in events, metrics and onEvent', async () => {
+  it('shows that it is down, probed and up again: in events, metrics and onEvent', async () => {
     const clock = virtualClock()
     const events: CallEvent[] = []
     const { llm, server } = await setUp(down, {
       runtime: createRuntime({ clock, random: () => 0.5 }),
-      breaker: opensAtOnce,
-      retryBudget: false,
       maxAttempts: 1,
+      maxWaitMs: 0,
       onEvent: (event) => events.push(event),
     })
     const call = () => llm.chat.completions.create(ask('hello'))
-    for (let i = 0; i < 3; i++) await rejection(call())
-    expect(server.count).toBe(2)
-    await clock.advance(1_000)
+    for (let i = 0; i < 6; i++) await rejection(call())
+    expect(server.count).toBe(5)
+    await clock.advance(500)
     server.reset({})
-    await call()
+    for (let i = 0; i < 4; i++) await call()
     const seen = calls().map(({ events: own }) =>
       own
-        .filter(({ name }) => name === 'steadycall.breaker.changed')
-        .map(({ attributes }) => attributes?.['steadycall.breaker.to']),
+        .filter(({ name }) => name === 'steadycall.target.changed')
+        .map(({ attributes }) => attributes?.['steadycall.target.to']),
     )
-    expect(seen).toEqual([[], ['open'], [], ['half-open', 'closed']])
-    expect(attempts().map(({ attributes }) => attributes['steadycall.attempt.probe'])).toEqual([
-      undefined,
-      undefined,
-      true,
-    ])
-    expect(calls().map(({ attributes }) => attributes['error.type'])).toEqual([
-      'overloaded',
-      'overloaded',
-      'circuit_open',
-      undefined,
-    ])
-    const told = events.flatMap((event) => (event.type === 'breaker-changed' ? [event] : []))
-    expect(told.map(({ from, to }) => `${from} ${to}`)).toEqual([
-      'closed open',
-      'open half-open',
-      'half-open closed',
-    ])
+    expect(seen.flat()).toEqual(['down', 'up'])
+    expect(seen.map((changes) => changes.length)).toEqual([0, 0, 0, 0, 1, 0, 1, 0, 0, 0])
+    const probes = attempts().map(({ attributes }) => attributes['steadycall.attempt.probe'])
+    expect(probes.indexOf(true)).toBe(5)
+    expect(probes.filter((isProbe) => isProbe === true)).toHaveLength(1)
+    expect(calls()[5]?.attributes).toMatchObject({
+      'error.type': 'overloaded',
+      'steadycall.stop_reason': 'max_wait',
+    })
+    const told = events.flatMap((event) => (event.type === 'target-changed' ? [event] : []))
+    expect(told.map(({ from, to }) => `${from} ${to}`)).toEqual(['up down', 'down up'])
     const points = await recorder.points()
     const valuesOf = (name: string) =>
       points.filter((point) => point.name === name).map(({ value }) => value)
-    expect(valuesOf('steadycall.breaker.transitions')).toEqual([1, 1, 1])
-    expect(valuesOf('steadycall.breaker.state')).toEqual([0])
-    expect(valuesOf('steadycall.breaker.rejections')).toEqual([1])
-  })
-
-  it('counts the retries that its empty budget kept back', async () => {
-    const { llm } = await setUp(down, { retryBudget: { capacity: 1, initial: 1 }, breaker: false })
-    await rejection(llm.chat.completions.create(ask('hello')))
-    const points = await recorder.points()
-    const rejected = points.filter(({ name }) => name === 'steadycall.budget.rejections')
-    expect(rejected.map(({ value }) => value)).toEqual([1])
-    expect(rejected[0]?.attributes['gen_ai.request.model']).toBe('gpt-test')
+    expect(valuesOf('steadycall.target.transitions')).toEqual([1, 1])
+    expect(valuesOf('steadycall.target.state')).toEqual([0])
+    expect(valuesOf('steadycall.wait.in_vain')).toEqual([1])
   })
 })
 

@@ -18,24 +18,16 @@ function refusedBySteady(options: object): string {
 // One row per option: what is given, and the whole message.
 const UNKNOWN: readonly [object, string][] = [
   [
-    { retryBudget: { capacty: 3 } },
-    "unknown option 'retryBudget.capacty', got 3; did you mean 'capacity'? (known are capacity, initial, depositPerSuccess, timeoutCost)",
+    { limits: { requestPerMinute: 3 } },
+    "unknown option 'limits.requestPerMinute', got 3; did you mean 'requestsPerMinute'? (known are concurrency, requestsPerMinute, tokensPerMinute)",
   ],
   [
-    { breaker: { openMS: 5 } },
-    "unknown option 'breaker.openMS', got 5; did you mean 'openMs'? (known are failureRatio, minimumCalls, windowMs, failuresInARow, failingForMs, openMs, maxOpenMs, successesToClose, probeLeaseMs)",
+    { limits: { maxInFlight: 5 } },
+    "unknown option 'limits.maxInFlight', got 5; known are concurrency, requestsPerMinute, tokensPerMinute",
   ],
   [
     { hedge: { delay: 5 } },
     "unknown option 'hedge.delay', got 5; did you mean 'delayMs'? (known are delayMs and maxExtraLoad)",
-  ],
-  [
-    { concurrency: { maxInflight: 5 } },
-    "unknown option 'concurrency.maxInflight', got 5; did you mean 'maxInFlight'? (known are maxInFlight, maxQueued, maxWaitMs)",
-  ],
-  [
-    { hintSpread: { minimum: 5 } },
-    "unknown option 'hintSpread.minimum', got 5; known are ratio, minMs, maxMs, stretch",
   ],
   [
     { telemetry: { capture: true } },
@@ -52,19 +44,22 @@ const UNKNOWN: readonly [object, string][] = [
 ]
 
 const WRONG_TYPE: readonly [object, string][] = [
-  [{ retryBudget: { initial: '3' } }, "retryBudget.initial must be a number from 0 to 10, got '3'"],
   [
-    { breaker: { windowMs: null } },
-    'breaker.windowMs must be a number from 1000 to 86400000, got null',
+    { limits: { tokensPerMinute: '3' } },
+    "limits.tokensPerMinute must be a number from 1, got '3'",
+  ],
+  [
+    { limits: { requestsPerMinute: null } },
+    'limits.requestsPerMinute must be a number from 1, got null',
+  ],
+  [
+    { limits: 'none' },
+    "limits must be 'auto', 'off' or { concurrency?, requestsPerMinute?, tokensPerMinute? } with numbers from 1, concurrency whole, got 'none'",
   ],
   [{ hedge: { maxExtraLoad: true } }, 'hedge.maxExtraLoad must be a number from 0 to 1, got true'],
   [
-    { concurrency: { maxInFlight: {} } },
-    'concurrency.maxInFlight must be an integer from 1 to 1000000, got an object',
-  ],
-  [
-    { hintSpread: { stretch: [] } },
-    'hintSpread.stretch must be a number from 0 to 10, got an array',
+    { limits: { concurrency: {} } },
+    'limits.concurrency must be an integer from 1 to 9007199254740991, got an object',
   ],
   [
     { telemetry: { captureContent: 'yes' } },
@@ -112,30 +107,22 @@ const WRONG_TYPE: readonly [object, string][] = [
 
 const OUT_OF_RANGE: readonly [object, string][] = [
   [
-    { retryBudget: { capacity: -1 } },
-    'retryBudget.capacity must be a number from 0 to 1000000, got -1',
+    { limits: { requestsPerMinute: -1 } },
+    'limits.requestsPerMinute must be a number from 1, got -1',
   ],
   [
-    { retryBudget: { initial: 6, capacity: 5 } },
-    'retryBudget.initial must be a number from 0 to 5, got 6',
+    { limits: { tokensPerMinute: NaN } },
+    'limits.tokensPerMinute must be a number from 1, got NaN',
   ],
-  [
-    { retryBudget: { depositPerSuccess: NaN } },
-    'retryBudget.depositPerSuccess must be a number from 0 to 1, got NaN',
-  ],
-  [{ breaker: { failureRatio: 2 } }, 'breaker.failureRatio must be a number from 0.01 to 1, got 2'],
-  [
-    { breaker: { openMs: 60_000, maxOpenMs: 30_000 } },
-    'breaker.maxOpenMs must be a number from 60000 to 86400000, got 30000',
-  ],
-  [{ breaker: { maxOpenMs: -5 } }, 'breaker.maxOpenMs must be a number from 1 to 86400000, got -5'],
-  [{ breaker: { failuresInARow: 0 } }, 'breaker.failuresInARow must be a number from 1, got 0'],
   [{ hedge: { delayMs: -1 } }, 'hedge.delayMs must be a number from 0 to 2147483647, got -1'],
   [
-    { concurrency: { maxInFlight: 4, maxQueued: 1.5 } },
-    'concurrency.maxQueued must be an integer from 0 to 1000000, got 1.5',
+    { limits: { concurrency: 1.5 } },
+    'limits.concurrency must be an integer from 1 to 9007199254740991, got 1.5',
   ],
-  [{ hintSpread: { ratio: -1 } }, 'hintSpread.ratio must be a number from 0 to 10, got -1'],
+  [
+    { limits: { concurrency: 0 } },
+    'limits.concurrency must be an integer from 1 to 9007199254740991, got 0',
+  ],
   [
     { fallbacks: [{ model: 'm', on: ['timeout', 'ratelimit'] }] },
     "fallbacks[0].on[1] must be a failure kind, such as 'overloaded', got 'ratelimit'",
@@ -168,10 +155,8 @@ describe('an option within an option', () => {
   it('is taken as the default where it is undefined', () => {
     const unset = undefined
     const options = {
-      retryBudget: { capacity: unset, initial: unset },
-      breaker: { openMs: unset },
+      limits: { concurrency: 1, requestsPerMinute: unset },
       hedge: { delayMs: unset },
-      concurrency: { maxInFlight: 1, maxQueued: unset },
       telemetry: { redact: unset },
       fallbacks: [{ model: 'm', on: unset }],
     }

@@ -1,13 +1,21 @@
 import OpenAI, * as openaiModule from 'openai'
 import { describe, expect, it } from 'vitest'
 import { memoryStore, runIdempotent, steady } from '../../src/index.ts'
-import { resolveCall } from '../../src/resolve-options.ts'
+import { type CallFace, resolveCall } from '../../src/resolve-options.ts'
 
 const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
 
 /** Calls `steady` as untyped JavaScript would. */
 function steadyWith(options: object): unknown {
   return steady(client, options)
+}
+
+const INSTEAD: Readonly<Record<string, string>> = {
+  concurrency: 'it is limits: { concurrency } of steady() now',
+  maxRetryAfterMs: 'it is maxWaitMs now, which bounds all that a call waits for its target',
+  breaker: 'calls wait for a target that is down, as long as maxWaitMs says',
+  retryBudget: 'retries wait for their budget, as long as maxWaitMs says',
+  hintSpread: 'a hint closes the line for all calls, and it opens within a tenth of it',
 }
 
 describe('options of steady()', () => {
@@ -31,7 +39,10 @@ describe('options of steady()', () => {
     ],
     [{ firstChunkTimeoutMs: '1s' }, "must be a positive number of milliseconds, got '1s'"],
     [{ chunkIdleTimeoutMs: Infinity }, 'must be a positive number of milliseconds, got Infinity'],
-    [{ maxRetryAfterMs: -1 }, 'maxRetryAfterMs must be a number of milliseconds from 0, got -1'],
+    [{ maxWaitMs: -1 }, 'maxWaitMs must be a number of milliseconds from 0, got -1'],
+    [{ maxRequests: 0 }, 'steady(): maxRequests must be an integer from 1 to 100, got 0'],
+    [{ maxRequests: 101 }, 'steady(): maxRequests must be an integer from 1 to 100, got 101'],
+    [{ priority: 'low' }, "priority must be 'normal' or 'bulk', got 'low'"],
     [{ backoff: 500 }, 'backoff must be a backoff such as fullJitter(), got 500'],
     [{ fallbacks: {} }, 'fallbacks must be an array of { model?, client?, on? }'],
     [{ fallbacks: [{}] }, 'with a model or a client, got one with neither'],
@@ -47,17 +58,11 @@ describe('options of steady()', () => {
     [{ tenant: '' }, 'tenant must be a string of 1 to 255 characters'],
     [{ keySecret: 7 }, 'keySecret must be a string of 1 to 4096 characters, got 7'],
     [{ runtime: {} }, 'runtime must be a Runtime made by createRuntime(), got an object'],
-    [
-      { retryBudget: true },
-      'retryBudget must be false or { capacity?, initial?, depositPerSuccess?, timeoutCost? }',
-    ],
-    [{ breaker: 'off' }, 'breaker must be true, false or { failureRatio?, minimumCalls?,'],
-    [{ breaker: [] }, 'breaker must be true, false or'],
-    [{ hintSpread: 2 }, 'hintSpread must be { ratio?, minMs?, maxMs?, stretch? }'],
+    [{ limits: 'on' }, "limits must be 'auto', 'off' or { concurrency?, requestsPerMinute?,"],
+    [{ limits: [] }, "limits must be 'auto', 'off' or"],
+    [{ limits: 20 }, "limits must be 'auto', 'off' or"],
+    [{ limits: false }, "limits must be 'auto', 'off' or"],
     [{ minAttemptMs: 0 }, 'minAttemptMs must be a positive number of milliseconds, got 0'],
-    [{ concurrency: 0 }, 'concurrency must be a whole number from 1, or { maxInFlight'],
-    [{ concurrency: 1.5 }, 'concurrency must be a whole number from 1, or { maxInFlight'],
-    [{ concurrency: { maxQueued: 3 } }, 'concurrency must be a whole number from 1'],
     [{ hedge: 'yes' }, 'hedge must be true, false or { delayMs?, maxExtraLoad? }'],
     [
       { onMultipliedRetries: 'error' },
@@ -84,6 +89,21 @@ describe('options of steady()', () => {
     expect(() => steadyWith({ [name]: 1 })).toThrow(message)
   })
 
+  it.each<[object, string]>([
+    [{ concurrency: 8 }, 'concurrency'],
+    [{ concurrency: { maxInFlight: 8, maxQueued: 100 } }, 'concurrency'],
+    [{ maxRetryAfterMs: 60_000 }, 'maxRetryAfterMs'],
+    [{ breaker: false }, 'breaker'],
+    [{ retryBudget: { initial: 10 } }, 'retryBudget'],
+    [{ hintSpread: { ratio: 0 } }, 'hintSpread'],
+    [{ maxRetryAfterMs: undefined }, 'maxRetryAfterMs'],
+  ])('refuses %j, which is gone, and says what took its place', (options, name) => {
+    expect(() => steadyWith(options)).toThrow(TypeError)
+    expect(() => steadyWith(options)).toThrow(
+      `steady(): unknown option '${name}'; ${INSTEAD[name]}`,
+    )
+  })
+
   it('takes undefined as "use the default"', () => {
     expect(() => steadyWith({ maxAttempts: undefined, store: undefined })).not.toThrow()
   })
@@ -100,7 +120,9 @@ describe('what a call resolves to', () => {
       attemptTimeoutMs: 300_000,
       firstChunkTimeoutMs: 300_000,
       chunkIdleTimeoutMs: 60_000,
-      maxRetryAfterMs: 60_000,
+      maxRequests: 12,
+      maxWaitMs: 90_000,
+      priority: 'normal',
       fallbacks: [],
       repair: 'safe',
       onTruncated: 'fail',
@@ -133,6 +155,43 @@ describe('what a call resolves to', () => {
     expect(
       resolveCall({}, { maxAttempts: 2 }, { ...retries, requestAttempts: 1 }).maxAttempts,
     ).toBe(2)
+  })
+
+  it('allows as many requests as attempts where either number is set, unless told otherwise', () => {
+    expect(resolveCall({ maxAttempts: 4 }, {}, face).maxRequests).toBe(4)
+    expect(resolveCall({}, { maxAttempts: 2 }, face).maxRequests).toBe(2)
+    expect(resolveCall({}, {}, { ...face, clientAttempts: 6 }).maxRequests).toBe(6)
+    expect(resolveCall({}, {}, { ...face, requestAttempts: 1 }).maxRequests).toBe(1)
+    expect(resolveCall({ maxAttempts: 4, maxRequests: 20 }, {}, face)).toMatchObject({
+      maxAttempts: 4,
+      maxRequests: 20,
+    })
+    expect(resolveCall({}, {}, { ...face, face: 'guard' })).toMatchObject({
+      maxAttempts: 1,
+      maxRequests: 1,
+    })
+  })
+
+  it('waits as long as a pipeline does, or as a person who calls create', () => {
+    const create = { face: 'create', clientTimeoutMs: 600_000 } as const
+    const patience = (given: Partial<CallFace>, call = {}) => {
+      const { maxWaitMs, maxHintMs } = resolveCall({}, call, { ...create, ...given })
+      return [maxWaitMs, maxHintMs]
+    }
+    expect(patience({ face: 'json' })).toEqual([90_000, 90_000])
+    expect(patience({ face: 'run' })).toEqual([90_000, 90_000])
+    expect(patience({})).toEqual([20_000, 60_000])
+    expect(patience({ clientTimeoutMs: 30_000, setsTimeout: true })).toEqual([20_000, 30_000])
+    expect(patience({ clientTimeoutMs: 5_000, setsTimeout: true })).toEqual([5_000, 5_000])
+    // The SDK's own default says nothing of how long anybody would wait.
+    expect(patience({ clientTimeoutMs: 5_000 })).toEqual([20_000, 60_000])
+    expect(patience({ requestAttempts: 1 })).toEqual([0, 0])
+    expect(patience({ clientAttempts: 1 })).toEqual([0, 0])
+    expect(patience({ clientAttempts: 1, requestAttempts: 3 })).toEqual([20_000, 60_000])
+    expect(patience({ clientAttempts: 1 }, { maxWaitMs: 7_000 })).toEqual([7_000, 7_000])
+    expect(patience({ setsTimeout: true, clientTimeoutMs: 5 }, { maxWaitMs: 7_000 })).toEqual([
+      7_000, 7_000,
+    ])
   })
 
   it('fails a keyed side effect whose outcome is unknown, and a keyed call whose store is down', () => {

@@ -1,7 +1,9 @@
 import type { Traffic } from './traffic.ts'
 
-/** Tokens at the start: what the attempts of one call need beyond the first. */
-const START = 2
+/** Tokens at the start: all that the retries of one call may take, after timeouts too. */
+const START = 6
+/** Of them, what the first success leaves; time alone fills it up to that. */
+const USUAL = 2
 const LEAST = -2
 /** What a timeout takes beyond its retry's token: it held a place at the provider to the end. */
 const TIMEOUT_COST = 2
@@ -14,6 +16,7 @@ const TIMEOUT_COST = 2
 export class Tokens {
   readonly #traffic: Traffic
   #balance = START
+  #hasSucceeded = false
   #atMs: number
 
   constructor(traffic: Traffic, nowMs: number) {
@@ -39,7 +42,10 @@ export class Tokens {
 
   succeeded(paid: boolean, usualInFlight: number, nowMs: number): void {
     this.#accrue(nowMs)
-    const capacity = 10 * this.#traffic.successesPerSecond(nowMs) + Math.max(usualInFlight, START)
+    // What a process that knows nothing of its target may spend is too much for each of a fleet.
+    if (!this.#hasSucceeded) this.#balance = Math.min(this.#balance, USUAL)
+    this.#hasSucceeded = true
+    const capacity = 10 * this.#traffic.successesPerSecond(nowMs) + Math.max(usualInFlight, USUAL)
     this.#balance = Math.min(this.#balance + (paid ? 2 : 1), Math.max(capacity, this.#balance))
   }
 
@@ -49,9 +55,8 @@ export class Tokens {
   }
 
   #accrue(nowMs: number): void {
-    // Time alone fills it up to one call's retries only.
     const grown = this.#balance + (nowMs - this.#atMs) / this.#periodMs(nowMs)
-    this.#balance = Math.max(this.#balance, Math.min(grown, START))
+    this.#balance = Math.max(this.#balance, Math.min(grown, USUAL))
     this.#atMs = nowMs
   }
 

@@ -29,29 +29,21 @@ describe('what the message of an error advises', () => {
       'Lower the request rate, call again later, or raise maxAttempts.',
     ],
     ['rate_limit', 'deadline', 'Lower the request rate, call again later, or raise deadlineMs.'],
-    ['rate_limit', 'hint_exceeds_max', 'Raise maxRetryAfterMs, or call again later.'],
+    ['rate_limit', 'hint_exceeds_wait', 'Raise maxWaitMs, name a fallback, or call again later.'],
+    ['overloaded', 'max_wait', 'Raise maxWaitMs, name a fallback, or call again later.'],
+    ['overloaded', 'hopeless_wait', 'Call again later, or name a fallback.'],
     ['rate_limit', 'hint_exceeds_deadline', 'Raise deadlineMs, or call again later.'],
     ['rate_limit', 'not_retryable', 'Lower the request rate, or call again later.'],
     ['rate_limit', 'delivered', 'Lower the request rate, or call again later.'],
     [
-      'rate_limit',
-      'circuit_open',
-      'The target failed repeatedly and is being rested: call again later.',
+      'overloaded',
+      'line_full',
+      'Send less at a time: wait for calls that are under way before starting others.',
     ],
     [
-      'rate_limit',
-      'concurrency_limit',
-      'Raise concurrency.maxInFlight or maxQueued if the provider allows more, or send less at a time.',
-    ],
-    [
-      'budget_exhausted',
-      'retry_budget',
-      'Too many calls to this target are failing to retry them all: call again later.',
-    ],
-    [
-      'timeout',
-      'retry_budget',
-      'Too many calls to this target are failing to retry them all: call again later. Raise attemptTimeoutMs if such calls are known to be slow.',
+      'overloaded',
+      'max_requests',
+      'The provider is out of capacity: call again later, or raise maxRequests.',
     ],
     [
       'timeout',
@@ -110,8 +102,8 @@ describe('what the message of an error advises', () => {
     expect(advice).toMatch(/^[A-Z].*\.$/)
     expect(advice.includes('maxAttempts')).toBe(reason === 'max_attempts' && mayRepeat)
     expect(advice.includes('maxReasks')).toBe(reason === 'max_reasks')
-    expect(advice.includes('maxRetryAfterMs')).toBe(reason === 'hint_exceeds_max')
-    expect(advice.includes('concurrency')).toBe(reason === 'concurrency_limit')
+    expect(advice.includes('maxRequests')).toBe(reason === 'max_requests')
+    expect(advice.includes('maxWaitMs')).toBe(['hint_exceeds_wait', 'max_wait'].includes(reason))
     if (advice.includes('deadlineMs')) {
       const byTime = reason === 'hint_exceeds_deadline' || (reason === 'deadline' && mayRepeat)
       expect(byTime || kind === 'deadline').toBe(true)
@@ -151,7 +143,7 @@ describe('why no further attempt was made', () => {
     attempts: 1,
     elapsedMs: 10,
     remainingMs: 100,
-    maxRetryAfterMs: 60_000,
+    maxWaitMs: 60_000,
     deterministic: false,
   }
 

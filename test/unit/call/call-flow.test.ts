@@ -12,8 +12,7 @@ async function stage() {
   const events: CallEvent[] = []
   const { llm, server } = await setUp(down, {
     maxAttempts: 1,
-    retryBudget: false,
-    breaker: false,
+    limits: 'off',
     onMultipliedRetries: 'throw',
     onEvent: (event) => events.push(event),
   })

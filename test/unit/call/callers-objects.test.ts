@@ -201,7 +201,7 @@ describe("the caller's own objects", () => {
   })
 
   it('may be changed while the call waits for its turn', async () => {
-    const { llm, server } = await setUp({ script: [hangs()] }, { concurrency: 1 })
+    const { llm, server } = await setUp({ script: [hangs()] }, { limits: { concurrency: 1 } })
     const leaving = new AbortController()
     const before = rejection(llm.chat.completions.create(ask('before'), { signal: leaving.signal }))
     while (server.count === 0) await new Promise(setImmediate)

@@ -305,7 +305,7 @@ describe('a double', () => {
     expect(llm.embed.mock.calls).toEqual([[]])
   })
 
-  it('shares breaker and budget with no other, since it says no address', async () => {
+  it('shares a line with no other, since it says no address', async () => {
     const runtime = createRuntime({ random: () => 0 })
     for (let each = 0; each < 30; each++) {
       const { client } = double(fails({ status: 500 }), answers('hello'))
@@ -318,7 +318,7 @@ describe('a double', () => {
   it('may be a fallback', async () => {
     const server = await startServer({ perCall: [overloaded(), overloaded(), overloaded()] })
     const { client: other } = double(answers('from the fallback'))
-    const llm = steady(clientFor(server), { ...quick(), fallbacks: [{ client: other }] })
+    const llm = steady(clientFor(server), { ...quick(), maxAttempts: 3, fallbacks: [{ client: other }] })
     const answer = await llm.chat.completions.create(ask('hi'))
     expect(answer.choices[0]?.message.content).toBe('from the fallback')
   })
@@ -344,7 +344,7 @@ describe('what create() throws for a client without error classes', () => {
     ['any other error', new Error('boom'), 'unknown', 1],
   ])("is the double's own error for %s", async (_, error, outcome, requests) => {
     const { client, create } = double(fails(error))
-    const llm = steady(client, { ...quick(), retryBudget: false })
+    const llm = steady(client, { ...quick(), limits: 'off' })
     expect(await rejection(llm.chat.completions.create(ask('hi')))).toBe(error)
     expect(create).toHaveBeenCalledTimes(requests)
     expect(callReport(error)?.outcome).toBe(outcome)

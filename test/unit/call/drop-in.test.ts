@@ -155,7 +155,7 @@ describe("create() throws openai's own classes", () => {
   it('a timeout as APIConnectionTimeoutError, after its attempts', async () => {
     const { llm, server } = await setUp(
       { perCall: () => [hangs(), hangs(), hangs()] },
-      { retryBudget: false },
+      { limits: 'off' },
     )
     const error = await rejection(llm.chat.completions.create(ask('hi'), { timeout: 60 }))
     expect(error).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
@@ -165,7 +165,7 @@ describe("create() throws openai's own classes", () => {
 
   it("a 408 as the provider's own error, with its status", async () => {
     const timeouts = Array.from({ length: 3 }, () => httpError(408, { error: { message: 'slow' } }))
-    const { llm } = await setUp({ perCall: timeouts }, { retryBudget: false })
+    const { llm } = await setUp({ perCall: timeouts }, { limits: 'off' })
     const error = await rejection(llm.chat.completions.create(ask('hi')))
     expect(error).toMatchObject({ status: 408, error: { message: 'slow' } })
     expect(callReport(error)?.outcome).toBe('timeout')
@@ -297,7 +297,8 @@ describe('the wrapped client is still the client', () => {
   })
 
   it('wrapped again by withOptions', async () => {
-    const { llm, server } = await setUp({ perCall: () => Array.from({ length: 9 }, overloaded) })
+    const failing = { perCall: () => Array.from({ length: 9 }, overloaded) }
+    const { llm, server } = await setUp(failing, { maxAttempts: 3 })
     const other = llm.withOptions({ timeout: 1_000 })
     await rejection(other.chat.completions.create(ask('hi')))
     expect(server.count).toBe(3)

@@ -30,7 +30,7 @@ describe.each([
     const server = await startServer(plan)
     const client = new Client({ apiKey: 'sk-test', baseURL: server.baseURL })
     const runtime = createRuntime({ random: () => 0 })
-    return { llm: steady(client, { runtime, retryBudget: false }), server }
+    return { llm: steady(client, { runtime }), server }
   }
 
   const twoAttempts = {

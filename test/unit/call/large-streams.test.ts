@@ -48,7 +48,7 @@ function provider(chunks: number) {
 }
 
 const processOf = (client: OpenAI, store = memoryStore()) =>
-  steady(client, { store, concurrency: 8, runtime: patientRuntime() })
+  steady(client, { store, limits: { concurrency: 8 }, runtime: patientRuntime() })
 
 describe('a stream above 1 MiB', () => {
   it('is given whole to its owner and kept for nobody, who is told so and runs nothing', async () => {

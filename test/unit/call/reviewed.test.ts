@@ -16,6 +16,7 @@ import {
   insufficientQuota,
   ok,
   overloaded,
+  rateLimited,
   slow,
   stalledStream,
 } from '../../../src/testing/index.ts'
@@ -106,37 +107,35 @@ describe("a test's mocks", () => {
 describe('settings', () => {
   it('of another client for the same target are its own', async () => {
     const runtime = patientRuntime()
-    const failing = { perCall: () => Array.from({ length: 9 }, overloaded) }
-    const { llm, client, server } = await setUp(failing, { runtime, maxAttempts: 10 })
-    await rejection(llm.chat.completions.create(ask('budgeted')))
-    const before = server.count
-    expect(before).toBeLessThan(9)
-    const free = steady(client, { runtime, maxAttempts: 9, retryBudget: false, breaker: false })
-    await rejection(free.chat.completions.create(ask('free')))
-    expect(server.count - before).toBe(9)
+    const limited = { script: [rateLimited({ retryAfterMs: 60_000 })] }
+    const { llm, client, server } = await setUp(limited, { runtime, maxWaitMs: 0 })
+    await rejection(llm.chat.completions.create(ask('limited')))
+    await rejection(llm.chat.completions.create(ask('held')))
+    expect(server.count).toBe(1)
+    const other = steady(client, { runtime, maxWaitMs: 0, limits: 'off' })
+    await other.chat.completions.create(ask('free'))
+    expect(server.count).toBe(2)
   })
 
   it.each<[string, SteadyOptions, SteadyOptions]>([
-    ['a limit as a number and as an object', {}, { concurrency: { maxInFlight: 1 } }],
-    ['a limit with its default beside it', {}, { concurrency: { maxInFlight: 1, maxQueued: 200 } }],
-    ['a breaker that is true', {}, { breaker: true }],
-    ['a breaker with a default spelled out', {}, { breaker: { openMs: 2_000 } }],
+    ['limits that are learned, said or not', {}, { limits: 'auto' }],
+    ['limits of which none is set', {}, { limits: {} }],
+    [
+      'a limit with a default beside it',
+      { limits: { concurrency: 1 } },
+      { limits: { concurrency: 1, requestsPerMinute: Number.POSITIVE_INFINITY } },
+    ],
     ['a hedge that is false', {}, { hedge: false }],
     ['a hedge that is true', { hedge: true }, { hedge: {} }],
     [
-      'a budget with its names in another order',
-      {
-        retryBudget: { capacity: 5, initial: 1 },
-      },
-      { retryBudget: { initial: 1, capacity: 5 } },
+      'limits with their names in another order',
+      { limits: { concurrency: 5, requestsPerMinute: 600 } },
+      { limits: { requestsPerMinute: 600, concurrency: 5 } },
     ],
   ])('that come to the same share one state: %s', async (_, one, other) => {
     const runtime = createRuntime()
-    const { llm, client } = await setUp(
-      { perCall: [slow(50)] },
-      { runtime, concurrency: 1, ...one },
-    )
-    const calls = [llm, steady(client, { runtime, concurrency: 1, ...other })].map((each) =>
+    const { llm, client } = await setUp({ perCall: [slow(50)] }, { runtime, ...one })
+    const calls = [llm, steady(client, { runtime, ...other })].map((each) =>
       each.chat.completions.create(ask('at once')),
     )
     await Promise.all(calls)

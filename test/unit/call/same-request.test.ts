@@ -28,7 +28,7 @@ function wrapping(options: SteadyOptions = {}) {
   const runtime = createRuntime({ random: () => 0 })
   const onEvent = (event: CallEvent) => events.push(event)
   return (client: OpenAI): SteadyClient<OpenAI> =>
-    steady(client, { runtime, onEvent, retryBudget: false, breaker: false, ...options })
+    steady(client, { runtime, onEvent, maxAttempts: 3, limits: 'off', ...options })
 }
 
 const outcome = (promise: PromiseLike<unknown>): Promise<string> =>

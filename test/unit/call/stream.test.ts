@@ -192,7 +192,7 @@ describe('a stream that is over', () => {
 describe('a stream that nobody waits for at the moment', () => {
   const endless = { answer: 'on and on '.repeat(10_000) }
   const begin = async (signal?: AbortSignal) => {
-    const { llm, server } = await setUp(endless, { concurrency: 1 })
+    const { llm, server } = await setUp(endless, { limits: { concurrency: 1 } })
     const stream = await llm.chat.completions.create(streamed, { signal })
     const chunks = stream[Symbol.asyncIterator]()
     const isOver = async () => {
@@ -248,7 +248,7 @@ describe('a stream that nobody waits for at the moment', () => {
   })
 
   it('is over when an iterator is returned while it waits for a chunk', async () => {
-    const { llm } = await setUp({ script: [stalledStream({ afterChunks: 1 })] }, { concurrency: 1 })
+    const { llm } = await setUp({ script: [stalledStream({ afterChunks: 1 })] }, { limits: { concurrency: 1 } })
     const stream = await llm.chat.completions.create(streamed)
     const chunks = stream[Symbol.asyncIterator]()
     const rest = drain(chunks)
@@ -269,7 +269,7 @@ describe('a stream with more than one who could read it', () => {
   })
 
   it('is over when an iterator is thrown into before its first read', async () => {
-    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { concurrency: 1 })
+    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { limits: { concurrency: 1 } })
     const stream = await llm.chat.completions.create(streamed)
     const chunks = stream[Symbol.asyncIterator]()
     await rejection(chunks.throw?.(new Error('mine')) ?? Promise.resolve())
@@ -368,7 +368,7 @@ describe('a stream that is thrown away unread', () => {
   it('is ended when it is garbage: connection, place and report', async () => {
     const { llm, server } = await setUp(
       { script: [stalledStream({ afterChunks: 1 })] },
-      { concurrency: 1 },
+      { limits: { concurrency: 1 } },
     )
     await (async () => {
       await llm.chat.completions.create({ ...ask('one'), stream: true })
@@ -384,7 +384,7 @@ describe('a stream that is thrown away unread', () => {
   })
 
   it('goes on while somebody holds an iterator of it', async () => {
-    const { llm } = await setUp({}, { concurrency: 1 })
+    const { llm } = await setUp({}, { limits: { concurrency: 1 } })
     const iterator = await (async () => {
       const stream = await llm.chat.completions.create({ ...ask('one'), stream: true })
       return stream[Symbol.asyncIterator]()
@@ -399,7 +399,7 @@ describe('a stream that is thrown away unread', () => {
   })
 
   it('is ended when the iterator that read some of it is garbage', async () => {
-    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { concurrency: 1 })
+    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { limits: { concurrency: 1 } })
     await (async () => {
       const stream = await llm.chat.completions.create(streamed)
       await stream[Symbol.asyncIterator]().next()

@@ -170,7 +170,7 @@ describe.each(CASES)('$tracer, $major', ({ Client, traced }) => {
     const server = await startServer(plan)
     const bare = new Client({ apiKey: 'sk-test', baseURL: server.baseURL })
     const runtime = createRuntime({ random: () => 0 })
-    const llm = steady(traced(bare, Client), { runtime, retryBudget: false, ...options })
+    const llm = steady(traced(bare, Client), { runtime, ...options })
     return { llm, server, bare }
   }
 

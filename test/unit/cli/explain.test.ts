@@ -103,11 +103,11 @@ describe('explainCall', () => {
     [
       'a hint beyond what is allowed',
       failure(
-        { outcome: 'rate_limit', reason: 'hint_exceeds_max' },
+        { outcome: 'rate_limit', reason: 'hint_exceeds_wait' },
         attempt({ outcome: 'rate_limit', retryAfterMs: 120_000 }),
       ),
       'unrecoverable',
-      'unrecoverable: rate_limit — asks for 120 s, over maxRetryAfterMs',
+      'unrecoverable: rate_limit — asks for 120 s, over maxWaitMs',
     ],
     [
       'an exhausted call',

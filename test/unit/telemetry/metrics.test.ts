@@ -258,9 +258,10 @@ describe('an attribute of a metric', () => {
     model: text,
     host: text,
     kind: fc.constantFrom(...kinds),
-    reason: fc.constantFrom<StopReason>('max_attempts', 'circuit_open', 'deadline'),
+    reason: fc.constantFrom<StopReason>('max_attempts', 'max_wait', 'deadline'),
     source: sources,
     cause: causes,
+    waitedFor: fc.constantFrom('hint', 'limit', 'down', 'budget', 'backoff'),
     status: fc.oneof(fc.integer(), fc.double()),
     tokens: fc.nat(),
     ok: fc.boolean(),
@@ -274,13 +275,14 @@ describe('an attribute of a metric', () => {
     'gen_ai.token.type': ['input', 'output'],
     'server.port': [443],
     'steadycall.attempt.cause': ['initial', 'retry', 'reask', 'fallback', 'hedge'],
-    'steadycall.breaker.from': ['closed'],
-    'steadycall.breaker.to': ['open'],
     'steadycall.delay.source': ['backoff'],
     'steadycall.multiplied_by': ['below', 'above'],
     'steadycall.outcome': ['success', 'recovered', 'failed', 'aborted'],
     'steadycall.source': ['provider', 'store', 'shared'],
-    'steadycall.stop_reason': ['max_attempts', 'circuit_open', 'deadline'],
+    'steadycall.stop_reason': ['max_attempts', 'max_wait', 'deadline'],
+    'steadycall.target.from': ['up'],
+    'steadycall.target.to': ['down'],
+    'steadycall.wait.for': ['hint', 'limit', 'down', 'budget', 'backoff'],
   }
 
   it('is of a closed set, whatever a provider or a user says; models and hosts are few names', async () => {
@@ -300,12 +302,15 @@ describe('an attribute of a metric', () => {
           target: said.text,
           usage,
         })
-        call.startAttempt({ number: 1, cause: said.cause, delayMs: 0, model, host }).end(attempt)
+        const waits = [{ for: said.waitedFor, ms: 1 }]
+        call
+          .startAttempt({ number: 1, cause: said.cause, delayMs: 1, waits, model, host })
+          .end(attempt)
         call.retryScheduled({ number: 1, kind, delayMs: 1, delaySource: 'backoff' })
         call.reaskSent({ number: 1, kind, issueCount: 1 })
-        call.breakerChanged({ model, host, target: said.text, from: 'closed', to: 'open' })
-        call.keptBack({ model, host }, 'breaker')
-        call.keptBack({ model, host }, 'budget')
+        call.targetChanged({ model, host, target: said.text, from: 'up', to: 'down' })
+        call.waiting({ target: said.text, for: said.waitedFor, expectedMs: 1, ahead: 0 })
+        call.waitedInVain({ model, host }, said.waitedFor)
         call.multipliedRetries({ wireRequests: 2 })
         call.callRepeated()
         call.repaired({ count: 1, rules: [said.text] })
