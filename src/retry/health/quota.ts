@@ -1,7 +1,7 @@
 import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import { Stock } from './stock.ts'
 
-/** So long after the last sign that they matter, what is left of the limits binds. */
+/** So long after the last sign that it matters, what is left of the limits binds. */
 const BINDS_MS = 5 * 60_000
 /** Weight of one answer in what requests use on average. */
 const NEW = 0.1
@@ -72,7 +72,13 @@ export class Quota {
   freeAtMs(tokens: number, nowMs: number): number {
     if (!this.binds(nowMs)) return nowMs
     const { requests, tokens: stock } = this.#stocks
-    return Math.max(requests?.freeAtMs(1, nowMs) ?? nowMs, stock?.freeAtMs(tokens, nowMs) ?? nowMs)
+    const atMs = Math.max(
+      requests?.freeAtMs(1, nowMs) ?? nowMs,
+      stock?.freeAtMs(tokens, nowMs) ?? nowMs,
+    )
+    // Where it holds calls back, its answers need not show that little is left.
+    if (atMs > nowMs) this.#bindsUntilMs = nowMs + BINDS_MS
+    return atMs
   }
 
   #learn(tokens: number): void {
