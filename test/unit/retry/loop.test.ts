@@ -3,6 +3,10 @@ import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
 import { type Backoff, fixed } from '../../../src/retry/backoff.ts'
 import type { FailedAttempt } from '../../../src/retry/decide.ts'
 import {
+  createTargetState,
+  type TargetStateOptions,
+} from '../../../src/retry/health/target-state.ts'
+import {
   type AttemptResult,
   type AttemptStep,
   type LoopOutcome,
@@ -11,7 +15,6 @@ import {
   runAttempts,
   type VerdictEvent,
 } from '../../../src/retry/loop.ts'
-import { createTargetState, type TargetStateOptions } from '../../../src/retry/health/target-state.ts'
 import { deadlineAfter } from '../../../src/time.ts'
 import { failureOf } from './failures.ts'
 import { microtasks, VirtualClock } from './virtual-clock.ts'
