@@ -6,7 +6,7 @@ const llm = steady(new OpenAI(), {
   maxAttempts: 4,
   deadlineMs: 30_000,
   attemptTimeoutMs: 10_000,
-  maxRetryAfterMs: 20_000,
+  maxWaitMs: 20_000,
   backoff: fullJitter({ baseMs: 250, capMs: 5_000 }),
 })
 // #endregion

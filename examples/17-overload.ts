@@ -3,7 +3,7 @@ import OpenAI from 'openai'
 import { steady } from 'steadycall'
 
 const llm = steady(new OpenAI(), {
-  concurrency: { maxInFlight: 20, maxQueued: 100, maxWaitMs: 10_000 },
+  limits: { concurrency: 20, requestsPerMinute: 500 },
   hedge: true,
 })
 // #endregion
@@ -16,8 +16,10 @@ await Promise.all(
 )
 
 // #region targets
-for (const { target, breaker, retryTokens, gateClosedForMs, inFlight, queued } of llm.targets()) {
-  const load = `${inFlight} in flight, ${queued} waiting`
-  console.log(`${target}: ${breaker}, ${retryTokens} retries, ${load}, gate ${gateClosedForMs} ms`)
+for (const { target, state, limit, inFlight, waiting, closedForMs } of llm.targets()) {
+  const places = limit === undefined ? 'no limit known' : `${limit} places`
+  console.log(`${target}: ${state}, ${places}, ${inFlight} in flight, ${waiting} waiting`)
+  // A provider has asked for a pause that somebody knows to be over.
+  if (closedForMs > 600_000) llm.reopen(target)
 }
 // #endregion

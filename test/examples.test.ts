@@ -331,10 +331,10 @@ describe('an example runs as it stands and says what its page promises:', () => 
   it('25-queue gives up what cannot succeed, and leaves the rest to a later try', async () => {
     const server = await startServer({
       callOf: ({ body }) => String(body.messages.at(-1)?.content).slice(0, 3),
-      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(overloaded())),
+      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(serverError())),
     })
     const { stdout } = await run('25-queue', { OPENAI_BASE_URL: server.baseURL })
-    expect(stdout).toEqual(['UnrecoverableError', 'overloaded: later'])
+    expect(stdout).toEqual(['UnrecoverableError', 'server_error: later'])
   })
 
   it('23-report draws what the call went through', async () => {
@@ -357,7 +357,7 @@ describe('an example runs as it stands and says what its page promises:', () => 
     const server = await startServer()
     const { stdout } = await run('17-overload', { OPENAI_BASE_URL: server.baseURL })
     expect(stdout).toEqual([
-      '127.0.0.1 gpt-5-mini: closed, 3.3 retries, 0 in flight, 0 waiting, gate 0 ms',
+      '127.0.0.1 gpt-5-mini: up, 20 places, 0 in flight, 0 waiting',
     ])
   })
 })

@@ -10,7 +10,8 @@ export interface CallEnd {
 
 /** One process that calls a model, with whatever its retry policy remembers. */
 export interface Client {
-  call(done: (end: CallEnd) => void): void
+  /** `bulk`: a call of a batch, for policies that know the difference. */
+  call(done: (end: CallEnd) => void, bulk?: boolean): void
 }
 
 /** What a client is made of. */

@@ -1,6 +1,6 @@
 import type { CallEnd } from './client.ts'
 import type { Provider } from './provider.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
 /** What one run came to. */
@@ -27,6 +27,18 @@ export interface Result {
   /** Share of the calls that were refused without a request, percent. */
   readonly refused: number
   readonly tokensPerSuccess: number
+  /** Share of the requests that the provider did not answer well, percent. */
+  readonly inVain: number
+  /** Seconds from the end of the fault until as many are served as before it, but for a tenth. */
+  readonly fullRateS: number
+  /** Most requests per second after the fault, as the mean of five. */
+  readonly waveAfter: number
+  /** Share of the calls that were over when their handler was killed, percent. */
+  readonly overInTime: number
+  /** When the last call was over, seconds. */
+  readonly endedS: number
+  /** Successes of the first process, of those since the last one has joined, percent. */
+  readonly firstsShare: number
   /** Of all events in their order. */
   readonly hash: string
   /** Per second: calls made, calls that succeeded, requests sent. */
@@ -43,6 +55,10 @@ export interface Result {
  */
 const RECOVERY = { windowS: 20, share: 0.95, apartS: 30 }
 
+/** A fault's beginning is compared with what was served since then, seconds. */
+const SETTLED_S = 5
+const FULL = { windowS: 5, share: 0.9 }
+
 /** Counts while a run goes on. */
 export class Measured {
   readonly #scenario: Scenario
@@ -55,6 +71,10 @@ export class Measured {
   readonly #successesOf: number[] = []
   readonly #latenciesMs: number[] = []
   #calls = 0
+  #overInTime = 0
+  #firsts = 0
+  #sharing = 0
+  #endedMs = 0
   #attempts = 0
   #refused = 0
   // FNV-1a, 32 bits.
@@ -80,8 +100,16 @@ export class Measured {
 
   ended(client: number, begunMs: number, { ok, attempts }: CallEnd): void {
     const { nowMs } = this.#time
+    const { killedAfterMs = Infinity, joinMs = 0, clients } = this.#scenario
+    this.#endedMs = nowMs
+    if (nowMs - begunMs <= killedAfterMs) this.#overInTime += 1
     if (attempts === 0) this.#refused += 1
     if (ok) {
+      // A minute after the last one has come they should have settled.
+      if (nowMs > joinMs * (clients - 1) + 60_000) {
+        this.#sharing += 1
+        if (client === 0) this.#firsts += 1
+      }
       count(this.#served, nowMs)
       count(this.#successesOf, begunMs)
       this.#latenciesMs.push(nowMs - begunMs)
@@ -111,6 +139,12 @@ export class Measured {
       p99Ms: quantile(latencies, 0.99),
       refused: (100 * this.#refused) / this.#calls,
       tokensPerSuccess: sum((one) => one.tokens) / Math.max(successes, 1),
+      inVain: 100 - (100 * successes) / this.#attempts,
+      fullRateS: this.#fullRateS(),
+      waveAfter: this.#waveAfter(),
+      overInTime: (100 * this.#overInTime) / this.#calls,
+      endedS: this.#endedMs / 1_000,
+      firstsShare: (100 * this.#firsts) / Math.max(this.#sharing, 1),
       hash: (this.#hash >>> 0).toString(16).padStart(8, '0'),
       perSecond: {
         offered: filled(this.#offered),
@@ -138,6 +172,25 @@ export class Measured {
     const share = RECOVERY.share * this.#usualShare(Math.floor(faultMs.from / 1_000))
     while (atS >= fromS && this.#shareOf(atS, atS + RECOVERY.windowS) >= share) atS -= 1
     return atS === lastS ? Number.POSITIVE_INFINITY : atS + 1 - fromS
+  }
+
+  #fullRateS(): number {
+    const { faultMs } = this.#scenario
+    if (faultMs === undefined) return Number.NaN
+    const [fromS, untilS] = [Math.floor(faultMs.from / 1_000), Math.ceil(faultMs.until / 1_000)]
+    const usual = total(this.#served, SETTLED_S, fromS) / (fromS - SETTLED_S)
+    for (let atS = untilS; atS < this.#served.length; atS += 1) {
+      if (total(this.#served, atS, atS + FULL.windowS) >= FULL.share * usual * FULL.windowS) {
+        return atS - untilS
+      }
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  #waveAfter(): number {
+    const { faultMs } = this.#scenario
+    if (faultMs === undefined) return Number.NaN
+    return peak(this.#attempted.slice(Math.ceil(faultMs.until / 1_000)))
   }
 
   #usualShare(faultFromS: number): number {

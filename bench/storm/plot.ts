@@ -1,5 +1,5 @@
 import type { Result } from './measure.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
 
 interface Plotted {
   readonly policy: string

@@ -63,6 +63,9 @@ const langChain: Layer = {
 /** A loop around it with p-retry's first two delays: it takes whatever fails, and reads no hint. */
 const loop: Layer = { attempts: 3, delayMs: (retry) => 1_000 * 2 ** (retry - 1) }
 
+/** p-retry 9.0.0 as it comes: ten retries, around a client that makes none itself. */
+const pRetry: Layer = { attempts: 11, delayMs: (retry) => 1_000 * 2 ** (retry - 1) }
+
 /**
  * The AWS SDKs' standard mode as of 2026, `StandardRetryStrategy` of @smithy/core 3.41.0 (in earlier
  * releases only with `SMITHY_NEW_RETRIES_2026`): full jitter of 50 ms (throttled: 1 s) doubled up to 20 s; a hint binds up to 5 s beyond that; a quota of 500
@@ -95,12 +98,18 @@ export const policies: readonly Policy[] = [
   { name: 'openai', modelled: { layers: [openai] } },
   { name: 'AI SDK', modelled: { layers: [aiSdk] } },
   { name: 'LangChain', modelled: { layers: [langChain] } },
+  { name: 'p-retry', modelled: { layers: [pRetry] } },
   { name: 'nested 9', modelled: { layers: [openai, loop] } },
   { name: 'nested 27', modelled: { layers: [openai, loop, loop] } },
   { name: 'AWS 2026', modelled: aws },
   { name: 'steadycall, no limit', shipped: { limits: 'off' } },
   { name: 'steadycall', shipped: {} },
 ]
+
+/** Beside which the line is judged: those that somebody may have now. `nested 9` is p-retry around openai's own retries. */
+export const goalPolicies = policies.filter(
+  ({ name }) => name !== 'nested 27' && name !== 'steadycall, no limit',
+)
 
 /** Compared where they make a difference. */
 export const withFallback: readonly Policy[] = [
@@ -110,9 +119,16 @@ export const withFallback: readonly Policy[] = [
 export const withHedge: readonly Policy[] = [
   { name: 'steadycall + hedge', shipped: { hedge: true } },
 ]
+/** Our own with other options, where a goal is about them. */
+export const withOptions: readonly Policy[] = [
+  { name: 'steadycall, patient', shipped: { call: { maxWaitMs: 600_000 } } },
+  { name: 'steadycall, 3 attempts', shipped: { call: { maxAttempts: 3 } } },
+  { name: 'steadycall create', shipped: { face: 'create' } },
+  { name: 'steadycall create, 24 s', shipped: { face: 'create', call: { deadlineMs: 24_000 } } },
+]
 
 export function policyNamed(name: string): Policy {
-  const all = [...policies, ...withFallback, ...withHedge, ...spoiled]
+  const all = [...policies, ...withFallback, ...withHedge, ...withOptions, ...spoiled]
   const found = all.find((policy) => policy.name === name)
   if (found === undefined) {
     throw new RangeError(

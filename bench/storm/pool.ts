@@ -14,6 +14,11 @@ export interface Task {
   readonly untilMs?: number
 }
 
+/** The seeds from `first` to `last`. */
+export function seedsFrom(first: number, last: number): readonly number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+}
+
 /** Threads that play runs, one per core. They keep the process alive only while they play. */
 export class Pool {
   readonly #idle: Worker[] = []
@@ -39,10 +44,9 @@ export class Pool {
     }
   }
 
-  /** One scenario under one policy, with the seeds from 1 to `seeds`; in their order. */
-  playSeeds(task: Omit<Task, 'seed'>, seeds: number): Promise<Result[]> {
-    const all = Array.from({ length: seeds }, (_, index) => ({ ...task, seed: index + 1 }))
-    return Promise.all(all.map((one) => this.play(one)))
+  /** One scenario under one policy, with these seeds; in their order. */
+  playSeeds(task: Omit<Task, 'seed'>, seeds: readonly number[]): Promise<Result[]> {
+    return Promise.all(seeds.map((seed) => this.play({ ...task, seed })))
   }
 
   async #worker(): Promise<Worker> {

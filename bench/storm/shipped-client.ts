@@ -7,6 +7,7 @@ import {
   createTargetState,
   type TargetSettings,
   type TargetState,
+  type TargetStateOptions,
 } from '../../src/retry/health/target-state.ts'
 import {
   type AttemptResult,
@@ -22,17 +23,23 @@ export interface ShippedPolicy extends TargetSettings {
   readonly call?: Parameters<typeof resolveCall>[1]
   /** The second provider is named as a fallback. */
   readonly fallsBack?: boolean
+  /** Whose defaults they are. @default 'json' */
+  readonly face?: 'json' | 'create'
   /** For negative controls: the state of a target with a part taken out. */
   readonly spoil?: (state: TargetState) => TargetState
+  readonly parts?: TargetStateOptions['parts']
 }
 
 /** What its calls are made with: the shipped defaults, where it says nothing else. */
-export function optionsOf({ call = {} }: ShippedPolicy, clientTimeoutMs: number): ResolvedCall {
-  return resolveCall({}, call, { face: 'json', clientTimeoutMs })
+export function optionsOf(
+  { call = {}, face = 'json' }: ShippedPolicy,
+  clientTimeoutMs: number,
+): ResolvedCall {
+  return resolveCall({}, call, { face, clientTimeoutMs })
 }
 
 /**
- * A client of ours: the shipped loop, `decide()`, budget, breaker and gate, on the virtual clock.
+ * A client of ours: the shipped loop, `decide()` and line, on the virtual clock.
  * Modelled is only what is below an attempt: the provider, and the time an answer takes.
  */
 export class ShippedClient implements Client {
@@ -53,13 +60,13 @@ export class ShippedClient implements Client {
     this.#targets = names.map((name) => ({ name, state: this.#state(), on: DEFAULT_FALLBACK_ON }))
   }
 
-  call(done: (end: CallEnd) => void): void {
+  call(done: (end: CallEnd) => void, bulk = false): void {
     const { clock, random } = this.#runtime
     const options = this.#options
     const deadline = deadlineAfter(clock, options.deadlineMs)
     // It never rejects; if it did, the unhandled rejection would end the simulation, rightly.
     void runAttempts<undefined>({
-      policy: { ...options, mayHedge: true },
+      policy: { ...options, mayHedge: true, bulk },
       clock,
       random,
       signal: undefined,
@@ -71,7 +78,7 @@ export class ShippedClient implements Client {
 
   #state(): TargetState {
     const { clock, random } = this.#runtime
-    const { call: _, fallsBack: __, spoil, ...settings } = this.#policy
+    const { call: _, face: __, fallsBack: ___, spoil, ...settings } = this.#policy
     const state = createTargetState({ clock, random, ...settings })
     return spoil?.(state) ?? state
   }

@@ -4,7 +4,7 @@ import { ModelledClient } from './modelled-client.ts'
 import type { Policy } from './policies.ts'
 import { Provider } from './provider.ts'
 import { exponential, seeded, seedFor } from './random.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
 import { optionsOf, ShippedClient } from './shipped-client.ts'
 import { VirtualTime } from './virtual-time.ts'
 
@@ -42,13 +42,14 @@ export async function storm(
       for (let index = 0; index < clients.length; index += 1) clients[index] = newClient()
     })
   }
-  const call = (index: number, ended: () => void = () => {}) => {
+  const call: Call = (index, ended = () => {}, bulk = false) => {
     const begunMs = time.nowMs
-    measured.called(index)
+    // A batch is there for the others to meet; its own calls are not measured.
+    if (!bulk) measured.called(index)
     clients[index]?.call((end: CallEnd) => {
-      measured.ended(index, begunMs, end)
+      if (!bulk) measured.ended(index, begunMs, end)
       ended()
-    })
+    }, bulk)
     time.wake()
   }
   load(scenario, time, randomOf('arrivals'), randomOf('choice'), call)
@@ -59,6 +60,7 @@ export async function storm(
 }
 
 type Random = () => number
+type Call = (client: number, ended?: () => void, bulk?: boolean) => void
 
 const PARTS = ['arrivals', 'choice', 'first', 'second', 'clients'] as const
 type Part = (typeof PARTS)[number]
@@ -72,11 +74,11 @@ function clientsOf(policy: Policy, request: ClientRequest): () => Client {
 }
 
 function load(
-  { load: kind, clients, surge, burst, untilMs }: Scenario,
+  { load: kind, clients, joinMs = 0, batch, surge, burst, untilMs }: Scenario,
   time: VirtualTime,
   arrivals: Random,
   choice: Random,
-  call: (client: number, ended?: () => void) => void,
+  call: Call,
 ): void {
   if (kind.kind === 'open') {
     const next = () => {
@@ -98,7 +100,19 @@ function load(
       left -= 1
       time.after(thinkMs, () => call(client, () => work(client)))
     }
-    for (let worker = 0; worker < clients * kind.workers; worker += 1) work(worker % clients)
+    for (let worker = 0; worker < clients * kind.workers; worker += 1) {
+      const client = worker % clients
+      if (joinMs === 0) work(client)
+      else time.after(joinMs * client, () => work(client))
+    }
+  }
+  if (batch !== undefined) {
+    const work = () => {
+      if (time.nowMs < untilMs) call(0, work, true)
+    }
+    time.after(batch.fromMs, () => {
+      for (let worker = 0; worker < batch.workers; worker += 1) work()
+    })
   }
   if (burst === undefined) return
   time.after(burst.atMs, () => {

@@ -16,6 +16,12 @@ const names = [
   'p99Ms',
   'refused',
   'tokensPerSuccess',
+  'inVain',
+  'fullRateS',
+  'waveAfter',
+  'overInTime',
+  'endedS',
+  'firstsShare',
 ] as const satisfies readonly (keyof Numbers)[]
 
 /** The median of each number over the seeds. "Never" counts as the longest. */

@@ -3,14 +3,17 @@ import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
+import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import { allowancesIn } from './allowances.ts'
 import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
+import { openInFlow } from './call-flow.ts'
 import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
@@ -101,19 +104,32 @@ export async function makeAttempt<T>(
   if (!sent.ok) sent = { ...sent, failure: judgeUnsendable(sent.failure, wire, bounds) }
   if (isCompleteAnswer(sent)) headers.answered()
   if (request.onGateway !== undefined) lookForGateway(request, request.onGateway, sent, exchange)
+  const said = saidOfLimits(request, exchange)
   const settled = withMultiplication(sent, wire, request)
   if (settled.ok && settled.onTail !== undefined) {
-    const streamEnded = keepOpen(settled.onTail, { open, wire, step }, request)
-    return { ok: true, value: settled.value, streamEnded }
+    const ended = keepOpen(settled.onTail, { open, wire, step }, request)
+    const { value, pace = NEVER_IDLE } = settled
+    return { ok: true, value, stream: { ended, pace }, ...said }
   }
   bounds.dispose()
   open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
   if (!settled.ok) {
     const { failure, reask, completion } = settled
-    return withoutUndefined({ ok: false as const, failure, reask, completion })
+    return withoutUndefined({ ok: false as const, failure, reask, completion, ...said })
   }
   record.answered(settled.facts)
-  return { ok: true, value: settled.value }
+  const tokens = tokensOf(job, step.target, settled.facts)
+  return { ok: true, value: settled.value, ...(tokens !== undefined && { tokens }), ...said }
+}
+
+/** What came with the answer of its target's limits. */
+function saidOfLimits<T>(
+  { job, clock }: AttemptRequest<T>,
+  { target, wire }: Exchange,
+): Pick<AttemptEnd<T>, 'allowances'> | undefined {
+  const state = job.targets[target]?.state
+  const allowances = state && allowancesIn(state, wire, clock)
+  return allowances && { allowances }
 }
 
 /** An attempt whose sender threw. */
@@ -146,9 +162,10 @@ function lookForGateway<T>(
 function keepOpen<T>(
   onTail: (listener: (tail: Tail) => void) => void,
   { open, wire, step }: { open: OpenAttempt; wire: WireRecord; step: AttemptStep },
-  { record, onMultiplied }: AttemptRequest<T>,
-): Promise<void> {
+  { job, record, onMultiplied }: AttemptRequest<T>,
+): Promise<number | undefined> {
   record.streaming = true
+  const close = openInFlow()
   record.firstChunkMs ??= record.elapsedMs
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {
@@ -160,9 +177,20 @@ function keepOpen<T>(
         record.answered(facts)
         record.streamEnd.tell(cut)
       }
-      resolve()
+      close()
+      resolve(tokensOf(job, step.target, facts))
     })
   })
+}
+
+const NEVER_IDLE: ReadingPace = { idleForMs: () => 0 }
+
+function tokensOf<T>(
+  { tokens }: Job<T>,
+  target: number,
+  { usage }: AnswerFacts,
+): number | undefined {
+  return usage && tokens?.used(target, usage)
 }
 
 function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {

@@ -7,6 +7,10 @@ interface FlowCall {
   givenUp: readonly string[] | undefined
   /** What the call before it in the same flow had given up when this one was made. */
   readonly after: readonly string[] | undefined
+  /** Streams of this call that have not ended. */
+  open: number
+  /** The call before it in the same flow, or one before that, whose stream was open. */
+  readonly within: FlowCall | undefined
 }
 
 const STORAGE = Symbol.for('steadycall.call-flow.v1')
@@ -23,13 +27,34 @@ function storage(): AsyncLocalStorage<FlowCall> {
  * that is a queue that works through its jobs.
  */
 export function beginCall(): void {
-  const before = storage().getStore()?.givenUp
+  const last = storage().getStore()
+  const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined })
+    storage().enterWith({ after, givenUp: undefined, open: 0, within: openOf(last) })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
+}
+
+/** A stream of this call has been handed out. Returns what says that it has ended. */
+export function openInFlow(): () => void {
+  const call = storage().getStore()
+  if (call === undefined) return () => {}
+  call.open += 1
+  return () => {
+    call.open -= 1
+  }
+}
+
+/** Is a stream open that was made earlier in this flow? Its reader may be who waits for this call. */
+export function isWithinOpenStream(): boolean {
+  return openOf(storage().getStore()?.within) !== undefined
+}
+
+function openOf(call: FlowCall | undefined): FlowCall | undefined {
+  if (call === undefined || call.open > 0) return call
+  return openOf(call.within)
 }
 
 /** Had the call before this one, in the same flow, given up a request of this fingerprint? */

@@ -11,6 +11,7 @@ import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise
 import { discard } from './given-stream.ts'
 import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from './headers.ts'
 import type { AnswerFacts, Codec, Exchange, Job, RequestTelemetry } from './job.ts'
+import { RequestTokens } from './request-tokens.ts'
 import { type CallTarget, providerName } from './targets.ts'
 import { judgeUnsent } from './unsent.ts'
 import { isObserved, WIRE, type WireRecord } from './wire-observer.ts'
@@ -80,11 +81,6 @@ export function responseJob(request: ChatRequest): Job<Answer<undefined>> {
   }
 }
 
-/** As many choices as the request asks for. */
-export function choicesAsked({ n }: ChatParams): number {
-  return typeof n === 'number' && n > 1 ? n : 1
-}
-
 /** What every chat job has in common. */
 export function chatBasics(
   face: 'create' | 'json',
@@ -100,6 +96,7 @@ export function chatBasics(
   | 'payload'
   | 'identify'
   | 'judge'
+  | 'tokens'
 > {
   const { given, options, targets } = request
   return {
@@ -112,6 +109,7 @@ export function chatBasics(
     payload: () => request.params,
     identify: () => chatIdentity(request, request.params),
     judge: (failure, exchange) => judgeUnsent(request, failure, exchange),
+    tokens: new RequestTokens(request),
   }
 }
 

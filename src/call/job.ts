@@ -3,6 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { TokenCounts } from '../errors/token-counts.ts'
 import type { ResolvedCall } from '../options.ts'
 import type { Repair } from '../output/repair-rules.ts'
+import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
@@ -12,6 +13,7 @@ import type { ChunkStream } from './one-reader.ts'
 import type { OwnerReader } from './owner-reader.ts'
 import type { Waiting } from './reading.ts'
 import type { Broken } from './recording.ts'
+import type { RequestTokens } from './request-tokens.ts'
 import type { WireRecord } from './wire-observer.ts'
 
 /**
@@ -46,6 +48,8 @@ export interface Job<T> {
   late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
+  /** What its requests use; absent where nobody knows. */
+  readonly tokens?: RequestTokens
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>
   /** How a stream is kept, and given out again. */
@@ -127,6 +131,8 @@ export type Sent<T> =
       readonly facts: AnswerFacts
       /** Tells of a stream's end, later; the attempt stays open until then. */
       readonly onTail?: (listener: (tail: Tail) => void) => void
+      /** How a stream is being read. */
+      readonly pace?: ReadingPace
     }
   | {
       readonly ok: false

@@ -3,14 +3,8 @@ import { StreamedAnswer } from '../telemetry/telemetry.ts'
 import { failureInAnswer, failureInChunk, isObject, requestIdOf, summaryFacts } from './answer.ts'
 import { classifyThrown } from './attempt.ts'
 import type { Answer } from './call-promise.ts'
-import {
-  answerOf,
-  type ChatRequest,
-  chatBasics,
-  choicesAsked,
-  ownBodyFor,
-  sendChat,
-} from './chat.ts'
+import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
+import { choicesAsked } from './choices-asked.ts'
 import { gatewayFacts } from './gateways.ts'
 import { headSeen } from './given-promise.ts'
 import { givenStream } from './given-stream.ts'
@@ -54,7 +48,7 @@ export function streamJob(
       const { client } = request.targets[exchange.target] ?? request.targets[0]
       const { source, Class } = await givenStream(data, exchange.bounds, client)
       // Apart: what waits for the end must not hold the stream itself.
-      const { stream, onEnd } = await openStream({
+      const { stream, onEnd, pace } = await openStream({
         source,
         Class,
         events: exchange.wire.events,
@@ -76,6 +70,7 @@ export function streamJob(
         ok: true,
         value: answerOf(stream, head),
         facts,
+        pace,
         onTail: (listener) =>
           onEnd((end) =>
             listener(streamTail(request, exchange, end, { ...facts, headers: head.headers })),

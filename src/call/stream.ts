@@ -1,3 +1,4 @@
+import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import { Ending } from './ending.ts'
@@ -24,6 +25,32 @@ export interface LiveStream {
   readonly stream: ChunkStream
   /** Calls back when it has ended, before the caller's loop sees that. */
   onEnd(listener: (end: StreamEnd) => void): void
+  readonly pace: Pace
+}
+
+/** When its reader asked for more. Apart from the stream: what looks at it must not hold the stream. */
+class Pace implements ReadingPace {
+  readonly #clock: Clock
+  #isWaiting = false
+  #servedMs: number
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#servedMs = clock.monotonicMs()
+  }
+
+  asked(): void {
+    this.#isWaiting = true
+  }
+
+  served(): void {
+    this.#isWaiting = false
+    this.#servedMs = this.#clock.monotonicMs()
+  }
+
+  idleForMs(): number {
+    return this.#isWaiting ? 0 : this.#clock.monotonicMs() - this.#servedMs
+  }
 }
 
 /** No chunk came for as long as the caller was ready to wait. */
@@ -72,9 +99,11 @@ export async function openStream(request: OpenStream): Promise<LiveStream> {
     close(source, chunks)
     throw error
   }
-  const released = new Released({ request, chunks, reading, held: held.chunks, hasContent })
+  const pace = new Pace(request.clock)
+  const opened = { request, chunks, reading, held: held.chunks, hasContent, pace }
+  const released = new Released(opened)
   const stream = streamOver(released, request.Class, source.controller)
-  return { stream, onEnd: (listener) => released.end.whenEnded(listener) }
+  return { stream, onEnd: (listener) => released.end.whenEnded(listener), pace }
 }
 
 /** Chunks without content, in order. */
@@ -114,6 +143,7 @@ interface Opened {
   readonly reading: Reading
   readonly held: unknown[]
   readonly hasContent: boolean
+  readonly pace: Pace
 }
 
 /** A stream from its first content on. Whatever becomes of it and of its readers, it ends once. */
@@ -123,17 +153,19 @@ class Released extends OneReader {
   readonly #chunks: AsyncIterator<unknown>
   readonly #held: unknown[]
   readonly #reading: Reading
+  readonly #pace: Pace
   #hasContent: boolean
   #isWaiting = false
   #ended: { readonly error: unknown } | undefined
 
-  constructor({ request, chunks, reading, held, hasContent }: Opened) {
+  constructor({ request, chunks, reading, held, hasContent, pace }: Opened) {
     super()
     this.#request = request
     this.#chunks = chunks
     this.#held = held
     this.#reading = reading
     this.#hasContent = hasContent
+    this.#pace = pace
     // The deadline and the wait for the first content govern a stream until then.
     if (hasContent || reading.isWhole) request.bounds.disarm()
     const { source, bounds } = request
@@ -174,6 +206,7 @@ class Released extends OneReader {
   async #next(): Promise<IteratorResult<unknown>> {
     const { bounds } = this.#request
     this.#isWaiting = true
+    this.#pace.asked()
     let next: IteratorResult<unknown>
     try {
       next = await nextWithin(this.#request, this.#chunks)
@@ -181,6 +214,7 @@ class Released extends OneReader {
       next = this.#reading.caught(thrown)
     } finally {
       this.#isWaiting = false
+      this.#pace.served()
     }
     // It came in the very moment of an abort: nobody would tell of the end if he stopped here.
     if (bounds.ended === 'aborted') throw bounds.signal.reason

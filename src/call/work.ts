@@ -9,7 +9,7 @@ import {
   type Multiplication,
   makeAttempt,
 } from './attempt.ts'
-import { passFlowOn } from './call-flow.ts'
+import { isWithinOpenStream, passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { noticeGateway } from './gateway-notice.ts'
@@ -72,7 +72,13 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   let completion: unknown
   const answered = new WeakMap<Failure, unknown>()
   let failedAt: Set<number> | undefined
-  const policy = new CallPolicy(job, record, outer, flight, around !== undefined)
+  const policy = new CallPolicy(
+    job,
+    record,
+    outer,
+    flight,
+    around !== undefined || isWithinOpenStream(),
+  )
   let last: Failure | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     if (flight.dispatch !== undefined) {
@@ -101,6 +107,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     deadline: flight.deadline,
     targets: job.targets,
     spentAt: (target) => outer.spentAt(target),
+    tokens: job.tokens,
     attempt,
     onVerdict: (event) => tellVerdict(record, job, event),
   })

@@ -101,6 +101,24 @@ export function readDuration(text: string | undefined): number | undefined {
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
 }
 
+// A number of seconds from here on is a moment: 1e9 s are 31 years, and as a moment 2001.
+const FIRST_EPOCH_SECONDS = 1e9
+const FIRST_EPOCH_MS = 1e11
+
+/** Milliseconds until a reset: seconds, a duration, a date and time, or a moment of the epoch. */
+export function readReset(value: string, from: number): number | undefined {
+  const plain = readDecimal(value)
+  if (plain === undefined) return readDuration(value) ?? untilInstant(readTimestamp(value), from)
+  if (plain < FIRST_EPOCH_SECONDS) return scale(plain, SECOND)
+  return untilInstant(plain < FIRST_EPOCH_MS ? plain * SECOND : plain, from)
+}
+
+/** Milliseconds from one instant to a later one; 0: it has passed. */
+export function untilInstant(instant: number | undefined, from: number): number | undefined {
+  if (instant === undefined || !Number.isFinite(instant - from)) return undefined
+  return Math.min(Math.max(0, instant - from), Number.MAX_SAFE_INTEGER)
+}
+
 const LEAD_IN =
   /\b(?:(?:(?:try again|retry(?: your request)?|retrying|resets?|available) (?:in|after)|wait(?: for)?)) (?=\d)/gi
 const SPOKEN =

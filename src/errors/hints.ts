@@ -2,12 +2,14 @@ import {
   readDecimal,
   readDuration,
   readHttpDate,
+  readReset,
   readSpokenWait,
-  readTimestamp,
   SECOND,
   scale,
+  untilInstant,
 } from './hint-grammar.ts'
 import { type HeaderSource, readHeader, readProperty } from './hostile.ts'
+import { HEADER_SCHEMES } from './rate-limit-headers.ts'
 
 /** Where a provider may have said how long to wait. */
 export interface HintEvidence {
@@ -103,48 +105,18 @@ function latest(waits: readonly (number | undefined)[]): number | undefined {
   return told.length === 0 ? undefined : Math.max(...told)
 }
 
-function untilInstant(instant: number | undefined, from: number): number | undefined {
-  if (instant === undefined || !Number.isFinite(instant - from)) return undefined
-  return Math.min(Math.max(0, instant - from), Number.MAX_SAFE_INTEGER)
-}
-
-/** The headers of one bucket: what is left of it, and when it is full again. */
-type Bucket = readonly [remaining: string, reset: string]
-
-const BUCKETS: readonly Bucket[] = [
-  // OpenAI, Groq, Fireworks (durations), Azure (whole seconds)
-  ...['requests', 'tokens'].map(
-    (of): Bucket => [`x-ratelimit-remaining-${of}`, `x-ratelimit-reset-${of}`],
-  ),
-  // Cerebras (seconds)
-  ...['requests-day', 'tokens-minute'].map(
-    (of): Bucket => [`x-ratelimit-remaining-${of}`, `x-ratelimit-reset-${of}`],
-  ),
-  // Together (seconds), GitHub (epoch seconds), OpenRouter (epoch milliseconds)
-  ['x-ratelimit-remaining', 'x-ratelimit-reset'],
-  // draft-ietf-httpapi-ratelimit-headers-07 (seconds)
-  ['ratelimit-remaining', 'ratelimit-reset'],
-  // Anthropic (RFC 3339)
-  ...['requests', 'tokens', 'input-tokens', 'output-tokens'].map(
-    (of): Bucket => [`anthropic-ratelimit-${of}-remaining`, `anthropic-ratelimit-${of}-reset`],
-  ),
-]
+const LIMITS = HEADER_SCHEMES.flat()
 
 /** The latest reset of those with nothing left; every answer carries the others, which prove nothing. */
 function readEmptyBuckets(headers: unknown, from: number): number | undefined {
-  const empty = BUCKETS.filter(([left]) => valuesOf(readHeader(headers, left)).includes('0'))
-  return latest(empty.map(([, reset]) => longestOf(headers, reset, (at) => readReset(at, from))))
-}
-
-// A number of seconds from here on is a moment: 1e9 s are 31 years, and as a moment 2001.
-const FIRST_EPOCH_SECONDS = 1e9
-const FIRST_EPOCH_MS = 1e11
-
-function readReset(value: string, from: number): number | undefined {
-  const plain = readDecimal(value)
-  if (plain === undefined) return readDuration(value) ?? untilInstant(readTimestamp(value), from)
-  if (plain < FIRST_EPOCH_SECONDS) return scale(plain, SECOND)
-  return untilInstant(plain < FIRST_EPOCH_MS ? plain * SECOND : plain, from)
+  const empty = LIMITS.filter(({ remaining }) =>
+    valuesOf(readHeader(headers, remaining)).includes('0'),
+  )
+  return latest(
+    empty.map(({ reset }) =>
+      reset === undefined ? undefined : longestOf(headers, reset, (at) => readReset(at, from)),
+    ),
+  )
 }
 
 /** google.rpc.RetryInfo: `{ retryDelay: '38s' }`. */

@@ -1,5 +1,6 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Held } from './health/line.ts'
 import type { HeldBy, NoLeave } from './health/waiting.ts'
 
@@ -40,6 +41,8 @@ export interface FailedAttempt {
   readonly held?: Held
   /** Not sent: it has waited in vain. */
   readonly noLeave?: NoLeave
+  /** What the refusal says of its target's limits. */
+  readonly allowances?: readonly Allowance[]
   /** Never sent: leave to send it was refused in the last moment, and `failure` says why. */
   readonly withheld?: boolean
   /**

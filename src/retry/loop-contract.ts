@@ -1,8 +1,10 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
+import type { ReadingPace } from './health/stream-places.ts'
 import type { TargetState } from './health/target-state.ts'
 import type { HeldBy } from './health/waiting.ts'
 
@@ -22,8 +24,8 @@ export interface LoopRequest<T> {
    * that target is passed over.
    */
   spentAt?(target: number): Failure | undefined
-  /** Tokens that a request is thought to use; asked only where somebody counts them. */
-  readonly tokens?: (() => number) | undefined
+  /** Tokens that a request to a target is thought to use; asked only where somebody counts them. */
+  readonly tokens?: { estimate(target: number): number } | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Told of every verdict, before it is obeyed. Must not throw. */
@@ -84,14 +86,23 @@ export interface Wait {
   readonly ms: number
 }
 
+/** A stream that has been handed to its reader. */
+export interface GoingOn {
+  /** Settles when it has ended, with the tokens that it used, where it says so. */
+  readonly ended: Promise<number | undefined>
+  readonly pace: ReadingPace
+}
+
 export type AttemptResult<T> =
   | {
       readonly ok: true
       readonly value: T
-      /** For a stream, which goes on after this: settles when it has ended. */
-      readonly streamEnded?: Promise<void>
+      /** For a stream, which goes on after this. */
+      readonly stream?: GoingOn
       /** Tokens that it used, where it says so. */
       readonly tokens?: number
+      /** What it says of its target's limits. */
+      readonly allowances?: readonly Allowance[]
     }
   | FailedAttempt
 

@@ -36,9 +36,9 @@ export class Patience {
     return this.#waitedMs
   }
 
-  /** How much longer, milliseconds, where the next wait may be for the line's hint or its own. */
+  /** How much longer, milliseconds, where the next wait may be for what its target has told, or its own hint. */
   leftMs(line: Line, ownHintMs = 0): number {
-    const hintsMs = this.#forHintsMs + Math.max(line.closedForMs, ownHintMs, 0)
+    const hintsMs = this.#forHintsMs + Math.max(line.toldForMs, ownHintMs, 0)
     return Math.max(this.#maxWaitMs - this.#waitedMs + Math.min(hintsMs, this.#hintsMs), 0)
   }
 

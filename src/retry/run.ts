@@ -213,7 +213,7 @@ export class Run<T> {
       nested: policy.nested === true,
       impatient: policy.maxWaitMs === 0,
       bulk: policy.bulk === true,
-      tokens: line.countsTokens ? (tokens?.() ?? 0) : 0,
+      tokens: line.countsTokens ? (tokens?.estimate(this.#next.index) ?? 0) : 0,
     }
   }
 
@@ -332,7 +332,7 @@ export class Run<T> {
       return
     }
     const heldBy = (noLeave ?? held)?.by
-    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.hintForMs)
+    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.toldForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
       ok: false,

@@ -1,6 +1,13 @@
+import type { Line } from './health/line.ts'
 import { signOf } from './health/signs.ts'
 import type { Ticket } from './health/waiting.ts'
-import type { AttemptResult, AttemptStep, LoopRequest, LoopTarget } from './loop-contract.ts'
+import type {
+  AttemptResult,
+  AttemptStep,
+  GoingOn,
+  LoopRequest,
+  LoopTarget,
+} from './loop-contract.ts'
 
 /** Leave to send one attempt, from the target's line. */
 export interface Leave {
@@ -37,12 +44,23 @@ export async function sendAttempt<T>(
       hintMs: failure?.retryAfterMs ?? 0,
       paid: paying,
       seen: failure && { kind: failure.kind, status: failure.status },
+      tokens: result?.ok === true ? result.tokens : undefined,
+      allowances: result?.allowances,
     })
     const used = tokensBeyond(tokens, result)
-    if (result?.ok === true && result.streamEnded !== undefined) {
-      void result.streamEnded.then(() => line.left(used))
-    } else line.left(used)
+    if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)
+    else line.left(used)
   }
+}
+
+/** A stream is in flight until it has ended, or nobody reads on. */
+function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void {
+  let used = thought
+  const leave = line.streams(pace, () => (thought === 0 ? 0 : used - thought))
+  void ended.then((tokens = thought) => {
+    used = tokens
+    leave()
+  })
 }
 
 /** How many more it used than it was thought to; fewer, where it is negative. */

@@ -43,7 +43,7 @@ export function heldFailure(by: HeldBy, line: Line, name: string, last?: Failure
   const seen = line.seen(by)
   const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
   const failure = ownFailure(kind, `${name} cannot take it now`, last)
-  const retryAfterMs = by === 'hint' ? Math.ceil(line.hintForMs) : 0
+  const retryAfterMs = by === 'hint' || by === 'limit' ? Math.ceil(line.toldForMs) : 0
   return {
     ...failure,
     ...(seen?.status !== undefined && { status: seen.status }),

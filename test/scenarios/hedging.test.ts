@@ -1,10 +1,10 @@
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { callReport, createRuntime, fixed, steady } from '../../src/index.ts'
+import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import { type HedgeOptions, Hedging } from '../../src/retry/hedge.ts'
 import type { AttemptStep } from '../../src/retry/loop.ts'
 import { runAttempts } from '../../src/retry/loop.ts'
-import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import {
   type Fault,
   invalidApiKey,

@@ -263,7 +263,8 @@ function claim(store: Store, key: string, changes: { leaseMs?: number; ttlMs?: n
     key,
     fingerprint: 'f',
     owner: randomUUID(),
-    leaseMs: 30_000,
+    // Longer than any test here takes on a slow machine.
+    leaseMs: 3_600_000,
     onUncertain: 'fail',
     ttlMs: TTL_MS,
     ...changes,

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { picture } from '../../bench/storm/plot.ts'
-import { scenarioNamed, scenarios } from '../../bench/storm/scenarios.ts'
+import { scenarioNamed } from '../../bench/storm/scenarios.ts'
+import { scenarios } from '../../bench/storm/storm-scenarios.ts'
 import { table } from '../../bench/storm/summary.ts'
-import { mediansOf, PATIENCE, runsOf } from './medians-of.ts'
+import { ALL_SEEDS, mediansOf, PATIENCE, runsOf } from './medians-of.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8')
 const results = read('storm/results.md')
@@ -24,14 +25,19 @@ describe('docs/storm', () => {
     ['B', 'steadycall'] as const,
     ['G', 'steadycall'] as const,
   ])('%s, %s: is reproduced to the digit', PATIENCE, async (id, policy) => {
-    const [, , row] = table([[policy, await mediansOf(id, policy)]]).split('\n')
+    const [, , row] = table([[policy, await mediansOf(id, policy, undefined, ALL_SEEDS)]]).split(
+      '\n',
+    )
     expect(sectionOf(id).split('\n')).toContain(row)
   })
 
   it('L has the plot that is drawn today', PATIENCE, async () => {
     const scenario = scenarioNamed('L')
     const rows = await Promise.all(
-      scenario.policies.map(async ({ name }) => ({ name, runs: await runsOf('L', name) })),
+      scenario.policies.map(async ({ name }) => ({
+        name,
+        runs: await runsOf('L', name, undefined, ALL_SEEDS),
+      })),
     )
     expect(picture(scenario, rows)).toBe(read('storm/L.svg'))
   })

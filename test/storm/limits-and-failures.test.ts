@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { policies, policyNamed } from '../../bench/storm/policies.ts'
 import { scenarioNamed } from '../../bench/storm/scenarios.ts'
 import { storm } from '../../bench/storm/storm.ts'
-import { crowdAfterReset, mediansOf, PATIENCE, runsOf, worstOf } from './medians-of.ts'
+import { crowdAfterReset, mediansOf, PATIENCE, runsOf, SEEDS, worstOf } from './medians-of.ts'
 
 describe('one reset for everybody (G)', () => {
   it('loses no more than without retries, and its peak is no herd', PATIENCE, async () => {
@@ -78,12 +78,12 @@ describe('the simulation itself', () => {
       // In this process; the others are the pool's threads, each with some of the seeds.
       const scenario = { ...scenarioNamed('N'), untilMs: SHORT_MS }
       const again = []
-      for (let seed = 1; seed <= 20; seed++) {
+      for (let seed = 1; seed <= SEEDS; seed++) {
         again.push((await storm(scenario, policyNamed(name), seed)).hash)
       }
       const runs = await runsOf('N', name, SHORT_MS)
       expect(runs.map(({ hash }) => hash)).toEqual(again)
-      expect(new Set(again).size).toBe(20)
+      expect(new Set(again).size).toBe(SEEDS)
     },
   )
 })

@@ -1,8 +1,8 @@
 import type { Result } from '../../bench/storm/measure.ts'
-import { Pool } from '../../bench/storm/pool.ts'
+import { Pool, seedsFrom } from '../../bench/storm/pool.ts'
 import { medians, type Numbers } from '../../bench/storm/summary.ts'
 
-const SEEDS = 20
+const SEEDS = seedsFrom(1, 5)
 const pool = new Pool()
 const known = new Map<string, Promise<Result[]>>()
 

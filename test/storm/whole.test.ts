@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../bench/storm/policies.ts'
-import { type Scenario, scenarioNamed } from '../../bench/storm/scenarios.ts'
+import type { Scenario } from '../../bench/storm/scenario.ts'
+import { scenarioNamed } from '../../bench/storm/scenarios.ts'
 import { storm } from '../../bench/storm/storm.ts'
 import { wholeClient } from './whole-client.ts'
 

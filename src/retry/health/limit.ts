@@ -11,6 +11,11 @@ const HEADROOM = 1.5
 /** The limit grows only where it is what holds calls back. */
 const IN_USE = 0.8
 const FORGET_MS = 60_000
+/**
+ * Near where it was cut last it grows slowly for a while: there is nothing to be had beyond, and
+ * each time it is tried costs a refusal. (The plateau of CUBIC, RFC 9438, for the same reason.)
+ */
+const PLATEAU = { from: 0.75, slowness: 0.15, forMs: 20_000 }
 /** Letting out begins with this share of what was good before. */
 const FIRST_SHARE = 0.25
 const AFTER_GOOD = 0.1
@@ -28,6 +33,8 @@ export class Limit {
   #value = Infinity
   #cutTicket = 0
   #signMs = -Infinity
+  /** Where it was cut last. */
+  #ceiling = Infinity
   /** While it is being let out after an outage: what was good before. */
   #good: number | undefined
 
@@ -68,6 +75,7 @@ export class Limit {
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
     this.set(next, lastTicket, nowMs)
+    this.#ceiling = level
     this.#latency.forgetRecent()
   }
 
@@ -91,8 +99,13 @@ export class Limit {
     if (this.#good !== undefined) this.#value += this.#value < this.#good ? 1 : AFTER_GOOD
     else if (this.#latency.isCalm) {
       // One more per round trip or per second, whichever is longer.
-      this.#value += 1 / Math.max(this.#value, this.#traffic.successesPerSecond(nowMs))
+      const step = 1 / Math.max(this.#value, this.#traffic.successesPerSecond(nowMs))
+      this.#value += step * (this.#isNearCeiling(nowMs) ? PLATEAU.slowness : 1)
     }
+  }
+
+  #isNearCeiling(nowMs: number): boolean {
+    return this.#value >= this.#ceiling * PLATEAU.from && this.quietMs(nowMs) < PLATEAU.forMs
   }
 
   /** What cut it had nothing to do with the load. */

@@ -1,12 +1,15 @@
 import type { FailureKind } from '../../errors/failure-kinds.ts'
+import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import type { Clock } from '../../time.ts'
 import { Independence } from './independence.ts'
 import { Latency } from './latency.ts'
 import { Limit } from './limit.ts'
 import type { LineLimits } from './limits.ts'
 import { Outage } from './outage.ts'
+import { Quota } from './quota.ts'
 import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
+import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
 import {
@@ -33,6 +36,8 @@ export interface End {
   readonly seen?: Seen | undefined
   /** Tokens it used, where it says so. */
   readonly tokens?: number | undefined
+  /** What it says of the target's limits. */
+  readonly allowances?: readonly Allowance[] | undefined
 }
 
 /** What closed a line, without anything of the call that met it. */
@@ -65,6 +70,17 @@ export interface LineStatus {
   readonly downForMs: number
 }
 
+/** What a line is made of. The simulator takes one part out at a time, to show what it is there for. */
+export interface LineParts {
+  readonly Limit: typeof Limit
+  readonly Outage: typeof Outage
+  readonly Latency: typeof Latency
+  readonly Independence: typeof Independence
+  readonly Tokens: typeof Tokens
+}
+
+export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
+
 /** Most that wait for one target; one more is refused at once. */
 const MOST_WAITING = 100_000
 /** A hint above this is no promise that anybody keeps. */
@@ -92,15 +108,18 @@ export class Line {
   readonly #clock: Clock
   readonly #random: () => number
   readonly #traffic: Traffic
-  readonly #latency = new Latency()
+  readonly #latency: Latency
   readonly #limit: Limit
-  readonly #independence = new Independence()
+  readonly #independence: Independence
   readonly #outage: Outage
   readonly #tokens: Tokens
   readonly #queue = new Queue()
+  readonly #streams = new StreamPlaces()
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
+  /** Once the target has said something of its limits that matters. */
+  #quota: Quota | undefined
   #lastTicket = 0
   #arrived = 0
   #inFlight = 0
@@ -119,21 +138,30 @@ export class Line {
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
   #closedFromMs = -Infinity
+  /** Places that come free do not make it look for others. */
+  #isTakingPlaces = false
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
 
-  constructor(clock: Clock, random: () => number, bounds: LineLimits) {
+  constructor(
+    clock: Clock,
+    random: () => number,
+    bounds: LineLimits,
+    parts: LineParts = SHIPPED_PARTS,
+  ) {
     const nowMs = clock.monotonicMs()
     this.#clock = clock
     this.#random = random
     this.#bounds = bounds
     const { requestsPerMinute, tokensPerMinute } = bounds
     if (requestsPerMinute < Infinity) this.#requests = new Rate(requestsPerMinute, nowMs)
-    if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs)
+    if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs, true)
     this.#traffic = new Traffic(nowMs)
-    this.#limit = new Limit(this.#traffic, this.#latency)
-    this.#outage = new Outage(this.#traffic, this.#latency, random)
-    this.#tokens = new Tokens(this.#traffic, nowMs)
+    this.#latency = new parts.Latency()
+    this.#independence = new parts.Independence()
+    this.#limit = new parts.Limit(this.#traffic, this.#latency)
+    this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
+    this.#tokens = new parts.Tokens(this.#traffic, nowMs)
   }
 
   get isDown(): boolean {
@@ -146,9 +174,14 @@ export class Line {
     return this.#limit.isRecovering ? 'recovering' : 'up'
   }
 
-  /** Somebody has said how many tokens a minute may be used. */
+  /** Somebody has said how many tokens may be used. */
   get countsTokens(): boolean {
-    return this.#tokensUsed !== undefined
+    return this.#tokensUsed !== undefined || this.#quota?.countsTokens(this.#nowMs()) === true
+  }
+
+  /** What the target says of its limits holds calls back, or may do so. */
+  get isRationed(): boolean {
+    return this.#quota?.binds(this.#nowMs()) === true
   }
 
   /** The place of a call in the order of those that come to this target. */
@@ -161,7 +194,7 @@ export class Line {
   enter(wish: Wish): Ticket | 0 {
     const nowMs = this.#clock.monotonicMs()
     if (wish.notBeforeMs > nowMs) return 0
-    if (this.#queue.size > 0 && !wish.impatient && !wish.nested) return 0
+    if (!wish.impatient && !wish.nested && this.#hasOlder(nowMs)) return 0
     if (this.#heldBy(wish, nowMs) !== undefined) return 0
     return this.#send(wish, nowMs)
   }
@@ -169,7 +202,7 @@ export class Line {
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
     const nowMs = this.#clock.monotonicMs()
-    return this.#queue.size === 0 && this.#heldBy(ANYBODY, nowMs) === undefined
+    return !this.#hasOlder(nowMs) && this.#heldBy(ANYBODY, nowMs) === undefined
   }
 
   /** Nothing holds a call, and nothing has failed just now: a request more than needed does no harm. */
@@ -185,7 +218,7 @@ export class Line {
   /** What holds this call back, and for how long; `backoff` where only its own wait does. */
   held(wish: Wish): Held {
     const nowMs = this.#clock.monotonicMs()
-    const by = this.#heldBy(wish, nowMs) ?? (this.#queue.size > 0 ? 'limit' : 'backoff')
+    const by = this.#heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
     const expectedMs = Math.max(this.#expectedMs(by, wish, nowMs), leastMs)
     return { by, leastMs, expectedMs, ahead: this.#queue.size }
@@ -193,7 +226,9 @@ export class Line {
 
   /** What closed the line so. */
   seen(by: HeldBy): Seen | undefined {
-    return by === 'backoff' ? undefined : this.#seen[by]
+    if (by === 'backoff') return undefined
+    // It has not been refused, and would be.
+    return this.#seen[by] ?? (by === 'limit' && this.isRationed ? RATIONED : undefined)
   }
 
   /** How long a hint still closes it, milliseconds; 0: it does not. */
@@ -201,10 +236,14 @@ export class Line {
     return Math.max(this.#closedUntilMs - this.#clock.monotonicMs(), 0)
   }
 
-  /** The same as the provider has said it, for its callers: without the spread that we add. */
-  get hintForMs(): number {
-    const nowMs = this.#clock.monotonicMs()
-    return this.#closedUntilMs > nowMs ? Math.max(this.#hintEndsMs - nowMs, 0) : 0
+  /**
+   * What the provider has said of it, without the spread that we add: how long until its hint ends, or
+   * something is left of its limits.
+   */
+  get toldForMs(): number {
+    const nowMs = this.#nowMs()
+    const hintForMs = this.#closedUntilMs > nowMs ? this.#hintEndsMs - nowMs : 0
+    return Math.max(hintForMs, (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
   }
 
   status(): LineStatus {
@@ -212,7 +251,7 @@ export class Line {
     const { sinceMs } = this.#outage
     return {
       state: this.health,
-      limit: Math.max(Math.floor(this.#concurrency()), 1),
+      limit: Math.ceil(Math.min(this.#bounds.concurrency, this.#limit.value)),
       inFlight: this.#inFlight,
       waiting: this.#queue.size,
       closedForMs: this.closedForMs,
@@ -246,7 +285,11 @@ export class Line {
         signal?.removeEventListener('abort', onAbort)
         resolve(outcome)
       })
-      const onAbort = () => this.#giveUp(waiting, 'aborted', this.#clock.monotonicMs())
+      const onAbort = () => {
+        const atMs = this.#clock.monotonicMs()
+        this.#giveUp(waiting, 'aborted', atMs)
+        this.#arm(atMs)
+      }
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
@@ -263,8 +306,10 @@ export class Line {
   }
 
   /** What an attempt has shown. Its place is still taken until `left`. */
-  ended({ ticket, sentAtMs, sign, hintMs, paid, seen }: End): void {
+  ended(end: End): void {
+    const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
     const nowMs = this.#clock.monotonicMs()
+    this.#told(end, nowMs)
     const tookMs = nowMs - sentAtMs
     if (seen !== undefined) this.#note(sign, seen, hintMs)
     switch (sign) {
@@ -278,7 +323,7 @@ export class Line {
         this.#limited(ticket, hintMs, nowMs)
         break
       case 'nothing':
-        this.#outage.probeLost(ticket)
+        this.#outage.saidNothing(ticket)
         break
       default:
         this.#failed(sign, ticket, tookMs, nowMs)
@@ -297,6 +342,18 @@ export class Line {
     this.#pump(nowMs)
   }
 
+  /** The attempt has become a stream, which keeps its place. Returns what gives it back. */
+  streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
+    return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
+  }
+
+  #told({ ticket, sign, allowances, tokens }: End, nowMs: number): void {
+    if (!this.#bounds.learns || (this.#quota === undefined && allowances === undefined)) return
+    this.#quota ??= new Quota()
+    const isRefused = sign === 'limited'
+    this.#quota.told({ ticket, lastTicket: this.#lastTicket, isRefused, allowances, tokens }, nowMs)
+  }
+
   #note(sign: Sign, seen: Seen, hintMs: number): void {
     const noted = this.#seen
     if (sign === 'limited' || sign === 'refused') {
@@ -313,11 +370,11 @@ export class Line {
     this.#traffic.succeeded(nowMs)
     this.#latency.note(tookMs, limit.quietMs(nowMs) > 10_000, nowMs)
     this.#tokens.succeeded(paid, this.#traffic.peak(nowMs), nowMs)
+    if (ticket > this.#closedTicket && this.#closedUntilMs > nowMs) this.#disprove(nowMs)
     if (this.#outage.succeeded(ticket, nowMs)) {
       this.#up(nowMs)
       return
     }
-    if (ticket > this.#closedTicket && this.#closedUntilMs > nowMs) this.#disprove(nowMs)
     this.#result(false, ticket, nowMs)
     if (!this.#bounds.learns || !limit.isNews(ticket)) return
     if (this.#latency.isSlow && this.#inFlight > FEW_IN_FLIGHT) this.#cut('slow', nowMs)
@@ -326,12 +383,16 @@ export class Line {
 
   #limited(ticket: number, hintMs: number, nowMs: number): void {
     if (!this.#bounds.closes) return
-    if (hintMs > 0) this.#close(ticket, hintMs, nowMs)
-    else {
+    if (hintMs === 0) {
       this.#beforeRow()
       if (this.#outage.limited(ticket, this.#lastTicket, nowMs)) this.#down(nowMs)
     }
     if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
+    if (hintMs === 0) return
+    // While it is down the hint says when it may be asked again.
+    this.#outage.saidNothing(ticket)
+    // After the cut: it reopens with what is thought right now.
+    this.#close(ticket, hintMs, nowMs)
   }
 
   #failed(sign: 'refused' | 'slow' | 'error', ticket: number, tookMs: number, nowMs: number): void {
@@ -381,12 +442,14 @@ export class Line {
   #down(nowMs: number): void {
     this.#downSinceMs = nowMs
     this.#remember(nowMs)
+    this.#reopenWith = undefined
     this.#independence.outage()
     this.#queue.sortForProbes(true)
   }
 
   #up(nowMs: number): void {
     this.#downUntilMs = nowMs
+    this.#reopenWith = undefined
     this.#queue.sortForProbes(false)
     if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
   }
@@ -405,13 +468,13 @@ export class Line {
       ? Math.min(heldMs, TINY_SPREAD_MS)
       : heldMs * HINT_SPREAD
     const untilMs = nowMs + heldMs
+    this.#hintEndsMs = Math.max(this.#hintEndsMs, untilMs)
     // One spread for all that are told of the same end.
     if (untilMs <= this.#closedUntilMs) return
     if (this.#closedUntilMs <= nowMs) this.#closedFromMs = nowMs
     if (hintMs > SHORT_HINT_MS && this.#closedUntilMs <= nowMs && this.#bounds.learns) {
       this.#reopenWith = Math.min(this.#traffic.peak(nowMs), this.#limit.value)
     }
-    this.#hintEndsMs = untilMs
     this.#closedUntilMs = untilMs + this.#random() * spreadMs
     this.#closedTicket = ticket
   }
@@ -434,40 +497,53 @@ export class Line {
   }
 
   #heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    if (this.#outage.isDown) return this.#outage.probeAtMs(nowMs) > nowMs ? 'down' : undefined
     if (!this.#isOpen(nowMs)) return 'hint'
+    const { isDown } = this.#outage
+    if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
     if (!wish.nested && this.#inFlight >= this.#concurrency(wish.impatient)) return 'limit'
-    if (this.#rateAtMs(wish.tokens, nowMs) > nowMs) return 'limit'
-    if (!wish.paying || wish.impatient || !this.#bounds.learns) return undefined
-    return this.#tokens.balance(nowMs) < 1 ? 'budget' : undefined
+    if (this.#rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
+    if (!wish.paying || wish.impatient) return undefined
+    return this.#hasToken(nowMs) ? undefined : 'budget'
   }
 
-  /** How many may be in flight. Who does not wait is held by what was set by hand only. */
+  /** One that could go is before everybody who comes now. */
+  #hasOlder(nowMs: number): boolean {
+    if (this.#queue.size === 0) return false
+    this.#queue.ripen(nowMs)
+    return this.#queue.hasReady(this.#hasToken(nowMs))
+  }
+
+  /** How many may be in flight. Who does not wait, and a probe, is held by what was set by hand only. */
   #concurrency(byHand = false): number {
     const { concurrency } = this.#bounds
-    return byHand ? concurrency : Math.min(concurrency, this.#limit.value)
+    return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
   }
 
-  /** When the bounds set by hand let another request through. */
-  #rateAtMs(tokens: number, nowMs: number): number {
+  /** When the bounds set by hand, and what the target says of its own, let another request through. */
+  #rateAtMs(tokens: number, nowMs: number, byHand = false): number {
     const requests = this.#requests?.nextAtMs(1, nowMs) ?? nowMs
-    return Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
+    const atMs = Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
+    if (byHand || this.#quota === undefined) return atMs
+    return Math.max(atMs, this.#quota.freeAtMs(tokens, nowMs))
   }
 
   #leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
     if (by === 'hint') return this.#hintEndsMs - nowMs
-    if (by === 'limit') return this.#rateAtMs(tokens, nowMs) - nowMs
+    // What the target says of its limits may turn out otherwise before.
+    if (by === 'limit') return this.#rateAtMs(tokens, nowMs, true) - nowMs
     return 0
   }
 
   #expectedMs(by: HeldBy, wish: Wish, nowMs: number): number {
-    if (by === 'down') return Infinity
+    if (this.#outage.isDown && by !== 'backoff') return Infinity
     if (by === 'hint') return this.#closedUntilMs - nowMs
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
+    const rateMs = this.#rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
     const perSecond = this.#traffic.successesPerSecond(nowMs)
     const ahead = this.#queue.size + 1
-    if (perSecond > 0) return (ahead / perSecond) * 1_000
+    if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
+    if (rateMs > 0) return rateMs
     return (this.#latency.meanMs * ahead) / Math.max(this.#concurrency(wish.impatient), 1)
   }
 
@@ -490,6 +566,7 @@ export class Line {
     else if (paying && !impatient) this.#tokens.take(nowMs)
     this.#requests?.take(1, nowMs)
     this.#tokensUsed?.take(tokens, nowMs)
+    this.#quota?.sent(ticket, tokens, nowMs)
     return ticket
   }
 
@@ -499,41 +576,55 @@ export class Line {
     const own = wish.notBeforeMs > nowMs ? 'backoff' : 'limit'
     waiting.leave({ by: this.#heldBy(wish, nowMs) ?? own, why })
     this.#queue.left(waiting)
-    this.#arm(nowMs)
   }
 
   #pump(nowMs: number): void {
     if (this.#queue.size === 0) return
     this.#queue.ripen(nowMs)
+    // After a pause of the process the time of some is long over: nothing is sent for those.
+    this.#endPatience(nowMs - 1, nowMs)
+    if (!this.#hasRoom() && !this.#isTakingPlaces) {
+      this.#isTakingPlaces = true
+      this.#streams.takeIdle()
+      this.#isTakingPlaces = false
+    }
     for (;;) {
       const next = this.#next(nowMs)
-      if (next === undefined) break
+      if (next === undefined || this.#rateAtMs(next.wish.tokens, nowMs) > nowMs) break
       next.leave(this.#send(next.wish, nowMs))
-      this.#queue.left(next)
+      this.#queue.sent(next)
     }
-    for (;;) {
-      const late = this.#queue.expired(nowMs)
-      if (late === undefined) break
-      this.#giveUp(late, late.isHopeless ? 'hopeless' : 'patience', nowMs)
-    }
+    this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
   }
 
-  #next(nowMs: number): Waiting | undefined {
-    if (this.#outage.isDown) {
-      return this.#outage.probeAtMs(nowMs) > nowMs ? undefined : this.#queue.prober()
+  #endPatience(untilMs: number, nowMs: number): void {
+    for (;;) {
+      const late = this.#queue.expired(untilMs)
+      if (late === undefined) return
+      this.#giveUp(late, late.isHopeless ? 'hopeless' : 'patience', nowMs)
     }
+  }
+
+  /** The one that may go, but for bounds per minute. */
+  #next(nowMs: number, withToken = this.#hasToken(nowMs)): Waiting | undefined {
     if (!this.#isOpen(nowMs)) return undefined
-    if (this.#rateAtMs(this.#queue.nextTokens(), nowMs) > nowMs) return undefined
-    return this.#queue.next(this.#hasRoom(), this.#hasToken(nowMs))
+    if (!this.#outage.isDown) return this.#queue.next(this.#hasRoom(), withToken)
+    if (this.#outage.probeAtMs(nowMs) > nowMs) return undefined
+    return this.#queue.prober(this.#hasRoom())
+  }
+
+  #nowMs(): number {
+    return this.#clock.monotonicMs()
   }
 
   #hasRoom(): boolean {
     return this.#inFlight < this.#concurrency()
   }
 
+  /** While it is down nobody pays: there is one probe at a time. */
   #hasToken(nowMs: number): boolean {
-    return !this.#bounds.learns || this.#tokens.balance(nowMs) >= 1
+    return !this.#bounds.learns || this.#outage.isDown || this.#tokens.balance(nowMs) >= 1
   }
 
   /** The one timer: for whatever comes first. */
@@ -552,20 +643,26 @@ export class Line {
   }
 
   #nextMs(nowMs: number): number {
-    let atMs = this.#queue.nextMs()
-    if (!this.#queue.hasReady()) return atMs
-    if (this.#outage.isDown) atMs = Math.min(atMs, this.#outage.probeAtMs(nowMs))
-    else if (nowMs < this.#closedUntilMs) atMs = Math.min(atMs, this.#closedUntilMs)
-    else {
-      const rateAtMs = this.#rateAtMs(this.#queue.nextTokens(), nowMs)
-      if (rateAtMs > nowMs) atMs = Math.min(atMs, rateAtMs)
-      else if (this.#hasRoom()) {
-        atMs = Math.min(atMs, Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1))
-      }
-    }
-    return atMs
+    return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
+  }
+
+  /** When time alone may let somebody go; Infinity: something has to end before. */
+  #nextLeaveMs(nowMs: number): number {
+    if (!this.#queue.hasReady(true)) return Infinity
+    if (nowMs < this.#closedUntilMs) return this.#closedUntilMs
+    const probeAtMs = this.#outage.isDown ? this.#outage.probeAtMs(nowMs) : nowMs
+    if (probeAtMs > nowMs) return probeAtMs
+    const next = this.#next(nowMs)
+    if (next !== undefined) return Math.max(this.#rateAtMs(next.wish.tokens, nowMs), nowMs)
+    const poor = this.#next(nowMs, true)
+    return poor === undefined
+      ? this.#streams.nextLookMs(nowMs)
+      : Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
   }
 }
+
+/** What a request would meet that the target's own word forbids. */
+const RATIONED: Seen = { kind: 'rate_limit', status: 429 }
 
 /** A call like any other. */
 const ANYBODY: Wish = {

@@ -27,6 +27,8 @@ export class Outage {
   #rowTicket = 0
   /** Failures of attempts that were sent since. */
   #failedSince = 0
+  /** Those that were sent since and ended without a word of this. */
+  #silentSince = 0
   #limitedRow = 0
   #limitedTicket = 0
   #sinceMs: number | undefined
@@ -81,9 +83,10 @@ export class Outage {
     this.#probes += 1
   }
 
-  /** The probe ends without a word of the target. */
-  probeLost(ticket: number): void {
+  /** An attempt has ended, and not shown whether the target is down. */
+  saidNothing(ticket: number): void {
     if (ticket === this.#probeTicket) this.#probeTicket = 0
+    if (ticket > this.#rowTicket) this.#silentSince += 1
   }
 
   /** A failure; says whether the target is down from now on. `tookMs`: of one that was slow. */
@@ -102,6 +105,7 @@ export class Outage {
     if (isFirst) {
       this.#rowTicket = lastTicket
       this.#failedSince = 0
+      this.#silentSince = 0
     }
     const isSince = ticket > this.#rowTicket
     if (isSince) this.#failedSince += 1
@@ -116,7 +120,8 @@ export class Outage {
    * way, a row of refusals says little.
    */
   #allFail(lastTicket: number): boolean {
-    const pending = lastTicket - this.#rowTicket - this.#failedSince
+    const ended = this.#failedSince + this.#silentSince
+    const pending = lastTicket - this.#rowTicket - ended
     return pending <= this.#failedSince * PENDING
   }
 
@@ -126,6 +131,7 @@ export class Outage {
       this.#probeFailed(ticket, 0, nowMs)
       return false
     }
+    if (ticket > this.#rowTicket) this.#silentSince += 1
     if (this.#limitedRow === 0) this.#limitedTicket = lastTicket
     else if (ticket <= this.#limitedTicket) return false
     this.#limitedRow += 1

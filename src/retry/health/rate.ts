@@ -3,18 +3,21 @@ const MINUTE_MS = 60_000
 /**
  * So much a minute and not more, in any minute: a token bucket that holds one second's worth, so that
  * a minute's allowance is spread over it. Something that costs more than the bucket holds waits for a
- * full one and leaves a debt.
+ * full one and leaves a debt; where such come, what the last minute has seen is counted as well.
  */
 export class Rate {
   readonly #capacity: number
   readonly #perMs: number
+  readonly #lastMinute: LastMinute | undefined
   #level: number
   #atMs: number
 
-  constructor(perMinute: number, nowMs: number) {
+  /** `inLumps`: something may cost more than a second brings. */
+  constructor(perMinute: number, nowMs: number, inLumps = false) {
     this.#capacity = Math.max(1, perMinute / 60)
     // What a full bucket adds to a minute is taken off its refill.
     this.#perMs = (perMinute - this.#capacity + 1) / MINUTE_MS
+    this.#lastMinute = inLumps ? new LastMinute(perMinute) : undefined
     this.#level = this.#capacity
     this.#atMs = nowMs
   }
@@ -23,18 +26,79 @@ export class Rate {
   nextAtMs(cost: number, nowMs: number): number {
     this.#refill(nowMs)
     const missing = Math.min(cost, this.#capacity) - this.#level
-    return missing <= 0 ? nowMs : nowMs + missing / this.#perMs
+    const atMs = missing <= 0 ? nowMs : nowMs + missing / this.#perMs
+    return Math.max(atMs, this.#lastMinute?.nextAtMs(cost, nowMs) ?? nowMs)
   }
 
   /** Below zero, a debt; a negative cost gives back what was estimated too high. */
   take(cost: number, nowMs: number): void {
     this.#refill(nowMs)
     this.#level = Math.min(this.#level - cost, this.#capacity)
+    this.#lastMinute?.take(cost, nowMs)
   }
 
   #refill(nowMs: number): void {
     const grown = this.#level + (nowMs - this.#atMs) * this.#perMs
     this.#level = Math.min(grown, this.#capacity)
     this.#atMs = nowMs
+  }
+}
+
+const SLOT_MS = 500
+/** A minute, and the slot that is not over yet. */
+const SLOTS = MINUTE_MS / SLOT_MS + 1
+
+/** What was taken in the last minute, to half a second: rather too long than too short. */
+class LastMinute {
+  readonly #most: number
+  readonly #taken = new Float64Array(SLOTS)
+  #sum = 0
+  #slot = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** When so much more is within the bound; what is above it by itself waits until nothing else is. */
+  nextAtMs(cost: number, nowMs: number): number {
+    this.#moveTo(nowMs)
+    let excess = this.#sum + Math.min(cost, this.#most) - this.#most
+    if (excess <= 0) return nowMs
+    for (let back = SLOTS - 1; back >= 0; back -= 1) {
+      excess -= this.#taken[this.#at(back)] ?? 0
+      if (excess <= 0) return (this.#slot - back + SLOTS) * SLOT_MS
+    }
+    return nowMs
+  }
+
+  take(cost: number, nowMs: number): void {
+    this.#moveTo(nowMs)
+    if (cost >= 0) {
+      this.#taken[this.#at(0)] = (this.#taken[this.#at(0)] ?? 0) + cost
+      this.#sum += cost
+      return
+    }
+    // Given back from the oldest on: what is kept must not leave the minute too early.
+    let left = -cost
+    for (let back = SLOTS - 1; back >= 0 && left > 0; back -= 1) {
+      const part = Math.min(this.#taken[this.#at(back)] ?? 0, left)
+      this.#taken[this.#at(back)] = (this.#taken[this.#at(back)] ?? 0) - part
+      this.#sum -= part
+      left -= part
+    }
+  }
+
+  #moveTo(nowMs: number): void {
+    const slot = Math.floor(nowMs / SLOT_MS)
+    for (let passed = Math.min(slot - this.#slot, SLOTS); passed > 0; passed -= 1) {
+      const oldest = (slot - passed + 1 + SLOTS) % SLOTS
+      this.#sum -= this.#taken[oldest] ?? 0
+      this.#taken[oldest] = 0
+    }
+    this.#slot = Math.max(slot, this.#slot)
+  }
+
+  #at(back: number): number {
+    return (this.#slot - back + SLOTS) % SLOTS
   }
 }

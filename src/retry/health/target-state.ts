@@ -1,7 +1,7 @@
 import type { Clock } from '../../time.ts'
 import { type HedgeOptions, Hedging, readHedge } from '../hedge.ts'
 import { type AnyLimits, readLimits } from './limits.ts'
-import { Line } from './line.ts'
+import { Line, type LineParts } from './line.ts'
 
 /** What all calls to one target (host, model, credential) share. */
 export interface TargetState {
@@ -20,12 +20,14 @@ export interface TargetStateOptions extends TargetSettings {
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
+  /** @default those that ship */
+  readonly parts?: LineParts | undefined
 }
 
 /** @throws TypeError, RangeError for a bad option. */
 export function createTargetState(options: TargetStateOptions): TargetState {
-  const { clock, random, limits, hedge = false } = options
-  const line = new Line(clock, random, readLimits(limits))
+  const { clock, random, limits, hedge = false, parts } = options
+  const line = new Line(clock, random, readLimits(limits), parts)
   return hedge === false ? { line } : { line, hedging: new Hedging(limitsOf(hedge)) }
 }
 

@@ -73,6 +73,7 @@ const BULK_EVERY = 20
 
 type Lane = 'nested' | 'normal' | 'bulk'
 const LANES: readonly Lane[] = ['nested', 'normal', 'bulk']
+const NESTED: readonly Lane[] = ['nested']
 
 /** Those who could go now, in the order in which they do. */
 export class Queue {
@@ -81,7 +82,8 @@ export class Queue {
   readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
   readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
   #size = 0
-  #turns = 0
+  /** The next one's place, counted from 1. */
+  #turns = 1
 
   get size(): number {
     return this.#size
@@ -92,6 +94,12 @@ export class Queue {
     this.#patience.add(waiting)
     const isDelayed = waiting.wish.notBeforeMs > nowMs
     this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
+  }
+
+  /** It has left, with leave to send. */
+  sent(waiting: Waiting): void {
+    this.left(waiting)
+    this.#turns += 1
   }
 
   /** It has left, by whatever way. */
@@ -124,17 +132,9 @@ export class Queue {
     return Math.min(ripe, late)
   }
 
-  /** Tokens of the one that is next, as near as it is known without room and budget. */
-  nextTokens(): number {
-    for (const lane of LANES) {
-      const first = this.#first(lane, true)
-      if (first !== undefined) return first.wish.tokens
-    }
-    return 0
-  }
-
-  hasReady(): boolean {
-    return LANES.some((lane) => this.#first(lane, true) !== undefined)
+  /** Does anybody wait for the target alone? */
+  hasReady(withToken: boolean): boolean {
+    return LANES.some((lane) => this.#first(lane, withToken) !== undefined)
   }
 
   /** The one that is next, where there is room for its lane. */
@@ -144,14 +144,13 @@ export class Queue {
     const normal = this.#first('normal', withToken)
     const bulk = this.#first('bulk', withToken)
     if (normal === undefined || bulk === undefined) return normal ?? bulk
-    this.#turns += 1
     return this.#turns % BULK_EVERY === 0 ? bulk : normal
   }
 
   /** The one that probes a target that is down. */
-  prober(): Waiting | undefined {
+  prober(withRoom: boolean): Waiting | undefined {
     let best: Waiting | undefined
-    for (const lane of LANES) {
+    for (const lane of withRoom ? LANES : NESTED) {
       for (const heaps of [this.#free, this.#paying]) {
         const first = heaps[lane].first()
         if (first !== undefined && (best === undefined || byRequests(first, best))) best = first

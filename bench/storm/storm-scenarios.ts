@@ -1,0 +1,152 @@
+import { policies, withFallback, withHedge } from './policies.ts'
+import {
+  brownout,
+  common,
+  FAULT,
+  faulty,
+  PATIENT_MS,
+  provider,
+  random,
+  type Scenario,
+} from './scenario.ts'
+
+const limitedFor = (seconds: number): Scenario => ({
+  ...common,
+  id: `G${seconds}`,
+  title: `${seconds} s of 429 that all name the same reset`,
+  ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 120_000 + seconds * 1_000 }),
+  policies: [...some(['no retry', 'steadycall'])],
+})
+const some = (names: readonly string[]) => policies.filter(({ name }) => names.includes(name))
+
+export const scenarios: readonly Scenario[] = [
+  { ...common, id: 'calm', title: 'nothing goes wrong', provider: provider() },
+  {
+    ...common,
+    id: 'A',
+    title: 'an outage: 503 at once, for a minute',
+    ...faulty({ kind: 'unavailable' }),
+  },
+  {
+    ...common,
+    id: 'B',
+    title: 'a brownout: a fifth of the capacity, for a minute',
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'C',
+    title: 'the brownout at 85 % load',
+    load: { kind: 'open', perSecond: 42.5 },
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'D',
+    title: 'the brownout, with workers who wait for their answers',
+    load: { kind: 'closed', workers: 2, thinkMs: 1_857 },
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'E',
+    title: 'a blip: 503 for five seconds',
+    ...faulty({ kind: 'unavailable' }, {}, { from: 120_000, until: 125_000 }),
+  },
+  {
+    ...common,
+    id: 'F',
+    title: 'the brownout, at a provider that drops queued work nobody waits for',
+    ...faulty(brownout, { abandoned: 'dropped' }),
+  },
+  {
+    ...common,
+    id: 'G',
+    title: '30 s of 429 that all name the same reset',
+    ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
+  },
+  {
+    ...common,
+    id: 'H',
+    title: 'the brownout, with 1,000 small clients',
+    clients: 1_000,
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'I',
+    title: 'half as much load again for a minute, beyond a limit of tokens per minute',
+    surge: { fromMs: FAULT.from, untilMs: FAULT.until, times: 1.5 },
+    provider: provider(undefined, {
+      slots: 100,
+      limit: { unit: 'tokens', perMinute: 3_600_000, style: 'bucket' },
+    }),
+    faultMs: FAULT,
+  },
+  {
+    ...common,
+    id: 'J',
+    title: 'one request in a hundred takes 8 s longer',
+    provider: provider(undefined, { slowTail: { share: 0.01, extraMs: 8_000 } }),
+    policies: [...policies, ...withHedge],
+  },
+  random(10),
+  random(20),
+  random(40),
+  {
+    ...common,
+    id: 'L',
+    title: 'a cold start: 10 processes begin 100 calls each, 300 more than the minute allows',
+    clients: 10,
+    load: { kind: 'open', perSecond: 1 },
+    burst: { atMs: 121_000, callsPerClient: 100 },
+    provider: provider(undefined, {
+      slots: 400,
+      limit: { unit: 'requests', perMinute: 700, style: 'window' },
+    }),
+    faultMs: { from: 121_000, until: 180_000 },
+    untilMs: 300_000,
+  },
+  {
+    ...common,
+    id: 'M',
+    title: 'a deploy in the middle of the brownout: every process starts afresh',
+    restartAtMs: 150_000,
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'N',
+    title: 'the brownout, with a second provider that has half of the capacity needed',
+    ...faulty(brownout),
+    second: provider(undefined, { slots: 18 }),
+    policies: [...policies, ...withFallback],
+  },
+  {
+    ...common,
+    id: 'O',
+    title: 'the brownout, where 15 % of the answers have to be asked for again',
+    ...faulty(brownout, { malformed: 0.15 }),
+  },
+  {
+    ...common,
+    id: 'P',
+    title: '20 s in which requests are swallowed: what was sent then times out afterwards',
+    ...faulty({ kind: 'silent' }, {}, { from: 120_000, until: 140_000 }),
+  },
+  {
+    ...common,
+    id: 'Q',
+    title: 'the brownout, with clients that wait ten minutes for an answer',
+    attemptTimeoutMs: PATIENT_MS,
+    ...faulty(brownout),
+  },
+  {
+    ...common,
+    id: 'R',
+    title: '30 s of 429, with clients that wait ten minutes for an answer',
+    attemptTimeoutMs: PATIENT_MS,
+    ...faulty({ kind: 'limited' }, {}, { from: 120_000, until: 150_000 }),
+  },
+  ...[10, 20, 45, 60].map(limitedFor),
+]

@@ -1,0 +1,138 @@
+import { readDecimal, readReset } from './hint-grammar.ts'
+import { readHeader } from './hostile.ts'
+
+/** What a provider says of one of its limits with an answer. */
+export interface Allowance {
+  readonly of: 'requests' | 'tokens'
+  /** Absent: it does not say. */
+  readonly limit?: number
+  /** What was left of it, this answer's request taken off. */
+  readonly remaining: number
+  /** Until it is whole again, milliseconds; absent: it does not say. */
+  readonly resetMs?: number
+  /** `continuous`: something comes back all the time. `window`: all of it at the reset. */
+  readonly refill: 'continuous' | 'window'
+}
+
+/** The headers of one limit. */
+export interface LimitHeaders {
+  readonly of: Allowance['of']
+  readonly limit: string
+  readonly remaining: string
+  readonly reset?: string
+  readonly refill: Allowance['refill']
+  /** Says something only when nothing is left: it is a day's, or not of what can be counted here. */
+  readonly onlyEmpty?: boolean
+}
+
+/** The headers that come together: whoever speaks one of a scheme speaks no other scheme. */
+export type HeaderScheme = readonly LimitHeaders[]
+
+type Names = Pick<LimitHeaders, 'limit' | 'remaining' | 'reset'>
+
+const dashed = (of: string): Names => ({
+  limit: `x-ratelimit-limit-${of}`,
+  remaining: `x-ratelimit-remaining-${of}`,
+  reset: `x-ratelimit-reset-${of}`,
+})
+const anthropic = (of: string): Names => ({
+  limit: `anthropic-ratelimit-${of}-limit`,
+  remaining: `anthropic-ratelimit-${of}-remaining`,
+  reset: `anthropic-ratelimit-${of}-reset`,
+})
+
+/** Who says it how, as of 2026-11. None: Gemini, DeepSeek, Bedrock, Vertex, vLLM. */
+export const HEADER_SCHEMES: readonly HeaderScheme[] = [
+  // OpenAI, Groq, Fireworks (`6m0s`, `12ms`: when it is full again), Azure (whole seconds). Groq's
+  // requests are a day's, which its resets show.
+  [
+    { of: 'requests', refill: 'continuous', ...dashed('requests') },
+    { of: 'tokens', refill: 'continuous', ...dashed('tokens') },
+  ],
+  // Cerebras (seconds with decimals)
+  [
+    { of: 'tokens', refill: 'continuous', ...dashed('tokens-minute') },
+    { of: 'requests', refill: 'continuous', ...dashed('requests-minute') },
+    { of: 'requests', refill: 'window', onlyEmpty: true, ...dashed('requests-day') },
+  ],
+  // Anthropic (RFC 3339: when it is full again). What is left of the answers' tokens is counted as
+  // they are written, and of all tokens it is the tighter of both.
+  [
+    { of: 'requests', refill: 'continuous', ...anthropic('requests') },
+    { of: 'tokens', refill: 'continuous', ...anthropic('input-tokens') },
+    { of: 'tokens', refill: 'continuous', onlyEmpty: true, ...anthropic('tokens') },
+    { of: 'tokens', refill: 'continuous', onlyEmpty: true, ...anthropic('output-tokens') },
+  ],
+  // OpenRouter (epoch milliseconds), GitHub (epoch seconds), Together (seconds; a second's limits)
+  [
+    {
+      of: 'requests',
+      refill: 'window',
+      limit: 'x-ratelimit-limit',
+      remaining: 'x-ratelimit-remaining',
+      reset: 'x-ratelimit-reset',
+    },
+    {
+      of: 'tokens',
+      refill: 'window',
+      limit: 'x-tokenlimit-limit',
+      remaining: 'x-tokenlimit-remaining',
+      reset: 'x-ratelimit-reset',
+    },
+  ],
+  // Mistral, now (it does not say when the minute ends), and before (seconds)
+  [
+    { of: 'requests', refill: 'window', ...withoutReset('req-minute') },
+    { of: 'tokens', refill: 'window', ...withoutReset('tokens-minute') },
+  ],
+  [
+    {
+      of: 'tokens',
+      refill: 'window',
+      limit: 'x-ratelimitbysize-limit-minute',
+      remaining: 'x-ratelimitbysize-remaining-minute',
+      reset: 'ratelimitbysize-reset',
+    },
+  ],
+  // draft-ietf-httpapi-ratelimit-headers-07, Hugging Face and gateways (seconds)
+  [
+    {
+      of: 'requests',
+      refill: 'window',
+      limit: 'ratelimit-limit',
+      remaining: 'ratelimit-remaining',
+      reset: 'ratelimit-reset',
+    },
+  ],
+]
+
+function withoutReset(of: string): Omit<Names, 'reset'> {
+  const { limit, remaining } = dashed(of)
+  return { limit, remaining }
+}
+
+/** A count, as it stands in a header; undefined for anything outside that grammar. */
+export function readCount(headers: unknown, name: string): number | undefined {
+  // `100, 100;w=60` of older drafts: the first is the limit.
+  const value = readDecimal(readHeader(headers, name)?.split(/[,;]/, 1)[0]?.trim())
+  return value === undefined || value > Number.MAX_SAFE_INTEGER ? undefined : value
+}
+
+/** What the headers say of this limit; `from`: the provider's clock, milliseconds since the epoch. */
+export function readAllowance(
+  { of, refill, limit: limitName, reset: resetName }: LimitHeaders,
+  remaining: number,
+  headers: unknown,
+  from: number,
+): Allowance {
+  const limit = readCount(headers, limitName)
+  const resetMs =
+    resetName === undefined ? undefined : readReset(readHeader(headers, resetName) ?? '', from)
+  return {
+    of,
+    refill,
+    remaining,
+    ...(limit !== undefined && { limit }),
+    ...(resetMs !== undefined && { resetMs }),
+  }
+}

@@ -1,0 +1,241 @@
+import { describe, expect, it } from 'vitest'
+import { Desk, isSent } from './desk.ts'
+
+/** Ends those, and sends as many again. */
+function renew(desk: Desk, tickets: readonly number[]): number[] {
+  for (const ticket of tickets) desk.end(ticket, 'success')
+  return desk.send(tickets.length)
+}
+
+describe('the learned limit', () => {
+  it.each([
+    // Seven tenths of what was in flight; a rate limit, with nothing served, leaves a quarter.
+    { sign: 'refused' as const, limit: 14 },
+    { sign: 'limited' as const, limit: 5 },
+    { sign: 'slow' as const, limit: 5 },
+  ])('is $limit after 20 in flight and one that is $sign', ({ sign, limit }) => {
+    const desk = new Desk()
+    const [first = 0] = desk.send(20)
+    expect(desk.status.limit).toBe(Infinity)
+    desk.end(first, sign)
+    expect(desk.status.limit).toBe(limit)
+  })
+
+  it.each(['error', 'answered', 'nothing', 'success'] as const)('is not cut by %s', (sign) => {
+    const desk = new Desk()
+    const [first = 0] = desk.send(20)
+    desk.end(first, sign)
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('leaves a rate limit half more than was served', async () => {
+    const desk = new Desk()
+    await desk.clock.advance(500)
+    // Ten a second, a second each; 110 in the ten and a half seconds that are looked at.
+    for (let second = 0; second < 12; second += 1) {
+      const sent = desk.send(10)
+      await desk.clock.advance(1_000)
+      for (const ticket of sent) desk.end(ticket, 'success')
+    }
+    const [first = 0] = desk.send(40)
+    desk.end(first, 'limited')
+    expect(desk.status.limit).toBe(16)
+  })
+
+  it('is cut once by all that were sent together', () => {
+    const desk = new Desk()
+    const sent = desk.send(20)
+    for (const ticket of sent.slice(0, 4)) desk.end(ticket, 'refused')
+    expect(desk.status.limit).toBe(14)
+  })
+
+  it('is cut again by one that was sent after', () => {
+    const desk = new Desk()
+    const sent = desk.send(20)
+    for (const ticket of sent.slice(0, 10)) desk.end(ticket, 'refused')
+    const [later = 0] = desk.send(1)
+    desk.end(later, 'refused')
+    // Of 11 in flight.
+    expect(desk.status.limit).toBe(8)
+  })
+
+  it('is never less than one', () => {
+    const desk = new Desk()
+    for (const sign of ['limited', 'refused', 'slow', 'limited', 'refused'] as const) {
+      desk.play(1, 'success')
+      desk.play(2, sign)
+    }
+    expect(desk.status).toMatchObject({ state: 'up', limit: 1 })
+    expect(desk.enter()).not.toBe(0)
+  })
+
+  it('grows by one per round trip where it is what holds calls back', () => {
+    const desk = new Desk()
+    const [first = 0, ...others] = desk.send(20)
+    desk.end(first, 'refused')
+    let sent = others.slice(0, 14)
+    for (const ticket of others.slice(14)) desk.end(ticket, 'success')
+    // Those of before the cut say nothing.
+    sent = renew(desk, sent)
+    expect(desk.status.limit).toBe(14)
+    sent = renew(desk, sent)
+    expect(desk.status.limit).toBe(15)
+  })
+
+  it('does not grow while less than four fifths of it are in use', () => {
+    const desk = new Desk()
+    const sent = desk.send(20)
+    desk.end(sent[0] ?? 0, 'refused')
+    for (const ticket of sent.slice(1)) desk.end(ticket, 'success')
+    for (let turn = 0; turn < 20; turn += 1) {
+      for (const ticket of desk.send(10)) desk.end(ticket, 'success')
+    }
+    expect(desk.status.limit).toBe(14)
+  })
+
+  it.each([
+    { inFlight: 6, limit: Infinity },
+    { inFlight: 8, limit: 14 },
+  ])('after a quiet minute with $inFlight in flight is $limit', async ({ inFlight, limit }) => {
+    const desk = new Desk()
+    const sent = desk.send(20)
+    desk.end(sent[0] ?? 0, 'refused')
+    for (const ticket of sent.slice(1)) desk.end(ticket, 'success')
+    await desk.clock.advance(60_001)
+    for (const ticket of desk.send(inFlight)) desk.end(ticket, 'success')
+    expect(desk.status.limit).toBe(limit)
+  })
+
+  it('is cut where even the fastest answers take three times as long', async () => {
+    const desk = new Desk()
+    const round = async (tookMs: number) => {
+      const sent = desk.send(12)
+      await desk.clock.advance(tookMs)
+      for (const ticket of sent) desk.end(ticket, 'success')
+    }
+    for (let turn = 0; turn < 4; turn += 1) await round(1_000)
+    await round(2_900)
+    expect(desk.status.limit).toBe(Infinity)
+    await round(10_000)
+    await round(10_000)
+    await round(10_000)
+    expect(desk.status.limit).toBeLessThan(12)
+  })
+
+  it('is not cut by a mixture of short and long answers', async () => {
+    const desk = new Desk()
+    for (let turn = 0; turn < 10; turn += 1) {
+      const sent = desk.send(24)
+      await desk.clock.advance(100)
+      for (const ticket of sent.slice(0, 12)) desk.end(ticket, 'success')
+      await desk.clock.advance(9_900)
+      for (const ticket of sent.slice(12)) desk.end(ticket, 'success')
+    }
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('is raised again where refusals come as often with a quarter of it', async () => {
+    const desk = new Desk()
+    let turn = 0
+    const limits = new Set<number>()
+    let inFlight: number[] = []
+    for (let ms = 0; ms < 30_000; ms += 100) {
+      // Every fifth is refused, whatever the load.
+      for (const ticket of inFlight) {
+        turn += 1
+        desk.end(ticket, turn % 5 === 0 ? 'refused' : 'success')
+      }
+      inFlight = []
+      for (let call = 0; call < 20; call += 1) {
+        const ticket = desk.enter()
+        if (ticket !== 0) inFlight.push(ticket)
+      }
+      limits.add(desk.status.limit)
+      await desk.clock.advance(100)
+    }
+    expect(Math.min(...limits)).toBeLessThanOrEqual(5)
+    expect(inFlight).toHaveLength(20)
+  })
+
+  it.each(['off', 'none'] as const)("with limits '%s' is never learned", (limits) => {
+    const desk = new Desk({ limits })
+    for (const ticket of desk.send(20)) desk.end(ticket, 'refused')
+    expect(desk.status.limit).toBe(Infinity)
+  })
+})
+
+describe('a token of the retry budget', () => {
+  /** Retries that go out at once. */
+  function retries(desk: Desk): number {
+    let count = 0
+    while (count < 1_000) {
+      const ticket = desk.enter({ paying: true })
+      if (ticket === 0) return count
+      desk.end(ticket, 'nothing')
+      count += 1
+    }
+    return count
+  }
+
+  it('is there for two retries at the start', () => {
+    expect(retries(new Desk())).toBe(2)
+  })
+
+  it('comes with every success, and is given back by a retry that succeeds', () => {
+    const desk = new Desk()
+    desk.send(50).forEach((ticket) => {
+      desk.end(ticket, 'success')
+    })
+    expect(retries(desk)).toBe(52)
+    const [first = 0] = desk.send(1)
+    desk.end(first, 'success')
+    const [again = 0] = desk.send(1, { paying: true })
+    desk.end(again, 'success', { paid: true })
+    expect(retries(desk)).toBe(2)
+  })
+
+  it('is taken by timeouts, two for each, down to two below nothing', () => {
+    const desk = new Desk()
+    desk.play(2, 'slow')
+    desk.play(1, 'answered')
+    desk.play(1, 'slow')
+    desk.play(1, 'answered')
+    desk.play(2, 'success')
+    expect(retries(desk)).toBe(0)
+    desk.play(1, 'success')
+    expect(retries(desk)).toBe(1)
+  })
+
+  it('comes with time, to one call that waits for it, and arms one timer', async () => {
+    const desk = new Desk()
+    for (let second = 0; second < 31; second += 1) {
+      await desk.clock.advance(1_000)
+      desk.play(1, 'success')
+    }
+    retries(desk)
+    const caller = desk.wait({ paying: true })
+    expect(desk.line.held(desk.wish({ paying: true }))).toMatchObject({ by: 'budget' })
+    await desk.clock.advance(29_999)
+    expect(caller.outcome).toBeUndefined()
+    expect(desk.clock.pending).toBe(1)
+    await desk.clock.advance(100_000)
+    expect(isSent(caller)).toBe(true)
+  })
+
+  it('is no affair of a call that does not wait, nor of a line that learns nothing', () => {
+    const desk = new Desk()
+    expect(desk.send(100, { paying: true, impatient: true })).toHaveLength(100)
+    expect(new Desk({ limits: 'off' }).send(100, { paying: true })).toHaveLength(100)
+  })
+
+  it('does not hold those who come with a first attempt', async () => {
+    const desk = new Desk()
+    retries(desk)
+    const retry = desk.wait({ paying: true })
+    expect(desk.enter()).not.toBe(0)
+    const [first = 0] = desk.send(1)
+    desk.end(first, 'success')
+    await desk.settle()
+    expect(isSent(retry)).toBe(true)
+  })
+})

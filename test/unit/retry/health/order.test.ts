@@ -1,0 +1,245 @@
+import { describe, expect, it } from 'vitest'
+import { type Caller, Desk, isSent, ticketOf } from './desk.ts'
+
+/** One place, and it is taken. */
+async function occupied() {
+  const desk = new Desk({ limits: { concurrency: 1 } })
+  const [first = 0] = desk.send(1)
+  return { desk, first }
+}
+
+/** Ends one after the other, and says in which order those who waited were sent. */
+async function orderOf(desk: Desk, first: number, callers: readonly Caller[]) {
+  const order: number[] = []
+  let current = first
+  for (let turn = 0; turn < callers.length; turn += 1) {
+    desk.end(current, 'success')
+    await desk.settle()
+    const next = callers.find((caller) => isSent(caller) && !order.includes(caller.order))
+    if (next === undefined) break
+    order.push(next.order)
+    current = ticketOf(next)
+  }
+  return order
+}
+
+describe('a free line', () => {
+  it('lets everybody through at once, and arms no timer', () => {
+    const desk = new Desk()
+    expect(desk.send(1_000)).toHaveLength(1_000)
+    expect(desk.armed).toBe(0)
+    expect(desk.status).toEqual({
+      state: 'up',
+      limit: Infinity,
+      inFlight: 1_000,
+      waiting: 0,
+      closedForMs: 0,
+      downForMs: 0,
+    })
+  })
+
+  it('is not held up by a retry that waits for its own backoff', async () => {
+    const desk = new Desk()
+    const retry = desk.wait({ notBeforeMs: 500 })
+    expect(desk.line.isFree).toBe(true)
+    expect(desk.enter()).not.toBe(0)
+    await desk.clock.advance(499)
+    expect(retry.outcome).toBeUndefined()
+    await desk.clock.advance(1)
+    expect(isSent(retry)).toBe(true)
+  })
+
+  it('is not held up by a retry without a token', () => {
+    const desk = new Desk()
+    desk.send(2, { paying: true })
+    desk.wait({ paying: true })
+    expect(desk.status.waiting).toBe(1)
+    expect(desk.enter()).not.toBe(0)
+  })
+})
+
+describe('the order of a line', () => {
+  it('is that in which the calls came, whenever they began to wait', async () => {
+    const { desk, first } = await occupied()
+    const [a, b, c] = [desk.line.arrive(), desk.line.arrive(), desk.line.arrive()]
+    const callers = [desk.wait({ order: c }), desk.wait({ order: a }), desk.wait({ order: b })]
+    expect(await orderOf(desk, first, callers)).toEqual([a, b, c])
+  })
+
+  it('keeps the place of a call for its retry', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    const order = desk.line.arrive()
+    const first = desk.enter({ order })
+    const [second, third] = [desk.wait(), desk.wait()]
+    desk.end(first, 'error')
+    const again = desk.wait({ order, requests: 1 })
+    await desk.settle()
+    desk.end(ticketOf(second), 'success')
+    await desk.settle()
+    expect([isSent(again), isSent(third)]).toEqual([true, false])
+  })
+
+  it('passes over a retry whose own wait has not ended, and then lets it go first', async () => {
+    const { desk, first } = await occupied()
+    const retry = desk.wait({ order: 0, notBeforeMs: 500 })
+    const [b, c] = [desk.wait(), desk.wait()]
+    desk.end(first, 'success')
+    await desk.clock.advance(500)
+    expect([isSent(b), isSent(retry), isSent(c)]).toEqual([true, false, false])
+    desk.end(ticketOf(b), 'success')
+    await desk.settle()
+    expect([isSent(retry), isSent(c)]).toEqual([true, false])
+  })
+
+  it('holds a newcomer behind those who wait already', async () => {
+    const { desk, first } = await occupied()
+    const waiting = desk.wait()
+    expect(desk.enter()).toBe(0)
+    desk.end(first, 'success')
+    expect(desk.enter()).toBe(0)
+    await desk.settle()
+    expect(isSent(waiting)).toBe(true)
+  })
+})
+
+describe('a bulk call', () => {
+  it('yields to all others, and gets every twentieth place', async () => {
+    const { desk, first } = await occupied()
+    const bulk = Array.from({ length: 3 }, () => desk.wait({ bulk: true }))
+    const normal = Array.from({ length: 60 }, () => desk.wait())
+    const order = await orderOf(desk, first, [...bulk, ...normal])
+    const isBulk = order.map((place) => bulk.some((caller) => caller.order === place))
+    const places = isBulk.flatMap((yes, at) => (yes ? [at + 1] : []))
+    expect(order).toHaveLength(63)
+    // Of the first twenty places one, and so on: never two within nineteen.
+    expect(places).toHaveLength(3)
+    expect(places[0]).toBeLessThanOrEqual(20)
+    expect(places.slice(1).map((place, at) => place - (places[at] ?? 0))).toEqual([20, 20])
+  })
+
+  it('takes every place where nobody else waits', async () => {
+    const { desk, first } = await occupied()
+    const bulk = Array.from({ length: 30 }, () => desk.wait({ bulk: true }))
+    expect(await orderOf(desk, first, bulk)).toHaveLength(30)
+  })
+})
+
+describe('a nested call', () => {
+  it.each([
+    ['by hand', { concurrency: 2 } as const],
+    ['learned', 'auto' as const],
+  ])('is never held by a limit of calls in flight, %s', (_, limits) => {
+    const desk = new Desk({ limits })
+    const [first = 0] = desk.send(2)
+    desk.end(first, 'refused')
+    desk.send(1)
+    desk.wait()
+    expect(desk.status).toMatchObject({ limit: 2, inFlight: 2, waiting: 1 })
+    expect(desk.enter({ nested: true })).not.toBe(0)
+  })
+
+  it('that repeats what may have run waits for a token, though no place comes free', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    desk.send(1)
+    for (const _ of [1, 2]) desk.end(desk.enter({ nested: true, paying: true }), 'error')
+    const inner = desk.wait({ nested: true, paying: true })
+    await desk.clock.advance(29_999)
+    expect(inner.outcome).toBeUndefined()
+    // Time brings a token in five minutes at the latest.
+    await desk.clock.advance(270_002)
+    expect(isSent(inner)).toBe(true)
+  })
+
+  it('waits out a hint like every other', async () => {
+    const desk = new Desk()
+    desk.end(desk.enter(), 'limited', { hintMs: 1_000 })
+    const inner = desk.wait({ nested: true })
+    await desk.clock.advance(999)
+    expect(inner.outcome).toBeUndefined()
+    await desk.clock.advance(51)
+    expect(isSent(inner)).toBe(true)
+  })
+})
+
+describe('a crowd', () => {
+  it('of 100,000 waits on one timer; one more is refused at once', async () => {
+    const { desk } = await occupied()
+    const first = desk.wait({ latestMs: 90_000 })
+    for (let caller = 1; caller < 100_000; caller += 1) {
+      void desk.line.wait(desk.wish({ latestMs: 90_000 }))
+    }
+    expect(desk.status.waiting).toBe(100_000)
+    const oneMore = desk.wait({ latestMs: 90_000 })
+    await desk.settle()
+    expect(oneMore.outcome).toEqual({ by: 'limit', why: 'full' })
+    expect(first.outcome).toBeUndefined()
+    expect(desk.clock.pending).toBe(1)
+    expect(desk.armed).toBe(1)
+  })
+
+  it('leaves together when its patience ends', async () => {
+    const { desk } = await occupied()
+    const outcomes: unknown[] = []
+    for (let caller = 0; caller < 10_000; caller += 1) {
+      void desk.line
+        .wait(desk.wish({ latestMs: 1_000 + (caller % 7) }))
+        .then((outcome) => outcomes.push(outcome))
+    }
+    await desk.clock.advance(1_006)
+    expect(outcomes).toHaveLength(10_000)
+    expect(desk.status.waiting).toBe(0)
+    expect(desk.clock.pending).toBe(0)
+  })
+})
+
+describe('an abort', () => {
+  it('ends the wait in the same tick, whatever holds it', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    desk.send(1)
+    const controller = new AbortController()
+    const caller = desk.wait({}, controller.signal)
+    const other = desk.wait({})
+    controller.abort()
+    expect(desk.status.waiting).toBe(1)
+    await desk.settle()
+    expect(caller.outcome).toEqual({ by: 'limit', why: 'aborted' })
+    expect(other.outcome).toBeUndefined()
+  })
+
+  it('of one that waited first lets the next go', async () => {
+    const { desk, first } = await occupied()
+    const controller = new AbortController()
+    desk.wait({}, controller.signal)
+    const next = desk.wait()
+    controller.abort()
+    desk.end(first, 'success')
+    await desk.settle()
+    expect(isSent(next)).toBe(true)
+  })
+
+  it('before the wait refuses it, and after it changes nothing', async () => {
+    const { desk, first } = await occupied()
+    expect(await desk.line.wait(desk.wish(), AbortSignal.abort())).toEqual({
+      by: 'limit',
+      why: 'aborted',
+    })
+    const controller = new AbortController()
+    const caller = desk.wait({}, controller.signal)
+    desk.end(first, 'success')
+    controller.abort()
+    await desk.settle()
+    expect(isSent(caller)).toBe(true)
+    expect(desk.status.inFlight).toBe(1)
+  })
+
+  it('of all of a crowd keeps no timer', async () => {
+    const { desk } = await occupied()
+    const controller = new AbortController()
+    for (let caller = 0; caller < 1_000; caller += 1) {
+      void desk.line.wait(desk.wish({ latestMs: 5_000 }), controller.signal)
+    }
+    controller.abort()
+    expect(desk.status.waiting).toBe(0)
+    expect(desk.clock.pending).toBe(0)
+  })
+})
