@@ -44,13 +44,7 @@ export const INCIDENTS: readonly Incident[] = [
   { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
   {
     name: 'outage',
-    faults: [
-      [overloaded(), overloaded()],
-      [overloaded(), overloaded()],
-      [overloaded()],
-      [],
-      [],
-    ],
+    faults: [[overloaded(), overloaded()], [overloaded(), overloaded()], [overloaded()], [], []],
     settings: {
       fallbacks: [{ model: 'gpt-5-nano' }],
       maxAttempts: 3,

@@ -4,7 +4,7 @@ import { hangs, invalidApiKey, overloaded } from '../../../src/testing/index.ts'
 import { startServer } from '../../support/set-up.ts'
 import { type CliRun, ended, runCli, startCli } from './run-cli.ts'
 
-const SEED_3_DELAY_MS = 384
+const SEED_3_DELAY_MS = 403
 
 interface Document {
   readonly seed: number
