@@ -10,7 +10,7 @@ import { scenarioNamed } from './scenarios.ts'
 import { scenarios } from './storm-scenarios.ts'
 import { medians, table } from './summary.ts'
 
-const SEEDS = 5
+const SEEDS = 3
 const USAGE = `npm run storm -- [options]
   --goals         instead: what the line has to reach, scenario by scenario, ours beside the others
   --scenario ID   only this one; may be given more than once: ${ids(scenarios)}

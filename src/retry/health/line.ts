@@ -399,6 +399,9 @@ export class Line {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
+    // While nothing but refusals comes, less than is in flight says no more: one at a time shows
+    // whether it is down.
+    const isFirst = !this.#outage.inRow
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
     if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {
@@ -410,7 +413,7 @@ export class Line {
     if (sign === 'slow') this.#cut('slow', nowMs)
     else if (this.#independence.isSign) {
       this.#independence.cut(this.#limit.value, nowMs)
-      this.#cut('refused', nowMs)
+      this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
     }
   }
 
@@ -430,9 +433,9 @@ export class Line {
     } else this.#limit.set(change.limit, this.#lastTicket, nowMs)
   }
 
-  #cut(sign: Sign, nowMs: number): void {
+  #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, nowMs)
+    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, least, nowMs)
   }
 
   #beforeRow(): void {
