@@ -112,11 +112,7 @@ function readEmptyBuckets(headers: unknown, from: number): number | undefined {
   const empty = LIMITS.filter(({ remaining }) =>
     valuesOf(readHeader(headers, remaining)).includes('0'),
   )
-  return latest(
-    empty.map(({ reset }) =>
-      reset === undefined ? undefined : longestOf(headers, reset, (at) => readReset(at, from)),
-    ),
-  )
+  return latest(empty.map(({ reset }) => longestOf(headers, reset, (at) => readReset(at, from))))
 }
 
 /** google.rpc.RetryInfo: `{ retryDelay: '38s' }`. */

@@ -19,7 +19,7 @@ export interface LimitHeaders {
   readonly of: Allowance['of']
   readonly limit: string
   readonly remaining: string
-  readonly reset?: string
+  readonly reset: string
   readonly refill: Allowance['refill']
   /** Says something only when nothing is left: it is a day's, or not of what can be counted here. */
   readonly onlyEmpty?: boolean
@@ -49,10 +49,11 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
     { of: 'requests', refill: 'continuous', ...dashed('requests') },
     { of: 'tokens', refill: 'continuous', ...dashed('tokens') },
   ],
-  // Cerebras (seconds with decimals)
+  // Cerebras (seconds with decimals), Mistral (which does not say when it is whole again)
   [
     { of: 'tokens', refill: 'continuous', ...dashed('tokens-minute') },
     { of: 'requests', refill: 'continuous', ...dashed('requests-minute') },
+    { of: 'requests', refill: 'continuous', ...dashed('req-minute') },
     { of: 'requests', refill: 'window', onlyEmpty: true, ...dashed('requests-day') },
   ],
   // Anthropic (RFC 3339: when it is full again). What is left of the answers' tokens is counted as
@@ -80,11 +81,7 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
       reset: 'x-ratelimit-reset',
     },
   ],
-  // Mistral, now (it does not say when the minute ends), and before (seconds)
-  [
-    { of: 'requests', refill: 'window', ...withoutReset('req-minute') },
-    { of: 'tokens', refill: 'window', ...withoutReset('tokens-minute') },
-  ],
+  // Mistral before (seconds)
   [
     {
       of: 'tokens',
@@ -106,11 +103,6 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
   ],
 ]
 
-function withoutReset(of: string): Omit<Names, 'reset'> {
-  const { limit, remaining } = dashed(of)
-  return { limit, remaining }
-}
-
 /** A count, as it stands in a header; undefined for anything outside that grammar. */
 export function readCount(headers: unknown, name: string): number | undefined {
   // `100, 100;w=60` of older drafts: the first is the limit.
@@ -126,8 +118,7 @@ export function readAllowance(
   from: number,
 ): Allowance {
   const limit = readCount(headers, limitName)
-  const resetMs =
-    resetName === undefined ? undefined : readReset(readHeader(headers, resetName) ?? '', from)
+  const resetMs = readReset(readHeader(headers, resetName) ?? '', from)
   return {
     of,
     refill,

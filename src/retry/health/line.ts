@@ -532,9 +532,11 @@ export class Line {
 
   #leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
     if (by === 'hint') return this.#hintEndsMs - nowMs
+    if (by !== 'limit') return 0
     // What the target says of its limits may turn out otherwise before.
-    if (by === 'limit') return this.#rateAtMs(tokens, nowMs, true) - nowMs
-    return 0
+    if (this.#inFlight === 0) return this.#rateAtMs(tokens, nowMs, true) - nowMs
+    // And what is in flight may give back some of the tokens that it was thought to use.
+    return (this.#requests?.nextAtMs(1, nowMs) ?? nowMs) - nowMs
   }
 
   #expectedMs(by: HeldBy, wish: Wish, nowMs: number): number {
