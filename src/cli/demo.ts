@@ -67,9 +67,7 @@ export async function demo(args: readonly string[], context: CommandContext): Pr
   if (!values.json) show(results, terminal)
   // Alone: what else this process does would take from the seconds of the outage.
   const outage =
-    live === undefined
-      ? await meetOutage(MODEL, seeded(seed, 'outage'), context.signal)
-      : undefined
+    live === undefined ? await meetOutage(MODEL, seeded(seed, 'outage'), context.signal) : undefined
   if (values.json) {
     terminal.write(`${JSON.stringify(toDocument(seed, results, outage), null, 2)}\n`)
   } else if (outage !== undefined) showOutage(outage, terminal)

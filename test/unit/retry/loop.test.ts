@@ -8,10 +8,6 @@ import {
   type TargetStateOptions,
 } from '../../../src/retry/health/target-state.ts'
 import {
-  createTargetState,
-  type TargetStateOptions,
-} from '../../../src/retry/health/target-state.ts'
-import {
   type AttemptResult,
   type AttemptStep,
   type LoopOutcome,
