@@ -72,7 +72,7 @@ describe('the simulation itself', () => {
         again.push((await storm(scenario, policyNamed(name), seed)).hash)
       }
       const runs = await runsOf('N', name, SHORT_MS)
-      expect(runs.map(({ hash }) => hash)).toEqual(again)
+      expect(runs.map(({ hash }) => hash)).toEqual(again.slice(0, runs.length))
       expect(new Set(again).size).toBe(3)
     },
   )

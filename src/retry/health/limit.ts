@@ -111,7 +111,8 @@ export class Limit {
   /** What cut it had nothing to do with the load. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    this.#good = good
+    // Calls have gathered meanwhile, and nothing speaks against as many as there were and more.
+    this.#good = good * 4
   }
 
   /** An outage has ended: not all who wait may go at once. */

@@ -412,7 +412,8 @@ export class Line {
     if (sign === 'error' || !this.#limit.isNews(ticket)) return
     if (sign === 'slow') this.#cut('slow', nowMs)
     else if (this.#independence.isSign) {
-      this.#independence.cut(this.#limit.value, nowMs)
+      const before = Math.min(this.#limit.value, this.#traffic.peak(nowMs))
+      this.#independence.cut(before, nowMs)
       this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
     }
   }
@@ -428,8 +429,7 @@ export class Line {
     )
     if (change === undefined) return
     if (change.acquitted === true) {
-      const good = Math.min(change.limit, this.#traffic.peak(nowMs))
-      this.#limit.resume(good, this.#lastTicket, nowMs)
+      this.#limit.resume(change.limit, this.#lastTicket, nowMs)
     } else this.#limit.set(change.limit, this.#lastTicket, nowMs)
   }
 
