@@ -20,7 +20,7 @@ interface Speech {
   scheme: HeaderScheme | undefined
   /** Where none is known: the one to look for in the next answer. */
   next: number
-  /** The limits it has named, by their headers. */
+  /** The limits, as far as it has named them. */
   readonly limits: Map<LimitHeaders, number>
 }
 
@@ -56,7 +56,8 @@ export function allowancesIn(
   const from = readHttpDate(readHeader(headers, 'date') ?? '', nowMs) ?? nowMs
   return told.map(([limit, remaining]) => {
     const allowance = readAllowance(limit, remaining, headers, from)
-    speech.limits.set(limit, allowance.limit ?? remaining)
+    // A limit that is never named is at least what was ever left of it.
+    speech.limits.set(limit, allowance.limit ?? Math.max(speech.limits.get(limit) ?? 0, remaining))
     return allowance
   })
 }

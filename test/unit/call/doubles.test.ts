@@ -318,7 +318,11 @@ describe('a double', () => {
   it('may be a fallback', async () => {
     const server = await startServer({ perCall: [overloaded(), overloaded(), overloaded()] })
     const { client: other } = double(answers('from the fallback'))
-    const llm = steady(clientFor(server), { ...quick(), maxAttempts: 3, fallbacks: [{ client: other }] })
+    const llm = steady(clientFor(server), {
+      ...quick(),
+      maxAttempts: 3,
+      fallbacks: [{ client: other }],
+    })
     const answer = await llm.chat.completions.create(ask('hi'))
     expect(answer.choices[0]?.message.content).toBe('from the fallback')
   })

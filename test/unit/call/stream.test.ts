@@ -248,7 +248,10 @@ describe('a stream that nobody waits for at the moment', () => {
   })
 
   it('is over when an iterator is returned while it waits for a chunk', async () => {
-    const { llm } = await setUp({ script: [stalledStream({ afterChunks: 1 })] }, { limits: { concurrency: 1 } })
+    const { llm } = await setUp(
+      { script: [stalledStream({ afterChunks: 1 })] },
+      { limits: { concurrency: 1 } },
+    )
     const stream = await llm.chat.completions.create(streamed)
     const chunks = stream[Symbol.asyncIterator]()
     const rest = drain(chunks)
@@ -269,7 +272,10 @@ describe('a stream with more than one who could read it', () => {
   })
 
   it('is over when an iterator is thrown into before its first read', async () => {
-    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { limits: { concurrency: 1 } })
+    const { llm } = await setUp(
+      { answer: 'on and on '.repeat(10_000) },
+      { limits: { concurrency: 1 } },
+    )
     const stream = await llm.chat.completions.create(streamed)
     const chunks = stream[Symbol.asyncIterator]()
     await rejection(chunks.throw?.(new Error('mine')) ?? Promise.resolve())
@@ -399,7 +405,10 @@ describe('a stream that is thrown away unread', () => {
   })
 
   it('is ended when the iterator that read some of it is garbage', async () => {
-    const { llm } = await setUp({ answer: 'on and on '.repeat(10_000) }, { limits: { concurrency: 1 } })
+    const { llm } = await setUp(
+      { answer: 'on and on '.repeat(10_000) },
+      { limits: { concurrency: 1 } },
+    )
     await (async () => {
       const stream = await llm.chat.completions.create(streamed)
       await stream[Symbol.asyncIterator]().next()
