@@ -15,9 +15,9 @@ import {
   type Fault,
   type FaultServer,
   type FaultServerOptions,
+  hangs,
   httpError,
   ok,
-  stalledStream,
   startFaultServer,
   type VirtualClock,
   virtualClock,
@@ -88,8 +88,7 @@ export async function stage(
 export function until(endMs: number, fault: Fault): Fault {
   return {
     name: fault.name,
-    apply: (exchange) =>
-      (exchange.clock.monotonicMs() < endMs ? fault : ok()).apply(exchange),
+    apply: (exchange) => (exchange.clock.monotonicMs() < endMs ? fault : ok()).apply(exchange),
   }
 }
 
@@ -120,15 +119,19 @@ export async function close(at: Stage): Promise<void> {
   expect(at.llm.targets()[0]?.closedForMs).toBeGreaterThan(0)
 }
 
-/** A stream that goes on takes the one place there is. */
-export async function full(): Promise<Stage> {
-  const stalled = { script: [stalledStream({ afterChunks: 1 })] }
-  const at = await stage(stalled, { limits: { concurrency: 1 } })
-  const open = await at.llm.chat.completions.create({ ...ask('open'), stream: true })
-  onTestFinished(() => open.controller.abort())
+/** A call that nobody answers takes the one place there is. */
+export async function full(options: SteadyOptions = {}): Promise<Stage> {
+  const at = await stage({ script: [hangs()] }, { limits: { concurrency: 1 }, ...options })
+  const caller = new AbortController()
+  const hanging = rejection(at.create('hangs', { signal: caller.signal }))
+  onTestFinished(async () => {
+    caller.abort()
+    await hanging
+  })
+  while (at.server.count === 0) await setImmediate()
   return {
     ...at,
-    // The stream is in flight all the time: it is never quiet.
+    // One is in flight all the time: it is never quiet.
     async drive(work) {
       for (let turns = 0; turns < 5; turns += 1) await setImmediate()
       await at.clock.advance(10_000)

@@ -2,18 +2,20 @@ import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { seeded } from '../../bench/storm/random.ts'
 import { createRuntime } from '../../src/index.ts'
-import {
-  type Fault,
-  overloaded,
-  rateLimited,
-  serverError,
-  slow,
-  stalledStream,
-} from '../../src/testing/index.ts'
+import { type Fault, overloaded, rateLimited, serverError, slow } from '../../src/testing/index.ts'
 import { patientClock } from '../support/patient-clock.ts'
 import { ask, person, rejection, setUp } from '../support/set-up.ts'
 import { startRecording } from '../unit/telemetry/recorder.ts'
-import { always, bringDown, callErrorOf, close, type Stage, stage, until } from './line-stage.ts'
+import {
+  always,
+  bringDown,
+  callErrorOf,
+  close,
+  full,
+  type Stage,
+  stage,
+  until,
+} from './line-stage.ts'
 
 describe('an outage', () => {
   it('of 3 s that 16 workers run into costs none of 240 calls, at 1.2 requests a call at most', async () => {
@@ -208,11 +210,7 @@ describe('limits by hand', () => {
   })
 
   it('refuse at once who does not wait, and say that nothing was sent', async () => {
-    const at = await stage(
-      { script: [stalledStream({ afterChunks: 1 })] },
-      { limits: { concurrency: 1 }, maxWaitMs: 0 },
-    )
-    const open = await at.llm.chat.completions.create({ ...ask('open'), stream: true })
+    const at = await full({ maxWaitMs: 0 })
     const error = callErrorOf(await rejection(at.json('refused')))
     expect(error).toMatchObject({
       kind: 'overloaded',
@@ -223,11 +221,13 @@ describe('limits by hand', () => {
     })
     expect(error.message).toContain('a place within the limit of this target')
     expect(at.server.count).toBe(1)
-    open.controller.abort()
   })
 
   it("'off' learns nothing: refusals cut nothing, and a hint still closes", async () => {
-    const at = await stage({ script: [overloaded(), overloaded(), overloaded()] }, { limits: 'off' })
+    const at = await stage(
+      { script: [overloaded(), overloaded(), overloaded()] },
+      { limits: 'off' },
+    )
     await at.drive(Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => at.json(name))))
     expect(at.llm.targets()[0]).not.toHaveProperty('limit')
     at.server.reset({ script: [rateLimited({ retryAfterMs: 3_000 })] })
@@ -274,7 +274,6 @@ describe('nothing waits for itself', () => {
     await at.drive(deep(4))
     expect(at.clock.monotonicMs()).toBe(0)
   })
-
 })
 
 describe('a stream', () => {
@@ -363,9 +362,9 @@ describe('what is told of a wait', () => {
     ])
     const points = await recorder.points()
     const durations = points.filter(({ name }) => name === 'steadycall.wait.duration')
-    expect(durations.map(({ attributes, count }) => [attributes['steadycall.wait.for'], count])).toEqual(
-      [['hint', 2]],
-    )
+    expect(
+      durations.map(({ attributes, count }) => [attributes['steadycall.wait.for'], count]),
+    ).toEqual([['hint', 2]])
   })
 
   it('for a target that is down is how long nobody can know, and that it has changed', async () => {

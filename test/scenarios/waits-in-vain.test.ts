@@ -44,9 +44,9 @@ describe('a call that has waited in vain', () => {
     const error = await rejection(at.create('too late'))
     expect(error).toBeInstanceOf(OpenAI.RateLimitError)
     expect(error).toMatchObject({ status: 429, code: 'rate_limit' })
-    expect(Object.fromEntries((error as InstanceType<typeof OpenAI.APIError>).headers ?? [])).toEqual(
-      { 'retry-after': '590' },
-    )
+    expect(
+      Object.fromEntries((error as InstanceType<typeof OpenAI.APIError>).headers ?? []),
+    ).toEqual({ 'retry-after': '590' })
     // The default: 20 s, or a hint of up to a minute.
     expect(String(error)).toContain('it asks to wait 590 s, maxWaitMs allows 60 s')
     expect(mute(error)).not.toContain('SECRET')
@@ -103,7 +103,9 @@ describe('a call that has waited in vain', () => {
     const held = at.json('held', { deadlineMs: 5_000 })
     const error = callErrorOf(await at.drive(rejection(held)))
     expect(error).toMatchObject({ kind: 'overloaded', reason: 'deadline' })
-    expect(error.message).toMatch(/it waited 4\.8 s, last for a place within the limit of this target, and the deadline leaves no time/)
+    expect(error.message).toMatch(
+      /it waited 4\.8 s, last for a place within the limit of this target, and the deadline leaves no time/,
+    )
   })
 
   it('by its signal ends at once', async () => {
