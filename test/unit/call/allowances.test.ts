@@ -8,9 +8,9 @@ const clock = new VirtualClock()
 /** Counts the headers that were asked for. */
 class Counted extends Headers {
   asked = 0
-  override get(name: string): string | null {
+  override get = (name: string): string | null => {
     this.asked += 1
-    return super.get(name)
+    return Headers.prototype.get.call(this, name)
   }
 }
 
