@@ -15,11 +15,8 @@ import {
 } from '../src/index.ts'
 import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
 import { resolveCall } from '../src/resolve-options.ts'
-import { readBreaker } from '../src/retry/breaker.ts'
-import { readBudget } from '../src/retry/budget.ts'
-import { DEFAULT_LIMITS } from '../src/retry/decide.ts'
+import { LIMIT_NUMBERS } from '../src/retry/health/limits.ts'
 import { readHedge } from '../src/retry/hedge.ts'
-import { readConcurrency } from '../src/retry/slots.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
 import * as testing from '../src/testing/index.ts'
 import { clientFor, rejection, startServer } from './support/set-up.ts'
@@ -74,10 +71,9 @@ describe('docs/reference/failure-kinds.md', () => {
 
   it('says of each kind what the code says, and in its order', () => {
     const shown = tableAfter(page, '| kind | typical evidence').map(
-      ([kind, , retried = '', breaker, fallsBack, kept, ours]) => [
+      ([kind, , retried = '', fallsBack, kept, ours]) => [
         kind,
         retried.split(',')[0],
-        breaker,
         fallsBack,
         kept,
         ours,
@@ -86,7 +82,6 @@ describe('docs/reference/failure-kinds.md', () => {
     const meant = Object.entries(FAILURE_KINDS).map(([kind, traits]) => [
       `\`${kind}\``,
       traits.retry === 'reask' ? 're-ask' : traits.retry,
-      yesNo(traits.tripsBreaker),
       yesNo(traits.fallsBack),
       yesNo(traits.permanent),
       yesNo(traits.ours),
@@ -106,11 +101,12 @@ describe('docs/reference/failure-kinds.md', () => {
       repeated_answer: true,
       max_reasks: true,
       reask_refused: true,
-      hint_exceeds_max: true,
+      max_requests: true,
+      hint_exceeds_wait: true,
       hint_exceeds_deadline: true,
-      circuit_open: true,
-      retry_budget: true,
-      concurrency_limit: true,
+      max_wait: true,
+      hopeless_wait: true,
+      line_full: true,
     }
     expect(namesIn(page, '| reason | meaning')).toEqual(Object.keys(reasons))
   })
@@ -148,10 +144,7 @@ describe('docs/reference/options.md', () => {
   })
 
   it.each([
-    ['## Retry budget', readBudget({})],
-    ['## Circuit breaker', readBreaker({})],
-    ['## Spread after a hint', DEFAULT_LIMITS.hintSpread],
-    ['## Concurrency limit', readConcurrency(1)],
+    ['## Limits', LIMIT_NUMBERS],
     ['## Hedging', readHedge({})],
     ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],
   ])('lists every field under %s, with its default', (heading, fields) => {
@@ -258,7 +251,8 @@ describe('docs/concepts/traces.md', () => {
       'retry-scheduled': true,
       'reask-sent': true,
       'fallback-selected': true,
-      'breaker-changed': true,
+      'wait-started': true,
+      'target-changed': true,
       'call-stopped': true,
       'retries-multiplied': true,
       'claim-awaited': true,

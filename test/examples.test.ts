@@ -52,6 +52,8 @@ const EXAMPLES = [
   '23-report',
   '24-embeddings',
   '25-queue',
+  '26-web-handler',
+  '27-many-calls',
 ] as const
 
 describe('an example runs as it stands and says what its page promises:', () => {
@@ -331,10 +333,10 @@ describe('an example runs as it stands and says what its page promises:', () => 
   it('25-queue gives up what cannot succeed, and leaves the rest to a later try', async () => {
     const server = await startServer({
       callOf: ({ body }) => String(body.messages.at(-1)?.content).slice(0, 3),
-      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(overloaded())),
+      perCall: (question) => (question === 'one' ? [badRequest()] : Array(3).fill(serverError())),
     })
     const { stdout } = await run('25-queue', { OPENAI_BASE_URL: server.baseURL })
-    expect(stdout).toEqual(['UnrecoverableError', 'overloaded: later'])
+    expect(stdout).toEqual(['UnrecoverableError', 'server_error: later'])
   })
 
   it('23-report draws what the call went through', async () => {
@@ -353,12 +355,30 @@ describe('an example runs as it stands and says what its page promises:', () => 
     expect(stdout).toHaveLength(5)
   })
 
+  it('26-web-handler answers, and tells a person when to come back where it cannot', async () => {
+    const server = await startServer({
+      answer: '{"answer":"42"}',
+      callOf: ({ body }) => String(body.messages.at(-1)?.content).slice(0, 3),
+      perCall: (question) => (question === 'two' ? [rateLimited({ retryAfterMs: 30_000 })] : []),
+    })
+    const { stdout } = await run('26-web-handler', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual(['200 {"answer":"42"}', '503 30'])
+    expect(server.count).toBe(2)
+  })
+
+  it('27-many-calls loses no row of a batch to a bad second', async () => {
+    const server = await startServer({
+      answer: '{"answer":"42"}',
+      script: Array(6).fill(overloaded()),
+    })
+    const { stdout } = await run('27-many-calls', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual(['8 answers'])
+  })
+
   it('17-overload shows the health of the one target it has called', async () => {
     const server = await startServer()
     const { stdout } = await run('17-overload', { OPENAI_BASE_URL: server.baseURL })
-    expect(stdout).toEqual([
-      '127.0.0.1 gpt-5-mini: closed, 3.3 retries, 0 in flight, 0 waiting, gate 0 ms',
-    ])
+    expect(stdout).toEqual(['127.0.0.1 gpt-5-mini: up, 20 places, 0 in flight, 0 waiting'])
   })
 })
 

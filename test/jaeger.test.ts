@@ -12,7 +12,7 @@ const PAGE = 'docs/guides/jaeger.md'
 /** The incidents of the example, each with its number of requests. */
 const INCIDENTS: readonly { readonly name: string; readonly calls: number }[] = [
   { name: 'rate-limit', calls: 1 },
-  { name: 'outage', calls: 4 },
+  { name: 'outage', calls: 5 },
   { name: 'malformed-json', calls: 1 },
   { name: 'local-repair', calls: 1 },
   { name: 'replay', calls: 2 },
@@ -168,14 +168,15 @@ describe('examples/jaeger, exporting over HTTP', () => {
     const seen = tracesOf('outage').map((spans) => [
       only(spans, 'attempt ').map(({ attributes }) => attributes['steadycall.attempt.cause']),
       only(spans, 'chat ').flatMap(({ events }) =>
-        events.flatMap(({ attributes }) => attributes['steadycall.breaker.to'] ?? []),
+        events.flatMap(({ attributes }) => attributes['steadycall.target.to'] ?? []),
       ),
     ])
     expect(seen).toEqual([
       [['initial', 'retry', 'fallback'], []],
-      [['initial', 'retry', 'fallback'], ['open']],
+      [['initial', 'retry', 'fallback'], []],
+      [['initial', 'fallback'], ['down']],
       [['fallback'], []],
-      [['initial'], ['half-open', 'closed']],
+      [['initial'], ['up']],
     ])
   })
 
@@ -184,19 +185,19 @@ describe('examples/jaeger, exporting over HTTP', () => {
     const expected = Object.entries(names)
       .filter(([key]) => key.startsWith('METRIC_'))
       .map(([, name]) => name)
-      // No retry budget runs dry in this demo.
-      .filter((name) => name !== names.METRIC_BUDGET_REJECTIONS)
+      // Nobody waits in vain in this demo.
+      .filter((name) => name !== names.METRIC_WAITS_IN_VAIN)
     expect([...metrics.keys()].sort()).toEqual(expected.sort())
     for (const { schemaUrl } of metrics.values()) expect(schemaUrl).toBe(SCHEMA_URL)
     const count = (name: string) =>
       metrics.get(name)?.points.reduce((sum, { value }) => sum + value, 0)
-    expect(count(names.METRIC_OPERATION_DURATION)).toBe(17)
-    expect(count(names.METRIC_CALL_ATTEMPTS)).toBe(17)
+    expect(count(names.METRIC_OPERATION_DURATION)).toBe(18)
+    expect(count(names.METRIC_CALL_ATTEMPTS)).toBe(18)
     expect(count(names.METRIC_ACTIVE_CALLS)).toBe(0)
     expect(count(names.METRIC_ATTEMPT_DURATION)).toBe(
       receiver.spans().filter(({ name }) => name.startsWith('attempt ')).length,
     )
-    expect(count(names.METRIC_BREAKER_TRANSITIONS)).toBe(3)
+    expect(count(names.METRIC_TARGET_TRANSITIONS)).toBe(2)
     expect(count(names.METRIC_MULTIPLIED_RETRIES)).toBe(1)
     expect(metrics.get(names.METRIC_OPERATION_DURATION)?.unit).toBe('s')
     const values = [...metrics.values()].flatMap(({ points }) =>

@@ -77,8 +77,7 @@ function row({ name }: { readonly name: string }, result: StormResult) {
 process.stdout.write(`${CALLS.toLocaleString('en')} calls at ${CALLS_PER_SECOND} a second for ten seconds, from one process, to a provider with room for
 ${CAPACITY_PER_SECOND} a second that answers within 50 ms and refuses the rest at once. Set up as in 'Overhead', with the clients' own defaults;
 nobody waits longer than 30 s. Without any retry about half of the calls can succeed; with room for all within
-twenty seconds, all could. steadycall does not take half of all calls refused for a blip: its retries are a budget that
-first attempts earn, so the provider sees no more than it was sent; who would rather wait and push raises \`retryBudget\`.
+twenty seconds, all could. steadycall lets the others wait: a request that would be refused is not sent.
 
 **Refused with 503, without a hint**
 

@@ -65,6 +65,12 @@ const overloads = [10, 60].flatMap((seconds) => [
   overload('short', '429 with a hint that is too short', seconds, bucket(429, 0.1)),
   overload('long', '429 with a hint ten times too long', seconds, bucket(429, 10)),
   overload(
+    'far',
+    '429 that say ten seconds where ten milliseconds would do',
+    seconds,
+    bucket(429, 1_000),
+  ),
+  overload(
     'queue',
     'nothing but timeouts',
     seconds,

@@ -3,19 +3,18 @@ import { parseArgs } from 'node:util'
 import { goalTable } from './goal-table.ts'
 import { lineScenarios } from './line-scenarios.ts'
 import { picture } from './plot.ts'
-import { Pool, seedsFrom } from './pool.ts'
+import { LAST_SEED, Pool, seedsFrom } from './pool.ts'
 import { scale } from './scale.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarioNamed } from './scenarios.ts'
 import { scenarios } from './storm-scenarios.ts'
 import { medians, table } from './summary.ts'
 
-const SEEDS = 5
 const USAGE = `npm run storm -- [options]
   --goals         instead: what the line has to reach, scenario by scenario, ours beside the others
   --scenario ID   only this one; may be given more than once: ${ids(scenarios)}
                   or, with the goals: ${ids(lineScenarios)}
-  --seeds N       runs of each, with the seeds 1 to N (${SEEDS}); the tables have their medians
+  --seeds N       runs of each, with the seeds 1 to N (${LAST_SEED}); the tables have their medians
   --seeds N-M     the same with the seeds N to M
   --scale         instead: 100,000 clients in one run
 `
@@ -37,7 +36,7 @@ function readCommand() {
     const { values } = parseArgs({
       options: {
         scenario: { type: 'string', multiple: true },
-        seeds: { type: 'string', default: String(SEEDS) },
+        seeds: { type: 'string', default: String(LAST_SEED) },
         goals: { type: 'boolean', default: false },
         scale: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -105,7 +104,7 @@ async function play(chosen: readonly Scenario[], seeds: readonly number[]): Prom
 function page(parts: readonly string[], seeds: readonly number[]): string {
   return `# Storms: all results
 
-Written by \`npm run storm${option(seeds)}\`: medians of ${seeds.length} seeds; the plots show the first. What the columns
+Written by \`npm run storm${option(seeds)}\`: ${named(seeds)}; the plots show the first. What the columns
 and the scenarios are: [storms](../concepts/storms.md).
 
 ${parts.join('\n')}`
@@ -115,7 +114,7 @@ function goalPage(text: string, seeds: readonly number[]): string {
   const titles = lineScenarios.map(({ id, title }) => `- \`${id}\`: ${title}`)
   return `# Storms: what the line has to reach
 
-Written by \`npm run storm -- --goals${option(seeds).replace(' --', '')}\`: medians of the seeds ${seeds[0]} to ${seeds.at(-1)}. In the last column is what was
+Written by \`npm run storm -- --goals${option(seeds).replace(' --', '')}\`: ${named(seeds)}. In the last column is what was
 measured, and in brackets what was wanted. What the columns are: [storms](../concepts/storms.md).
 
 ${text}
@@ -128,11 +127,16 @@ ${titles.join('\n')}
 `
 }
 
+function named(seeds: readonly number[]): string {
+  const [first, last] = [seeds[0], seeds.at(-1)]
+  return first === last ? `seed ${first}` : `medians of the seeds ${first} to ${last}`
+}
+
 /** As it has to be given for these. */
 function option(seeds: readonly number[]): string {
   const [first, last] = [seeds[0], seeds.at(-1)]
   if (first !== 1) return ` -- --seeds ${first}-${last}`
-  return last === SEEDS ? '' : ` -- --seeds ${last}`
+  return last === LAST_SEED ? '' : ` -- --seeds ${last}`
 }
 
 function progress(done: number, total: number): void {

@@ -15,7 +15,9 @@ const without = (replaced: Partial<LineParts>): ShippedPolicy => ({
 })
 
 class AllAtOnce extends Limit {
-  override letOut(): void {}
+  override letOut(_good: number, lastTicket: number, nowMs: number): void {
+    this.set(Infinity, lastTicket, nowMs)
+  }
 }
 class NoProbes extends Outage {
   override failed(): boolean {

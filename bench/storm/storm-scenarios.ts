@@ -1,4 +1,4 @@
-import { policies, withFallback, withHedge } from './policies.ts'
+import { nested27, policies, withFallback, withHedge } from './policies.ts'
 import {
   brownout,
   common,
@@ -32,6 +32,7 @@ export const scenarios: readonly Scenario[] = [
     id: 'B',
     title: 'a brownout: a fifth of the capacity, for a minute',
     ...faulty(brownout),
+    policies: [...policies, nested27],
   },
   {
     ...common,

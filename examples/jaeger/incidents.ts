@@ -44,7 +44,12 @@ export const INCIDENTS: readonly Incident[] = [
   { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
   {
     name: 'outage',
-    faults: [[overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()], [], []],
+    faults: [[overloaded(), overloaded()], [overloaded(), overloaded()], [overloaded()], [], []],
+    settings: {
+      fallbacks: [{ model: 'gpt-5-nano' }],
+      maxAttempts: 3,
+    },
+    pauseMs: 1_800,
   },
   { name: 'malformed-json', faults: [[malformedJson()]] },
   { name: 'local-repair', faults: [[wrongTypes()]] },
@@ -59,6 +64,7 @@ export const INCIDENTS: readonly Incident[] = [
   {
     name: 'hedge',
     faults: [[slow(3_000)]],
+    // A process that has only just begun has saved nothing yet for extra requests.
     settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 } },
   },
   { name: 'cut-stream', faults: [[cutStream({ afterChunks: 3 })]], face: 'stream' },

@@ -7,10 +7,12 @@ import { askBare, type BareAnswer } from './bare-client.ts'
 import { type CommandContext, readOptions, UsageError } from './command.ts'
 import { endingOf, explainBare, explainCall } from './explain.ts'
 import { askLive, liveProvider } from './live.ts'
+import { meetOutage, type OutageResult } from './outage.ts'
 import {
   formatCalls,
   formatComparison,
   formatHeading,
+  formatOutage,
   formatTotals,
   formatUnexpected,
 } from './render.ts'
@@ -23,6 +25,7 @@ export const DEMO_USAGE: string = `steadycall demo: the same faults, met with st
 
 Starts a fault server on this machine, extracts a support ticket ${SCENARIOS.length} times through
 a real openai client, with steadycall and without, and draws what became of each call.
+Beside them, thirty calls meet an outage of three seconds.
 
   --seed N   draws the random part of each wait; equal seeds wait equally  [1]
   --json     prints one JSON document instead
@@ -61,9 +64,15 @@ export async function demo(args: readonly string[], context: CommandContext): Pr
     live === undefined
       ? await meetFaults(seed, context)
       : await askLive(live, seeded(seed, 'live'), context)
-  if (values.json) terminal.write(`${JSON.stringify(toDocument(seed, results), null, 2)}\n`)
-  else show(results, terminal)
-  return results.every(isAsExpected) ? 0 : 1
+  if (!values.json) show(results, terminal)
+  // Alone: what else this process does would take from the seconds of the outage.
+  const outage =
+    live === undefined ? await meetOutage(MODEL, seeded(seed, 'outage'), context.signal) : undefined
+  if (values.json) {
+    terminal.write(`${JSON.stringify(toDocument(seed, results, outage), null, 2)}\n`)
+  } else if (outage !== undefined) showOutage(outage, terminal)
+  const survived = outage === undefined || outage.steady.valid === outage.calls
+  return survived && results.every(isAsExpected) ? 0 : 1
 }
 
 const LANES = 4
@@ -226,10 +235,22 @@ function show(results: readonly CallResult[], terminal: Terminal): void {
   terminal.write(formatUnexpected(results, terminal))
 }
 
+function showOutage(outage: OutageResult, terminal: Terminal): void {
+  const seconds = `${outage.outageMs / 1_000} s`
+  const note = `${outage.calls} calls at once, every request answered 503 for ${seconds}`
+  terminal.write(formatHeading(`An outage of ${seconds}`, note, terminal))
+  terminal.write(formatOutage(outage, terminal))
+}
+
 /** Everything that is known of the run, for programs. */
-function toDocument(seed: number, results: readonly CallResult[]): unknown {
+function toDocument(
+  seed: number,
+  results: readonly CallResult[],
+  outage: OutageResult | undefined,
+): unknown {
   return {
     seed,
+    ...(outage !== undefined && { outage }),
     asExpected: results.every(isAsExpected),
     totals: totalsOf(results),
     calls: results.map(({ report, ...call }) => ({ ...call, outcome: report.outcome, report })),

@@ -1,6 +1,7 @@
 import { formatMs } from '../report/format-ms.ts'
 import type { Paint, Style } from '../report/paint.ts'
 import { formatTimeline, lengthMs, TIMELINE_LEGEND } from '../report/timeline.ts'
+import type { OutageResult } from './outage.ts'
 import { type CallResult, isAsExpected, type Totals } from './results.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -85,6 +86,19 @@ export function formatTotals(totals: Totals, { paint }: Canvas): string {
   const why = MARGIN + paint('dim', whyFewer(totals))
   const verdict = MARGIN + formatVerdict(totals, paint)
   return `${[head, ...lines, ...(whyFewer(totals) === '' ? [] : ['', why]), '', verdict].join('\n')}\n`
+}
+
+/** How the calls came through an outage, side by side. */
+export function formatOutage({ calls, steady, bare }: OutageResult, { paint }: Canvas): string {
+  const line = (label: string, ours: string, theirs: string) =>
+    `${MARGIN}${label.padEnd(LABEL_WIDTH)}${ours.padStart(COUNT_WIDTH)}${theirs.padStart(COUNT_WIDTH)}`
+  const lines = [
+    paint('dim', line('', 'steadycall', 'bare client')),
+    paint('bold', line('valid answers', share(steady.valid, calls), share(bare.valid, calls))),
+    line('HTTP requests', count(steady.requests), count(bare.requests)),
+    line('until all had ended', formatMs(steady.tookMs), formatMs(bare.tookMs)),
+  ]
+  return `${lines.join('\n')}\n`
 }
 
 /** Fewer requests look better than they are. */

@@ -71,10 +71,17 @@ function attemptLines(attempts: readonly AttemptReport[], paint: Paint): readonl
   })
 }
 
-function waitOf({ delayMs, delaySource, cause }: AttemptReport, paint: Paint): readonly string[] {
+function waitOf(attempt: AttemptReport, paint: Paint): readonly string[] {
+  const { delayMs, delaySource, cause, waits = [] } = attempt
   if (delayMs <= 0) return []
+  // Parts of a millisecond say nothing.
+  const parts = waits.filter(({ ms }) => ms >= 1)
+  if (parts.length > 1) {
+    const said = parts.map((part) => `${part.for} ${formatMs(part.ms)}`).join(', ')
+    return [paint('wait', `waited ${formatMs(delayMs)} (${said})`)]
+  }
   // A hedge waits for the first attempt's answer, not for leave to go.
-  const source = cause === 'hedge' ? 'slow' : delaySource
+  const source = cause === 'hedge' ? 'slow' : (parts[0]?.for ?? delaySource)
   return [paint('wait', `waited ${formatMs(delayMs)}${source === undefined ? '' : ` (${source})`}`)]
 }
 

@@ -14,6 +14,9 @@ export interface Waited {
   readonly paying?: boolean
 }
 
+/** Timers fire so late on a busy machine. */
+const TIMER_SLACK_MS = 50
+
 /** How long one call has waited, for what, and how much longer it may. */
 export class Patience {
   readonly #maxWaitMs: number
@@ -47,10 +50,12 @@ export class Patience {
     const ownMs = Math.min(delayMs, tookMs)
     const { hintMs, downMs } = line.reasonsSince(fromMs + ownMs)
     const restMs = tookMs - ownMs - hintMs - downMs
-    this.#add(own, ownMs)
+    // The slack of a timer belongs to what it was set for.
+    const slackMs = ownMs > 0 && restMs < TIMER_SLACK_MS ? restMs : 0
+    this.#add(own, ownMs + slackMs)
     this.#add('hint', hintMs)
     this.#add('down', downMs)
-    this.#add(paying ? 'budget' : 'limit', restMs)
+    this.#add(paying ? 'budget' : 'limit', restMs - slackMs)
     // Who waits for nothing else is not held to account for a backoff.
     if (this.#maxWaitMs > 0) this.#waitedMs += tookMs
   }

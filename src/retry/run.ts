@@ -241,8 +241,7 @@ export class Run<T> {
           previousDelayMs: this.#previousDelayMs,
           random,
           isDown: line.isDown,
-          // Of what is left to wait, the most that it adds is a half: the retry after it has one too.
-          slowMs: Math.min(this.#slowMs, this.#slowPatienceMs()),
+          slowMs: Math.min(this.#slowMs, this.#mostSlowMs()),
         }),
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
@@ -357,9 +356,12 @@ export class Run<T> {
     onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
-  #slowPatienceMs(): number {
-    const { maxWaitMs } = this.#request.policy
-    return maxWaitMs === 0 ? Infinity : this.#patience.leftMs(this.#target.state.line) / 3
+  /** What a timeout adds to the backoff takes half of the time that is left at most, and ends no call. */
+  #mostSlowMs(): number {
+    const { deadline, policy } = this.#request
+    const patienceMs = this.#patience.leftMs(this.#target.state.line)
+    const leftMs = deadline.remainingMs()
+    return (policy.maxWaitMs === 0 ? leftMs : Math.min(leftMs, patienceMs)) / 3
   }
 
   #aborted(): boolean {

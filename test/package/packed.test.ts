@@ -85,8 +85,8 @@ describe('the package as a stranger gets it', () => {
       const require = createRequire(import.meta.url)
       const second = require('./node_modules/other/node_modules/steadycall/dist/index.js')
       if (first.steady === second.steady) throw new Error('one copy only')
-      const outer = first.steady(new OpenAI(), { retryBudget: false })
-      const inner = second.steady(new OpenAI(), { retryBudget: false })
+      const outer = first.steady(new OpenAI(), { limits: 'off' })
+      const inner = second.steady(new OpenAI(), { limits: 'off' })
       const messages = [{ role: 'user', content: 'hello' }]
       const error = await outer
         .run('outer', () => inner.json({ model: 'm', messages, schema: {} }))

@@ -194,7 +194,6 @@ describe('a stricter caller', LONG, () => {
     const hedging = {
       runtime: createRuntime({ clock }),
       hedge: { delayMs: 500, maxExtraLoad: 1 },
-      retryBudget: { initial: 10 },
     }
     const owner = endOf(json(llmFor(server, store, hedging), 'rerun'))
     await arrived(server)

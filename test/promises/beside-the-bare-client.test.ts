@@ -46,7 +46,7 @@ describe('the bare client, and the same one wrapped', () => {
     expect(server.count).toBe(4)
     expect(callReport(error)).toMatchObject({
       outcome: 'rate_limit',
-      reason: 'hint_exceeds_max',
+      reason: 'hint_exceeds_wait',
       attempts: [{ retryAfterMs: 120_000 }],
     })
   })
@@ -120,7 +120,7 @@ describe('the bare client, and the same one wrapped', () => {
   it("a loop of three around it: 9 requests, and 3 under onMultipliedRetries: 'throw'", async () => {
     const { server, client, llm } = await setUp(
       { perCall: always(serverError()) },
-      { retryBudget: false, onMultipliedRetries: 'throw' },
+      { onMultipliedRetries: 'throw' },
     )
     const loop = { retries: 2, minTimeout: 0, shouldRetry: () => true }
     await rejection(pRetry(() => client.chat.completions.create(ask('bare')), loop))

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FAILURE_KINDS, type FailureKind } from '../../src/errors/failure-kinds.ts'
 import {
   decorrelatedJitter,
+  drawDelayMs,
   equalJitter,
   exponential,
   fixed,
@@ -50,39 +51,120 @@ describe('a backoff', () => {
   })
 })
 
-describe('decide', () => {
-  it('never retries before the hint, nor so late that no attempt fits', () => {
-    const input = fc.record({
-      kind: fc.constantFrom('rate_limit', 'overloaded', 'network'),
-      hintMs: fc.oneof(fc.constant(0), milliseconds(100_000)),
-      remainingMs: milliseconds(100_000),
-      backoffMs: milliseconds(100_000),
+describe('the default backoff', () => {
+  it('is finite, never negative, and bounded by what it knows, for any retry', () => {
+    const step = fc.record({
+      retry: fc.integer({ min: 1, max: 1_000_000_000 }),
+      kind,
+      previousDelayMs: milliseconds(1e6),
+      isDown: fc.boolean(),
+      slowMs: fc.oneof(fc.constant(0), milliseconds(1e9)),
       drawn: unit,
     })
     fc.assert(
-      fc.property(input, ({ kind: failed, hintMs, remainingMs, backoffMs, drawn }) => {
-        const verdict = decide({
-          result: { ok: false, failure: failureOf(failed) },
-          policy: { maxAttempts: 3, maxReasks: 2, maxRetryAfterMs: 60_000, onUncertain: 'rerun' },
-          attempts: 1,
-          reasks: 0,
-          aborted: false,
-          remainingMs,
-          hintMs,
-          retriedOnce: false,
-          breakerClosed: true,
-          tokenAvailable: true,
-          backoffMs: () => backoffMs,
-          random: () => drawn,
-          fallbacks: [],
-        })
-        const waitMs = hintMs > 0 ? hintMs : backoffMs
-        const possible = hintMs <= 60_000 && waitMs <= remainingMs - 250 && remainingMs >= 250
-        expect(verdict.verdict).toBe(possible ? 'retry' : 'stop')
-        if (verdict.verdict !== 'retry') return
-        expect(verdict.delayMs).toBeGreaterThanOrEqual(hintMs)
-        expect(verdict.delayMs).toBeLessThanOrEqual(remainingMs - 250)
+      fc.property(step, ({ drawn, ...rest }) => {
+        const delayMs = drawDelayMs(undefined, { ...rest, random: () => drawn })
+        expect(delayMs).toBeGreaterThanOrEqual(0)
+        const isUnbounded = rest.isDown && rest.slowMs === 0
+        expect(delayMs).toBeLessThanOrEqual(isUnbounded ? 250 * 1.6 ** 40 : 20_000)
       }),
+    )
+  })
+})
+
+describe('decide', () => {
+  const BY = ['hint', 'down', 'limit', 'budget', 'backoff'] as const
+  const held = fc.record({
+    by: fc.constantFrom(...BY),
+    leastMs: fc.oneof(fc.constant(0), milliseconds(100_000)),
+    expectedMs: fc.oneof(fc.constant(Infinity), milliseconds(100_000)),
+    ahead: fc.nat(100_000),
+  })
+  const input = fc.record({
+    kind,
+    executed: fc.constantFrom('no', 'maybe', 'yes'),
+    attempts: fc.integer({ min: 0, max: 4 }),
+    requests: fc.integer({ min: 0, max: 13 }),
+    reasks: fc.nat(3),
+    aborted: fc.boolean(),
+    hintMs: fc.oneof(fc.constant(0), milliseconds(100_000)),
+    remainingMs: fc.double({ min: -1_000, max: 100_000, noNaN: true }),
+    patienceMs: milliseconds(100_000),
+    waits: fc.boolean(),
+    backoffMs: milliseconds(100_000),
+    onUncertain: fc.constantFrom('rerun', 'fail'),
+    result: fc.oneof(
+      fc.constant({}),
+      fc.constant({ delivered: true }),
+      fc.record({ held }),
+      fc.record({
+        noLeave: fc.record({
+          by: fc.constantFrom(...BY),
+          why: fc.constantFrom('patience', 'hopeless', 'too_long', 'full', 'aborted'),
+        }),
+      }),
+    ),
+    heldAfter: held,
+    fallbacks: fc.array(fc.boolean(), { maxLength: 2 }),
+  })
+
+  function inputFor(given: typeof input extends fc.Arbitrary<infer Given> ? Given : never) {
+    const { kind: failed, executed, result, heldAfter, backoffMs, fallbacks, onUncertain } = given
+    return {
+      ...given,
+      result: { ok: false as const, failure: failureOf(failed, { executed }), ...result },
+      policy: { maxAttempts: 3, maxRequests: 12, maxReasks: 2, onUncertain },
+      retriedOnce: false,
+      heldAfter: () => heldAfter,
+      backoffMs: () => backoffMs,
+      fallbacks: fallbacks.map((available, at) => ({
+        target: at + 1,
+        on: new Set(KINDS),
+        available,
+      })),
+    }
+  }
+
+  it('never retries before the hint, nor so late that no attempt fits, nor beyond its patience', () => {
+    fc.assert(
+      fc.property(input, (given) => {
+        const verdict = decide(inputFor(given))
+        if (verdict.verdict !== 'retry') return
+        expect(verdict.delayMs).toBeGreaterThanOrEqual(given.hintMs)
+        expect(verdict.delayMs).toBeLessThanOrEqual(given.remainingMs - 250)
+        const isOwnAffair = !given.waits && given.hintMs === 0
+        if (!isOwnAffair) expect(verdict.delayMs).toBeLessThanOrEqual(given.patienceMs)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('sends nothing more when anything is spent, and waits for nothing that cannot end in time', () => {
+    fc.assert(
+      fc.property(input, (given) => {
+        const { verdict } = decide(inputFor(given))
+        const isPlanned = 'held' in given.result || 'noLeave' in given.result
+        const isSpent = !isPlanned && (given.attempts >= 3 || given.requests >= 12)
+        const isOver = given.aborted || given.remainingMs < 250 || 'delivered' in given.result
+        const mustNot = !isPlanned && given.onUncertain === 'fail' && given.executed !== 'no'
+        if (isSpent || isOver || mustNot) expect(verdict).toBe('stop')
+        if (verdict !== 'wait') return
+        const { leastMs } = 'held' in given.result ? given.result.held : given.heldAfter
+        expect(leastMs).toBeLessThanOrEqual(Math.min(given.remainingMs - 250, given.patienceMs))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('falls back only to a target that can take the call now, and to the first of them', () => {
+    fc.assert(
+      fc.property(input, (given) => {
+        const verdict = decide(inputFor(given))
+        if (verdict.verdict !== 'fallback') return
+        expect(verdict.target).toBe(given.fallbacks.indexOf(true) + 1)
+        expect(verdict.target).toBeGreaterThan(0)
+      }),
+      { numRuns: 2_000 },
     )
   })
 })

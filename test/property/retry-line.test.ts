@@ -251,7 +251,8 @@ describe('the tokens of a target', () => {
         let nowMs = 0
         const traffic = new Traffic(nowMs)
         const tokens = new Tokens(traffic, nowMs)
-        let most = 2
+        // At the start.
+        let most = 6
         for (const { happens: what, ms, usual } of given) {
           nowMs += ms
           if (what === 'timeout') tokens.timedOut(nowMs)

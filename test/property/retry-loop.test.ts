@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { FAILURE_KINDS, type FailureKind } from '../../src/errors/failure-kinds.ts'
 import { fullJitter } from '../../src/retry/backoff.ts'
 import type { FailedAttempt } from '../../src/retry/decide.ts'
-import { createTargetState } from '../../src/retry/health/target-state.ts'
+import type { Sign } from '../../src/retry/health/signs.ts'
+import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import { type AttemptResult, type LoopTarget, runAttempts } from '../../src/retry/loop.ts'
 import { deadlineAfter } from '../../src/time.ts'
 import { failureOf } from '../unit/retry/failures.ts'
@@ -14,6 +15,13 @@ const KINDS = Object.keys(FAILURE_KINDS) as FailureKind[]
 const kind = fc.constantFrom(...KINDS)
 const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 
+/** Another call of the target is sent and ends so. */
+function sendOne({ line }: TargetState, sign: Sign, hintMs: number): void {
+  const ticket = line.enterBeside(0)
+  line.ended({ ticket, sentAtMs: 0, sign, hintMs, paid: false })
+  line.left()
+}
+
 describe('a call', () => {
   const failed = fc
     .record({
@@ -23,7 +31,7 @@ describe('a call', () => {
         {},
         { retryAfterMs: 0 },
         { retryAfterMs: 900 },
-        { retryAfterMs: 61_000 },
+        { retryAfterMs: 91_000 },
       ),
       reask: fc.constantFrom({}, { reask: 'allowed' }, { reask: 'repeated' }, { reask: 'no' }),
     })
@@ -38,24 +46,27 @@ describe('a call', () => {
   const script = fc.record({
     replies: fc.array(reply, { minLength: 12, maxLength: 12 }),
     maxAttempts: fc.integer({ min: 1, max: 10 }),
+    maxRequests: fc.integer({ min: 1, max: 12 }),
+    maxWaitMs: fc.constantFrom(0, 3_000, 90_000),
     deadlineMs: fc.integer({ min: 0, max: 120_000 }),
     targets: fc.integer({ min: 1, max: 3 }),
     drawn: unit,
-    gateMs: fc.constantFrom(0, 0, 5_000, 70_000),
+    closedMs: fc.constantFrom(0, 0, 5_000, 70_000),
+    isDown: fc.boolean(),
     abortAtMs: fc.option(fc.integer({ min: 0, max: 60_000 }), { nil: undefined }),
     onUncertain: fc.constantFrom('rerun', 'fail'),
-    budget: fc.constantFrom(undefined, false as const),
+    limits: fc.constantFrom('auto' as const, 'off' as const, { concurrency: 1 }),
   })
 
-  it('makes at most maxAttempts, ends by its deadline, and never returns before a hint', async () => {
+  it('keeps to its numbers, its patience, its deadline and to every hint', async () => {
     await fc.assert(
       fc.asyncProperty(script, async (given) => {
         const clock = new VirtualClock()
         const random = () => given.drawn
         const targets = Array.from({ length: given.targets }, (_, index): LoopTarget => {
-          const state = createTargetState({ clock, random, retryBudget: given.budget })
-          const failure = failureOf('rate_limit', { retryAfterMs: given.gateMs })
-          if (given.gateMs > 0) state.gate.learn(failure, 0, 100_000)
+          const state = createTargetState({ clock, random, limits: given.limits })
+          for (let call = 0; given.isDown && call < 5; call += 1) sendOne(state, 'error', 0)
+          if (given.closedMs > 0) sendOne(state, 'limited', given.closedMs)
           return { name: `target ${index}`, state, on: new Set(KINDS) }
         })
         const controller = new AbortController()
@@ -64,14 +75,17 @@ describe('a call', () => {
             ? () => {}
             : clock.schedule(given.abortAtMs, () => controller.abort())
         const deadline = deadlineAfter(clock, given.deadlineMs)
-        const notBeforeMs = targets.map(() => Math.min(given.gateMs, 100_000))
+        const notBeforeMs: number[] = targets.map(() => given.closedMs)
         let attempts = 0
+        let executed = 0
+        let takenMs = 0
         const outcome = await clock.run(
           runAttempts<string>({
             policy: {
               maxAttempts: given.maxAttempts,
+              maxRequests: given.maxRequests,
               maxReasks: 2,
-              maxRetryAfterMs: 60_000,
+              maxWaitMs: given.maxWaitMs,
               backoff: fullJitter(),
               onUncertain: given.onUncertain,
             },
@@ -90,7 +104,10 @@ describe('a call', () => {
               expect(clock.monotonicMs()).toBeGreaterThanOrEqual(earliestMs)
               const scripted = given.replies[number - 1]
               if (scripted === undefined) throw new Error('not scripted')
-              clock.advance(Math.min(scripted.takesMs, deadline.remainingMs()))
+              const tookMs = Math.min(scripted.takesMs, deadline.remainingMs())
+              clock.advance(tookMs)
+              takenMs += tookMs
+              if (scripted.ok || scripted.failed.failure.executed !== 'no') executed += 1
               if (scripted.ok) return { ok: true, value: 'good' }
               const asked = scripted.failed.failure.retryAfterMs ?? 0
               notBeforeMs[target] = Math.max(earliestMs, clock.monotonicMs() + asked)
@@ -100,10 +117,17 @@ describe('a call', () => {
         )
         stopAbort()
         expect(outcome.attempts).toBe(attempts)
-        expect(attempts).toBeLessThanOrEqual(given.maxAttempts)
+        expect(executed).toBeLessThanOrEqual(given.maxAttempts)
+        expect(attempts).toBeLessThanOrEqual(given.maxRequests)
+        // Its backoff is no wait where it does not wait.
+        if (given.maxWaitMs > 0) {
+          expect(clock.monotonicMs() - takenMs).toBeLessThanOrEqual(given.maxWaitMs + 1)
+        }
         expect(clock.monotonicMs()).toBeLessThanOrEqual(given.deadlineMs)
         expect(clock.pendingTimers).toBe(0)
-        for (const { state } of targets) expect(state.budget.tokens).toBeGreaterThanOrEqual(0)
+        for (const { state } of targets) {
+          expect(state.line.status()).toMatchObject({ inFlight: 0, waiting: 0 })
+        }
       }),
       { numRuns: 500 },
     )

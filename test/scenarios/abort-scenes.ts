@@ -21,8 +21,6 @@ export interface Scene {
   readonly settled?: readonly number[]
   /** How the same call ends when it is made again. @default ['succeeded'] */
   readonly again?: readonly string[]
-  /** Retry tokens the target keeps, whenever the abort comes. @default 3 */
-  readonly tokens?: number
 }
 
 const answer = good('{"name":"Ann","age":36}')
@@ -51,6 +49,11 @@ const ticket = ({ llm, signal, clock }: Stage) => {
   const work = () => new Promise((resolve) => void clock.outside(10, () => resolve({ id: 7 })))
   return llm.run('ticket', work, { signal, idempotencyKey: 'k', payload: 1 })
 }
+/** So many calls fail that the target is down. */
+async function bringDown(stage: Stage): Promise<void> {
+  const one = () => stage.llm.chat.completions.create(ask('one'), { maxRetries: 0 })
+  for (let failures = 0; failures < 5; failures += 1) await finish(stage, one())
+}
 
 export const scenes: readonly Scene[] = [
   { name: 'create, with a retry', replies: [down, good('fine')], call: create },
@@ -60,7 +63,6 @@ export const scenes: readonly Scene[] = [
     options: { fallbacks: [{ model: 'gpt-other' }] },
     call: create,
     // A fallback is paid from its own target; what the first has paid it does not get back.
-    tokens: 2,
   },
   {
     name: 'json, with a re-ask and a repair',
@@ -80,14 +82,14 @@ export const scenes: readonly Scene[] = [
   {
     name: 'a stream that is not read yet',
     replies: [{ body: pieces }],
-    options: { concurrency: 2 },
+    options: { limits: { concurrency: 2 } },
     call: streamed,
     staysOpen: true,
   },
   {
     name: 'a stream of which only the first chunk was read',
     replies: [{ body: pieces }],
-    options: { concurrency: 2 },
+    options: { limits: { concurrency: 2 } },
     call: async (stage) => (await streamed(stage))[Symbol.asyncIterator]().next(),
     staysOpen: true,
   },
@@ -173,17 +175,9 @@ export const scenes: readonly Scene[] = [
   },
   { name: 'a call that waits for a hint', replies: [limited, good('fine')], call: create },
   {
-    name: 'a call that waits in the gate',
-    replies: [limited, good('fine')],
-    prepare: (stage) =>
-      finish(stage, stage.llm.chat.completions.create(ask('first'), { maxRetries: 0 })),
-    call: create,
-    settled: [2],
-  },
-  {
-    name: 'a call in the queue of a concurrency limit',
+    name: 'a call in line behind another, at a limit set by hand',
     replies: [good('fine')],
-    options: { concurrency: 1 },
+    options: { limits: { concurrency: 1 } },
     before: ({ llm }) => llm.chat.completions.create(ask('first')),
     call: create,
     settled: [2],
@@ -193,23 +187,35 @@ export const scenes: readonly Scene[] = [
     replies: [good('fine')],
     options: {
       hedge: { delayMs: 3, maxExtraLoad: 1 },
-      retryBudget: { initial: 10 },
-      concurrency: 2,
+      limits: { concurrency: 2 },
     },
     call: create,
-    tokens: 10,
   },
   {
-    name: 'a call that is the probe of a half-open breaker',
-    replies: [down, down, down, down, down, down, down, down, good('fine')],
+    name: 'a call that is the probe of a target that is down',
+    replies: [down, down, down, down, down, good('fine')],
     async prepare(stage) {
-      const one = () => stage.llm.chat.completions.create(ask('one'), { maxRetries: 0 })
-      for (let failures = 0; failures < 8; failures += 1) await finish(stage, one())
-      const opened = new Promise<void>((resolve) => void stage.clock.outside(2_500, resolve))
-      await finish(stage, opened)
+      await bringDown(stage)
+      const probed = new Promise<void>((resolve) => void stage.clock.outside(600, resolve))
+      await finish(stage, probed)
     },
     call: create,
-    settled: [9],
+    settled: [6],
+  },
+  {
+    name: 'a call in line for a target that is down',
+    replies: [down, down, down, down, down, good('fine')],
+    prepare: bringDown,
+    call: create,
+    settled: [6],
+  },
+  {
+    name: 'a call in line for the end of a hint',
+    replies: [limited, good('fine')],
+    prepare: (stage) =>
+      finish(stage, stage.llm.chat.completions.create(ask('first'), { maxRetries: 0 })),
+    call: create,
+    settled: [2],
   },
   {
     name: 'run, with a call inside',
@@ -223,7 +229,6 @@ export const scenes: readonly Scene[] = [
     replies: [],
     call: ({ llm, signal }) =>
       llm.run('job', (inner) => hanging(inner.signal), { signal, attemptTimeoutMs: 30 }),
-    tokens: 1,
     again: ['timeout', 'timeout'],
   },
   {

@@ -73,7 +73,7 @@ it('nothing that only an answer says is in an event, a report, an error or a spa
     {
       store: memoryStore(),
       maxAttempts: 2,
-      breaker: false,
+      limits: 'off',
       onEvent: (event) => events.push(event),
     },
   )

@@ -168,8 +168,8 @@ async function everyWay({ store, bytes }: Kept, encrypted: boolean): Promise<voi
     {
       store,
       tenant: CANARIES.tenant,
-      retryBudget: false,
-      breaker: false,
+      maxAttempts: 3,
+      limits: 'off',
       ...(encrypted && { encryption: { keys: { k1: randomBytes(32) }, use: 'k1' } }),
       maxResultBytes: 2_600,
       chunkIdleTimeoutMs: 60,

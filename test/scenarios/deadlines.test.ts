@@ -50,8 +50,9 @@ describe('any script of answers, delays, hints and aborts', () => {
     fallbacks: fc.constantFrom([], [{ model: 'gpt-other' }]),
     more: fc.constantFrom(
       {},
-      { concurrency: 1 },
-      { hedge: { delayMs: 20_000, maxExtraLoad: 1 }, retryBudget: { initial: 10 } },
+      { limits: { concurrency: 1 } },
+      { limits: { requestsPerMinute: 30 } },
+      { hedge: { delayMs: 20_000, maxExtraLoad: 1 } },
     ),
     drawn: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
     abortAtMs: fc.option(durationMs, { nil: undefined }),

@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { policies, policyNamed } from '../../bench/storm/policies.ts'
 import { scenarioNamed } from '../../bench/storm/scenarios.ts'
 import { storm } from '../../bench/storm/storm.ts'
-import { crowdAfterReset, mediansOf, PATIENCE, runsOf, SEEDS, worstOf } from './medians-of.ts'
+import { mediansOf, PATIENCE, runsOf, worstOf } from './medians-of.ts'
 
 describe('one reset for everybody (G)', () => {
-  it('loses no more than without retries, and its peak is no herd', PATIENCE, async () => {
+  it('loses nothing, and what comes after it is no herd', PATIENCE, async () => {
     const ours = await mediansOf('G', 'steadycall')
-    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('G', 'no retry')).goodput)
-    expect(ours.goodput).toBeGreaterThan(99)
-    expect(ours.peakPerS).toBeLessThanOrEqual(2.5 * 50)
-    // One is told, the others wait.
+    expect(ours.goodput).toBeGreaterThan(99.5)
+    expect(ours.peakPerS).toBeLessThanOrEqual(2 * 50)
+    // One of each process is told, the others wait.
     expect(ours.inFault).toBeLessThanOrEqual(0.1)
   })
 })
@@ -20,30 +19,21 @@ describe('a cold start against a rate limit (L)', () => {
     expect((await worstOf('L', 'steadycall')).goodput).toBe(100)
     expect((await mediansOf('L', 'no retry')).goodput).toBeLessThan(75)
   })
-
-  it('sends those who were refused back a few at a time', PATIENCE, async () => {
-    expect(crowdAfterReset(await runsOf('L', 'steadycall'))).toBeLessThanOrEqual(50)
-  })
 })
 
 describe('random failures', () => {
-  it.each(['K10', 'K20'])('%s: within 1.5 points of openai', PATIENCE, async (scenario) => {
+  it.each(['K10', 'K20'])('%s: within half a point of openai', PATIENCE, async (scenario) => {
     const ours = await mediansOf(scenario, 'steadycall')
-    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf(scenario, 'openai')).goodput - 1.5)
+    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf(scenario, 'openai')).goodput - 0.5)
   })
 
-  it(
-    'K40: the budget costs a good deal, as the docs say, but is better than no retry',
-    PATIENCE,
-    async () => {
-      const ours = await mediansOf('K40', 'steadycall')
-      expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('K40', 'no retry')).goodput + 5)
-    },
-  )
+  it('K40: a budget that successes fill costs less than two points', PATIENCE, async () => {
+    const ours = await mediansOf('K40', 'steadycall')
+    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('K40', 'openai')).goodput - 2)
+  })
 
-  it('a blip of five seconds (E): within a point of openai', PATIENCE, async () => {
-    const ours = await mediansOf('E', 'steadycall')
-    expect(ours.goodput).toBeGreaterThanOrEqual((await mediansOf('E', 'openai')).goodput - 1)
+  it('a blip of five seconds (E) costs nobody a call', PATIENCE, async () => {
+    expect((await worstOf('E', 'steadycall')).goodput).toBeGreaterThan(99.9)
   })
 })
 
@@ -60,7 +50,7 @@ describe('the simulation itself', () => {
   it('has no difference between policies when nothing goes wrong', PATIENCE, async () => {
     // One answer in 22,000 takes more than 10 s: whom that meets, something has gone wrong for.
     const calm = { ...scenarioNamed('calm'), untilMs: CALM_MS, attemptTimeoutMs: 600_000 }
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= 3; seed++) {
       const hashes = new Set<string>()
       for (const policy of policies) {
         const { hash, amplification } = await storm(calm, policy, seed)
@@ -78,12 +68,12 @@ describe('the simulation itself', () => {
       // In this process; the others are the pool's threads, each with some of the seeds.
       const scenario = { ...scenarioNamed('N'), untilMs: SHORT_MS }
       const again = []
-      for (let seed = 1; seed <= SEEDS; seed++) {
+      for (let seed = 1; seed <= 3; seed++) {
         again.push((await storm(scenario, policyNamed(name), seed)).hash)
       }
       const runs = await runsOf('N', name, SHORT_MS)
-      expect(runs.map(({ hash }) => hash)).toEqual(again)
-      expect(new Set(again).size).toBe(SEEDS)
+      expect(runs.map(({ hash }) => hash)).toEqual(again.slice(0, runs.length))
+      expect(new Set(again).size).toBe(3)
     },
   )
 })

@@ -1,12 +1,12 @@
 import type { Result } from '../../bench/storm/measure.ts'
-import { Pool, seedsFrom } from '../../bench/storm/pool.ts'
+import { LAST_SEED, Pool, seedsFrom } from '../../bench/storm/pool.ts'
 import { medians, type Numbers } from '../../bench/storm/summary.ts'
 
-const SEEDS = seedsFrom(1, 5)
-const pool = new Pool()
+const SEEDS = seedsFrom(1, LAST_SEED)
+export const pool = new Pool()
 const known = new Map<string, Promise<Result[]>>()
 
-/** A scenario under a policy of the table, with twenty seeds; played once, whoever asks. */
+/** A scenario under a policy of the table, with the seeds of the docs; played once, whoever asks. */
 export function runsOf(scenario: string, policy: string, untilMs?: number): Promise<Result[]> {
   const key = `${scenario} ${policy} ${untilMs}`
   const task = { scenario, policy, ...(untilMs !== undefined && { untilMs }) }
@@ -23,7 +23,7 @@ export async function mediansOf(
   return medians(await runsOf(scenario, policy, untilMs))
 }
 
-/** The worst of the twenty, each number for itself. */
+/** The worst of them, each number for itself. */
 export async function worstOf(
   scenario: string,
   policy: string,
@@ -37,13 +37,7 @@ export async function worstOf(
   }
 }
 
-/** Most requests in a second after the minute of scenario L has ended, in any of the runs. */
-export function crowdAfterReset(runs: readonly Result[]): number {
-  const resetS = 180
-  return Math.max(...runs.flatMap(({ perSecond }) => perSecond.attempted.slice(resetS)))
-}
-
-/** Twenty runs of some 21,000 calls take seconds, and other tests run beside them. */
+/** Some runs of 21,000 calls take seconds, and other tests run beside them. */
 export const PATIENCE = { timeout: 600_000 }
 /** Recovery that never came, as a number of seconds. */
 export const NEVER = Number.POSITIVE_INFINITY

@@ -1,113 +1,48 @@
 import { describe, expect, it } from 'vitest'
-import { crowdAfterReset, mediansOf, NEVER, PATIENCE, runsOf } from './medians-of.ts'
+import { figuresOf } from '../../bench/storm/judging.ts'
+import { policyNamed } from '../../bench/storm/policies.ts'
+import { scenarioNamed } from '../../bench/storm/scenarios.ts'
+import { storm } from '../../bench/storm/storm.ts'
+import { PATIENCE } from './medians-of.ts'
 
-// Each part is taken out, one at a time, and an assertion of these tests has to fail: the numbers
-// here are on the other side of those there.
-// A storm that has not ended two minutes after its fault does not end: B's and H's are played longer.
-const SOON_MS = 300_000
+type Figure = keyof ReturnType<typeof figuresOf>
 
-describe('without', () => {
-  it(
-    'budget and breaker, a brownout is for good: "after the brownout of scenario B"',
-    PATIENCE,
-    async () => {
-      const { recoveryS, goodput } = await mediansOf('B', 'no budget, no breaker')
-      expect(recoveryS).toBe(NEVER)
-      expect(goodput).toBeLessThan(35)
-    },
-  )
+/** A part, the scenario that needs it, and the bound that only the whole keeps. */
+const CONTROLS: readonly (readonly [
+  part: string,
+  what: string,
+  scenario: string,
+  figure: Figure,
+  bound: { readonly least: number } | { readonly most: number },
+])[] = [
+  ['no limits', 'a brownout goes on after its end', 'B', 'goodput', { least: 99 }],
+  ['no slow start', 'who waited comes back as a wave', 'A', 'waveAfter', { most: 75 }],
+  ['no patience', 'a pool burns through its calls', 'pool8', 'goodput', { least: 99 }],
+  ['newest first', 'who came first waits in vain', 'x2-503-60', 'goodput', { least: 99 }],
+  ['no probes', 'an outage is met by everybody', 'A', 'amplification', { most: 1.2 }],
+  ['no slow-failure rule', 'small clients keep it down', 'H', 'goodput', { least: 75 }],
+  ['no latency sign', 'a queue fills until all time out', 'x2-queue-60', 'goodput', { least: 99 }],
+  ['no experiment', 'chance is taken for overload', 'batch10-503', 'endedS', { most: 130 }],
+  ['no disproof', 'a hint far too long is believed', 'x2-far-60', 'goodput', { least: 98 }],
+  ['no tiny rule', 'a thousand probe at once', 'A1000', 'goodput', { least: 87 }],
+  [
+    'any success ends a row',
+    'a window that is spent is asked on and on',
+    'hidden-window-silent',
+    'inVain',
+    { most: 5 },
+  ],
+]
 
-  it(
-    'the breaker, the target is not rested: "less than one where the breaker rests"',
-    PATIENCE,
-    async () => {
-      for (const scenario of ['A', 'B']) {
-        const { inFault } = await mediansOf(scenario, 'steadycall, no breaker', SOON_MS)
-        expect(inFault).toBeGreaterThan(0.8)
-      }
-    },
-  )
+describe.each(CONTROLS)('%s: %s', (part, _what, scenario, figure, bound) => {
+  const isKept = async (policy: string) => {
+    const played = scenarioNamed(scenario)
+    const value = figuresOf(played, [await storm(played, policyNamed(policy), 1)])[figure]
+    return 'least' in bound ? value >= bound.least : value <= bound.most
+  }
 
-  it(
-    'budget and breaker, an outage is met with a multiple: "bounded by the budget"',
-    PATIENCE,
-    async () => {
-      const { inFault } = await mediansOf('A', 'no budget, no breaker', SOON_MS)
-      expect(inFault).toBeGreaterThan(1.3)
-    },
-  )
-
-  it(
-    'the budget but with the breaker, "a deploy in a brownout" is met with more',
-    PATIENCE,
-    async () => {
-      expect((await mediansOf('M', 'no budget', SOON_MS)).inFault).toBeGreaterThan(1.15)
-    },
-  )
-
-  it('budget and breaker, "a fallback" is overrun as well', PATIENCE, async () => {
-    const { recoveryS } = await mediansOf('N', 'no budget, no breaker + fallback', SOON_MS)
-    expect(recoveryS).toBe(NEVER)
+  it('is seen, and not with the part in its place', PATIENCE, async () => {
+    expect(await isKept('steadycall')).toBe(true)
+    expect(await isKept(part)).toBe(false)
   })
-
-  it('budget and breaker, what is paid for "re-asks" is a multiple', PATIENCE, async () => {
-    const { recoveryS, tokensPerSuccess } = await mediansOf('O', 'no budget, no breaker', SOON_MS)
-    expect(recoveryS).toBe(NEVER)
-    const none = await mediansOf('O', 'no retry')
-    expect(tokensPerSuccess).toBeGreaterThan(none.tokensPerSuccess)
-  })
-
-  it(
-    'the budget but with the breaker, "a thousand small clients" keep a provider down',
-    PATIENCE,
-    async () => {
-      const { recoveryS, goodput } = await mediansOf('H', 'no budget')
-      expect(recoveryS).toBeGreaterThan(60)
-      expect(goodput).toBeLessThan(80)
-    },
-  )
-
-  it(
-    'the gate, everybody has to be told of "one reset for everybody" by a request of his own',
-    PATIENCE,
-    async () => {
-      expect((await mediansOf('G', 'no gate')).inFault).toBeGreaterThan(0.5)
-    },
-  )
-
-  it('anything added to a hint, "one reset for everybody" makes a herd', PATIENCE, async () => {
-    const { goodput, peakPerS } = await mediansOf('G', 'no spread after a hint')
-    expect(goodput).toBeLessThan((await mediansOf('G', 'no retry')).goodput)
-    expect(peakPerS).toBeGreaterThan(2.5 * 50)
-  })
-
-  it(
-    'a turn for those who came later, the random part alone is too short: "one reset"',
-    PATIENCE,
-    async () => {
-      const { goodput } = await mediansOf('G', 'steadycall, stretch 0')
-      expect(goodput).toBeLessThan((await mediansOf('G', 'no retry')).goodput)
-    },
-  )
-
-  it('the random part alone, those of "a cold start" come back all at once', PATIENCE, async () => {
-    const runs = await runsOf('L', 'no random part after a hint')
-    expect(crowdAfterReset(runs)).toBeGreaterThan(50)
-  })
-
-  it('the refund, "random failures" of 20 % cost more than 1.5 points', PATIENCE, async () => {
-    const { goodput } = await mediansOf('K20', 'no refund')
-    expect(goodput).toBeLessThan((await mediansOf('K20', 'openai')).goodput - 1.5)
-  })
-
-  it(
-    'the generations of the breaker, "timeouts that arrive when all is well" open it again',
-    PATIENCE,
-    async () => {
-      const { goodput, recoveryS, refused } = await mediansOf('P', 'no generations')
-      expect(recoveryS).toBeGreaterThan(11)
-      expect(goodput).toBeLessThan(95.8)
-      expect(refused).toBeGreaterThan(1.2)
-    },
-  )
 })

@@ -68,6 +68,7 @@ describe('the modelled policies send their requests when the packages do, after'
     ['openai', openai],
     ['AI SDK', aiSdk],
     ['LangChain', langChain],
+    ['p-retry', (fetch) => pRetry(() => once(fetch))],
     ['nested 9', (fetch) => pRetry(() => openai(fetch), { retries: 2 })],
     [
       'nested 27',

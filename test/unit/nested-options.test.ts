@@ -44,10 +44,7 @@ const UNKNOWN: readonly [object, string][] = [
 ]
 
 const WRONG_TYPE: readonly [object, string][] = [
-  [
-    { limits: { tokensPerMinute: '3' } },
-    "limits.tokensPerMinute must be a number from 1, got '3'",
-  ],
+  [{ limits: { tokensPerMinute: '3' } }, "limits.tokensPerMinute must be a number from 1, got '3'"],
   [
     { limits: { requestsPerMinute: null } },
     'limits.requestsPerMinute must be a number from 1, got null',
@@ -110,10 +107,7 @@ const OUT_OF_RANGE: readonly [object, string][] = [
     { limits: { requestsPerMinute: -1 } },
     'limits.requestsPerMinute must be a number from 1, got -1',
   ],
-  [
-    { limits: { tokensPerMinute: NaN } },
-    'limits.tokensPerMinute must be a number from 1, got NaN',
-  ],
+  [{ limits: { tokensPerMinute: NaN } }, 'limits.tokensPerMinute must be a number from 1, got NaN'],
   [{ hedge: { delayMs: -1 } }, 'hedge.delayMs must be a number from 0 to 2147483647, got -1'],
   [
     { limits: { concurrency: 1.5 } },

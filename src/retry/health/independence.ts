@@ -1,6 +1,8 @@
 /** Results that are looked at. */
 const RESULTS = 64
 const ENOUGH = 40
+/** The same where cuts have taken three quarters already: that has been the better part of the experiment. */
+const ENOUGH_FOR_FEW = 16
 const CUTS = 3
 const WITHIN_MS = 60_000
 /** Failures below this share are not worth an experiment; above the other, it is an outage. */
@@ -76,7 +78,7 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isDue(nowMs)) return this.#begin(lastTicket, limit)
+    else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit)
     return undefined
   }
 
@@ -87,23 +89,30 @@ export class Independence {
     this.#experiment = undefined
   }
 
-  #isDue(nowMs: number): boolean {
-    if (this.#seen < ENOUGH || nowMs < this.#nextMs) return false
+  #isDue(limit: number, nowMs: number): boolean {
+    const isFew = limit <= this.#before(limit) / 4
+    if (this.#seen < (isFew ? ENOUGH_FOR_FEW : ENOUGH) || nowMs < this.#nextMs) return false
     const share = this.#share
     if (share < SHARE.from || share >= SHARE.until) return false
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
   }
 
   #begin(lastTicket: number, limit: number): Change {
+    const restore = this.#before(limit)
     this.#experiment = {
       fromTicket: lastTicket,
       share: this.#share,
-      restore: this.#cuts[0]?.before ?? limit,
+      restore,
       back: limit,
       results: 0,
       failures: 0,
     }
-    return { limit: limit / 4 }
+    return { limit: restore / 4 }
+  }
+
+  /** The limit before the cuts. */
+  #before(limit: number): number {
+    return Math.max(this.#cuts[0]?.before ?? limit, limit)
   }
 
   #judge(

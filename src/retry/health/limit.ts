@@ -62,8 +62,8 @@ export class Limit {
     return ticket > this.#cutTicket
   }
 
-  /** An overload was seen; `lastTicket`: of the attempt sent last. */
-  cut(sign: Sign, lastTicket: number, inFlight: number, nowMs: number): void {
+  /** An overload was seen; `lastTicket`: of the attempt sent last; `least`: it leaves so many. */
+  cut(sign: Sign, lastTicket: number, inFlight: number, least: number, nowMs: number): void {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
     if (sign !== 'refused') {
@@ -74,7 +74,7 @@ export class Limit {
       const served = perSecond * (this.#latency.meanMs / 1_000)
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
-    this.set(next, lastTicket, nowMs)
+    this.set(Math.max(next, Math.min(least, level)), lastTicket, nowMs)
     this.#ceiling = level
     this.#latency.forgetRecent()
   }
@@ -111,7 +111,8 @@ export class Limit {
   /** What cut it had nothing to do with the load. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    this.#good = good
+    // Calls have gathered meanwhile, and nothing speaks against as many as there were and more.
+    this.#good = good * 4
   }
 
   /** An outage has ended: not all who wait may go at once. */

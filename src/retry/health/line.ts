@@ -399,6 +399,9 @@ export class Line {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
+    // While nothing but refusals comes, less than is in flight says no more: one at a time shows
+    // whether it is down.
+    const isFirst = !this.#outage.inRow
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
     if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {
@@ -409,8 +412,9 @@ export class Line {
     if (sign === 'error' || !this.#limit.isNews(ticket)) return
     if (sign === 'slow') this.#cut('slow', nowMs)
     else if (this.#independence.isSign) {
-      this.#independence.cut(this.#limit.value, nowMs)
-      this.#cut('refused', nowMs)
+      const before = Math.min(this.#limit.value, this.#traffic.peak(nowMs))
+      this.#independence.cut(before, nowMs)
+      this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
     }
   }
 
@@ -425,14 +429,13 @@ export class Line {
     )
     if (change === undefined) return
     if (change.acquitted === true) {
-      const good = Math.min(change.limit, this.#traffic.peak(nowMs))
-      this.#limit.resume(good, this.#lastTicket, nowMs)
+      this.#limit.resume(change.limit, this.#lastTicket, nowMs)
     } else this.#limit.set(change.limit, this.#lastTicket, nowMs)
   }
 
-  #cut(sign: Sign, nowMs: number): void {
+  #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, nowMs)
+    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, least, nowMs)
   }
 
   #beforeRow(): void {
@@ -583,13 +586,13 @@ export class Line {
   #pump(nowMs: number): void {
     if (this.#queue.size === 0) return
     this.#queue.ripen(nowMs)
+    // After a pause of the process the time of some is long over: nothing is sent for those.
+    this.#endPatience(nowMs - 1, nowMs)
     if (!this.#hasRoom() && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
     }
-    // After a pause of the process the time of some is long over: nothing is sent for those.
-    this.#endPatience(nowMs - 1, nowMs)
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined || this.#rateAtMs(next.wish.tokens, nowMs) > nowMs) break
@@ -648,7 +651,7 @@ export class Line {
     return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
   }
 
-  /** When time alone lets somebody go; Infinity: something has to end before. */
+  /** When time alone may let somebody go; Infinity: something has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
     if (nowMs < this.#closedUntilMs) return this.#closedUntilMs
@@ -657,8 +660,9 @@ export class Line {
     const next = this.#next(nowMs)
     if (next !== undefined) return Math.max(this.#rateAtMs(next.wish.tokens, nowMs), nowMs)
     const poor = this.#next(nowMs, true)
-    if (poor !== undefined) return Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
-    return this.#streams.nextLookMs(nowMs)
+    return poor === undefined
+      ? this.#streams.nextLookMs(nowMs)
+      : Math.max(this.#tokens.nextAtMs(nowMs), nowMs + 1)
   }
 }
 

@@ -54,7 +54,7 @@ export function wrapped(
   const client = new OpenAI({ apiKey: 'sk-test', baseURL, defaultHeaders })
   return steady(client, {
     runtime: createRuntime({ random: () => 0 }),
-    retryBudget: false,
+    limits: 'off',
     ...options,
   })
 }

@@ -29,7 +29,7 @@ export async function setUpWith(
   onTestFinished(() => server.close())
   const client = clientOf({ apiKey: 'sk-test', baseURL: server.baseURL })
   const runtime = createRuntime({ random: () => 0 })
-  return { server, llm: steady(client, { runtime, retryBudget: false }) }
+  return { server, llm: steady(client, { runtime, limits: 'off' }) }
 }
 
 /** What a tracer does not do, also around the bare client: nothing is asked of it then. */

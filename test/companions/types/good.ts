@@ -46,8 +46,7 @@ const client = new OpenAI({ apiKey: 'k', baseURL: server.baseURL })
 const llm = steady(client, {
   runtime,
   store: memoryStore(),
-  retryBudget: false,
-  breaker: false,
+  limits: 'off',
   ...options,
 })
 const asked = {

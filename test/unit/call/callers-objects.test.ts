@@ -188,7 +188,9 @@ describe("the caller's own objects", () => {
     const { llm, server } = await setUp({ script: [hangs(), overloaded(), overloaded()] })
     const part = { type: 'text' as const, text: 'first' }
     const params = { model: 'm', messages: [{ role: 'user' as const, content: [part] }] }
-    const pending = llm.chat.completions.create(params, { steady: { attemptTimeoutMs: 200 } })
+    const pending = llm.chat.completions.create(params, {
+      steady: { attemptTimeoutMs: 200, maxAttempts: 3 },
+    })
     while (server.count === 0) await new Promise(setImmediate)
     part.text = 'second'
     params.messages.push({ role: 'user', content: [part] })

@@ -197,7 +197,7 @@ describe('a stream that nobody waits for at the moment', () => {
     const chunks = stream[Symbol.asyncIterator]()
     const isOver = async () => {
       await vi.waitUntil(() => server.requests[0]?.aborted)
-      expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
+      expect(llm.targets()).toMatchObject([{ inFlight: 0, waiting: 0 }])
     }
     return { stream, chunks, isOver }
   }
@@ -384,7 +384,7 @@ describe('a stream that is thrown away unread', () => {
       collectGarbage()
       return llm.targets()[0]?.inFlight === 0
     })
-    expect(llm.targets()).toMatchObject([{ inFlight: 0, queued: 0 }])
+    expect(llm.targets()).toMatchObject([{ inFlight: 0, waiting: 0 }])
     expect(server.count).toBe(1)
     await llm.chat.completions.create(ask('two'))
   })

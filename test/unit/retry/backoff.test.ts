@@ -110,7 +110,14 @@ describe('options', () => {
 })
 
 describe('drawDelayMs', () => {
-  const step = { retry: 1, kind: 'network', previousDelayMs: 0, random: () => 0.5 } as const
+  const step = {
+    retry: 1,
+    kind: 'network',
+    previousDelayMs: 0,
+    random: () => 0.5,
+    isDown: false,
+    slowMs: 0,
+  } as const
 
   it.each([
     [
@@ -126,7 +133,55 @@ describe('drawDelayMs', () => {
     expect(drawDelayMs({ delayMs }, step)).toBe(250)
   })
 
-  it("obeys the user's backoff otherwise", () => {
-    expect(drawDelayMs({ delayMs: () => 77 }, step)).toBe(77)
+  it.each([
+    { isDown: false, slowMs: 0 },
+    { isDown: true, slowMs: 0 },
+    { isDown: false, slowMs: 9_000 },
+  ])("obeys the user's backoff otherwise, with %j too", (over) => {
+    expect(drawDelayMs({ delayMs: () => 77 }, { ...step, ...over })).toBe(77)
+  })
+
+  it.each([
+    { retry: 1, drawn: 0.5, expected: 250 },
+    { retry: 4, drawn: 0.5, expected: 2_000 },
+    { retry: 5, drawn: 0.5, expected: 2_500 },
+    { retry: 1_000_000, drawn: 0.5, expected: 2_500 },
+    { retry: 9, drawn: 0, expected: 0 },
+  ])('is $expected ms by default before retry $retry when $drawn is drawn: up to 5 s', (given) => {
+    const { retry, drawn, expected } = given
+    expect(drawDelayMs(undefined, { ...step, retry, random: () => drawn })).toBe(expected)
+  })
+
+  it('grows by default without chance to nothing while the target is down', () => {
+    const delayMs = (retry: number, drawn: number) =>
+      Math.round(drawDelayMs(undefined, { ...step, retry, isDown: true, random: () => drawn }))
+    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0))).toEqual([400, 640, 1_024, 10_737])
+    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0.999))).toEqual([300, 480, 768, 8_056])
+  })
+
+  it.each([0, 0.999])('outlasts 90 s with eleven retries while it is down ($0 drawn)', (drawn) => {
+    let waitedMs = 0
+    for (let retry = 1; retry <= 11; retry += 1) {
+      waitedMs += drawDelayMs(undefined, { ...step, retry, isDown: true, random: () => drawn })
+    }
+    expect(waitedMs).toBeGreaterThan(86_000)
+    expect(waitedMs).toBeLessThan(120_000)
+  })
+
+  it('is finite after any number of retries', () => {
+    const delayMs = drawDelayMs(undefined, { ...step, retry: 1e9, isDown: true })
+    expect(delayMs).toBeLessThan(2 ** 52)
+  })
+
+  it.each([
+    { slowMs: 4_000, drawn: 0, expected: 2_000 },
+    { slowMs: 4_000, drawn: 0.5, expected: 4_250 },
+    { slowMs: 600_000, drawn: 0.5, expected: 10_250 },
+  ])('adds what a timeout took, up to ten seconds: $expected ms after $slowMs', (given) => {
+    const { slowMs, drawn, expected } = given
+    expect(drawDelayMs(undefined, { ...step, slowMs, random: () => drawn })).toBe(expected)
+    expect(drawDelayMs(undefined, { ...step, slowMs, isDown: true, random: () => drawn })).toBe(
+      expected,
+    )
   })
 })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
 import { type Backoff, fixed } from '../../../src/retry/backoff.ts'
 import type { FailedAttempt } from '../../../src/retry/decide.ts'
+import type { Sign } from '../../../src/retry/health/signs.ts'
 import {
   createTargetState,
   type TargetStateOptions,
@@ -32,9 +33,10 @@ interface Script {
   readonly clock?: VirtualClock
   readonly targets?: readonly LoopTarget[]
   readonly policy?: Partial<LoopRequest<string>['policy']>
-  readonly backoff?: Backoff
   readonly signal?: AbortSignal
   readonly deadlineMs?: number
+  /** For attempts beyond those that are scripted. */
+  readonly replyAll?: Reply
   /** How long each attempt takes. @default 0 */
   readonly takesMs?: number
 }
@@ -52,6 +54,43 @@ function targetOf(
   }
 }
 
+/** One call of the target is sent and ends so. */
+function sendOne({ state: { line } }: LoopTarget, sign: Sign, hintMs = 0): void {
+  const ticket = line.enter({ ...ONE, order: line.arrive(), nested: true })
+  line.ended({
+    ticket,
+    sentAtMs: 0,
+    sign,
+    hintMs,
+    paid: false,
+    seen: { kind: sign === 'limited' ? 'rate_limit' : 'overloaded', status: 503 },
+  })
+  line.left()
+}
+
+/** Another call of the target was told to wait, a moment ago. */
+function told(target: LoopTarget, hintMs: number): LoopTarget {
+  sendOne(target, 'limited', hintMs)
+  return target
+}
+
+/** Others have found it to be down. */
+function broughtDown(target: LoopTarget): LoopTarget {
+  for (let call = 0; call < 5; call += 1) sendOne(target, 'refused')
+  return target
+}
+
+const ONE = {
+  requests: 0,
+  notBeforeMs: 0,
+  latestMs: 0,
+  paying: false,
+  nested: false,
+  impatient: false,
+  bulk: false,
+  tokens: 0,
+}
+
 /** Starts a call whose attempts end as scripted, and notes every step and verdict. */
 function start(replies: readonly Reply[], script: Script = {}) {
   const clock = script.clock ?? new VirtualClock()
@@ -62,8 +101,9 @@ function start(replies: readonly Reply[], script: Script = {}) {
   const work = runAttempts<string>({
     policy: {
       maxAttempts: 3,
+      maxRequests: 12,
       maxReasks: 2,
-      maxRetryAfterMs: 60_000,
+      maxWaitMs: 90_000,
       backoff: fixed(400),
       onUncertain: 'rerun',
       ...script.policy,
@@ -77,13 +117,25 @@ function start(replies: readonly Reply[], script: Script = {}) {
       steps.push(step)
       startedAtMs.push(clock.monotonicMs())
       if (script.takesMs !== undefined) clock.advance(script.takesMs)
-      const reply = replies[steps.length - 1]
+      const reply = replies[steps.length - 1] ?? script.replyAll
       if (reply === undefined) throw new Error(`attempt ${step.number} was not scripted`)
       return reply
     },
     onVerdict: ({ verdict }: VerdictEvent) => verdicts.push(verdict.verdict),
   })
   return { clock, targets, steps, startedAtMs, verdicts, work, end: () => clock.run(work) }
+}
+
+/** Retries that it would let out at once. */
+function tokensOf({ state: { line } }: LoopTarget): number {
+  let tokens = 0
+  while (
+    tokens < 100 &&
+    line.enter({ ...ONE, order: line.arrive(), paying: true, nested: true }) !== 0
+  ) {
+    tokens += 1
+  }
+  return tokens
 }
 
 function failed(outcome: LoopOutcome<string>) {
@@ -144,6 +196,7 @@ describe('a retry', () => {
       cause: 'retry',
       target: 0,
       delayMs: 400,
+      waits: [{ for: 'backoff', ms: 400 }],
       delaySource: 'backoff',
     })
     expect(call.verdicts).toEqual(['retry', 'accept'])
@@ -152,15 +205,34 @@ describe('a retry', () => {
   it('never starts earlier than the provider asked', async () => {
     const call = start([LIMITED, GOOD])
     await call.end()
-    // 2 s, and half of the spread of one second.
-    expect(call.startedAtMs).toEqual([0, 2_500])
-    expect(call.steps[1]).toMatchObject({ delayMs: 2_500, delaySource: 'hint' })
+    // 2 s, and half of the spread of a tenth of it.
+    expect(call.startedAtMs).toEqual([0, 2_100])
+    expect(call.steps[1]).toMatchObject({
+      delayMs: 2_100,
+      delaySource: 'hint',
+      waits: [{ for: 'hint', ms: 2_100 }],
+    })
   })
 
   it('is never made beyond maxAttempts', async () => {
     const outcome = failed(await start([DOWN, DOWN, DOWN]).end())
     expect(outcome).toMatchObject({ reason: 'max_attempts', attempts: 3, deterministic: false })
     expect(outcome.failure.kind).toBe('server_error')
+  })
+
+  it('of a request that was refused unexecuted is no attempt', async () => {
+    const busy = failing('overloaded', { executed: 'no', status: 503 })
+    const call = start([busy, DOWN, busy, DOWN, busy, DOWN])
+    const outcome = failed(await call.end())
+    expect(outcome).toMatchObject({ reason: 'max_attempts', attempts: 6 })
+    expect(call.steps.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it('is never made beyond maxRequests, whatever they met', async () => {
+    const busy = failing('overloaded', { executed: 'no', status: 503 })
+    const outcome = failed(await start(Array(12).fill(busy)).end())
+    expect(outcome).toMatchObject({ reason: 'max_requests', attempts: 12 })
+    expect(outcome.failure).toMatchObject({ kind: 'overloaded', status: 503 })
   })
 
   it('gives the backoff its number, the kind and the wait before', async () => {
@@ -190,11 +262,11 @@ describe('a retry', () => {
   })
 
   it('arms no timer for a hint that is too long, and keeps the hint', async () => {
-    const call = start([failing('rate_limit', { retryAfterMs: 61_000 })])
+    const call = start([failing('rate_limit', { retryAfterMs: 91_000 })])
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'hint_exceeds_max', attempts: 1 })
-    expect(outcome.failure).toMatchObject({ kind: 'rate_limit', retryAfterMs: 61_000 })
+    expect(outcome).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 1, waitedMs: 0 })
+    expect(outcome.failure).toMatchObject({ kind: 'rate_limit', retryAfterMs: 91_000 })
   })
 
   it('arms no timer for a hint beyond the deadline', async () => {
@@ -205,37 +277,46 @@ describe('a retry', () => {
 
   it("waits for another call's hint as well", async () => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock)]
-    const call = start([DOWN, GOOD], { clock, targets })
-    clock.schedule(100, () => {
-      targets[0]?.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 3_000 }), 100, 60_000)
+    const target = targetOf(clock)
+    const call = start([DOWN, GOOD], { clock, targets: [target] })
+    clock.schedule(100, () => told(target, 3_000))
+    await call.end()
+    // Told at 100 ms: until 3.1 s, and half of the spread.
+    expect(call.startedAtMs).toEqual([0, 3_250])
+    expect(call.steps[1]).toMatchObject({
+      delayMs: 3_250,
+      delaySource: 'backoff',
+      waits: [
+        { for: 'backoff', ms: 400 },
+        { for: 'hint', ms: 2_850 },
+      ],
     })
-    await call.end()
-    // Learned during the 400 ms: the 2.7 s still left follow, 1.5 times the 0.3 s that it came after
-    // the hint, and half of the spread of all 3 s.
-    expect(call.startedAtMs).toEqual([0, 4_300])
-    expect(call.steps[1]).toMatchObject({ delayMs: 4_300, delaySource: 'hint' })
-  })
-
-  it('waits for a hint that another call got before it failed, and only once', async () => {
-    const clock = new VirtualClock()
-    const targets = [targetOf(clock)]
-    const call = start([DOWN, GOOD], { clock, targets })
-    targets[0]?.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 3_000 }), 0, 60_000)
-    await call.end()
-    expect(call.startedAtMs).toEqual([0, 3_750])
     expect(call.verdicts).toEqual(['retry', 'accept'])
   })
 
-  it('that the gate holds up is neither counted nor paid for twice', async () => {
+  it('that its line holds up is neither counted nor paid for twice', async () => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock, { retryBudget: { initial: 1 } })]
-    const call = start([failing('empty_response', { executed: 'yes' }), GOOD], { clock, targets })
-    clock.schedule(100, () => {
-      targets[0]?.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 3_000 }), 100, 60_000)
-    })
+    const target = targetOf(clock)
+    const call = start([DOWN, GOOD], { clock, targets: [target] })
+    clock.schedule(100, () => told(target, 3_000))
     expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
-    expect(targets[0]?.state.budget.tokens).toBe(1)
+    expect(tokensOf(target)).toBe(4)
+  })
+
+  it('keeps its place in the line', async () => {
+    const clock = new VirtualClock()
+    const targets = [targetOf(clock, { limits: { concurrency: 1 } })]
+    const first = start([failing('overloaded', { executed: 'no' }), GOOD], {
+      clock,
+      targets,
+      takesMs: 100,
+      policy: { backoff: fixed(0) },
+    })
+    const others = [1, 2, 3].map(() => start([GOOD], { clock, targets, takesMs: 100 }))
+    await clock.run(Promise.all([first, ...others].map(({ work }) => work)))
+    const begins = others.map(({ startedAtMs }) => startedAtMs[0] ?? 0)
+    // One of those who waited took the place as it came free; then it was the first one's turn again.
+    expect(begins.filter((ms) => ms < (first.startedAtMs[1] ?? 0))).toHaveLength(1)
   })
 
   it('ends as outcome_unknown where the work may have been done and must not be redone', async () => {
@@ -268,12 +349,14 @@ describe('a re-ask', () => {
     expect(outcome).toMatchObject({ reason: 'max_attempts', deterministic: true })
   })
 
-  it('is sent though the breaker has opened meanwhile', async () => {
+  it('waits for its line as every request does', async () => {
     const clock = new VirtualClock()
     const target = targetOf(clock)
     const call = start([bad, GOOD], { clock, targets: [target] })
-    for (let other = 0; other < 8; other += 1) target.state.breaker.tryAcquire()?.failure()
+    broughtDown(target)
     expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(call.startedAtMs).toEqual([0, 500])
+    expect(call.verdicts).toEqual(['reask', 'wait', 'accept'])
   })
 })
 
@@ -295,13 +378,15 @@ describe('an abort', () => {
     expect(outcome).toHaveProperty('failure.kind', 'aborted')
     expect(outcome).toHaveProperty('failure.executed', 'maybe')
     expect(outcome).toHaveProperty('failure.cause', reason)
-    expect(call.targets[0]?.state.budget.tokens).toBe(3)
+    expect(call.targets.map(tokensOf)).toEqual([6])
   })
 
-  it('during the wait at the gate ends the call before any attempt', async () => {
+  it.each([
+    ['a hint', (target: LoopTarget) => told(target, 3_000)],
+    ['a target that is down', broughtDown],
+  ])('during the wait for %s ends the call before any attempt', async (_, held) => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock)]
-    targets[0]?.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 3_000 }), 0, 60_000)
+    const targets = [held(targetOf(clock))]
     const controller = new AbortController()
     const call = start([], { clock, targets, signal: controller.signal })
     await microtasks()
@@ -309,6 +394,7 @@ describe('an abort', () => {
     controller.abort()
     expect(failed(await call.work)).toMatchObject({ reason: 'aborted', attempts: 0 })
     expect(clock.pendingTimers).toBe(0)
+    expect(targets[0]?.state.line.status()).toMatchObject({ waiting: 0, inFlight: 0 })
   })
 
   it("that meets a provider's failure counts as the caller's", async () => {
@@ -318,16 +404,6 @@ describe('an abort', () => {
     const call = start([DOWN], { clock, signal: controller.signal, takesMs: 20 })
     const outcome = failed(await call.end())
     expect(outcome).toMatchObject({ reason: 'aborted', failure: { kind: 'aborted', cause: 'bye' } })
-  })
-
-  it('during a retry gives its token back', async () => {
-    const controller = new AbortController()
-    const clock = new VirtualClock()
-    clock.schedule(450, () => controller.abort())
-    const cut = failing('aborted')
-    const call = start([DOWN, cut], { clock, signal: controller.signal, takesMs: 40 })
-    expect(failed(await call.end())).toMatchObject({ reason: 'aborted', attempts: 2 })
-    expect(call.targets[0]?.state.budget.tokens).toBe(3)
   })
 
   it('does not take away an answer that came', async () => {
@@ -340,39 +416,30 @@ describe('an abort', () => {
 })
 
 describe('the retry budget', () => {
-  const tokens = ({ targets }: { targets: readonly LoopTarget[] }) =>
-    targets.map(({ state }) => state.budget.tokens)
-
   it.each([
-    { what: 'a failure costs one token', replies: [DOWN, DOWN, DOWN], left: 1 },
-    { what: 'a timeout costs two', replies: [failing('timeout'), failing('auth')], left: 1 },
-    { what: 'a hinted rate limit costs none', replies: [LIMITED, LIMITED, LIMITED], left: 3 },
-    { what: 'a success after a retry gives it back', replies: [DOWN, GOOD], left: 3 },
-    { what: 'a success gives back the last one only', replies: [DOWN, DOWN, GOOD], left: 2 },
-    { what: 'a first success earns a tenth', replies: [GOOD], left: 3.1 },
-  ])('$what', async ({ replies, left }) => {
-    const call = start(replies)
+    { what: 'a retry of what may have run costs one', replies: [DOWN, failing('auth')], left: 5 },
+    { what: 'a retry of a refusal costs none', replies: [LIMITED, failing('auth')], left: 6 },
+    { what: 'a timeout takes two more', replies: [failing('timeout')], maxAttempts: 1, left: 4 },
+    { what: 'a first success brings one', replies: [GOOD], left: 3 },
+    { what: 'a success after a retry gives it back as well', replies: [DOWN, GOOD], left: 4 },
+  ])('$what', async ({ replies, left, maxAttempts = 3 }) => {
+    const call = start(replies, { policy: { maxAttempts } })
     await call.end()
-    expect(tokens(call)).toEqual([left])
+    expect(call.targets.map(tokensOf)).toEqual([left])
   })
 
-  it('empty, ends the call at once with the evidence of the provider', async () => {
+  it('empty, has a retry wait for the next token, and fails nobody', async () => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock, { retryBudget: { initial: 0 } })]
-    const cause = new Error('503')
-    const down = failing('overloaded', { status: 503, code: 'busy', requestId: 'r1', cause })
-    const outcome = failed(await start([down], { clock, targets }).end())
-    expect(outcome).toMatchObject({ reason: 'retry_budget', attempts: 1 })
-    expect(outcome.failure).toEqual({
-      kind: 'overloaded',
-      retryable: true,
-      executed: 'maybe',
-      message: 'overloaded',
-      status: 503,
-      code: 'busy',
-      requestId: 'r1',
-      cause,
-    })
+    const target = targetOf(clock)
+    const calls = [1, 2, 3].map(() => start([DOWN, GOOD], { clock, targets: [target] }))
+    const outcomes = await clock.run(Promise.all(calls.map(({ work }) => work)))
+    expect(outcomes.every(({ ok }) => ok)).toBe(true)
+    // Two have a token each; the third gets one of those that their successes bring.
+    expect(calls.map(({ startedAtMs }) => startedAtMs)).toEqual([
+      [0, 400],
+      [0, 400],
+      [0, 400],
+    ])
   })
 
   it('loses none of 100 concurrent cold calls of which 30 meet a hinted rate limit', async () => {
@@ -386,198 +453,268 @@ describe('the retry budget', () => {
   })
 })
 
-describe('the gate', () => {
-  function closedFor(clock: VirtualClock, retryAfterMs: number): LoopTarget {
-    const target = targetOf(clock)
-    target.state.gate.learn(failureOf('rate_limit', { retryAfterMs }), 0, 60_000)
-    return target
-  }
-
+describe('a line closed by a hint', () => {
   it('holds a first attempt back, spread, at no cost', async () => {
     const clock = new VirtualClock()
-    const call = start([GOOD], { clock, targets: [closedFor(clock, 3_000)] })
+    const call = start([GOOD], { clock, targets: [told(targetOf(clock), 3_000)] })
     expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
-    expect(call.startedAtMs).toEqual([3_750])
-    expect(call.steps[0]).toEqual({
-      number: 1,
-      cause: 'initial',
-      target: 0,
-      delayMs: 3_750,
-      delaySource: 'hint',
-    })
-    expect(call.targets[0]?.state.budget.tokens).toBe(3.1)
+    expect(call.steps).toEqual([
+      {
+        number: 1,
+        cause: 'initial',
+        target: 0,
+        delayMs: 3_150,
+        waits: [{ for: 'hint', ms: 3_150 }],
+      },
+    ])
+    expect(call.verdicts).toEqual(['wait', 'accept'])
+    expect(call.targets.map(tokensOf)).toEqual([3])
   })
 
-  it('closes for others by what one call was told', async () => {
+  it('is closed for others by what one call was told', async () => {
     const clock = new VirtualClock()
     const targets = [targetOf(clock)]
     const limited = start([LIMITED, GOOD], { clock, targets })
     await microtasks()
     const other = start([GOOD], { clock, targets })
     await clock.run(Promise.all([limited.work, other.work]))
-    expect(other.startedAtMs).toEqual([2_500])
+    expect(other.startedAtMs).toEqual([2_100])
   })
 
-  it('is waited for before the breaker is asked, which may be ready for a probe by then', async () => {
+  it.each([
+    { deadlineMs: 3_249, maxWaitMs: 90_000, reason: 'hint_exceeds_deadline' },
+    { deadlineMs: 100_000, maxWaitMs: 2_999, reason: 'hint_exceeds_wait' },
+    { deadlineMs: 100_000, maxWaitMs: 0, reason: 'hint_exceeds_wait' },
+  ])('fails a first attempt that could not wait for it, at once: $reason', async (given) => {
+    const { deadlineMs, maxWaitMs, reason } = given
     const clock = new VirtualClock()
-    const target = closedFor(clock, 3_000)
-    for (let call = 0; call < 8; call += 1) target.state.breaker.tryAcquire()?.failure()
-    expect(await start([GOOD], { clock, targets: [target] }).end()).toMatchObject({ ok: true })
-  })
-
-  it('fails a first attempt that it would hold beyond the deadline, before it is sent', async () => {
-    const clock = new VirtualClock()
-    const call = start([], { clock, targets: [closedFor(clock, 3_000)], deadlineMs: 3_249 })
+    const targets = [told(targetOf(clock), 3_000)]
+    const call = start([], { clock, targets, deadlineMs, policy: { maxWaitMs } })
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'hint_exceeds_deadline', attempts: 0 })
+    expect(outcome).toMatchObject({ reason, attempts: 0, waitedMs: 0, heldBy: 'hint' })
     expect(outcome.failure).toMatchObject({
       kind: 'rate_limit',
       executed: 'no',
+      status: 503,
       retryAfterMs: 3_000,
     })
+    expect(outcome.failure.cause).toBeUndefined()
   })
 
-  it('lets a fallback take what it holds for too long', async () => {
+  it('gives a hint more time than other waits have, where the policy says so', async () => {
     const clock = new VirtualClock()
-    const targets = [closedFor(clock, 3_000), targetOf(clock)]
-    const call = start([GOOD], { clock, targets, deadlineMs: 2_000 })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
-    expect(call.steps[0]).toMatchObject({ number: 1, cause: 'fallback', target: 1, delayMs: 0 })
+    const policy = { maxWaitMs: 20_000, maxHintMs: 60_000 }
+    const targets = [told(targetOf(clock), 50_000)]
+    expect(await start([GOOD], { clock, targets, policy }).end()).toMatchObject({ ok: true })
+    expect(clock.monotonicMs()).toBe(52_500)
+    const down = [broughtDown(targetOf(clock))]
+    const outcome = failed(await start([], { clock, targets: down, policy, replyAll: DOWN }).end())
+    expect(outcome.reason).not.toBe('hint_exceeds_wait')
+    expect(clock.monotonicMs()).toBeLessThanOrEqual(72_500)
   })
 
-  it('waits on when it is closed for longer meanwhile', async () => {
+  it('lets a fallback take what it holds for more than two seconds', async () => {
     const clock = new VirtualClock()
-    const target = closedFor(clock, 3_000)
-    clock.schedule(2_000, () =>
-      target.state.gate.learn(failureOf('rate_limit', { retryAfterMs: 5_000 }), 2_000, 60_000),
-    )
-    const call = start([GOOD], { clock, targets: [target] })
-    await call.end()
-    // 3.75 s, then what is left until 7 s (3.25 s), 1.5 times the 1.75 s it came after the second
-    // hint, and half of the spread of the 5 s that were told.
-    expect(call.startedAtMs).toEqual([10_875])
-  })
-})
-
-describe('the breaker', () => {
-  function opened(clock: VirtualClock): LoopTarget {
-    const target = targetOf(clock)
-    for (let call = 0; call < 8; call += 1) target.state.breaker.tryAcquire()?.failure()
-    return target
-  }
-
-  it('open, fails a call before any attempt', async () => {
-    const clock = new VirtualClock()
-    const outcome = failed(await start([], { clock, targets: [opened(clock)] }).end())
-    expect(outcome).toMatchObject({ reason: 'circuit_open', attempts: 0 })
-    expect(outcome.failure).toMatchObject({
-      kind: 'circuit_open',
-      executed: 'no',
-      retryAfterMs: 2_000,
-    })
-  })
-
-  it('open, sends a call to the fallback', async () => {
-    const clock = new VirtualClock()
-    const call = start([GOOD], { clock, targets: [opened(clock), targetOf(clock)] })
+    const targets = [told(targetOf(clock), 3_000), targetOf(clock)]
+    const call = start([GOOD], { clock, targets })
     expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
     expect(call.steps).toEqual([{ number: 1, cause: 'fallback', target: 1, delayMs: 0 }])
   })
 
-  it('learns from attempts, and ends the retries of a call when it opens', async () => {
+  it('is waited for where it is closed for less', async () => {
     const clock = new VirtualClock()
-    const target = targetOf(clock)
-    for (let call = 0; call < 7; call += 1) target.state.breaker.tryAcquire()?.failure()
-    const outcome = failed(await start([DOWN], { clock, targets: [target] }).end())
-    expect(outcome).toMatchObject({ reason: 'circuit_open', attempts: 1 })
-    expect(outcome.failure.kind).toBe('server_error')
+    const targets = [told(targetOf(clock), 1_800), targetOf(clock)]
+    const call = start([GOOD], { clock, targets })
+    await call.end()
+    expect(call.steps[0]).toMatchObject({ cause: 'initial', target: 0, delayMs: 1_890 })
   })
 
-  it('that opens during a wait keeps the retry from being sent, at no cost', async () => {
+  it('is waited for on when it is closed for longer meanwhile', async () => {
     const clock = new VirtualClock()
     const target = targetOf(clock)
-    const call = start([DOWN], { clock, targets: [target] })
-    clock.schedule(100, () => {
-      for (let other = 0; other < 8; other += 1) target.state.breaker.tryAcquire()?.failure()
+    const { line } = target.state
+    const early = line.enter({ ...ONE, order: line.arrive() })
+    told(target, 3_000)
+    clock.schedule(2_000, () => {
+      line.ended({ ticket: early, sentAtMs: 0, sign: 'limited', hintMs: 5_000, paid: false })
+      line.left()
     })
-    const outcome = failed(await call.end())
-    expect(outcome).toMatchObject({ reason: 'circuit_open', attempts: 1 })
-    expect(outcome.failure.kind).toBe('server_error')
-    expect(target.state.budget.tokens).toBe(3)
+    const call = start([GOOD], { clock, targets: [target] })
+    await call.end()
+    expect(call.startedAtMs).toEqual([7_250])
+  })
+})
+
+describe('a target that is down', () => {
+  it('holds a first attempt until it may probe', async () => {
+    const clock = new VirtualClock()
+    const call = start([GOOD], { clock, targets: [broughtDown(targetOf(clock))] })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(call.steps).toEqual([
+      { number: 1, cause: 'initial', target: 0, delayMs: 500, waits: [{ for: 'down', ms: 500 }] },
+    ])
   })
 
-  it('closes again after two calls that succeed as probes', async () => {
+  it('gets one probe at a time from many calls, and then serves them all', async () => {
     const clock = new VirtualClock()
-    const targets = [opened(clock)]
-    clock.advance(2_000)
-    await start([GOOD], { clock, targets }).end()
-    await start([GOOD], { clock, targets }).end()
-    expect(targets[0]?.state.breaker.state).toBe('closed')
+    const targets = [broughtDown(targetOf(clock))]
+    const calls = Array.from({ length: 30 }, () => start([GOOD], { clock, targets }))
+    const outcomes = await clock.run(Promise.all(calls.map(({ work }) => work)))
+    expect(outcomes.every(({ ok }) => ok)).toBe(true)
+    expect(clock.monotonicMs()).toBe(500)
   })
 
-  it('switched off, never refuses a call', async () => {
+  it('that stays down ends a call when its patience ends, with what closed the line', async () => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock, { breaker: false, retryBudget: false })]
-    for (let call = 0; call < 20; call += 1) {
-      expect(await start([DOWN, DOWN, DOWN], { clock, targets }).end()).toMatchObject({
-        attempts: 3,
-      })
+    const target = broughtDown(targetOf(clock))
+    // A probe of somebody else hangs, in a process of few calls: nobody else is sent.
+    clock.advance(60_000)
+    const { line } = target.state
+    expect(line.enter({ ...ONE, order: line.arrive() })).not.toBe(0)
+    const outcome = failed(await start([], { clock, targets: [target] }).end())
+    expect(outcome).toMatchObject({ reason: 'max_wait', attempts: 0, waitedMs: 90_000 })
+    expect(outcome).toMatchObject({ heldBy: 'down' })
+    expect(outcome.failure).toMatchObject({ kind: 'overloaded', executed: 'no', status: 503 })
+    expect(outcome.failure.cause).toBeUndefined()
+  })
+
+  it('holds nobody beyond the deadline', async () => {
+    const clock = new VirtualClock()
+    const target = broughtDown(targetOf(clock))
+    clock.advance(60_000)
+    const { line } = target.state
+    line.enter({ ...ONE, order: line.arrive() })
+    const call = start([], { clock, targets: [target], deadlineMs: 10_000 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'deadline', attempts: 0 })
+    expect(clock.monotonicMs()).toBe(69_750)
+  })
+
+  it('refuses a call that does not wait, at once', async () => {
+    const clock = new VirtualClock()
+    const targets = [broughtDown(targetOf(clock))]
+    const call = start([], { clock, targets, policy: { maxWaitMs: 0 } })
+    await microtasks()
+    const outcome = failed(await call.work)
+    expect(outcome).toMatchObject({ reason: 'max_wait', attempts: 0, heldBy: 'down' })
+    expect(outcome.failure).toMatchObject({ kind: 'overloaded', status: 503 })
+  })
+
+  it('sends a call to the fallback', async () => {
+    const clock = new VirtualClock()
+    const targets = [
+      broughtDown(targetOf(clock)),
+      targetOf(clock, {}, ['overloaded'], 'api.example other'),
+    ]
+    const call = start([GOOD], { clock, targets })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(call.steps).toEqual([{ number: 1, cause: 'fallback', target: 1, delayMs: 0 }])
+  })
+
+  it('is known from the attempts of calls, and outlasted by their retries', async () => {
+    const clock = new VirtualClock()
+    const targets = [targetOf(clock)]
+    const busy = failing('overloaded', { executed: 'no', status: 503 })
+    const calls = Array.from({ length: 10 }, () => {
+      const call = start([busy, busy, busy, GOOD], { clock, targets })
+      return call
+    })
+    const outcomes = await clock.run(Promise.all(calls.map(({ work }) => work)))
+    expect(outcomes.every(({ ok }) => ok)).toBe(true)
+    expect(targets[0]?.state.line.status().state).not.toBe('down')
+  })
+})
+
+describe('a call that does not wait', () => {
+  it('keeps its backoff, which is no wait in a line', async () => {
+    const call = start([DOWN, GOOD], { policy: { maxWaitMs: 0 } })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(call.startedAtMs).toEqual([0, 400])
+    expect(call.steps[1]).toMatchObject({ delayMs: 400, waits: [{ for: 'backoff', ms: 400 }] })
+  })
+
+  it('is not held by what is learned, nor by the retry budget', async () => {
+    const clock = new VirtualClock()
+    const targets = [targetOf(clock)]
+    for (let call = 0; call < 6; call += 1) {
+      const policy = { maxWaitMs: 0, maxAttempts: 2 }
+      const work = start([DOWN, failing('auth')], { clock, targets, policy })
+      expect(failed(await work.end())).toMatchObject({ reason: 'not_retryable', attempts: 2 })
     }
+  })
+
+  it('is refused by a bound set by hand', async () => {
+    const clock = new VirtualClock()
+    const target = targetOf(clock, { limits: { concurrency: 1 } })
+    target.state.line.enter({ ...ONE, order: target.state.line.arrive() })
+    const call = start([], { clock, targets: [target], policy: { maxWaitMs: 0 } })
+    expect(failed(await call.end())).toMatchObject({ reason: 'max_wait', heldBy: 'limit' })
+  })
+})
+
+describe('an attempt that was withheld in the last moment', () => {
+  it('is no request, and gives its place back', async () => {
+    const withheld: FailedAttempt = {
+      ...failing('outcome_unknown', { executed: 'no' }),
+      withheld: true,
+    }
+    const call = start([withheld])
+    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 0 })
+    expect(call.targets[0]?.state.line.status()).toMatchObject({ inFlight: 0, state: 'up' })
   })
 })
 
 describe('a fallback', () => {
   const QUOTA = failing('quota_exhausted', { executed: 'no', status: 429 })
   const takesQuota = (clock: VirtualClock, options: Partial<TargetStateOptions> = {}) =>
-    targetOf(clock, options, ['quota_exhausted', 'circuit_open'], 'api.example other')
+    targetOf(clock, options, ['quota_exhausted'], 'api.example other')
 
-  it('follows at once, with an attempt of the same count and a token of its own', async () => {
+  it('follows at once, with a request of the same count', async () => {
     const clock = new VirtualClock()
     const targets = [targetOf(clock), takesQuota(clock)]
     const call = start([QUOTA, failing('auth')], { clock, targets })
     expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 2 })
     expect(call.steps[1]).toEqual({ number: 2, cause: 'fallback', target: 1, delayMs: 0 })
-    expect(targets.map(({ state }) => state.budget.tokens)).toEqual([3, 2])
+    expect(targets.map(tokensOf)).toEqual([6, 6])
   })
 
-  it('that succeeds gets its token back, and earns as a first success', async () => {
+  it.each([
+    ['down', broughtDown],
+    ['closed by a hint', (target: LoopTarget) => told(target, 100)],
+  ])('is passed over when it is %s', async (_, held) => {
     const clock = new VirtualClock()
-    const targets = [targetOf(clock), takesQuota(clock)]
-    await start([QUOTA, GOOD], { clock, targets }).end()
-    expect(targets.map(({ state }) => state.budget.tokens)).toEqual([3, 3.1])
-  })
-
-  it('is passed over when its budget is empty', async () => {
-    const clock = new VirtualClock()
-    const empty = takesQuota(clock, { retryBudget: { initial: 0 } })
-    const targets = [targetOf(clock), empty, takesQuota(clock)]
-    const call = start([QUOTA, GOOD], { clock, targets })
-    await call.end()
-    expect(call.steps[1]).toMatchObject({ cause: 'fallback', target: 2 })
-  })
-
-  it('is passed over when its breaker is open', async () => {
-    const clock = new VirtualClock()
-    const resting = takesQuota(clock)
-    for (let call = 0; call < 8; call += 1) resting.state.breaker.tryAcquire()?.failure()
-    const targets = [targetOf(clock), resting, targetOf(clock, {}, ['quota_exhausted'])]
-    const call = start([QUOTA, GOOD], { clock, targets })
-    await call.end()
-    expect(call.steps[1]).toMatchObject({ cause: 'fallback', target: 2 })
-  })
-
-  it('gives its token back when its breaker admits no other probe', async () => {
-    const clock = new VirtualClock()
-    const probed = takesQuota(clock)
-    for (let call = 0; call < 8; call += 1) probed.state.breaker.tryAcquire()?.failure()
-    clock.advance(2_000)
-    probed.state.breaker.tryAcquire()
-    const targets = [targetOf(clock), probed, takesQuota(clock)]
+    const targets = [targetOf(clock), held(takesQuota(clock)), takesQuota(clock)]
     const call = start([QUOTA, GOOD], { clock, targets })
     await call.end()
     expect(call.steps[1]).toMatchObject({ number: 2, cause: 'fallback', target: 2 })
-    expect(probed.state.budget.tokens).toBe(3)
+  })
+
+  it('is passed over when all its places are taken', async () => {
+    const clock = new VirtualClock()
+    const full = takesQuota(clock, { limits: { concurrency: 1 } })
+    full.state.line.enter({ ...ONE, order: full.state.line.arrive() })
+    const call = start([QUOTA, GOOD], {
+      clock,
+      targets: [targetOf(clock), full, takesQuota(clock)],
+    })
+    await call.end()
+    expect(call.steps[1]).toMatchObject({ cause: 'fallback', target: 2 })
+  })
+
+  it('gets the last attempt that the policy allows', async () => {
+    const clock = new VirtualClock()
+    const targets = [targetOf(clock), targetOf(clock)]
+    const call = start([DOWN, DOWN, GOOD], { clock, targets })
+    await call.end()
+    expect(call.steps.map(({ cause }) => cause)).toEqual(['initial', 'retry', 'fallback'])
+  })
+
+  it('takes over at once when the hint is longer than two seconds', async () => {
+    const clock = new VirtualClock()
+    const call = start([LIMITED, GOOD], { clock, targets: [targetOf(clock), targetOf(clock)] })
+    await call.end()
+    expect(call.startedAtMs).toEqual([0, 0])
+    expect(call.steps[1]).toMatchObject({ cause: 'fallback', target: 1 })
   })
 
   it('starts its own backoff', async () => {
@@ -609,11 +746,10 @@ describe('a fallback', () => {
 describe('an attempt that rejects, against its contract', () => {
   it('rejects the call and leaves nothing behind', async () => {
     const clock = new VirtualClock()
-    const target = targetOf(clock)
-    for (let call = 0; call < 8; call += 1) target.state.breaker.tryAcquire()?.failure()
-    clock.advance(2_000)
+    const target = broughtDown(targetOf(clock))
     await expect(start([], { clock, targets: [target] }).end()).rejects.toThrow('not scripted')
-    expect(target.state.breaker.tryAcquire()).toBeDefined()
-    expect(target.state.budget.tokens).toBe(3)
+    expect(target.state.line.status()).toMatchObject({ inFlight: 0, waiting: 0 })
+    expect(clock.pendingTimers).toBe(0)
+    expect(await start([GOOD], { clock, targets: [target] }).end()).toMatchObject({ ok: true })
   })
 })

@@ -120,7 +120,7 @@ export class Desk {
   }
 }
 
-export function isSent({ outcome }: Caller): outcome is Ticket {
+export function isSent({ outcome }: Caller): boolean {
   return typeof outcome === 'number'
 }
 

@@ -53,10 +53,20 @@ describe('the learned limit', () => {
     const desk = new Desk()
     const sent = desk.send(20)
     for (const ticket of sent.slice(0, 10)) desk.end(ticket, 'refused')
-    const [later = 0] = desk.send(1)
+    const [good = 0, later = 0] = desk.send(2)
+    desk.end(good, 'success')
     desk.end(later, 'refused')
     // Of 11 in flight.
     expect(desk.status.limit).toBe(8)
+  })
+
+  it('is cut to no less than is in flight while nothing but refusals comes', () => {
+    const desk = new Desk()
+    const sent = desk.send(20)
+    for (const ticket of sent.slice(0, 10)) desk.end(ticket, 'refused')
+    const [later = 0] = desk.send(1)
+    desk.end(later, 'refused')
+    expect(desk.status.limit).toBe(11)
   })
 
   it('is never less than one', () => {
@@ -177,8 +187,12 @@ describe('a token of the retry budget', () => {
     return count
   }
 
-  it('is there for two retries at the start', () => {
-    expect(retries(new Desk())).toBe(2)
+  it('is there for all retries of one call at the start, and for two after a first success', () => {
+    expect(retries(new Desk())).toBe(6)
+    const desk = new Desk()
+    desk.play(1, 'success')
+    // The success has brought one.
+    expect(retries(desk)).toBe(3)
   })
 
   it('comes with every success, and is given back by a retry that succeeds', () => {
@@ -198,7 +212,9 @@ describe('a token of the retry budget', () => {
     const desk = new Desk()
     desk.play(2, 'slow')
     desk.play(1, 'answered')
-    desk.play(1, 'slow')
+    desk.play(2, 'slow')
+    desk.play(1, 'answered')
+    desk.play(2, 'slow')
     desk.play(1, 'answered')
     desk.play(2, 'success')
     expect(retries(desk)).toBe(0)

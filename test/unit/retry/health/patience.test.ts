@@ -13,7 +13,7 @@ describe('patience', () => {
     const desk = new Desk(by === 'limit' ? { limits: { concurrency: 1 } } : {})
     if (by === 'limit') desk.send(1)
     if (by === 'down') desk.bringDown()
-    if (by === 'budget') desk.send(2, { paying: true })
+    if (by === 'budget') desk.send(6, { paying: true })
     // Before the first probe is due.
     const caller = desk.wait({
       latestMs: 400,

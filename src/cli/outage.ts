@@ -1,0 +1,73 @@
+import OpenAI from 'openai'
+import { createRuntime } from '../index.ts'
+import { type Fault, overloaded, startFaultServer } from '../testing/index.ts'
+import { askBare } from './bare-client.ts'
+import { GOOD_ANSWER, type Scenario, TICKET_TEXT } from './scenarios.ts'
+import { askSteady } from './steady-client.ts'
+
+/** How the calls of one client came through an outage. */
+export interface Survived {
+  readonly valid: number
+  readonly requests: number
+  /** Until the last of the calls had ended. */
+  readonly tookMs: number
+}
+
+export interface OutageResult {
+  readonly calls: number
+  readonly outageMs: number
+  readonly steady: Survived
+  readonly bare: Survived
+}
+
+const CALLS = 30
+const OUTAGE_MS = 3_000
+const CALL: Scenario = { name: 'outage', faults: [], expected: 'success' }
+
+/** Thirty calls, made at once, meet a provider that refuses everything for three seconds. */
+export async function meetOutage(
+  model: string,
+  random: () => number,
+  signal: AbortSignal,
+): Promise<OutageResult> {
+  const runtime = createRuntime({ random })
+  const request = { model, text: TICKET_TEXT, signal }
+  // A server each: neither client profits from what the other does to it.
+  const [steady, bare] = await Promise.all([
+    survive(runtime.clock, async (client, callId) => {
+      return (await askSteady(client, runtime, CALL, { ...request, callId })).valid
+    }),
+    survive(runtime.clock, async (client, callId) => {
+      return (await askBare(client, CALL, { ...request, callId })).problem === undefined
+    }),
+  ])
+  return { calls: CALLS, outageMs: OUTAGE_MS, steady, bare }
+}
+
+async function survive(
+  clock: { monotonicMs(): number },
+  ask: (client: OpenAI, callId: string) => Promise<boolean>,
+): Promise<Survived> {
+  const startedMs = clock.monotonicMs()
+  const refuses = overloaded()
+  let endsMs: number | undefined
+  const outage: Fault = {
+    name: 'outage',
+    apply(exchange) {
+      // It begins with the first request, however long that took to come.
+      endsMs ??= clock.monotonicMs() + OUTAGE_MS
+      return clock.monotonicMs() < endsMs ? refuses.apply(exchange) : exchange.complete()
+    },
+  }
+  const answer = JSON.stringify(GOOD_ANSWER)
+  const server = await startFaultServer({ answer, perCall: () => Array(20).fill(outage) })
+  try {
+    const { baseURL } = server
+    const client = new OpenAI({ apiKey: 'sk-demo', baseURL, logLevel: 'off' })
+    const calls = Array.from({ length: CALLS }, (_, index) => ask(client, `call ${index}`))
+    const valid = (await Promise.all(calls)).filter(Boolean).length
+    return { valid, requests: server.count, tookMs: clock.monotonicMs() - startedMs }
+  } finally {
+    await server.close()
+  }
+}
