@@ -47,7 +47,7 @@ const ZONE = '(?<fraction>\\.\\d{1,9})?(?<offset>Z|[+-]\\d{2}:\\d{2})'
 const TIMESTAMP = new RegExp(`^${DATE}T${TIME}${ZONE}$`)
 
 /** Milliseconds since the epoch of an RFC 3339 date and time, or undefined. */
-export function readTimestamp(text: string): number | undefined {
+function readTimestamp(text: string): number | undefined {
   const parts = TIMESTAMP.exec(text)?.groups
   if (parts === undefined) return undefined
   const { year, month, fraction = '0', offset = 'Z' } = parts

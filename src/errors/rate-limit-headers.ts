@@ -105,8 +105,9 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
 
 /** A count, as it stands in a header; undefined for anything outside that grammar. */
 export function readCount(headers: unknown, name: string): number | undefined {
+  const text = readHeader(headers, name)
   // `100, 100;w=60` of older drafts: the first is the limit.
-  const value = readDecimal(readHeader(headers, name)?.split(/[,;]/, 1)[0]?.trim())
+  const value = readDecimal(text) ?? readDecimal(text?.split(/[,;]/, 1)[0]?.trim())
   return value === undefined || value > Number.MAX_SAFE_INTEGER ? undefined : value
 }
 

@@ -6,15 +6,12 @@ import { VirtualClock } from '../retry/virtual-clock.ts'
 const clock = new VirtualClock()
 
 /** Counts the headers that were asked for. */
-function counted(sent: Record<string, string>): { headers: Headers; asked: () => number } {
-  const headers = new Headers(sent)
-  let asked = 0
-  const get = headers.get.bind(headers)
-  headers.get = (name) => {
-    asked += 1
-    return get(name)
+class Counted extends Headers {
+  asked = 0
+  override get = (name: string): string | null => {
+    this.asked += 1
+    return Headers.prototype.get.call(this, name)
   }
-  return { headers, asked: () => asked }
 }
 
 function openai(remaining: number): Record<string, string> {
@@ -29,9 +26,9 @@ class Target {
   readonly state = createTargetState({ clock, random: () => 0 })
 
   answers(sent: Record<string, string>, status = 200) {
-    const { headers, asked } = counted(sent)
+    const headers = new Counted(sent)
     const allowances = allowancesIn(this.state, { headers, status }, clock)
-    return { asked: asked(), told: allowances?.map(({ remaining }) => remaining) }
+    return { asked: headers.asked, told: allowances?.map(({ remaining }) => remaining) }
   }
 }
 
