@@ -1,7 +1,7 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
-import type { Held } from './health/line.ts'
+import type { Held } from './health/line-contract.ts'
 import type { HeldBy, NoLeave } from './health/waiting.ts'
 
 /** The part of the policy that has a number for everybody. */

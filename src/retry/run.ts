@@ -10,7 +10,7 @@ import {
   type Verdict,
 } from './decide.ts'
 import { fallbacksAfter, targetAt } from './fallbacks.ts'
-import type { Held } from './health/line.ts'
+import type { Held } from './health/line-contract.ts'
 import type { Wish } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
 import type {

@@ -1,7 +1,8 @@
 import type { Clock } from '../../time.ts'
 import { type HedgeOptions, Hedging, readHedge } from '../hedge.ts'
+import type { LineParts } from './health.ts'
 import { type AnyLimits, readLimits } from './limits.ts'
-import { Line, type LineParts } from './line.ts'
+import { Line } from './line.ts'
 
 /** What all calls to one target (host, model, credential) share. */
 export interface TargetState {

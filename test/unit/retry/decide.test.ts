@@ -7,7 +7,7 @@ import {
   type FailedAttempt,
   type FallbackChoice,
 } from '../../../src/retry/decide.ts'
-import type { Held } from '../../../src/retry/health/line.ts'
+import type { Held } from '../../../src/retry/health/line-contract.ts'
 import type { HeldBy, NoLeave } from '../../../src/retry/health/waiting.ts'
 import { failureOf } from './failures.ts'
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Allowance } from '../../../src/errors/rate-limit-headers.ts'
 import { readLimits } from '../../../src/retry/health/limits.ts'
-import { type End, Line } from '../../../src/retry/health/line.ts'
+import { Line } from '../../../src/retry/health/line.ts'
+import type { End } from '../../../src/retry/health/line-contract.ts'
 import type { Outcome, Wish } from '../../../src/retry/health/waiting.ts'
 import { VirtualClock } from './virtual-clock.ts'
 

@@ -1,6 +1,7 @@
 import type { AnyLimits } from '../../../../src/retry/health/limits.ts'
 import { readLimits } from '../../../../src/retry/health/limits.ts'
-import { type End, Line } from '../../../../src/retry/health/line.ts'
+import { Line } from '../../../../src/retry/health/line.ts'
+import type { End } from '../../../../src/retry/health/line-contract.ts'
 import type { Sign } from '../../../../src/retry/health/signs.ts'
 import type { Outcome, Ticket, Wish } from '../../../../src/retry/health/waiting.ts'
 import { type VirtualClock, virtualClock } from '../../../../src/testing/clock.ts'

@@ -1,0 +1,420 @@
+import { Hint } from './hint.ts'
+import { Independence } from './independence.ts'
+import { Latency } from './latency.ts'
+import { Limit } from './limit.ts'
+import type { LineLimits } from './limits.ts'
+import type { End, LineStatus, Seen } from './line-contract.ts'
+import { Outage } from './outage.ts'
+import { Quota } from './quota.ts'
+import { Rate } from './rate.ts'
+import type { Sign } from './signs.ts'
+import { Tokens } from './tokens.ts'
+import { Traffic } from './traffic.ts'
+import type { HeldBy, Ticket, Wish } from './waiting.ts'
+
+/** What a target's health is made of. The simulator takes one part out at a time, to show what it is there for. */
+export interface LineParts {
+  readonly Limit: typeof Limit
+  readonly Outage: typeof Outage
+  readonly Latency: typeof Latency
+  readonly Independence: typeof Independence
+  readonly Tokens: typeof Tokens
+}
+
+export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
+
+/** After a longer hint the line is let out slowly. */
+const SHORT_HINT_MS = 2_000
+/** A second outage so soon after the last one says that it was let out too fast. */
+const RELAPSE_MS = 10_000
+/** With fewer in flight a slow answer says nothing of the load. */
+const FEW_IN_FLIGHT = 8
+const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
+
+/**
+ * What is known of one target, and whether it can take a request now: its hints, whether it is down,
+ * how many it takes at once, what a fleet may add to its load. It learns from how attempts end, and
+ * knows nothing of the calls that wait; only its line asks it.
+ *
+ * Attempts are numbered by tickets that rise, so that "sent after" is a comparison of numbers. All times
+ * are milliseconds of the monotonic clock.
+ */
+export class Health {
+  readonly #hint: Hint
+  readonly #traffic: Traffic
+  readonly #latency: Latency
+  readonly #limit: Limit
+  readonly #independence: Independence
+  readonly #outage: Outage
+  readonly #tokens: Tokens
+  readonly #bounds: LineLimits
+  readonly #requests: Rate | undefined
+  readonly #tokensUsed: Rate | undefined
+  /** Once the target has said something of its limits that matters. */
+  #quota: Quota | undefined
+  #lastTicket = 0
+  #inFlight = 0
+  /** Reopens as after an outage, with this as what was good before. */
+  #reopenWith: number | undefined
+  /** The limit before the row of failures that is under way. */
+  #limitBefore = Infinity
+  #good = Infinity
+  /** The latest of each that closed the line, or narrowed it. */
+  readonly #seen: { hint?: Seen; down?: Seen; limit?: Seen; budget?: Seen } = {}
+  #downSinceMs = -Infinity
+  #downUntilMs = -Infinity
+
+  constructor(random: () => number, bounds: LineLimits, parts: LineParts, nowMs: number) {
+    this.#bounds = bounds
+    const { requestsPerMinute, tokensPerMinute } = bounds
+    if (requestsPerMinute < Infinity) this.#requests = new Rate(requestsPerMinute, nowMs)
+    if (tokensPerMinute < Infinity) this.#tokensUsed = new Rate(tokensPerMinute, nowMs, true)
+    this.#hint = new Hint(random)
+    this.#traffic = new Traffic(nowMs)
+    this.#latency = new parts.Latency()
+    this.#independence = new parts.Independence()
+    this.#limit = new parts.Limit(this.#traffic, this.#latency)
+    this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
+    this.#tokens = new parts.Tokens(this.#traffic, nowMs)
+  }
+
+  get hint(): Hint {
+    return this.#hint
+  }
+
+  get isDown(): boolean {
+    return this.#outage.isDown
+  }
+
+  /** Failures in a row have begun. */
+  get inRow(): boolean {
+    return this.#outage.inRow
+  }
+
+  get state(): LineStatus['state'] {
+    if (this.#outage.isDown) return 'down'
+    return this.#limit.isRecovering ? 'recovering' : 'up'
+  }
+
+  get hasRoom(): boolean {
+    return this.#inFlight < this.concurrency()
+  }
+
+  /** Somebody has said how many tokens may be used. */
+  countsTokens(nowMs: number): boolean {
+    return this.#tokensUsed !== undefined || this.#quota?.countsTokens(nowMs) === true
+  }
+
+  /** What the target says of its limits holds calls back, or may do so. */
+  isRationed(nowMs: number): boolean {
+    return this.#quota?.binds(nowMs) === true
+  }
+
+  /** What closed the line so. */
+  seen(by: HeldBy, nowMs: number): Seen | undefined {
+    if (by === 'backoff') return undefined
+    // It has not been refused, and would be.
+    return this.#seen[by] ?? (by === 'limit' && this.isRationed(nowMs) ? RATIONED : undefined)
+  }
+
+  /**
+   * What the provider has said of it, without the spread that is added: how long until its hint ends, or
+   * something is left of its limits.
+   */
+  toldForMs(nowMs: number): number {
+    return Math.max(this.#hint.leftMs(nowMs), (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
+  }
+
+  /** All of it but what waits. */
+  status(nowMs: number): Omit<LineStatus, 'waiting'> {
+    const { sinceMs } = this.#outage
+    return {
+      state: this.state,
+      limit: Math.ceil(Math.min(this.#bounds.concurrency, this.#limit.value)),
+      inFlight: this.#inFlight,
+      closedForMs: Math.max(this.#hint.closedUntilMs - nowMs, 0),
+      downForMs: sinceMs === undefined ? 0 : nowMs - sinceMs,
+    }
+  }
+
+  /** An operator knows better. Says whether that ends an outage. */
+  reopen(nowMs: number): boolean {
+    if (this.#hint.closedUntilMs > nowMs) this.#disprove(nowMs)
+    const isUp = this.#outage.reopened(nowMs)
+    if (isUp) this.#up(nowMs)
+    return isUp
+  }
+
+  /** How long of that time a hint closed the line, and the target was down, milliseconds. */
+  reasonsSince(
+    fromMs: number,
+    nowMs: number,
+  ): { readonly hintMs: number; readonly downMs: number } {
+    const untilMs = this.isDown ? nowMs : this.#downUntilMs
+    const downMs = Math.max(Math.min(untilMs, nowMs) - Math.max(this.#downSinceMs, fromMs), 0)
+    return { downMs, hintMs: this.#hint.closedSince(fromMs, nowMs) }
+  }
+
+  /** When the next probe may be sent; of a target that is not down: now. */
+  probeAtMs(nowMs: number): number {
+    return this.#outage.isDown ? this.#outage.probeAtMs(nowMs) : nowMs
+  }
+
+  /** When time alone brings the next token. */
+  tokenAtMs(nowMs: number): number {
+    return this.#tokens.nextAtMs(nowMs)
+  }
+
+  /** What holds a call that has its turn; undefined: nothing. */
+  heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
+    if (!this.isOpen(nowMs)) return 'hint'
+    const { isDown } = this.#outage
+    if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
+    if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) return 'limit'
+    if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
+    if (!wish.paying || wish.impatient) return undefined
+    return this.hasToken(nowMs) ? undefined : 'budget'
+  }
+
+  /** Waiting is hopeless: it has been down for minutes, or so many stand before that it takes far too long. */
+  isHopeless(wish: Wish, before: number, nowMs: number): boolean {
+    const { sinceMs, endedMs } = this.#outage
+    if (wish.bulk) return false
+    if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
+    const perSecond = this.#traffic.successesPerSecond(nowMs)
+    if (perSecond < HOPELESS.leastPerSecond || nowMs - endedMs < RELAPSE_MS) return false
+    const neededMs = (before / perSecond) * 1_000
+    return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
+  }
+
+  /** How many may be in flight. Who does not wait, and a probe, is held by what was set by hand only. */
+  concurrency(byHand = false): number {
+    const { concurrency } = this.#bounds
+    return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
+  }
+
+  /** When the bounds set by hand, and what the target says of its own, let another request through. */
+  rateAtMs(tokens: number, nowMs: number, byHand = false): number {
+    const requests = this.#requests?.nextAtMs(1, nowMs) ?? nowMs
+    const atMs = Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
+    if (byHand || this.#quota === undefined) return atMs
+    return Math.max(atMs, this.#quota.freeAtMs(tokens, nowMs))
+  }
+
+  /** It cannot be shorter. */
+  leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
+    if (by === 'hint') return this.#hint.endsMs - nowMs
+    if (by !== 'limit') return 0
+    // What the target says of its limits may turn out otherwise before.
+    if (this.#inFlight === 0) return this.rateAtMs(tokens, nowMs, true) - nowMs
+    // And what is in flight may give back some of the tokens that it was thought to use.
+    return (this.#requests?.nextAtMs(1, nowMs) ?? nowMs) - nowMs
+  }
+
+  /** As long as it is thought to take, with so many before it. */
+  expectedMs(by: HeldBy, wish: Wish, before: number, nowMs: number): number {
+    if (this.#outage.isDown && by !== 'backoff') return Infinity
+    if (by === 'hint') return this.#hint.closedUntilMs - nowMs
+    if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
+    if (by !== 'limit') return 0
+    const rateMs = this.rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
+    const perSecond = this.#traffic.successesPerSecond(nowMs)
+    const ahead = before + 1
+    if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
+    if (rateMs > 0) return rateMs
+    return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(wish.impatient), 1)
+  }
+
+  /** While it is down nobody pays: there is one probe at a time. */
+  hasToken(nowMs: number): boolean {
+    return !this.#bounds.learns || this.#outage.isDown || this.#tokens.balance(nowMs) >= 1
+  }
+
+  /** One is sent: its ticket. */
+  sent({ paying, impatient, tokens }: Wish, nowMs: number): Ticket {
+    const ticket = this.#lastTicket + 1
+    this.#lastTicket = ticket
+    this.#inFlight += 1
+    this.#independence.sent(ticket)
+    this.#traffic.inFlight(this.#inFlight, nowMs)
+    if (this.#outage.isDown) this.#outage.probeSent(ticket, nowMs)
+    else if (paying && !impatient) this.#tokens.take(nowMs)
+    this.#requests?.take(1, nowMs)
+    this.#tokensUsed?.take(tokens, nowMs)
+    this.#quota?.sent(ticket, tokens, nowMs)
+    return ticket
+  }
+
+  /** The attempt is no longer in flight: `tokens` more than it was thought to use were used. */
+  left(tokens: number, nowMs: number): void {
+    this.#inFlight -= 1
+    if (tokens !== 0) this.#tokensUsed?.take(tokens, nowMs)
+  }
+
+  /** What an attempt has shown. Its place is still taken until `left`. */
+  ended(end: End, nowMs: number): void {
+    const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
+    this.#told(end, nowMs)
+    const tookMs = nowMs - sentAtMs
+    if (seen !== undefined) this.#note(sign, seen, hintMs)
+    switch (sign) {
+      case 'success':
+        this.#succeeded(ticket, tookMs, paid, nowMs)
+        break
+      case 'answered':
+        if (this.#outage.succeeded(ticket, nowMs)) this.#up(nowMs)
+        break
+      case 'limited':
+        this.#limited(ticket, hintMs, nowMs)
+        break
+      case 'nothing':
+        this.#outage.saidNothing(ticket)
+        break
+      default:
+        this.#failed(sign, ticket, tookMs, nowMs)
+        // A hint binds whatever it came with, where it is no word on a single request.
+        if (hintMs > 0 && sign === 'refused' && this.#bounds.closes)
+          this.#close(ticket, hintMs, nowMs)
+    }
+  }
+
+  #told({ ticket, sign, allowances, tokens }: End, nowMs: number): void {
+    if (!this.#bounds.learns || (this.#quota === undefined && allowances === undefined)) return
+    this.#quota ??= new Quota()
+    const isRefused = sign === 'limited'
+    this.#quota.told({ ticket, lastTicket: this.#lastTicket, isRefused, allowances, tokens }, nowMs)
+  }
+
+  #note(sign: Sign, seen: Seen, hintMs: number): void {
+    const noted = this.#seen
+    if (sign === 'limited' || sign === 'refused') {
+      if (hintMs > 0) noted.hint = seen
+      noted.limit = seen
+    }
+    if (sign === 'slow') noted.limit = seen
+    if (sign === 'slow' || sign === 'error') noted.budget = seen
+    if (sign !== 'answered' && sign !== 'nothing') noted.down = seen
+  }
+
+  #succeeded(ticket: number, tookMs: number, paid: boolean, nowMs: number): void {
+    const limit = this.#limit
+    this.#traffic.succeeded(nowMs)
+    this.#latency.note(tookMs, limit.quietMs(nowMs) > 10_000, nowMs)
+    this.#tokens.succeeded(paid, this.#traffic.peak(nowMs), nowMs)
+    if (this.#hint.isDisprovedBy(ticket, nowMs)) this.#disprove(nowMs)
+    if (this.#outage.succeeded(ticket, nowMs)) {
+      this.#up(nowMs)
+      return
+    }
+    this.#result(false, ticket, nowMs)
+    if (!this.#bounds.learns || !limit.isNews(ticket)) return
+    if (this.#latency.isSlow && this.#inFlight > FEW_IN_FLIGHT) this.#cut('slow', nowMs)
+    else limit.succeeded(this.#inFlight, nowMs)
+  }
+
+  #limited(ticket: number, hintMs: number, nowMs: number): void {
+    if (!this.#bounds.closes) return
+    if (hintMs === 0) {
+      this.#beforeRow()
+      if (this.#outage.limited(ticket, this.#lastTicket, nowMs)) this.#down(nowMs)
+    }
+    if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
+    if (hintMs === 0) return
+    // While it is down the hint says when it may be asked again.
+    this.#outage.saidNothing(ticket)
+    // After the cut: it reopens with what is thought right now.
+    this.#close(ticket, hintMs, nowMs)
+  }
+
+  #failed(sign: 'refused' | 'slow' | 'error', ticket: number, tookMs: number, nowMs: number): void {
+    if (!this.#bounds.closes) return
+    const isSlow = sign === 'slow'
+    if (isSlow) this.#tokens.timedOut(nowMs)
+    // While nothing but refusals comes, less than is in flight says no more: one at a time shows
+    // whether it is down.
+    const isFirst = !this.#outage.inRow
+    this.#beforeRow()
+    const slowMs = isSlow ? tookMs : 0
+    if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {
+      this.#down(nowMs)
+    }
+    if (this.#outage.isDown) return
+    if (sign === 'refused') this.#result(true, ticket, nowMs)
+    if (sign === 'error' || !this.#limit.isNews(ticket)) return
+    if (sign === 'slow') this.#cut('slow', nowMs)
+    else if (this.#independence.isSign) {
+      const before = Math.min(this.#limit.value, this.#traffic.peak(nowMs))
+      this.#independence.cut(before, nowMs)
+      this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
+    }
+  }
+
+  #result(failed: boolean, ticket: number, nowMs: number): void {
+    if (!this.#bounds.learns) return
+    const change = this.#independence.result(
+      failed,
+      ticket,
+      this.#lastTicket,
+      Math.min(this.#limit.value, this.#traffic.peak(nowMs)),
+      nowMs,
+    )
+    if (change === undefined) return
+    if (change.acquitted === true) {
+      this.#limit.resume(change.limit, this.#lastTicket, nowMs)
+    } else this.#limit.set(change.limit, this.#lastTicket, nowMs)
+  }
+
+  #cut(sign: Sign, nowMs: number, least = 1): void {
+    if (!this.#bounds.learns) return
+    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, least, nowMs)
+  }
+
+  #beforeRow(): void {
+    if (!this.#outage.inRow && !this.#outage.isDown) this.#limitBefore = this.#limit.value
+  }
+
+  #down(nowMs: number): void {
+    this.#downSinceMs = nowMs
+    this.#remember(nowMs)
+    this.#reopenWith = undefined
+    this.#independence.outage()
+  }
+
+  #up(nowMs: number): void {
+    this.#downUntilMs = nowMs
+    this.#reopenWith = undefined
+    if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
+  }
+
+  /** What was good before it went wrong; half of what was thought so, when that was a moment ago. */
+  #remember(nowMs: number): void {
+    const isRelapse = nowMs - this.#outage.endedMs < RELAPSE_MS
+    const good = Math.max(Math.min(this.#traffic.peak(nowMs), this.#limitBefore), 1)
+    this.#good = isRelapse ? Math.max(Math.min(this.#good, good) / 2, 1) : good
+  }
+
+  /** No hint closes it. */
+  isOpen(nowMs: number): boolean {
+    if (nowMs < this.#hint.closedUntilMs) return false
+    if (this.#reopenWith !== undefined) {
+      this.#limit.letOut(this.#reopenWith, this.#lastTicket, nowMs)
+      this.#reopenWith = undefined
+    }
+    return true
+  }
+
+  #close(ticket: number, hintMs: number, nowMs: number): void {
+    const wasOpen = this.#hint.told(ticket, hintMs, this.#outage.isTiny(nowMs), nowMs)
+    if (wasOpen && hintMs > SHORT_HINT_MS && this.#bounds.learns) {
+      this.#reopenWith = Math.min(this.#traffic.peak(nowMs), this.#limit.value)
+    }
+  }
+
+  #disprove(nowMs: number): void {
+    this.#hint.disproved(nowMs)
+    this.#reopenWith = undefined
+  }
+}
+
+/** What a request would meet that the target's own word forbids. */
+const RATIONED: Seen = { kind: 'rate_limit', status: 429 }

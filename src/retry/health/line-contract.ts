@@ -1,0 +1,52 @@
+import type { FailureKind } from '../../errors/failure-kinds.ts'
+import type { Allowance } from '../../errors/rate-limit-headers.ts'
+import type { Sign } from './signs.ts'
+import type { HeldBy } from './waiting.ts'
+
+/** How an attempt ended, for the line. */
+export interface End {
+  /** From `enter`. */
+  readonly ticket: number
+  readonly sentAtMs: number
+  readonly sign: Sign
+  /** How long the target asked to be left alone, milliseconds; 0: it did not say. */
+  readonly hintMs: number
+  /** It had taken a token. */
+  readonly paid: boolean
+  /** What the failure was, for calls that wait in vain because of it. */
+  readonly seen?: Seen | undefined
+  /** Tokens it used, where it says so. */
+  readonly tokens?: number | undefined
+  /** What it says of the target's limits. */
+  readonly allowances?: readonly Allowance[] | undefined
+}
+
+/** What closed a line, without anything of the call that met it. */
+export interface Seen {
+  readonly kind: FailureKind
+  readonly status?: number | undefined
+}
+
+/** What holds a call back, and for how long. */
+export interface Held {
+  readonly by: HeldBy
+  /** It cannot be shorter, milliseconds. */
+  readonly leastMs: number
+  /** As long as it is thought to take, spread included, milliseconds; Infinity while the target is down. */
+  readonly expectedMs: number
+  /** Calls that wait already. */
+  readonly ahead: number
+}
+
+/** How a target is doing, for `llm.targets()`. */
+export interface LineStatus {
+  readonly state: 'up' | 'down' | 'recovering'
+  /** Attempts that may be in flight at once; Infinity: no limit is known. */
+  readonly limit: number
+  readonly inFlight: number
+  readonly waiting: number
+  /** How long a hint still closes it, milliseconds; 0 when none does. */
+  readonly closedForMs: number
+  /** How long it has been down, milliseconds; 0 when it is not. */
+  readonly downForMs: number
+}
