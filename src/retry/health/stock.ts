@@ -21,7 +21,7 @@ export class Stock {
   #longestResetMs = 0
   #ticket = 0
   #isLittle = false
-  /** Nothing was sent since it was told. */
+  /** Nothing was sent since the request whose answer told of it. */
   #isUntouched = true
 
   /** Little was left of it when it was told last. */
@@ -53,7 +53,7 @@ export class Stock {
     // Requests arrive within moments, and a provider's own count does not go below zero.
     this.#level = Math.max((resetMs === 0 ? limit : remaining) - sentSince, 0)
     this.#perMs = refill === 'window' ? 0 : perMsOf(missing, resetMs, limit)
-    this.#isUntouched = true
+    this.#isUntouched = sentSince === 0
     const resetAtMs = nowMs + resetMs
     // An answer says how things were when its request arrived: of one window's ends the first is true.
     const isSameWindow = refill === 'window' && this.#resetAtMs > nowMs
