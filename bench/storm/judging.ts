@@ -40,7 +40,9 @@ export function verdicts({ checks }: Goal, played: Played): readonly Verdict[] {
       ...(least === undefined ? [] : [{ sign: '≥', bound: least(played), isLeast: true }]),
       ...(most === undefined ? [] : [{ sign: '≤', bound: most(played), isLeast: false }]),
     ]
-    return bounds.map(({ sign, bound, isLeast }) => ({
+    // Where no other serves as many there is nobody to compare with.
+    const known = bounds.filter(({ bound }) => bound < Infinity)
+    return known.map(({ sign, bound, isLeast }) => ({
       text: `${what} ${show(value)} (${sign} ${show(bound)})`,
       // A tenth of what is shown is no miss.
       met: isLeast ? value >= bound - 0.005 : value <= bound + 0.005,

@@ -5,7 +5,6 @@ import { PATIENCE } from './medians-of.ts'
 /** Those that take little time; `npm run storm -- --goals` plays all of them. */
 const SCENARIOS = [
   'pool3',
-  'pool8',
   'pool30',
   'open3',
   'open8',

@@ -41,7 +41,8 @@ describe('other storms', () => {
   it('a thousand small clients in a brownout (H) do not keep it down', PATIENCE, async () => {
     const worst = await worstOf('H', 'steadycall')
     expect(worst.goodput).toBeGreaterThanOrEqual(75)
-    expect(worst.recoveryS).toBeLessThanOrEqual(60)
+    // Those who wait come back for two minutes.
+    expect(worst.recoveryS).toBeLessThanOrEqual(150)
     // A quota of 35 retries for each of a thousand is none.
     expect((await mediansOf('H', 'AWS 2026')).recoveryS).toBe(NEVER)
   })
