@@ -70,7 +70,10 @@ describe.each([
   it('may be wrapped once more', async () => {
     const { llm, server } = await setUp({ answer: 'hello', perCall: [overloaded(), overloaded()] })
     const runtime = createRuntime({ random: () => 0 })
-    const answer = await steady(llm, { runtime, limits: { concurrency: 1 } }).chat.completions.create(ask)
+    const answer = await steady(llm, {
+      runtime,
+      limits: { concurrency: 1 },
+    }).chat.completions.create(ask)
     expect(answer.choices[0]?.message.content).toBe('hello')
     expect(server.count).toBe(3)
   })
