@@ -41,6 +41,8 @@ export interface Result {
   readonly firstsShare: number
   /** Of all events in their order. */
   readonly hash: string
+  /** Of the requests only: when each was sent. */
+  readonly requestsHash: string
   /** Per second: calls made, calls that succeeded, requests sent. */
   readonly perSecond: {
     readonly offered: readonly number[]
@@ -79,6 +81,7 @@ export class Measured {
   #refused = 0
   // FNV-1a, 32 bits.
   #hash = 0x811c9dc5
+  #requestsHash = 0x811c9dc5
 
   constructor(scenario: Scenario, time: VirtualTime, providers: readonly Provider[]) {
     this.#scenario = scenario
@@ -96,6 +99,7 @@ export class Measured {
     this.#attempts += 1
     count(this.#attempted, this.#time.nowMs)
     this.#note(2, 0)
+    this.#requestsHash = Math.imul(this.#requestsHash ^ this.#microseconds, 0x01000193)
   }
 
   ended(client: number, begunMs: number, { ok, attempts }: CallEnd): void {
@@ -145,7 +149,8 @@ export class Measured {
       overInTime: (100 * this.#overInTime) / this.#calls,
       endedS: this.#endedMs / 1_000,
       firstsShare: (100 * this.#firsts) / Math.max(this.#sharing, 1),
-      hash: (this.#hash >>> 0).toString(16).padStart(8, '0'),
+      hash: hex(this.#hash),
+      requestsHash: hex(this.#requestsHash),
       perSecond: {
         offered: filled(this.#offered),
         served: filled(this.#served),
@@ -203,13 +208,21 @@ export class Measured {
     return calls === 0 ? 1 : total(this.#successesOf, fromS, untilS) / calls
   }
 
+  /** Finer than any two events that are not at the same instant. */
+  get #microseconds(): number {
+    return Math.round(this.#time.nowMs * 1_000)
+  }
+
   #note(what: number, client: number): void {
-    // Microseconds: finer than any two events that are not at the same instant.
-    const at = Math.round(this.#time.nowMs * 1_000)
+    const at = this.#microseconds
     for (const value of [what, client, at | 0, (at / 2 ** 32) | 0]) {
       this.#hash = Math.imul(this.#hash ^ value, 0x01000193)
     }
   }
+}
+
+function hex(hash: number): string {
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
 function count(perSecond: number[], atMs: number): void {
