@@ -63,7 +63,7 @@ export const INCIDENTS: readonly Incident[] = [
   { name: 'long-hint', faults: [[rateLimited({ retryAfterMs: 120_000 })]] },
   {
     name: 'hedge',
-    faults: [[slow(3_000)]],
+    faults: [[slow(30_000)]],
     // A process that has only just begun has saved nothing yet for extra requests.
     settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 } },
   },
