@@ -136,7 +136,7 @@ const shared = (name: string, what: string, settings: Partial<ProviderSettings>)
 })
 const loaded = (percent: number): Scenario => ({
   id: `load${percent}`,
-  title: `nothing goes wrong at ${percent} % of what a provider without a queue can do`,
+  title: `nothing goes wrong, at ${percent} % of what the provider can do`,
   clients: 1,
   attemptTimeoutMs: PATIENT_MS,
   load: { kind: 'open', perSecond: percent / 2 },
