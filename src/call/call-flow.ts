@@ -13,7 +13,7 @@ interface FlowCall {
   readonly within: FlowCall | undefined
 }
 
-const STORAGE = Symbol.for('steadycall.call-flow.v1')
+const STORAGE = Symbol.for('steadycall.call-flow.v2')
 
 /** One storage for all copies of the package. */
 function storage(): AsyncLocalStorage<FlowCall> {

@@ -34,7 +34,7 @@ interface Frame {
   readonly trace?: Context | undefined
 }
 
-const STORAGE = Symbol.for('steadycall.scope.v1')
+const STORAGE = Symbol.for('steadycall.scope.v2')
 
 /** One storage for all copies of the package, so that they see each other's calls. */
 function storage(): AsyncLocalStorage<Frame> {

@@ -54,7 +54,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return Object.freeze({ clock, random, shared })
 }
 
-const PROCESS_RUNTIME = Symbol.for('steadycall.runtime.v1')
+const PROCESS_RUNTIME = Symbol.for('steadycall.runtime.v2')
 
 /** The process's own runtime, shared by every copy of this package. */
 export function processRuntime(): Runtime {

@@ -95,7 +95,7 @@ describe('the scope of an outer call', () => {
   it('is not shared with worker threads, as documented: a worker is a process of its own here', async () => {
     const worker = new Worker(
       `const { parentPort } = require('node:worker_threads')
-       parentPort.postMessage(Symbol.for('steadycall.scope.v1') in globalThis)`,
+       parentPort.postMessage(Symbol.for('steadycall.scope.v2') in globalThis)`,
       { eval: true },
     )
     const [inWorker] = await once(worker, 'message')
