@@ -156,9 +156,9 @@ function outOfMeans(kind: FailureKind, input: DecideInput): StopReason | undefin
 
 /** No further attempt at this target would help, however many were allowed. */
 function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
-  const { kind, retryable } = result.failure
-  if (FAILURE_KINDS[kind].ours || isOutputFailure(result)) return false
-  return !retryable || spent(kind, input)
+  const { failure } = result
+  if (FAILURE_KINDS[failure.kind].ours || isOutputFailure(result)) return false
+  return !isRetryable(failure, input)
 }
 
 function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
@@ -178,7 +178,7 @@ function retry({ failure, crowdedOut }: FailedAttempt, input: DecideInput): Verd
   // The queue was the wait.
   if (crowdedOut === true) return stop('concurrency_limit')
   if (failure.kind === 'circuit_open') return stop('circuit_open')
-  if (!failure.retryable || spent(failure.kind, input)) return stop('not_retryable')
+  if (!isRetryable(failure, input)) return stop('not_retryable')
   if (!input.breakerClosed) return stop('circuit_open')
   if (hintMs > input.policy.maxRetryAfterMs) return stop('hint_exceeds_max')
   if (hintMs > latestMs) return stop('hint_exceeds_deadline')
@@ -190,8 +190,9 @@ function retry({ failure, crowdedOut }: FailedAttempt, input: DecideInput): Verd
   return { verdict: 'retry', delayMs, delaySource: hintMs > 0 ? 'hint' : 'backoff' }
 }
 
-function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
-  return retriedOnce && FAILURE_KINDS[kind].retry === 'once'
+/** May the same target be sent the same again? A kind that is retried once may have been. */
+function isRetryable({ kind, retryable }: Failure, { retriedOnce }: DecideInput): boolean {
+  return retryable && !(retriedOnce && FAILURE_KINDS[kind].retry === 'once')
 }
 
 // Callers told the same hint would all come back in the same millisecond, so each adds a random
