@@ -212,9 +212,9 @@ function outOfMeans(
 
 /** No further attempt at this target would help, however many were allowed. */
 function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
-  const { kind, retryable } = result.failure
-  if (FAILURE_KINDS[kind].ours || isOutputFailure(result)) return false
-  return !retryable || spent(kind, input)
+  const { failure } = result
+  if (FAILURE_KINDS[failure.kind].ours || isOutputFailure(result)) return false
+  return !isRetryable(failure, input)
 }
 
 function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
@@ -228,9 +228,7 @@ function reask(result: FailedAttempt, input: DecideInput): Stay {
 }
 
 function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
-  if (!failure.retryable || spent(failure.kind, input)) {
-    return stop('not_retryable')
-  }
+  if (!isRetryable(failure, input)) return stop('not_retryable')
   const { hintMs, patienceMs } = input
   const latestMs = latestOf(input)
   const isHint = hintMs > 0
@@ -252,8 +250,9 @@ function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
   return { verdict: 'retry', delayMs, delaySource: isHint ? 'hint' : 'backoff' }
 }
 
-function spent(kind: FailureKind, { retriedOnce }: DecideInput): boolean {
-  return retriedOnce && FAILURE_KINDS[kind].retry === 'once'
+/** May the same target be sent the same again? A kind that is retried once may have been. */
+function isRetryable({ kind, retryable }: Failure, { retriedOnce }: DecideInput): boolean {
+  return retryable && !(retriedOnce && FAILURE_KINDS[kind].retry === 'once')
 }
 
 function minAttemptMs({ policy }: DecideInput): number {

@@ -24,6 +24,8 @@ if (unknown.length > 0) {
 
 const tarball = await packSteadycall()
 const withinMs = seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1000
+// What a companion installs by other means than npm is bound by it too.
+if (seconds !== undefined) process.env['COMPANION_INSTALL_WITHIN_MS'] = String(withinMs)
 const outcomes: string[] = []
 for (const name of positionals.length > 0 ? positionals : all) {
   process.stdout.write(`\n── companion ${name}\n`)
