@@ -101,14 +101,20 @@ export interface RetryStep extends BackoffStep {
   readonly isDown: boolean
   /** How long the attempt before took, where it ended by a timeout; else 0. */
   readonly slowMs: number
+  /**
+   * Where the call has one request left for a target that refuses everybody: how long the call may
+   * still wait, milliseconds; else 0.
+   */
+  readonly beforeLastMs: number
 }
 
 /**
  * The wait before a retry without a hint: as the given backoff says, or by default `fullJitter()` up
  * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow
- * without chance, so that 12 requests of a lone caller outlast 90 s; after a timeout they grow with
- * what it took, since a target that is slow is asked too often already. Found by simulation
- * (docs/concepts/storms.md).
+ * without chance, so that 12 requests of a lone caller outlast 90 s; the last request comes after a
+ * sixth of what the call may still wait, so that few requests outlast an outage too. After a timeout
+ * the waits grow with what it took, since a target that is slow is asked too often already. Found by
+ * simulation (docs/concepts/storms.md).
  *
  * A backoff that is the user's own may have bugs, and those must not decide the fate of a call: the
  * default steps in.
@@ -118,16 +124,17 @@ export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): numb
     const delayMs = backoff?.delayMs(step)
     if (delayMs !== undefined && Number.isFinite(delayMs) && delayMs >= 0) return delayMs
   } catch {}
-  if (step.isDown && step.slowMs === 0) {
-    const grownMs = DOWN.baseMs * DOWN.growth ** Math.min(step.retry, DOWN.most)
-    return grownMs * (1 - DOWN.jitter * step.random())
+  const { isDown, slowMs, beforeLastMs, random } = step
+  if (slowMs > 0) {
+    return DEFAULT.delayMs(step) + Math.min(slowMs, MOST_SLOW_MS) * (0.5 + random())
   }
-  const ownMs = DEFAULT.delayMs(step)
-  if (step.slowMs === 0) return ownMs
-  return ownMs + Math.min(step.slowMs, MOST_SLOW_MS) * (0.5 + step.random())
+  const grownMs = isDown ? DOWN.baseMs * DOWN.growth ** Math.min(step.retry, DOWN.most) : 0
+  const leastMs = Math.max(grownMs, beforeLastMs * LAST_SHARE)
+  return leastMs > 0 ? leastMs * (1 - DOWN.jitter * random()) : DEFAULT.delayMs(step)
 }
 
 const DOWN = { baseMs: 250, growth: 1.6, jitter: 0.25, most: 40 }
+const LAST_SHARE = 1 / 6
 const MOST_SLOW_MS = 10_000
 
 type Bounds = Record<keyof BackoffOptions, number>

@@ -171,7 +171,7 @@ function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
   if (why === 'full') return stop('line_full')
   if (why === 'hopeless') return stop('hopeless_wait')
   const latestMs = latestOf(input)
-  if (why === 'too_long') return tooLong(by, input)
+  if (why === 'too_long') return tooLong(by, input.heldAfter(0).leastMs, input)
   if (latestMs < 1) return stop('deadline')
   return input.patienceMs < 1 ? stop('max_wait') : wait(input.heldAfter(0), input)
 }
@@ -179,17 +179,18 @@ function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
 function wait(held: Held, input: DecideInput): Stay {
   const latestMs = latestOf(input)
   const { by, leastMs } = held
-  if (input.patienceMs < 1 && by !== 'backoff') return tooLong(by, input)
-  if (leastMs > Math.min(latestMs, input.patienceMs)) return tooLong(by, input)
+  const isOutOfPatience = input.patienceMs < 1 && by !== 'backoff'
+  if (isOutOfPatience || leastMs > Math.min(latestMs, input.patienceMs)) {
+    return tooLong(by, leastMs, input)
+  }
   return { verdict: 'wait', held }
 }
 
-/** It would have to wait longer than its deadline, or else its patience, leaves it. */
-function tooLong(by: HeldBy, input: DecideInput): Stay {
+/** It would have to wait longer than its deadline, or else its patience, allows. */
+function tooLong(by: HeldBy, leastMs: number, input: DecideInput): Stop {
   const isHint = by === 'hint'
-  if (latestOf(input) < input.patienceMs) {
-    return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
-  }
+  // No option lengthens what is left of a deadline: where both are too short, it is the reason.
+  if (leastMs > latestOf(input)) return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
   return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
 }
 
@@ -234,17 +235,15 @@ function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
   const isHint = hintMs > 0
   // Down to whole milliseconds a timer would undercut the hint.
   const delayMs = isHint ? Math.ceil(hintMs) : input.backoffMs()
-  if (delayMs > latestMs) {
-    return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
-  }
   const isOwnAffair = !isHint && !input.waits
-  if (delayMs > patienceMs && !isOwnAffair) {
-    return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
+  if (isOwnAffair && delayMs > latestMs) return stop('deadline')
+  if (!isOwnAffair && delayMs > Math.min(latestMs, patienceMs)) {
+    return tooLong(isHint ? 'hint' : 'backoff', delayMs, input)
   }
   const held = input.heldAfter(delayMs)
   const isHeld = held.leastMs > delayMs || (isOwnAffair && held.by !== 'backoff')
   if (isHeld) {
-    const next = isOwnAffair ? tooLong(held.by, input) : wait(held, input)
+    const next = isOwnAffair ? tooLong(held.by, held.leastMs, input) : wait(held, input)
     if (next.verdict === 'stop') return next
   }
   return { verdict: 'retry', delayMs, delaySource: isHint ? 'hint' : 'backoff' }

@@ -242,6 +242,7 @@ export class Run<T> {
           random,
           isDown: line.isDown,
           slowMs: Math.min(this.#slowMs, this.#mostSlowMs()),
+          beforeLastMs: this.#beforeLastMs(failure),
         }),
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
@@ -362,6 +363,15 @@ export class Run<T> {
     const patienceMs = this.#patience.leftMs(this.#target.state.line)
     const leftMs = deadline.remainingMs()
     return (policy.maxWaitMs === 0 ? leftMs : Math.min(leftMs, patienceMs)) / 3
+  }
+
+  /** Not before the first retry: one refusal may be a moment's. */
+  #beforeLastMs({ executed }: Failure): number {
+    const { maxRequests, maxWaitMs } = this.#request.policy
+    const { line } = this.#target.state
+    const isBeforeLast = this.#retriesHere > 0 && this.#requests + 1 === maxRequests
+    if (!isBeforeLast || executed !== 'no' || !line.isFailing || maxWaitMs === 0) return 0
+    return Math.min(this.#patience.leftMs(line), this.#request.deadline.remainingMs())
   }
 
   #aborted(): boolean {

@@ -59,6 +59,7 @@ describe('the default backoff', () => {
       previousDelayMs: milliseconds(1e6),
       isDown: fc.boolean(),
       slowMs: fc.oneof(fc.constant(0), milliseconds(1e9)),
+      beforeLastMs: fc.oneof(fc.constant(0), milliseconds(60_000)),
       drawn: unit,
     })
     fc.assert(

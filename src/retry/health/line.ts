@@ -93,6 +93,11 @@ export class Line {
     return this.isFree && !this.#health.inRow
   }
 
+  /** Down, or on the way there: nothing has succeeded since the latest failures. */
+  get isFailing(): boolean {
+    return this.isDown || this.#health.inRow
+  }
+
   /** A ticket for a second request beside a slow one, where the target is well. */
   enterBeside(tokens: number): Ticket {
     return this.#health.sent({ ...ANYBODY, tokens }, this.#nowMs())

@@ -117,6 +117,7 @@ describe('drawDelayMs', () => {
     random: () => 0.5,
     isDown: false,
     slowMs: 0,
+    beforeLastMs: 0,
   } as const
 
   it.each([
@@ -137,6 +138,7 @@ describe('drawDelayMs', () => {
     { isDown: false, slowMs: 0 },
     { isDown: true, slowMs: 0 },
     { isDown: false, slowMs: 9_000 },
+    { isDown: true, beforeLastMs: 60_000 },
   ])("obeys the user's backoff otherwise, with %j too", (over) => {
     expect(drawDelayMs({ delayMs: () => 77 }, { ...step, ...over })).toBe(77)
   })
@@ -166,6 +168,18 @@ describe('drawDelayMs', () => {
     }
     expect(waitedMs).toBeGreaterThan(86_000)
     expect(waitedMs).toBeLessThan(120_000)
+  })
+
+  it.each([
+    { isDown: false, beforeLastMs: 60_000, retry: 2, expected: 10_000 },
+    { isDown: true, beforeLastMs: 60_000, retry: 2, expected: 10_000 },
+    { isDown: true, beforeLastMs: 60_000, retry: 11, expected: 43_980 },
+  ])('leaves a sixth of what is left before the last request: $expected ms in %j', (given) => {
+    const { expected, ...over } = given
+    const delayMs = (drawn: number) =>
+      drawDelayMs(undefined, { ...step, ...over, random: () => drawn })
+    expect(Math.round(delayMs(0))).toBe(expected)
+    expect(Math.round(delayMs(1))).toBe(Math.round(expected * 0.75))
   })
 
   it('is finite after any number of retries', () => {

@@ -336,7 +336,11 @@ describe('a call that has waited in vain', () => {
     },
     {
       what: 'a hint beyond its deadline',
-      facts: { ...inVain('too_long', 'hint'), remainingMs: 50_000 },
+      facts: {
+        ...inVain('too_long', 'hint'),
+        remainingMs: 50_000,
+        heldAfter: () => ({ by: 'hint', leastMs: 50_000, expectedMs: 50_000, ahead: 0 }),
+      },
       expected: stop('hint_exceeds_deadline'),
     },
     {

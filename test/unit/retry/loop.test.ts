@@ -235,6 +235,17 @@ describe('a retry', () => {
     expect(outcome.failure).toMatchObject({ kind: 'overloaded', status: 503 })
   })
 
+  it('keeps the last of few requests until an outage of eight seconds is over', async () => {
+    const clock = new VirtualClock()
+    const busy = failing('overloaded', { executed: 'no', status: 503 })
+    const policy = { maxAttempts: 3, maxRequests: 3, backoff: undefined }
+    const call = start([busy, busy, GOOD], { clock, policy })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 3 })
+    expect(call.startedAtMs[1]).toBeLessThan(1_000)
+    expect(call.startedAtMs[2]).toBeGreaterThan(8_000)
+    expect(call.startedAtMs[2]).toBeLessThan(20_000)
+  })
+
   it('gives the backoff its number, the kind and the wait before', async () => {
     const seen: unknown[] = []
     const backoff: Backoff = {
