@@ -133,8 +133,7 @@ describe('the body of a request', () => {
     const bare = new Client(settings) as OpenAI
     const kept = {
       runtime: createRuntime({ random: () => 0 }),
-      breaker: false,
-      retryBudget: false,
+      limits: 'off',
     } as const
     const llm = steady(new Client(settings), kept)
     await fc.assert(

@@ -11,7 +11,7 @@ function wrapping<Class extends new (...args: never[]) => object>(Client: Class)
     construct(target, args, newTarget) {
       if (newTarget !== wrapped) return Reflect.construct(target, args, newTarget)
       const client = Reflect.construct(target, args, target)
-      // A runtime for each: one test's failures must not open another's breaker.
+      // A runtime for each: one test's failures must not close the line of another.
       return steady(client, { runtime: createRuntime() })
     },
   })
