@@ -30,23 +30,30 @@ export interface ClientRequest {
 /** How an attempt ends for its caller. */
 export type Ended = Answer | 'timeout'
 
-/** One request, given up after the attempt's timeout. Returns how to take it back before that. */
+/**
+ * One request, given up after the attempt's timeout. Returns how to take it back before that. Of a
+ * stream it is done with the first chunk.
+ */
 export function send(
   time: VirtualTime,
   provider: Provider,
   timeoutMs: number,
   done: (ended: Ended) => void,
 ): Ticket {
-  const ticket = provider.ask((answer) => {
-    cancel()
-    done(answer)
-  })
-  const cancel = time.after(timeoutMs, () => {
-    ticket.abandon()
-    done('timeout')
-  })
+  let isOver = false
+  const end = (ended: Ended) =>
+    time.heard(() => {
+      if (isOver) return
+      isOver = true
+      cancel()
+      if (ended === 'timeout') ticket.abandon()
+      done(ended)
+    })
+  const ticket = provider.ask(end)
+  const cancel = time.after(timeoutMs, () => end('timeout'))
   return {
     abandon() {
+      isOver = true
       cancel()
       ticket.abandon()
     },

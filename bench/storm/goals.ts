@@ -150,6 +150,9 @@ const HIDDEN = [
   'tokens',
   'tokens-window',
   'tokens-rolling',
+  'headers',
+  'headers-window',
+  'bucket-of-400',
 ]
 const limits: readonly Goal[] = [
   ...HIDDEN.map((name) => goal(`hidden-${name}`, used, inVain(name === 'window-silent' ? 4 : 2))),
@@ -192,6 +195,9 @@ const others: readonly Goal[] = [
     }),
     policy,
   })),
+  goal('streams', share(99), requests(1.2), tail),
+  { ...goal('x2-slots-60', share(99), requests(1.2)), policy: 'steadycall + hedge' },
+  goal('suspended', share(99), requests(1.2)),
   goal('mixed', shareBeside(1), requests(1.2), tail),
   goal('cold', share(100), requests(1.2), tail),
   { ...goal('half', share(99), shareBeside(0)), policy: 'steadycall + fallback' },

@@ -1,4 +1,11 @@
-import { goalPolicies, type Policy, policies, withFallback, withOptions } from './policies.ts'
+import {
+  goalPolicies,
+  type Policy,
+  policies,
+  withFallback,
+  withHedge,
+  withOptions,
+} from './policies.ts'
 import type { ProviderSettings } from './provider.ts'
 import {
   ATTEMPT_TIMEOUT_MS,
@@ -89,12 +96,16 @@ const refusing = (percent: number): Scenario => ({
     { from: 0, until: UNTIL_MS },
   ),
 })
-const hidden = (name: string, limit: NonNullable<ProviderSettings['limit']>): Scenario => ({
+const hidden = (
+  name: string,
+  limit: NonNullable<ProviderSettings['limit']>,
+  workers = 40,
+): Scenario => ({
   id: `hidden-${name}`,
   title: `a limit that nobody was told of, halved in the middle: ${name}`,
   clients: 1,
   attemptTimeoutMs: 60_000,
-  load: { kind: 'closed', workers: 40, thinkMs: 1 },
+  load: { kind: 'closed', workers, thinkMs: 1 },
   provider: {
     ...provider(undefined, { slots: 400, limit }),
     faults: [{ fromMs: 300_000, untilMs: 600_000, fault: { kind: 'limit', times: 0.5 } }],
@@ -176,6 +187,9 @@ const all: readonly Scenario[] = [
   hidden('tokens', { ...tokens, style: 'bucket' }),
   hidden('tokens-window', { ...tokens, style: 'window' }),
   hidden('tokens-rolling', { ...tokens, style: 'rolling' }),
+  hidden('headers', { ...tokens, style: 'bucket', burstS: 60, headers: true }),
+  hidden('headers-window', { ...tokens, style: 'window', headers: true }),
+  hidden('bucket-of-400', { ...requests, style: 'bucket' }, 400),
   shared('bucket', '600 requests a minute', {
     limit: { ...requests, style: 'bucket', hintTimes: 0 },
   }),
@@ -210,6 +224,30 @@ const all: readonly Scenario[] = [
     faultMs: { from: 180_000, until: 240_000 },
     untilMs: 480_000,
     policies,
+  },
+  {
+    id: 'streams',
+    title: 'streams of 5 s that begin after half a second, at twice the capacity for 60 s',
+    clients: 1,
+    attemptTimeoutMs: 60_000,
+    load: { kind: 'open', perSecond: 10 },
+    surge: { fromMs: 60_000, untilMs: 120_000, times: 4 },
+    provider: provider(undefined, {
+      slots: 100,
+      serviceMs: 5_000,
+      queue: 0,
+      full: 503,
+      firstChunkShare: 0.1,
+    }),
+    faultMs: { from: 60_000, until: 120_000 },
+    untilMs: 360_000,
+    policies,
+  },
+  {
+    ...outage(30, 'pool'),
+    id: 'suspended',
+    title: 'an outage of 30 s, met by a pool whose process is suspended for a minute in its middle',
+    suspended: { fromMs: 70_000, untilMs: 130_000 },
   },
   {
     id: 'cold',
@@ -267,9 +305,10 @@ export const lineScenarios: readonly Scenario[] = all.map((scenario) => ({
 
 /** Our own with the options that a goal of this scenario is about. */
 function optionsFor({ id, killedAfterMs }: Scenario): readonly Policy[] {
-  return withOptions.filter(({ name }) => {
+  return [...withOptions, ...withHedge].filter(({ name }) => {
     if (name === 'steadycall, patient') return id.endsWith('120')
     if (name === 'steadycall, 3 attempts') return id.startsWith('lone')
+    if (name === 'steadycall + hedge') return id === 'x2-slots-60'
     return killedAfterMs !== undefined
   })
 }

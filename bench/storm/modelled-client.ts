@@ -105,9 +105,11 @@ export class ModelledClient implements Client {
   ): void {
     const { time, attemptTimeoutMs } = this.#request
     onAttempt()
-    send(time, this.#request.provider(provider), attemptTimeoutMs, (ended) =>
-      done(failureOf(ended)),
-    )
+    send(time, this.#request.provider(provider), attemptTimeoutMs, (ended) => {
+      const restMs = ended === 'timeout' ? 0 : (ended.restMs ?? 0)
+      if (restMs === 0) done(failureOf(ended))
+      else time.after(restMs, () => done(failureOf(ended)))
+    })
   }
 
   #fallsBack(): boolean {

@@ -1,3 +1,4 @@
+import type { Allowance } from '../../src/errors/rate-limit-headers.ts'
 import { exponential } from './random.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -50,7 +51,11 @@ export interface ProviderSettings {
     readonly status?: 429 | 503
     /** The hint is so many times the truth; 0: there is none. @default 1 */
     readonly hintTimes?: number
+    /** Every answer says what is left of it, as it was when its request came. @default false */
+    readonly headers?: boolean
   }
+  /** Answers are streams: their first chunk comes after this share of their time. */
+  readonly firstChunkShare?: number
   /** Answers that are no JSON of the schema, as a share. */
   readonly malformed?: number
   /** Requests that take so much longer, as a share. */
@@ -62,6 +67,12 @@ export interface Answer {
   readonly retryAfterMs?: number
   /** Under 200: the text is not what the schema wants. */
   readonly malformed?: boolean
+  /** What its headers say. */
+  readonly allowances?: readonly Allowance[]
+  /** Tokens that it was billed for, where its headers speak of limits. */
+  readonly tokens?: number
+  /** Of a stream, from its first chunk to its end, milliseconds. */
+  readonly restMs?: number
 }
 
 /** A request under way. */
@@ -136,11 +147,18 @@ export class Provider {
       const cancel = this.#time.after(REFUSAL_MS, () => reply(refusal))
       return { abandon: cancel }
     }
+    const serviceTimeMs = service + extraMs
+    const { firstChunkShare } = this.#settings
     const request: Request = {
       reply,
-      serviceMs: service + extraMs,
+      serviceMs: serviceTimeMs,
       tokens,
-      answer: malformed ? { status: 200, malformed } : { status: 200 },
+      answer: {
+        status: 200,
+        ...(malformed && { malformed }),
+        ...this.#headers(tokens),
+        ...(firstChunkShare !== undefined && { restMs: serviceTimeMs * (1 - firstChunkShare) }),
+      },
       abandoned: false,
       started: false,
     }
@@ -165,7 +183,34 @@ export class Provider {
     const trueMs = this.#overLimit(tokens)
     if (trueMs === undefined) return undefined
     const { status = 429, hintTimes = 1 } = this.#settings.limit ?? {}
-    return hintTimes === 0 ? { status } : { status, retryAfterMs: trueMs * hintTimes }
+    const said = { status, ...this.#headers() }
+    return hintTimes === 0 ? said : { ...said, retryAfterMs: trueMs * hintTimes }
+  }
+
+  /** What is left of a limit that speaks of itself. */
+  #headers(tokens?: number): Pick<Answer, 'allowances' | 'tokens'> {
+    const { limit } = this.#settings
+    if (limit?.headers !== true) return {}
+    const { used, startMs } = this.#window
+    const perMinute = this.#perMinute(limit)
+    const isWindow = limit.style === 'window'
+    const most = isWindow ? perMinute : (perMinute / 60) * (limit.burstS ?? 10)
+    const resetMs = isWindow
+      ? startMs + MINUTE_MS - this.#time.nowMs
+      : (used / perMinute) * MINUTE_MS
+    const allowance: Allowance = {
+      of: limit.unit,
+      limit: most,
+      remaining: Math.max(Math.floor(most - used), 0),
+      resetMs,
+      refill: isWindow ? 'window' : 'continuous',
+    }
+    return { allowances: [allowance], ...(tokens !== undefined && { tokens }) }
+  }
+
+  #perMinute(limit: NonNullable<ProviderSettings['limit']>): number {
+    const fault = this.#fault()?.fault
+    return limit.perMinute * (fault?.kind === 'limit' ? fault.times : 1)
   }
 
   /** Until the limit has room, milliseconds; undefined: it has, and the room is taken. */
@@ -173,8 +218,7 @@ export class Provider {
     const { limit } = this.#settings
     if (limit === undefined) return undefined
     const need = limit.unit === 'tokens' ? tokens : 1
-    const fault = this.#fault()?.fault
-    const perMinute = limit.perMinute * (fault?.kind === 'limit' ? fault.times : 1)
+    const perMinute = this.#perMinute(limit)
     const { nowMs } = this.#time
     const window = this.#window
     if (limit.style === 'window') {
@@ -231,6 +275,12 @@ export class Provider {
   #compute(request: Request): void {
     this.#busy += 1
     request.started = true
+    const { restMs = 0 } = request.answer
+    if (restMs > 0) {
+      this.#time.after(request.serviceMs - restMs, () => {
+        if (!request.abandoned) request.reply(request.answer)
+      })
+    }
     this.#time.after(request.serviceMs, () => {
       this.#busy -= 1
       const { work } = this
@@ -238,7 +288,7 @@ export class Provider {
       if (request.answer.status === 200) work.tokens += request.tokens
       if (request.abandoned) {
         work.wastedMs += request.serviceMs
-      } else {
+      } else if (restMs === 0) {
         request.reply(request.answer)
       }
       this.#serve()

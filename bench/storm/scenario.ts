@@ -30,6 +30,8 @@ export interface Scenario {
   readonly burst?: { readonly atMs: number; readonly callsPerClient: number }
   /** Every client is replaced by a fresh one; calls under way end as they would have. */
   readonly restartAtMs?: number
+  /** The clients' processes stand still for a while, and hear of everything afterwards. */
+  readonly suspended?: { readonly fromMs: number; readonly untilMs: number }
   readonly provider: ProviderSettings
   readonly second?: ProviderSettings
   /** What "in the fault" and "recovered" refer to. */

@@ -15,8 +15,10 @@ import {
   type LoopTarget,
   runAttempts,
 } from '../../src/retry/loop.ts'
+import type { GoingOn } from '../../src/retry/loop-contract.ts'
 import { type Deadline, deadlineAfter } from '../../src/time.ts'
 import { type CallEnd, type Client, type ClientRequest, type Ended, send } from './client.ts'
+import type { VirtualTime } from './virtual-time.ts'
 
 export interface ShippedPolicy extends TargetSettings {
   /** Options of the call; what is not given is the default of `json`. */
@@ -65,15 +67,22 @@ export class ShippedClient implements Client {
     const options = this.#options
     const deadline = deadlineAfter(clock, options.deadlineMs)
     // It never rejects; if it did, the unhandled rejection would end the simulation, rightly.
-    void runAttempts<undefined>({
+    void runAttempts<number>({
       policy: { ...options, mayHedge: true, bulk },
       clock,
       random,
       signal: undefined,
       deadline,
       targets: this.#targets,
+      tokens: { estimate: () => ESTIMATE },
       attempt: (step) => this.#send(step, deadline),
-    }).then(({ ok, attempts }) => done({ ok, attempts }))
+    }).then((outcome) => {
+      const { ok, attempts } = outcome
+      const end = () => done({ ok, attempts })
+      // A call is over when its stream is.
+      if (outcome.ok && outcome.value > 0) this.#request.time.after(outcome.value, end)
+      else end()
+    })
   }
 
   #state(): TargetState {
@@ -83,17 +92,18 @@ export class ShippedClient implements Client {
     return spoil?.(state) ?? state
   }
 
-  #send({ target, signal }: AttemptStep, deadline: Deadline): Promise<AttemptResult<undefined>> {
+  /** Its value: how long its stream goes on. */
+  #send({ target, signal }: AttemptStep, deadline: Deadline): Promise<AttemptResult<number>> {
     const { time } = this.#request
     return new Promise((resolve) => {
-      const end = (result: AttemptResult<undefined>) => {
+      const end = (result: AttemptResult<number>) => {
         time.wake()
         resolve(result)
       }
       const timeoutMs = Math.min(this.#options.attemptTimeoutMs, deadline.remainingMs())
       const ticket = send(time, this.#request.provider(target), timeoutMs, (ended) => {
         const isTooLate = ended === 'timeout' && deadline.remainingMs() <= 0
-        end(isTooLate ? { ok: false, failure: TOO_LATE } : resultOf(ended))
+        end(isTooLate ? { ok: false, failure: TOO_LATE } : resultOf(ended, time))
       })
       signal?.addEventListener(
         'abort',
@@ -106,6 +116,9 @@ export class ShippedClient implements Client {
     })
   }
 }
+
+/** Tokens that a request is thought to use: the mean of what it does. */
+const ESTIMATE = 1_500
 
 const WORDS: Readonly<Record<number, string>> = {
   429: 'Rate limit reached',
@@ -121,19 +134,32 @@ const ABORTED = failure('aborted')
 /** A good answer to another question: the model is asked again with its errors. */
 const MALFORMED = failure('schema_mismatch')
 
-function resultOf(ended: Ended): AttemptResult<undefined> {
+function resultOf(ended: Ended, time: VirtualTime): AttemptResult<number> {
   if (ended === 'timeout') return { ok: false, failure: TIMED_OUT }
-  const { status, retryAfterMs, malformed } = ended
+  const { status, retryAfterMs, malformed, allowances, tokens, restMs = 0 } = ended
+  const told = allowances && { allowances }
   if (status === 200) {
-    return malformed === true
-      ? { ok: false, failure: MALFORMED, reask: 'allowed' }
-      : { ok: true, value: undefined }
+    if (malformed === true) return { ok: false, failure: MALFORMED, reask: 'allowed' }
+    const stream = restMs > 0 && { stream: goingOn(time, restMs, tokens) }
+    return { ok: true, value: restMs, ...told, ...(tokens !== undefined && { tokens }), ...stream }
   }
   const refused = REFUSALS[status]
   return {
     ok: false,
     failure: retryAfterMs === undefined ? refused : { ...refused, retryAfterMs },
+    ...told,
   }
+}
+
+/** A stream that is read to its end without a pause. */
+function goingOn(time: VirtualTime, restMs: number, tokens: number | undefined): GoingOn {
+  const ended = new Promise<number | undefined>((resolve) => {
+    time.after(restMs, () => {
+      time.wake()
+      resolve(tokens)
+    })
+  })
+  return { ended, pace: { idleForMs: () => 0 } }
 }
 
 function refusal(status: number): Failure {

@@ -17,6 +17,7 @@ export async function storm(
   watch: (moment: 'before' | 'after') => void = () => {},
 ): Promise<Result> {
   const time = new VirtualTime('turns' in policy ? policy.turns : 1)
+  if (scenario.suspended !== undefined) time.suspend(scenario.suspended)
   const randomOf = (part: Part) => seeded(seedFor(seed, PARTS.indexOf(part)))
   const providers = [new Provider(time, randomOf('first'), scenario.provider)]
   if (scenario.second !== undefined) {

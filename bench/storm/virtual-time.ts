@@ -18,6 +18,7 @@ export class VirtualTime {
   #nowMs = 0
   #made = 0
   #awake = false
+  #suspended = { fromMs: Infinity, untilMs: Infinity }
   readonly #turns: number
 
   /** `turns`: of the event loop, before the next event, for promises that need more than one. */
@@ -43,15 +44,36 @@ export class VirtualTime {
     this.#awake = true
   }
 
+  /** The clients' processes hear of nothing from `fromMs` until `untilMs`; providers go on. */
+  suspend({ fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number }): void {
+    this.#suspended = { fromMs, untilMs }
+  }
+
+  /** Calls back as a client's process would be: at once, or when it is no longer suspended. */
+  heard(callback: () => void): void {
+    const { fromMs, untilMs } = this.#suspended
+    if (this.#nowMs < fromMs || this.#nowMs >= untilMs) callback()
+    else this.after(untilMs - this.#nowMs, callback)
+  }
+
   /** The clock for a `Runtime`. */
   readonly clock: Clock = {
     wallMs: () => EPOCH_MS + this.#nowMs,
     monotonicMs: () => this.#nowMs,
-    schedule: (delayMs, callback) =>
-      this.after(delayMs, () => {
-        this.#awake = true
-        callback()
-      }),
+    schedule: (delayMs, callback) => {
+      let isCancelled = false
+      const cancel = this.after(delayMs, () =>
+        this.heard(() => {
+          if (isCancelled) return
+          this.#awake = true
+          callback()
+        }),
+      )
+      return () => {
+        isCancelled = true
+        cancel()
+      }
+    },
   }
 
   /** Plays every event there is, and those they make. */
