@@ -27,7 +27,7 @@ export interface AttemptReport {
   readonly delayMs: number
   /** What the wait came from: our backoff, or the provider's hint. Absent when there was none. */
   readonly delaySource?: 'backoff' | 'hint'
-  /** What it waited for, and how long. */
+  /** The parts of that wait: what it was for, and how long. Absent where there was none. */
   readonly waits?: readonly {
     readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
     readonly ms: number
