@@ -10,7 +10,7 @@ async function handler(request: Request): Promise<Response> {
   try {
     const { value } = await llm.json(
       { model: 'gpt-5-mini', messages, schema },
-      // Who closes the page stops the call; who waits, waits for 20 s at most.
+      // Closing the page ends the call. A user who stays waits for at most 20 s.
       { signal: request.signal, deadlineMs: 20_000 },
     )
     return Response.json(value)
