@@ -11,7 +11,7 @@ test('a greeting survives an overloaded provider', async (t) => {
   const server = await startFaultServer({ perCall: [overloaded(), overloaded()], answer: 'hi' })
   t.after(() => server.close())
   const client = new OpenAI({ apiKey: 'test', baseURL: server.baseURL })
-  // A runtime of its own shares no budget with other tests, and draws the shortest waits.
+  // A runtime of its own shares no line with other tests, and draws the shortest waits.
   const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
 
   const completion = await llm.chat.completions.create(request)

@@ -10,7 +10,7 @@ async function handler(request: Request): Promise<Response> {
   try {
     const { value } = await llm.json(
       { model: 'gpt-5-mini', messages, schema },
-      // Closing the page ends the call; at most 20 s are spent on an answer.
+      // Closing the page ends the call. A user who stays waits for at most 20 s.
       { signal: request.signal, deadlineMs: 20_000 },
     )
     return Response.json(value)

@@ -4,9 +4,9 @@ import { steady } from 'steadycall'
 
 const llm = steady(new OpenAI(), {
   deadlineMs: 3_600_000,
-  // A call that fails fast is a row that is lost: let it wait as long as the run may take.
+  // A call that fails fast loses its row: let it wait as long as the run may take.
   maxWaitMs: 3_600_000,
-  // People who use the same model in the same process go first.
+  // Calls for users of the same model in this process go first.
   priority: 'bulk',
 })
 const schema = { type: 'object', properties: { answer: { type: 'string' } } } as const

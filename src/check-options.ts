@@ -92,7 +92,7 @@ export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy
   checkNamed('retry()', policy, RETRY_CHECKS)
 }
 
-/** @throws {TypeError} naming what took the place of an option that is gone, or what is wrong. */
+/** @throws {TypeError} naming what replaced an option that is gone, or what is wrong. */
 function checkNamed(where: string, options: unknown, checks: Checks): void {
   for (const name of Object.keys(Object(options))) {
     if (!Object.hasOwn(REPLACED, name)) continue
@@ -101,15 +101,14 @@ function checkNamed(where: string, options: unknown, checks: Checks): void {
   checkOptions(where, options, checks)
 }
 
-/** Names of before the line, and what has taken their place. */
+/** Options that are gone, and what replaced them. */
 const REPLACED: Readonly<Record<string, string>> = {
-  concurrency: 'it is limits: { concurrency } of steady() now',
-  maxRetryAfterMs: 'it is maxWaitMs now, which bounds all that a call waits for its target',
-  breaker:
-    "calls wait for a target that is down, as long as maxWaitMs says (0: not at all); limits: 'off' learns nothing of it but that",
+  concurrency: 'use limits: { concurrency } of steady()',
+  maxRetryAfterMs: 'use maxWaitMs: it bounds all that a call waits for its target',
+  breaker: 'a call waits for a target that is down, for at most maxWaitMs (0: it fails at once)',
   retryBudget:
-    "retries wait for their budget, as long as maxWaitMs says (0: not at all); limits: 'off' has none",
-  hintSpread: 'a hint closes the line for all calls, and it opens within a tenth of it',
+    "a retry waits for the retry budget, for at most maxWaitMs; limits: 'off' has no budget",
+  hintSpread: 'the spread is fixed: after a hint calls wait up to a tenth of it longer',
 }
 
 const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {

@@ -26,11 +26,11 @@ export interface CallSettings {
   /** Attempts of one call that a model may have worked on, the first included. 1–10. @default 3 */
   readonly maxAttempts?: number
   /**
-   * HTTP requests of one call, those among them that were refused before any work too. 1–100.
+   * HTTP requests of one call, with those that were refused before any work. 1–100.
    * @default 12; where `maxAttempts` or the client's `maxRetries` is set, as many as those allow
    */
   readonly maxRequests?: number
-  /** How many of these may be re-asks with the errors of a bad answer. 0–9. @default 2 */
+  /** How many of the attempts may be re-asks with the errors of a bad answer. 0–9. @default 2 */
   readonly maxReasks?: number
   /** For the whole call, waits included. @default 600,000; for `create` at least twice `attemptTimeoutMs` */
   readonly deadlineMs?: number
@@ -41,12 +41,13 @@ export interface CallSettings {
   /** Streams: between two chunks, counted only while the caller waits for one. @default 60,000 */
   readonly chunkIdleTimeoutMs?: number
   /**
-   * How long the call may wait for its target in all: hints, limits, an outage and backoff together.
-   * 0: it fails where it would have to wait for more than its own backoff.
-   * @default 90,000; for `create` 20,000, or a hint of up to 60,000; at most an explicit `timeout`; 0 with an explicit `maxRetries: 0`
+   * How long the call may wait for its target in all, milliseconds: hints, limits, an outage, the retry
+   * budget and backoff together. 0: a hint, an outage or a limit set by hand fails the call at once, and
+   * backoff counts only against the deadline.
+   * @default 90,000; for `create` 20,000, or a hint of up to 60,000; there at most an explicit `timeout`, and 0 with an explicit `maxRetries: 0`
    */
   readonly maxWaitMs?: number
-  /** `'bulk'`: yields to the calls that are not, and gets a twentieth of the places at least. @default 'normal' */
+  /** `'bulk'`: goes after all normal calls, yet gets at least a twentieth of the places. @default 'normal' */
   readonly priority?: 'normal' | 'bulk'
   /** No attempt starts with less time left than this. @default 250 */
   readonly minAttemptMs?: number
@@ -132,8 +133,8 @@ export interface SteadyOptions extends CallSettings, KeepingOptions {
   /** @default one per process */
   readonly runtime?: Runtime
   /**
-   * What each target is sent: `'auto'` learns it, `'off'` goes by hints and outages only, an object
-   * sets bounds by hand, beside what is learned. @default 'auto'
+   * How much each target is sent: `'auto'` learns what it can take, `'off'` obeys only hints and
+   * outages, an object sets limits by hand beside what is learned. @default 'auto'
    */
   readonly limits?: Limits
   /** A second request beside a slow first one, for chat completions. @default false */
@@ -202,7 +203,7 @@ export interface ResolvedCall {
   readonly firstChunkTimeoutMs: number
   readonly chunkIdleTimeoutMs: number
   readonly maxWaitMs: number
-  /** How long of it may be hints, where that is longer. */
+  /** How long it may wait for hints, where that is longer. */
   readonly maxHintMs: number
   readonly minAttemptMs: number
   readonly priority: 'normal' | 'bulk'

@@ -53,7 +53,7 @@ function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): Re
   // The nearer setting wins; at each place ours before openai's own.
   const set = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts
   const maxAttempts = set ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts)
-  // Who sets the one number, as the bare client has it, means requests of any kind.
+  // One number, as the bare client has it, bounds requests of any kind.
   const maxRequests = set === undefined && face !== 'guard' ? DEFAULTS.maxRequests : maxAttempts
   const times = resolveTimes(given, face, clientTimeoutMs)
   const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
@@ -87,7 +87,7 @@ function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): Re
   }
 }
 
-/** What a person waits for, and what a pipeline does. */
+/** A person often waits for `create`, a pipeline for the others. */
 const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
 
 // The bare client obeys a hint of up to a minute (openai-node 7.57.0, `src/client.ts`).
@@ -99,7 +99,7 @@ function resolvePatience(
 ): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
   if (maxWaitMs !== undefined) return { maxWaitMs, maxHintMs: maxWaitMs }
   if (face !== 'create') return { maxWaitMs: PATIENCE.othersMs, maxHintMs: PATIENCE.othersMs }
-  // Who switched retries off, or says how long an answer may take, does not want to wait longer.
+  // Retries that are switched off, or an explicit timeout, say that the caller will not wait longer.
   if ((requestAttempts ?? clientAttempts) === 1) return { maxWaitMs: 0, maxHintMs: 0 }
   const mostMs = setsTimeout === true ? clientTimeoutMs : Number.POSITIVE_INFINITY
   return {

@@ -108,11 +108,11 @@ export interface SteadyMethods {
   ): Promise<T>
   /**
    * The health of every target that calls of this client's runtime have gone to, for dashboards:
-   * up or down, the limit that was learned, what is in flight and what waits. A snapshot.
+   * its state, the limit that was learned, how many requests are in flight and how many calls wait. A snapshot.
    */
   targets(): readonly TargetStatus[]
   /**
-   * Opens the line of a target that a hint or an outage has closed, for an operator who knows better.
+   * Opens the line of a target that a hint or an outage has closed: for an operator who knows that it is over.
    * `target` is a name or an `id` of `targets()`.
    * @returns false where no target is named so.
    */

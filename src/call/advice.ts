@@ -25,7 +25,7 @@ export function adviceOn(
         ? 'Raise chunkIdleTimeoutMs if this model is known to pause.'
         : own
     case 'max_attempts':
-      // Who has made ten, the most there may be, cannot raise it; a broken prompt needs no more.
+      // Ten is the most that maxAttempts allows; a broken prompt needs no more.
       return attempts < MOST_ATTEMPTS && !deterministic && mayBeSentAgain(failure)
         ? withMore(own, 'raise maxAttempts')
         : own

@@ -12,25 +12,24 @@ import type { TargetState } from '../retry/health/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { WireRecord } from './wire-observer.ts'
 
-/** As long as more than this share of a limit is left, nobody needs to know how much. */
+/** While more than this share of a limit is left, nobody needs to know how much. */
 const PLENTY = 0.1
 
-/** How one target speaks of its limits. */
-interface Speech {
+/** How one target reports its limits. */
+interface Reporting {
   scheme: HeaderScheme | undefined
-  /** Where none is known: the one to look for in the next answer. */
+  /** Where none is known: the scheme to look for in the next answer. */
   next: number
   /** The limits, as far as it has named them. */
   readonly limits: Map<LimitHeaders, number>
 }
 
-const speeches = new WeakMap<TargetState, Speech>()
+const reportings = new WeakMap<TargetState, Reporting>()
 
 /**
- * What an answer's headers say of its target's limits, where that matters: little is left, or a
- * request was refused a while ago. The first answer and each refusal are searched for the headers of
- * every provider that is known; all others for those that the target is known to send, or else for one
- * provider's.
+ * The limits that an answer's headers report, where they matter: little is left, or a request was
+ * refused a while ago. The first answer and each refusal are searched for the headers of every known
+ * provider; all others for those that the target is known to send, or else for one provider's in turn.
  */
 export function allowancesIn(
   state: TargetState,
@@ -38,26 +37,30 @@ export function allowancesIn(
   clock: Clock,
 ): readonly Allowance[] | undefined {
   if (headers === undefined) return undefined
-  let speech = speeches.get(state)
-  const isNew = speech === undefined
-  if (speech === undefined) {
-    speech = { scheme: undefined, next: 0, limits: new Map() }
-    speeches.set(state, speech)
+  let reporting = reportings.get(state)
+  const isNew = reporting === undefined
+  if (reporting === undefined) {
+    reporting = { scheme: undefined, next: 0, limits: new Map() }
+    reportings.set(state, reporting)
   }
   const isRefused = status === 429
-  const scheme = isNew || isRefused ? (find(headers) ?? speech.scheme) : likely(speech, headers)
+  const scheme =
+    isNew || isRefused ? (find(headers) ?? reporting.scheme) : likely(reporting, headers)
   if (scheme === undefined) return undefined
-  speech.scheme = scheme
+  reporting.scheme = scheme
   const told = readScheme(scheme, headers)
   if (told.length === 0) return undefined
-  if (!isRefused && !state.line.isRationed && isPlenty(told, speech)) return undefined
+  if (!isRefused && !state.line.isRationed && isPlenty(told, reporting)) return undefined
   const nowMs = clock.wallMs()
-  // The target's own clock where it told it: ours may be off by minutes.
+  // By the target's own clock, where it sent one: ours may be off by minutes.
   const from = readHttpDate(readHeader(headers, 'date') ?? '', nowMs) ?? nowMs
   return told.map(([limit, remaining]) => {
     const allowance = readAllowance(limit, remaining, headers, from)
     // A limit that is never named is at least what was ever left of it.
-    speech.limits.set(limit, allowance.limit ?? Math.max(speech.limits.get(limit) ?? 0, remaining))
+    reporting.limits.set(
+      limit,
+      allowance.limit ?? Math.max(reporting.limits.get(limit) ?? 0, remaining),
+    )
     return allowance
   })
 }
@@ -74,7 +77,7 @@ function readScheme(scheme: HeaderScheme, headers: Headers): Told {
   return told
 }
 
-function isPlenty(told: Told, { limits }: Speech): boolean {
+function isPlenty(told: Told, { limits }: Reporting): boolean {
   return told.every(([limit, remaining]) => remaining > (limits.get(limit) ?? Infinity) * PLENTY)
 }
 
@@ -82,11 +85,11 @@ function find(headers: Headers): HeaderScheme | undefined {
   return HEADER_SCHEMES.find((scheme) => readScheme(scheme, headers).length > 0)
 }
 
-/** Of a target whose scheme is not known, one header in turn costs next to nothing. */
-function likely(speech: Speech, headers: Headers): HeaderScheme | undefined {
-  if (speech.scheme !== undefined) return speech.scheme
-  const scheme = HEADER_SCHEMES[speech.next]
-  speech.next = (speech.next + 1) % HEADER_SCHEMES.length
+/** Where the scheme is not known, looking for one in turn costs next to nothing. */
+function likely(reporting: Reporting, headers: Headers): HeaderScheme | undefined {
+  if (reporting.scheme !== undefined) return reporting.scheme
+  const scheme = HEADER_SCHEMES[reporting.next]
+  reporting.next = (reporting.next + 1) % HEADER_SCHEMES.length
   const first = scheme?.[0]
   if (first === undefined || readCount(headers, first.remaining) === undefined) return undefined
   return scheme

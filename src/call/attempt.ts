@@ -122,7 +122,7 @@ export async function makeAttempt<T>(
   return { ok: true, value: settled.value, ...(tokens !== undefined && { tokens }), ...said }
 }
 
-/** What came with the answer of its target's limits. */
+/** The limits that the answer's headers report. */
 function saidOfLimits<T>(
   { job, clock }: AttemptRequest<T>,
   { target, wire }: Exchange,

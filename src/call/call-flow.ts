@@ -37,7 +37,7 @@ export function beginCall(): void {
   }
 }
 
-/** A stream of this call has been handed out. Returns what says that it has ended. */
+/** A stream of this call has been handed out. Returns the function to call at its end. */
 export function openInFlow(): () => void {
   const call = storage().getStore()
   if (call === undefined) return () => {}
@@ -47,7 +47,7 @@ export function openInFlow(): () => void {
   }
 }
 
-/** Is a stream open that was made earlier in this flow? Its reader may be who waits for this call. */
+/** Is a stream open that was made earlier in this flow? Its reader may be waiting for this call. */
 export function isWithinOpenStream(): boolean {
   return openOf(storage().getStore()?.within) !== undefined
 }

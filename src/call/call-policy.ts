@@ -4,7 +4,7 @@ import { isFunction, type Job } from './job.ts'
 import type { OuterUse } from './outer-use.ts'
 import type { CallRecord } from './record.ts'
 
-/** The retry loop's policy of one call. Three of its parts may change while the call runs. */
+/** The retry loop's policy of one call. Some of its parts may change while the call runs. */
 export class CallPolicy implements LoopPolicy {
   readonly maxReasks: number
   readonly maxWaitMs: number

@@ -183,7 +183,7 @@ export function clientTimeoutMs(client: ChatClient): number {
   return typeof timeout === 'number' ? timeout : SDK_DEFAULT_TIMEOUT_MS
 }
 
-/** Its owner has said how long an answer may take. */
+/** The client was built with another `timeout` than the SDK's default. */
 export function setsTimeout(client: ChatClient): boolean {
   return clientTimeoutMs(client) !== SDK_DEFAULT_TIMEOUT_MS
 }

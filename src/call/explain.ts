@@ -14,7 +14,7 @@ export interface Explanation {
   /** Milliseconds left of the deadline. */
   readonly remainingMs: number
   readonly maxWaitMs?: number
-  /** What it would have had to wait for longer. */
+  /** What held the call back, where a wait that could not end in time ended it. */
   readonly heldBy?: HeldBy | undefined
   /** How long it waited in all. */
   readonly waitedMs?: number
@@ -41,13 +41,13 @@ function whyStopped(input: Explanation): readonly string[] {
   const hint = failure.retryAfterMs
   switch (reason) {
     case 'hint_exceeds_wait':
-      return [`it asks to wait ${seconds(hint)}, maxWaitMs allows ${seconds(input.maxWaitMs)}`]
+      return [`it asks to wait ${seconds(hint)}, ${allowedWait(input)}`]
     case 'max_wait':
-      return [`it ${waitedFor(input)}, and maxWaitMs allows ${seconds(input.maxWaitMs)}`]
+      return [`the call ${waitedFor(input)}, and maxWaitMs allows ${seconds(input.maxWaitMs)}`]
     case 'hopeless_wait':
-      return [`it ${waitedFor(input)}, with no prospect of its turn`]
+      return [`the call ${waitedFor(input)}, and no end of that is in sight`]
     case 'line_full':
-      return ['100,000 calls wait for this target already; nothing was sent']
+      return ['100,000 calls wait for this target already']
     case 'max_requests':
       return ['maxRequests allows no further request']
     case 'hint_exceeds_deadline':
@@ -71,6 +71,12 @@ function whyStopped(input: Explanation): readonly string[] {
   }
 }
 
+/** What an earlier wait has used of it is said too: a shorter hint may be too long by then. */
+function allowedWait({ maxWaitMs, waitedMs = 0 }: Explanation): string {
+  const spent = waitedMs < 1_000 ? '' : ` and ${seconds(waitedMs)} of it are spent`
+  return `maxWaitMs allows ${seconds(maxWaitMs)}${spent}`
+}
+
 function waitedFor({ heldBy = 'backoff', waitedMs = 0 }: Explanation): string {
   const what = HELD_BY[heldBy]
   return waitedMs < 1
@@ -80,7 +86,7 @@ function waitedFor({ heldBy = 'backoff', waitedMs = 0 }: Explanation): string {
 
 function lateFor(input: Explanation): string {
   const late = 'the deadline leaves no time for another'
-  return input.heldBy === undefined ? late : `it ${waitedFor(input)}, and ${late}`
+  return input.heldBy === undefined ? late : `the call ${waitedFor(input)}, and ${late}`
 }
 
 /** What a line holds a call back for, in words. */

@@ -48,7 +48,7 @@ export interface Job<T> {
   late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
   /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
-  /** What its requests use; absent where nobody knows. */
+  /** The tokens of its requests; absent where they cannot be known. */
   readonly tokens?: RequestTokens
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>

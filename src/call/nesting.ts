@@ -13,8 +13,9 @@ import type { WireRecord } from './wire-observer.ts'
 export interface Scope {
   readonly deadline: Deadline
   /**
-   * Failed requests by fingerprint, and those among them that a model may have worked on, so that a loop around an inner call cannot multiply them. Kept
-   * by the outermost call: a loop may lie around several layers.
+   * Failed requests by fingerprint, and those among them that a model may have worked on, so that a
+   * loop around an inner call cannot multiply them. Kept by the outermost call: a loop may lie around
+   * several layers.
    */
   readonly failed: Map<string, Spent & { readonly failure: Failure }>
   settled: boolean

@@ -14,7 +14,7 @@ export interface CallReport {
   readonly reason?: StopReason
   /** Whether a new call is worth making, for a failure: as a `CallError` has it. */
   readonly again?: Again
-  /** How long the provider asked to wait, milliseconds, for a failure. */
+  /** What is left of the wait that the provider asked for, milliseconds, for a failure. */
   readonly retryAfterMs?: number
   readonly attempts: readonly AttemptReport[]
   /** Given, derived or generated. */
@@ -63,14 +63,14 @@ export type CallEvent = CallEventBase &
         readonly from: 'up' | 'down' | 'recovering'
         readonly to: 'up' | 'down' | 'recovering'
       }
-    /** The next attempt stands in the line of its target. */
+    /** The next attempt waits in the line of its target. */
     | {
         readonly type: 'wait-started'
         readonly target: string
         readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
-        /** What the wait is thought to take; absent where nobody can know. */
+        /** The expected wait, milliseconds; absent where it cannot be known. */
         readonly expectedMs?: number
-        /** Calls that stand before it. */
+        /** Calls that wait already. */
         readonly ahead: number
       }
     | {

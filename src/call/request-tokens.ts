@@ -11,7 +11,7 @@ interface Asked {
 
 /** What is learned of the tokens that a target's requests use. */
 interface Learned {
-  /** Tokens of the prompt as counted there, for each that is thought of here. */
+  /** Prompt tokens by the target's count, for each one estimated here. */
   ratio: number
   /** Tokens of one answer. */
   answer: number
@@ -19,7 +19,7 @@ interface Learned {
 
 const learned = new WeakMap<TargetState, Learned>()
 
-/** Of English text; what a target's own tokenizer makes of it is learned. */
+/** For English text; how a target's own tokenizer differs is learned. */
 const CHARS_PER_TOKEN = 4
 const FIRST_ANSWER = 1_000
 /** Weight of one answer in what is learned. */
@@ -27,17 +27,17 @@ const NEW = 0.05
 /** An image in a request may be a million characters and a thousand tokens. */
 const RATIO = { min: 0.001, max: 4 }
 
-/** The tokens of one request: how many it is thought to use, and what its answers say of that. */
+/** Estimates the tokens of one request, and learns from the usage that its answers report. */
 export class RequestTokens {
   readonly #request: Asked
-  /** Thought of without what was learned; undefined until somebody asks. */
+  /** The estimate before what was learned; undefined until it is needed. */
   #prompt: number | undefined
 
   constructor(request: Asked) {
     this.#request = request
   }
 
-  /** Of prompt and answer, as the target at this index counts them; 0 for what has no JSON. */
+  /** Of prompt and answer, as the target at this index counts them; 0 for a prompt that is no JSON. */
   estimate(target: number): number {
     const { given, targets } = this.#request
     this.#prompt ??= promptTokens(this.#request)
@@ -47,7 +47,7 @@ export class RequestTokens {
     return Math.ceil(this.#prompt * known.ratio + answer * choicesAsked(given.facts))
   }
 
-  /** Tells what an answer has used. Returns it in all. */
+  /** Learns from what an answer used; returns the sum. */
   used(target: number, { inputTokens, outputTokens }: TokenCounts): number {
     const state = this.#request.targets[target]?.state
     if (state === undefined) return inputTokens + outputTokens

@@ -13,8 +13,7 @@ import {
 import { type Clock, systemClock } from '../time.ts'
 
 /**
- * What calls share: retry budgets, breakers and gates per target, calls in flight, and the default
- * store. One per process, unless `createRuntime()` made another for a test or a tenant.
+ * What calls share: the line of each target, calls in flight, and the default store. One per process, unless `createRuntime()` made another for a test or a tenant.
  */
 export interface Runtime {
   readonly clock: Clock
@@ -40,7 +39,7 @@ export interface RuntimeOptions {
   readonly random?: () => number
 }
 
-/** A runtime of its own: shares no budget, breaker, flight or memory store with any other. */
+/** A runtime of its own: shares no line, flight or memory store with any other. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   checkOptions('createRuntime()', options, { clock: aClock, random: aFunction })
   const { clock = systemClock, random = Math.random } = options

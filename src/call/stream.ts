@@ -28,7 +28,7 @@ export interface LiveStream {
   readonly pace: Pace
 }
 
-/** When its reader asked for more. Apart from the stream: what looks at it must not hold the stream. */
+/** Whether its reader asks for more. Apart from the stream, so that watching it does not keep the stream alive. */
 class Pace implements ReadingPace {
   readonly #clock: Clock
   #isWaiting = false
@@ -216,7 +216,7 @@ class Released extends OneReader {
       this.#isWaiting = false
       this.#pace.served()
     }
-    // It came in the very moment of an abort: nobody would tell of the end if he stopped here.
+    // It came in the very moment of an abort: nobody would tell of the end if the reader stopped here.
     if (bounds.ended === 'aborted') throw bounds.signal.reason
     if (this.#isLeft) return { done: true, value: undefined }
     const hasContent = this.#reading.take(next)

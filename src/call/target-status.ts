@@ -7,14 +7,14 @@ export interface TargetStatus {
   readonly target: string
   /** Tells targets of one name apart that differ in credential, settings or layer; no secret. */
   readonly id: string
-  /** `'down'`: single requests try whether it is up. `'recovering'`: it is let out step by step. */
+  /** `'down'`: it gets single probes. `'recovering'`: waiting calls are released step by step. */
   readonly state: 'up' | 'down' | 'recovering'
   /** How long it has been down, milliseconds; 0 when it is not. */
   readonly downForMs: number
   /** Requests that may be in flight at once; absent while no limit is known. */
   readonly limit?: number
   readonly inFlight: number
-  /** Calls that stand in its line. */
+  /** Calls that wait in its line. */
   readonly waiting: number
   /** How long a hint of the provider still closes it, milliseconds; 0 when none does. */
   readonly closedForMs: number

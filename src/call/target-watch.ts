@@ -4,12 +4,12 @@ import type { JobTarget } from './job.ts'
 import type { CallRecord } from './record.ts'
 import { providerName } from './targets.ts'
 
-/** The state of a target that was told last. */
+/** The state of each target that was told last. */
 const told = new WeakMap<TargetState, TargetHealth>()
 
 /**
- * Tells once of each change of a target: in the call that sees it first, which is the one that caused
- * it, since every call looks right after its attempt.
+ * Tells of each change of a target's state once: in the call that sees it first, mostly the one that
+ * caused it, since every call looks right after its attempt.
  */
 export function noticeTarget(record: CallRecord, target: JobTarget): void {
   const { name, state } = target

@@ -78,7 +78,7 @@ interface Endpoint {
   readonly apiKey: string | undefined
   readonly host: string
   readonly port: number | undefined
-  /** Host, credential and layer: what a target's budget belongs to, besides the model. */
+  /** Host, credential and layer: what a target's line belongs to, besides the model. */
   readonly prefix: string
   /** Of the model asked for last: most clients have one. */
   last: { readonly model: string; readonly name: string; readonly key: string }
@@ -99,8 +99,8 @@ function endpointOf(client: ChatClient): Endpoint {
   const host = url?.hostname ?? 'unknown'
   const port = url === null ? undefined : Number(url.port) || (url.protocol === 'http:' ? 80 : 443)
   const credential = apiKey === undefined ? 'none' : hash('sha256', apiKey).slice(0, 12)
-  // The layers of a client that is wrapped twice meet the same failures, each with a breaker and
-  // places of its own: the outer one must not hold what the inner one waits for.
+  // The layers of a client that is wrapped twice meet the same failures, each with a line
+  // of its own: the outer one must not hold what the inner one waits for.
   const address = url === null ? `${host}#${++unaddressed}` : `${host}:${port}`
   const prefix = `${address} ${credential} ${layersOf(client)}`
   const last = namesOf(host, prefix, '')

@@ -25,9 +25,9 @@ export interface AttemptReport {
   readonly durationMs: number
   /** Waited before this attempt. */
   readonly delayMs: number
-  /** What the wait came from: our backoff, or the provider's hint. Absent when there was none. */
+  /** What the call's own part of the wait came from: our backoff, or a hint. Absent when there was none. */
   readonly delaySource?: 'backoff' | 'hint'
-  /** What it waited for, and how long. */
+  /** The parts of that wait: what it was for, and how long. Absent where there was none. */
   readonly waits?: readonly {
     readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
     readonly ms: number

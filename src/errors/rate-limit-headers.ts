@@ -1,16 +1,16 @@
 import { readDecimal, readReset } from './hint-grammar.ts'
 import { readHeader } from './hostile.ts'
 
-/** What a provider says of one of its limits with an answer. */
+/** One limit of a provider, as an answer's headers report it. */
 export interface Allowance {
   readonly of: 'requests' | 'tokens'
-  /** Absent: it does not say. */
+  /** Absent: not reported. */
   readonly limit?: number
-  /** What was left of it, this answer's request taken off. */
+  /** What is left of it after this answer's request. */
   readonly remaining: number
-  /** Until it is whole again, milliseconds; absent: it does not say. */
+  /** Until it is whole again, milliseconds; absent: not reported. */
   readonly resetMs?: number
-  /** `continuous`: something comes back all the time. `window`: all of it at the reset. */
+  /** `continuous`: it refills all the time. `window`: all at once, at the reset. */
   readonly refill: 'continuous' | 'window'
 }
 
@@ -21,11 +21,11 @@ export interface LimitHeaders {
   readonly remaining: string
   readonly reset: string
   readonly refill: Allowance['refill']
-  /** Says something only when nothing is left: it is a day's, or not of what can be counted here. */
+  /** Read only when nothing is left: a daily limit, or one of something that is not counted here. */
   readonly onlyEmpty?: boolean
 }
 
-/** The headers that come together: whoever speaks one of a scheme speaks no other scheme. */
+/** The headers that come together: a provider that sends one of a scheme sends no other scheme. */
 export type HeaderScheme = readonly LimitHeaders[]
 
 type Names = Pick<LimitHeaders, 'limit' | 'remaining' | 'reset'>
@@ -41,7 +41,7 @@ const anthropic = (of: string): Names => ({
   reset: `anthropic-ratelimit-${of}-reset`,
 })
 
-/** Who says it how, as of 2026-11. None: Gemini, DeepSeek, Bedrock, Vertex, vLLM. */
+/** The headers of each provider, as of 2026-11. Without any: Gemini, DeepSeek, Bedrock, Vertex, vLLM. */
 export const HEADER_SCHEMES: readonly HeaderScheme[] = [
   // OpenAI, Groq, Fireworks (`6m0s`, `12ms`: when it is full again), Azure (whole seconds). Groq's
   // requests are a day's, which its resets show.
@@ -56,8 +56,8 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
     { of: 'requests', refill: 'continuous', ...dashed('req-minute') },
     { of: 'requests', refill: 'window', onlyEmpty: true, ...dashed('requests-day') },
   ],
-  // Anthropic (RFC 3339: when it is full again). What is left of the answers' tokens is counted as
-  // they are written, and of all tokens it is the tighter of both.
+  // Anthropic (RFC 3339: when it is full again). Output tokens are counted while they are written, and
+  // `tokens` is the tighter of both.
   [
     { of: 'requests', refill: 'continuous', ...anthropic('requests') },
     { of: 'tokens', refill: 'continuous', ...anthropic('input-tokens') },
@@ -81,7 +81,7 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
       reset: 'x-ratelimit-reset',
     },
   ],
-  // Mistral before (seconds)
+  // Mistral's older headers (seconds)
   [
     {
       of: 'tokens',
@@ -103,7 +103,7 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
   ],
 ]
 
-/** A count, as it stands in a header; undefined for anything outside that grammar. */
+/** A count in a header; undefined for anything outside that grammar. */
 export function readCount(headers: unknown, name: string): number | undefined {
   const text = readHeader(headers, name)
   // `100, 100;w=60` of older drafts: the first is the limit.

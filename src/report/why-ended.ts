@@ -14,7 +14,7 @@ export const WHY_ENDED: Readonly<Record<StopReason, string>> = {
   max_requests: 'every request is spent',
   hint_exceeds_wait: 'over maxWaitMs',
   hint_exceeds_deadline: 'past the deadline',
-  max_wait: 'it waited as long as it may',
-  hopeless_wait: 'waiting was hopeless',
-  line_full: 'too many wait already',
+  max_wait: 'it may not wait any longer',
+  hopeless_wait: 'its turn was not in sight',
+  line_full: 'too many calls wait already',
 }

@@ -100,7 +100,7 @@ function startHedge<T>(
   return { result: sendAttempt(request, target, own, { ...leave, ticket }), aside }
 }
 
-// What nobody may run twice without knowing cannot be sent twice on purpose.
+// Under `onUncertain: 'fail'` nothing may be sent twice on purpose.
 function mayHedge(policy: LoopPolicy): boolean {
   return policy.mayHedge === true && policy.onUncertain !== 'fail'
 }

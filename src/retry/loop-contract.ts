@@ -24,7 +24,7 @@ export interface LoopRequest<T> {
    * that target is passed over.
    */
   spentAt?(target: number): Failure | undefined
-  /** Tokens that a request to a target is thought to use; asked only where somebody counts them. */
+  /** Estimates the tokens of a request to a target; asked only where tokens are counted. */
   readonly tokens?: { estimate(target: number): number } | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
@@ -40,7 +40,7 @@ export interface LoopPolicy {
   readonly maxReasks: number
   /** How long the call may wait in all, milliseconds; 0: for its own backoff only. */
   readonly maxWaitMs: number
-  /** How long of it may be hints, where that is longer. @default maxWaitMs */
+  /** How long it may wait for hints, where that is longer. @default maxWaitMs */
   readonly maxHintMs?: number
   /** @default as docs/concepts/retries.md says */
   readonly backoff?: Backoff | undefined
@@ -51,7 +51,7 @@ export interface LoopPolicy {
   readonly minAttemptMs?: number
   /** The first attempt may get a hedge where its target has hedging. @default false */
   readonly mayHedge?: boolean
-  /** Something that is in flight waits for this call. @default false */
+  /** An attempt in flight waits for this call. @default false */
   readonly nested?: boolean
   /** It yields to calls that are not. @default false */
   readonly bulk?: boolean
@@ -71,9 +71,9 @@ export interface AttemptStep {
   readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
   /** Index into `targets`. */
   readonly target: number
-  /** Waited for this attempt, in its line too, milliseconds. */
+  /** Waited before this attempt, time in the line included, milliseconds. */
   readonly delayMs: number
-  /** For what, where it waited. */
+  /** What it waited for; absent where it did not. */
   readonly waits?: readonly Wait[]
   readonly delaySource?: 'backoff' | 'hint'
   /** Ends this attempt alone: its rival, hedge or hedged, has won. */
@@ -101,7 +101,7 @@ export type AttemptResult<T> =
       readonly stream?: GoingOn
       /** Tokens that it used, where it says so. */
       readonly tokens?: number
-      /** What it says of its target's limits. */
+      /** The limits that its headers report. */
       readonly allowances?: readonly Allowance[]
     }
   | FailedAttempt
@@ -137,6 +137,6 @@ export type LoopOutcome<T> =
       readonly attempts: number
       /** How long it waited in all, milliseconds. */
       readonly waitedMs: number
-      /** What it would have had to wait for longer, where that ended it. */
+      /** What held the call back, where a wait that could not end in time ended it. */
       readonly heldBy?: HeldBy
     }

@@ -17,10 +17,10 @@ export type {
 /**
  * Makes the attempts of one logical call, one after the other, until `decide` accepts or stops.
  *
- * It owns the one counter: whatever causes an attempt, at most `maxAttempts` are made. Every wait
- * ends at once when the signal aborts, and none begins that could not end before the deadline.
- * Failures of attempts are returned, never thrown; it rejects only when `attempt` or `onVerdict`
- * breaks its promise not to.
+ * It owns the counters: whatever causes an attempt, a model works on at most `maxAttempts` of them, and
+ * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and none
+ * begins that could not end before the deadline. Failures of attempts are returned, never thrown; it
+ * rejects only when `attempt` or `onVerdict` breaks its promise not to.
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
@@ -45,7 +45,7 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
   }
 }
 
-/** As p-retry wants it. */
+/** p-retry wants failures thrown. */
 async function attemptOrThrow<T>(run: Run<T>): Promise<T> {
   const result = await run.attempt()
   if (result.ok) return result.value

@@ -6,21 +6,21 @@ import type { LoopPolicy, Wait } from './loop-contract.ts'
 /** A wait that has ended. */
 export interface Waited {
   readonly fromMs: number
-  /** Its own part: a backoff, or a hint that it was given itself. */
+  /** The call's own part of it: its backoff, or a hint that it was given. */
   readonly delayMs: number
   readonly own: 'backoff' | 'hint'
   readonly line: Line
-  /** It needed a token. */
+  /** It needed a token of the retry budget. */
   readonly paying?: boolean
 }
 
-/** Timers fire so late on a busy machine. */
+/** How late timers may fire on a busy machine. */
 const TIMER_SLACK_MS = 50
 
 /** How long one call has waited, for what, and how much longer it may. */
 export class Patience {
   readonly #maxWaitMs: number
-  /** What hints may take beyond that. */
+  /** How much longer it may wait for hints. */
   readonly #hintsMs: number
   readonly #clock: Clock
   #waitedMs = 0
@@ -29,17 +29,17 @@ export class Patience {
 
   constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
     this.#maxWaitMs = maxWaitMs
-    // Without an end to both there is no difference.
+    // With both infinite the difference would be NaN.
     this.#hintsMs = maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
     this.#clock = clock
   }
 
-  /** In all, milliseconds. */
+  /** Waited in all, milliseconds. */
   get waitedMs(): number {
     return this.#waitedMs
   }
 
-  /** How much longer, milliseconds, where the next wait may be for what its target has told, or its own hint. */
+  /** How much longer it may wait, milliseconds; a hint of its target, or its own, may take longer. */
   leftMs(line: Line, ownHintMs = 0): number {
     const hintsMs = this.#forHintsMs + Math.max(line.toldForMs, ownHintMs, 0)
     return Math.max(this.#maxWaitMs - this.#waitedMs + Math.min(hintsMs, this.#hintsMs), 0)
@@ -56,7 +56,7 @@ export class Patience {
     this.#add('hint', hintMs)
     this.#add('down', downMs)
     this.#add(paying ? 'budget' : 'limit', restMs - slackMs)
-    // Who waits for nothing else is not held to account for a backoff.
+    // Under `maxWaitMs: 0` its backoff counts only against the deadline.
     if (this.#maxWaitMs > 0) this.#waitedMs += tookMs
   }
 

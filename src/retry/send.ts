@@ -9,16 +9,16 @@ import type {
   LoopTarget,
 } from './loop-contract.ts'
 
-/** Leave to send one attempt, from the target's line. */
+/** Permission to send one attempt, from the target's line. */
 export interface Leave {
   readonly ticket: Ticket
-  /** It repeats what may have been executed. */
+  /** It repeats an attempt that may have been executed. */
   readonly paying: boolean
-  /** Tokens it is thought to use; 0 where nobody counts them. */
+  /** Estimated tokens; 0 where tokens are not counted. */
   readonly tokens: number
 }
 
-/** Sends one attempt, tells its target how it went, and gives back its place. */
+/** Sends one attempt, tells the line how it ended, and gives back its place. */
 export async function sendAttempt<T>(
   { attempt, clock }: LoopRequest<T>,
   { state }: LoopTarget,
@@ -53,7 +53,7 @@ export async function sendAttempt<T>(
   }
 }
 
-/** A stream is in flight until it has ended, or nobody reads on. */
+/** A stream is in flight until it ends or its reader goes idle. */
 function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void {
   let used = thought
   const leave = line.streams(pace, () => (thought === 0 ? 0 : used - thought))
@@ -63,7 +63,7 @@ function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void 
   })
 }
 
-/** How many more it used than it was thought to; fewer, where it is negative. */
+/** Tokens used beyond the estimate; negative: fewer. */
 function tokensBeyond<T>(thought: number, result: AttemptResult<T> | undefined): number {
   if (thought === 0 || result === undefined) return 0
   if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought

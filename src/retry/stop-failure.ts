@@ -5,7 +5,7 @@ import type { HeldBy } from './health/waiting.ts'
 
 /**
  * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
- * the attempt met, which is what there is to mend, also where our budget or breaker refused another.
+ * the attempt met, which is what there is to mend, whatever kept another one back.
  */
 export function stopFailure(
   reason: StopReason,
@@ -36,8 +36,8 @@ export function abortedFailure(last: Failure | undefined, cause: unknown): Failu
 }
 
 /**
- * What a call fails with that its line did not let through: what closed the line, and never anything
- * of the call that met it.
+ * The failure of a call that its line did not let through: kind and status of what closed the line, and
+ * nothing else of the call that met it.
  */
 export function heldFailure(by: HeldBy, line: Line, name: string, last?: Failure): Failure {
   const seen = line.seen(by)

@@ -35,7 +35,7 @@ export const EVENT_RETRIES_MULTIPLIED = 'steadycall.retries.multiplied'
 export const EVENT_CLAIM_AWAITED = 'steadycall.claim.awaited'
 /** Event on a logical span: an answer was made valid locally, without another request. */
 export const EVENT_OUTPUT_REPAIRED = 'steadycall.output.repaired'
-/** Event on a logical span: its next attempt stands in the line of its target. */
+/** Event on a logical span: its next attempt waits in the line of its target. */
 export const EVENT_WAIT = 'steadycall.wait'
 /** Event on a logical span: a target was found in another state. */
 export const EVENT_TARGET_CHANGED = 'steadycall.target.changed'
@@ -148,9 +148,9 @@ export const TARGET_FROM = 'steadycall.target.from'
 export const TARGET_TO = 'steadycall.target.to'
 /** string: what a line holds a call back for: `hint`, `limit`, `down`, `budget` or `backoff`. */
 export const WAIT_FOR = 'steadycall.wait.for'
-/** double, seconds: what the wait is thought to take; absent where nobody can know. */
+/** double, seconds: the expected wait; absent where it cannot be known. */
 export const WAIT_EXPECTED = 'steadycall.wait.expected'
-/** int: calls that stood in the line before it. */
+/** int: calls that waited in the line already. */
 export const WAIT_AHEAD = 'steadycall.wait.ahead'
 /** double, seconds, on attempts: waited for a hint of the provider. */
 export const WAIT_HINT = 'steadycall.wait.hint'
@@ -192,7 +192,7 @@ export const ATTEMPT_RETRY_AFTER = 'steadycall.attempt.retry_after'
 export const ATTEMPT_WIRE_REQUESTS = 'steadycall.attempt.wire_requests'
 /** int: requests the gateway made upstream for this attempt, where it told. */
 export const ATTEMPT_GATEWAY_ATTEMPTS = 'steadycall.attempt.gateway_attempts'
-/** boolean, only when true: the attempt by which a target that was down is tried. */
+/** boolean, only when true: the attempt is a probe of a target that is down. */
 export const ATTEMPT_PROBE = 'steadycall.attempt.probe'
 /** int: tokens this attempt was billed. */
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
@@ -238,7 +238,7 @@ export const METRIC_TARGET_TRANSITIONS = 'steadycall.target.transitions'
 export const METRIC_TARGET_STATE = 'steadycall.target.state'
 /** Histogram, s: waits before attempts, by what they were for. */
 export const METRIC_WAIT_DURATION = 'steadycall.wait.duration'
-/** Counter, {call}: calls that have waited in vain, by what for. */
+/** Counter, {call}: calls that ended because they could not wait any longer, by what for. */
 export const METRIC_WAITS_IN_VAIN = 'steadycall.wait.in_vain'
 /** UpDownCounter, {call}: logical calls that have not ended. */
 export const METRIC_ACTIVE_CALLS = 'steadycall.active_calls'

@@ -141,7 +141,7 @@ function create(meter: Meter): Instruments {
   }
 }
 
-/** What is measured of targets and of the waits for them. */
+/** The instruments of targets and of the waits for them. */
 function createForTargets(
   meter: Meter,
 ): Pick<Instruments, 'targetTransitions' | 'targetState' | 'waitDuration' | 'waitsInVain'> {
@@ -158,7 +158,7 @@ function createForTargets(
       unit: 's',
     }),
     waitsInVain: meter.createCounter(names.METRIC_WAITS_IN_VAIN, {
-      description: 'Calls that have waited for a target in vain',
+      description: 'Calls that ended because they could not wait any longer for a target',
       unit: '{call}',
     }),
   }

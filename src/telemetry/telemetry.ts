@@ -217,7 +217,7 @@ export class CallSpan {
   waiting(wait: {
     readonly target: string
     readonly for: WaitFor
-    /** Infinity: nobody can know. */
+    /** Infinity: it cannot be known. */
     readonly expectedMs: number
     readonly ahead: number
   }): void {
@@ -229,7 +229,7 @@ export class CallSpan {
     }))
   }
 
-  /** It has waited in vain. For the metrics: an event tells why. */
+  /** The call ends because it cannot wait any longer. For the metrics: an event tells why. */
   waitedInVain(target: TargetInfo, what: WaitFor): void {
     this.#meter?.waitedInVain(target, what)
   }

@@ -83,7 +83,7 @@ describe('a call that has waited in vain', () => {
     const error = callErrorOf(await at.drive(rejection(at.json('patient', { maxWaitMs: 7_000 }))))
     expect(error).toMatchObject({ kind: 'overloaded', reason: 'max_wait', attempts: [] })
     expect(error.message).toMatch(
-      /before any attempt; it waited 7 s, last for a place within the limit of this target, and maxWaitMs allows 7 s/,
+      /before any attempt; the call waited 7 s, last for a place within the limit of this target, and maxWaitMs allows 7 s/,
     )
     expect(error.message).toMatch(/Raise maxWaitMs, name a fallback, or call again later\.$/)
   })
@@ -104,7 +104,7 @@ describe('a call that has waited in vain', () => {
     const error = callErrorOf(await at.drive(rejection(held)))
     expect(error).toMatchObject({ kind: 'overloaded', reason: 'deadline' })
     expect(error.message).toMatch(
-      /it waited 4\.8 s, last for a place within the limit of this target, and the deadline leaves no time/,
+      /the call waited 4\.8 s, last for a place within the limit of this target, and the deadline leaves no time/,
     )
   })
 

@@ -11,11 +11,11 @@ function steadyWith(options: object): unknown {
 }
 
 const INSTEAD: Readonly<Record<string, string>> = {
-  concurrency: 'it is limits: { concurrency } of steady() now',
-  maxRetryAfterMs: 'it is maxWaitMs now, which bounds all that a call waits for its target',
-  breaker: 'calls wait for a target that is down, as long as maxWaitMs says',
-  retryBudget: 'retries wait for their budget, as long as maxWaitMs says',
-  hintSpread: 'a hint closes the line for all calls, and it opens within a tenth of it',
+  concurrency: 'use limits: { concurrency } of steady()',
+  maxRetryAfterMs: 'use maxWaitMs: it bounds all that a call waits for its target',
+  breaker: 'a call waits for a target that is down, for at most maxWaitMs',
+  retryBudget: 'a retry waits for the retry budget, for at most maxWaitMs',
+  hintSpread: 'the spread is fixed: after a hint calls wait up to a tenth of it longer',
 }
 
 describe('options of steady()', () => {

@@ -12,7 +12,7 @@ import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
 import type { HeldBy, Ticket, Wish } from './waiting.ts'
 
-/** What a target's health is made of. The simulator takes one part out at a time, to show what it is there for. */
+/** The replaceable parts of a target's health: the simulator replaces one at a time to show its use. */
 export interface LineParts {
   readonly Limit: typeof Limit
   readonly Outage: typeof Outage
@@ -23,21 +23,21 @@ export interface LineParts {
 
 export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
 
-/** After a longer hint the line is let out slowly. */
+/** After a longer hint the waiting calls are released gradually. */
 const SHORT_HINT_MS = 2_000
-/** A second outage so soon after the last one says that it was let out too fast. */
+/** A second outage this soon after the last one means that calls were released too fast. */
 const RELAPSE_MS = 10_000
-/** With fewer in flight a slow answer says nothing of the load. */
+/** With fewer attempts in flight slow answers are no sign of overload. */
 const FEW_IN_FLIGHT = 8
 const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
 
 /**
- * What is known of one target, and whether it can take a request now: its hints, whether it is down,
- * how many it takes at once, what a fleet may add to its load. It learns from how attempts end, and
- * knows nothing of the calls that wait; only its line asks it.
+ * The health of one target, and whether it can take a request now: hints, outage, concurrency limit,
+ * rate limits, retry budget. It learns from how attempts end and knows nothing of the waiting calls;
+ * only the target's line uses it.
  *
- * Attempts are numbered by tickets that rise, so that "sent after" is a comparison of numbers. All times
- * are milliseconds of the monotonic clock.
+ * Tickets number the attempts in the order in which they were sent, so that "sent after" is a
+ * comparison of numbers. All times are milliseconds of the monotonic clock.
  */
 export class Health {
   readonly #hint: Hint
@@ -50,16 +50,17 @@ export class Health {
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
-  /** Once the target has said something of its limits that matters. */
+  /** Absent until the target reports a limit that matters. */
   #quota: Quota | undefined
   #lastTicket = 0
   #inFlight = 0
-  /** Reopens as after an outage, with this as what was good before. */
+  /** While a long hint closes the line: how many attempts in flight were good before it. */
   #reopenWith: number | undefined
-  /** The limit before the row of failures that is under way. */
+  /** The limit before the current run of failures. */
   #limitBefore = Infinity
+  /** How many attempts in flight were good before the outage. */
   #good = Infinity
-  /** The latest of each that closed the line, or narrowed it. */
+  /** The latest failure behind each reason to hold a call. */
   readonly #seen: { hint?: Seen; down?: Seen; limit?: Seen; budget?: Seen } = {}
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
@@ -86,7 +87,7 @@ export class Health {
     return this.#outage.isDown
   }
 
-  /** Failures in a row have begun. */
+  /** The latest attempts have failed; it may be chance. */
   get inRow(): boolean {
     return this.#outage.inRow
   }
@@ -100,32 +101,32 @@ export class Health {
     return this.#inFlight < this.concurrency()
   }
 
-  /** Somebody has said how many tokens may be used. */
+  /** A token limit is in force: set by hand, or reported by the target. */
   countsTokens(nowMs: number): boolean {
     return this.#tokensUsed !== undefined || this.#quota?.countsTokens(nowMs) === true
   }
 
-  /** What the target says of its limits holds calls back, or may do so. */
+  /** The limits that the target reports may hold calls back. */
   isRationed(nowMs: number): boolean {
     return this.#quota?.binds(nowMs) === true
   }
 
-  /** What closed the line so. */
+  /** The failure behind this reason to hold a call. */
   seen(by: HeldBy, nowMs: number): Seen | undefined {
     if (by === 'backoff') return undefined
-    // It has not been refused, and would be.
+    // Nothing was refused yet, but the next request would be.
     return this.#seen[by] ?? (by === 'limit' && this.isRationed(nowMs) ? RATIONED : undefined)
   }
 
   /**
-   * What the provider has said of it, without the spread that is added: how long until its hint ends, or
-   * something is left of its limits.
+   * How long until the provider's hint ends or the limits that it reports have room again, milliseconds,
+   * without the spread.
    */
   toldForMs(nowMs: number): number {
     return Math.max(this.#hint.leftMs(nowMs), (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
   }
 
-  /** All of it but what waits. */
+  /** All but the number of waiting calls. */
   status(nowMs: number): Omit<LineStatus, 'waiting'> {
     const { sinceMs } = this.#outage
     return {
@@ -137,7 +138,7 @@ export class Health {
     }
   }
 
-  /** An operator knows better. Says whether that ends an outage. */
+  /** By an operator: drops the hint and ends the outage. True if there was an outage. */
   reopen(nowMs: number): boolean {
     if (this.#hint.closedUntilMs > nowMs) this.#disprove(nowMs)
     const isUp = this.#outage.reopened(nowMs)
@@ -145,7 +146,7 @@ export class Health {
     return isUp
   }
 
-  /** How long of that time a hint closed the line, and the target was down, milliseconds. */
+  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
   reasonsSince(
     fromMs: number,
     nowMs: number,
@@ -155,17 +156,17 @@ export class Health {
     return { downMs, hintMs: this.#hint.closedSince(fromMs, nowMs) }
   }
 
-  /** When the next probe may be sent; of a target that is not down: now. */
+  /** When the next probe may be sent; now if the target is not down. */
   probeAtMs(nowMs: number): number {
     return this.#outage.isDown ? this.#outage.probeAtMs(nowMs) : nowMs
   }
 
-  /** When time alone brings the next token. */
+  /** When the next token comes without a success. */
   tokenAtMs(nowMs: number): number {
     return this.#tokens.nextAtMs(nowMs)
   }
 
-  /** What holds a call that has its turn; undefined: nothing. */
+  /** What holds a call whose turn it is; undefined: nothing. */
   heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
     if (!this.isOpen(nowMs)) return 'hint'
     const { isDown } = this.#outage
@@ -176,7 +177,10 @@ export class Health {
     return this.hasToken(nowMs) ? undefined : 'budget'
   }
 
-  /** Waiting is hopeless: it has been down for minutes, or so many stand before that it takes far too long. */
+  /**
+   * Waiting has no prospect: the target has been down for minutes, or the `before` calls ahead take far
+   * longer than the call can wait.
+   */
   isHopeless(wish: Wish, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
     if (wish.bulk) return false
@@ -187,13 +191,16 @@ export class Health {
     return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
   }
 
-  /** How many may be in flight. Who does not wait, and a probe, is held by what was set by hand only. */
+  /**
+   * How many attempts may be in flight. Probes, and calls that do not wait (`byHand`), obey only the
+   * limit set by hand.
+   */
   concurrency(byHand = false): number {
     const { concurrency } = this.#bounds
     return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
   }
 
-  /** When the bounds set by hand, and what the target says of its own, let another request through. */
+  /** When rate limits allow a request: those set by hand and, unless `byHand`, those of the target. */
   rateAtMs(tokens: number, nowMs: number, byHand = false): number {
     const requests = this.#requests?.nextAtMs(1, nowMs) ?? nowMs
     const atMs = Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
@@ -201,17 +208,17 @@ export class Health {
     return Math.max(atMs, this.#quota.freeAtMs(tokens, nowMs))
   }
 
-  /** It cannot be shorter. */
+  /** The shortest possible wait, milliseconds. */
   leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
     if (by === 'hint') return this.#hint.endsMs - nowMs
     if (by !== 'limit') return 0
-    // What the target says of its limits may turn out otherwise before.
+    // Without the limits that the target reports: its next report may have more room.
     if (this.#inFlight === 0) return this.rateAtMs(tokens, nowMs, true) - nowMs
-    // And what is in flight may give back some of the tokens that it was thought to use.
+    // Without the token limit: attempts in flight may return tokens that were overestimated.
     return (this.#requests?.nextAtMs(1, nowMs) ?? nowMs) - nowMs
   }
 
-  /** As long as it is thought to take, with so many before it. */
+  /** The expected wait with `before` calls ahead, milliseconds; Infinity while the target is down. */
   expectedMs(by: HeldBy, wish: Wish, before: number, nowMs: number): number {
     if (this.#outage.isDown && by !== 'backoff') return Infinity
     if (by === 'hint') return this.#hint.closedUntilMs - nowMs
@@ -225,12 +232,12 @@ export class Health {
     return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(wish.impatient), 1)
   }
 
-  /** While it is down nobody pays: there is one probe at a time. */
+  /** Probes need no token: there is one at a time. */
   hasToken(nowMs: number): boolean {
     return !this.#bounds.learns || this.#outage.isDown || this.#tokens.balance(nowMs) >= 1
   }
 
-  /** One is sent: its ticket. */
+  /** Counts an attempt that is sent now; returns its ticket. */
   sent({ paying, impatient, tokens }: Wish, nowMs: number): Ticket {
     const ticket = this.#lastTicket + 1
     this.#lastTicket = ticket
@@ -245,13 +252,13 @@ export class Health {
     return ticket
   }
 
-  /** The attempt is no longer in flight: `tokens` more than it was thought to use were used. */
+  /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
   left(tokens: number, nowMs: number): void {
     this.#inFlight -= 1
     if (tokens !== 0) this.#tokensUsed?.take(tokens, nowMs)
   }
 
-  /** What an attempt has shown. Its place is still taken until `left`. */
+  /** Learns from the end of an attempt, which stays in flight until `left`. */
   ended(end: End, nowMs: number): void {
     const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
     this.#told(end, nowMs)
@@ -272,7 +279,7 @@ export class Health {
         break
       default:
         this.#failed(sign, ticket, tookMs, nowMs)
-        // A hint binds whatever it came with, where it is no word on a single request.
+        // A refusal with a hint closes the line, whatever its status.
         if (hintMs > 0 && sign === 'refused' && this.#bounds.closes)
           this.#close(ticket, hintMs, nowMs)
     }
@@ -320,9 +327,9 @@ export class Health {
     }
     if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
     if (hintMs === 0) return
-    // While it is down the hint says when it may be asked again.
+    // While the target is down the hint says when it may be probed again.
     this.#outage.saidNothing(ticket)
-    // After the cut: it reopens with what is thought right now.
+    // After the cut, so that the line reopens with the limit as it is now.
     this.#close(ticket, hintMs, nowMs)
   }
 
@@ -330,8 +337,8 @@ export class Health {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
-    // While nothing but refusals comes, less than is in flight says no more: one at a time shows
-    // whether it is down.
+    // Within a run of refusals the limit is not cut below what is in flight: whether the target is
+    // down is for the length of the run to show.
     const isFirst = !this.#outage.inRow
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
@@ -386,14 +393,14 @@ export class Health {
     if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
   }
 
-  /** What was good before it went wrong; half of what was thought so, when that was a moment ago. */
+  /** Notes how many attempts in flight were good before the outage; half of that after a relapse. */
   #remember(nowMs: number): void {
     const isRelapse = nowMs - this.#outage.endedMs < RELAPSE_MS
     const good = Math.max(Math.min(this.#traffic.peak(nowMs), this.#limitBefore), 1)
     this.#good = isRelapse ? Math.max(Math.min(this.#good, good) / 2, 1) : good
   }
 
-  /** No hint closes it. */
+  /** No hint closes the line. */
   isOpen(nowMs: number): boolean {
     if (nowMs < this.#hint.closedUntilMs) return false
     if (this.#reopenWith !== undefined) {
@@ -416,5 +423,5 @@ export class Health {
   }
 }
 
-/** What a request would meet that the target's own word forbids. */
+/** What a request beyond a reported limit would meet. */
 const RATIONED: Seen = { kind: 'rate_limit', status: 429 }

@@ -1,6 +1,6 @@
-/** What stands in a heap knows whether it is still wanted. */
+/** An item of a heap. */
 export interface Leaving {
-  /** It left: a heap that meets it drops it. */
+  /** It is no longer wanted: a heap that meets it drops it. */
   readonly hasLeft: boolean
 }
 
@@ -45,7 +45,7 @@ export class Heap<Item extends Leaving> {
     this.sort(this.#isBefore)
   }
 
-  /** From now on they go by another order. */
+  /** Sorts by another order from now on. */
   sort(isBefore: (a: Item, b: Item) => boolean): void {
     const kept = this.#items.filter(({ hasLeft }) => !hasLeft)
     this.#isBefore = isBefore

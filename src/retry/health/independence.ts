@@ -1,11 +1,11 @@
-/** Results that are looked at. */
+/** How many of the latest results count. */
 const RESULTS = 64
 const ENOUGH = 40
-/** The same where cuts have taken three quarters already: that has been the better part of the experiment. */
+/** Enough where cuts have taken three quarters of the limit already: they were most of the experiment. */
 const ENOUGH_FOR_FEW = 16
 const CUTS = 3
 const WITHIN_MS = 60_000
-/** Failures below this share are not worth an experiment; above the other, it is an outage. */
+/** A lower share of failures is not worth an experiment; a higher one is an outage. */
 const SHARE = { from: 0.05, until: 0.9 }
 const FAILURES = 3
 const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
@@ -13,7 +13,7 @@ const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
 interface Experiment {
   readonly fromTicket: number
   readonly share: number
-  /** The limit where the load is not the reason, and where it is. */
+  /** The next limit if the load is not the reason (`restore`), and if it is (`back`). */
   readonly restore: number
   readonly back: number
   results: number
@@ -27,9 +27,9 @@ export type Change = {
 }
 
 /**
- * Refusals that do not depend on the load: where cuts do not end them, one experiment at a quarter
- * of the limit tells. If they come as before, the limit of before the cuts is restored, and only a
- * share of refusals well above the usual one is a sign of overload again.
+ * Recognises refusals that do not depend on the load. Where cuts of the limit do not end them, an
+ * experiment at a quarter of the limit decides: if refusals come as before, the limit from before the
+ * cuts is restored, and from then on only a share well above the usual one is a sign of overload.
  */
 export class Independence {
   readonly #failed = new Uint8Array(RESULTS)
@@ -64,7 +64,7 @@ export class Independence {
     if (this.#usual !== undefined) this.#forget()
   }
 
-  /** An attempt was answered or refused. Where the limit is to change it says what it is from now on. */
+  /** An attempt was answered or refused. Returns the new limit where it is to change. */
   result(
     failed: boolean,
     ticket: number,
@@ -82,7 +82,7 @@ export class Independence {
     return undefined
   }
 
-  /** An outage explains what was seen. */
+  /** An outage explains the refusals so far. */
   outage(): void {
     this.#forget()
     this.#cuts.length = 0
@@ -126,7 +126,7 @@ export class Independence {
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
     this.#experiment = undefined
     this.#cuts.length = 0
-    // Refusals come sooner than answers: one that is under way has not failed.
+    // Refusals come sooner than answers: an attempt in flight has not failed.
     const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
       this.#forget()
@@ -151,7 +151,7 @@ export class Independence {
     return Math.min(this.#sent, RESULTS)
   }
 
-  /** Of the latest attempts; one that is under way has not failed. */
+  /** Of the latest attempts; one in flight has not failed. */
   get #share(): number {
     return this.#failures / Math.max(this.#seen, 1)
   }

@@ -1,14 +1,14 @@
-/** So many of the latest answers are looked at. */
+/** How many of the latest answers count. */
 const RECENT = 24
-/** The base follows an answer with at most this share, and within a minute, however many there are. */
+/** One answer moves the baseline by at most this share, and by the share of a minute that it took to come. */
 const FOLLOW = 1 / 100
 const FOLLOW_MS = 60_000
 const CALM = Math.log(2)
 const SLOW = Math.log(3)
 
 /**
- * How long answers take, beside how long they take in calm times. Means are of logarithms: a mixture
- * of short and long calls must not look like a change.
+ * How long the latest answers took, compared with calm times. Means are of logarithms: a mixture of
+ * short and long calls must not look like a change.
  */
 export class Latency {
   readonly #logs: number[] = []
@@ -44,7 +44,7 @@ export class Latency {
     if (!quiet) return
     this.#known += 1
     this.#bornMs ??= nowMs
-    // A young process has seen the short ones only: those that have ended.
+    // In a young process only short calls have ended.
     const isYoung = nowMs - this.#bornMs < FOLLOW_MS
     const followed = isYoung ? FOLLOW : Math.min(FOLLOW, (nowMs - this.#notedMs) / FOLLOW_MS)
     const weight = this.#known <= RECENT ? 1 / this.#known : followed
@@ -53,7 +53,7 @@ export class Latency {
     this.#meanMs += (durationMs - this.#meanMs) * weight
   }
 
-  /** What was measured so far has been acted upon. */
+  /** The latest answers have been acted upon. */
   forgetRecent(): void {
     this.#logs.length = 0
     this.#next = 0

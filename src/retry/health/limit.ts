@@ -4,7 +4,7 @@ import type { Traffic } from './traffic.ts'
 
 /** What one sign of overload leaves of the limit. */
 const CUT = 0.7
-/** One cut that goes by the measured rate leaves at least this share. */
+/** A cut by the measured rate leaves at least this share. */
 const MOST_OF_A_CUT = 0.25
 /** Room above what the target has just served. */
 const HEADROOM = 1.5
@@ -16,8 +16,9 @@ const FORGET_MS = 60_000
  * each time it is tried costs a refusal. (The plateau of CUBIC, RFC 9438, for the same reason.)
  */
 const PLATEAU = { from: 0.75, slowness: 0.15, forMs: 20_000 }
-/** Letting out begins with this share of what was good before. */
+/** After an outage the limit begins at this share of what was good before it. */
 const FIRST_SHARE = 0.25
+/** What a success adds once the limit is back at what was good. */
 const AFTER_GOOD = 0.1
 
 /**
@@ -35,7 +36,7 @@ export class Limit {
   #signMs = -Infinity
   /** Where it was cut last. */
   #ceiling = Infinity
-  /** While it is being let out after an outage: what was good before. */
+  /** While it recovers from an outage: the limit that was good before. */
   #good: number | undefined
 
   constructor(traffic: Traffic, latency: Latency) {
@@ -47,22 +48,22 @@ export class Limit {
     return this.#value
   }
 
-  /** No overload has been seen for so long, milliseconds. */
+  /** Time since the last sign of overload, milliseconds. */
   quietMs(nowMs: number): number {
     return nowMs - this.#signMs
   }
 
-  /** It is being let out after an outage, and has not come to what was good before. */
+  /** It recovers from an outage and is still below what was good before. */
   get isRecovering(): boolean {
     return this.#good !== undefined && this.#value < this.#good
   }
 
-  /** Is this attempt's end news, or of before the last cut? */
+  /** Was this attempt sent after the last cut? */
   isNews(ticket: number): boolean {
     return ticket > this.#cutTicket
   }
 
-  /** An overload was seen; `lastTicket`: of the attempt sent last; `least`: it leaves so many. */
+  /** A sign of overload. `lastTicket`: of the attempt sent last; `least`: a cut leaves at least this. */
   cut(sign: Sign, lastTicket: number, inFlight: number, least: number, nowMs: number): void {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
@@ -79,7 +80,7 @@ export class Limit {
     this.#latency.forgetRecent()
   }
 
-  /** Sets it by what is known from elsewhere. */
+  /** Sets the limit itself, as after a sign of overload. */
   set(value: number, lastTicket: number, nowMs: number): void {
     this.#value = Math.max(value, 1)
     this.#cutTicket = lastTicket
@@ -87,7 +88,7 @@ export class Limit {
     this.#good = undefined
   }
 
-  /** A good answer to an attempt that is news. */
+  /** A good answer to an attempt that was sent after the last cut. */
   succeeded(inFlight: number, nowMs: number): void {
     if (this.#value === Infinity) return
     if (this.quietMs(nowMs) > FORGET_MS && this.#traffic.peak(nowMs) < this.#value / 2) {
@@ -108,14 +109,14 @@ export class Limit {
     return this.#value >= this.#ceiling * PLATEAU.from && this.quietMs(nowMs) < PLATEAU.forMs
   }
 
-  /** What cut it had nothing to do with the load. */
+  /** The cuts had nothing to do with the load: the limit is restored. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    // Calls have gathered meanwhile, and nothing speaks against as many as there were and more.
+    // Calls have queued up meanwhile, and no overload is known: it may grow fast beyond what it was.
     this.#good = good * 4
   }
 
-  /** An outage has ended: not all who wait may go at once. */
+  /** An outage has ended: the waiting calls are released gradually. */
   letOut(good: number, lastTicket: number, nowMs: number): void {
     this.set(Math.max(2, good * FIRST_SHARE), lastTicket, nowMs)
     this.#good = good

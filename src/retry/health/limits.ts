@@ -2,24 +2,27 @@ import { type NumberOptions, readNumbers } from '../number-options.ts'
 
 /** Bounds of a target that are known beforehand. What is learned of it may only be lower. */
 export interface LimitsOptions {
-  /** Attempts in flight at the same time; streams count until they have ended. */
+  /** Attempts in flight at the same time; streams count until they end. @default none */
   readonly concurrency?: number | undefined
-  /** Requests in any minute, sent evenly. */
+  /** Requests in any minute, spread evenly. @default none */
   readonly requestsPerMinute?: number | undefined
-  /** Tokens in any minute, of prompt and answer: estimated when a request is sent, corrected when it ends. */
+  /**
+   * Tokens in any minute, of prompt and answer: estimated when a request is sent, corrected when it
+   * ends. @default none
+   */
   readonly tokensPerMinute?: number | undefined
 }
 
 /**
- * `'auto'`: what a target can take is learned from it. `'off'`: only its hints, and that it is down,
- * hold calls back. Bounds by hand hold beside what is learned.
+ * `'auto'`: what a target can take is learned from it. `'off'`: only hints and outages hold calls
+ * back. Bounds set by hand apply beside what is learned.
  */
 export type Limits = 'auto' | 'off' | LimitsOptions
 
-/** A user's function that no other call shares is no provider that could be overloaded. */
+/** `'none'`: for a user's own function, which no other call shares: nothing closes its line. */
 export type AnyLimits = Limits | 'none'
 
-/** As a line reads them. */
+/** Limits as a line reads them. */
 export interface LineLimits {
   readonly learns: boolean
   /** A hint or an outage closes it. */

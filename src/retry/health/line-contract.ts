@@ -11,13 +11,13 @@ export interface End {
   readonly sign: Sign
   /** How long the target asked to be left alone, milliseconds; 0: it did not say. */
   readonly hintMs: number
-  /** It had taken a token. */
+  /** It took a token of the retry budget. */
   readonly paid: boolean
-  /** What the failure was, for calls that wait in vain because of it. */
+  /** What failed, for calls that wait in vain because of it. */
   readonly seen?: Seen | undefined
   /** Tokens it used, where it says so. */
   readonly tokens?: number | undefined
-  /** What it says of the target's limits. */
+  /** The limits that its headers report. */
   readonly allowances?: readonly Allowance[] | undefined
 }
 
@@ -30,9 +30,9 @@ export interface Seen {
 /** What holds a call back, and for how long. */
 export interface Held {
   readonly by: HeldBy
-  /** It cannot be shorter, milliseconds. */
+  /** The shortest possible wait, milliseconds. */
   readonly leastMs: number
-  /** As long as it is thought to take, spread included, milliseconds; Infinity while the target is down. */
+  /** The expected wait, spread included, milliseconds; Infinity while the target is down. */
   readonly expectedMs: number
   /** Calls that wait already. */
   readonly ahead: number

@@ -13,17 +13,17 @@ import {
   type Wish,
 } from './waiting.ts'
 
-/** Most that wait for one target; one more is refused at once. */
+/** At most this many calls wait for one target; the next is refused at once. */
 const MOST_WAITING = 100_000
-/** A call whose wait is hopeless waits so long, or a pool of workers would burn through its input. */
+/** How long a call without prospect waits: a pool of workers must not burn through its input. */
 const HOPELESS_WAIT_MS = 2_000
 
 /**
- * The line of one target: every request to it goes through here, in the order in which their calls
- * came. Its health says whether it can take one now; the line says whose turn it is. A free line costs
- * nothing but a look.
+ * The line of one target: every request to it goes through here, in the order in which the calls
+ * came. The target's health says whether it can take a request now; the line says whose turn it is. A
+ * free line costs a call one synchronous check.
  *
- * One synchronous state machine with one timer, however many wait.
+ * One synchronous state machine with one timer, however many calls wait.
  */
 export class Line {
   readonly #clock: Clock
@@ -31,9 +31,9 @@ export class Line {
   readonly #queue = new Queue()
   readonly #streams = new StreamPlaces()
   #arrived = 0
-  /** Those who wait are in the order for probes. */
+  /** The waiting calls are sorted for probes. */
   #isProbing = false
-  /** Places that come free do not make it look for others. */
+  /** Idle streams are giving back their places: each place that comes free must not start that anew. */
   #isTakingPlaces = false
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
@@ -52,22 +52,22 @@ export class Line {
     return this.#health.isDown
   }
 
-  /** How the target is. */
+  /** The state of the target. */
   get health(): LineStatus['state'] {
     return this.#health.state
   }
 
-  /** Somebody has said how many tokens may be used. */
+  /** A token limit is in force: set by hand, or reported by the target. */
   get countsTokens(): boolean {
     return this.#health.countsTokens(this.#nowMs())
   }
 
-  /** What the target says of its limits holds calls back, or may do so. */
+  /** The limits that the target reports may hold calls back. */
   get isRationed(): boolean {
     return this.#health.isRationed(this.#nowMs())
   }
 
-  /** The place of a call in the order of those that come to this target. */
+  /** The rank of a new call: the lower goes first, with its retries too. */
   arrive(): number {
     this.#arrived += 1
     return this.#arrived
@@ -88,7 +88,7 @@ export class Line {
     return !this.#hasOlder(nowMs) && this.#health.heldBy(ANYBODY, nowMs) === undefined
   }
 
-  /** Nothing holds a call, and nothing has failed just now: a request more than needed does no harm. */
+  /** The line is free and the latest attempts have not failed: an extra request does no harm. */
   get isWell(): boolean {
     return this.isFree && !this.#health.inRow
   }
@@ -98,7 +98,7 @@ export class Line {
     return this.isDown || this.#health.inRow
   }
 
-  /** A ticket for a second request beside a slow one, where the target is well. */
+  /** A ticket for a hedge; only where the target `isWell`. */
   enterBeside(tokens: number): Ticket {
     return this.#health.sent({ ...ANYBODY, tokens }, this.#nowMs())
   }
@@ -112,7 +112,7 @@ export class Line {
     return { by, leastMs, expectedMs, ahead: this.#queue.size }
   }
 
-  /** What closed the line so. */
+  /** The failure behind this reason to hold a call. */
   seen(by: HeldBy): Seen | undefined {
     return this.#health.seen(by, this.#nowMs())
   }
@@ -122,7 +122,7 @@ export class Line {
     return Math.max(this.#health.hint.closedUntilMs - this.#nowMs(), 0)
   }
 
-  /** The same as the provider has said it, or how long until something is left of its limits. */
+  /** How long until the hint itself ends or the reported limits have room again, milliseconds. */
   get toldForMs(): number {
     return this.#health.toldForMs(this.#nowMs())
   }
@@ -131,7 +131,7 @@ export class Line {
     return { ...this.#health.status(this.#nowMs()), waiting: this.#queue.size }
   }
 
-  /** An operator knows better: no hint closes it, and it is tried as if it had come up again. */
+  /** By an operator: drops the hint, and treats the target as if a probe had succeeded. */
   reopen(): void {
     const nowMs = this.#nowMs()
     this.#health.reopen(nowMs)
@@ -167,31 +167,31 @@ export class Line {
     })
   }
 
-  /** How long of that time a hint closed the line, and the target was down, milliseconds. */
+  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
   reasonsSince(fromMs: number): { readonly hintMs: number; readonly downMs: number } {
     return this.#health.reasonsSince(fromMs, this.#nowMs())
   }
 
-  /** What an attempt has shown. Its place is still taken until `left`. */
+  /** Learns from the end of an attempt, which stays in flight until `left`. */
   ended(end: End): void {
     const nowMs = this.#nowMs()
     this.#health.ended(end, nowMs)
     this.#pump(nowMs)
   }
 
-  /** The attempt is no longer in flight: `tokens` more than it was thought to use were used. */
+  /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
   left(tokens = 0): void {
     const nowMs = this.#nowMs()
     this.#health.left(tokens, nowMs)
     this.#pump(nowMs)
   }
 
-  /** The attempt has become a stream, which keeps its place. Returns what gives it back. */
+  /** The attempt has become a stream and stays in flight. Returns the function that ends that. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
     return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
   }
 
-  /** One that could go is before everybody who comes now. */
+  /** Does a call wait that could be sent now? It goes before a new one. */
   #hasOlder(nowMs: number): boolean {
     if (this.#queue.size === 0) return false
     this.#queue.ripen(nowMs)
@@ -210,7 +210,7 @@ export class Line {
     if (this.#queue.size === 0) return
     this.#sortForProbes()
     this.#queue.ripen(nowMs)
-    // After a pause of the process the time of some is long over: nothing is sent for those.
+    // After a suspension of the process some calls are past their time: nothing is sent for them.
     this.#endPatience(nowMs - 1, nowMs)
     if (!this.#health.hasRoom && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
@@ -235,7 +235,7 @@ export class Line {
     }
   }
 
-  /** The one that may go, but for bounds per minute. */
+  /** The next call to be sent, rate limits aside. */
   #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): Waiting | undefined {
     if (!this.#health.isOpen(nowMs)) return undefined
     if (!this.#health.isDown) return this.#queue.next(this.#health.hasRoom, withToken)
@@ -247,7 +247,7 @@ export class Line {
     return this.#clock.monotonicMs()
   }
 
-  /** The one timer: for whatever comes first. */
+  /** Sets the one timer to whatever is due first. */
   #arm(nowMs: number): void {
     const atMs = this.#queue.size === 0 ? Infinity : this.#nextMs(nowMs)
     if (atMs === this.#wakeAtMs) return
@@ -266,7 +266,7 @@ export class Line {
     return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
   }
 
-  /** When time alone may let somebody go; Infinity: something has to end before. */
+  /** When the passage of time alone may free a call; Infinity: an attempt has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
     const { closedUntilMs } = this.#health.hint
@@ -281,7 +281,7 @@ export class Line {
       : Math.max(this.#health.tokenAtMs(nowMs), nowMs + 1)
   }
 
-  /** While the target is down the call with the fewest requests is first, else the one that came first. */
+  /** While the target is down the call with the fewest requests goes first, else the oldest. */
   #sortForProbes(): void {
     if (this.#isProbing === this.#health.isDown) return
     this.#isProbing = this.#health.isDown
@@ -289,7 +289,7 @@ export class Line {
   }
 }
 
-/** A call like any other. */
+/** An ordinary new call. */
 const ANYBODY: Wish = {
   order: 0,
   requests: 0,

@@ -1,12 +1,12 @@
 import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import { Stock } from './stock.ts'
 
-/** So long after the last sign that it matters, what is left of the limits binds. */
+/** How long reported limits bind after the last sign that they matter. */
 const BINDS_MS = 5 * 60_000
-/** Weight of one answer in what requests use on average. */
+/** Weight of one answer in the mean of tokens per request. */
 const NEW = 0.1
 
-/** An attempt's end, as far as limits are read of it. */
+/** The end of an attempt, as far as limits are concerned. */
 export interface ToldWith {
   readonly ticket: number
   /** Of the attempt sent last. */
@@ -19,25 +19,25 @@ export interface ToldWith {
 }
 
 /**
- * What a target says of its own limits, with its answers. It binds from the first refusal, or from
- * when little is left of one of them, until neither has been seen for minutes: a target far from its
- * limits costs nobody a wait. It may be wrong, and others may draw on the same limits: what is
- * learned of the target holds beside it.
+ * The limits that a target reports in the headers of its answers. They bind from the first refusal, or
+ * once little is left of one of them, until neither has been seen for minutes: a target far from its
+ * limits holds no call back. Reports may be wrong, and other clients may draw on the same limits: the
+ * learned limit applies beside them.
  */
 export class Quota {
   readonly #stocks: Partial<Record<Allowance['of'], Stock>> = {}
-  /** Tokens of all that was sent, and how many they were when each that is in flight was. */
+  /** Tokens of all requests sent, and for each attempt in flight that sum when it was sent. */
   #sentTokens = 0
   readonly #sentAt = new Map<number, number>()
   #meanTokens = 0
   #bindsUntilMs = -Infinity
 
-  /** Does what is left hold calls back? */
+  /** Do the reported limits bind? */
   binds(nowMs: number): boolean {
     return nowMs < this.#bindsUntilMs
   }
 
-  /** Is there any use in knowing how many tokens a request needs? */
+  /** Does a reported token limit bind? */
   countsTokens(nowMs: number): boolean {
     return this.#stocks.tokens !== undefined && this.binds(nowMs)
   }
@@ -68,7 +68,7 @@ export class Quota {
     this.#stocks.tokens?.sent(cost, nowMs)
   }
 
-  /** When what is left is enough for a request of so many tokens. */
+  /** When enough is left for a request of this many tokens. */
   freeAtMs(tokens: number, nowMs: number): number {
     if (!this.binds(nowMs)) return nowMs
     const { requests, tokens: stock } = this.#stocks
@@ -76,7 +76,7 @@ export class Quota {
       requests?.freeAtMs(1, nowMs) ?? nowMs,
       stock?.freeAtMs(tokens, nowMs) ?? nowMs,
     )
-    // Where it holds calls back, its answers need not show that little is left.
+    // While it holds calls back, answers need not show that little is left.
     if (atMs > nowMs) this.#bindsUntilMs = nowMs + BINDS_MS
     return atMs
   }
@@ -86,7 +86,7 @@ export class Quota {
     this.#meanTokens = mean === 0 ? tokens : mean + NEW * (tokens - mean)
   }
 
-  /** What was sent before anybody counted is taken for as much as requests use on average. */
+  /** Requests that were sent before tokens were counted are taken at the mean. */
   #tokensAfter(ticket: number, lastTicket: number): number {
     const then = this.#sentAt.get(ticket)
     return then === undefined ? (lastTicket - ticket) * this.#meanTokens : this.#sentTokens - then

@@ -1,9 +1,9 @@
 const MINUTE_MS = 60_000
 
 /**
- * So much a minute and not more, in any minute: a token bucket that holds one second's worth, so that
- * a minute's allowance is spread over it. Something that costs more than the bucket holds waits for a
- * full one and leaves a debt; where such come, what the last minute has seen is counted as well.
+ * A limit per minute: a token bucket that holds one second's worth, so that the allowance is spread
+ * evenly. A cost above what the bucket holds waits for a full bucket and leaves a debt; where such costs
+ * occur, the sum of the last minute is bounded as well.
  */
 export class Rate {
   readonly #capacity: number
@@ -12,7 +12,7 @@ export class Rate {
   #level: number
   #atMs: number
 
-  /** `inLumps`: something may cost more than a second brings. */
+  /** `inLumps`: one cost may exceed what a second brings. */
   constructor(perMinute: number, nowMs: number, inLumps = false) {
     this.#capacity = Math.max(1, perMinute / 60)
     // What a full bucket adds to a minute is taken off its refill.
@@ -22,7 +22,7 @@ export class Rate {
     this.#atMs = nowMs
   }
 
-  /** When there is enough for it. */
+  /** When there is enough for the cost. */
   nextAtMs(cost: number, nowMs: number): number {
     this.#refill(nowMs)
     const missing = Math.min(cost, this.#capacity) - this.#level
@@ -30,7 +30,7 @@ export class Rate {
     return Math.max(atMs, this.#lastMinute?.nextAtMs(cost, nowMs) ?? nowMs)
   }
 
-  /** Below zero, a debt; a negative cost gives back what was estimated too high. */
+  /** May leave a debt; a negative cost returns what was overestimated. */
   take(cost: number, nowMs: number): void {
     this.#refill(nowMs)
     this.#level = Math.min(this.#level - cost, this.#capacity)
@@ -48,7 +48,7 @@ const SLOT_MS = 500
 /** A minute, and the slot that is not over yet. */
 const SLOTS = MINUTE_MS / SLOT_MS + 1
 
-/** What was taken in the last minute, to half a second: rather too long than too short. */
+/** What was taken in the last minute, in slots of half a second: rounded up to more than a minute. */
 class LastMinute {
   readonly #most: number
   readonly #taken = new Float64Array(SLOTS)
@@ -59,7 +59,7 @@ class LastMinute {
     this.#most = most
   }
 
-  /** When so much more is within the bound; what is above it by itself waits until nothing else is. */
+  /** When the cost fits within the bound; a cost above the bound waits until nothing else counts. */
   nextAtMs(cost: number, nowMs: number): number {
     this.#moveTo(nowMs)
     let excess = this.#sum + Math.min(cost, this.#most) - this.#most
@@ -78,7 +78,7 @@ class LastMinute {
       this.#sum += cost
       return
     }
-    // Given back from the oldest on: what is kept must not leave the minute too early.
+    // Returned from the oldest slot on: what stays counted must not expire too early.
     let left = -cost
     for (let back = SLOTS - 1; back >= 0 && left > 0; back -= 1) {
       const part = Math.min(this.#taken[this.#at(back)] ?? 0, left)

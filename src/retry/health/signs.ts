@@ -19,7 +19,7 @@ const SIGNS: Partial<Record<FailureKind, Sign>> = {
   overloaded: 'refused',
   timeout: 'slow',
   server_error: 'error',
-  // These never reached it, and would not for another reason than its load.
+  // These never reached the target, for reasons other than its load.
   dns: 'nothing',
   tls: 'nothing',
 }

@@ -1,37 +1,37 @@
 import type { Allowance } from '../../errors/rate-limit-headers.ts'
 
 const MINUTE_MS = 60_000
-/** What comes back later is no pace: whether it is spent is for the provider's own refusal to say. */
+/** With a longer reset (an hour, a day) a limit sets no pace: a refusal says when it is spent. */
 const LONGEST_RESET_MS = MINUTE_MS + 1_000
 /** Less than this share of the limit is little. */
 const LITTLE = 0.1
 
 /**
- * What is left of one limit by the provider's word, less what was sent since, plus what has come back.
- * Its word holds until its own reset. From then on the limit is thought to be whole, less what is sent
- * after, for as long again; then nothing is known of it any more.
+ * What is left of one limit: as the provider reported it, less what was sent since, plus what was
+ * refilled. The report holds until its reset. From then on the limit is assumed to be whole, less what is
+ * sent, for as long again; then the report has expired.
  */
 export class Stock {
   #limit = Infinity
   #level = Infinity
-  /** Comes back in a millisecond. */
+  /** Refill per millisecond. */
   #perMs = 0
   #atMs = 0
   #resetAtMs = -Infinity
   #longestResetMs = 0
   #ticket = 0
   #isLittle = false
-  /** Nothing was sent since the request whose answer told of it. */
+  /** Nothing was sent after the request whose answer had the report. */
   #isUntouched = true
 
-  /** Little was left of it when it was told last. */
+  /** Little was left by the last report. */
   get isLittle(): boolean {
     return this.#isLittle
   }
 
   /**
-   * With the answer to this ticket; `sentSince`: what was sent after it. An older one than it has
-   * heard of says nothing new.
+   * A report, with the answer to this ticket; `sentSince`: what was sent after that request. Reports
+   * with answers to older requests are ignored.
    */
   told(said: Allowance, ticket: number, sentSince: number, nowMs: number): void {
     if (ticket <= this.#ticket) return
@@ -50,12 +50,12 @@ export class Stock {
       this.#forget()
       return
     }
-    // Requests arrive within moments, and a provider's own count does not go below zero.
+    // Requests arrive within moments, and a provider's count does not go below zero.
     this.#level = Math.max((resetMs === 0 ? limit : remaining) - sentSince, 0)
     this.#perMs = refill === 'window' ? 0 : perMsOf(missing, resetMs, limit)
     this.#isUntouched = sentSince === 0
     const resetAtMs = nowMs + resetMs
-    // An answer says how things were when its request arrived: of one window's ends the first is true.
+    // An answer describes the moment its request arrived: of several ends of a window the first holds.
     const isSameWindow = refill === 'window' && this.#resetAtMs > nowMs
     this.#resetAtMs = isSameWindow ? Math.min(this.#resetAtMs, resetAtMs) : resetAtMs
     this.#longestResetMs = Math.max(this.#longestResetMs, resetMs)
@@ -67,7 +67,7 @@ export class Stock {
     this.#isUntouched = false
   }
 
-  /** When there is enough for it, as far as is known. More than the whole limit is never waited for. */
+  /** When enough is left for the cost, as far as is known. A cost above the limit waits for a whole limit. */
   freeAtMs(cost: number, nowMs: number): number {
     this.#catchUp(nowMs)
     const missing = Math.min(cost, this.#limit) - this.#level
@@ -76,7 +76,7 @@ export class Stock {
     return Math.min(refilledAtMs, this.#endsAtMs(nowMs))
   }
 
-  /** When the word that holds now, or what is thought after it, is void. */
+  /** When the report, or the assumption that follows it, ends. */
   #endsAtMs(nowMs: number): number {
     return nowMs < this.#resetAtMs ? this.#resetAtMs : this.#resetAtMs + this.#longestResetMs
   }
@@ -90,7 +90,7 @@ export class Stock {
     else this.#level = Math.min(this.#level + (nowMs - fromMs) * this.#perMs, this.#limit)
   }
 
-  /** What comes back all the time is whole at the reset only where nothing was taken meanwhile. */
+  /** A limit that refills continuously is whole at the reset only if nothing was taken meanwhile. */
   #isReset(fromMs: number, nowMs: number): boolean {
     if (fromMs >= this.#resetAtMs || nowMs < this.#resetAtMs) return false
     return this.#perMs === 0 || this.#isUntouched

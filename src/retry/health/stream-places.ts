@@ -4,15 +4,15 @@ export interface ReadingPace {
   idleForMs(): number
 }
 
-/** A reader that has not asked for so long may have stopped, or wait for a call that waits for its place. */
+/** A reader idle for this long may have stopped, or may wait for a call that needs this place. */
 const IDLE_MS = 5_000
 const LOOK_EVERY_MS = 1_000
 
-/** The places in flight that streams hold: to their ends, or until nobody reads on. */
+/** The places in flight that streams hold, until they end or their readers go idle. */
 export class StreamPlaces {
   readonly #open = new Set<{ readonly pace: ReadingPace; readonly leave: () => void }>()
 
-  /** Returns what ends it; only the first time counts, its own end or an idle reader. */
+  /** Returns the function for the stream's end. `leave` runs once: then, or when the reader is idle. */
   hold(pace: ReadingPace, leave: () => void): () => void {
     const place = { pace, leave }
     this.#open.add(place)
@@ -21,7 +21,7 @@ export class StreamPlaces {
     }
   }
 
-  /** Takes their places from those that nobody reads on. */
+  /** Takes back the places of streams whose readers are idle. */
   takeIdle(): void {
     for (const place of this.#open) {
       if (place.pace.idleForMs() < IDLE_MS) continue
@@ -30,7 +30,7 @@ export class StreamPlaces {
     }
   }
 
-  /** When to look again, where somebody waits for a place. */
+  /** When to look again while a call waits for a place. */
   nextLookMs(nowMs: number): number {
     return this.#open.size === 0 ? Infinity : nowMs + LOOK_EVERY_MS
   }

@@ -2,16 +2,16 @@ import type { Traffic } from './traffic.ts'
 
 /** Tokens at the start: all that the retries of one call may take, after timeouts too. */
 const START = 6
-/** Of them, what the first success leaves; time alone fills it up to that. */
+/** The first success leaves at most this many, and time alone fills the budget up to this. */
 const USUAL = 2
 const LEAST = -2
 /** What a timeout takes beyond its retry's token: it held a place at the provider to the end. */
 const TIMEOUT_COST = 2
 
 /**
- * The retry budget of a target: retries of what may have been executed. Every success brings a
- * token and time brings a few, so that it binds only where an overload is fed by retries; whoever
- * finds it empty waits for the next token.
+ * The retry budget of a target, for retries of attempts that may have been executed. Every success
+ * brings a token and time brings a few, so that it binds only where retries feed an overload; a retry
+ * that finds it empty waits for the next token.
  */
 export class Tokens {
   readonly #traffic: Traffic
@@ -29,7 +29,7 @@ export class Tokens {
     return this.#balance
   }
 
-  /** When time alone brings the next whole token. */
+  /** When the next whole token comes without a success. */
   nextAtMs(nowMs: number): number {
     this.#accrue(nowMs)
     return nowMs + Math.max(1 - this.#balance, 0) * this.#periodMs(nowMs)
@@ -42,7 +42,7 @@ export class Tokens {
 
   succeeded(paid: boolean, usualInFlight: number, nowMs: number): void {
     this.#accrue(nowMs)
-    // What a process that knows nothing of its target may spend is too much for each of a fleet.
+    // What a process may spend before it knows its target is too much for every process of a fleet.
     if (!this.#hasSucceeded) this.#balance = Math.min(this.#balance, USUAL)
     this.#hasSucceeded = true
     const capacity = 10 * this.#traffic.successesPerSecond(nowMs) + Math.max(usualInFlight, USUAL)

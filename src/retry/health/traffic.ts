@@ -5,7 +5,7 @@ const PEAK_S = 30
 /** The ring has a place more than it looks back: the second that is not over yet. */
 const RING = PEAK_S + 1
 
-/** Successes per second, and attempts in flight at once, over the last seconds. Grows with nothing. */
+/** Successes per second, and attempts in flight at once, over the last seconds. Constant in size. */
 export class Traffic {
   readonly #bornMs: number
   readonly #successes = new Float64Array(RING)
@@ -75,7 +75,7 @@ export class Traffic {
     return this.#recent * Math.exp((this.#recentAtMs - nowMs) / MEMORY_MS)
   }
 
-  /** The place of this second, with those of seconds that nobody saw emptied. */
+  /** The slot of this second; those of the seconds in between are emptied. */
   #at(nowMs: number): number {
     const second = Math.floor(nowMs / 1_000)
     if (second > this.#second) {

@@ -1,40 +1,41 @@
 import { Heap } from './heap.ts'
 
-/** What a call wants of its target: leave to send one attempt. */
+/** What a call asks of its line: permission to send one attempt. */
 export interface Wish {
-  /** Rises with the calls of a process: who came first goes first, with a retry too. */
+  /** Rank by arrival: the oldest call goes first, with its retries too. */
   readonly order: number
-  /** Requests that the call has sent: of those who may probe, the one with the fewest does. */
+  /** Requests that the call has sent: the call with the fewest sends the next probe. */
   readonly requests: number
   /** The call's own backoff or hint ends then, on the monotonic clock. */
   readonly notBeforeMs: number
-  /** Then it gives up: its patience or its deadline ends. */
+  /** When the call gives up: its patience or its deadline ends. */
   readonly latestMs: number
-  /** It repeats what may have been executed, and needs a token. */
+  /** It repeats an attempt that may have been executed: it needs a token of the retry budget. */
   readonly paying: boolean
-  /** Something that is in flight waits for it: no limit of calls in flight may hold it. */
+  /** An attempt in flight waits for it: no concurrency limit may hold it. */
   readonly nested: boolean
-  /** It does not wait: neither what is learned nor the budget holds it. */
+  /** `maxWaitMs: 0`: neither what is learned nor the retry budget holds it. */
   readonly impatient: boolean
+  /** It yields to calls that are not. */
   readonly bulk: boolean
-  /** As many as the request is thought to use; read where tokens are counted. */
+  /** Estimated tokens of the request; read where tokens are counted. */
   readonly tokens: number
 }
 
 /** What holds a call back: `backoff` is its own wait. */
 export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 
-/** Leave to send: the attempt's number among all that were sent to this target. */
+/** Permission to send: the attempt's number among all that were sent to this target. */
 export type Ticket = number
 
-/** A call that got no leave. */
+/** A call got no permission to send. */
 export interface NoLeave {
   readonly by: HeldBy
   /**
    * - `patience`: it has waited as long as it can
    * - `hopeless`: the target has been down for minutes, or the line is far too long
    * - `too_long`: a hint ends after its patience
-   * - `full`: no more can wait
+   * - `full`: too many calls wait already
    * - `aborted`: by its caller
    */
   readonly why: 'patience' | 'hopeless' | 'too_long' | 'full' | 'aborted'
@@ -42,13 +43,13 @@ export interface NoLeave {
 
 export type Outcome = Ticket | NoLeave
 
-/** One that stands in line. */
+/** A waiting call. */
 export class Waiting {
   readonly wish: Wish
   hasLeft = false
-  /** It waits for a moment only: its line is hopeless. */
+  /** It waits for a moment only: there is no prospect of its turn. */
   readonly isHopeless: boolean
-  /** Where it stands: with those who wait for themselves, or with those who could go. */
+  /** The calls that it stands among: those in their own backoff, or those that are ready. */
   heap: Heap<Waiting> | undefined
   readonly #settle: (outcome: Outcome) => void
 
@@ -75,14 +76,14 @@ type Lane = 'nested' | 'normal' | 'bulk'
 const LANES: readonly Lane[] = ['nested', 'normal', 'bulk']
 const NESTED: readonly Lane[] = ['nested']
 
-/** Those who could go now, in the order in which they do. */
+/** The waiting calls, in the order in which they are sent. */
 export class Queue {
   readonly #free = laneHeaps()
   readonly #paying = laneHeaps()
   readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
   readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
   #size = 0
-  /** The next one's place, counted from 1. */
+  /** Number of the next call that is sent, counted from 1. */
   #turns = 1
 
   get size(): number {
@@ -96,20 +97,20 @@ export class Queue {
     this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
   }
 
-  /** It has left, with leave to send. */
+  /** It has left, with permission to send. */
   sent(waiting: Waiting): void {
     this.left(waiting)
     this.#turns += 1
   }
 
-  /** It has left, by whatever way. */
+  /** It has left, for whatever reason. */
   left(waiting: Waiting): void {
     this.#size -= 1
     this.#patience.dropped()
     waiting.heap?.dropped()
   }
 
-  /** Those whose own wait has ended can go. */
+  /** Calls whose own wait has ended become ready. */
   ripen(nowMs: number): void {
     for (;;) {
       const first = this.#delayed.first()
@@ -119,25 +120,25 @@ export class Queue {
     }
   }
 
-  /** One whose patience has ended. */
+  /** A call whose patience has ended. */
   expired(nowMs: number): Waiting | undefined {
     const first = this.#patience.first()
     return first !== undefined && first.wish.latestMs <= nowMs ? first : undefined
   }
 
-  /** When the next one's own wait ends, or its patience. */
+  /** When the next call's own wait ends, or its patience. */
   nextMs(): number {
     const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
     const late = this.#patience.first()?.wish.latestMs ?? Infinity
     return Math.min(ripe, late)
   }
 
-  /** Does anybody wait for the target alone? */
+  /** Does any call wait for the target alone? */
   hasReady(withToken: boolean): boolean {
     return LANES.some((lane) => this.#first(lane, withToken) !== undefined)
   }
 
-  /** The one that is next, where there is room for its lane. */
+  /** The next call to be sent; where there is no room, a nested one only. */
   next(withRoom: boolean, withToken: boolean): Waiting | undefined {
     const nested = this.#first('nested', withToken)
     if (nested !== undefined || !withRoom) return nested
@@ -147,7 +148,7 @@ export class Queue {
     return this.#turns % BULK_EVERY === 0 ? bulk : normal
   }
 
-  /** The one that probes a target that is down. */
+  /** The call that sends the next probe. */
   prober(withRoom: boolean): Waiting | undefined {
     let best: Waiting | undefined
     for (const lane of withRoom ? LANES : NESTED) {
@@ -159,7 +160,7 @@ export class Queue {
     return best
   }
 
-  /** While a target is down the one with the fewest requests is first, else the one that came first. */
+  /** While the target is down the call with the fewest requests goes first, else the oldest. */
   sortForProbes(probing: boolean): void {
     for (const heaps of [this.#free, this.#paying]) {
       for (const lane of LANES) heaps[lane].sort(probing ? byRequests : byOrder)
