@@ -9,8 +9,11 @@ interface FlowCall {
   readonly after: readonly string[] | undefined
   /** Streams of this call that have not ended. */
   open: number
-  /** The call before it in the same flow, or one before that, whose stream was open. */
-  readonly within: FlowCall | undefined
+  /**
+   * The call before it in the same flow, or one before that, whose stream was open when it was last
+   * looked at.
+   */
+  within: FlowCall | undefined
 }
 
 const STORAGE = Symbol.for('steadycall.call-flow.v2')
@@ -31,7 +34,7 @@ export function beginCall(): void {
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined, open: 0, within: openOf(last) })
+    storage().enterWith({ after, givenUp: undefined, open: 0, within: nearestOpen(last) })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
@@ -44,17 +47,29 @@ export function openInFlow(): () => void {
   call.open += 1
   return () => {
     call.open -= 1
+    // A loop that opens one stream after another would else link all that it ever made.
+    if (call.open === 0) call.within = nearestOpen(call.within)
   }
 }
 
 /** Is a stream open that was made earlier in this flow? Its reader may be waiting for this call. */
 export function isWithinOpenStream(): boolean {
-  return openOf(storage().getStore()?.within) !== undefined
+  const call = storage().getStore()
+  if (call === undefined) return false
+  call.within = nearestOpen(call.within)
+  return call.within !== undefined
 }
 
-function openOf(call: FlowCall | undefined): FlowCall | undefined {
-  if (call === undefined || call.open > 0) return call
-  return openOf(call.within)
+/** This call, or the nearest before it, whose stream is open. Those passed on the way remember it. */
+function nearestOpen(from: FlowCall | undefined): FlowCall | undefined {
+  let open = from
+  while (open !== undefined && open.open <= 0) open = open.within
+  for (let passed = from; passed !== undefined && passed !== open; ) {
+    const { within } = passed
+    passed.within = open
+    passed = within
+  }
+  return open
 }
 
 /** Had the call before this one, in the same flow, given up a request of this fingerprint? */
