@@ -13,7 +13,7 @@ import { isWithinOpenStream, passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { noticeGateway } from './gateway-notice.ts'
-import { giveUp } from './give-up.ts'
+import { type GivenUp, giveUp } from './give-up.ts'
 import type { Job } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
 import { LateWork } from './late-work.ts'
@@ -80,6 +80,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     around !== undefined || isWithinOpenStream(),
   )
   let last: Failure | undefined
+  let stopped: VerdictEvent | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     if (flight.dispatch !== undefined) {
       const again = step.cause === 'hedge' || policy.mayHaveRun
@@ -109,14 +110,15 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     spentAt: (target) => outer.spentAt(target),
     tokens: job.tokens,
     attempt,
-    onVerdict: (event) => tellVerdict(record, job, event),
+    onVerdict(event) {
+      if (event.verdict.verdict === 'stop') stopped = event
+      tellVerdict(record, job, event)
+    },
   })
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
-  if (outcome.heldBy !== undefined) {
-    record.span.waitedInVain(targetInfo(job.targets[0]), outcome.heldBy)
-  }
+  if (stopped !== undefined) tellStopped(record, job, stopped, outcome)
   if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
@@ -226,7 +228,24 @@ function tellVerdict<T>(
       return
     }
     case 'stop':
-      record.tell({ type: 'call-stopped', number: attempts, reason: verdict.reason, kind })
-      span.stopped({ reason: verdict.reason, kind })
+      // Told when it is known how long the call has waited.
+      return
   }
+}
+
+/** No attempt follows what was judged; the call may have waited for one in vain. */
+function tellStopped<T>(
+  record: CallRecord,
+  { targets }: Pick<Job<T>, 'targets'>,
+  { attempts: number, target, failure }: VerdictEvent,
+  { reason, heldBy, waits }: GivenUp,
+): void {
+  if (failure === undefined) return
+  const { kind } = failure
+  const { span } = record
+  record.tell({ type: 'call-stopped', number, reason, kind, ...(waits !== undefined && { waits }) })
+  span.stopped({ reason, kind, heldBy })
+  const info = targetInfo(targets[target])
+  if (waits !== undefined) span.waited(info, waits)
+  if (heldBy !== undefined) span.waitedInVain(info, heldBy)
 }

@@ -1,4 +1,4 @@
-import type { Failure, StopReason } from '../errors/call-error.ts'
+import type { Failure, StopReason, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Clock, Deadline } from '../time.ts'
@@ -80,12 +80,6 @@ export interface AttemptStep {
   readonly signal?: AbortSignal
 }
 
-/** A part of the wait for an attempt. */
-export interface Wait {
-  readonly for: HeldBy
-  readonly ms: number
-}
-
 /** A stream that has been handed to its reader. */
 export interface GoingOn {
   /** Settles when it has ended, with the tokens that it used, where it says so. */
@@ -137,6 +131,8 @@ export type LoopOutcome<T> =
       readonly attempts: number
       /** How long it waited in all, milliseconds. */
       readonly waitedMs: number
+      /** The waits since the last attempt; absent where there were none. */
+      readonly waits?: readonly Wait[]
       /** What held the call back, where a wait that could not end in time ended it. */
       readonly heldBy?: HeldBy
     }

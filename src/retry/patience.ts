@@ -1,7 +1,8 @@
+import type { Wait } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
 import type { Line } from './health/line.ts'
 import type { HeldBy } from './health/waiting.ts'
-import type { LoopPolicy, Wait } from './loop-contract.ts'
+import type { LoopPolicy } from './loop-contract.ts'
 
 /** A wait that has ended. */
 export interface Waited {

@@ -333,6 +333,7 @@ export class Run<T> {
       return
     }
     const heldBy = (noLeave ?? held)?.by
+    const waits = this.#patience.takeWaits()
     const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.toldForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
@@ -342,6 +343,7 @@ export class Run<T> {
       deterministic: reask === 'repeated',
       attempts: this.#requests,
       waitedMs,
+      ...(waits.length > 0 && { waits }),
       ...(heldBy !== undefined && { heldBy }),
     }
   }
