@@ -266,18 +266,18 @@ describe('a retry', () => {
   })
 
   it('obey a hint that closes no line to its end, however long others may wait', async () => {
-    const told = failing('server_error', { status: 500, retryAfterMs: 40_000 })
+    const hinted = failing('server_error', { status: 500, retryAfterMs: 40_000 })
     const policy = { maxWaitMs: 20_000, maxHintMs: 60_000 }
-    const call = start([told, GOOD], { policy })
+    const call = start([hinted, GOOD], { policy })
     expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
     expect(call.startedAtMs).toEqual([0, 40_000])
   })
 
   it('leave a hint behind with the target that gave it', async () => {
-    const told = failing('overloaded', { executed: 'no', status: 503, retryAfterMs: 100_000 })
+    const hinted = failing('overloaded', { executed: 'no', status: 503, retryAfterMs: 100_000 })
     const clock = new VirtualClock()
     const targets = [targetOf(clock), targetOf(clock, {}, ['overloaded'])]
-    const call = start([told, DOWN, GOOD], { clock, targets })
+    const call = start([hinted, DOWN, GOOD], { clock, targets })
     expect(await call.end()).toMatchObject({ ok: true, attempts: 3 })
     expect(call.startedAtMs).toEqual([0, 0, 400])
   })
