@@ -22,7 +22,7 @@ import { OuterUse } from './outer-use.ts'
 import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
-import { noticeTarget, targetInfo } from './target-watch.ts'
+import { noticeLongHint, noticeTarget, targetInfo } from './target-watch.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -112,7 +112,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     attempt,
     onVerdict(event) {
       if (event.verdict.verdict === 'stop') stopped = event
-      tellVerdict(record, job, event)
+      tellVerdict(request, event)
     },
   })
   scope.settled = true
@@ -189,14 +189,14 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 }
 
 function tellVerdict<T>(
-  record: CallRecord,
-  { targets }: Pick<Job<T>, 'targets'>,
+  { record, job: { targets }, context: { runtime } }: WorkRequest<T>,
   { verdict, attempts, target: index, failure }: VerdictEvent,
 ): void {
   const target = targets[index] ?? targets[0]
   noticeTarget(record, target)
   // Accepted: the attempt's own report says so.
   if (failure === undefined) return
+  noticeLongHint(runtime, target, failure)
   const { kind } = failure
   const { span } = record
   switch (verdict.verdict) {
