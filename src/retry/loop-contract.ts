@@ -40,7 +40,7 @@ export interface LoopPolicy {
   readonly maxReasks: number
   /** How long the call may wait in all, milliseconds; 0: for its own backoff only. */
   readonly maxWaitMs: number
-  /** How long it may wait for hints, where that is longer. @default maxWaitMs */
+  /** How long it may wait for hints, where that is longer; without meaning for a call that does not wait. @default maxWaitMs */
   readonly maxHintMs?: number
   /** @default as docs/concepts/retries.md says */
   readonly backoff?: Backoff | undefined

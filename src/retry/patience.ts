@@ -30,8 +30,9 @@ export class Patience {
 
   constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
     this.#maxWaitMs = maxWaitMs
-    // With both infinite the difference would be NaN.
-    this.#hintsMs = maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
+    // A call that does not wait does not wait for hints either. With both infinite the difference would
+    // be NaN.
+    this.#hintsMs = maxWaitMs > 0 && maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
     this.#clock = clock
   }
 

@@ -11,7 +11,7 @@ import {
 } from './decide.ts'
 import { fallbacksAfter, targetAt } from './fallbacks.ts'
 import type { Held } from './health/line-contract.ts'
-import type { Wish } from './health/waiting.ts'
+import type { NoLeave, Wish } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
 import type {
   AttemptResult,
@@ -182,9 +182,9 @@ export class Run<T> {
     return { ...this.#refusal(this.#heldFailure(held)), held }
   }
 
-  #heldFailure({ by }: Pick<Held, 'by'>): Failure {
+  #heldFailure(held: Held | NoLeave): Failure {
     const { name, state } = this.#target
-    return heldFailure(by, state.line, name, this.#last?.failure)
+    return heldFailure(held, state.line, name, this.#last?.failure)
   }
 
   /** Where a retry or re-ask is held, the failure before it is judged anew. */
