@@ -128,7 +128,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   firstChunkTimeoutMs: duration,
   chunkIdleTimeoutMs: duration,
   maxWaitMs: {
-    allowed: 'a number of milliseconds from 0',
+    allowed: `a number of milliseconds from 0 to ${MAX_DURATION_MS} (as long as the deadline: the value of deadlineMs)`,
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
   },
   minAttemptMs: duration,
