@@ -1,7 +1,9 @@
 import { type Failure, isCallError } from '../errors/call-error.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
+import type { Closing } from '../retry/closing.ts'
 import { type AttemptStep, runAttempts, type VerdictEvent } from '../retry/loop.ts'
+import { closedFailure } from '../retry/stop-failure.ts'
 import type { Deadline } from '../time.ts'
 import {
   type AttemptEnd,
@@ -30,6 +32,8 @@ export interface CallContext {
   readonly settings: SteadyOptions
   /** Requests were multiplied under `'throw'`: the next send fails instead. */
   multiplied: boolean
+  /** Absent where there is no client to be closed. */
+  readonly closing?: Closing
 }
 
 export interface WorkRequest<T> {
@@ -87,6 +91,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
       if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
     }
+    if (context.closing?.isClosed) return { ok: false, withheld: true, failure: closedFailure(last) }
     const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
@@ -106,6 +111,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     random: runtime.random,
     signal: flight.signal,
     deadline: flight.deadline,
+    closing: context.closing,
     targets: job.targets,
     spentAt: (target) => outer.spentAt(target),
     tokens: job.tokens,

@@ -3,6 +3,7 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
+import type { Closing } from './closing.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
 import type { ReadingPace } from './health/stream-places.ts'
 import type { TargetState } from './health/target-state.ts'
@@ -17,6 +18,8 @@ export interface LoopRequest<T> {
   /** The caller's. Attempts must obey it themselves; the loop obeys it between them. */
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
+  /** Of the client whose call it is: closed, it lets nothing more be sent, and no wait go on. */
+  readonly closing?: Closing | undefined
   /** The primary target, then its fallbacks in order; at least one. */
   readonly targets: readonly LoopTarget[]
   /**

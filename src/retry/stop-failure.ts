@@ -1,5 +1,6 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { ClientClosed } from './closing.ts'
 import type { Line } from './health/line.ts'
 import type { NoLeave } from './health/waiting.ts'
 
@@ -33,6 +34,16 @@ const AFTER_A_HINT: ReadonlySet<StopReason> = new Set([
 /** The caller aborted, and gave `cause` as the reason. */
 export function abortedFailure(last: Failure | undefined, cause: unknown): Failure {
   return { ...ownFailure('aborted', 'The caller aborted the call', last), cause }
+}
+
+/** Nothing more is sent for a client that is closed. */
+export function closedFailure(last?: Failure): Failure {
+  return {
+    ...ownFailure('aborted', 'The client was closed', last),
+    cause: new ClientClosed(),
+    detail: 'the client was closed by llm.close()',
+    advice: 'Make the call with another client.',
+  }
 }
 
 /**

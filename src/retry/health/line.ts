@@ -1,4 +1,5 @@
 import type { Clock } from '../../time.ts'
+import type { Closing } from '../closing.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
 import type { LineLimits } from './limits.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
@@ -139,10 +140,11 @@ export class Line {
   }
 
   /** A ticket as soon as it is the call's turn, or why there is none. */
-  wait(wish: Wish, signal?: AbortSignal): Promise<Outcome> {
+  wait(wish: Wish, signal?: AbortSignal, closing?: Closing): Promise<Outcome> {
     const nowMs = this.#nowMs()
     const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
-    if (signal?.aborted === true) return Promise.resolve({ by, why: 'aborted' })
+    if (signal?.aborted === true || closing?.isClosed === true)
+      return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
     if (this.#health.hint.endsMs > wish.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
@@ -154,6 +156,7 @@ export class Line {
     return new Promise((resolve) => {
       const waiting = new Waiting(patient, isHopeless, (outcome) => {
         signal?.removeEventListener('abort', onAbort)
+        closing?.over(onAbort)
         resolve(outcome)
       })
       const onAbort = () => {
@@ -162,6 +165,7 @@ export class Line {
         this.#arm(atMs)
       }
       signal?.addEventListener('abort', onAbort, { once: true })
+      closing?.begin(onAbort)
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
     })
