@@ -91,7 +91,8 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
       if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
     }
-    if (context.closing?.isClosed) return { ok: false, withheld: true, failure: closedFailure(last) }
+    if (context.closing?.isClosed)
+      return { ok: false, withheld: true, failure: closedFailure(last) }
     const end = await makeAttempt(shared, step)
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end

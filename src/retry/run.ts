@@ -23,7 +23,13 @@ import type {
 import { Patience } from './patience.ts'
 import { refusesReask, withRefusal } from './refused-reask.ts'
 import { type Leave, sendAttempt } from './send.ts'
-import { abortedFailure, closedFailure, heldFailure, ownFailure, stopFailure } from './stop-failure.ts'
+import {
+  abortedFailure,
+  closedFailure,
+  heldFailure,
+  ownFailure,
+  stopFailure,
+} from './stop-failure.ts'
 
 /**
  * One call on its way through its attempts: what has been sent and waited, and what comes next. It
@@ -328,7 +334,8 @@ export class Run<T> {
       // Its own wait is its own affair; then the line takes it at once, or not at all.
       const pause = () => closing?.sleep(clock, delayMs, signal) ?? sleep(clock, delayMs, signal)
       if (delayMs > 0) await pause().catch(() => {})
-      if (closing?.isClosed) this.#inVain = { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
+      if (closing?.isClosed)
+        this.#inVain = { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
       this.#notBeforeMs = 0
       this.#patience.waited({ fromMs, delayMs, own, line })
       return

@@ -2,7 +2,14 @@ import { setImmediate } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { callReport, steady } from '../../src/index.ts'
-import { answers, badRequest, hangs, ok, rateLimited, serverError } from '../../src/testing/index.ts'
+import {
+  answers,
+  badRequest,
+  hangs,
+  ok,
+  rateLimited,
+  serverError,
+} from '../../src/testing/index.ts'
 import { ask, person, rejection } from '../support/set-up.ts'
 import { callErrorOf, close, type Stage, stage } from './line-stage.ts'
 

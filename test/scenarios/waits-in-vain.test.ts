@@ -177,10 +177,12 @@ describe('a call that has waited in vain', () => {
     await held
     const { attributes, events } = recorder.span('chat gpt-test')
     expect(attributes).toMatchObject({ 'steadycall.wait.hint': 5 })
-    expect(events.find(({ name }) => name === 'steadycall.retry.stopped')?.attributes).toMatchObject(
-      { 'steadycall.stop_reason': 'aborted', 'steadycall.wait.for': 'hint' },
+    expect(
+      events.find(({ name }) => name === 'steadycall.retry.stopped')?.attributes,
+    ).toMatchObject({ 'steadycall.stop_reason': 'aborted', 'steadycall.wait.for': 'hint' })
+    const points = (await recorder.points()).filter(({ name }) =>
+      name.startsWith('steadycall.wait'),
     )
-    const points = (await recorder.points()).filter(({ name }) => name.startsWith('steadycall.wait'))
     const of = { 'gen_ai.request.model': 'other', 'steadycall.wait.for': 'hint' }
     expect(points).toMatchObject([
       { name: 'steadycall.wait.duration', value: 5, count: 1, attributes: of },

@@ -44,7 +44,10 @@ const UNKNOWN: readonly [object, string][] = [
 ]
 
 const WRONG_TYPE: readonly [object, string][] = [
-  [{ limits: { tokensPerMinute: '3' } }, "limits.tokensPerMinute must be a finite number from 1, or left out where there is no limit, got '3'"],
+  [
+    { limits: { tokensPerMinute: '3' } },
+    "limits.tokensPerMinute must be a finite number from 1, or left out where there is no limit, got '3'",
+  ],
   [
     { limits: { requestsPerMinute: null } },
     'limits.requestsPerMinute must be a finite number from 1, or left out where there is no limit, got null',

@@ -39,8 +39,14 @@ describe('options of steady()', () => {
     ],
     [{ firstChunkTimeoutMs: '1s' }, "must be a positive number of milliseconds, got '1s'"],
     [{ chunkIdleTimeoutMs: Infinity }, 'must be a positive number of milliseconds, got Infinity'],
-    [{ maxWaitMs: -1 }, 'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got -1'],
-    [{ maxWaitMs: Infinity }, 'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got Infinity'],
+    [
+      { maxWaitMs: -1 },
+      'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got -1',
+    ],
+    [
+      { maxWaitMs: Infinity },
+      'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got Infinity',
+    ],
     [{ maxRequests: 0 }, 'steady(): maxRequests must be an integer from 1 to 100, got 0'],
     [{ maxRequests: 101 }, 'steady(): maxRequests must be an integer from 1 to 100, got 101'],
     [{ priority: 'low' }, "priority must be 'normal' or 'bulk', got 'low'"],
@@ -174,8 +180,8 @@ describe('what a call resolves to', () => {
   })
 
   it('takes maxRequests only from where the attempts are decided, or from a nearer place', () => {
-    const requests = (client: CallOptions, call: CallOptions, given: Partial<CallFace> = {}) =>
-      resolveCall(client, call, { ...face, ...given }).maxRequests
+    const requests = (ofClient: CallOptions, call: CallOptions, given: Partial<CallFace> = {}) =>
+      resolveCall(ofClient, call, { ...face, ...given }).maxRequests
     // The request's maxRetries is nearer than the client's maxRequests, and bounds all of its requests.
     expect(requests({ maxRequests: 20 }, {}, { requestAttempts: 1 })).toBe(1)
     expect(requests({ maxRequests: 20, maxAttempts: 5 }, {}, { requestAttempts: 3 })).toBe(3)
@@ -213,8 +219,8 @@ describe('what a call resolves to', () => {
 
   it("takes openai's switched-off retries for impatience only where they decide the attempts", () => {
     const create = { face: 'create', clientTimeoutMs: 600_000 } as const
-    const maxWaitMs = (client: CallOptions, call: CallOptions, given: Partial<CallFace>) =>
-      resolveCall(client, call, { ...create, ...given }).maxWaitMs
+    const maxWaitMs = (ofClient: CallOptions, call: CallOptions, given: Partial<CallFace>) =>
+      resolveCall(ofClient, call, { ...create, ...given }).maxWaitMs
     expect(maxWaitMs({ maxAttempts: 3 }, {}, { clientAttempts: 1 })).toBe(20_000)
     expect(maxWaitMs({}, { maxAttempts: 3 }, { clientAttempts: 1 })).toBe(20_000)
     expect(maxWaitMs({}, { maxAttempts: 3 }, { requestAttempts: 1 })).toBe(20_000)

@@ -84,13 +84,16 @@ describe('options that are gone', () => {
     ['concurrency', 8, 'use limits: { concurrency } of steady()'],
   ]
 
-  it.each(gone)('%s beside steady is refused, with what took its place', async (name, value, now) => {
-    const { llm, server } = await setUp({ script: [ok()] })
-    const error = await rejection(llm.chat.completions.create(asked, loosely({ [name]: value })))
-    expect(error).toBeInstanceOf(TypeError)
-    expect(String(error)).toContain(`create(): unknown option '${name}'; ${now}`)
-    expect(server.count).toBe(0)
-  })
+  it.each(gone)(
+    '%s beside steady is refused, with what took its place',
+    async (name, value, now) => {
+      const { llm, server } = await setUp({ script: [ok()] })
+      const error = await rejection(llm.chat.completions.create(asked, loosely({ [name]: value })))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(String(error)).toContain(`create(): unknown option '${name}'; ${now}`)
+      expect(server.count).toBe(0)
+    },
+  )
 
   it.each(gone.slice(0, 4))(
     '%s among the parameters is refused, with what took its place',
@@ -112,7 +115,10 @@ describe('options that are gone', () => {
 
   it('are not minded where they are undefined', async () => {
     const { llm, server } = await setUp({ script: [ok(), ok()] })
-    await llm.chat.completions.create(loosely({ ...asked, breaker: undefined }), loosely({ breaker: undefined }))
+    await llm.chat.completions.create(
+      loosely({ ...asked, breaker: undefined }),
+      loosely({ breaker: undefined }),
+    )
     expect(server.count).toBe(1)
   })
 })
@@ -127,10 +133,14 @@ describe('priority among the parameters', () => {
 
   it.each(['bulk', 'normal'])('is ours as %s, and refused', async (priority) => {
     const { llm, server } = await setUp({ script: [ok(), ok()] })
-    expect(String(await rejection(llm.chat.completions.create(loosely({ ...asked, priority }))))).toContain(
+    expect(
+      String(await rejection(llm.chat.completions.create(loosely({ ...asked, priority })))),
+    ).toContain(
       'create(): priority is no parameter of a request; it belongs into the second argument: create(params, { steady: { priority } })',
     )
-    expect(String(await rejection(llm.json(loosely({ ...asked, schema: person, priority }))))).toContain(
+    expect(
+      String(await rejection(llm.json(loosely({ ...asked, schema: person, priority })))),
+    ).toContain(
       'json(): priority is no parameter of a request; it belongs into the second argument: json(params, { priority })',
     )
     expect(server.count).toBe(0)

@@ -559,7 +559,6 @@ describe('a line closed by a hint', () => {
     expect(failed(await call.work)).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 0 })
   })
 
-
   it('holds a first attempt back, spread, at no cost', async () => {
     const clock = new VirtualClock()
     const call = start([GOOD], { clock, targets: [told(targetOf(clock), 3_000)] })
