@@ -384,12 +384,12 @@ export class Health {
     this.#downSinceMs = nowMs
     this.#remember(nowMs)
     this.#reopenWith = undefined
-    this.#independence.outage()
   }
 
   #up(nowMs: number): void {
     this.#downUntilMs = nowMs
     this.#reopenWith = undefined
+    if (!this.#outage.wasChance) this.#independence.outage()
     if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
   }
 

@@ -112,8 +112,8 @@ export class Limit {
   /** The cuts had nothing to do with the load: the limit is restored. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    // Calls have queued up meanwhile, and no overload is known: it may grow fast beyond what it was.
-    this.#good = good * 4
+    // Calls have queued up meanwhile, and no overload is known: it grows fast until one shows.
+    this.#good = Infinity
   }
 
   /** An outage has ended: the waiting calls are released gradually. */

@@ -167,6 +167,25 @@ describe('the learned limit', () => {
     expect(inFlight).toHaveLength(20)
   })
 
+  it('does not keep a process at one call in flight that begins with refusals of whatever load', async () => {
+    const desk = new Desk()
+    let turn = 0
+    for (let second = 0; second < 20; second += 1) {
+      const ticket = desk.enter()
+      await desk.clock.advance(1_000)
+      turn += 1
+      if (ticket !== 0) desk.end(ticket, turn % 4 === 1 ? 'refused' : 'success')
+    }
+    const rounds: number[] = []
+    for (let round = 0; round < 8; round += 1) {
+      const sent = Array.from({ length: 40 }, () => desk.enter()).filter((ticket) => ticket !== 0)
+      rounds.push(sent.length)
+      await desk.clock.advance(1_000)
+      for (const ticket of sent) desk.end(ticket, 'success')
+    }
+    expect(rounds.at(-1)).toBe(40)
+  })
+
   it.each(['off', 'none'] as const)("with limits '%s' is never learned", (limits) => {
     const desk = new Desk({ limits })
     for (const ticket of desk.send(20)) desk.end(ticket, 'refused')
