@@ -61,7 +61,7 @@ export class Health {
   /** How many attempts in flight were good before the outage. */
   #good = Infinity
   /** The latest failure behind each reason to hold a call. */
-  readonly #seen: { hint?: Seen; down?: Seen; limit?: Seen; budget?: Seen } = {}
+  readonly #seen: Partial<Record<'hint' | 'down' | 'limit' | 'budget', Seen | undefined>> = {}
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
 
@@ -99,6 +99,16 @@ export class Health {
 
   get hasRoom(): boolean {
     return this.#inFlight < this.concurrency()
+  }
+
+  /** Calls wait that there is no room for. */
+  holds(nowMs: number): void {
+    if (this.#inFlight >= this.#limit.value) this.#limit.held(nowMs)
+  }
+
+  /** A limit that has held nobody for a while is forgotten, and what it was learned from. */
+  forgetUnused(nowMs: number): void {
+    if (!this.#outage.isDown && this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
   }
 
   /** A token limit is in force: set by hand, or reported by the target. */
@@ -171,7 +181,10 @@ export class Health {
     if (!this.isOpen(nowMs)) return 'hint'
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
-    if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) return 'limit'
+    if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) {
+      this.holds(nowMs)
+      return 'limit'
+    }
     if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
     if (!wish.paying || wish.impatient) return undefined
     return this.hasToken(nowMs) ? undefined : 'budget'

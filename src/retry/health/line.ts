@@ -54,6 +54,7 @@ export class Line {
 
   /** The state of the target. */
   get health(): LineStatus['state'] {
+    this.#review(this.#nowMs())
     return this.#health.state
   }
 
@@ -76,6 +77,7 @@ export class Line {
   /** A ticket, where the line is free; 0: the call has to wait. */
   enter(wish: Wish): Ticket | 0 {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     if (wish.notBeforeMs > nowMs) return 0
     if (!wish.impatient && !wish.nested && this.#hasOlder(nowMs)) return 0
     if (this.#health.heldBy(wish, nowMs) !== undefined) return 0
@@ -85,6 +87,7 @@ export class Line {
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     return !this.#hasOlder(nowMs) && this.#health.heldBy(ANYBODY, nowMs) === undefined
   }
 
@@ -106,6 +109,7 @@ export class Line {
   /** What holds this call back, and for how long; `backoff` where only its own wait does. */
   held(wish: Wish): Held {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     const by = this.#health.heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
     const expectedMs = Math.max(this.#health.expectedMs(by, wish, this.#queue.size, nowMs), leastMs)
@@ -128,7 +132,9 @@ export class Line {
   }
 
   status(): LineStatus {
-    return { ...this.#health.status(this.#nowMs()), waiting: this.#queue.size }
+    const nowMs = this.#nowMs()
+    this.#review(nowMs)
+    return { ...this.#health.status(nowMs), waiting: this.#queue.size }
   }
 
   /** By an operator: drops the hint, and treats the target as if a probe had succeeded. */
@@ -141,6 +147,7 @@ export class Line {
   /** A ticket as soon as it is the call's turn, or why there is none. */
   wait(wish: Wish, signal?: AbortSignal): Promise<Outcome> {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
     if (signal?.aborted === true) return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
@@ -182,6 +189,7 @@ export class Line {
   /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
   left(tokens = 0): void {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     this.#health.left(tokens, nowMs)
     this.#pump(nowMs)
   }
@@ -189,6 +197,14 @@ export class Line {
   /** The attempt has become a stream and stays in flight. Returns the function that ends that. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
     return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
+  }
+
+  /** The learned limit is forgotten after a while, unless calls wait for it. */
+  #review(nowMs: number): void {
+    if (this.#queue.size > 0 && !this.#health.hasRoom && this.#hasOlder(nowMs)) {
+      this.#health.holds(nowMs)
+    }
+    this.#health.forgetUnused(nowMs)
   }
 
   /** Does a call wait that could be sent now? It goes before a new one. */
@@ -208,6 +224,7 @@ export class Line {
 
   #pump(nowMs: number): void {
     if (this.#queue.size === 0) return
+    this.#review(nowMs)
     this.#sortForProbes()
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.

@@ -103,17 +103,77 @@ describe('the learned limit', () => {
     expect(desk.status.limit).toBe(14)
   })
 
-  it.each([
-    { inFlight: 6, limit: Infinity },
-    { inFlight: 8, limit: 14 },
-  ])('after a quiet minute with $inFlight in flight is $limit', async ({ inFlight, limit }) => {
+  /** Twenty in flight, one refused, all ended: a limit of 14. */
+  function cut() {
     const desk = new Desk()
     const sent = desk.send(20)
     desk.end(sent[0] ?? 0, 'refused')
     for (const ticket of sent.slice(1)) desk.end(ticket, 'success')
+    return desk
+  }
+
+  it.each([
+    { quietMs: 60_000, burst: 14 },
+    { quietMs: 60_001, burst: 100 },
+    { quietMs: 24 * 3_600_000, burst: 100 },
+  ])('lets $burst of a burst of 100 go after $quietMs ms of silence', async ({ quietMs, burst }) => {
+    const desk = cut()
+    await desk.clock.advance(quietMs)
+    let count = 0
+    while (count < 100 && desk.enter() !== 0) count += 1
+    expect(count).toBe(burst)
+  })
+
+  it('is forgotten after a quiet minute in which it held nobody, whoever looks', async () => {
+    const desk = cut()
+    for (let second = 0; second < 60; second += 1) {
+      await desk.clock.advance(1_000)
+      for (const ticket of desk.send(14)) desk.end(ticket, 'success')
+    }
+    expect(desk.status.limit).toBeLessThan(20)
+    await desk.clock.advance(1)
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('is kept while it holds calls back, however long their turn takes to come', async () => {
+    const desk = cut()
+    const sent = desk.send(14)
+    const held = desk.wait()
+    await desk.clock.advance(10 * 60_000)
+    expect(desk.enter()).toBe(0)
+    expect(desk.status).toMatchObject({ limit: 14, waiting: 1 })
+    desk.end(sent[0] ?? 0, 'success')
+    await desk.settle()
+    expect(isSent(held)).toBe(true)
+    expect(desk.status).toMatchObject({ limit: 15, inFlight: 14 })
     await desk.clock.advance(60_001)
-    for (const ticket of desk.send(inFlight)) desk.end(ticket, 'success')
-    expect(desk.status.limit).toBe(limit)
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('is kept while it sends calls elsewhere', async () => {
+    const desk = cut()
+    desk.send(14)
+    for (let second = 0; second < 120; second += 1) {
+      await desk.clock.advance(1_000)
+      expect(desk.enter()).toBe(0)
+    }
+    expect(desk.status.limit).toBe(14)
+  })
+
+  it('of a caller who comes alone after an outage is forgotten with its recovery', async () => {
+    const desk = new Desk()
+    for (const ticket of desk.send(20)) desk.end(ticket, 'success')
+    desk.bringDown()
+    await desk.clock.advance(1_000)
+    desk.play(1, 'success')
+    for (let second = 0; second < 59; second += 1) {
+      await desk.clock.advance(1_000)
+      desk.play(1, 'success')
+    }
+    expect(desk.status).toMatchObject({ state: 'recovering', limit: 5 })
+    await desk.clock.advance(1_001)
+    expect(desk.line.health).toBe('up')
+    expect(desk.status).toMatchObject({ state: 'up', limit: Infinity })
   })
 
   it('is cut where even the fastest answers take three times as long', async () => {
@@ -148,6 +208,7 @@ describe('the learned limit', () => {
     const desk = new Desk()
     let turn = 0
     const limits = new Set<number>()
+    const states = new Set<string>()
     let inFlight: number[] = []
     for (let ms = 0; ms < 30_000; ms += 100) {
       // Every fifth is refused, whatever the load.
@@ -161,10 +222,13 @@ describe('the learned limit', () => {
         if (ticket !== 0) inFlight.push(ticket)
       }
       limits.add(desk.status.limit)
+      states.add(desk.status.state)
       await desk.clock.advance(100)
     }
     expect(Math.min(...limits)).toBeLessThanOrEqual(5)
     expect(inFlight).toHaveLength(20)
+    // Nothing was down.
+    expect([...states]).toEqual(['up'])
   })
 
   it.each(['off', 'none'] as const)("with limits '%s' is never learned", (limits) => {
