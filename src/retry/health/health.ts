@@ -156,14 +156,20 @@ export class Health {
     return isUp
   }
 
-  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
+  /**
+   * Of the time since then: how long a hint closed the line, and how long the target was down without
+   * one, milliseconds.
+   */
   reasonsSince(
     fromMs: number,
     nowMs: number,
   ): { readonly hintMs: number; readonly downMs: number } {
-    const untilMs = this.isDown ? nowMs : this.#downUntilMs
-    const downMs = Math.max(Math.min(untilMs, nowMs) - Math.max(this.#downSinceMs, fromMs), 0)
-    return { downMs, hintMs: this.#hint.closedSince(fromMs, nowMs) }
+    const downFromMs = Math.max(this.#downSinceMs, fromMs)
+    const downToMs = this.isDown ? nowMs : Math.min(this.#downUntilMs, nowMs)
+    const hintMs = this.#hint.closedWithin(fromMs, nowMs)
+    if (downToMs <= downFromMs) return { hintMs, downMs: 0 }
+    const bothMs = this.#hint.closedWithin(downFromMs, downToMs)
+    return { hintMs, downMs: downToMs - downFromMs - bothMs }
   }
 
   /** When the next probe may be sent; now if the target is not down. */
@@ -192,16 +198,29 @@ export class Health {
 
   /**
    * Waiting has no prospect: the target has been down for minutes, or the `before` calls ahead take far
-   * longer than the call can wait.
+   * longer than the call can wait. Judged of new calls: what a call has spent already is not given up.
    */
   isHopeless(wish: Wish, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
-    if (wish.bulk) return false
+    if (wish.bulk || wish.requests > 0) return false
     if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
-    const perSecond = this.#traffic.successesPerSecond(nowMs)
-    if (perSecond < HOPELESS.leastPerSecond || nowMs - endedMs < RELAPSE_MS) return false
+    if (nowMs - endedMs < RELAPSE_MS) return false
+    const perSecond = this.#servedPerSecond(nowMs)
+    if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
     const neededMs = (before / perSecond) * 1_000
     return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
+  }
+
+  /**
+   * Successes a second while the line was open; undefined where it was closed, or the target down, for
+   * most of the time that the rate is taken from.
+   */
+  #servedPerSecond(nowMs: number): number | undefined {
+    const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
+    const { hintMs, downMs } = this.reasonsSince(nowMs - spanMs, nowMs)
+    const openMs = spanMs - hintMs - downMs
+    if (openMs < spanMs / 2) return undefined
+    return this.#traffic.successesPerSecond(nowMs) * (spanMs / openMs)
   }
 
   /**
@@ -238,7 +257,7 @@ export class Health {
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
     const rateMs = this.rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
-    const perSecond = this.#traffic.successesPerSecond(nowMs)
+    const perSecond = this.#servedPerSecond(nowMs) ?? 0
     const ahead = before + 1
     if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
     if (rateMs > 0) return rateMs

@@ -36,9 +36,9 @@ export class Hint {
     return this.#closedUntilMs > nowMs ? Math.max(this.#endsMs - nowMs, 0) : 0
   }
 
-  /** How long of the time since then it has closed the line. */
-  closedSince(fromMs: number, nowMs: number): number {
-    return Math.max(Math.min(this.#closedUntilMs, nowMs) - Math.max(this.#closedFromMs, fromMs), 0)
+  /** How long of this time it has closed the line. */
+  closedWithin(fromMs: number, toMs: number): number {
+    return Math.max(Math.min(this.#closedUntilMs, toMs) - Math.max(this.#closedFromMs, fromMs), 0)
   }
 
   /**

@@ -112,8 +112,9 @@ export class Line {
     this.#review(nowMs)
     const by = this.#health.heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
-    const expectedMs = Math.max(this.#health.expectedMs(by, wish, this.#queue.size, nowMs), leastMs)
-    return { by, leastMs, expectedMs, ahead: this.#queue.size }
+    const ahead = this.#queue.before(wish)
+    const expectedMs = Math.max(this.#health.expectedMs(by, wish, ahead, nowMs), leastMs)
+    return { by, leastMs, expectedMs, ahead }
   }
 
   /** The failure behind this reason to hold a call. */
@@ -154,7 +155,7 @@ export class Line {
     if (this.#health.hint.endsMs > wish.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
     this.#health.hint.shorten(wish.latestMs)
-    const isHopeless = this.#health.isHopeless(wish, this.#queue.size, nowMs)
+    const isHopeless = this.#health.isHopeless(wish, this.#queue.before(wish), nowMs)
     const patient = isHopeless
       ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS_WAIT_MS) }
       : wish
@@ -174,7 +175,10 @@ export class Line {
     })
   }
 
-  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
+  /**
+   * Of the time since then: how long a hint closed the line, and how long the target was down without
+   * one, milliseconds.
+   */
   reasonsSince(fromMs: number): { readonly hintMs: number; readonly downMs: number } {
     return this.#health.reasonsSince(fromMs, this.#nowMs())
   }

@@ -82,6 +82,7 @@ export class Queue {
   readonly #paying = laneHeaps()
   readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
   readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
+  readonly #counts: Record<Lane, number> = { nested: 0, normal: 0, bulk: 0 }
   #size = 0
   /** Number of the next call that is sent, counted from 1. */
   #turns = 1
@@ -90,8 +91,22 @@ export class Queue {
     return this.#size
   }
 
+  /**
+   * How many go before this call, about: all that yield to it left out, and none where it is a retry
+   * that keeps a place at the front.
+   */
+  before(wish: Wish): number {
+    const lane = laneOf(wish)
+    if (lane === 'nested') return 0
+    const { nested, normal, bulk } = this.#counts
+    const first = this.#first(lane, true)
+    if (first !== undefined && wish.order < first.wish.order) return nested
+    return lane === 'bulk' ? nested + normal + bulk : nested + normal
+  }
+
   add(waiting: Waiting, nowMs: number): void {
     this.#size += 1
+    this.#counts[laneOf(waiting.wish)] += 1
     this.#patience.add(waiting)
     const isDelayed = waiting.wish.notBeforeMs > nowMs
     this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
@@ -106,6 +121,7 @@ export class Queue {
   /** It has left, for whatever reason. */
   left(waiting: Waiting): void {
     this.#size -= 1
+    this.#counts[laneOf(waiting.wish)] -= 1
     this.#patience.dropped()
     waiting.heap?.dropped()
   }
@@ -179,10 +195,14 @@ export class Queue {
     heap.add(waiting)
   }
 
-  #heapOf({ nested, bulk, paying }: Wish): Heap<Waiting> {
-    const lane = nested ? 'nested' : bulk ? 'bulk' : 'normal'
-    return (paying ? this.#paying : this.#free)[lane]
+  #heapOf(wish: Wish): Heap<Waiting> {
+    return (wish.paying ? this.#paying : this.#free)[laneOf(wish)]
   }
+}
+
+function laneOf({ nested, bulk }: Wish): Lane {
+  if (nested) return 'nested'
+  return bulk ? 'bulk' : 'normal'
 }
 
 function laneHeaps(): Record<Lane, Heap<Waiting>> {
