@@ -79,7 +79,7 @@ export class Line {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
     if (wish.notBeforeMs > nowMs) return 0
-    if (!wish.impatient && !wish.nested && this.#hasOlder(nowMs)) return 0
+    if (this.#isBehind(wish, nowMs)) return 0
     if (this.#health.heldBy(wish, nowMs) !== undefined) return 0
     return this.#health.sent(wish, nowMs)
   }
@@ -110,7 +110,8 @@ export class Line {
   held(wish: Wish): Held {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    const by = this.#health.heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
+    const by =
+      this.#health.heldBy(wish, nowMs) ?? (this.#isBehind(wish, nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
     const ahead = this.#queue.before(wish)
     const expectedMs = Math.max(this.#health.expectedMs(by, wish, ahead, nowMs), leastMs)
@@ -209,6 +210,11 @@ export class Line {
       this.#health.holds(nowMs)
     }
     this.#health.forgetUnused(nowMs)
+  }
+
+  /** Do waiting calls go before this one? */
+  #isBehind({ impatient, nested }: Wish, nowMs: number): boolean {
+    return !impatient && !nested && this.#hasOlder(nowMs)
   }
 
   /** Does a call wait that could be sent now? It goes before a new one. */

@@ -116,13 +116,16 @@ describe('the learned limit', () => {
     { quietMs: 60_000, burst: 14 },
     { quietMs: 60_001, burst: 100 },
     { quietMs: 24 * 3_600_000, burst: 100 },
-  ])('lets $burst of a burst of 100 go after $quietMs ms of silence', async ({ quietMs, burst }) => {
-    const desk = cut()
-    await desk.clock.advance(quietMs)
-    let count = 0
-    while (count < 100 && desk.enter() !== 0) count += 1
-    expect(count).toBe(burst)
-  })
+  ])(
+    'lets $burst of a burst of 100 go after $quietMs ms of silence',
+    async ({ quietMs, burst }) => {
+      const desk = cut()
+      await desk.clock.advance(quietMs)
+      let count = 0
+      while (count < 100 && desk.enter() !== 0) count += 1
+      expect(count).toBe(burst)
+    },
+  )
 
   it('is forgotten after a quiet minute in which it held nobody, whoever looks', async () => {
     const desk = cut()

@@ -102,6 +102,18 @@ describe('the order of a line', () => {
   })
 })
 
+describe('a call that no learned limit holds', () => {
+  it.each([{ impatient: true }, { nested: true }])('is not behind those that wait: %o', (own) => {
+    const desk = new Desk()
+    const [first = 0] = desk.send(10)
+    desk.end(first, 'refused')
+    desk.wait()
+    expect(desk.line.held(desk.wish())).toMatchObject({ by: 'limit' })
+    expect(desk.line.held(desk.wish(own))).toMatchObject({ by: 'backoff', expectedMs: 0 })
+    expect(desk.enter(own)).not.toBe(0)
+  })
+})
+
 describe('a bulk call', () => {
   it('yields to all others, and gets every twentieth place', async () => {
     const { desk, first } = await occupied()

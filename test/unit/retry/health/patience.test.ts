@@ -97,7 +97,12 @@ describe('a hopeless wait', () => {
 
   it.each([
     { what: 'only bulk calls wait', bulk: true, wish: {}, ahead: 0 },
-    { what: 'it is a retry that goes first', bulk: false, wish: { order: 1, requests: 1 }, ahead: 0 },
+    {
+      what: 'it is a retry that goes first',
+      bulk: false,
+      wish: { order: 1, requests: 1 },
+      ahead: 0,
+    },
     { what: 'it is a retry', bulk: false, wish: { requests: 1 }, ahead: 3_000 },
     { what: 'it is nested', bulk: false, wish: { nested: true }, ahead: 0 },
   ])('is none where $what', async ({ bulk, wish, ahead }) => {
