@@ -203,7 +203,7 @@ export class Run<T> {
     if (this.#order === 0) this.#order = line.arrive()
     const nowMs = this.#nowMs()
     const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
-    const patienceMs = this.#patience.leftMs(line)
+    const patienceMs = this.#patience.leftMs(line, this.#hintEndsMs - nowMs)
     return {
       order: this.#order,
       requests: this.#requests,

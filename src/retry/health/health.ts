@@ -108,7 +108,9 @@ export class Health {
 
   /** A limit that has held nobody for a while is forgotten, and what it was learned from. */
   forgetUnused(nowMs: number): void {
-    if (!this.#outage.isDown && this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
+    // A long hint, and an outage, come before the limit.
+    if (this.#outage.isDown || this.#reopenWith !== undefined) return
+    if (this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
   }
 
   /** A token limit is in force: set by hand, or reported by the target. */
@@ -184,7 +186,11 @@ export class Health {
 
   /** What holds a call whose turn it is; undefined: nothing. */
   heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    if (!this.isOpen(nowMs)) return 'hint'
+    return this.isOpen(nowMs) ? this.heldBeyondHint(wish, nowMs) : 'hint'
+  }
+
+  /** What holds it, whether a hint closes the line or not. */
+  heldBeyondHint(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
     if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) {

@@ -15,6 +15,8 @@ import {
 
 /** At most this many calls wait for one target; the next is refused at once. */
 const MOST_WAITING = 100_000
+/** How late timers may fire on a busy machine: no call is given up for that. */
+const TIMER_SLACK_MS = 50
 /** How long a call without prospect waits: a pool of workers must not burn through its input. */
 const HOPELESS_WAIT_MS = 2_000
 
@@ -155,7 +157,6 @@ export class Line {
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
     if (this.#health.hint.endsMs > wish.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
-    this.#health.hint.shorten(wish.latestMs)
     const isHopeless = this.#health.isHopeless(wish, this.#queue.before(wish), nowMs)
     const patient = isHopeless
       ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS_WAIT_MS) }
@@ -187,7 +188,10 @@ export class Line {
   /** Learns from the end of an attempt, which stays in flight until `left`. */
   ended(end: End): void {
     const nowMs = this.#nowMs()
+    const { hint } = this.#health
+    const { endsMs } = hint
     this.#health.ended(end, nowMs)
+    if (hint.endsMs > endsMs) this.#endBefore(hint.endsMs, nowMs)
     this.#pump(nowMs)
   }
 
@@ -233,25 +237,53 @@ export class Line {
   }
 
   #pump(nowMs: number): void {
-    if (this.#queue.size === 0) return
+    if (this.#queue.size === 0) {
+      this.#arm(nowMs)
+      return
+    }
     this.#review(nowMs)
     this.#sortForProbes()
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.
-    this.#endPatience(nowMs - 1, nowMs)
+    this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
     if (!this.#health.hasRoom && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
     }
+    this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined || this.#health.rateAtMs(next.wish.tokens, nowMs) > nowMs) break
-      next.leave(this.#health.sent(next.wish, nowMs))
-      this.#queue.sent(next)
+      this.#send(next, nowMs)
     }
     this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
+  }
+
+  #send(waiting: Waiting, nowMs: number): void {
+    waiting.leave(this.#health.sent(waiting.wish, nowMs))
+    this.#queue.sent(waiting)
+  }
+
+  /** The spread of a hint gives way to the calls that could not wait for its end. */
+  #sendHasty(nowMs: number): void {
+    if (!this.#health.hint.isSpread(nowMs)) return
+    for (;;) {
+      const hasty = this.#queue.expired(nowMs + TIMER_SLACK_MS)
+      if (hasty === undefined || hasty.wish.notBeforeMs > nowMs) return
+      if (this.#health.heldBeyondHint(hasty.wish, nowMs) !== undefined) return
+      this.#send(hasty, nowMs)
+    }
+  }
+
+  /** The calls that cannot wait for the end of a hint wait no longer. */
+  #endBefore(hintEndsMs: number, nowMs: number): void {
+    for (;;) {
+      const hasty = this.#queue.expired(hintEndsMs)
+      if (hasty === undefined || hasty.wish.latestMs >= hintEndsMs) return
+      this.#giveUp(hasty, hasty.isHopeless ? 'hopeless' : 'too_long', nowMs)
+    }
   }
 
   #endPatience(untilMs: number, nowMs: number): void {
@@ -296,8 +328,11 @@ export class Line {
   /** When the passage of time alone may free a call; Infinity: an attempt has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
-    const { closedUntilMs } = this.#health.hint
-    if (nowMs < closedUntilMs) return closedUntilMs
+    const { hint } = this.#health
+    if (nowMs < hint.closedUntilMs) {
+      const hastyMs = Math.max(hint.endsMs, this.#queue.latestMs - TIMER_SLACK_MS)
+      return hastyMs > nowMs ? Math.min(hint.closedUntilMs, hastyMs) : hint.closedUntilMs
+    }
     const probeAtMs = this.#health.probeAtMs(nowMs)
     if (probeAtMs > nowMs) return probeAtMs
     const next = this.#next(nowMs)

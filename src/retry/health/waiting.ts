@@ -136,17 +136,21 @@ export class Queue {
     }
   }
 
-  /** A call whose patience has ended. */
-  expired(nowMs: number): Waiting | undefined {
+  /** The call whose patience ends first, if it does so by then. */
+  expired(untilMs: number): Waiting | undefined {
     const first = this.#patience.first()
-    return first !== undefined && first.wish.latestMs <= nowMs ? first : undefined
+    return first !== undefined && first.wish.latestMs <= untilMs ? first : undefined
+  }
+
+  /** When the first patience ends. */
+  get latestMs(): number {
+    return this.#patience.first()?.wish.latestMs ?? Infinity
   }
 
   /** When the next call's own wait ends, or its patience. */
   nextMs(): number {
     const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
-    const late = this.#patience.first()?.wish.latestMs ?? Infinity
-    return Math.min(ripe, late)
+    return Math.min(ripe, this.latestMs)
   }
 
   /** Does any call wait for the target alone? */

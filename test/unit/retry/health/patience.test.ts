@@ -37,6 +37,39 @@ describe('patience', () => {
   })
 })
 
+describe('a timer that fires late', () => {
+  it.each([
+    { lateMs: 0, sent: true },
+    { lateMs: 49, sent: true },
+    { lateMs: 51, sent: false },
+  ])('by $lateMs ms: a call whose turn came with its patience is sent: $sent', async (given) => {
+    const desk = new Desk({ drawn: 0 })
+    desk.end(desk.enter(), 'limited', { hintMs: 1_000 })
+    const caller = desk.wait({ latestMs: 1_000 })
+    desk.suspend(given.lateMs)
+    await desk.clock.advance(1_000)
+    expect(isSent(caller)).toBe(given.sent)
+  })
+
+  it('gives nobody more patience whose turn has not come', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    desk.send(1)
+    const caller = desk.wait({ latestMs: 1_000 })
+    desk.suspend(20)
+    await desk.clock.advance(1_000)
+    expect(caller.outcome).toEqual({ by: 'limit', why: 'patience' })
+  })
+
+  it('does not keep a call whose patience ends within the spread of a hint from being sent', async () => {
+    const desk = new Desk({ drawn: 0.99 })
+    desk.end(desk.enter(), 'limited', { hintMs: 1_000 })
+    const caller = desk.wait({ latestMs: 1_070 })
+    desk.suspend(45)
+    await desk.clock.advance(1_020)
+    expect(isSent(caller)).toBe(true)
+  })
+})
+
 describe('a hopeless wait', () => {
   it.each([
     { downForMs: 5 * 60_000, patient: true },
