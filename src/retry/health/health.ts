@@ -54,6 +54,8 @@ export class Health {
   #quota: Quota | undefined
   #lastTicket = 0
   #inFlight = 0
+  /** Attempts in flight whose answers have begun, and go on as streams. */
+  #streaming = 0
   /** While a long hint closes the line: how many attempts in flight were good before it. */
   #reopenWith: number | undefined
   /** The limit before the current run of failures. */
@@ -290,6 +292,15 @@ export class Health {
     return ticket
   }
 
+  /** An attempt in flight has become a stream. */
+  streams(): void {
+    this.#streaming += 1
+  }
+
+  streamEnds(): void {
+    this.#streaming -= 1
+  }
+
   /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
   left(tokens: number, nowMs: number): void {
     this.#inFlight -= 1
@@ -411,7 +422,8 @@ export class Health {
 
   #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, least, nowMs)
+    const at = { lastTicket: this.#lastTicket, inFlight: this.#inFlight, streaming: this.#streaming }
+    this.#limit.cut(sign, { ...at, least }, nowMs)
   }
 
   #beforeRow(): void {

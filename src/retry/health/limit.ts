@@ -21,6 +21,17 @@ const FIRST_SHARE = 0.25
 /** What a success adds once the limit is back at what was good. */
 const AFTER_GOOD = 0.1
 
+/** What a limit is cut at. */
+interface CutAt {
+  /** Of the attempt sent last. */
+  readonly lastTicket: number
+  readonly inFlight: number
+  /** Those in flight whose answers have begun. */
+  readonly streaming: number
+  /** The cut leaves at least this. */
+  readonly least: number
+}
+
 /**
  * How many attempts one target may have in flight, learned from it: unlimited until it first shows
  * an overload, cut by each sign of it, raised by success, forgotten after a minute in which it held
@@ -85,8 +96,8 @@ export class Limit {
     return ticket > this.#cutTicket
   }
 
-  /** A sign of overload. `lastTicket`: of the attempt sent last; `least`: a cut leaves at least this. */
-  cut(sign: Sign, lastTicket: number, inFlight: number, least: number, nowMs: number): void {
+  /** A sign of overload. */
+  cut(sign: Sign, { lastTicket, inFlight, streaming, least }: CutAt, nowMs: number): void {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
     if (sign !== 'refused') {
@@ -94,7 +105,8 @@ export class Limit {
         this.#traffic.bestSecond(nowMs),
         this.#traffic.successesPerSecond(nowMs),
       )
-      const served = perSecond * (this.#latency.meanMs / 1_000)
+      // Little's law, of the time until an answer begins; the streams that are open are served for sure.
+      const served = perSecond * (this.#latency.meanMs / 1_000) + streaming
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
     this.set(Math.max(next, Math.min(least, level)), lastTicket, nowMs)

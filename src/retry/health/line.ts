@@ -205,7 +205,11 @@ export class Line {
 
   /** The attempt has become a stream and stays in flight. Returns the function that ends that. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
-    return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
+    this.#health.streams()
+    return this.#streams.hold(pace, () => {
+      this.#health.streamEnds()
+      this.left(tokensAtEnd())
+    })
   }
 
   /** The learned limit is forgotten after a while, unless calls wait for it. */

@@ -42,6 +42,31 @@ describe('the learned limit', () => {
     expect(desk.status.limit).toBe(16)
   })
 
+  it.each([
+    { what: 'whole answers', streams: false },
+    { what: 'streams, which begin soon and hold their places long', streams: true },
+  ])('leaves a rate limit seven tenths of $what', async ({ streams }) => {
+    const desk = new Desk()
+    // One every 300 ms, 30 s each: a hundred in flight.
+    for (let ms = 0; ms < 180_000; ms += 300) {
+      await desk.clock.advance(300)
+      const [ticket = 0] = desk.send(1)
+      if (streams) {
+        desk.clock.schedule(200, () => {
+          const sentAtMs = desk.nowMs - 200
+          desk.line.ended({ ticket, sentAtMs, sign: 'success', hintMs: 0, paid: false })
+          const close = desk.line.streams({ idleForMs: () => 0 }, () => 0)
+          desk.clock.schedule(29_800, close)
+        })
+      } else desk.clock.schedule(30_000, () => desk.end(ticket, 'success'))
+    }
+    const { inFlight } = desk.status
+    expect(inFlight).toBe(100)
+    const [last = 0] = desk.send(1)
+    desk.end(last, 'limited')
+    expect(desk.status.limit).toBe(71)
+  })
+
   it('is cut once by all that were sent together', () => {
     const desk = new Desk()
     const sent = desk.send(20)
