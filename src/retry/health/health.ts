@@ -10,7 +10,7 @@ import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
-import type { HeldBy, Ticket, Wish } from './waiting.ts'
+import type { HeldBy, Room, Ticket, Wish } from './waiting.ts'
 
 /** The replaceable parts of a target's health: the simulator replaces one at a time to show its use. */
 export interface LineParts {
@@ -99,8 +99,10 @@ export class Health {
     return this.#limit.isRecovering ? 'recovering' : 'up'
   }
 
-  get hasRoom(): boolean {
-    return this.#inFlight < this.concurrency()
+  /** Whom the limits of calls in flight let through. */
+  get room(): Room {
+    if (this.#inFlight < this.concurrency()) return 'all'
+    return this.#inFlight < this.#bounds.concurrency ? 'nested' : 'reentrant'
   }
 
   /** Calls wait that there is no room for. */
@@ -195,8 +197,9 @@ export class Health {
   heldBeyondHint(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
-    if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) {
-      this.holds(nowMs)
+    const byHand = wish.impatient || wish.nested
+    if (wish.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
+      if (!byHand) this.holds(nowMs)
       return 'limit'
     }
     if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
@@ -232,8 +235,8 @@ export class Health {
   }
 
   /**
-   * How many attempts may be in flight. Probes, and calls that do not wait (`byHand`), obey only the
-   * limit set by hand.
+   * How many attempts may be in flight. Probes, nested calls and those that do not wait (`byHand`) obey
+   * only the limit set by hand.
    */
   concurrency(byHand = false): number {
     const { concurrency } = this.#bounds

@@ -214,7 +214,7 @@ export class Line {
 
   /** The learned limit is forgotten after a while, unless calls wait for it. */
   #review(nowMs: number): void {
-    if (this.#queue.size > 0 && !this.#health.hasRoom && this.#hasOlder(nowMs)) {
+    if (this.#queue.size > 0 && this.#health.room !== 'all' && this.#hasOlder(nowMs)) {
       this.#health.holds(nowMs)
     }
     this.#health.forgetUnused(nowMs)
@@ -250,7 +250,7 @@ export class Line {
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.
     this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
-    if (!this.#health.hasRoom && !this.#isTakingPlaces) {
+    if (this.#health.room !== 'all' && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
@@ -301,9 +301,9 @@ export class Line {
   /** The next call to be sent, rate limits aside. */
   #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): Waiting | undefined {
     if (!this.#health.isOpen(nowMs)) return undefined
-    if (!this.#health.isDown) return this.#queue.next(this.#health.hasRoom, withToken)
+    if (!this.#health.isDown) return this.#queue.next(this.#health.room, withToken)
     if (this.#health.probeAtMs(nowMs) > nowMs) return undefined
-    return this.#queue.prober(this.#health.hasRoom)
+    return this.#queue.prober(this.#health.room)
   }
 
   #nowMs(): number {
