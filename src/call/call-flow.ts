@@ -9,6 +9,8 @@ interface FlowCall {
   readonly after: readonly string[] | undefined
   /** Streams of this call that have not ended. */
   open: number
+  /** The line that a stream of this call has its place in. */
+  line: object | undefined
   /** The call before it in the same flow, or one before that, whose stream was open. */
   readonly within: FlowCall | undefined
 }
@@ -31,17 +33,18 @@ export function beginCall(): void {
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined, open: 0, within: openOf(last) })
+    storage().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within: openOf(last) })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
 }
 
-/** A stream of this call has been handed out. Returns the function to call at its end. */
-export function openInFlow(): () => void {
+/** A stream of this call, with a place in this line, has been handed out. Returns the function to call at its end. */
+export function openInFlow(line: object | undefined): () => void {
   const call = storage().getStore()
   if (call === undefined) return () => {}
   call.open += 1
+  call.line = line
   return () => {
     call.open -= 1
   }
@@ -50,6 +53,13 @@ export function openInFlow(): () => void {
 /** Is a stream open that was made earlier in this flow? Its reader may be waiting for this call. */
 export function isWithinOpenStream(): boolean {
   return openOf(storage().getStore()?.within) !== undefined
+}
+
+/** Is a stream with a place in this line open that was made earlier in this flow? */
+export function isWithinOpenStreamOf(line: object): boolean {
+  let call = openOf(storage().getStore()?.within)
+  while (call !== undefined && call.line !== line) call = openOf(call.within)
+  return call !== undefined
 }
 
 function openOf(call: FlowCall | undefined): FlowCall | undefined {
