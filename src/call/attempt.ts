@@ -165,7 +165,7 @@ function keepOpen<T>(
   { job, record, onMultiplied }: AttemptRequest<T>,
 ): Promise<number | undefined> {
   record.streaming = true
-  const close = openInFlow()
+  const close = openInFlow(job.targets[step.target]?.state.line)
   record.firstChunkMs ??= record.elapsedMs
   return new Promise((resolve) => {
     onTail(({ failure: cut, facts }) => {

@@ -9,6 +9,8 @@ interface FlowCall {
   readonly after: readonly string[] | undefined
   /** Streams of this call that have not ended. */
   open: number
+  /** The line that a stream of this call has its place in. */
+  line: object | undefined
   /**
    * The call before it in the same flow, or one before that, whose stream was open when it was last
    * looked at.
@@ -34,17 +36,19 @@ export function beginCall(): void {
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined, open: 0, within: nearestOpen(last) })
+    const within = nearestOpen(last)
+    storage().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
 }
 
-/** A stream of this call has been handed out. Returns the function to call at its end. */
-export function openInFlow(): () => void {
+/** A stream of this call, with a place in this line, has been handed out. Returns the function to call at its end. */
+export function openInFlow(line?: object): () => void {
   const call = storage().getStore()
   if (call === undefined) return () => {}
   call.open += 1
+  call.line = line
   return () => {
     call.open -= 1
     // A loop that opens one stream after another would else link all that it ever made.
@@ -58,6 +62,13 @@ export function isWithinOpenStream(): boolean {
   if (call === undefined) return false
   call.within = nearestOpen(call.within)
   return call.within !== undefined
+}
+
+/** Is a stream with a place in this line open that was made earlier in this flow? */
+export function isWithinOpenStreamOf(line: object): boolean {
+  let call = nearestOpen(storage().getStore()?.within)
+  while (call !== undefined && call.line !== line) call = nearestOpen(call.within)
+  return call !== undefined
 }
 
 /** This call, or the nearest before it, whose stream is open. Those passed on the way remember it. */

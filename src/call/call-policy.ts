@@ -16,6 +16,7 @@ export class CallPolicy implements LoopPolicy {
   readonly mayHedge: boolean
   readonly #record: Pick<CallRecord, 'attempts'>
   readonly #use: OuterUse
+  readonly #around: { holdsPlaceIn(line: object): boolean }
   readonly #flight: { readonly onUncertain: 'rerun' | 'fail' }
 
   constructor(
@@ -23,13 +24,14 @@ export class CallPolicy implements LoopPolicy {
     record: Pick<CallRecord, 'attempts'>,
     use: OuterUse,
     flight: { readonly onUncertain: 'rerun' | 'fail' },
-    nested: boolean,
+    around: { readonly isNested: boolean; holdsPlaceIn(line: object): boolean },
   ) {
     this.maxReasks = options.maxReasks
     this.maxWaitMs = options.maxWaitMs
     this.maxHintMs = options.maxHintMs
     this.minAttemptMs = options.minAttemptMs
-    this.nested = nested
+    this.nested = around.isNested
+    this.#around = around
     this.bulk = options.priority === 'bulk'
     this.backoff = options.backoff
     // A user's function may do anything; only a completion is known to be safe to ask for twice.
@@ -37,6 +39,10 @@ export class CallPolicy implements LoopPolicy {
     this.#record = record
     this.#use = use
     this.#flight = flight
+  }
+
+  holdsPlaceIn(line: object): boolean {
+    return this.nested && this.#around.holdsPlaceIn(line)
   }
 
   /** Equal requests of the same outer call spend it together. */

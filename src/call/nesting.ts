@@ -19,6 +19,12 @@ export interface Scope {
    */
   readonly failed: Map<string, Spent & { readonly failure: Failure }>
   settled: boolean
+  /** An attempt of this call is sent through this line. */
+  enter(line: object): void
+  /** That attempt has ended. */
+  leave(): void
+  /** Is an attempt of this call, or of one around it, in flight in this line? */
+  isInFlight(line: object): boolean
 }
 
 /** What equal calls have spent. */
@@ -52,10 +58,27 @@ class CallScope implements Scope {
   settled = false
   readonly #outer: Scope | undefined
   #failed: Scope['failed'] | undefined
+  #line: object | undefined
+  /** A hedge is sent beside its attempt, through the same line. */
+  #inFlight = 0
 
   constructor(deadline: Deadline, outer: Scope | undefined) {
     this.deadline = deadline
     this.#outer = outer
+  }
+
+  enter(line: object): void {
+    this.#line = line
+    this.#inFlight += 1
+  }
+
+  leave(): void {
+    this.#inFlight -= 1
+  }
+
+  isInFlight(line: object): boolean {
+    if (this.#inFlight > 0 && this.#line === line) return true
+    return this.#outer?.isInFlight(line) ?? false
   }
 
   get failed(): Scope['failed'] {

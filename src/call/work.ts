@@ -11,7 +11,7 @@ import {
   type Multiplication,
   makeAttempt,
 } from './attempt.ts'
-import { isWithinOpenStream, passFlowOn } from './call-flow.ts'
+import { isWithinOpenStream, isWithinOpenStreamOf, passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { noticeGateway } from './gateway-notice.ts'
@@ -81,7 +81,10 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     record,
     outer,
     flight,
-    around !== undefined || isWithinOpenStream(),
+    {
+      isNested: around !== undefined || isWithinOpenStream(),
+      holdsPlaceIn: (line) => around?.isInFlight(line) === true || isWithinOpenStreamOf(line),
+    },
   )
   let last: Failure | undefined
   let stopped: VerdictEvent | undefined
@@ -91,7 +94,9 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
       if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
     }
+    scope.enter(lineOf(job, step))
     const end = await makeAttempt(shared, step)
+    scope.leave()
     // The loser of two hedged attempts says nothing about the request.
     if (step.signal?.aborted === true) return end
     if (end.ok) outer.succeeded(step.target)
@@ -126,6 +131,10 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   if (stopped !== undefined) tellStopped(record, job, stopped, outcome)
   if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
+}
+
+function lineOf<T>({ targets }: Job<T>, step: AttemptStep): object {
+  return (targets[step.target] ?? targets[0]).state.line
 }
 
 /** Undefined: it may be sent. Else what it was not sent for; `last` is the failure before it. */

@@ -166,12 +166,13 @@ function isBetterElsewhere(here: Stay, input: DecideInput): boolean {
 }
 
 /** Nothing has let it through in time. Its deadline may have moved since, when others joined. */
-function inVain({ by, why }: NoLeave, input: DecideInput): Stay {
+function inVain({ why }: NoLeave, input: DecideInput): Stay {
   if (why === 'aborted') return stop('aborted')
   if (why === 'full') return stop('line_full')
   if (why === 'hopeless') return stop('hopeless_wait')
   const latestMs = latestOf(input)
-  if (why === 'too_long') return tooLong(by, input.heldAfter(0).leastMs, input)
+  // A hint that came while it waited may be disproved, or be one that it has the patience for.
+  if (why === 'too_long') return wait(input.heldAfter(0), input)
   if (latestMs < 1) return stop('deadline')
   return input.patienceMs < 1 ? stop('max_wait') : wait(input.heldAfter(0), input)
 }

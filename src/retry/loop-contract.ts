@@ -5,6 +5,7 @@ import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
 import type { Closing } from './closing.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
+import type { Line } from './health/line.ts'
 import type { ReadingPace } from './health/stream-places.ts'
 import type { TargetState } from './health/target-state.ts'
 import type { HeldBy } from './health/waiting.ts'
@@ -56,6 +57,8 @@ export interface LoopPolicy {
   readonly mayHedge?: boolean
   /** An attempt in flight waits for this call. @default false */
   readonly nested?: boolean
+  /** Does the attempt that waits for this call have its place in this line? @default false */
+  holdsPlaceIn?(line: Line): boolean
   /** It yields to calls that are not. @default false */
   readonly bulk?: boolean
 }

@@ -226,6 +226,7 @@ export class Run<T> {
       latestMs: nowMs + Math.min(this.#patienceMs(), deadline.remainingMs() - minMs),
       paying,
       nested: policy.nested === true,
+      reentrant: policy.holdsPlaceIn?.(line) === true,
       impatient: policy.maxWaitMs === 0,
       bulk: policy.bulk === true,
       tokens: line.countsTokens ? (tokens?.estimate(this.#next.index) ?? 0) : 0,

@@ -171,7 +171,8 @@ class World {
       if (!isSent(caller)) continue
       const ticket = ticketOf(caller)
       const atMs = this.desk.sentAtMs.get(ticket) ?? Number.NaN
-      expect(atMs, command?.does).toBeLessThan(latestMs + 1)
+      // A timer may be late by less than 50 ms.
+      expect(atMs, command?.does).toBeLessThan(latestMs + 50)
       this.#sentAtMs.push(atMs)
       const nested = this.#nestedOrders.has(caller.order)
       if (nested) this.#nested += 1
@@ -188,7 +189,7 @@ class World {
     const minute = this.#sentAtMs.filter((atMs) => atMs > nowMs - 60_000)
     expect(minute.length).toBeLessThanOrEqual(this.#perMinute)
     expect(status.closedForMs).toBeGreaterThanOrEqual(0)
-    expect(status.closedForMs).toBeLessThanOrEqual(24 * 3_600_000 * 1.1)
+    expect(status.closedForMs).toBeLessThanOrEqual(24 * 3_600_000)
     expect(status.downForMs).toBeGreaterThanOrEqual(0)
     // One timer, however many wait.
     expect(this.desk.clock.pending).toBeLessThanOrEqual(1)
@@ -233,6 +234,7 @@ describe('a line', () => {
             desk.end(ticketOf(caller), 'refused', { hintMs })
           }
         }
+        await desk.settle()
         expect(waiting.every(({ outcome }) => outcome !== undefined)).toBe(true)
       }),
     )

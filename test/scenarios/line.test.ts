@@ -200,6 +200,21 @@ describe('limits by hand', () => {
     expect(llm.targets()).toMatchObject([{ inFlight: 0, waiting: 0, limit: 3 }])
   })
 
+  it('of calls in flight are kept inside another call too', async () => {
+    const { llm } = await setUp(always(slow(15)), { limits: { concurrency: 3 } })
+    let most = 0
+    await llm.run('agent', () =>
+      Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          await llm.chat.completions.create(ask(`call ${index}`))
+          for (const { inFlight } of llm.targets()) most = Math.max(most, inFlight)
+        }),
+      ),
+    )
+    expect(most).toBeGreaterThan(1)
+    expect(most).toBeLessThanOrEqual(3)
+  })
+
   it('of requests a minute are spread over it', async () => {
     const at = await stage({}, { limits: { requestsPerMinute: 60 } })
     await at.drive(Promise.all(Array.from({ length: 20 }, (_, index) => at.json(`call ${index}`))))
@@ -273,6 +288,35 @@ describe('nothing waits for itself', () => {
       levels === 0 ? at.json('innermost') : at.llm.run('job', () => deep(levels - 1))
     await at.drive(deep(4))
     expect(at.clock.monotonicMs()).toBe(0)
+  })
+
+  it('a call made while a stream of the same target is read', async () => {
+    const { llm } = await setUp({}, { ...one, maxWaitMs: 0 })
+    const stream = await llm.chat.completions.create({ ...ask('outer'), stream: true })
+    let inner = 0
+    for await (const _ of stream) {
+      await llm.chat.completions.create(ask('inner'))
+      inner += 1
+    }
+    expect(inner).toBeGreaterThan(0)
+  })
+
+  it('a call made by the transport of a request to the same target', async () => {
+    const checked: unknown[] = []
+    const { llm } = await setUp(
+      {},
+      { ...one, maxWaitMs: 0 },
+      {
+        async fetch(url, init) {
+          if (String(init?.body).includes('outer')) {
+            checked.push(await llm.chat.completions.create(ask('inner')))
+          }
+          return fetch(url, init)
+        },
+      },
+    )
+    await llm.chat.completions.create(ask('outer'))
+    expect(checked).toHaveLength(1)
   })
 })
 

@@ -10,7 +10,7 @@ import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
-import type { HeldBy, Ticket, Wish } from './waiting.ts'
+import type { HeldBy, Room, Ticket, Wish } from './waiting.ts'
 
 /** The replaceable parts of a target's health: the simulator replaces one at a time to show its use. */
 export interface LineParts {
@@ -54,6 +54,8 @@ export class Health {
   #quota: Quota | undefined
   #lastTicket = 0
   #inFlight = 0
+  /** Attempts in flight whose answers have begun, and go on as streams. */
+  #streaming = 0
   /** While a long hint closes the line: how many attempts in flight were good before it. */
   #reopenWith: number | undefined
   /** The limit before the current run of failures. */
@@ -61,7 +63,7 @@ export class Health {
   /** How many attempts in flight were good before the outage. */
   #good = Infinity
   /** The latest failure behind each reason to hold a call. */
-  readonly #seen: { hint?: Seen; down?: Seen; limit?: Seen; budget?: Seen } = {}
+  readonly #seen: Partial<Record<'hint' | 'down' | 'limit' | 'budget', Seen | undefined>> = {}
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
 
@@ -97,8 +99,22 @@ export class Health {
     return this.#limit.isRecovering ? 'recovering' : 'up'
   }
 
-  get hasRoom(): boolean {
-    return this.#inFlight < this.concurrency()
+  /** Whom the limits of calls in flight let through. */
+  get room(): Room {
+    if (this.#inFlight < this.concurrency()) return 'all'
+    return this.#inFlight < this.#bounds.concurrency ? 'nested' : 'reentrant'
+  }
+
+  /** Calls wait that there is no room for. */
+  holds(nowMs: number): void {
+    if (this.#inFlight >= this.#limit.value) this.#limit.held(nowMs)
+  }
+
+  /** A limit that has held nobody for a while is forgotten, and what it was learned from. */
+  forgetUnused(nowMs: number): void {
+    // A long hint, and an outage, come before the limit.
+    if (this.#outage.isDown || this.#reopenWith !== undefined) return
+    if (this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
   }
 
   /** A token limit is in force: set by hand, or reported by the target. */
@@ -146,14 +162,20 @@ export class Health {
     return isUp
   }
 
-  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
+  /**
+   * Of the time since then: how long a hint closed the line, and how long the target was down without
+   * one, milliseconds.
+   */
   reasonsSince(
     fromMs: number,
     nowMs: number,
   ): { readonly hintMs: number; readonly downMs: number } {
-    const untilMs = this.isDown ? nowMs : this.#downUntilMs
-    const downMs = Math.max(Math.min(untilMs, nowMs) - Math.max(this.#downSinceMs, fromMs), 0)
-    return { downMs, hintMs: this.#hint.closedSince(fromMs, nowMs) }
+    const downFromMs = Math.max(this.#downSinceMs, fromMs)
+    const downToMs = this.isDown ? nowMs : Math.min(this.#downUntilMs, nowMs)
+    const hintMs = this.#hint.closedWithin(fromMs, nowMs)
+    if (downToMs <= downFromMs) return { hintMs, downMs: 0 }
+    const bothMs = this.#hint.closedWithin(downFromMs, downToMs)
+    return { hintMs, downMs: downToMs - downFromMs - bothMs }
   }
 
   /** When the next probe may be sent; now if the target is not down. */
@@ -168,10 +190,18 @@ export class Health {
 
   /** What holds a call whose turn it is; undefined: nothing. */
   heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    if (!this.isOpen(nowMs)) return 'hint'
+    return this.isOpen(nowMs) ? this.heldBeyondHint(wish, nowMs) : 'hint'
+  }
+
+  /** What holds it, whether a hint closes the line or not. */
+  heldBeyondHint(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
-    if (!wish.nested && this.#inFlight >= this.concurrency(wish.impatient)) return 'limit'
+    const byHand = wish.impatient || wish.nested
+    if (wish.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
+      if (!byHand) this.holds(nowMs)
+      return 'limit'
+    }
     if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
     if (!wish.paying || wish.impatient) return undefined
     return this.hasToken(nowMs) ? undefined : 'budget'
@@ -179,21 +209,34 @@ export class Health {
 
   /**
    * Waiting has no prospect: the target has been down for minutes, or the `before` calls ahead take far
-   * longer than the call can wait.
+   * longer than the call can wait. Judged of new calls: what a call has spent already is not given up.
    */
   isHopeless(wish: Wish, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
-    if (wish.bulk) return false
+    if (wish.bulk || wish.requests > 0) return false
     if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
-    const perSecond = this.#traffic.successesPerSecond(nowMs)
-    if (perSecond < HOPELESS.leastPerSecond || nowMs - endedMs < RELAPSE_MS) return false
+    if (nowMs - endedMs < RELAPSE_MS) return false
+    const perSecond = this.#servedPerSecond(nowMs)
+    if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
     const neededMs = (before / perSecond) * 1_000
     return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
   }
 
   /**
-   * How many attempts may be in flight. Probes, and calls that do not wait (`byHand`), obey only the
-   * limit set by hand.
+   * Successes a second while the line was open; undefined where it was closed, or the target down, for
+   * most of the time that the rate is taken from.
+   */
+  #servedPerSecond(nowMs: number): number | undefined {
+    const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
+    const { hintMs, downMs } = this.reasonsSince(nowMs - spanMs, nowMs)
+    const openMs = spanMs - hintMs - downMs
+    if (openMs < spanMs / 2) return undefined
+    return this.#traffic.successesPerSecond(nowMs) * (spanMs / openMs)
+  }
+
+  /**
+   * How many attempts may be in flight. Probes, nested calls and those that do not wait (`byHand`) obey
+   * only the limit set by hand.
    */
   concurrency(byHand = false): number {
     const { concurrency } = this.#bounds
@@ -225,7 +268,7 @@ export class Health {
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
     const rateMs = this.rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
-    const perSecond = this.#traffic.successesPerSecond(nowMs)
+    const perSecond = this.#servedPerSecond(nowMs) ?? 0
     const ahead = before + 1
     if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
     if (rateMs > 0) return rateMs
@@ -250,6 +293,15 @@ export class Health {
     this.#tokensUsed?.take(tokens, nowMs)
     this.#quota?.sent(ticket, tokens, nowMs)
     return ticket
+  }
+
+  /** An attempt in flight has become a stream. */
+  streams(): void {
+    this.#streaming += 1
+  }
+
+  streamEnds(): void {
+    this.#streaming -= 1
   }
 
   /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
@@ -373,7 +425,8 @@ export class Health {
 
   #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    this.#limit.cut(sign, this.#lastTicket, this.#inFlight, least, nowMs)
+    const at = { lastTicket: this.#lastTicket, inFlight: this.#inFlight, streaming: this.#streaming }
+    this.#limit.cut(sign, { ...at, least }, nowMs)
   }
 
   #beforeRow(): void {
@@ -384,12 +437,12 @@ export class Health {
     this.#downSinceMs = nowMs
     this.#remember(nowMs)
     this.#reopenWith = undefined
-    this.#independence.outage()
   }
 
   #up(nowMs: number): void {
     this.#downUntilMs = nowMs
     this.#reopenWith = undefined
+    if (!this.#outage.wasChance) this.#independence.outage()
     if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
   }
 

@@ -1,4 +1,4 @@
-/** A hint above this is no promise that anybody keeps. */
+/** No line is closed for longer: a hint above this is no promise that anybody keeps. */
 const LONGEST_MS = 24 * 3_600_000
 const SPREAD = 0.1
 const TINY_SPREAD_MS = 30_000
@@ -31,14 +31,19 @@ export class Hint {
     return this.#endsMs
   }
 
+  /** What was said is over; only its spread closes the line. */
+  isSpread(nowMs: number): boolean {
+    return this.#endsMs <= nowMs && nowMs < this.#closedUntilMs
+  }
+
   /** How much of what was said is left. */
   leftMs(nowMs: number): number {
     return this.#closedUntilMs > nowMs ? Math.max(this.#endsMs - nowMs, 0) : 0
   }
 
-  /** How long of the time since then it has closed the line. */
-  closedSince(fromMs: number, nowMs: number): number {
-    return Math.max(Math.min(this.#closedUntilMs, nowMs) - Math.max(this.#closedFromMs, fromMs), 0)
+  /** How long of this time it has closed the line. */
+  closedWithin(fromMs: number, toMs: number): number {
+    return Math.max(Math.min(this.#closedUntilMs, toMs) - Math.max(this.#closedFromMs, fromMs), 0)
   }
 
   /**
@@ -56,14 +61,9 @@ export class Hint {
     const wasOpen = this.#closedUntilMs <= nowMs
     if (wasOpen) this.#closedFromMs = nowMs
     const spreadMs = isTiny ? Math.min(heldMs, TINY_SPREAD_MS) : heldMs * SPREAD
-    this.#closedUntilMs = untilMs + this.#random() * spreadMs
+    this.#closedUntilMs = Math.min(untilMs + this.#random() * spreadMs, nowMs + LONGEST_MS)
     this.#ticket = ticket
     return wasOpen
-  }
-
-  /** The spread gives way to a call that could not wait for its end. */
-  shorten(latestMs: number): void {
-    this.#closedUntilMs = Math.min(this.#closedUntilMs, latestMs)
   }
 
   /** An attempt has succeeded; says whether that shows the hint to be wrong. */

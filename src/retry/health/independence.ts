@@ -4,6 +4,8 @@ const ENOUGH = 40
 /** Enough where cuts have taken three quarters of the limit already: they were most of the experiment. */
 const ENOUGH_FOR_FEW = 16
 const CUTS = 3
+/** With so few in flight there is nothing left to cut: a process that begins with refusals comes here at once. */
+const FLOOR = 2
 const WITHIN_MS = 60_000
 /** A lower share of failures is not worth an experiment; a higher one is an outage. */
 const SHARE = { from: 0.05, until: 0.9 }
@@ -78,6 +80,7 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
+    else if (this.#isAtFloor(limit)) return this.#acquit(this.#share, this.#before(limit))
     else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit)
     return undefined
   }
@@ -95,6 +98,20 @@ export class Independence {
     const share = this.#share
     if (share < SHARE.from || share >= SHARE.until) return false
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
+  }
+
+  /** No cut can end what comes with so few in flight. */
+  #isAtFloor(limit: number): boolean {
+    if (limit > FLOOR || this.#cuts.length === 0 || this.#seen < ENOUGH_FOR_FEW) return false
+    const share = this.#share
+    return share >= SHARE.from && share < SHARE.until
+  }
+
+  #acquit(share: number, limit: number): Change {
+    this.#forget()
+    this.#cuts.length = 0
+    this.#usual = share
+    return { limit, acquitted: true }
   }
 
   #begin(lastTicket: number, limit: number): Change {
@@ -129,9 +146,7 @@ export class Independence {
     // Refusals come sooner than answers: an attempt in flight has not failed.
     const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
-      this.#forget()
-      this.#usual = trying.share
-      return { limit: trying.restore, acquitted: true }
+      return this.#acquit(trying.share, trying.restore)
     }
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)

@@ -21,9 +21,21 @@ const FIRST_SHARE = 0.25
 /** What a success adds once the limit is back at what was good. */
 const AFTER_GOOD = 0.1
 
+/** What a limit is cut at. */
+interface CutAt {
+  /** Of the attempt sent last. */
+  readonly lastTicket: number
+  readonly inFlight: number
+  /** Those in flight whose answers have begun. */
+  readonly streaming: number
+  /** The cut leaves at least this. */
+  readonly least: number
+}
+
 /**
  * How many attempts one target may have in flight, learned from it: unlimited until it first shows
- * an overload, cut by each sign of it, raised by success, forgotten after a quiet minute.
+ * an overload, cut by each sign of it, raised by success, forgotten after a minute in which it held
+ * nobody back.
  *
  * What an attempt says counts only if it was sent after the last cut: the others were under way
  * already and would cut again for the same overload.
@@ -36,8 +48,11 @@ export class Limit {
   #signMs = -Infinity
   /** Where it was cut last. */
   #ceiling = Infinity
-  /** While it recovers from an outage: the limit that was good before. */
+  /** Up to here it may grow fast: nothing that was learned speaks against it. */
   #good: number | undefined
+  #isAfterOutage = false
+  /** When it last held a call back. */
+  #heldMs = -Infinity
 
   constructor(traffic: Traffic, latency: Latency) {
     this.#traffic = traffic
@@ -55,7 +70,25 @@ export class Limit {
 
   /** It recovers from an outage and is still below what was good before. */
   get isRecovering(): boolean {
-    return this.#good !== undefined && this.#value < this.#good
+    return this.#isAfterOutage && this.#good !== undefined && this.#value < this.#good
+  }
+
+  /** It holds a call back. */
+  held(nowMs: number): void {
+    this.#heldMs = nowMs
+  }
+
+  /**
+   * Forgets a limit that neither a sign of overload nor a call that it held back has confirmed for a
+   * minute; says whether it did so now.
+   */
+  forgetUnused(nowMs: number): boolean {
+    if (this.#value === Infinity) return false
+    if (nowMs - Math.max(this.#signMs, this.#heldMs) <= FORGET_MS) return false
+    this.#value = Infinity
+    this.#good = undefined
+    this.#isAfterOutage = false
+    return true
   }
 
   /** Was this attempt sent after the last cut? */
@@ -63,8 +96,8 @@ export class Limit {
     return ticket > this.#cutTicket
   }
 
-  /** A sign of overload. `lastTicket`: of the attempt sent last; `least`: a cut leaves at least this. */
-  cut(sign: Sign, lastTicket: number, inFlight: number, least: number, nowMs: number): void {
+  /** A sign of overload. */
+  cut(sign: Sign, { lastTicket, inFlight, streaming, least }: CutAt, nowMs: number): void {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
     if (sign !== 'refused') {
@@ -72,7 +105,8 @@ export class Limit {
         this.#traffic.bestSecond(nowMs),
         this.#traffic.successesPerSecond(nowMs),
       )
-      const served = perSecond * (this.#latency.meanMs / 1_000)
+      // Little's law, of the time until an answer begins; the streams that are open are served for sure.
+      const served = perSecond * (this.#latency.meanMs / 1_000) + streaming
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
     this.set(Math.max(next, Math.min(least, level)), lastTicket, nowMs)
@@ -86,16 +120,12 @@ export class Limit {
     this.#cutTicket = lastTicket
     this.#signMs = nowMs
     this.#good = undefined
+    this.#isAfterOutage = false
   }
 
   /** A good answer to an attempt that was sent after the last cut. */
   succeeded(inFlight: number, nowMs: number): void {
     if (this.#value === Infinity) return
-    if (this.quietMs(nowMs) > FORGET_MS && this.#traffic.peak(nowMs) < this.#value / 2) {
-      this.#value = Infinity
-      this.#good = undefined
-      return
-    }
     if (inFlight < this.#value * IN_USE) return
     if (this.#good !== undefined) this.#value += this.#value < this.#good ? 1 : AFTER_GOOD
     else if (this.#latency.isCalm) {
@@ -112,13 +142,14 @@ export class Limit {
   /** The cuts had nothing to do with the load: the limit is restored. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    // Calls have queued up meanwhile, and no overload is known: it may grow fast beyond what it was.
-    this.#good = good * 4
+    // Calls have queued up meanwhile, and no overload is known: it grows fast until one shows.
+    this.#good = Infinity
   }
 
   /** An outage has ended: the waiting calls are released gradually. */
   letOut(good: number, lastTicket: number, nowMs: number): void {
     this.set(Math.max(2, good * FIRST_SHARE), lastTicket, nowMs)
     this.#good = good
+    this.#isAfterOutage = true
   }
 }

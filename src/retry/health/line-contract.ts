@@ -34,7 +34,7 @@ export interface Held {
   readonly leastMs: number
   /** The expected wait, spread included, milliseconds; Infinity while the target is down. */
   readonly expectedMs: number
-  /** Calls that wait already. */
+  /** Waiting calls that go before this one. */
   readonly ahead: number
 }
 

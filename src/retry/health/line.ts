@@ -16,6 +16,8 @@ import {
 
 /** At most this many calls wait for one target; the next is refused at once. */
 const MOST_WAITING = 100_000
+/** How late timers may fire on a busy machine: no call is given up for that. */
+const TIMER_SLACK_MS = 50
 /** How long a call without prospect waits: a pool of workers must not burn through its input. */
 const HOPELESS_WAIT_MS = 2_000
 
@@ -55,6 +57,7 @@ export class Line {
 
   /** The state of the target. */
   get health(): LineStatus['state'] {
+    this.#review(this.#nowMs())
     return this.#health.state
   }
 
@@ -77,8 +80,9 @@ export class Line {
   /** A ticket, where the line is free; 0: the call has to wait. */
   enter(wish: Wish): Ticket | 0 {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     if (wish.notBeforeMs > nowMs) return 0
-    if (!wish.impatient && !wish.nested && this.#hasOlder(nowMs)) return 0
+    if (this.#isBehind(wish, nowMs)) return 0
     if (this.#health.heldBy(wish, nowMs) !== undefined) return 0
     return this.#health.sent(wish, nowMs)
   }
@@ -86,6 +90,7 @@ export class Line {
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     return !this.#hasOlder(nowMs) && this.#health.heldBy(ANYBODY, nowMs) === undefined
   }
 
@@ -107,10 +112,13 @@ export class Line {
   /** What holds this call back, and for how long; `backoff` where only its own wait does. */
   held(wish: Wish): Held {
     const nowMs = this.#nowMs()
-    const by = this.#health.heldBy(wish, nowMs) ?? (this.#hasOlder(nowMs) ? 'limit' : 'backoff')
+    this.#review(nowMs)
+    const by =
+      this.#health.heldBy(wish, nowMs) ?? (this.#isBehind(wish, nowMs) ? 'limit' : 'backoff')
     const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
-    const expectedMs = Math.max(this.#health.expectedMs(by, wish, this.#queue.size, nowMs), leastMs)
-    return { by, leastMs, expectedMs, ahead: this.#queue.size }
+    const ahead = this.#queue.before(wish)
+    const expectedMs = Math.max(this.#health.expectedMs(by, wish, ahead, nowMs), leastMs)
+    return { by, leastMs, expectedMs, ahead }
   }
 
   /** The failure behind this reason to hold a call. */
@@ -129,7 +137,9 @@ export class Line {
   }
 
   status(): LineStatus {
-    return { ...this.#health.status(this.#nowMs()), waiting: this.#queue.size }
+    const nowMs = this.#nowMs()
+    this.#review(nowMs)
+    return { ...this.#health.status(nowMs), waiting: this.#queue.size }
   }
 
   /** By an operator: drops the hint, and treats the target as if a probe had succeeded. */
@@ -142,14 +152,14 @@ export class Line {
   /** A ticket as soon as it is the call's turn, or why there is none. */
   wait(wish: Wish, signal?: AbortSignal, closing?: Closing): Promise<Outcome> {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
     if (signal?.aborted === true || closing?.isClosed === true)
       return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
     if (this.#health.hint.endsMs > wish.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
-    this.#health.hint.shorten(wish.latestMs)
-    const isHopeless = this.#health.isHopeless(wish, this.#queue.size, nowMs)
+    const isHopeless = this.#health.isHopeless(wish, this.#queue.before(wish), nowMs)
     const patient = isHopeless
       ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS_WAIT_MS) }
       : wish
@@ -171,7 +181,10 @@ export class Line {
     })
   }
 
-  /** Of the time since then: how long a hint closed the line and the target was down, milliseconds. */
+  /**
+   * Of the time since then: how long a hint closed the line, and how long the target was down without
+   * one, milliseconds.
+   */
   reasonsSince(fromMs: number): { readonly hintMs: number; readonly downMs: number } {
     return this.#health.reasonsSince(fromMs, this.#nowMs())
   }
@@ -179,20 +192,41 @@ export class Line {
   /** Learns from the end of an attempt, which stays in flight until `left`. */
   ended(end: End): void {
     const nowMs = this.#nowMs()
+    const { hint } = this.#health
+    const { endsMs } = hint
     this.#health.ended(end, nowMs)
+    if (hint.endsMs > endsMs) this.#endBefore(hint.endsMs, nowMs)
     this.#pump(nowMs)
   }
 
   /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
   left(tokens = 0): void {
     const nowMs = this.#nowMs()
+    this.#review(nowMs)
     this.#health.left(tokens, nowMs)
     this.#pump(nowMs)
   }
 
   /** The attempt has become a stream and stays in flight. Returns the function that ends that. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
-    return this.#streams.hold(pace, () => this.left(tokensAtEnd()))
+    this.#health.streams()
+    return this.#streams.hold(pace, () => {
+      this.#health.streamEnds()
+      this.left(tokensAtEnd())
+    })
+  }
+
+  /** The learned limit is forgotten after a while, unless calls wait for it. */
+  #review(nowMs: number): void {
+    if (this.#queue.size > 0 && this.#health.room !== 'all' && this.#hasOlder(nowMs)) {
+      this.#health.holds(nowMs)
+    }
+    this.#health.forgetUnused(nowMs)
+  }
+
+  /** Do waiting calls go before this one? */
+  #isBehind({ impatient, nested }: Wish, nowMs: number): boolean {
+    return !impatient && !nested && this.#hasOlder(nowMs)
   }
 
   /** Does a call wait that could be sent now? It goes before a new one. */
@@ -211,24 +245,53 @@ export class Line {
   }
 
   #pump(nowMs: number): void {
-    if (this.#queue.size === 0) return
+    if (this.#queue.size === 0) {
+      this.#arm(nowMs)
+      return
+    }
+    this.#review(nowMs)
     this.#sortForProbes()
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.
-    this.#endPatience(nowMs - 1, nowMs)
-    if (!this.#health.hasRoom && !this.#isTakingPlaces) {
+    this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
+    if (this.#health.room !== 'all' && !this.#isTakingPlaces) {
       this.#isTakingPlaces = true
       this.#streams.takeIdle()
       this.#isTakingPlaces = false
     }
+    this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
       if (next === undefined || this.#health.rateAtMs(next.wish.tokens, nowMs) > nowMs) break
-      next.leave(this.#health.sent(next.wish, nowMs))
-      this.#queue.sent(next)
+      this.#send(next, nowMs)
     }
     this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
+  }
+
+  #send(waiting: Waiting, nowMs: number): void {
+    waiting.leave(this.#health.sent(waiting.wish, nowMs))
+    this.#queue.sent(waiting)
+  }
+
+  /** The spread of a hint gives way to the calls that could not wait for its end. */
+  #sendHasty(nowMs: number): void {
+    if (!this.#health.hint.isSpread(nowMs)) return
+    for (;;) {
+      const hasty = this.#queue.expired(nowMs + TIMER_SLACK_MS)
+      if (hasty === undefined || hasty.wish.notBeforeMs > nowMs) return
+      if (this.#health.heldBeyondHint(hasty.wish, nowMs) !== undefined) return
+      this.#send(hasty, nowMs)
+    }
+  }
+
+  /** The calls that cannot wait for the end of a hint wait no longer. */
+  #endBefore(hintEndsMs: number, nowMs: number): void {
+    for (;;) {
+      const hasty = this.#queue.expired(hintEndsMs)
+      if (hasty === undefined || hasty.wish.latestMs >= hintEndsMs) return
+      this.#giveUp(hasty, hasty.isHopeless ? 'hopeless' : 'too_long', nowMs)
+    }
   }
 
   #endPatience(untilMs: number, nowMs: number): void {
@@ -242,9 +305,9 @@ export class Line {
   /** The next call to be sent, rate limits aside. */
   #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): Waiting | undefined {
     if (!this.#health.isOpen(nowMs)) return undefined
-    if (!this.#health.isDown) return this.#queue.next(this.#health.hasRoom, withToken)
+    if (!this.#health.isDown) return this.#queue.next(this.#health.room, withToken)
     if (this.#health.probeAtMs(nowMs) > nowMs) return undefined
-    return this.#queue.prober(this.#health.hasRoom)
+    return this.#queue.prober(this.#health.room)
   }
 
   #nowMs(): number {
@@ -273,8 +336,11 @@ export class Line {
   /** When the passage of time alone may free a call; Infinity: an attempt has to end before. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
-    const { closedUntilMs } = this.#health.hint
-    if (nowMs < closedUntilMs) return closedUntilMs
+    const { hint } = this.#health
+    if (nowMs < hint.closedUntilMs) {
+      const hastyMs = Math.max(hint.endsMs, this.#queue.latestMs - TIMER_SLACK_MS)
+      return hastyMs > nowMs ? Math.min(hint.closedUntilMs, hastyMs) : hint.closedUntilMs
+    }
     const probeAtMs = this.#health.probeAtMs(nowMs)
     if (probeAtMs > nowMs) return probeAtMs
     const next = this.#next(nowMs)

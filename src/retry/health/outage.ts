@@ -38,6 +38,9 @@ export class Outage {
   #probeTicket = 0
   #leaseEndsMs = 0
   #endedMs = -Infinity
+  /** Failures in the row that began the latest outage. */
+  #rowAtStart = 0
+  #wasChance = false
 
   constructor(traffic: Traffic, latency: Latency, random: () => number) {
     this.#traffic = traffic
@@ -62,6 +65,11 @@ export class Outage {
   /** When the last outage ended. */
   get endedMs(): number {
     return this.#endedMs
+  }
+
+  /** The latest outage ended with its first probe: the row before it was chance, for all that is known. */
+  get wasChance(): boolean {
+    return this.#wasChance
   }
 
   /** This process makes so few calls that it must be one of many, or does not matter. */
@@ -142,6 +150,8 @@ export class Outage {
   succeeded(ticket: number, nowMs: number): boolean {
     if (this.#sinceMs !== undefined) {
       if (ticket <= this.#downTicket) return false
+      this.#wasChance = this.#probes <= 1
+      if (this.#wasChance) this.#countRow(this.#rowAtStart)
       this.#sinceMs = undefined
       this.#endedMs = nowMs
       this.#probes = 0
@@ -151,7 +161,7 @@ export class Outage {
     }
     if (this.#limitedRow > 0 && ticket > this.#limitedTicket) this.#limitedRow = 0
     if (this.#row > 0 && ticket > this.#rowTicket) {
-      for (; this.#row > 0; this.#row -= 1) this.#share += (1 - this.#share) * FOLLOW
+      this.#countRow(this.#row)
       this.#row = 0
     }
     this.#share -= this.#share * FOLLOW
@@ -161,6 +171,10 @@ export class Outage {
   /** Somebody says that it is up; says whether that ends an outage. */
   reopened(nowMs: number): boolean {
     return this.#sinceMs !== undefined && this.succeeded(Infinity, nowMs)
+  }
+
+  #countRow(failures: number): void {
+    for (let left = failures; left > 0; left -= 1) this.#share += (1 - this.#share) * FOLLOW
   }
 
   #longestRow(): number {
@@ -174,6 +188,7 @@ export class Outage {
     this.#probes = 0
     this.#probeTicket = 0
     this.#nextProbeMs = nowMs + this.#intervalMs(tookMs, nowMs)
+    this.#rowAtStart = this.#row
     this.#endRows()
     return true
   }

@@ -40,8 +40,13 @@ export class Traffic {
     for (let back = 0; back <= RATE_S; back += 1) {
       sum += this.#successes[(this.#second - back + RING * 2) % RING] ?? 0
     }
+    return sum / this.rateSpanS(nowMs)
+  }
+
+  /** The seconds that `successesPerSecond` is the mean of. */
+  rateSpanS(nowMs: number): number {
     const ageS = (nowMs - this.#bornMs) / 1_000
-    return sum / Math.min(Math.max(ageS, 1), RATE_S + (nowMs / 1_000 - this.#second))
+    return Math.min(Math.max(ageS, 1), RATE_S + (nowMs / 1_000 - Math.floor(nowMs / 1_000)))
   }
 
   /** Successes in the best of the last three seconds: at the onset of an overload the mean is of before. */

@@ -12,8 +12,13 @@ export interface Wish {
   readonly latestMs: number
   /** It repeats an attempt that may have been executed: it needs a token of the retry budget. */
   readonly paying: boolean
-  /** An attempt in flight waits for it: no concurrency limit may hold it. */
+  /** An attempt in flight waits for it: no learned limit may hold it. */
   readonly nested: boolean
+  /**
+   * That attempt has its place in this line: a limit set by hand would have it wait for itself.
+   * @default false
+   */
+  readonly reentrant?: boolean
   /** `maxWaitMs: 0`: neither what is learned nor the retry budget holds it. */
   readonly impatient: boolean
   /** It yields to calls that are not. */
@@ -72,9 +77,17 @@ const byRequests = (a: Waiting, b: Waiting) =>
 /** Bulk calls get at least this share of the places that come free. */
 const BULK_EVERY = 20
 
-type Lane = 'nested' | 'normal' | 'bulk'
-const LANES: readonly Lane[] = ['nested', 'normal', 'bulk']
-const NESTED: readonly Lane[] = ['nested']
+/** The first goes before the others. */
+const LANES = ['reentrant', 'nested', 'normal', 'bulk'] as const
+type Lane = (typeof LANES)[number]
+
+/** Whom the limits of calls in flight let through: all, nested calls, or reentrant ones only. */
+export type Room = 'all' | 'nested' | 'reentrant'
+const LANES_WITH: Record<Room, readonly Lane[]> = {
+  all: LANES,
+  nested: ['reentrant', 'nested'],
+  reentrant: ['reentrant'],
+}
 
 /** The waiting calls, in the order in which they are sent. */
 export class Queue {
@@ -82,6 +95,7 @@ export class Queue {
   readonly #paying = laneHeaps()
   readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
   readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
+  readonly #counts: Record<Lane, number> = { reentrant: 0, nested: 0, normal: 0, bulk: 0 }
   #size = 0
   /** Number of the next call that is sent, counted from 1. */
   #turns = 1
@@ -90,8 +104,24 @@ export class Queue {
     return this.#size
   }
 
+  /**
+   * How many go before this call, about: all that yield to it left out, and none where it is a retry
+   * that keeps a place at the front.
+   */
+  before(wish: Wish): number {
+    const own = laneOf(wish)
+    let before = 0
+    for (const lane of LANES) {
+      if (lane === own) break
+      before += this.#counts[lane]
+    }
+    const first = this.#first(own, true)
+    return first !== undefined && wish.order < first.wish.order ? before : before + this.#counts[own]
+  }
+
   add(waiting: Waiting, nowMs: number): void {
     this.#size += 1
+    this.#counts[laneOf(waiting.wish)] += 1
     this.#patience.add(waiting)
     const isDelayed = waiting.wish.notBeforeMs > nowMs
     this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
@@ -106,6 +136,7 @@ export class Queue {
   /** It has left, for whatever reason. */
   left(waiting: Waiting): void {
     this.#size -= 1
+    this.#counts[laneOf(waiting.wish)] -= 1
     this.#patience.dropped()
     waiting.heap?.dropped()
   }
@@ -120,17 +151,21 @@ export class Queue {
     }
   }
 
-  /** A call whose patience has ended. */
-  expired(nowMs: number): Waiting | undefined {
+  /** The call whose patience ends first, if it does so by then. */
+  expired(untilMs: number): Waiting | undefined {
     const first = this.#patience.first()
-    return first !== undefined && first.wish.latestMs <= nowMs ? first : undefined
+    return first !== undefined && first.wish.latestMs <= untilMs ? first : undefined
+  }
+
+  /** When the first patience ends. */
+  get latestMs(): number {
+    return this.#patience.first()?.wish.latestMs ?? Infinity
   }
 
   /** When the next call's own wait ends, or its patience. */
   nextMs(): number {
     const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
-    const late = this.#patience.first()?.wish.latestMs ?? Infinity
-    return Math.min(ripe, late)
+    return Math.min(ripe, this.latestMs)
   }
 
   /** Does any call wait for the target alone? */
@@ -138,10 +173,12 @@ export class Queue {
     return LANES.some((lane) => this.#first(lane, withToken) !== undefined)
   }
 
-  /** The next call to be sent; where there is no room, a nested one only. */
-  next(withRoom: boolean, withToken: boolean): Waiting | undefined {
+  /** The next call to be sent. */
+  next(room: Room, withToken: boolean): Waiting | undefined {
+    const reentrant = this.#first('reentrant', withToken)
+    if (reentrant !== undefined || room === 'reentrant') return reentrant
     const nested = this.#first('nested', withToken)
-    if (nested !== undefined || !withRoom) return nested
+    if (nested !== undefined || room === 'nested') return nested
     const normal = this.#first('normal', withToken)
     const bulk = this.#first('bulk', withToken)
     if (normal === undefined || bulk === undefined) return normal ?? bulk
@@ -149,9 +186,9 @@ export class Queue {
   }
 
   /** The call that sends the next probe. */
-  prober(withRoom: boolean): Waiting | undefined {
+  prober(room: Room): Waiting | undefined {
     let best: Waiting | undefined
-    for (const lane of withRoom ? LANES : NESTED) {
+    for (const lane of LANES_WITH[room]) {
       for (const heaps of [this.#free, this.#paying]) {
         const first = heaps[lane].first()
         if (first !== undefined && (best === undefined || byRequests(first, best))) best = first
@@ -179,12 +216,22 @@ export class Queue {
     heap.add(waiting)
   }
 
-  #heapOf({ nested, bulk, paying }: Wish): Heap<Waiting> {
-    const lane = nested ? 'nested' : bulk ? 'bulk' : 'normal'
-    return (paying ? this.#paying : this.#free)[lane]
+  #heapOf(wish: Wish): Heap<Waiting> {
+    return (wish.paying ? this.#paying : this.#free)[laneOf(wish)]
   }
 }
 
+function laneOf({ reentrant, nested, bulk }: Wish): Lane {
+  if (reentrant === true) return 'reentrant'
+  if (nested) return 'nested'
+  return bulk ? 'bulk' : 'normal'
+}
+
 function laneHeaps(): Record<Lane, Heap<Waiting>> {
-  return { nested: new Heap(byOrder), normal: new Heap(byOrder), bulk: new Heap(byOrder) }
+  return {
+    reentrant: new Heap(byOrder),
+    nested: new Heap(byOrder),
+    normal: new Heap(byOrder),
+    bulk: new Heap(byOrder),
+  }
 }

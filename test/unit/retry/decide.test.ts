@@ -331,8 +331,17 @@ describe('a call that has waited in vain', () => {
     },
     {
       what: 'a hint beyond its patience',
-      facts: inVain('too_long', 'hint'),
+      facts: {
+        ...inVain('too_long', 'hint'),
+        patienceMs: 30_000,
+        heldAfter: () => ({ by: 'hint', leastMs: 30_001, expectedMs: 30_001, ahead: 0 }),
+      },
       expected: stop('hint_exceeds_wait'),
+    },
+    {
+      what: 'a hint that was disproved meanwhile, or for which it has more patience: it waits on',
+      facts: { ...inVain('too_long', 'hint'), heldAfter: () => DOWN },
+      expected: { verdict: 'wait', held: DOWN },
     },
     {
       what: 'a hint beyond its deadline',

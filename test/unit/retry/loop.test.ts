@@ -635,6 +635,26 @@ describe('a line closed by a hint', () => {
     expect(call.steps[0]).toMatchObject({ cause: 'initial', target: 0, delayMs: 1_890 })
   })
 
+  it.each([
+    { hintMs: 30_000, endedMs: 36_500, ok: true },
+    { hintMs: 61_000, endedMs: 5_000, ok: false },
+  ])('of $hintMs ms that comes during another wait: $ok, $endedMs ms later', async (given) => {
+    const clock = new VirtualClock()
+    const target = targetOf(clock, { limits: { concurrency: 1 } })
+    const { line } = target.state
+    const early = line.enter({ ...ONE, order: line.arrive() })
+    clock.schedule(5_000, () => {
+      const { hintMs } = given
+      line.ended({ ticket: early, sentAtMs: 0, sign: 'limited', hintMs, paid: false })
+      line.left()
+    })
+    const policy = { maxWaitMs: 20_000, maxHintMs: 60_000 }
+    const outcome = await start([GOOD], { clock, targets: [target], policy }).end()
+    expect(outcome.ok).toBe(given.ok)
+    expect(clock.monotonicMs()).toBe(given.endedMs)
+    if (!outcome.ok) expect(outcome).toMatchObject({ reason: 'hint_exceeds_wait', heldBy: 'hint' })
+  })
+
   it('is waited for on when it is closed for longer meanwhile', async () => {
     const clock = new VirtualClock()
     const target = targetOf(clock)

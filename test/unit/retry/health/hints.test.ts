@@ -63,13 +63,34 @@ describe('a hint', () => {
     expect(desk.status.closedForMs).toBe(10_500)
   })
 
-  it('is kept to by a call that could not wait for the spread', async () => {
+  it('is kept to by a call that could not wait for the spread, which holds all others', async () => {
     const { desk } = told(4_000)
-    const hasty = desk.wait({ latestMs: 4_050 })
+    const hasty = desk.wait({ latestMs: 4_040 })
+    const less = desk.wait({ latestMs: 4_150 })
+    const patient = desk.wait()
     await desk.clock.advance(3_999)
     expect(hasty.outcome).toBeUndefined()
-    await desk.clock.advance(51)
-    expect(isSent(hasty)).toBe(true)
+    await desk.clock.advance(1)
+    expect([hasty, less, patient].map(isSent)).toEqual([true, false, false])
+    // As much before the end of its patience as a timer may be late.
+    await desk.clock.advance(100)
+    expect([less, patient].map(isSent)).toEqual([true, false])
+    await desk.clock.advance(99)
+    expect(isSent(patient)).toBe(false)
+    await desk.clock.advance(1)
+    expect(isSent(patient)).toBe(true)
+  })
+
+  it('gives way to no more calls than the limit allows', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    desk.end(desk.enter(), 'limited', { hintMs: 4_000 })
+    const hasty = [desk.wait({ latestMs: 4_010 }), desk.wait({ latestMs: 4_020 })]
+    await desk.clock.advance(4_015)
+    expect(hasty.map(isSent)).toEqual([true, false])
+    const armed = desk.armed
+    await desk.clock.advance(5)
+    expect(hasty[1]?.outcome).toEqual({ by: 'hint', why: 'patience' })
+    expect(desk.armed - armed).toBeLessThanOrEqual(2)
   })
 
   it('that ends within the spread of another is kept to as well', async () => {
@@ -81,7 +102,7 @@ describe('a hint', () => {
     await desk.clock.advance(3_149)
     expect(hasty.outcome).toEqual({ by: 'hint', why: 'too_long' })
     expect(patient.outcome).toBeUndefined()
-    await desk.clock.advance(11)
+    await desk.clock.advance(1)
     expect(isSent(patient)).toBe(true)
   })
 
@@ -92,18 +113,26 @@ describe('a hint', () => {
     expect(caller.outcome).toEqual({ by: 'hint', why: 'too_long' })
   })
 
-  it('that comes while others wait ends them when their patience ends', async () => {
+  it('that comes while others wait ends those whose patience ends before it, at once', async () => {
     const desk = new Desk({ limits: { concurrency: 1 }, drawn: 0 })
     const first = desk.enter()
-    const caller = desk.wait({ latestMs: 2_000 })
+    const own = [{}, { notBeforeMs: 1_000 }, { bulk: true }, { paying: true }]
+    const hasty = own.map((wish) => desk.wait({ ...wish, latestMs: 59_999 }))
+    const patient = desk.wait({ latestMs: 60_000 })
     desk.end(first, 'limited', { hintMs: 60_000 })
-    await desk.clock.advance(2_000)
-    expect(caller.outcome).toEqual({ by: 'hint', why: 'patience' })
+    await desk.settle()
+    for (const { outcome } of hasty) expect(outcome).toEqual({ by: 'hint', why: 'too_long' })
+    expect(patient.outcome).toBeUndefined()
+    expect(desk.status.waiting).toBe(1)
   })
 
-  it('of more than a day is kept for a day, and its spread', () => {
-    const { desk } = told(400 * DAY_MS, 0)
-    expect(desk.status.closedForMs).toBe(DAY_MS)
+  it.each([
+    { days: 400, drawn: 0 },
+    { days: 400, drawn: 0.999 },
+    { days: 0.99, drawn: 0.999 },
+  ])('of $days days is kept for a day, its spread of $drawn included', ({ days, drawn }) => {
+    const { closedForMs } = told(days * DAY_MS, drawn).desk.status
+    expect(closedForMs).toBe(DAY_MS)
   })
 
   it.each([Infinity, Number.MAX_VALUE])('of %d ms is kept for a day too', (hintMs) => {

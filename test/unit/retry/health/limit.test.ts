@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Desk, isSent } from './desk.ts'
+import { Desk, isSent, ticketOf } from './desk.ts'
 
 /** Ends those, and sends as many again. */
 function renew(desk: Desk, tickets: readonly number[]): number[] {
@@ -40,6 +40,31 @@ describe('the learned limit', () => {
     const [first = 0] = desk.send(40)
     desk.end(first, 'limited')
     expect(desk.status.limit).toBe(16)
+  })
+
+  it.each([
+    { what: 'whole answers', streams: false },
+    { what: 'streams, which begin soon and hold their places long', streams: true },
+  ])('leaves a rate limit seven tenths of $what', async ({ streams }) => {
+    const desk = new Desk()
+    // One every 300 ms, 30 s each: a hundred in flight.
+    for (let ms = 0; ms < 180_000; ms += 300) {
+      await desk.clock.advance(300)
+      const [ticket = 0] = desk.send(1)
+      if (streams) {
+        desk.clock.schedule(200, () => {
+          const sentAtMs = desk.nowMs - 200
+          desk.line.ended({ ticket, sentAtMs, sign: 'success', hintMs: 0, paid: false })
+          const close = desk.line.streams({ idleForMs: () => 0 }, () => 0)
+          desk.clock.schedule(29_800, close)
+        })
+      } else desk.clock.schedule(30_000, () => desk.end(ticket, 'success'))
+    }
+    const { inFlight } = desk.status
+    expect(inFlight).toBe(100)
+    const [last = 0] = desk.send(1)
+    desk.end(last, 'limited')
+    expect(desk.status.limit).toBe(71)
   })
 
   it('is cut once by all that were sent together', () => {
@@ -103,17 +128,80 @@ describe('the learned limit', () => {
     expect(desk.status.limit).toBe(14)
   })
 
-  it.each([
-    { inFlight: 6, limit: Infinity },
-    { inFlight: 8, limit: 14 },
-  ])('after a quiet minute with $inFlight in flight is $limit', async ({ inFlight, limit }) => {
+  /** Twenty in flight, one refused, all ended: a limit of 14. */
+  function cut() {
     const desk = new Desk()
     const sent = desk.send(20)
     desk.end(sent[0] ?? 0, 'refused')
     for (const ticket of sent.slice(1)) desk.end(ticket, 'success')
+    return desk
+  }
+
+  it.each([
+    { quietMs: 60_000, burst: 14 },
+    { quietMs: 60_001, burst: 100 },
+    { quietMs: 24 * 3_600_000, burst: 100 },
+  ])(
+    'lets $burst of a burst of 100 go after $quietMs ms of silence',
+    async ({ quietMs, burst }) => {
+      const desk = cut()
+      await desk.clock.advance(quietMs)
+      let count = 0
+      while (count < 100 && desk.enter() !== 0) count += 1
+      expect(count).toBe(burst)
+    },
+  )
+
+  it('is forgotten after a quiet minute in which it held nobody, whoever looks', async () => {
+    const desk = cut()
+    for (let second = 0; second < 60; second += 1) {
+      await desk.clock.advance(1_000)
+      for (const ticket of desk.send(14)) desk.end(ticket, 'success')
+    }
+    expect(desk.status.limit).toBeLessThan(20)
+    await desk.clock.advance(1)
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('is kept while it holds calls back, however long their turn takes to come', async () => {
+    const desk = cut()
+    const sent = desk.send(14)
+    const held = desk.wait()
+    await desk.clock.advance(10 * 60_000)
+    expect(desk.enter()).toBe(0)
+    expect(desk.status).toMatchObject({ limit: 14, waiting: 1 })
+    desk.end(sent[0] ?? 0, 'success')
+    await desk.settle()
+    expect(isSent(held)).toBe(true)
+    expect(desk.status).toMatchObject({ limit: 15, inFlight: 14 })
     await desk.clock.advance(60_001)
-    for (const ticket of desk.send(inFlight)) desk.end(ticket, 'success')
-    expect(desk.status.limit).toBe(limit)
+    expect(desk.status.limit).toBe(Infinity)
+  })
+
+  it('is kept while it sends calls elsewhere', async () => {
+    const desk = cut()
+    desk.send(14)
+    for (let second = 0; second < 120; second += 1) {
+      await desk.clock.advance(1_000)
+      expect(desk.enter()).toBe(0)
+    }
+    expect(desk.status.limit).toBe(14)
+  })
+
+  it('of a caller who comes alone after an outage is forgotten with its recovery', async () => {
+    const desk = new Desk()
+    for (const ticket of desk.send(20)) desk.end(ticket, 'success')
+    desk.bringDown()
+    await desk.clock.advance(1_000)
+    desk.play(1, 'success')
+    for (let second = 0; second < 59; second += 1) {
+      await desk.clock.advance(1_000)
+      desk.play(1, 'success')
+    }
+    expect(desk.status).toMatchObject({ state: 'recovering', limit: 5 })
+    await desk.clock.advance(1_001)
+    expect(desk.line.health).toBe('up')
+    expect(desk.status).toMatchObject({ state: 'up', limit: Infinity })
   })
 
   it('is cut where even the fastest answers take three times as long', async () => {
@@ -148,6 +236,7 @@ describe('the learned limit', () => {
     const desk = new Desk()
     let turn = 0
     const limits = new Set<number>()
+    const states = new Set<string>()
     let inFlight: number[] = []
     for (let ms = 0; ms < 30_000; ms += 100) {
       // Every fifth is refused, whatever the load.
@@ -161,10 +250,35 @@ describe('the learned limit', () => {
         if (ticket !== 0) inFlight.push(ticket)
       }
       limits.add(desk.status.limit)
+      states.add(desk.status.state)
       await desk.clock.advance(100)
     }
     expect(Math.min(...limits)).toBeLessThanOrEqual(5)
     expect(inFlight).toHaveLength(20)
+    // Nothing was down.
+    expect([...states]).toEqual(['up'])
+  })
+
+  it('does not keep a process at one call in flight that begins with refusals of whatever load', async () => {
+    const desk = new Desk()
+    let turn = 0
+    for (let second = 0; second < 20; second += 1) {
+      const ticket = desk.enter()
+      await desk.clock.advance(1_000)
+      turn += 1
+      if (ticket !== 0) desk.end(ticket, turn % 4 === 1 ? 'refused' : 'success')
+    }
+    const waiting = new Set(Array.from({ length: 300 }, () => desk.wait()))
+    for (let round = 0; round < 7; round += 1) {
+      await desk.clock.advance(1_000)
+      const sent = [...waiting].filter(isSent)
+      for (const caller of sent) {
+        waiting.delete(caller)
+        desk.end(ticketOf(caller), 'success')
+      }
+      await desk.settle()
+    }
+    expect(desk.status.inFlight).toBeGreaterThan(40)
   })
 
   it.each(['off', 'none'] as const)("with limits '%s' is never learned", (limits) => {

@@ -102,6 +102,18 @@ describe('the order of a line', () => {
   })
 })
 
+describe('a call that no learned limit holds', () => {
+  it.each([{ impatient: true }, { nested: true }])('is not behind those that wait: %o', (own) => {
+    const desk = new Desk()
+    const [first = 0] = desk.send(10)
+    desk.end(first, 'refused')
+    desk.wait()
+    expect(desk.line.held(desk.wish())).toMatchObject({ by: 'limit' })
+    expect(desk.line.held(desk.wish(own))).toMatchObject({ by: 'backoff', expectedMs: 0 })
+    expect(desk.enter(own)).not.toBe(0)
+  })
+})
+
 describe('a bulk call', () => {
   it('yields to all others, and gets every twentieth place', async () => {
     const { desk, first } = await occupied()
@@ -125,11 +137,8 @@ describe('a bulk call', () => {
 })
 
 describe('a nested call', () => {
-  it.each([
-    ['by hand', { concurrency: 2 } as const],
-    ['learned', 'auto' as const],
-  ])('is never held by a limit of calls in flight, %s', (_, limits) => {
-    const desk = new Desk({ limits })
+  it('is never held by a learned limit', () => {
+    const desk = new Desk()
     const [first = 0] = desk.send(2)
     desk.end(first, 'refused')
     desk.send(1)
@@ -138,13 +147,35 @@ describe('a nested call', () => {
     expect(desk.enter({ nested: true })).not.toBe(0)
   })
 
+  it('waits for a limit set by hand, before those that are not nested', async () => {
+    const { desk, first } = await occupied()
+    const outer = desk.wait()
+    const inner = [desk.wait({ nested: true }), desk.wait({ nested: true })]
+    expect(desk.enter({ nested: true })).toBe(0)
+    expect(desk.line.held(desk.wish({ nested: true }))).toMatchObject({ by: 'limit', ahead: 2 })
+    expect(await orderOf(desk, first, [outer, ...inner])).toEqual([
+      ...inner.map(({ order }) => order),
+      outer.order,
+    ])
+  })
+
+  it('does not wait for itself: where it is made within a place, that limit holds it neither', async () => {
+    const { desk } = await occupied()
+    const nested = desk.wait({ nested: true })
+    expect(desk.enter({ nested: true, reentrant: true })).not.toBe(0)
+    desk.send(6, { nested: true, reentrant: true, paying: true })
+    const poor = desk.wait({ nested: true, reentrant: true, paying: true })
+    await desk.clock.advance(300_001)
+    expect([isSent(nested), isSent(poor)]).toEqual([false, true])
+  })
+
   it('that repeats what may have run waits for a token, though no place comes free', async () => {
     const desk = new Desk({ limits: { concurrency: 1 } })
     desk.send(1)
     for (let taken = 0; taken < 6; taken += 1) {
-      desk.end(desk.enter({ nested: true, paying: true }), 'nothing')
+      desk.end(desk.enter({ nested: true, reentrant: true, paying: true }), 'nothing')
     }
-    const inner = desk.wait({ nested: true, paying: true })
+    const inner = desk.wait({ nested: true, reentrant: true, paying: true })
     await desk.clock.advance(29_999)
     expect(inner.outcome).toBeUndefined()
     // Time brings a token in five minutes at the latest.

@@ -42,6 +42,26 @@ describe('a row of failures', () => {
     expect(desk.status.state).toBe('down')
   })
 
+  it('has to be longer after rows that the first probe has shown to be chance', async () => {
+    const desk = new Desk()
+    const rowOf = () => {
+      let length = 0
+      while (desk.status.state !== 'down' && length < 30) {
+        desk.play(1, 'error')
+        length += 1
+      }
+      return length
+    }
+    const lengths: number[] = []
+    for (let outage = 0; outage < 6; outage += 1) {
+      lengths.push(rowOf())
+      await desk.clock.advance(1_000)
+      desk.play(1, 'success')
+    }
+    expect(lengths[0]).toBe(5)
+    expect(lengths.at(-1)).toBeGreaterThan(8)
+  })
+
   it('neither grows nor ends by attempts that say nothing', () => {
     const desk = new Desk()
     desk.play(4, 'error')

@@ -37,6 +37,39 @@ describe('patience', () => {
   })
 })
 
+describe('a timer that fires late', () => {
+  it.each([
+    { lateMs: 0, sent: true },
+    { lateMs: 49, sent: true },
+    { lateMs: 51, sent: false },
+  ])('by $lateMs ms: a call whose turn came with its patience is sent: $sent', async (given) => {
+    const desk = new Desk({ drawn: 0 })
+    desk.end(desk.enter(), 'limited', { hintMs: 1_000 })
+    const caller = desk.wait({ latestMs: 1_000 })
+    desk.suspend(given.lateMs)
+    await desk.clock.advance(1_000)
+    expect(isSent(caller)).toBe(given.sent)
+  })
+
+  it('gives nobody more patience whose turn has not come', async () => {
+    const desk = new Desk({ limits: { concurrency: 1 } })
+    desk.send(1)
+    const caller = desk.wait({ latestMs: 1_000 })
+    desk.suspend(20)
+    await desk.clock.advance(1_000)
+    expect(caller.outcome).toEqual({ by: 'limit', why: 'patience' })
+  })
+
+  it('does not keep a call whose patience ends within the spread of a hint from being sent', async () => {
+    const desk = new Desk({ drawn: 0.99 })
+    desk.end(desk.enter(), 'limited', { hintMs: 1_000 })
+    const caller = desk.wait({ latestMs: 1_070 })
+    desk.suspend(45)
+    await desk.clock.advance(1_020)
+    expect(isSent(caller)).toBe(true)
+  })
+})
+
 describe('a hopeless wait', () => {
   it.each([
     { downForMs: 5 * 60_000, patient: true },
@@ -94,6 +127,62 @@ describe('a hopeless wait', () => {
     await desk.clock.advance(2_000)
     expect(patient.outcome).toBeUndefined()
   })
+
+  it.each([
+    { what: 'only bulk calls wait', bulk: true, wish: {}, ahead: 0 },
+    {
+      what: 'it is a retry that goes first',
+      bulk: false,
+      wish: { order: 1, requests: 1 },
+      ahead: 0,
+    },
+    { what: 'it is a retry', bulk: false, wish: { requests: 1 }, ahead: 3_000 },
+    { what: 'it is nested', bulk: false, wish: { nested: true }, ahead: 0 },
+  ])('is none where $what', async ({ bulk, wish, ahead }) => {
+    const { desk } = await busy(12)
+    for (let caller = 0; caller < 3_000; caller += 1) desk.wait({ bulk, order: 100 + caller })
+    const latestMs = desk.nowMs + 10_000
+    const held = desk.line.held(desk.wish({ ...wish, latestMs }))
+    expect(held.ahead).toBe(ahead)
+    if (ahead === 0) expect(held.expectedMs).toBeLessThan(200)
+    // Nothing of this ends in time: only patience does.
+    const patient = desk.wait({ ...wish, notBeforeMs: desk.nowMs + 60_000, latestMs })
+    await desk.clock.advance(9_999)
+    expect(patient.outcome).toBeUndefined()
+    await desk.clock.advance(1)
+    expect(patient.outcome).toMatchObject({ why: 'patience' })
+  })
+
+  it('is none for a retry of a call, however long the target has been down', async () => {
+    const desk = new Desk()
+    desk.bringDown()
+    await desk.clock.advance(60_000)
+    desk.send(1)
+    await desk.clock.advance(10 * 60_000)
+    const retry = desk.wait({ requests: 3, latestMs: desk.nowMs + 60_000 })
+    await desk.clock.advance(59_999)
+    expect(retry.outcome).toBeUndefined()
+  })
+
+  it.each([0, 1_500, 3_000, 6_500, 8_900, 9_100, 11_000])(
+    'is none because a hint stopped the calls, %i ms after it came',
+    async (afterMs) => {
+      const desk = new Desk({ limits: { concurrency: 100 }, drawn: 0 })
+      for (let turn = 0; turn < 120; turn += 1) {
+        const sent = desk.send(10)
+        await desk.clock.advance(100)
+        for (const ticket of sent) desk.end(ticket, 'success')
+      }
+      const [first = 0] = desk.send(1)
+      desk.end(first, 'limited', { hintMs: 9_000 })
+      // A hundred a second were served: these need fifteen seconds.
+      for (let caller = 0; caller < 1_500; caller += 1) desk.wait()
+      await desk.clock.advance(afterMs)
+      const patient = desk.wait({ latestMs: desk.nowMs + 20_000 })
+      await desk.clock.advance(2_001)
+      expect(patient.outcome).toBeUndefined()
+    },
+  )
 
   it('is still sent where its turn comes within two seconds', async () => {
     const { desk, sent } = await busy(12)
@@ -179,6 +268,23 @@ describe('a process that was suspended', () => {
     await desk.clock.advance(1_500)
     expect(desk.line.reasonsSince(400)).toEqual({ hintMs: 600, downMs: 0 })
     expect(desk.line.reasonsSince(1_200)).toEqual({ hintMs: 0, downMs: 0 })
+  })
+})
+
+describe('the reasons of a wait', () => {
+  it('are not counted twice where a hint came during an outage', async () => {
+    const desk = new Desk({ drawn: 0 })
+    desk.bringDown()
+    await desk.clock.advance(1_000)
+    desk.end(desk.enter(), 'limited', { hintMs: 5_000 })
+    await desk.clock.advance(7_000)
+    // A second down, five of the hint, two down.
+    expect(desk.line.reasonsSince(0)).toEqual({ hintMs: 5_000, downMs: 3_000 })
+    expect(desk.line.reasonsSince(2_000)).toEqual({ hintMs: 4_000, downMs: 2_000 })
+    desk.end(desk.enter(), 'success')
+    await desk.clock.advance(1_000)
+    expect(desk.line.reasonsSince(0)).toEqual({ hintMs: 5_000, downMs: 3_000 })
+    expect(desk.line.reasonsSince(6_500)).toEqual({ hintMs: 0, downMs: 1_500 })
   })
 })
 
