@@ -121,9 +121,9 @@ describe('settings', () => {
     ['limits that are learned, said or not', {}, { limits: 'auto' }],
     ['limits of which none is set', {}, { limits: {} }],
     [
-      'a limit with a default beside it',
+      'a limit with one beside it that is left undefined',
       { limits: { concurrency: 1 } },
-      { limits: { concurrency: 1, requestsPerMinute: Number.POSITIVE_INFINITY } },
+      { limits: { concurrency: 1, requestsPerMinute: undefined } },
     ],
     ['a hedge that is false', {}, { hedge: false }],
     ['a hedge that is true', { hedge: true }, { hedge: {} }],
