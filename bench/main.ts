@@ -14,6 +14,7 @@ interface Part {
 const PARTS: Readonly<Record<string, Part>> = {
   overhead: { title: 'Overhead', program: 'overhead/main.ts' },
   output: { title: 'Output', program: 'output/main.ts' },
+  waiting: { title: 'Waiting calls', program: 'waiting/main.ts' },
   stores: { title: 'Stores', program: 'stores/main.ts' },
   correctness: { title: 'Correctness beside peers', program: 'correctness/main.ts' },
   storm: { title: 'A storm on loopback', program: 'loopback-storm/main.ts' },

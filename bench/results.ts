@@ -8,7 +8,7 @@ export interface Section {
   readonly body: string
 }
 
-const ORDER = ['overhead', 'output', 'stores', 'correctness', 'storm', 'soak']
+const ORDER = ['overhead', 'waiting', 'output', 'stores', 'correctness', 'storm', 'soak']
 
 const HEAD = `# Measured
 

@@ -49,7 +49,12 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
   }
   const ours = face === 'create' ? UNMISTAKABLY_OURS : OURS_IN_PARAMS
   for (const name in Object(params)) {
-    if (!ours.has(name) || Reflect.get(Object(params), name) === undefined) continue
+    if (!ours.has(name)) continue
+    const value: unknown = Reflect.get(Object(params), name)
+    if (value === undefined) continue
+    // vLLM has a parameter `priority`, a number.
+    if (name === 'priority' && !SETTING_CHECKS.priority.accepts(value)) continue
+    if (Object.hasOwn(REPLACED, name)) throw goneError(`${face}()`, name)
     const rest = face === 'create' ? `{ steady: { ${name} } }` : `{ ${name} }`
     throw new TypeError(
       `${face}(): ${name} is no parameter of a request; it belongs into the second argument: ${face}(params, ${rest})`,
@@ -63,8 +68,8 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
  */
 export function checkOursUnderSteady(requestOptions: object): void {
   for (const name in requestOptions) {
-    if (!Object.hasOwn(CALL_CHECKS, name) || OPENAIS_OWN.has(name)) continue
-    if (Reflect.get(requestOptions, name) === undefined) continue
+    if (!OURS_BESIDE_STEADY.has(name) || Reflect.get(requestOptions, name) === undefined) continue
+    if (Object.hasOwn(REPLACED, name)) throw goneError('create()', name)
     throw new TypeError(
       `create(): ${name} is no request option of openai; it belongs under steady: create(params, { steady: { ${name} } })`,
     )
@@ -95,10 +100,13 @@ export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy
 /** @throws {TypeError} naming what replaced an option that is gone, or what is wrong. */
 function checkNamed(where: string, options: unknown, checks: Checks): void {
   for (const name of Object.keys(Object(options))) {
-    if (!Object.hasOwn(REPLACED, name)) continue
-    throw new TypeError(`${where}: unknown option '${name}'; ${REPLACED[name]}`)
+    if (Object.hasOwn(REPLACED, name)) throw goneError(where, name)
   }
   checkOptions(where, options, checks)
+}
+
+function goneError(where: string, name: string): TypeError {
+  return new TypeError(`${where}: unknown option '${name}'; ${REPLACED[name]}`)
 }
 
 /** Options that are gone, and what replaced them. */
@@ -120,7 +128,7 @@ const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
   firstChunkTimeoutMs: duration,
   chunkIdleTimeoutMs: duration,
   maxWaitMs: {
-    allowed: 'a number of milliseconds from 0',
+    allowed: `a number of milliseconds from 0 to ${MAX_DURATION_MS} (as long as the deadline: the value of deadlineMs)`,
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
   },
   minAttemptMs: duration,
@@ -147,18 +155,30 @@ const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
   signal: { allowed: 'an AbortSignal', accepts: isSignal },
 }
 
-/** Request options of openai with a name that is ours too. */
-const OPENAIS_OWN: ReadonlySet<string> = new Set(['signal', 'idempotencyKey'])
+// openai has request options of these names too.
+const OURS_BESIDE_STEADY: ReadonlySet<string> = new Set(
+  [...Object.keys(CALL_CHECKS), ...Object.keys(REPLACED)].filter(
+    (name) => name !== 'signal' && name !== 'idempotencyKey',
+  ),
+)
+
+// A parameter `concurrency` may be somebody's.
+const GONE_IN_PARAMS = Object.keys(REPLACED).filter((name) => name !== 'concurrency')
 
 // LiteLLM's proxy takes `fallbacks` as a parameter.
-const OURS_IN_PARAMS: ReadonlySet<string> = new Set(
-  [...Object.keys(CALL_CHECKS), 'requestOptions'].filter((name) => name !== 'fallbacks'),
-)
+const OURS_IN_PARAMS: ReadonlySet<string> = new Set([
+  ...Object.keys(CALL_CHECKS).filter((name) => name !== 'fallbacks'),
+  'requestOptions',
+  ...GONE_IN_PARAMS,
+])
 
-// No provider names a parameter so; `signal`, `payload` or `repair` may be somebody's.
-const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set(
-  Object.keys(CALL_CHECKS).filter((name) => /[A-Z]/.test(name)),
-)
+// No provider names a parameter so, or gives it such a value; `signal`, `payload` or `repair` may be
+// somebody's.
+const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set([
+  ...Object.keys(CALL_CHECKS).filter((name) => /[A-Z]/.test(name)),
+  'priority',
+  ...GONE_IN_PARAMS,
+])
 
 const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']
 

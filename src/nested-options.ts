@@ -6,7 +6,6 @@ import {
   aFunction,
   type Check,
   type Checks,
-  integer,
   number,
   objectWith,
   oneOf,
@@ -16,22 +15,33 @@ import {
 import type { SteadyOptions } from './options.ts'
 import { LIMIT_NUMBERS } from './retry/health/limits.ts'
 import { HEDGE_NUMBERS } from './retry/hedge.ts'
-import type { NumberOptions } from './retry/number-options.ts'
+import type { NumberOption, NumberOptions } from './retry/number-options.ts'
 
-const { concurrency, requestsPerMinute, tokensPerMinute } = LIMIT_NUMBERS
+const LEFT_OUT = 'or left out where there is no limit'
+
+const concurrency: Check = {
+  allowed: `an integer from ${LIMIT_NUMBERS.concurrency.min}, ${LEFT_OUT}`,
+  accepts: (value) => Number.isSafeInteger(value) && Number(value) >= LIMIT_NUMBERS.concurrency.min,
+}
+
+function perMinute({ min }: NumberOption): Check {
+  return {
+    allowed: `a finite number from ${min}, ${LEFT_OUT}`,
+    accepts: (value) => Number.isFinite(value) && Number(value) >= min,
+  }
+}
+
+const LIMITS: Checks = {
+  concurrency,
+  requestsPerMinute: perMinute(LIMIT_NUMBERS.requestsPerMinute),
+  tokensPerMinute: perMinute(LIMIT_NUMBERS.tokensPerMinute),
+}
 
 export const limits: Check = {
   allowed:
     "'auto', 'off' or { concurrency?, requestsPerMinute?, tokensPerMinute? } with numbers from 1, concurrency whole",
   accepts: (value) => value === 'auto' || value === 'off' || isGroup(value),
-  within: (value) =>
-    Array.isArray(value)
-      ? undefined
-      : {
-          concurrency: integer(concurrency.min, Number.MAX_SAFE_INTEGER),
-          requestsPerMinute: number(requestsPerMinute.min, requestsPerMinute.max),
-          tokensPerMinute: number(tokensPerMinute.min, tokensPerMinute.max),
-        },
+  within: (value) => (Array.isArray(value) ? undefined : LIMITS),
 }
 
 export const hedge: Check = {

@@ -47,23 +47,17 @@ function isSame(a: CallFace, b: CallFace): boolean {
 }
 
 function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
-  const { face, clientTimeoutMs, requestAttempts, clientAttempts } = by
+  const { face, clientTimeoutMs } = by
   const given = { ...client, ...withoutUndefined(call) }
   const merged = { ...DEFAULTS, ...given }
-  // The nearer setting wins; at each place ours before openai's own.
-  const set = call.maxAttempts ?? requestAttempts ?? client.maxAttempts ?? clientAttempts
-  const maxAttempts = set ?? (face === 'guard' ? 1 : DEFAULTS.maxAttempts)
-  // One number, as the bare client has it, bounds requests of any kind.
-  const maxRequests = set === undefined && face !== 'guard' ? DEFAULTS.maxRequests : maxAttempts
   const times = resolveTimes(given, face, clientTimeoutMs)
   const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
   const sideEffects = face === 'guard' || (face === 'run' && keyed)
   const isPrecious = sideEffects || given.idempotencyKey !== undefined
   return {
     ...times,
-    ...resolvePatience(given, by),
-    maxAttempts,
-    maxRequests: given.maxRequests ?? maxRequests,
+    ...resolvePatience(given, by, isSwitchedOff(client, call, by)),
+    ...resolveLimits(client, call, by),
     maxReasks: merged.maxReasks,
     chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
     minAttemptMs: merged.minAttemptMs,
@@ -87,6 +81,35 @@ function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): Re
   }
 }
 
+/** The nearer setting decides; at each place ours before openai's own. */
+function resolveLimits(
+  client: CallSettings,
+  call: CallOptions,
+  { face, requestAttempts, clientAttempts }: CallFace,
+): Pick<ResolvedCall, 'maxAttempts' | 'maxRequests'> {
+  const ofCall = call.maxAttempts ?? requestAttempts
+  const ofClient = client.maxAttempts ?? clientAttempts
+  const set = ofCall ?? ofClient ?? (face === 'guard' ? 1 : undefined)
+  // One number, as the bare client has it, bounds requests of any kind: over a `maxRequests` that is
+  // set further away, too.
+  const given = call.maxRequests ?? (ofCall === undefined ? client.maxRequests : undefined)
+  return {
+    maxAttempts: set ?? DEFAULTS.maxAttempts,
+    maxRequests: given ?? set ?? DEFAULTS.maxRequests,
+  }
+}
+
+/** Retries are switched off by openai's own option, and no setting of ours decides otherwise. */
+function isSwitchedOff(
+  client: CallSettings,
+  call: CallOptions,
+  { requestAttempts, clientAttempts }: CallFace,
+): boolean {
+  if (call.maxAttempts !== undefined) return false
+  if (requestAttempts !== undefined) return requestAttempts === 1
+  return client.maxAttempts === undefined && clientAttempts === 1
+}
+
 /** A person often waits for `create`, a pipeline for the others. */
 const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
 
@@ -95,12 +118,13 @@ const BARE_HINT_MS = 60_000
 
 function resolvePatience(
   { maxWaitMs }: CallSettings,
-  { face, clientTimeoutMs, setsTimeout, requestAttempts, clientAttempts }: CallFace,
+  { face, clientTimeoutMs, setsTimeout }: CallFace,
+  isOff: boolean,
 ): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
   if (maxWaitMs !== undefined) return { maxWaitMs, maxHintMs: maxWaitMs }
   if (face !== 'create') return { maxWaitMs: PATIENCE.othersMs, maxHintMs: PATIENCE.othersMs }
   // Retries that are switched off, or an explicit timeout, say that the caller will not wait longer.
-  if ((requestAttempts ?? clientAttempts) === 1) return { maxWaitMs: 0, maxHintMs: 0 }
+  if (isOff) return { maxWaitMs: 0, maxHintMs: 0 }
   const mostMs = setsTimeout === true ? clientTimeoutMs : Number.POSITIVE_INFINITY
   return {
     maxWaitMs: Math.min(PATIENCE.createMs, mostMs),

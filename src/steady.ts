@@ -28,6 +28,7 @@ import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
 import { resolveCall } from './resolve-options.ts'
+import { Closing } from './retry/closing.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion
@@ -117,6 +118,13 @@ export interface SteadyMethods {
    * @returns false where no target is named so.
    */
   reopen(target: string): boolean
+  /**
+   * Ends this client, for a process that shuts down: its calls that wait for a target, or for their own
+   * backoff, end at once with kind `aborted`, and so does every call that is made from now on. A request
+   * in flight may finish; nothing is sent after it. Other clients are not touched, but for those that
+   * `withOptions` has made of this one, or the other way round: they end together.
+   */
+  close(): void
 }
 
 /** The client, with `create` made dependable and our methods added. */
@@ -148,6 +156,7 @@ export function steady<C extends ChatClient>(
     runtime,
     settings: Object.freeze(withoutUndefined(options)),
     multiplied: false,
+    closing: new Closing(),
   })
 }
 
@@ -161,6 +170,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
       checkOption('reopen()', 'target', target, TARGET_NAME)
       return reopenTarget(context.runtime, target)
     },
+    close: () => context.closing?.close(),
   }
   const facade = facadeOf(client, {
     own: { ...own },

@@ -11,8 +11,11 @@ interface FlowCall {
   open: number
   /** The line that a stream of this call has its place in. */
   line: object | undefined
-  /** The call before it in the same flow, or one before that, whose stream was open. */
-  readonly within: FlowCall | undefined
+  /**
+   * The call before it in the same flow, or one before that, whose stream was open when it was last
+   * looked at.
+   */
+  within: FlowCall | undefined
 }
 
 const STORAGE = Symbol.for('steadycall.call-flow.v2')
@@ -33,38 +36,51 @@ export function beginCall(): void {
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within: openOf(last) })
+    const within = nearestOpen(last)
+    storage().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
 }
 
 /** A stream of this call, with a place in this line, has been handed out. Returns the function to call at its end. */
-export function openInFlow(line: object | undefined): () => void {
+export function openInFlow(line?: object): () => void {
   const call = storage().getStore()
   if (call === undefined) return () => {}
   call.open += 1
   call.line = line
   return () => {
     call.open -= 1
+    // A loop that opens one stream after another would else link all that it ever made.
+    if (call.open === 0) call.within = nearestOpen(call.within)
   }
 }
 
 /** Is a stream open that was made earlier in this flow? Its reader may be waiting for this call. */
 export function isWithinOpenStream(): boolean {
-  return openOf(storage().getStore()?.within) !== undefined
+  const call = storage().getStore()
+  if (call === undefined) return false
+  call.within = nearestOpen(call.within)
+  return call.within !== undefined
 }
 
 /** Is a stream with a place in this line open that was made earlier in this flow? */
 export function isWithinOpenStreamOf(line: object): boolean {
-  let call = openOf(storage().getStore()?.within)
-  while (call !== undefined && call.line !== line) call = openOf(call.within)
+  let call = nearestOpen(storage().getStore()?.within)
+  while (call !== undefined && call.line !== line) call = nearestOpen(call.within)
   return call !== undefined
 }
 
-function openOf(call: FlowCall | undefined): FlowCall | undefined {
-  if (call === undefined || call.open > 0) return call
-  return openOf(call.within)
+/** This call, or the nearest before it, whose stream is open. Those passed on the way remember it. */
+function nearestOpen(from: FlowCall | undefined): FlowCall | undefined {
+  let open = from
+  while (open !== undefined && open.open <= 0) open = open.within
+  for (let passed = from; passed !== undefined && passed !== open; ) {
+    const { within } = passed
+    passed.within = open
+    passed = within
+  }
+  return open
 }
 
 /** Had the call before this one, in the same flow, given up a request of this fingerprint? */

@@ -4,6 +4,7 @@ import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
+import { closedFailure } from '../retry/stop-failure.ts'
 import {
   isWatched,
   readOrigin,
@@ -49,6 +50,7 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
   const { onEvent } = settings
   const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
   try {
+    if (context.closing?.isClosed) throw closedError(job, key, record)
     const work = (flight: WorkRequest<T>['flight']) =>
       runWork({ job, context, key, record, flight })
     const protocol = isKept(key) ? throughStore(job, context, { key, record, deadline }) : undefined
@@ -152,6 +154,22 @@ function noticeError<T>(
     idempotencyKey: key.text,
     source,
   })
+}
+
+/** A client that is closed makes no calls. */
+function closedError<T>({ targets, name }: Job<T>, key: CallKey, record: CallRecord): CallError {
+  const failure = closedFailure()
+  const reason = 'aborted'
+  const message = explain({
+    failure,
+    reason,
+    where: targets[0].host ?? name,
+    attempts: 0,
+    elapsedMs: record.elapsedMs,
+    remainingMs: 0,
+    deterministic: false,
+  })
+  return callError(failure, message, { attempts: [], reason, key: key.text })
 }
 
 /** Everybody checks a kept or shared result against his own schema. */

@@ -1,6 +1,7 @@
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import { ClientClosed } from '../retry/closing.ts'
 import { type CallResult, call } from './call.ts'
 import { type Answer, CallPromise } from './call-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat.ts'
@@ -121,8 +122,8 @@ function madeOfClass(error: CallError, classes: ErrorClasses): Error {
   const { message } = error
   switch (error.kind) {
     case 'aborted':
-      // In openai's own words: many compare them, and there is nothing to add.
-      return new classes.APIUserAbortError({})
+      // In openai's own words: many compare them, and there is nothing to add to a caller's own abort.
+      return new classes.APIUserAbortError(error.cause instanceof ClientClosed ? { message } : {})
     case 'timeout':
     case 'deadline':
       return new classes.APIConnectionTimeoutError({ message })

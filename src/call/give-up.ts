@@ -18,7 +18,7 @@ export type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 
 /** The error of a call that is over, and what its key's record becomes. */
 export function giveUp<T>(
   { job, key, record, flight }: WorkRequest<T>,
-  { failure, reason, deterministic, refused, heldBy, waitedMs }: GivenUp,
+  { failure, reason, deterministic, refused, heldBy, waitedMs, waits }: GivenUp,
   more: { readonly completion?: unknown; readonly late?: Promise<LateEnd<T>> | undefined } = {},
 ): WorkOutcome<T> {
   const doubtful = [failure, ...record.attempts].some((ended) => ended.executed === 'maybe')
@@ -44,6 +44,7 @@ export function giveUp<T>(
   const executed = executedIn(record, told)
   const error: CallError = callError({ ...told, executed }, message, {
     attempts,
+    waits,
     reason,
     deterministic,
     onUncertain: flight.onUncertain,

@@ -4,6 +4,7 @@ import {
   type Failure,
   type StopReason,
   type Usage,
+  type Wait,
 } from '../errors/call-error.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
@@ -121,15 +122,15 @@ export class CallRecord {
   }
 
   fail(
-    error: Pick<CallError, 'kind' | 'source' | 'again' | 'reason' | 'retryAfterMs'>,
+    error: Pick<CallError, 'kind' | 'source' | 'again' | 'reason' | 'retryAfterMs' | 'waits'>,
   ): CallReport {
-    const { kind, reason, source, again, retryAfterMs } = error
+    const { kind, reason, source, again, retryAfterMs, waits } = error
     const report = this.#report({
       outcome: kind,
       source,
       persisted: false,
       again,
-      ...withoutUndefined({ reason, retryAfterMs }),
+      ...withoutUndefined({ reason, retryAfterMs, waits }),
     })
     this.tell({ type: 'call-settled', report })
     const { attempts, usage } = report
@@ -138,6 +139,7 @@ export class CallRecord {
       kind,
       source,
       attempts,
+      waits,
       usage,
       firstChunkMs: this.firstChunkMs,
       reason,
@@ -147,7 +149,7 @@ export class CallRecord {
 
   #report(
     end: Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
-      Partial<Pick<CallReport, 'reason' | 'again' | 'retryAfterMs'>>,
+      Partial<Pick<CallReport, 'reason' | 'again' | 'retryAfterMs' | 'waits'>>,
   ): CallReport {
     const { operation, key } = this.#request
     const caused = end.source === 'provider'
@@ -188,6 +190,7 @@ export function callError(
   more: {
     readonly reason?: StopReason
     readonly attempts: readonly AttemptReport[]
+    readonly waits?: readonly Wait[] | undefined
     readonly key: string
     readonly deterministic?: boolean
     readonly onUncertain?: 'rerun' | 'fail'
@@ -211,6 +214,7 @@ export function callError(
     onUncertain: more.onUncertain,
     completion: more.completion,
     attempts: Object.freeze([...more.attempts]),
+    waits: more.waits && Object.freeze([...more.waits]),
     idempotencyKey: more.key,
     usage: usageOf(more.attempts),
     ...withoutUndefined({ reason: more.reason, source: more.source }),

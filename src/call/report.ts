@@ -1,5 +1,5 @@
 import type { Again } from '../errors/again.ts'
-import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
+import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { Repair } from '../output/repair-rules.ts'
@@ -17,6 +17,8 @@ export interface CallReport {
   /** What is left of the wait that the provider asked for, milliseconds, for a failure. */
   readonly retryAfterMs?: number
   readonly attempts: readonly AttemptReport[]
+  /** The waits after the last attempt, or without any, that ended in vain. Absent where there were none. */
+  readonly waits?: readonly Wait[]
   /** Given, derived or generated. */
   readonly idempotencyKey: string
   readonly source: 'provider' | 'store' | 'shared'
@@ -67,7 +69,7 @@ export type CallEvent = CallEventBase &
     | {
         readonly type: 'wait-started'
         readonly target: string
-        readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
+        readonly for: Wait['for']
         /** The expected wait, milliseconds; absent where it cannot be known. */
         readonly expectedMs?: number
         /** Calls that wait already. */
@@ -79,6 +81,8 @@ export type CallEvent = CallEventBase &
         readonly number: number
         readonly reason: StopReason
         readonly kind: FailureKind
+        /** What the call has waited for since its last attempt, in vain; absent where it has not. */
+        readonly waits?: readonly Wait[]
       }
     | {
         readonly type: 'retries-multiplied'

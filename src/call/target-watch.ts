@@ -1,7 +1,9 @@
+import type { Failure } from '../errors/call-error.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import type { JobTarget } from './job.ts'
 import type { CallRecord } from './record.ts'
+import { type Runtime, warnOnce } from './runtime.ts'
 import { providerName } from './targets.ts'
 
 /** The state of each target that was told last. */
@@ -19,6 +21,24 @@ export function noticeTarget(record: CallRecord, target: JobTarget): void {
   told.set(state, to)
   record.tell({ type: 'target-changed', target: name, from, to })
   record.span.targetChanged({ ...targetInfo(target), target: name, from, to })
+}
+
+/** A provider that is only busy asks for less; with a longer hint somebody should know of it. */
+const LONG_HINT_MS = 10 * 60_000
+
+/** Warns, once for each target, of a hint that closes its line for long. */
+export function noticeLongHint(
+  runtime: Runtime,
+  { name, state }: JobTarget,
+  { retryAfterMs = 0 }: Failure,
+): void {
+  if (retryAfterMs <= LONG_HINT_MS || state.line.closedForMs <= LONG_HINT_MS) return
+  warnOnce(
+    runtime,
+    'STEADYCALL_LONG_HINT',
+    `${name} asks for ${Math.round(retryAfterMs / 60_000)} minutes without requests: until then its calls wait, or fail where they may not wait as long. If that is wrong, llm.reopen(${JSON.stringify(name)}) opens its line.`,
+    name,
+  )
 }
 
 /** A target as spans and metrics describe it. */

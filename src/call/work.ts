@@ -1,7 +1,9 @@
 import { type Failure, isCallError } from '../errors/call-error.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { SteadyOptions } from '../options.ts'
+import type { Closing } from '../retry/closing.ts'
 import { type AttemptStep, runAttempts, type VerdictEvent } from '../retry/loop.ts'
+import { closedFailure } from '../retry/stop-failure.ts'
 import type { Deadline } from '../time.ts'
 import {
   type AttemptEnd,
@@ -13,7 +15,7 @@ import { isWithinOpenStream, isWithinOpenStreamOf, passFlowOn } from './call-flo
 import { CallPolicy } from './call-policy.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { noticeGateway } from './gateway-notice.ts'
-import { giveUp } from './give-up.ts'
+import { type GivenUp, giveUp } from './give-up.ts'
 import type { Job } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './keys.ts'
 import { LateWork } from './late-work.ts'
@@ -22,7 +24,7 @@ import { OuterUse } from './outer-use.ts'
 import type { CallRecord } from './record.ts'
 import { multipliedBefore, noticeRepetition, rememberGivenUp } from './repetition.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
-import { noticeTarget, targetInfo } from './target-watch.ts'
+import { noticeLongHint, noticeTarget, targetInfo } from './target-watch.ts'
 
 /** What one wrapped client gives to each of its calls. */
 export interface CallContext {
@@ -30,6 +32,8 @@ export interface CallContext {
   readonly settings: SteadyOptions
   /** Requests were multiplied under `'throw'`: the next send fails instead. */
   multiplied: boolean
+  /** Absent where there is no client to be closed. */
+  readonly closing?: Closing
 }
 
 export interface WorkRequest<T> {
@@ -83,12 +87,15 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     },
   )
   let last: Failure | undefined
+  let stopped: VerdictEvent | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {
     if (flight.dispatch !== undefined) {
       const again = step.cause === 'hedge' || policy.mayHaveRun
       const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
       if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
     }
+    if (context.closing?.isClosed)
+      return { ok: false, withheld: true, failure: closedFailure(last) }
     scope.enter(lineOf(job, step))
     const end = await makeAttempt(shared, step)
     scope.leave()
@@ -110,18 +117,20 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     random: runtime.random,
     signal: flight.signal,
     deadline: flight.deadline,
+    closing: context.closing,
     targets: job.targets,
     spentAt: (target) => outer.spentAt(target),
     tokens: job.tokens,
     attempt,
-    onVerdict: (event) => tellVerdict(record, job, event),
+    onVerdict(event) {
+      if (event.verdict.verdict === 'stop') stopped = event
+      tellVerdict(request, event)
+    },
   })
   scope.settled = true
   if (outcome.ok) return outcome
   rememberGivenUp(request, outcome.failure, fingerprints, failedAt ?? new Set())
-  if (outcome.heldBy !== undefined) {
-    record.span.waitedInVain(targetInfo(job.targets[0]), outcome.heldBy)
-  }
+  if (stopped !== undefined) tellStopped(record, job, stopped, outcome)
   if (outcome.refused !== undefined) completion = answered.get(outcome.refused.answer)
   return giveUp(request, outcome, { completion, late: late?.end(policy.doubts) })
 }
@@ -196,14 +205,14 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 }
 
 function tellVerdict<T>(
-  record: CallRecord,
-  { targets }: Pick<Job<T>, 'targets'>,
+  { record, job: { targets }, context: { runtime } }: WorkRequest<T>,
   { verdict, attempts, target: index, failure }: VerdictEvent,
 ): void {
   const target = targets[index] ?? targets[0]
   noticeTarget(record, target)
   // Accepted: the attempt's own report says so.
   if (failure === undefined) return
+  noticeLongHint(runtime, target, failure)
   const { kind } = failure
   const { span } = record
   switch (verdict.verdict) {
@@ -235,7 +244,24 @@ function tellVerdict<T>(
       return
     }
     case 'stop':
-      record.tell({ type: 'call-stopped', number: attempts, reason: verdict.reason, kind })
-      span.stopped({ reason: verdict.reason, kind })
+      // Told when it is known how long the call has waited.
+      return
   }
+}
+
+/** No attempt follows what was judged; the call may have waited for one in vain. */
+function tellStopped<T>(
+  record: CallRecord,
+  { targets }: Pick<Job<T>, 'targets'>,
+  { attempts: number, target, failure }: VerdictEvent,
+  { reason, heldBy, waits }: GivenUp,
+): void {
+  if (failure === undefined) return
+  const { kind } = failure
+  const { span } = record
+  record.tell({ type: 'call-stopped', number, reason, kind, ...(waits !== undefined && { waits }) })
+  span.stopped({ reason, kind, heldBy })
+  const info = targetInfo(targets[target])
+  if (waits !== undefined) span.waited(info, waits)
+  if (heldBy !== undefined) span.waitedInVain(info, heldBy)
 }

@@ -2,6 +2,12 @@ import { type Again, againAfter } from './again.ts'
 import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
 import type { TokenCounts } from './token-counts.ts'
 
+/** A part of a call's wait for a target: what it was for, and how long. */
+export interface Wait {
+  readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
+  readonly ms: number
+}
+
 /** One attempt of a logical call, as it ended. All times in milliseconds. */
 export interface AttemptReport {
   /** 1 for the first attempt. */
@@ -28,10 +34,7 @@ export interface AttemptReport {
   /** What the call's own part of the wait came from: our backoff, or a hint. Absent when there was none. */
   readonly delaySource?: 'backoff' | 'hint'
   /** The parts of that wait: what it was for, and how long. Absent where there was none. */
-  readonly waits?: readonly {
-    readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
-    readonly ms: number
-  }[]
+  readonly waits?: readonly Wait[]
   /** How long the provider asked to wait after this attempt. */
   readonly retryAfterMs?: number
   /** HTTP requests really sent during this attempt; more than one is somebody else's retry. */
@@ -114,6 +117,7 @@ export interface CallErrorInit {
   readonly onUncertain?: 'rerun' | 'fail' | undefined
   readonly issues?: readonly OutputIssue[] | undefined
   readonly attempts?: readonly AttemptReport[]
+  readonly waits?: readonly Wait[] | undefined
   readonly idempotencyKey?: string | undefined
   readonly completion?: unknown
   readonly usage?: Usage | undefined
@@ -151,6 +155,8 @@ export class CallError extends Error {
   /** What was wrong with the last answer. */
   readonly issues?: readonly OutputIssue[]
   readonly attempts: readonly AttemptReport[]
+  /** The waits after the last attempt, or without any, that ended in vain. Absent where there were none. */
+  readonly waits?: readonly Wait[]
   readonly idempotencyKey?: string
   /** The last answer, where there was one: a `ChatCompletion`. */
   declare readonly completion?: unknown
@@ -173,6 +179,7 @@ export class CallError extends Error {
     if (init.requestId !== undefined) this.requestId = init.requestId
     if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs
     if (init.issues !== undefined) this.issues = init.issues
+    if (init.waits !== undefined) this.waits = init.waits
     if (init.idempotencyKey !== undefined) this.idempotencyKey = init.idempotencyKey
     if (init.usage !== undefined) this.usage = init.usage
     if (init.completion !== undefined) {

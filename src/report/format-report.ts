@@ -1,5 +1,5 @@
 import type { CallReport } from '../call/report.ts'
-import type { AttemptReport } from '../errors/call-error.ts'
+import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import { formatMs } from './format-ms.ts'
 import { colourPaint, type Paint, plainPaint } from './paint.ts'
 import { formatTimeline } from './timeline.ts'
@@ -14,7 +14,7 @@ export interface FormatReportOptions {
 
 /**
  * A call for people: how it ended, a timeline drawn to scale, and a line for each attempt with what
- * it waited for and met. Several lines, without one at the end. Holds nothing of prompt, answer or
+ * it waited for and met, and for a last wait that was in vain. Several lines, without one at the end. Holds nothing of prompt, answer or
  * key.
  * @throws {TypeError} for what is no report, and for a width that is none.
  * @example
@@ -37,6 +37,7 @@ export function formatReport(report: CallReport, options: FormatReportOptions = 
     headOf(report, paint),
     formatTimeline(report, { width, paint }).trimEnd(),
     ...attemptLines(report.attempts, paint),
+    ...vainLines(report, paint),
     ...repairLines(report, paint),
   ]
   return lines.join('\n')
@@ -74,15 +75,26 @@ function attemptLines(attempts: readonly AttemptReport[], paint: Paint): readonl
 function waitOf(attempt: AttemptReport, paint: Paint): readonly string[] {
   const { delayMs, delaySource, cause, waits = [] } = attempt
   if (delayMs <= 0) return []
-  // Parts of a millisecond say nothing.
-  const parts = waits.filter(({ ms }) => ms >= 1)
-  if (parts.length > 1) {
-    const said = parts.map((part) => `${part.for} ${formatMs(part.ms)}`).join(', ')
-    return [paint('wait', `waited ${formatMs(delayMs)} (${said})`)]
-  }
   // A hedge waits for the first attempt's answer, not for leave to go.
-  const source = cause === 'hedge' ? 'slow' : (parts[0]?.for ?? delaySource)
-  return [paint('wait', `waited ${formatMs(delayMs)}${source === undefined ? '' : ` (${source})`}`)]
+  const source = cause === 'hedge' ? 'slow' : delaySource
+  return [paint('wait', waited(delayMs, cause === 'hedge' ? [] : waits, source))]
+}
+
+/** The parts of a wait by what they were for; without any, `source`. */
+function waited(ms: number, waits: readonly Wait[], source?: string): string {
+  // Parts of a millisecond say nothing.
+  const parts = waits.filter((part) => part.ms >= 1)
+  const said =
+    parts.length > 1
+      ? parts.map((part) => `${part.for} ${formatMs(part.ms)}`).join(', ')
+      : (parts[0]?.for ?? source)
+  return `waited ${formatMs(ms)}${said === undefined ? '' : ` (${said})`}`
+}
+
+/** What a call waited for when it was given up. */
+function vainLines({ waits = [] }: CallReport, paint: Paint): readonly string[] {
+  const ms = waits.reduce((sum, part) => sum + part.ms, 0)
+  return ms < 1 ? [] : [`${paint('dim', '-  in vain')}  ${paint('wait', waited(ms, waits))}`]
 }
 
 function metBy(attempt: AttemptReport, paint: Paint): string {

@@ -30,7 +30,7 @@ export const TIMELINE_LEGEND: readonly (readonly [Style, string, string])[] = [
  * formatTimeline(report, { width: 16 }) // '✗┄┄┄┄┄┄┄✗┄┄┄━━━✓'
  */
 export function formatTimeline(
-  report: Pick<CallReport, 'attempts' | 'outcome'>,
+  report: Drawn,
   { width = 40, scaleMs = lengthMs(report), paint = plainPaint }: TimelineOptions = {},
 ): string {
   const pieces = shrink(
@@ -41,9 +41,18 @@ export function formatTimeline(
   return drawn.join('') + ' '.repeat(Math.max(width - total(pieces), 0))
 }
 
+/** What a timeline shows of a call. */
+type Drawn = Pick<CallReport, 'attempts' | 'outcome' | 'waits'>
+
 /** How long the waits and attempts of a call took together, milliseconds. */
-export function lengthMs({ attempts }: Pick<CallReport, 'attempts'>): number {
-  return attempts.reduce((sum, { delayMs, durationMs }) => sum + delayMs + durationMs, 0)
+export function lengthMs({ attempts, waits }: Pick<CallReport, 'attempts' | 'waits'>): number {
+  const made = attempts.reduce((sum, { delayMs, durationMs }) => sum + delayMs + durationMs, 0)
+  return made + inVainMs({ waits })
+}
+
+/** How long it waited for an attempt that it could not make. */
+function inVainMs({ waits = [] }: { readonly waits: CallReport['waits'] }): number {
+  return waits.reduce((sum, { ms }) => sum + ms, 0)
 }
 
 interface Piece {
@@ -61,26 +70,32 @@ function cellAt(ms: number, scaleMs: number, width: number): number {
 
 /** The pieces at their places, which may run past the end where many are short. */
 function draw(
-  { attempts, outcome }: Pick<CallReport, 'attempts' | 'outcome'>,
+  { attempts, outcome, waits }: Drawn,
   toCell: (ms: number) => number,
 ): readonly Piece[] {
   const ending = endMark(outcome)
-  if (attempts.length === 0) return [{ style: 'note', mark: '◆', count: 1, least: 1 }, ending]
   const pieces: Piece[] = []
   let ms = 0
+  const wait = (forMs: number) => {
+    ms += forMs
+    if (forMs <= 0) return
+    const count = Math.max(toCell(ms) - total(pieces), 1)
+    pieces.push({ style: 'wait', mark: '┄', count, least: 1 })
+  }
+  const vainMs = inVainMs({ waits })
+  if (attempts.length === 0) pieces.push({ style: 'note', mark: '◆', count: 1, least: 1 })
   for (const attempt of attempts) {
-    ms += attempt.delayMs
-    if (attempt.delayMs > 0) {
-      const count = Math.max(toCell(ms) - total(pieces), 1)
-      pieces.push({ style: 'wait', mark: '┄', count, least: 1 })
-    }
+    wait(attempt.delayMs)
     pieces.push(...causeMark(attempt))
     ms += attempt.durationMs
     const running = Math.max(toCell(ms) - total(pieces) - 1, 0)
     pieces.push({ style: 'dim', mark: '━', count: running, least: 0 })
     // A drop-in call may fail after an attempt that succeeded, when its stream breaks.
-    pieces.push(attempt === attempts.at(-1) ? ending : endMark(attempt.outcome))
+    const isEnd = attempt === attempts.at(-1) && vainMs <= 0
+    pieces.push(isEnd ? ending : endMark(attempt.outcome))
   }
+  wait(vainMs)
+  if (attempts.length === 0 || vainMs > 0) pieces.push(ending)
   return pieces
 }
 

@@ -1,8 +1,9 @@
-import type { Failure, StopReason } from '../errors/call-error.ts'
+import type { Failure, StopReason, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
+import type { Closing } from './closing.ts'
 import type { FailedAttempt, Verdict } from './decide.ts'
 import type { Line } from './health/line.ts'
 import type { ReadingPace } from './health/stream-places.ts'
@@ -18,6 +19,8 @@ export interface LoopRequest<T> {
   /** The caller's. Attempts must obey it themselves; the loop obeys it between them. */
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
+  /** Of the client whose call it is: closed, it lets nothing more be sent, and no wait go on. */
+  readonly closing?: Closing | undefined
   /** The primary target, then its fallbacks in order; at least one. */
   readonly targets: readonly LoopTarget[]
   /**
@@ -41,7 +44,7 @@ export interface LoopPolicy {
   readonly maxReasks: number
   /** How long the call may wait in all, milliseconds; 0: for its own backoff only. */
   readonly maxWaitMs: number
-  /** How long it may wait for hints, where that is longer. @default maxWaitMs */
+  /** How long it may wait for hints, where that is longer; without meaning for a call that does not wait. @default maxWaitMs */
   readonly maxHintMs?: number
   /** @default as docs/concepts/retries.md says */
   readonly backoff?: Backoff | undefined
@@ -81,12 +84,6 @@ export interface AttemptStep {
   readonly delaySource?: 'backoff' | 'hint'
   /** Ends this attempt alone: its rival, hedge or hedged, has won. */
   readonly signal?: AbortSignal
-}
-
-/** A part of the wait for an attempt. */
-export interface Wait {
-  readonly for: HeldBy
-  readonly ms: number
 }
 
 /** A stream that has been handed to its reader. */
@@ -140,6 +137,8 @@ export type LoopOutcome<T> =
       readonly attempts: number
       /** How long it waited in all, milliseconds. */
       readonly waitedMs: number
+      /** The waits since the last attempt; absent where there were none. */
+      readonly waits?: readonly Wait[]
       /** What held the call back, where a wait that could not end in time ended it. */
       readonly heldBy?: HeldBy
     }

@@ -1,7 +1,8 @@
+import type { Wait } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
 import type { Line } from './health/line.ts'
 import type { HeldBy } from './health/waiting.ts'
-import type { LoopPolicy, Wait } from './loop-contract.ts'
+import type { LoopPolicy } from './loop-contract.ts'
 
 /** A wait that has ended. */
 export interface Waited {
@@ -29,8 +30,9 @@ export class Patience {
 
   constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
     this.#maxWaitMs = maxWaitMs
-    // With both infinite the difference would be NaN.
-    this.#hintsMs = maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
+    // A call that does not wait does not wait for hints either. With both infinite the difference would
+    // be NaN.
+    this.#hintsMs = maxWaitMs > 0 && maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
     this.#clock = clock
   }
 

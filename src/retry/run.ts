@@ -11,7 +11,7 @@ import {
 } from './decide.ts'
 import { fallbacksAfter, targetAt } from './fallbacks.ts'
 import type { Held } from './health/line-contract.ts'
-import type { Wish } from './health/waiting.ts'
+import type { NoLeave, Wish } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
 import type {
   AttemptResult,
@@ -23,7 +23,13 @@ import type {
 import { Patience } from './patience.ts'
 import { refusesReask, withRefusal } from './refused-reask.ts'
 import { type Leave, sendAttempt } from './send.ts'
-import { abortedFailure, heldFailure, ownFailure, stopFailure } from './stop-failure.ts'
+import {
+  abortedFailure,
+  closedFailure,
+  heldFailure,
+  ownFailure,
+  stopFailure,
+} from './stop-failure.ts'
 
 /**
  * One call on its way through its attempts: what has been sent and waited, and what comes next. It
@@ -114,13 +120,21 @@ export class Run<T> {
   async #overcome(first: FailedAttempt): Promise<boolean> {
     let refused: FailedAttempt | undefined = first
     while (refused !== undefined) {
-      const verdict = this.#named(decide(this.#inputFor(refused)), refused)
+      const verdict = this.#named(this.#decided(refused), refused)
       this.#tell(verdict, refused.failure)
       if (!(await this.#obey(verdict, refused))) return false
       refused = this.#leave === undefined ? (this.#inVain ?? this.#admit()) : undefined
       this.#inVain = undefined
     }
     return true
+  }
+
+  /** Nothing follows for a client that is closed; what an attempt in flight met is told all the same. */
+  #decided(refused: FailedAttempt): Verdict {
+    const verdict = decide(this.#inputFor(refused))
+    const isOver = verdict.verdict === 'stop' && refused.held === undefined
+    const isClosed = this.#request.closing?.isClosed === true
+    return isClosed && !isOver ? { verdict: 'stop', reason: 'aborted' } : verdict
   }
 
   /** A re-ask's final refusal is of what it added: the bad answer before it is why the call fails. */
@@ -182,9 +196,9 @@ export class Run<T> {
     return { ...this.#refusal(this.#heldFailure(held)), held }
   }
 
-  #heldFailure({ by }: Pick<Held, 'by'>): Failure {
+  #heldFailure(held: Held | NoLeave): Failure {
     const { name, state } = this.#target
-    return heldFailure(by, state.line, name, this.#last?.failure)
+    return heldFailure(held, state.line, name, this.#last?.failure)
   }
 
   /** Where a retry or re-ask is held, the failure before it is judged anew. */
@@ -313,19 +327,22 @@ export class Run<T> {
 
   /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */
   async #standInLine(delayMs: number): Promise<void> {
-    const { clock, signal, policy } = this.#request
+    const { clock, signal, policy, closing } = this.#request
     const { line } = this.#target.state
     const fromMs = this.#nowMs()
     const own = this.#next.delaySource === 'hint' ? 'hint' : 'backoff'
     if (policy.maxWaitMs === 0) {
       // Its own wait is its own affair; then the line takes it at once, or not at all.
-      if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {})
+      const pause = () => closing?.sleep(clock, delayMs, signal) ?? sleep(clock, delayMs, signal)
+      if (delayMs > 0) await pause().catch(() => {})
+      if (closing?.isClosed)
+        this.#inVain = { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
       this.#notBeforeMs = 0
       this.#patience.waited({ fromMs, delayMs, own, line })
       return
     }
     const wish = this.#wish(delayMs)
-    const outcome = await line.wait(wish, signal)
+    const outcome = await line.wait(wish, signal, closing)
     this.#patience.waited({ fromMs, delayMs, own, line, paying: wish.paying })
     if (typeof outcome === 'number') {
       this.#leave = { ticket: outcome, paying: wish.paying, tokens: wish.tokens }
@@ -350,6 +367,7 @@ export class Run<T> {
       return
     }
     const heldBy = (noLeave ?? held)?.by
+    const waits = this.#patience.takeWaits()
     const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.toldForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
     this.#outcome = {
@@ -359,12 +377,15 @@ export class Run<T> {
       deterministic: reask === 'repeated',
       attempts: this.#requests,
       waitedMs,
+      ...(waits.length > 0 && { waits }),
       ...(heldBy !== undefined && { heldBy }),
     }
   }
 
   #abortedAfter(last: Failure | undefined): Failure {
-    return abortedFailure(last, this.#request.signal?.reason)
+    const { signal, closing } = this.#request
+    const isClosed = closing?.isClosed === true && signal?.aborted !== true
+    return isClosed ? closedFailure(last) : abortedFailure(last, signal?.reason)
   }
 
   #tell(verdict: Verdict, failure?: Failure): void {

@@ -1,7 +1,8 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import { ClientClosed } from './closing.ts'
 import type { Line } from './health/line.ts'
-import type { HeldBy } from './health/waiting.ts'
+import type { NoLeave } from './health/waiting.ts'
 
 /**
  * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
@@ -35,11 +36,27 @@ export function abortedFailure(last: Failure | undefined, cause: unknown): Failu
   return { ...ownFailure('aborted', 'The caller aborted the call', last), cause }
 }
 
+/** Nothing more is sent for a client that is closed. */
+export function closedFailure(last?: Failure): Failure {
+  return {
+    ...ownFailure('aborted', 'The client was closed', last),
+    cause: new ClientClosed(),
+    detail: 'the client was closed by llm.close()',
+    advice: 'Make the call with another client.',
+  }
+}
+
 /**
  * The failure of a call that its line did not let through: kind and status of what closed the line, and
- * nothing else of the call that met it.
+ * nothing else of the call that met it. Where too many calls wait already, that is the reason.
  */
-export function heldFailure(by: HeldBy, line: Line, name: string, last?: Failure): Failure {
+export function heldFailure(
+  { by, why }: Pick<NoLeave, 'by'> & { readonly why?: NoLeave['why'] },
+  line: Line,
+  name: string,
+  last?: Failure,
+): Failure {
+  if (why === 'full') return ownFailure('overloaded', `Too many calls wait for ${name}`, last)
   const seen = line.seen(by)
   const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
   const failure = ownFailure(kind, `${name} cannot take it now`, last)

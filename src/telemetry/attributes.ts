@@ -152,15 +152,15 @@ export const WAIT_FOR = 'steadycall.wait.for'
 export const WAIT_EXPECTED = 'steadycall.wait.expected'
 /** int: calls that waited in the line already. */
 export const WAIT_AHEAD = 'steadycall.wait.ahead'
-/** double, seconds, on attempts: waited for a hint of the provider. */
+/** double, seconds, on attempts, and on calls that waited in vain: for a hint of the provider. */
 export const WAIT_HINT = 'steadycall.wait.hint'
-/** double, seconds, on attempts: waited for a place within a limit. */
+/** double, seconds, on attempts, and on calls that waited in vain: for a place within a limit. */
 export const WAIT_LIMIT = 'steadycall.wait.limit'
-/** double, seconds, on attempts: waited for a target that was down. */
+/** double, seconds, on attempts, and on calls that waited in vain: for a target that was down. */
 export const WAIT_DOWN = 'steadycall.wait.down'
-/** double, seconds, on attempts: waited for the retry budget. */
+/** double, seconds, on attempts, and on calls that waited in vain: for the retry budget. */
 export const WAIT_BUDGET = 'steadycall.wait.budget'
-/** double, seconds, on attempts: waited for its own backoff. */
+/** double, seconds, on attempts, and on calls that waited in vain: for its own backoff. */
 export const WAIT_BACKOFF = 'steadycall.wait.backoff'
 /** string, on events: host and model. */
 export const TARGET = 'steadycall.target'
@@ -236,7 +236,7 @@ export const METRIC_SAVED_TOKENS = 'steadycall.idempotency.saved_tokens'
 export const METRIC_TARGET_TRANSITIONS = 'steadycall.target.transitions'
 /** Gauge: 0 up, 1 recovering, 2 down, as last seen by a call. */
 export const METRIC_TARGET_STATE = 'steadycall.target.state'
-/** Histogram, s: waits before attempts, by what they were for. */
+/** Histogram, s: waits before attempts and in vain, by what they were for. */
 export const METRIC_WAIT_DURATION = 'steadycall.wait.duration'
 /** Counter, {call}: calls that ended because they could not wait any longer, by what for. */
 export const METRIC_WAITS_IN_VAIN = 'steadycall.wait.in_vain'

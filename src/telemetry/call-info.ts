@@ -1,5 +1,5 @@
 import type { Context } from '@opentelemetry/api'
-import type { AttemptReport, StopReason, Usage } from '../errors/call-error.ts'
+import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Clock } from '../time.ts'
 import type { ContentCapture } from './content.ts'
@@ -57,7 +57,7 @@ export interface TargetInfo {
 export type TargetHealth = 'up' | 'down' | 'recovering'
 
 /** What a call waits for in the line of its target. */
-export type WaitFor = 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
+export type WaitFor = Wait['for']
 
 /** What is known of an attempt before it starts. */
 export interface AttemptInfo extends TargetInfo {
@@ -68,7 +68,7 @@ export interface AttemptInfo extends TargetInfo {
   /** Waited before this attempt. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint' | undefined
-  readonly waits?: readonly { readonly for: WaitFor; readonly ms: number }[] | undefined
+  readonly waits?: readonly Wait[] | undefined
 }
 
 /** How a logical call ended. */
@@ -103,6 +103,8 @@ export interface FailedCall {
   readonly firstChunkMs?: number | undefined
   readonly usage?: Usage | undefined
   readonly attempts: readonly AttemptReport[]
+  /** The waits after the last attempt, in vain. */
+  readonly waits?: readonly Wait[] | undefined
 }
 
 /** What the provider's answer said about itself. */

@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api'
-import type { AttemptReport } from '../errors/call-error.ts'
+import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import * as names from './attributes.ts'
@@ -67,6 +67,7 @@ export function outcomeAttributes(
     [names.ATTEMPT_COUNT]: outcome.attempts.length,
     [names.ERROR_TYPE]: errorType(failureOf(outcome)),
     [names.STOP_REASON]: outcome.ok ? undefined : outcome.reason,
+    ...(!outcome.ok && waitAttributes(outcome.waits)),
     // Of a call whose result is nowhere to be kept it would say nothing.
     [names.PERSISTED]: outcome.ok && info.isStored === true ? outcome.persisted : undefined,
     [names.REPAIR_COUNT]: repairs > 0 ? repairs : undefined,
@@ -156,7 +157,7 @@ export function attemptAttributes(
     [names.HTTP_REQUEST_RESEND_COUNT]: target.operation === 'chat' ? resendCount : undefined,
     [names.DELAY_DURATION]: attempt.delayMs > 0 ? attempt.delayMs / 1_000 : undefined,
     [names.DELAY_SOURCE]: attempt.delaySource,
-    ...waitAttributes(attempt),
+    ...waitAttributes(attempt.waits),
     [names.KEY_HASH]: shortHash(target.key?.hash),
   }
 }
@@ -257,7 +258,7 @@ const WAITS: Readonly<Record<WaitFor, string>> = {
   backoff: names.WAIT_BACKOFF,
 }
 
-function waitAttributes({ waits }: AttemptInfo): Attributes | undefined {
+function waitAttributes(waits: readonly Wait[] | undefined): Attributes | undefined {
   if (waits === undefined) return undefined
   return Object.fromEntries(waits.map((wait) => [WAITS[wait.for], wait.ms / 1_000]))
 }

@@ -154,7 +154,7 @@ function createForTargets(
       description: 'State of targets: 0 up, 1 recovering, 2 down',
     }),
     waitDuration: meter.createHistogram(names.METRIC_WAIT_DURATION, {
-      description: 'Waits for a target, before attempts',
+      description: 'Waits for a target, before attempts and in vain',
       unit: 's',
     }),
     waitsInVain: meter.createCounter(names.METRIC_WAITS_IN_VAIN, {

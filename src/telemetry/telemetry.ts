@@ -7,7 +7,7 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api'
-import type { StopReason } from '../errors/call-error.ts'
+import type { StopReason, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
@@ -128,8 +128,7 @@ export class CallSpan {
 
   /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
   startAttempt(attempt: AttemptInfo): AttemptSpan {
-    for (const { for: what, ms } of attempt.waits ?? NO_WAITS)
-      this.#meter?.waited(attempt, what, ms)
+    if (attempt.waits !== undefined) this.waited(attempt, attempt.waits)
     if (this.#info === undefined) return UNWATCHED_ATTEMPT
     const { cause } = attempt
     if (cause === 'retry') this.#resends += 1
@@ -161,10 +160,16 @@ export class CallSpan {
   }
 
   /** No further attempt follows. */
-  stopped(stop: { readonly reason: StopReason; readonly kind: FailureKind }): void {
+  stopped(stop: {
+    readonly reason: StopReason
+    readonly kind: FailureKind
+    /** What held the next attempt back, where a wait for it could not end in time. */
+    readonly heldBy?: WaitFor | undefined
+  }): void {
     this.#addEvent(names.EVENT_RETRY_STOPPED, () => ({
       [names.STOP_REASON]: stop.reason,
       [names.ERROR_TYPE]: stop.kind,
+      [names.WAIT_FOR]: stop.heldBy,
     }))
   }
 
@@ -227,6 +232,11 @@ export class CallSpan {
       [names.WAIT_EXPECTED]: wait.expectedMs === Infinity ? undefined : wait.expectedMs / 1_000,
       [names.WAIT_AHEAD]: wait.ahead,
     }))
+  }
+
+  /** The call has waited for this target. For the metrics: attributes tell how long. */
+  waited(target: TargetInfo, waits: readonly Wait[]): void {
+    for (const { for: what, ms } of waits) this.#meter?.waited(target, what, ms)
   }
 
   /** The call ends because it cannot wait any longer. For the metrics: an event tells why. */
@@ -316,5 +326,3 @@ export class CallSpan {
 
 /** The span of every call that nobody watches. */
 export const UNWATCHED_CALL: CallSpan = new CallSpan(undefined)
-
-const NO_WAITS: NonNullable<AttemptInfo['waits']> = []

@@ -7,6 +7,7 @@ import {
   type CallEvent,
   createRuntime,
   isCallError,
+  type Runtime,
   type SteadyClient,
   type SteadyOptions,
   steady,
@@ -31,6 +32,7 @@ export interface Stage {
   readonly client: OpenAI
   readonly llm: SteadyClient<OpenAI>
   readonly events: CallEvent[]
+  readonly runtime: Runtime
   /** Moves time on, timer by timer, until the work has settled. */
   drive<T>(work: PromiseLike<T>): Promise<T>
   /** Lets requests come and go, and nothing wait any longer. */
@@ -49,8 +51,9 @@ export async function stage(
   onTestFinished(() => server.close())
   const client = clientFor(server, clientOptions)
   const events: CallEvent[] = []
+  const runtime = createRuntime({ clock, random: () => 0 })
   const llm = steady(client, {
-    runtime: createRuntime({ clock, random: () => 0 }),
+    runtime,
     onEvent: (event) => events.push(event),
     ...options,
   })
@@ -77,6 +80,7 @@ export async function stage(
     client,
     llm,
     events,
+    runtime,
     drive,
     quiet,
     json: (content, callOptions) => llm.json({ ...ask(content), schema: person }, callOptions),

@@ -1,8 +1,9 @@
 import OpenAI from 'openai'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { callReport } from '../../src/index.ts'
-import { httpError, rateLimited } from '../../src/testing/index.ts'
+import { contextLength, httpError, rateLimited } from '../../src/testing/index.ts'
 import { rejection } from '../support/set-up.ts'
+import { startRecording } from '../unit/telemetry/recorder.ts'
 import { always, bringDown, callErrorOf, close, full, secretive, stage } from './line-stage.ts'
 
 describe('a call that has waited in vain', () => {
@@ -88,6 +89,47 @@ describe('a call that has waited in vain', () => {
     expect(error.message).toMatch(/Raise maxWaitMs, name a fallback, or call again later\.$/)
   })
 
+  it('tells what it has waited for in its error, its report and the event', async () => {
+    const at = await full()
+    const waits = [{ for: 'limit', ms: 7_000 }]
+    const error = callErrorOf(await at.drive(rejection(at.json('patient', { maxWaitMs: 7_000 }))))
+    expect(error.waits).toEqual(waits)
+    expect(callReport(error)).toMatchObject({ attempts: [], waits })
+    expect(at.events).toContainEqual(
+      expect.objectContaining({ type: 'call-stopped', reason: 'max_wait', waits }),
+    )
+  })
+
+  it('tells of the waits since its last attempt only', async () => {
+    const at = await stage({
+      script: [rateLimited({ retryAfterMs: 1_000 }), rateLimited({ retryAfterMs: 30_000 })],
+    })
+    const caller = new AbortController()
+    const held = rejection(at.create('held', { signal: caller.signal }))
+    while (at.server.count < 2) {
+      await at.quiet()
+      if (at.server.count < 2) await at.clock.advanceToNext()
+    }
+    await at.quiet()
+    await at.clock.advance(5_000)
+    caller.abort()
+    expect(callReport(await held)).toMatchObject({
+      outcome: 'aborted',
+      attempts: [{}, { waits: [{ for: 'hint', ms: 1_000 }] }],
+      waits: [{ for: 'hint', ms: 5_000 }],
+    })
+  })
+
+  it('tells of no wait where it has not waited', async () => {
+    const at = await stage({ script: [secretive(429, { 'retry-after': '60' })] })
+    await close(at)
+    const error = await rejection(at.create('too late', { steady: { maxWaitMs: 0 } }))
+    expect(callReport(error)).not.toHaveProperty('waits')
+    const stops = at.events.filter(({ type }) => type === 'call-stopped')
+    expect(stops).toHaveLength(2)
+    for (const stop of stops) expect(stop).not.toHaveProperty('waits')
+  })
+
   it('and has an error of its own keeps that one', async () => {
     const at = await stage({
       script: [httpError(429, { error: { message: 'mine' } }, { 'retry-after': '70' })],
@@ -119,5 +161,32 @@ describe('a call that has waited in vain', () => {
     expect(await held).toBeInstanceOf(OpenAI.APIUserAbortError)
     expect(at.llm.targets()).toMatchObject([{ waiting: 0, inFlight: 0 }])
     expect(at.clock.pending).toBe(0)
+  })
+
+  it('shows on its span what it has waited for, and counts it for the target that held it', async () => {
+    const recorder = startRecording()
+    onTestFinished(() => recorder.stop())
+    const at = await stage({ script: [contextLength(), rateLimited({ retryAfterMs: 30_000 })] })
+    const caller = new AbortController()
+    const steady = { fallbacks: [{ model: 'other' }] }
+    const held = rejection(at.create('held', { signal: caller.signal, steady }))
+    while (at.server.count < 2) await at.quiet()
+    await at.quiet()
+    await at.clock.advance(5_000)
+    caller.abort()
+    await held
+    const { attributes, events } = recorder.span('chat gpt-test')
+    expect(attributes).toMatchObject({ 'steadycall.wait.hint': 5 })
+    expect(
+      events.find(({ name }) => name === 'steadycall.retry.stopped')?.attributes,
+    ).toMatchObject({ 'steadycall.stop_reason': 'aborted', 'steadycall.wait.for': 'hint' })
+    const points = (await recorder.points()).filter(({ name }) =>
+      name.startsWith('steadycall.wait'),
+    )
+    const of = { 'gen_ai.request.model': 'other', 'steadycall.wait.for': 'hint' }
+    expect(points).toMatchObject([
+      { name: 'steadycall.wait.duration', value: 5, count: 1, attributes: of },
+      { name: 'steadycall.wait.in_vain', value: 1, attributes: of },
+    ])
   })
 })

@@ -44,10 +44,13 @@ const UNKNOWN: readonly [object, string][] = [
 ]
 
 const WRONG_TYPE: readonly [object, string][] = [
-  [{ limits: { tokensPerMinute: '3' } }, "limits.tokensPerMinute must be a number from 1, got '3'"],
+  [
+    { limits: { tokensPerMinute: '3' } },
+    "limits.tokensPerMinute must be a finite number from 1, or left out where there is no limit, got '3'",
+  ],
   [
     { limits: { requestsPerMinute: null } },
-    'limits.requestsPerMinute must be a number from 1, got null',
+    'limits.requestsPerMinute must be a finite number from 1, or left out where there is no limit, got null',
   ],
   [
     { limits: 'none' },
@@ -56,7 +59,7 @@ const WRONG_TYPE: readonly [object, string][] = [
   [{ hedge: { maxExtraLoad: true } }, 'hedge.maxExtraLoad must be a number from 0 to 1, got true'],
   [
     { limits: { concurrency: {} } },
-    'limits.concurrency must be an integer from 1 to 9007199254740991, got an object',
+    'limits.concurrency must be an integer from 1, or left out where there is no limit, got an object',
   ],
   [
     { telemetry: { captureContent: 'yes' } },
@@ -105,17 +108,28 @@ const WRONG_TYPE: readonly [object, string][] = [
 const OUT_OF_RANGE: readonly [object, string][] = [
   [
     { limits: { requestsPerMinute: -1 } },
-    'limits.requestsPerMinute must be a number from 1, got -1',
+    'limits.requestsPerMinute must be a finite number from 1, or left out where there is no limit, got -1',
   ],
-  [{ limits: { tokensPerMinute: NaN } }, 'limits.tokensPerMinute must be a number from 1, got NaN'],
+  [
+    { limits: { tokensPerMinute: NaN } },
+    'limits.tokensPerMinute must be a finite number from 1, or left out where there is no limit, got NaN',
+  ],
+  ...['requestsPerMinute', 'tokensPerMinute'].map((name): [object, string] => [
+    { limits: { [name]: Infinity } },
+    `limits.${name} must be a finite number from 1, or left out where there is no limit, got Infinity`,
+  ]),
+  [
+    { limits: { concurrency: Infinity } },
+    'limits.concurrency must be an integer from 1, or left out where there is no limit, got Infinity',
+  ],
   [{ hedge: { delayMs: -1 } }, 'hedge.delayMs must be a number from 0 to 2147483647, got -1'],
   [
     { limits: { concurrency: 1.5 } },
-    'limits.concurrency must be an integer from 1 to 9007199254740991, got 1.5',
+    'limits.concurrency must be an integer from 1, or left out where there is no limit, got 1.5',
   ],
   [
     { limits: { concurrency: 0 } },
-    'limits.concurrency must be an integer from 1 to 9007199254740991, got 0',
+    'limits.concurrency must be an integer from 1, or left out where there is no limit, got 0',
   ],
   [
     { fallbacks: [{ model: 'm', on: ['timeout', 'ratelimit'] }] },

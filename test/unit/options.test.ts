@@ -1,6 +1,6 @@
 import OpenAI, * as openaiModule from 'openai'
 import { describe, expect, it } from 'vitest'
-import { memoryStore, runIdempotent, steady } from '../../src/index.ts'
+import { type CallOptions, memoryStore, runIdempotent, steady } from '../../src/index.ts'
 import { type CallFace, resolveCall } from '../../src/resolve-options.ts'
 
 const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
@@ -39,7 +39,14 @@ describe('options of steady()', () => {
     ],
     [{ firstChunkTimeoutMs: '1s' }, "must be a positive number of milliseconds, got '1s'"],
     [{ chunkIdleTimeoutMs: Infinity }, 'must be a positive number of milliseconds, got Infinity'],
-    [{ maxWaitMs: -1 }, 'maxWaitMs must be a number of milliseconds from 0, got -1'],
+    [
+      { maxWaitMs: -1 },
+      'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got -1',
+    ],
+    [
+      { maxWaitMs: Infinity },
+      'maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got Infinity',
+    ],
     [{ maxRequests: 0 }, 'steady(): maxRequests must be an integer from 1 to 100, got 0'],
     [{ maxRequests: 101 }, 'steady(): maxRequests must be an integer from 1 to 100, got 101'],
     [{ priority: 'low' }, "priority must be 'normal' or 'bulk', got 'low'"],
@@ -172,6 +179,22 @@ describe('what a call resolves to', () => {
     })
   })
 
+  it('takes maxRequests only from where the attempts are decided, or from a nearer place', () => {
+    const requests = (ofClient: CallOptions, call: CallOptions, given: Partial<CallFace> = {}) =>
+      resolveCall(ofClient, call, { ...face, ...given }).maxRequests
+    // The request's maxRetries is nearer than the client's maxRequests, and bounds all of its requests.
+    expect(requests({ maxRequests: 20 }, {}, { requestAttempts: 1 })).toBe(1)
+    expect(requests({ maxRequests: 20, maxAttempts: 5 }, {}, { requestAttempts: 3 })).toBe(3)
+    expect(requests({ maxRequests: 20 }, { maxAttempts: 2 })).toBe(2)
+    expect(requests({ maxRequests: 20 }, { maxRequests: 7 }, { requestAttempts: 1 })).toBe(7)
+    expect(requests({ maxRequests: 20 }, { maxAttempts: 2, maxRequests: 7 })).toBe(7)
+    expect(requests({}, { maxRequests: 7 }, { clientAttempts: 1 })).toBe(7)
+    // ours before openai's at the same place
+    expect(requests({ maxRequests: 20 }, {}, { clientAttempts: 1 })).toBe(20)
+    expect(requests({ maxRequests: 20 }, {})).toBe(20)
+    expect(requests({ maxRequests: 20 }, { deadlineMs: 5_000 })).toBe(20)
+  })
+
   it('waits as long as a pipeline does, or as a person who calls create', () => {
     const create = { face: 'create', clientTimeoutMs: 600_000 } as const
     const patience = (given: Partial<CallFace>, call = {}) => {
@@ -192,6 +215,18 @@ describe('what a call resolves to', () => {
     expect(patience({ setsTimeout: true, clientTimeoutMs: 5 }, { maxWaitMs: 7_000 })).toEqual([
       7_000, 7_000,
     ])
+  })
+
+  it("takes openai's switched-off retries for impatience only where they decide the attempts", () => {
+    const create = { face: 'create', clientTimeoutMs: 600_000 } as const
+    const maxWaitMs = (ofClient: CallOptions, call: CallOptions, given: Partial<CallFace>) =>
+      resolveCall(ofClient, call, { ...create, ...given }).maxWaitMs
+    expect(maxWaitMs({ maxAttempts: 3 }, {}, { clientAttempts: 1 })).toBe(20_000)
+    expect(maxWaitMs({}, { maxAttempts: 3 }, { clientAttempts: 1 })).toBe(20_000)
+    expect(maxWaitMs({}, { maxAttempts: 3 }, { requestAttempts: 1 })).toBe(20_000)
+    expect(maxWaitMs({ maxAttempts: 3 }, {}, { requestAttempts: 1 })).toBe(0)
+    expect(maxWaitMs({ maxAttempts: 3 }, {}, { requestAttempts: 1, clientAttempts: 4 })).toBe(0)
+    expect(maxWaitMs({}, {}, { requestAttempts: 2, clientAttempts: 1 })).toBe(20_000)
   })
 
   it('fails a keyed side effect whose outcome is unknown, and a keyed call whose store is down', () => {

@@ -644,7 +644,10 @@ describe('a policy of retry is refused', () => {
     [{ maxAttempts: 2.5 }, 'retry(): maxAttempts must be an integer from 1 to 10, got 2.5'],
     [{ classify: 'all' }, "retry(): classify must be a function, got 'all'"],
     [{ delayForAttempt: 100 }, 'retry(): delayForAttempt must be a function, got 100'],
-    [{ maxWaitMs: -1 }, 'retry(): maxWaitMs must be a number of milliseconds from 0, got -1'],
+    [
+      { maxWaitMs: -1 },
+      'retry(): maxWaitMs must be a number of milliseconds from 0 to 1000000000000 (as long as the deadline: the value of deadlineMs), got -1',
+    ],
     [{ deadlineMs: 0 }, 'retry(): deadlineMs must be a positive number of milliseconds, got 0'],
     [{ attemptTimeoutMs: NaN }, 'retry(): attemptTimeoutMs must be a positive number'],
     [{ signal: {} }, 'retry(): signal must be an AbortSignal, got an object'],

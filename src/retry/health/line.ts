@@ -1,4 +1,5 @@
 import type { Clock } from '../../time.ts'
+import type { Closing } from '../closing.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
 import type { LineLimits } from './limits.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
@@ -149,11 +150,12 @@ export class Line {
   }
 
   /** A ticket as soon as it is the call's turn, or why there is none. */
-  wait(wish: Wish, signal?: AbortSignal): Promise<Outcome> {
+  wait(wish: Wish, signal?: AbortSignal, closing?: Closing): Promise<Outcome> {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
     const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
-    if (signal?.aborted === true) return Promise.resolve({ by, why: 'aborted' })
+    if (signal?.aborted === true || closing?.isClosed === true)
+      return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
     if (this.#health.hint.endsMs > wish.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
@@ -164,6 +166,7 @@ export class Line {
     return new Promise((resolve) => {
       const waiting = new Waiting(patient, isHopeless, (outcome) => {
         signal?.removeEventListener('abort', onAbort)
+        closing?.over(onAbort)
         resolve(outcome)
       })
       const onAbort = () => {
@@ -172,6 +175,7 @@ export class Line {
         this.#arm(atMs)
       }
       signal?.addEventListener('abort', onAbort, { once: true })
+      closing?.begin(onAbort)
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
     })

@@ -75,6 +75,78 @@ describe('options of ours among the parameters', () => {
   })
 })
 
+describe('options that are gone', () => {
+  const gone: readonly (readonly [string, unknown, string])[] = [
+    ['breaker', false, 'a call waits for a target that is down'],
+    ['maxRetryAfterMs', 60_000, 'use maxWaitMs'],
+    ['retryBudget', {}, 'a retry waits for the retry budget'],
+    ['hintSpread', 0.1, 'the spread is fixed'],
+    ['concurrency', 8, 'use limits: { concurrency } of steady()'],
+  ]
+
+  it.each(gone)(
+    '%s beside steady is refused, with what took its place',
+    async (name, value, now) => {
+      const { llm, server } = await setUp({ script: [ok()] })
+      const error = await rejection(llm.chat.completions.create(asked, loosely({ [name]: value })))
+      expect(error).toBeInstanceOf(TypeError)
+      expect(String(error)).toContain(`create(): unknown option '${name}'; ${now}`)
+      expect(server.count).toBe(0)
+    },
+  )
+
+  it.each(gone.slice(0, 4))(
+    '%s among the parameters is refused, with what took its place',
+    async (name, value, now) => {
+      const { llm, server } = await setUp({ script: [ok()] })
+      const params = { ...asked, schema: person, [name]: value }
+      const { schema: _, ...plain } = params
+      for (const [face, call] of [
+        ['create', () => llm.chat.completions.create(loosely(plain))],
+        ['json', () => llm.json(loosely(params))],
+      ] as const) {
+        const error = await rejection(call())
+        expect(error).toBeInstanceOf(TypeError)
+        expect(String(error)).toContain(`${face}(): unknown option '${name}'; ${now}`)
+      }
+      expect(server.count).toBe(0)
+    },
+  )
+
+  it('are not minded where they are undefined', async () => {
+    const { llm, server } = await setUp({ script: [ok(), ok()] })
+    await llm.chat.completions.create(
+      loosely({ ...asked, breaker: undefined }),
+      loosely({ breaker: undefined }),
+    )
+    expect(server.count).toBe(1)
+  })
+})
+
+describe('priority among the parameters', () => {
+  it.each([0, -3, 100])('goes to the provider as a number: %i', async (priority) => {
+    const { llm, server } = await setUp({ script: [ok(), ok()] })
+    await llm.chat.completions.create(loosely({ ...asked, priority }))
+    await llm.json(loosely({ ...asked, schema: person, priority }))
+    expect(server.requests.map(({ body }) => body)).toMatchObject([{ priority }, { priority }])
+  })
+
+  it.each(['bulk', 'normal'])('is ours as %s, and refused', async (priority) => {
+    const { llm, server } = await setUp({ script: [ok(), ok()] })
+    expect(
+      String(await rejection(llm.chat.completions.create(loosely({ ...asked, priority })))),
+    ).toContain(
+      'create(): priority is no parameter of a request; it belongs into the second argument: create(params, { steady: { priority } })',
+    )
+    expect(
+      String(await rejection(llm.json(loosely({ ...asked, schema: person, priority })))),
+    ).toContain(
+      'json(): priority is no parameter of a request; it belongs into the second argument: json(params, { priority })',
+    )
+    expect(server.count).toBe(0)
+  })
+})
+
 describe('options of ours beside steady', () => {
   it.each(['deadlineMs', 'maxAttempts', 'payload', 'fallbacks'])(
     'are refused by name: %s',

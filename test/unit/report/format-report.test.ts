@@ -48,6 +48,25 @@ describe('formatReport', () => {
     )
   })
 
+  it('tells of a wait that was in vain', () => {
+    const waits = [
+      { for: 'down', ms: 4_000 },
+      { for: 'limit', ms: 3_000 },
+    ] as const
+    const given = { reason: 'max_wait', durationMs: 7_060, waits } as const
+    expect(formatReport(report([limited], given), { width: 20 }).split('\n')).toEqual([
+      'chat: rate_limit (it may not wait any longer) after 1 attempt, 7.1 s',
+      '✗┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄✗',
+      '1  initial  api.openai.com gpt-5-mini  rate_limit 429 rate_limit_exceeded in 60 ms, it asks for 3 s, req_7',
+      '-  in vain  waited 7 s (down 4 s, limit 3 s)',
+    ])
+    const unsent = { ...given, outcome: 'overloaded', waits: [{ for: 'down', ms: 90 }] } as const
+    expect(formatReport(report([], unsent), { width: 10 }).split('\n').slice(1)).toEqual([
+      '◆┄┄┄┄┄┄┄┄✗',
+      '-  in vain  waited 90 ms (down)',
+    ])
+  })
+
   it.each([
     ['store', 'chat: success, replayed from the store, 2 ms'],
     ['shared', 'chat: success, shared with a call in flight, 2 ms'],

@@ -510,7 +510,55 @@ describe('the retry budget', () => {
   })
 })
 
+describe('a line that is full', () => {
+  const crowd = (clock: VirtualClock) => {
+    const target = told(targetOf(clock), 60_000)
+    for (let caller = 0; caller < 100_000; caller += 1) {
+      void target.state.line.wait({ ...ONE, order: caller, latestMs: 90_000 })
+    }
+    return target
+  }
+
+  it('refuses a call as overloaded, whatever has closed it', async () => {
+    const clock = new VirtualClock()
+    const call = start([], { clock, targets: [crowd(clock)] })
+    await microtasks()
+    const outcome = failed(await call.work)
+    expect(outcome).toMatchObject({ reason: 'line_full', attempts: 0 })
+    expect(outcome.failure).toMatchObject({ kind: 'overloaded', retryable: true, executed: 'no' })
+    expect(outcome.failure).not.toHaveProperty('status')
+    expect(outcome.failure).not.toHaveProperty('retryAfterMs')
+  })
+
+  it('leaves a call the error that its own attempt met', async () => {
+    const clock = new VirtualClock()
+    const target = targetOf(clock)
+    const call = start([], {
+      clock,
+      targets: [target],
+      replyAll: () => {
+        for (let caller = 0; caller < 100_000; caller += 1) {
+          void target.state.line.wait({ ...ONE, order: caller, notBeforeMs: 9_000, latestMs: 9e4 })
+        }
+        return LIMITED
+      },
+    })
+    await microtasks()
+    const outcome = failed(await call.work)
+    expect(outcome).toMatchObject({ reason: 'line_full', attempts: 1 })
+    expect(outcome.failure).toMatchObject({ kind: 'rate_limit', status: 429 })
+  })
+})
+
 describe('a line closed by a hint', () => {
+  it('refuses a call that does not wait, whatever it would wait for hints', async () => {
+    const clock = new VirtualClock()
+    const targets = [told(targetOf(clock), 3_000)]
+    const call = start([], { clock, targets, policy: { maxWaitMs: 0, maxHintMs: 60_000 } })
+    await microtasks()
+    expect(failed(await call.work)).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 0 })
+  })
+
   it('holds a first attempt back, spread, at no cost', async () => {
     const clock = new VirtualClock()
     const call = start([GOOD], { clock, targets: [told(targetOf(clock), 3_000)] })
