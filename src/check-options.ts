@@ -50,16 +50,18 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
   const ours = face === 'create' ? UNMISTAKABLY_OURS : OURS_IN_PARAMS
   for (const name in Object(params)) {
     if (!ours.has(name)) continue
-    const value: unknown = Reflect.get(Object(params), name)
-    if (value === undefined) continue
-    // vLLM has a parameter `priority`, a number.
-    if (name === 'priority' && !SETTING_CHECKS.priority.accepts(value)) continue
+    if (isNoneOfOurs(name, Reflect.get(Object(params), name))) continue
     if (Object.hasOwn(REPLACED, name)) throw goneError(`${face}()`, name)
     const rest = face === 'create' ? `{ steady: { ${name} } }` : `{ ${name} }`
     throw new TypeError(
       `${face}(): ${name} is no parameter of a request; it belongs into the second argument: ${face}(params, ${rest})`,
     )
   }
+}
+
+/** vLLM has a parameter `priority`, a number. */
+function isNoneOfOurs(name: string, value: unknown): boolean {
+  return value === undefined || (name === 'priority' && !SETTING_CHECKS.priority.accepts(value))
 }
 
 /**

@@ -94,8 +94,6 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
       const withheld = await whyWithheld(request, { again, signal: step.signal }, last)
       if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
     }
-    if (context.closing?.isClosed)
-      return { ok: false, withheld: true, failure: closedFailure(last) }
     scope.enter(lineOf(job, step))
     const end = await makeAttempt(shared, step)
     scope.leave()
@@ -141,7 +139,7 @@ function lineOf<T>({ targets }: Job<T>, step: AttemptStep): object {
 
 /** Undefined: it may be sent. Else what it was not sent for; `last` is the failure before it. */
 async function whyWithheld<T>(
-  { flight }: WorkRequest<T>,
+  { flight, context }: WorkRequest<T>,
   sending: Sending,
   last: Failure | undefined,
 ): Promise<Failure | undefined> {
@@ -152,6 +150,7 @@ async function whyWithheld<T>(
     const kind = isCallError(error) ? error.kind : 'store_unavailable'
     return { ...unsent, kind, message: kind, cause: error }
   }
+  if (context.closing?.isClosed) return closedFailure(last)
   // Somebody has forbidden it since it was planned, here or in another process.
   if (sending.again !== true || flight.onUncertain === 'rerun') return undefined
   return last ?? { ...unsent, kind: 'outcome_unknown', message: 'forbidden', cause: undefined }

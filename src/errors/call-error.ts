@@ -182,12 +182,14 @@ export class CallError extends Error {
     if (init.waits !== undefined) this.waits = init.waits
     if (init.idempotencyKey !== undefined) this.idempotencyKey = init.idempotencyKey
     if (init.usage !== undefined) this.usage = init.usage
-    if (init.completion !== undefined) {
-      // Not enumerable: a logger that prints an error must not print the model's answer.
-      Object.defineProperty(this, 'completion', { value: init.completion, enumerable: false })
-    }
+    keepCompletion(this, init)
     Object.defineProperty(this, MARK, { value: true })
   }
+}
+
+/** Not enumerable: a logger that prints an error must not print the model's answer. */
+function keepCompletion(error: CallError, { completion: value }: CallErrorInit): void {
+  if (value !== undefined) Object.defineProperty(error, 'completion', { value, enumerable: false })
 }
 
 /** True for a `CallError`, also one of another copy of this package. */

@@ -1,3 +1,4 @@
+import type { FailedAttempt } from './decide.ts'
 import type { Line } from './health/line.ts'
 import { signOf } from './health/signs.ts'
 import type { Ticket } from './health/waiting.ts'
@@ -8,6 +9,7 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
+import { closedFailure } from './stop-failure.ts'
 
 /** Permission to send one attempt, from the target's line. */
 export interface Leave {
@@ -20,17 +22,18 @@ export interface Leave {
 
 /** Sends one attempt, tells the line how it ended, and gives back its place. */
 export async function sendAttempt<T>(
-  { attempt, clock }: LoopRequest<T>,
+  request: LoopRequest<T>,
   { state }: LoopTarget,
   step: AttemptStep,
   { ticket, paying, tokens }: Leave,
 ): Promise<AttemptResult<T>> {
+  const { clock } = request
   const { line, hedging } = state
   if (step.cause === 'initial' || step.cause === 'fallback') hedging?.attemptStarted()
   const sentAtMs = clock.monotonicMs()
   let result: AttemptResult<T> | undefined
   try {
-    result = await attempt(step)
+    result = await unlessClosed(request, step)
     return result
   } finally {
     // Only an `attempt` that broke its promise and rejected has left no result.
@@ -51,6 +54,15 @@ export async function sendAttempt<T>(
     if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)
     else line.left(used)
   }
+}
+
+/** The client may have been closed since the line let the call go. */
+function unlessClosed<T>(
+  { attempt, closing }: LoopRequest<T>,
+  step: AttemptStep,
+): Promise<AttemptResult<T>> | FailedAttempt {
+  if (!closing?.isClosed) return attempt(step)
+  return { ok: false, withheld: true, failure: closedFailure() }
 }
 
 /** A stream is in flight until it ends or its reader goes idle. */

@@ -4,14 +4,14 @@ import { beginCall, isWithinOpenStream, openInFlow } from '../../../src/call/cal
 /** A call that hands out a stream; returns what is called at the stream's end. */
 async function openStream(): Promise<() => void> {
   beginCall()
-  await null
+  await Promise.resolve()
   return openInFlow()
 }
 
 /** Is a new call of this flow made while a stream of the flow is open? */
 async function isInside(): Promise<boolean> {
   beginCall()
-  await null
+  await Promise.resolve()
   return isWithinOpenStream()
 }
 
