@@ -101,20 +101,20 @@ export interface RetryStep extends BackoffStep {
   readonly isDown: boolean
   /** How long the attempt before took, where it ended by a timeout; else 0. */
   readonly slowMs: number
-  /**
-   * Where the call has one request left for a target that refuses everybody: how long the call may
-   * still wait, milliseconds; else 0.
-   */
-  readonly beforeLastMs: number
+  /** How long the call may still wait, milliseconds. */
+  readonly leftMs: number
+  /** The call has one request left, and its target has refused everybody lately. */
+  readonly isLast: boolean
 }
 
 /**
  * The wait before a retry without a hint: as the given backoff says, or by default `fullJitter()` up
- * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow
- * without chance, so that 12 requests of a lone caller outlast 90 s; the last request comes after a
- * sixth of what the call may still wait, so that few requests outlast an outage too. After a timeout
- * the waits grow with what it took, since a target that is slow is asked too often already. Found by
- * simulation (docs/concepts/storms.md).
+ * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow to
+ * 20 s, and never to nothing by chance, so that the 12 requests of a lone caller outlast 90 s. The last
+ * request comes after a fifth of what the call may still wait, so that few requests outlast an outage
+ * too. After a timeout the waits grow with what it took, since a target that is slow is asked too often
+ * already. No wait is longer than the call may wait: its end is the best moment there is left. Found
+ * by simulation (docs/concepts/storms.md).
  *
  * A backoff that is the user's own may have bugs, and those must not decide the fate of a call: the
  * default steps in.
@@ -124,17 +124,25 @@ export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): numb
     const delayMs = backoff?.delayMs(step)
     if (delayMs !== undefined && Number.isFinite(delayMs) && delayMs >= 0) return delayMs
   } catch {}
-  const { isDown, slowMs, beforeLastMs, random } = step
+  const delayMs = defaultDelayMs(step)
+  // With less left another wait would only be a burst of requests at the end.
+  return step.leftMs < END.fromMs ? delayMs : Math.min(delayMs, step.leftMs - END.slackMs)
+}
+
+function defaultDelayMs(step: RetryStep): number {
+  const { isDown, slowMs, leftMs, isLast, random } = step
   if (slowMs > 0) {
     return DEFAULT.delayMs(step) + Math.min(slowMs, MOST_SLOW_MS) * (0.5 + random())
   }
-  const grownMs = isDown ? DOWN.baseMs * DOWN.growth ** Math.min(step.retry, DOWN.most) : 0
-  const leastMs = Math.max(grownMs, beforeLastMs * LAST_SHARE)
+  const grownMs = isDown ? Math.min(DOWN.baseMs * DOWN.growth ** step.retry, DOWN.capMs) : 0
+  const leastMs = Math.max(grownMs, isLast ? leftMs * LAST_SHARE : 0)
   return leastMs > 0 ? leastMs * (1 - DOWN.jitter * random()) : DEFAULT.delayMs(step)
 }
 
-const DOWN = { baseMs: 250, growth: 1.6, jitter: 0.25, most: 40 }
-const LAST_SHARE = 1 / 6
+const DOWN = { baseMs: 250, growth: 1.8, capMs: 20_000, jitter: 0.25 }
+const LAST_SHARE = 0.2
+/** The attempt after a wait that was cut short starts so long before the end, for the timer's sake. */
+const END = { fromMs: 500, slackMs: 100 }
 const MOST_SLOW_MS = 10_000
 
 type Bounds = Record<keyof BackoffOptions, number>

@@ -50,6 +50,8 @@ export class Run<T> {
   #slowMs = 0
   /** Its own hint ends then, on the monotonic clock. */
   #hintEndsMs = 0
+  /** The own wait of `#next` ends then: no other wait may cut it short. */
+  #notBeforeMs = 0
   #reasks = 0
   /** What the current target is, or was last, asked again for. */
   #badAnswer: Failure | undefined
@@ -89,7 +91,7 @@ export class Run<T> {
     const nowMs = this.#nowMs()
     this.#slowMs = result.failure.kind === 'timeout' ? nowMs - sentAtMs : 0
     const hintMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
-    this.#hintEndsMs = nowMs + hintMs
+    this.#hintEndsMs = hintMs > 0 ? nowMs + hintMs : 0
     return result
   }
 
@@ -203,12 +205,11 @@ export class Run<T> {
     if (this.#order === 0) this.#order = line.arrive()
     const nowMs = this.#nowMs()
     const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
-    const patienceMs = this.#patience.leftMs(line, this.#hintEndsMs - nowMs)
     return {
       order: this.#order,
       requests: this.#requests,
-      notBeforeMs: nowMs + delayMs,
-      latestMs: nowMs + Math.min(patienceMs, deadline.remainingMs() - minMs),
+      notBeforeMs: Math.max(nowMs + delayMs, this.#notBeforeMs),
+      latestMs: nowMs + Math.min(this.#patienceMs(), deadline.remainingMs() - minMs),
       paying,
       nested: policy.nested === true,
       reentrant: policy.holdsPlaceIn?.(line) === true,
@@ -230,7 +231,7 @@ export class Run<T> {
       reasks: this.#reasks,
       aborted: this.#aborted(),
       remainingMs: deadline.remainingMs(),
-      patienceMs: this.#patience.leftMs(line, this.#hintEndsMs - this.#nowMs()),
+      patienceMs: this.#patienceMs(),
       waits: policy.maxWaitMs > 0,
       hintMs: this.#pending ? 0 : Math.max(this.#hintEndsMs - this.#nowMs(), 0),
       retriedOnce: this.#retriedOnce && !this.#pending,
@@ -242,8 +243,10 @@ export class Run<T> {
           previousDelayMs: this.#previousDelayMs,
           random,
           isDown: line.isDown,
-          slowMs: Math.min(this.#slowMs, this.#mostSlowMs()),
-          beforeLastMs: this.#beforeLastMs(failure),
+          // It leaves time for two more waits like it.
+          slowMs: Math.min(this.#slowMs, this.#leftMs() / 3),
+          leftMs: this.#leftMs(),
+          isLast: this.#isLast(failure),
         }),
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
@@ -266,6 +269,7 @@ export class Run<T> {
         return true
       case 'retry':
         this.#planRetry(verdict, judged.failure)
+        this.#tellOfLine(verdict.delayMs, judged.failure)
         await this.#standInLine(verdict.delayMs)
         return true
       case 'wait':
@@ -276,12 +280,14 @@ export class Run<T> {
 
   #plan(next: Omit<NextAttempt, 'plannedMs'>): void {
     this.#next = { ...next, plannedMs: this.#nowMs() }
+    this.#notBeforeMs = 0
     this.#pending = true
   }
 
   #planRetry({ delayMs, delaySource }: Retry, failure: Failure): void {
     const { index } = this.#next
     this.#plan({ cause: 'retry', index, delaySource, paying: isRepeated(failure) })
+    this.#notBeforeMs = this.#nowMs() + delayMs
     this.#retriesHere += 1
     this.#previousDelayMs = delayMs
     this.#retriedOnce ||= FAILURE_KINDS[failure.kind].retry === 'once'
@@ -290,10 +296,19 @@ export class Run<T> {
   #fallBack(index: number): void {
     this.#target = targetAt(this.#request, index)
     this.#order = 0
+    this.#hintEndsMs = 0
     this.#badAnswer = undefined
     this.#retriesHere = 0
     this.#previousDelayMs = 0
     this.#plan({ ...FIRST, cause: 'fallback', index })
+  }
+
+  /** Where more than its own wait holds the retry, that is told too. */
+  #tellOfLine(delayMs: number, failure: Failure): void {
+    const { policy, onVerdict } = this.#request
+    if (onVerdict === undefined || policy.maxWaitMs === 0) return
+    const held = this.#target.state.line.held(this.#wish(delayMs))
+    if (held.by !== 'backoff') this.#tell({ verdict: 'wait', held }, failure)
   }
 
   /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */
@@ -305,6 +320,7 @@ export class Run<T> {
     if (policy.maxWaitMs === 0) {
       // Its own wait is its own affair; then the line takes it at once, or not at all.
       if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {})
+      this.#notBeforeMs = 0
       this.#patience.waited({ fromMs, delayMs, own, line })
       return
     }
@@ -358,21 +374,27 @@ export class Run<T> {
     onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
-  /** What a timeout adds to the backoff takes half of the time that is left at most, and ends no call. */
-  #mostSlowMs(): number {
+  /** How long the call may still wait for its next attempt, milliseconds. */
+  #leftMs(): number {
     const { deadline, policy } = this.#request
-    const patienceMs = this.#patience.leftMs(this.#target.state.line)
-    const leftMs = deadline.remainingMs()
-    return (policy.maxWaitMs === 0 ? leftMs : Math.min(leftMs, patienceMs)) / 3
+    const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
+    const untilDeadlineMs = Math.max(deadline.remainingMs() - minMs, 0)
+    // Then its backoff counts only against the deadline.
+    if (policy.maxWaitMs === 0) return untilDeadlineMs
+    return Math.min(untilDeadlineMs, this.#patienceMs())
   }
 
-  /** Not before the first retry: one refusal may be a moment's. */
-  #beforeLastMs({ executed }: Failure): number {
+  /** The same, whatever its deadline. */
+  #patienceMs(): number {
+    const ownHintMs = this.#hintEndsMs === 0 ? 0 : this.#hintEndsMs - this.#nowMs()
+    return this.#patience.leftMs(this.#target.state.line, ownHintMs)
+  }
+
+  /** The next request is the last one. Not after the first refusal: that may be a moment's. */
+  #isLast({ executed }: Failure): boolean {
     const { maxRequests, maxWaitMs } = this.#request.policy
-    const { line } = this.#target.state
-    const isBeforeLast = this.#retriesHere > 0 && this.#requests + 1 === maxRequests
-    if (!isBeforeLast || executed !== 'no' || !line.isFailing || maxWaitMs === 0) return 0
-    return Math.min(this.#patience.leftMs(line), this.#request.deadline.remainingMs())
+    if (maxWaitMs === 0 || executed !== 'no' || this.#retriesHere === 0) return false
+    return this.#requests + 1 === maxRequests && this.#target.state.line.isFailing
   }
 
   #aborted(): boolean {

@@ -117,7 +117,8 @@ describe('drawDelayMs', () => {
     random: () => 0.5,
     isDown: false,
     slowMs: 0,
-    beforeLastMs: 0,
+    leftMs: 90_000,
+    isLast: false,
   } as const
 
   it.each([
@@ -138,7 +139,8 @@ describe('drawDelayMs', () => {
     { isDown: false, slowMs: 0 },
     { isDown: true, slowMs: 0 },
     { isDown: false, slowMs: 9_000 },
-    { isDown: true, beforeLastMs: 60_000 },
+    { isDown: true, isLast: true, leftMs: 1_000 },
+    { isDown: false, leftMs: 70 },
   ])("obeys the user's backoff otherwise, with %j too", (over) => {
     expect(drawDelayMs({ delayMs: () => 77 }, { ...step, ...over })).toBe(77)
   })
@@ -154,32 +156,41 @@ describe('drawDelayMs', () => {
     expect(drawDelayMs(undefined, { ...step, retry, random: () => drawn })).toBe(expected)
   })
 
-  it('grows by default without chance to nothing while the target is down', () => {
+  it('grows by default up to 20 s while the target is down, and never to nothing by chance', () => {
     const delayMs = (retry: number, drawn: number) =>
       Math.round(drawDelayMs(undefined, { ...step, retry, isDown: true, random: () => drawn }))
-    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0))).toEqual([400, 640, 1_024, 10_737])
-    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0.999))).toEqual([300, 480, 768, 8_056])
+    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 0))).toEqual([450, 810, 1_458, 20_000])
+    expect([1, 2, 3, 8].map((retry) => delayMs(retry, 1))).toEqual([338, 608, 1_094, 15_000])
   })
 
-  it.each([0, 0.999])('outlasts 90 s with eleven retries while it is down ($0 drawn)', (drawn) => {
-    let waitedMs = 0
-    for (let retry = 1; retry <= 11; retry += 1) {
-      waitedMs += drawDelayMs(undefined, { ...step, retry, isDown: true, random: () => drawn })
+  it.each([0, 1])('outlasts 90 s with eleven retries while it is down ($0 drawn)', (drawn) => {
+    let leftMs = 90_000
+    for (let retry = 1; retry <= 11 && leftMs >= 500; retry += 1) {
+      const given = { ...step, retry, leftMs, isDown: true, isLast: retry === 11 }
+      leftMs -= drawDelayMs(undefined, { ...given, random: () => drawn })
     }
-    expect(waitedMs).toBeGreaterThan(86_000)
-    expect(waitedMs).toBeLessThan(120_000)
+    expect(leftMs).toBeLessThan(5_000)
+    expect(leftMs).toBeGreaterThanOrEqual(0)
   })
 
   it.each([
-    { isDown: false, beforeLastMs: 60_000, retry: 2, expected: 10_000 },
-    { isDown: true, beforeLastMs: 60_000, retry: 2, expected: 10_000 },
-    { isDown: true, beforeLastMs: 60_000, retry: 11, expected: 43_980 },
-  ])('leaves a sixth of what is left before the last request: $expected ms in %j', (given) => {
+    { isDown: false, leftMs: 60_000, retry: 2, expected: 12_000 },
+    { isDown: true, leftMs: 60_000, retry: 2, expected: 12_000 },
+    { isDown: true, leftMs: 60_000, retry: 11, expected: 20_000 },
+  ])('leaves a fifth of what is left before the last request: $expected ms in %j', (given) => {
     const { expected, ...over } = given
     const delayMs = (drawn: number) =>
-      drawDelayMs(undefined, { ...step, ...over, random: () => drawn })
+      drawDelayMs(undefined, { ...step, ...over, isLast: true, random: () => drawn })
     expect(Math.round(delayMs(0))).toBe(expected)
     expect(Math.round(delayMs(1))).toBe(Math.round(expected * 0.75))
+  })
+
+  it('ends before the call may wait no longer, but for the last half second', () => {
+    const delayMs = (leftMs: number) =>
+      drawDelayMs(undefined, { ...step, retry: 9, leftMs, isDown: true, random: () => 0 })
+    expect([30_000, 20_100, 5_000, 500, 499].map(delayMs)).toEqual([
+      20_000, 20_000, 4_900, 400, 20_000,
+    ])
   })
 
   it('is finite after any number of retries', () => {

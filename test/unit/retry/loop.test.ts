@@ -36,7 +36,9 @@ interface Script {
   readonly signal?: AbortSignal
   readonly deadlineMs?: number
   /** For attempts beyond those that are scripted. */
-  readonly replyAll?: Reply
+  readonly replyAll?: Reply | (() => Reply)
+  /** What every draw of the call gives. @default 0.5 */
+  readonly drawn?: number
   /** How long each attempt takes. @default 0 */
   readonly takesMs?: number
 }
@@ -109,7 +111,7 @@ function start(replies: readonly Reply[], script: Script = {}) {
       ...script.policy,
     },
     clock,
-    random: () => 0.5,
+    random: () => script.drawn ?? 0.5,
     signal: script.signal,
     deadline: deadlineAfter(clock, script.deadlineMs ?? 100_000),
     targets,
@@ -117,7 +119,9 @@ function start(replies: readonly Reply[], script: Script = {}) {
       steps.push(step)
       startedAtMs.push(clock.monotonicMs())
       if (script.takesMs !== undefined) clock.advance(script.takesMs)
-      const reply = replies[steps.length - 1] ?? script.replyAll
+      const { replyAll } = script
+      const reply =
+        replies[steps.length - 1] ?? (typeof replyAll === 'function' ? replyAll() : replyAll)
       if (reply === undefined) throw new Error(`attempt ${step.number} was not scripted`)
       return reply
     },
@@ -244,6 +248,48 @@ describe('a retry', () => {
     expect(call.startedAtMs[1]).toBeLessThan(1_000)
     expect(call.startedAtMs[2]).toBeGreaterThan(8_000)
     expect(call.startedAtMs[2]).toBeLessThan(20_000)
+  })
+
+  it.each([
+    { outageMs: 70_000, maxWaitMs: 90_000 },
+    { outageMs: 17_000, maxWaitMs: 20_000 },
+  ])('of a lone caller come until the end of its patience: $outageMs ms of 503', async (given) => {
+    const { outageMs, maxWaitMs } = given
+    for (const drawn of [0, 0.5, 0.99]) {
+      const clock = new VirtualClock()
+      const busy = failing('overloaded', { executed: 'no', status: 503 })
+      const policy = { backoff: undefined, maxWaitMs }
+      const replyAll = () => (clock.monotonicMs() < outageMs ? busy : GOOD)
+      const call = start([], { clock, policy, replyAll, drawn })
+      expect(await call.end()).toMatchObject({ ok: true })
+    }
+  })
+
+  it('obey a hint that closes no line to its end, however long others may wait', async () => {
+    const hinted = failing('server_error', { status: 500, retryAfterMs: 40_000 })
+    const policy = { maxWaitMs: 20_000, maxHintMs: 60_000 }
+    const call = start([hinted, GOOD], { policy })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(call.startedAtMs).toEqual([0, 40_000])
+  })
+
+  it('leave a hint behind with the target that gave it', async () => {
+    const hinted = failing('overloaded', { executed: 'no', status: 503, retryAfterMs: 100_000 })
+    const clock = new VirtualClock()
+    const targets = [targetOf(clock), targetOf(clock, {}, ['overloaded'])]
+    const call = start([hinted, DOWN, GOOD], { clock, targets })
+    expect(await call.end()).toMatchObject({ ok: true, attempts: 3 })
+    expect(call.startedAtMs).toEqual([0, 0, 400])
+  })
+
+  it('say that they wait for a target that is down as well', async () => {
+    const busy = failing('overloaded', { executed: 'no', status: 503 })
+    const clock = new VirtualClock()
+    const call = start([busy, GOOD], { clock, targets: [broughtDown(targetOf(clock))] })
+    await call.end()
+    expect(call.verdicts.slice(0, 1)).toEqual(['wait'])
+    expect(call.verdicts.filter((verdict) => verdict === 'wait').length).toBeGreaterThan(1)
+    expect(call.verdicts.at(-1)).toBe('accept')
   })
 
   it('gives the backoff its number, the kind and the wait before', async () => {
