@@ -37,19 +37,24 @@ export async function sendAttempt<T>(
     const failure = result?.ok === false ? result.failure : undefined
     const isWithheld = result?.ok === false && result.withheld === true
     const isLost = result === undefined || isWithheld || step.signal?.aborted === true
-    line.ended({
-      ticket,
-      sentAtMs,
-      sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
-      hintMs: failure?.retryAfterMs ?? 0,
-      paid: paying,
-      seen: failure && { kind: failure.kind, status: failure.status },
-      tokens: result?.ok === true ? result.tokens : undefined,
-      allowances: result?.allowances,
-    })
-    const used = tokensBeyond(tokens, result)
-    if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)
-    else line.left(used)
+    try {
+      line.ended({
+        ticket,
+        sentAtMs,
+        sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
+        hintMs: failure?.retryAfterMs ?? 0,
+        paid: paying,
+        unsent: isWithheld,
+        seen: failure && { kind: failure.kind, status: failure.status },
+        tokens: result?.ok === true ? result.tokens : undefined,
+        allowances: result?.allowances,
+      })
+    } finally {
+      // What it learns may draw from the user's `random`, which may throw.
+      const used = tokensBeyond(tokens, result)
+      if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)
+      else line.left(used)
+    }
   }
 }
 

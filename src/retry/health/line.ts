@@ -88,14 +88,21 @@ export class Line {
 
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
-    const nowMs = this.#nowMs()
-    this.#review(nowMs)
-    return !this.#hasOlder(nowMs) && this.#health.heldBy(ANYBODY, nowMs) === undefined
+    return this.#isFreeFor(ANYBODY)
   }
 
-  /** The line is free and the latest attempts have not failed: an extra request does no harm. */
-  get isWell(): boolean {
-    return this.isFree && !this.#health.inRow
+  #isFreeFor(wish: Wish): boolean {
+    const nowMs = this.#nowMs()
+    this.#review(nowMs)
+    return !this.#hasOlder(nowMs) && this.#health.heldBy(wish, nowMs) === undefined
+  }
+
+  /**
+   * The line is free for a request of this many tokens, and the latest attempts have not failed: an
+   * extra one does no harm.
+   */
+  isWell(tokens: number): boolean {
+    return this.#isFreeFor({ ...ANYBODY, tokens }) && !this.#health.inRow
   }
 
   /** Down, or on the way there: nothing has succeeded since the latest failures. */
