@@ -33,7 +33,13 @@ export function beginCall(): void {
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
-    storage().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within: openOf(last) })
+    storage().enterWith({
+      after,
+      givenUp: undefined,
+      open: 0,
+      line: undefined,
+      within: openOf(last),
+    })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }

@@ -434,7 +434,11 @@ export class Health {
 
   #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    const at = { lastTicket: this.#lastTicket, inFlight: this.#inFlight, streaming: this.#streaming }
+    const at = {
+      lastTicket: this.#lastTicket,
+      inFlight: this.#inFlight,
+      streaming: this.#streaming,
+    }
     this.#limit.cut(sign, { ...at, least }, nowMs)
   }
 

@@ -1,9 +1,11 @@
 import type { Clock } from '../../time.ts'
+import { AbortSignals } from './abort-signals.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
 import type { LineLimits } from './limits.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
 import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import {
+  ANYBODY,
   type HeldBy,
   type NoLeave,
   type Outcome,
@@ -32,6 +34,7 @@ export class Line {
   readonly #health: Health
   readonly #queue = new Queue()
   readonly #streams = new StreamPlaces()
+  readonly #signals = new AbortSignals((calls) => this.#aborted(calls))
   #arrived = 0
   /** The waiting calls are sorted for probes. */
   #isProbing = false
@@ -170,15 +173,10 @@ export class Line {
       : wish
     return new Promise((resolve) => {
       const waiting = new Waiting(patient, isHopeless, (outcome) => {
-        signal?.removeEventListener('abort', onAbort)
+        if (signal !== undefined) this.#signals.delete(signal, waiting)
         resolve(outcome)
       })
-      const onAbort = () => {
-        const atMs = this.#nowMs()
-        this.#giveUp(waiting, 'aborted', atMs)
-        this.#arm(atMs)
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal !== undefined) this.#signals.add(signal, waiting)
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
     })
@@ -239,6 +237,12 @@ export class Line {
     return this.#queue.hasReady(this.#health.hasToken(nowMs))
   }
 
+  #aborted(calls: Iterable<Waiting>): void {
+    const nowMs = this.#nowMs()
+    for (const waiting of calls) this.#giveUp(waiting, 'aborted', nowMs)
+    this.#arm(nowMs)
+  }
+
   #giveUp(waiting: Waiting, why: NoLeave['why'], nowMs: number): void {
     if (waiting.hasLeft) return
     const { wish } = waiting
@@ -257,11 +261,7 @@ export class Line {
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.
     this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
-    if (this.#health.room !== 'all' && !this.#isTakingPlaces) {
-      this.#isTakingPlaces = true
-      this.#streams.takeIdle()
-      this.#isTakingPlaces = false
-    }
+    this.#takeIdlePlaces(nowMs)
     this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
@@ -270,6 +270,15 @@ export class Line {
     }
     this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
+  }
+
+  #takeIdlePlaces(nowMs: number): void {
+    // Each place that comes free lets the next call go.
+    if (this.#isTakingPlaces) return
+    this.#isTakingPlaces = true
+    const isNeeded = () => this.#health.room !== 'all' && this.#hasOlder(nowMs)
+    if (isNeeded()) this.#streams.takeIdle(isNeeded, nowMs)
+    this.#isTakingPlaces = false
   }
 
   #send(waiting: Waiting, nowMs: number): void {
@@ -360,17 +369,4 @@ export class Line {
     this.#isProbing = this.#health.isDown
     this.#queue.sortForProbes(this.#isProbing)
   }
-}
-
-/** An ordinary new call. */
-const ANYBODY: Wish = {
-  order: 0,
-  requests: 0,
-  notBeforeMs: 0,
-  latestMs: 0,
-  paying: false,
-  nested: false,
-  impatient: false,
-  bulk: false,
-  tokens: 0,
 }
