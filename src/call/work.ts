@@ -76,16 +76,10 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
   let completion: unknown
   const answered = new WeakMap<Failure, unknown>()
   let failedAt: Set<number> | undefined
-  const policy = new CallPolicy(
-    job,
-    record,
-    outer,
-    flight,
-    {
-      isNested: around !== undefined || isWithinOpenStream(),
-      holdsPlaceIn: (line) => around?.isInFlight(line) === true || isWithinOpenStreamOf(line),
-    },
-  )
+  const policy = new CallPolicy(job, record, outer, flight, {
+    isNested: around !== undefined || isWithinOpenStream(),
+    holdsPlaceIn: (line) => around?.isInFlight(line) === true || isWithinOpenStreamOf(line),
+  })
   let last: Failure | undefined
   let stopped: VerdictEvent | undefined
   const attempt = async (step: AttemptStep): Promise<AttemptEnd<T>> => {

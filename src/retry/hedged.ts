@@ -84,7 +84,7 @@ function startHedge<T>(
   const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
   if (remainingMs < minMs || remainingMs < hedging.usualMs) return undefined
   // Extra load is for a target that is well, and it never waits: its turn would come too late.
-  if (!hedging.isAllowed || !line.isWell) return undefined
+  if (!hedging.isAllowed || !line.isWell(leave.tokens)) return undefined
   const number = takeAttempt()
   if (number === undefined) return undefined
   const ticket = line.enterBeside(leave.tokens)

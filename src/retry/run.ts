@@ -188,7 +188,8 @@ export class Run<T> {
     const { line } = this.#target.state
     const ticket = line.enter(wish)
     if (ticket === 0) return this.#heldBack(line.held(wish))
-    this.#leave = { ticket, paying: wish.paying, tokens: wish.tokens }
+    // A call that does not wait takes no token of the retry budget.
+    this.#leave = { ticket, paying: wish.paying && !wish.impatient, tokens: wish.tokens }
     return undefined
   }
 

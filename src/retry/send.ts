@@ -1,5 +1,6 @@
 import type { FailedAttempt } from './decide.ts'
 import type { Line } from './health/line.ts'
+import type { End } from './health/line-contract.ts'
 import { signOf } from './health/signs.ts'
 import type { Ticket } from './health/waiting.ts'
 import type {
@@ -25,7 +26,7 @@ export async function sendAttempt<T>(
   request: LoopRequest<T>,
   { state }: LoopTarget,
   step: AttemptStep,
-  { ticket, paying, tokens }: Leave,
+  leave: Leave,
 ): Promise<AttemptResult<T>> {
   const { clock } = request
   const { line, hedging } = state
@@ -36,23 +37,12 @@ export async function sendAttempt<T>(
     result = await unlessClosed(request, step)
     return result
   } finally {
-    // Only an `attempt` that broke its promise and rejected has left no result.
-    const failure = result?.ok === false ? result.failure : undefined
-    const isWithheld = result?.ok === false && result.withheld === true
-    const isLost = result === undefined || isWithheld || step.signal?.aborted === true
-    line.ended({
-      ticket,
-      sentAtMs,
-      sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
-      hintMs: failure?.retryAfterMs ?? 0,
-      paid: paying,
-      seen: failure && { kind: failure.kind, status: failure.status },
-      tokens: result?.ok === true ? result.tokens : undefined,
-      allowances: result?.allowances,
-    })
-    const used = tokensBeyond(tokens, result)
-    if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, tokens)
-    else line.left(used)
+    try {
+      // What the line learns may draw from the user's `random`, which may throw.
+      line.ended(endOf(result, leave, sentAtMs, step.signal?.aborted === true))
+    } finally {
+      giveBack(line, result, leave.tokens)
+    }
   }
 }
 
@@ -63,6 +53,35 @@ function unlessClosed<T>(
 ): Promise<AttemptResult<T>> | FailedAttempt {
   if (!closing?.isClosed) return attempt(step)
   return { ok: false, withheld: true, failure: closedFailure() }
+}
+
+/** Only an `attempt` that broke its promise and rejected has left no result. */
+function endOf<T>(
+  result: AttemptResult<T> | undefined,
+  { ticket, paying }: Leave,
+  sentAtMs: number,
+  isAborted: boolean,
+): End {
+  const failure = result?.ok === false ? result.failure : undefined
+  const unsent = result?.ok === false && result.withheld === true
+  const isLost = result === undefined || unsent || isAborted
+  return {
+    ticket,
+    sentAtMs,
+    sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
+    hintMs: failure?.retryAfterMs ?? 0,
+    paid: paying,
+    unsent,
+    seen: failure && { kind: failure.kind, status: failure.status },
+    tokens: result?.ok === true ? result.tokens : undefined,
+    allowances: result?.allowances,
+  }
+}
+
+function giveBack<T>(line: Line, result: AttemptResult<T> | undefined, thought: number): void {
+  const used = tokensBeyond(thought, result)
+  if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, thought)
+  else line.left(used)
 }
 
 /** A stream is in flight until it ends or its reader goes idle. */

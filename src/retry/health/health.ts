@@ -130,8 +130,10 @@ export class Health {
   /** The failure behind this reason to hold a call. */
   seen(by: HeldBy, nowMs: number): Seen | undefined {
     if (by === 'backoff') return undefined
+    if (by !== 'limit') return this.#seen[by]
+    if (this.#limit.value < this.#bounds.concurrency) return this.#seen.limit
     // Nothing was refused yet, but the next request would be.
-    return this.#seen[by] ?? (by === 'limit' && this.isRationed(nowMs) ? RATIONED : undefined)
+    return this.isRationed(nowMs) ? RATIONED : undefined
   }
 
   /**
@@ -313,6 +315,7 @@ export class Health {
   /** Learns from the end of an attempt, which stays in flight until `left`. */
   ended(end: End, nowMs: number): void {
     const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
+    if (end.unsent === true) this.#returnCosts(ticket, paid, nowMs)
     this.#told(end, nowMs)
     const tookMs = nowMs - sentAtMs
     if (seen !== undefined) this.#note(sign, seen, hintMs)
@@ -335,6 +338,12 @@ export class Health {
         if (hintMs > 0 && sign === 'refused' && this.#bounds.closes)
           this.#close(ticket, hintMs, nowMs)
     }
+  }
+
+  /** What `sent` took for an attempt that was not sent after all, but for its place and its tokens. */
+  #returnCosts(ticket: number, paid: boolean, nowMs: number): void {
+    this.#requests?.take(-1, nowMs)
+    if (paid && !this.#outage.isProbe(ticket)) this.#tokens.giveBack(nowMs)
   }
 
   #told({ ticket, sign, allowances, tokens }: End, nowMs: number): void {
@@ -425,7 +434,11 @@ export class Health {
 
   #cut(sign: Sign, nowMs: number, least = 1): void {
     if (!this.#bounds.learns) return
-    const at = { lastTicket: this.#lastTicket, inFlight: this.#inFlight, streaming: this.#streaming }
+    const at = {
+      lastTicket: this.#lastTicket,
+      inFlight: this.#inFlight,
+      streaming: this.#streaming,
+    }
     this.#limit.cut(sign, { ...at, least }, nowMs)
   }
 

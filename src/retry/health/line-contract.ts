@@ -13,6 +13,8 @@ export interface End {
   readonly hintMs: number
   /** It took a token of the retry budget. */
   readonly paid: boolean
+  /** It was not sent after all. @default false */
+  readonly unsent?: boolean
   /** What failed, for calls that wait in vain because of it. */
   readonly seen?: Seen | undefined
   /** Tokens it used, where it says so. */

@@ -1,10 +1,12 @@
 import type { Clock } from '../../time.ts'
 import type { Closing } from '../closing.ts'
+import { AbortSignals } from './abort-signals.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
 import type { LineLimits } from './limits.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
 import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import {
+  ANYBODY,
   type HeldBy,
   type NoLeave,
   type Outcome,
@@ -33,6 +35,7 @@ export class Line {
   readonly #health: Health
   readonly #queue = new Queue()
   readonly #streams = new StreamPlaces()
+  readonly #signals = new AbortSignals((calls) => this.#aborted(calls))
   #arrived = 0
   /** The waiting calls are sorted for probes. */
   #isProbing = false
@@ -89,14 +92,21 @@ export class Line {
 
   /** Could a new call be sent now, without waiting? */
   get isFree(): boolean {
-    const nowMs = this.#nowMs()
-    this.#review(nowMs)
-    return !this.#hasOlder(nowMs) && this.#health.heldBy(ANYBODY, nowMs) === undefined
+    return this.#isFreeFor(ANYBODY)
   }
 
-  /** The line is free and the latest attempts have not failed: an extra request does no harm. */
-  get isWell(): boolean {
-    return this.isFree && !this.#health.inRow
+  #isFreeFor(wish: Wish): boolean {
+    const nowMs = this.#nowMs()
+    this.#review(nowMs)
+    return !this.#hasOlder(nowMs) && this.#health.heldBy(wish, nowMs) === undefined
+  }
+
+  /**
+   * The line is free for a request of this many tokens, and the latest attempts have not failed: an
+   * extra one does no harm.
+   */
+  isWell(tokens: number): boolean {
+    return this.#isFreeFor({ ...ANYBODY, tokens }) && !this.#health.inRow
   }
 
   /** Down, or on the way there: nothing has succeeded since the latest failures. */
@@ -165,17 +175,13 @@ export class Line {
       : wish
     return new Promise((resolve) => {
       const waiting = new Waiting(patient, isHopeless, (outcome) => {
-        signal?.removeEventListener('abort', onAbort)
-        closing?.over(onAbort)
+        if (signal !== undefined) this.#signals.delete(signal, waiting)
+        closing?.over(end)
         resolve(outcome)
       })
-      const onAbort = () => {
-        const atMs = this.#nowMs()
-        this.#giveUp(waiting, 'aborted', atMs)
-        this.#arm(atMs)
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
-      closing?.begin(onAbort)
+      const end = () => this.#aborted([waiting])
+      if (signal !== undefined) this.#signals.add(signal, waiting)
+      closing?.begin(end)
       this.#queue.add(waiting, nowMs)
       this.#pump(nowMs)
     })
@@ -236,6 +242,12 @@ export class Line {
     return this.#queue.hasReady(this.#health.hasToken(nowMs))
   }
 
+  #aborted(calls: Iterable<Waiting>): void {
+    const nowMs = this.#nowMs()
+    for (const waiting of calls) this.#giveUp(waiting, 'aborted', nowMs)
+    this.#arm(nowMs)
+  }
+
   #giveUp(waiting: Waiting, why: NoLeave['why'], nowMs: number): void {
     if (waiting.hasLeft) return
     const { wish } = waiting
@@ -254,11 +266,7 @@ export class Line {
     this.#queue.ripen(nowMs)
     // After a suspension of the process some calls are past their time: nothing is sent for them.
     this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
-    if (this.#health.room !== 'all' && !this.#isTakingPlaces) {
-      this.#isTakingPlaces = true
-      this.#streams.takeIdle()
-      this.#isTakingPlaces = false
-    }
+    this.#takeIdlePlaces(nowMs)
     this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
@@ -267,6 +275,15 @@ export class Line {
     }
     this.#endPatience(nowMs, nowMs)
     this.#arm(nowMs)
+  }
+
+  #takeIdlePlaces(nowMs: number): void {
+    // Each place that comes free lets the next call go.
+    if (this.#isTakingPlaces) return
+    this.#isTakingPlaces = true
+    const isNeeded = () => this.#health.room !== 'all' && this.#hasOlder(nowMs)
+    if (isNeeded()) this.#streams.takeIdle(isNeeded, nowMs)
+    this.#isTakingPlaces = false
   }
 
   #send(waiting: Waiting, nowMs: number): void {
@@ -357,17 +374,4 @@ export class Line {
     this.#isProbing = this.#health.isDown
     this.#queue.sortForProbes(this.#isProbing)
   }
-}
-
-/** An ordinary new call. */
-const ANYBODY: Wish = {
-  order: 0,
-  requests: 0,
-  notBeforeMs: 0,
-  latestMs: 0,
-  paying: false,
-  nested: false,
-  impatient: false,
-  bulk: false,
-  tokens: 0,
 }

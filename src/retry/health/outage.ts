@@ -84,6 +84,11 @@ export class Outage {
     return this.isTiny(nowMs) ? Infinity : Math.max(this.#nextProbeMs, this.#leaseEndsMs)
   }
 
+  /** Is this attempt the probe that is under way? */
+  isProbe(ticket: number): boolean {
+    return ticket === this.#probeTicket
+  }
+
   probeSent(ticket: number, nowMs: number): void {
     this.#probeTicket = ticket
     this.#leaseEndsMs = nowMs + Math.max(LEASE.leastMs, this.#latency.meanMs * LEASE.latencies)

@@ -26,7 +26,8 @@ export class Rate {
   nextAtMs(cost: number, nowMs: number): number {
     this.#refill(nowMs)
     const missing = Math.min(cost, this.#capacity) - this.#level
-    const atMs = missing <= 0 ? nowMs : nowMs + missing / this.#perMs
+    // Up, or the rounding of fractions would bring it a moment too early.
+    const atMs = missing <= 0 ? nowMs : Math.ceil(nowMs + missing / this.#perMs)
     return Math.max(atMs, this.#lastMinute?.nextAtMs(cost, nowMs) ?? nowMs)
   }
 

@@ -10,7 +10,10 @@ const LOOK_EVERY_MS = 1_000
 
 /** The places in flight that streams hold, until they end or their readers go idle. */
 export class StreamPlaces {
-  readonly #open = new Set<{ readonly pace: ReadingPace; readonly leave: () => void }>()
+  readonly #open = new Set<Place>()
+  /** Found idle by the latest look. */
+  #idle: Place[] = []
+  #nextLookMs = -Infinity
 
   /** Returns the function for the stream's end. `leave` runs once: then, or when the reader is idle. */
   hold(pace: ReadingPace, leave: () => void): () => void {
@@ -21,17 +24,31 @@ export class StreamPlaces {
     }
   }
 
-  /** Takes back the places of streams whose readers are idle. */
-  takeIdle(): void {
-    for (const place of this.#open) {
-      if (place.pace.idleForMs() < IDLE_MS) continue
-      this.#open.delete(place)
-      place.leave()
+  /** Takes back places of streams whose readers are idle, while they are needed. */
+  takeIdle(isNeeded: () => boolean, nowMs: number): void {
+    if (nowMs >= this.#nextLookMs) {
+      this.#nextLookMs = nowMs + LOOK_EVERY_MS
+      this.#idle = [...this.#open].filter(isIdle)
+    }
+    while (this.#idle.length > 0 && isNeeded()) {
+      const place = this.#idle.pop()
+      // It may have ended since, or be read again.
+      if (place !== undefined && isIdle(place) && this.#open.delete(place)) place.leave()
     }
   }
 
   /** When to look again while a call waits for a place. */
   nextLookMs(nowMs: number): number {
-    return this.#open.size === 0 ? Infinity : nowMs + LOOK_EVERY_MS
+    if (this.#open.size === 0) return Infinity
+    return this.#nextLookMs > nowMs ? this.#nextLookMs : nowMs + LOOK_EVERY_MS
   }
+}
+
+interface Place {
+  readonly pace: ReadingPace
+  readonly leave: () => void
+}
+
+function isIdle({ pace }: Place): boolean {
+  return pace.idleForMs() >= IDLE_MS
 }

@@ -40,6 +40,12 @@ export class Tokens {
     this.#balance -= 1
   }
 
+  /** The retry that took it was not sent. */
+  giveBack(nowMs: number): void {
+    this.#accrue(nowMs)
+    this.#balance += 1
+  }
+
   succeeded(paid: boolean, usualInFlight: number, nowMs: number): void {
     this.#accrue(nowMs)
     // What a process may spend before it knows its target is too much for every process of a fleet.

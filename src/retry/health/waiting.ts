@@ -27,6 +27,19 @@ export interface Wish {
   readonly tokens: number
 }
 
+/** An ordinary new call. */
+export const ANYBODY: Wish = {
+  order: 0,
+  requests: 0,
+  notBeforeMs: 0,
+  latestMs: 0,
+  paying: false,
+  nested: false,
+  impatient: false,
+  bulk: false,
+  tokens: 0,
+}
+
 /** What holds a call back: `backoff` is its own wait. */
 export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 
@@ -116,7 +129,9 @@ export class Queue {
       before += this.#counts[lane]
     }
     const first = this.#first(own, true)
-    return first !== undefined && wish.order < first.wish.order ? before : before + this.#counts[own]
+    return first !== undefined && wish.order < first.wish.order
+      ? before
+      : before + this.#counts[own]
   }
 
   add(waiting: Waiting, nowMs: number): void {

@@ -778,11 +778,23 @@ describe('a call that does not wait', () => {
 })
 
 describe('an attempt that was withheld in the last moment', () => {
+  const withheld: FailedAttempt = {
+    ...failing('outcome_unknown', { executed: 'no' }),
+    withheld: true,
+  }
+
+  it('gives back all that it took of the limits', async () => {
+    const clock = new VirtualClock()
+    const bounded = targetOf(clock, { limits: { requestsPerMinute: 60 } })
+    await start([withheld], { clock, targets: [bounded] }).end()
+    expect(bounded.state.line.isFree).toBe(true)
+    const free = targetOf(clock)
+    const retried = start([failing('server_error'), withheld], { clock, targets: [free] })
+    expect(failed(await retried.end()).attempts).toBe(1)
+    expect(tokensOf(free)).toBe(6)
+  })
+
   it('is no request, and gives its place back', async () => {
-    const withheld: FailedAttempt = {
-      ...failing('outcome_unknown', { executed: 'no' }),
-      withheld: true,
-    }
     const call = start([withheld])
     expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 0 })
     expect(call.targets[0]?.state.line.status()).toMatchObject({ inFlight: 0, state: 'up' })
@@ -876,5 +888,16 @@ describe('an attempt that rejects, against its contract', () => {
     expect(target.state.line.status()).toMatchObject({ inFlight: 0, waiting: 0 })
     expect(clock.pendingTimers).toBe(0)
     expect(await start([GOOD], { clock, targets: [target] }).end()).toMatchObject({ ok: true })
+  })
+
+  it('gives its place back where the random numbers fail', async () => {
+    const clock = new VirtualClock()
+    const random = () => {
+      throw new Error('no random number')
+    }
+    const target = targetOf(clock, { random })
+    const call = start([LIMITED], { clock, targets: [target] })
+    await expect(call.end()).rejects.toThrow('no random number')
+    expect(target.state.line.status()).toMatchObject({ inFlight: 0, waiting: 0 })
   })
 })

@@ -9,7 +9,9 @@ const MINUTE_MS = 60_000
 function mostInAMinute(taken: readonly { readonly atMs: number; readonly cost: number }[]): number {
   let most = 0
   for (const { atMs: fromMs } of taken) {
-    const within = taken.filter(({ atMs }) => atMs >= fromMs && atMs < fromMs + MINUTE_MS)
+    // Sums of fractions of a millisecond are off by less than this.
+    const untilMs = fromMs + MINUTE_MS - 1e-6
+    const within = taken.filter(({ atMs }) => atMs >= fromMs && atMs < untilMs)
     most = Math.max(
       most,
       within.reduce((sum, { cost }) => sum + cost, 0),
@@ -164,5 +166,46 @@ describe('bounds by hand', () => {
     const desk = new Desk({ limits: { requestsPerMinute: 60 } })
     desk.send(1)
     expect(desk.line.held(desk.wish())).toMatchObject({ by: 'limit', leastMs: 1_000 })
+  })
+
+  it('hold for a hedge with its tokens', async () => {
+    const desk = new Desk({ limits: { tokensPerMinute: 6_000 } })
+    desk.send(1, { tokens: 5_000 })
+    await desk.clock.advance(59_000)
+    expect([desk.line.isWell(1_000), desk.line.isWell(1_001)]).toEqual([true, false])
+  })
+
+  it('get back what an attempt took that was not sent after all', () => {
+    const desk = new Desk({ limits: { requestsPerMinute: 60 } })
+    const unsent = (ticket: number, paid = false) =>
+      desk.end(ticket, 'nothing', { unsent: true, paid })
+    for (let turn = 0; turn < 100; turn += 1) unsent(desk.enter({ paying: true }), true)
+    desk.send(1)
+    expect(desk.enter()).toBe(0)
+  })
+
+  it('get no token of the retry budget back that was not taken', async () => {
+    const desk = new Desk()
+    desk.bringDown()
+    await desk.clock.advance(1_000)
+    desk.end(desk.enter({ paying: true }), 'nothing', { unsent: true, paid: true })
+    await desk.clock.advance(10_000)
+    desk.play(1, 'success')
+    const retries = [1, 2, 3, 4].map(() => desk.enter({ paying: true }))
+    expect(retries.filter((ticket) => ticket !== 0)).toHaveLength(2)
+  })
+
+  it('say nothing of what the provider said long ago', async () => {
+    const desk = new Desk({ limits: { concurrency: 2 } })
+    const seen = { kind: 'rate_limit', status: 429 } as const
+    const [first = 0, second = 0] = desk.send(2)
+    desk.end(first, 'limited', { seen })
+    expect(desk.line.held(desk.wish()).by).toBe('limit')
+    expect(desk.line.seen('limit')).toEqual(seen)
+    desk.end(second, 'success')
+    await desk.clock.advance(24 * 3_600_000)
+    desk.send(2)
+    expect(desk.line.held(desk.wish()).by).toBe('limit')
+    expect(desk.line.seen('limit')).toBeUndefined()
   })
 })

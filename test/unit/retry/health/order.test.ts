@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { type Caller, Desk, isSent, ticketOf } from './desk.ts'
 
@@ -265,6 +266,19 @@ describe('an abort', () => {
     expect(desk.status.inFlight).toBe(1)
   })
 
+  it('has one listener for all that share a signal, and none when nobody waits any more', async () => {
+    const { desk, first } = await occupied()
+    const { signal } = new AbortController()
+    const callers = Array.from({ length: 1_000 }, () => desk.wait({}, signal))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    await orderOf(desk, first, callers.slice(0, 999))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    for (const caller of callers.slice(998, 999)) desk.end(ticketOf(caller), 'success')
+    await desk.settle()
+    expect(callers.every(isSent)).toBe(true)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
   it('of all of a crowd keeps no timer', async () => {
     const { desk } = await occupied()
     const controller = new AbortController()
@@ -274,5 +288,74 @@ describe('an abort', () => {
     controller.abort()
     expect(desk.status.waiting).toBe(0)
     expect(desk.clock.pending).toBe(0)
+  })
+})
+
+describe('a stream whose reader is idle', () => {
+  /** So many streams, of which the first are read; says which still have their places. */
+  function streaming(count: number, read: number) {
+    const desk = new Desk({ limits: { concurrency: count } })
+    let looks = 0
+    const left: number[] = []
+    const close = desk.send(count).map((ticket, at) => {
+      desk.line.ended({ ticket, sentAtMs: 0, sign: 'success', hintMs: 0, paid: false })
+      const idleForMs = () => {
+        looks += 1
+        return at < read ? 0 : desk.nowMs
+      }
+      return desk.line.streams({ idleForMs }, () => {
+        left.push(at)
+        return 0
+      })
+    })
+    return { desk, close, left, looks: () => looks }
+  }
+
+  it('gives up its place to a call that needs it, and no other does', async () => {
+    const { desk, left } = streaming(10, 5)
+    await desk.clock.advance(5_000)
+    const callers = [desk.wait(), desk.wait()]
+    await desk.settle()
+    expect(callers.every(isSent)).toBe(true)
+    expect(left).toHaveLength(2)
+    expect(desk.status.inFlight).toBe(10)
+  })
+
+  it('is looked for once a second, whatever happens', async () => {
+    const { desk, close, looks } = streaming(100, 100)
+    const callers = Array.from({ length: 50 }, () => desk.wait())
+    for (const end of close.slice(0, 20)) end()
+    await desk.settle()
+    expect(callers.filter(isSent)).toHaveLength(20)
+    expect(looks()).toBe(100)
+    await desk.clock.advance(999)
+    expect(looks()).toBe(100)
+    await desk.clock.advance(1)
+    expect(looks()).toBe(180)
+  })
+
+  it('is looked for by few timers while a retry waits for a token too', async () => {
+    const { desk } = streaming(1, 1)
+    for (let taken = 0; taken < 6; taken += 1) {
+      desk.end(desk.enter({ nested: true, reentrant: true, paying: true }), 'nothing')
+    }
+    desk.wait({ paying: true })
+    await desk.clock.advance(10_000)
+    expect(desk.armed).toBeLessThanOrEqual(12)
+  })
+
+  it('keeps its place where its reader has gone on since', async () => {
+    const desk = new Desk({ limits: { concurrency: 2 } })
+    let idleForMs = 6_000
+    for (const ticket of desk.send(2)) {
+      desk.line.ended({ ticket, sentAtMs: 0, sign: 'success', hintMs: 0, paid: false })
+      desk.line.streams({ idleForMs: () => idleForMs }, () => 0)
+    }
+    const first = desk.wait()
+    await desk.settle()
+    idleForMs = 0
+    const second = desk.wait()
+    await desk.settle()
+    expect([first, second].map(isSent)).toEqual([true, false])
   })
 })

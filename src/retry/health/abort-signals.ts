@@ -1,0 +1,44 @@
+import type { Waiting } from './waiting.ts'
+
+/** Calls that wait with the same signal. */
+interface Group {
+  readonly calls: Set<Waiting>
+  readonly listener: () => void
+}
+
+/**
+ * The signals of the waiting calls. However many calls share a signal, it gets one listener: adding one
+ * costs Node a walk along all that are there.
+ */
+export class AbortSignals {
+  readonly #groups = new Map<AbortSignal, Group>()
+  readonly #onAbort: (calls: Iterable<Waiting>) => void
+
+  constructor(onAbort: (calls: Iterable<Waiting>) => void) {
+    this.#onAbort = onAbort
+  }
+
+  add(signal: AbortSignal, call: Waiting): void {
+    const known = this.#groups.get(signal)
+    if (known !== undefined) {
+      known.calls.add(call)
+      return
+    }
+    const calls = new Set([call])
+    const listener = () => {
+      this.#groups.delete(signal)
+      this.#onAbort(calls)
+    }
+    signal.addEventListener('abort', listener, { once: true })
+    this.#groups.set(signal, { calls, listener })
+  }
+
+  delete(signal: AbortSignal, call: Waiting): void {
+    const group = this.#groups.get(signal)
+    if (group === undefined) return
+    group.calls.delete(call)
+    if (group.calls.size > 0) return
+    this.#groups.delete(signal)
+    signal.removeEventListener('abort', group.listener)
+  }
+}
