@@ -256,6 +256,8 @@ export class Health {
   /** The shortest possible wait, milliseconds. */
   leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
     if (by === 'hint') return this.#hint.endsMs - nowMs
+    // With nothing in flight that could bring a token, only time brings one.
+    if (by === 'budget') return this.#inFlight === 0 ? this.#tokens.nextAtMs(nowMs) - nowMs : 0
     if (by !== 'limit') return 0
     // Without the limits that the target reports: its next report may have more room.
     if (this.#inFlight === 0) return this.rateAtMs(tokens, nowMs, true) - nowMs

@@ -309,6 +309,15 @@ describe('a token of the retry budget', () => {
     expect(retries(desk)).toBe(3)
   })
 
+  it('cannot come sooner than time brings it while nothing is in flight', () => {
+    const desk = new Desk()
+    while (desk.enter({ paying: true }) !== 0);
+    const paying = desk.wish({ paying: true })
+    expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 0 })
+    for (const ticket of desk.sentAtMs.keys()) desk.end(ticket, 'nothing')
+    expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 30_000 })
+  })
+
   it('comes with every success, and is given back by a retry that succeeds', () => {
     const desk = new Desk()
     desk.send(50).forEach((ticket) => {
