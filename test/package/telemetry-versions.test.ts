@@ -137,8 +137,8 @@ describe.skipIf(!(await isRegistryThere()))('the packed package in an applicatio
       ])
       const counted: [string, number, string][] = exported.metrics.sort()
       // A late timer is a wait of its own: their points are as many as the machine is busy.
-      expect(counted.some(([name]) => name === WAITS)).toBe(true)
-      expect(counted.filter(([name]) => name !== WAITS)).toEqual([
+      expect(counted.some(([metric]) => metric === WAITS)).toBe(true)
+      expect(counted.filter(([metric]) => metric !== WAITS)).toEqual([
         ['gen_ai.client.operation.duration', 3, SCHEMA_URL],
         ['gen_ai.client.token.usage', 2, SCHEMA_URL],
         ['steadycall.active_calls', 2, SCHEMA_URL],
