@@ -113,7 +113,7 @@ describe('an example runs as it stands and says what its page promises:', () => 
         insufficientQuota(),
         refusal(),
         insufficientQuota(),
-        rateLimited({ retryAfterMs: 90_000 }),
+        rateLimited({ retryAfterMs: 120_000 }),
       ],
     })
     const { stdout } = await run('05-errors', { OPENAI_BASE_URL: server.baseURL })
@@ -124,7 +124,7 @@ describe('an example runs as it stands and says what its page promises:', () => 
         /^Quota exhausted at 127\.0\.0\.1 \(429 insufficient_quota\) after 1 attempt in \d+ ms\. Raise the quota at the provider; no retry can help\.$/,
       ),
       'undefined',
-      'Busy, please ask again in 90 s.',
+      'Busy, please ask again in 120 s.',
     ])
     expect(server.count).toBe(4)
   })

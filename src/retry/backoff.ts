@@ -103,6 +103,8 @@ export interface RetryStep extends BackoffStep {
   readonly slowMs: number
   /** How long the call may still wait, milliseconds. */
   readonly leftMs: number
+  /** How long it has waited so far, milliseconds. */
+  readonly waitedMs: number
   /** The call has one request left, and its target has refused everybody lately. */
   readonly isLast: boolean
 }
@@ -111,8 +113,8 @@ export interface RetryStep extends BackoffStep {
  * The wait before a retry without a hint: as the given backoff says, or by default `fullJitter()` up
  * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow to
  * 20 s, and never to nothing by chance, so that the 12 requests of a lone caller outlast 90 s. The last
- * request comes after a fifth of what the call may still wait, so that few requests outlast an outage
- * too. After a timeout the waits grow with what it took, since a target that is slow is asked too often
+ * request comes after a fifth of what the call may still wait, but at most 6 s or as long again as it has
+ * waited, so that few requests outlast a short outage and many a long one. After a timeout the waits grow with what it took, since a target that is slow is asked too often
  * already. No wait is longer than the call may wait: its end is the best moment there is left. Found
  * by simulation (docs/concepts/storms.md).
  *
@@ -130,17 +132,18 @@ export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): numb
 }
 
 function defaultDelayMs(step: RetryStep): number {
-  const { isDown, slowMs, leftMs, isLast, random } = step
+  const { isDown, slowMs, leftMs, waitedMs, isLast, random } = step
   if (slowMs > 0) {
     return DEFAULT.delayMs(step) + Math.min(slowMs, MOST_SLOW_MS) * (0.5 + random())
   }
   const grownMs = isDown ? Math.min(DOWN.baseMs * DOWN.growth ** step.retry, DOWN.capMs) : 0
-  const leastMs = Math.max(grownMs, isLast ? leftMs * LAST_SHARE : 0)
+  const lastMs = Math.min(leftMs * LAST.share, Math.max(LAST.mostMs, waitedMs))
+  const leastMs = Math.max(grownMs, isLast ? lastMs : 0)
   return leastMs > 0 ? leastMs * (1 - DOWN.jitter * random()) : DEFAULT.delayMs(step)
 }
 
 const DOWN = { baseMs: 250, growth: 1.8, capMs: 20_000, jitter: 0.25 }
-const LAST_SHARE = 0.2
+const LAST = { share: 0.2, mostMs: 6_000 }
 /** The attempt after a wait that was cut short starts so long before the end, for the timer's sake. */
 const END = { fromMs: 500, slackMs: 100 }
 const MOST_SLOW_MS = 10_000

@@ -261,6 +261,7 @@ export class Run<T> {
           // It leaves time for two more waits like it.
           slowMs: Math.min(this.#slowMs, this.#leftMs() / 3),
           leftMs: this.#leftMs(),
+          waitedMs: this.#patience.waitedMs,
           isLast: this.#isLast(failure),
         }),
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
@@ -323,7 +324,8 @@ export class Run<T> {
     const { policy, onVerdict } = this.#request
     if (onVerdict === undefined || policy.maxWaitMs === 0) return
     const held = this.#target.state.line.held(this.#wish(delayMs))
-    if (held.by !== 'backoff') this.#tell({ verdict: 'wait', held }, failure)
+    const own = this.#next.delaySource
+    if (held.by !== 'backoff' && held.by !== own) this.#tell({ verdict: 'wait', held }, failure)
   }
 
   /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */

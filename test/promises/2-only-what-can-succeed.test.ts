@@ -119,7 +119,10 @@ describe('a hint of the provider', () => {
     )
     const error = await rejection(llm.json({ ...ask('hello'), schema: person }))
     expect(server.count).toBe(1)
-    expect(error).toMatchObject({ reason: 'hint_exceeds_deadline', retryAfterMs: 20_000 })
+    expect(error).toMatchObject({ reason: 'hint_exceeds_deadline' })
+    // What is left of it.
+    expect(isCallError(error) && error.retryAfterMs).toBeGreaterThan(10_000)
+    expect(isCallError(error) && error.retryAfterMs).toBeLessThanOrEqual(20_000)
   })
 
   it('a cold process whose 100 concurrent calls meet 30 hinted limits loses none', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import OpenAI from 'openai'
 import OpenAIv6 from 'openai-v6'
 import { describe, expect, it } from 'vitest'
-import { createRuntime, steady } from '../../src/index.ts'
+import { createRuntime, fixed, steady } from '../../src/index.ts'
 import { startRawServer } from '../support/raw-server.ts'
 
 /** Makes the same value anew, since some say something else each time they are asked. */
@@ -134,6 +134,7 @@ describe('the body of a request', () => {
     const kept = {
       runtime: createRuntime({ random: () => 0 }),
       limits: 'off',
+      backoff: fixed(0),
     } as const
     const llm = steady(new Client(settings), kept)
     await fc.assert(

@@ -60,6 +60,7 @@ describe('the default backoff', () => {
       isDown: fc.boolean(),
       slowMs: fc.oneof(fc.constant(0), milliseconds(1e9)),
       leftMs: milliseconds(100_000),
+      waitedMs: milliseconds(20_000),
       isLast: fc.boolean(),
       drawn: unit,
     })

@@ -2,6 +2,7 @@ import OpenAI, { type ClientOptions } from 'openai'
 import { onTestFinished } from 'vitest'
 import {
   createRuntime,
+  fixed,
   type Runtime,
   type SteadyClient,
   type SteadyOptions,
@@ -23,7 +24,8 @@ export interface SetUp {
 
 /**
  * A fault server, a real client against it, and that client wrapped, in a runtime of the test's
- * own. The least jitter is drawn, so that backoff costs no time; hints are real.
+ * own. Backoff costs no time, unless the test says otherwise; hints, and the probes of a target that is
+ * down, are real.
  */
 export async function setUp(
   plan: FaultServerOptions = {},
@@ -32,7 +34,7 @@ export async function setUp(
 ): Promise<SetUp> {
   const server = await startServer(plan)
   const client = clientFor(server, clientOptions)
-  const llm = steady(client, { runtime: patientRuntime(), ...options })
+  const llm = steady(client, { runtime: patientRuntime(), backoff: fixed(0), ...options })
   return { server, client, llm }
 }
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type CallEvent,
   createRuntime,
+  fixed,
   isCallError,
   type SteadyClient,
   type SteadyOptions,
@@ -28,7 +29,14 @@ function wrapping(options: SteadyOptions = {}) {
   const runtime = createRuntime({ random: () => 0 })
   const onEvent = (event: CallEvent) => events.push(event)
   return (client: OpenAI): SteadyClient<OpenAI> =>
-    steady(client, { runtime, onEvent, maxAttempts: 3, limits: 'off', ...options })
+    steady(client, {
+      runtime,
+      onEvent,
+      maxAttempts: 3,
+      limits: 'off',
+      backoff: fixed(0),
+      ...options,
+    })
 }
 
 const outcome = (promise: PromiseLike<unknown>): Promise<string> =>

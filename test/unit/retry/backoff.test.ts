@@ -118,6 +118,7 @@ describe('drawDelayMs', () => {
     isDown: false,
     slowMs: 0,
     leftMs: 90_000,
+    waitedMs: 0,
     isLast: false,
   } as const
 
@@ -174,10 +175,11 @@ describe('drawDelayMs', () => {
   })
 
   it.each([
-    { isDown: false, leftMs: 60_000, retry: 2, expected: 12_000 },
-    { isDown: true, leftMs: 60_000, retry: 2, expected: 12_000 },
+    { isDown: false, leftMs: 90_000, retry: 2, expected: 6_000 },
+    { isDown: true, leftMs: 20_000, retry: 2, expected: 4_000 },
     { isDown: true, leftMs: 60_000, retry: 11, expected: 20_000 },
-  ])('leaves a fifth of what is left before the last request: $expected ms in %j', (given) => {
+    { isDown: true, leftMs: 500_000, waitedMs: 80_000, retry: 11, expected: 80_000 },
+  ])('waits $expected ms before the last request, in %j', (given) => {
     const { expected, ...over } = given
     const delayMs = (drawn: number) =>
       drawDelayMs(undefined, { ...step, ...over, isLast: true, random: () => drawn })
