@@ -150,7 +150,7 @@ describe('a target that is down', () => {
     }
     const intervals = atMs.map((at, probe) => Math.round(at - (atMs[probe - 1] ?? 0)))
     expect(intervals).toEqual([
-      500, 500, 625, 781, 977, 1_221, 1_526, 1_907, 2_384, 2_980, 3_725, 4_657, 5_000, 5_000,
+      500, 500, 750, 1_125, 1_688, 2_531, 3_797, 5_000, 5_000, 5_000, 5_000, 5_000, 5_000, 5_000,
     ])
   })
 
