@@ -1,6 +1,6 @@
 import type { Wait } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
-import type { Line } from './health/line.ts'
+import { type Line, TIMER_SLACK_MS } from './health/line.ts'
 import type { HeldBy } from './health/waiting.ts'
 import type { LoopPolicy } from './loop-contract.ts'
 
@@ -14,9 +14,6 @@ export interface Waited {
   /** It needed a token of the retry budget. */
   readonly paying?: boolean
 }
-
-/** How late timers may fire on a busy machine. */
-const TIMER_SLACK_MS = 50
 
 /** How long one call has waited, for what, and how much longer it may. */
 export class Patience {

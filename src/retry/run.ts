@@ -179,9 +179,9 @@ export class Run<T> {
 
   /** Undefined: the next attempt has leave. Else what holds or refuses it. */
   #admit(): FailedAttempt | undefined {
-    const { signal, deadline, policy } = this.#request
+    const { signal } = this.#request
     if (signal?.aborted) return { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
-    if (deadline.remainingMs() < (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)) {
+    if (this.#untilDeadlineMs() < 0) {
       return this.#refusal(ownFailure('deadline', 'No time for an attempt', this.#last?.failure))
     }
     const wish = this.#wish(0)
@@ -215,16 +215,15 @@ export class Run<T> {
 
   /** What the next attempt asks of its line, when its own wait ends in `delayMs`. */
   #wish(delayMs: number, paying = this.#next.paying): Wish {
-    const { policy, deadline, tokens } = this.#request
+    const { policy, tokens } = this.#request
     const { line } = this.#target.state
     if (this.#order === 0) this.#order = line.arrive()
     const nowMs = this.#nowMs()
-    const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
     return {
       order: this.#order,
       requests: this.#requests,
       notBeforeMs: Math.max(nowMs + delayMs, this.#notBeforeMs),
-      latestMs: nowMs + Math.min(this.#patienceMs(), deadline.remainingMs() - minMs),
+      latestMs: nowMs + Math.min(this.#patienceMs(), this.#untilDeadlineMs()),
       paying,
       nested: policy.nested === true,
       reentrant: policy.holdsPlaceIn?.(line) === true,
@@ -400,15 +399,19 @@ export class Run<T> {
 
   /** How long the call may still wait for its next attempt, milliseconds. */
   #leftMs(): number {
-    const { deadline, policy } = this.#request
-    const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
-    const untilDeadlineMs = Math.max(deadline.remainingMs() - minMs, 0)
+    const untilDeadlineMs = Math.max(this.#untilDeadlineMs(), 0)
     // Then its backoff counts only against the deadline.
-    if (policy.maxWaitMs === 0) return untilDeadlineMs
+    if (this.#request.policy.maxWaitMs === 0) return untilDeadlineMs
     return Math.min(untilDeadlineMs, this.#patienceMs())
   }
 
-  /** The same, whatever its deadline. */
+  /** Until the last moment at which an attempt may start; negative: it is over. */
+  #untilDeadlineMs(): number {
+    const { deadline, policy } = this.#request
+    return deadline.remainingMs() - (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)
+  }
+
+  /** How long it may still wait, whatever its deadline. */
   #patienceMs(): number {
     const ownHintMs = this.#hintEndsMs === 0 ? 0 : this.#hintEndsMs - this.#nowMs()
     return this.#patience.leftMs(this.#target.state.line, ownHintMs)

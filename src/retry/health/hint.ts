@@ -1,13 +1,13 @@
-/** No line is closed for longer: a hint above this is no promise that anybody keeps. */
+/** No hint closes a line for longer. */
 const LONGEST_MS = 24 * 3_600_000
 const SPREAD = 0.1
 const TINY_SPREAD_MS = 30_000
 const DISPROVED_MS = 5 * 60_000
 
 /**
- * How long a target wants to be left alone, as it has said itself: by all calls, and a little longer
- * by chance, so that those who are told the same do not come back as one. All times are milliseconds of
- * the monotonic clock.
+ * How long a target has asked all calls to wait, and a little longer, chosen at random, so that
+ * processes with the same hint do not return together. All times are milliseconds of the monotonic
+ * clock.
  */
 export class Hint {
   readonly #random: () => number

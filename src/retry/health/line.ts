@@ -19,7 +19,7 @@ import {
 /** At most this many calls wait for one target; the next is refused at once. */
 const MOST_WAITING = 100_000
 /** How late timers may fire on a busy machine: no call is given up for that. */
-const TIMER_SLACK_MS = 50
+export const TIMER_SLACK_MS = 50
 /** How long a call without prospect waits: a pool of workers must not burn through its input. */
 const HOPELESS_WAIT_MS = 2_000
 

@@ -66,7 +66,11 @@ const refusals: readonly [string, Fault, string][] = [
     under200('Missing `reasoning_content` in an assistant turn'),
     '200 unknown',
   ],
-  ['more than one turn, as not implemented', refuses('one turn only', 501), '501 invalid_request'],
+  [
+    'more than one turn, with 501 Not Implemented',
+    refuses('one turn only', 501),
+    '501 invalid_request',
+  ],
 ]
 
 /** Where the re-ask met something that it has not caused. */
