@@ -29,6 +29,12 @@ const SHORT_HINT_MS = 2_000
 const RELAPSE_MS = 10_000
 /** With fewer attempts in flight slow answers are no sign of overload. */
 const FEW_IN_FLIGHT = 8
+/**
+ * How many may go at once at first. A probe has shown that an outage is over; after a hint all
+ * processes that were told the same come back in the same moment, and nobody has asked yet.
+ */
+const AFTER_OUTAGE = 2
+const AFTER_HINT = 1
 const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
 
 /**
@@ -458,7 +464,7 @@ export class Health {
     this.#downUntilMs = nowMs
     this.#reopenWith = undefined
     if (!this.#outage.wasChance) this.#independence.outage()
-    if (this.#bounds.learns) this.#limit.letOut(this.#good, this.#lastTicket, nowMs)
+    if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER_OUTAGE, this.#lastTicket, nowMs)
   }
 
   /** Notes how many attempts in flight were good before the outage; half of that after a relapse. */
@@ -472,7 +478,7 @@ export class Health {
   isOpen(nowMs: number): boolean {
     if (nowMs < this.#hint.closedUntilMs) return false
     if (this.#reopenWith !== undefined) {
-      this.#limit.letOut(this.#reopenWith, this.#lastTicket, nowMs)
+      this.#limit.letOut(this.#reopenWith, AFTER_HINT, this.#lastTicket, nowMs)
       this.#reopenWith = undefined
     }
     return true

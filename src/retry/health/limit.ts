@@ -146,9 +146,12 @@ export class Limit {
     this.#good = Infinity
   }
 
-  /** An outage has ended: the waiting calls are released gradually. */
-  letOut(good: number, lastTicket: number, nowMs: number): void {
-    this.set(Math.max(2, good * FIRST_SHARE), lastTicket, nowMs)
+  /**
+   * An outage or a long hint has ended: the waiting calls are released gradually, at first `least` at
+   * once or a share of what was good.
+   */
+  letOut(good: number, least: number, lastTicket: number, nowMs: number): void {
+    this.set(Math.max(least, good * FIRST_SHARE), lastTicket, nowMs)
     this.#good = good
     this.#isAfterOutage = true
   }

@@ -7,7 +7,7 @@ const CHANCE = 1e-4
 const ROW = { least: 5, most: 25 }
 /** Under way, beside those that failed, in an outage that answers at once. */
 const PENDING = 0.25
-const PROBE = { firstMs: 500, growth: 1.25, mostMs: 5_000, jitter: 0.2 }
+const PROBE = { firstMs: 500, growth: 1.5, mostMs: 5_000, jitter: 0.2 }
 /** Of a process that makes few calls: it is one of many. */
 const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
 const LEASE = { leastMs: 1_000, latencies: 5 }

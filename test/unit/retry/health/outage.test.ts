@@ -133,7 +133,7 @@ describe('a target that is down', () => {
     expect(sent(callers)).toHaveLength(0)
     await desk.clock.advance(1)
     expect(sent(callers)).toHaveLength(1)
-    // No sooner than the next interval ends, 625 ms, and the lease of a second.
+    // No sooner than the next interval ends, 750 ms, and the lease of a second.
     await desk.clock.advance(999)
     expect(sent(callers)).toHaveLength(1)
   })
@@ -141,7 +141,7 @@ describe('a target that is down', () => {
   it('gets probes at growing intervals, up to five seconds', async () => {
     const { desk, callers } = down(20)
     const atMs: number[] = []
-    while (atMs.length < 14) {
+    while (atMs.length < 11) {
       await desk.clock.advanceToNext()
       for (const caller of sent(callers).slice(atMs.length)) {
         atMs.push(desk.nowMs)
@@ -150,7 +150,7 @@ describe('a target that is down', () => {
     }
     const intervals = atMs.map((at, probe) => Math.round(at - (atMs[probe - 1] ?? 0)))
     expect(intervals).toEqual([
-      500, 500, 625, 781, 977, 1_221, 1_526, 1_907, 2_384, 2_980, 3_725, 4_657, 5_000, 5_000,
+      500, 500, 750, 1_125, 1_688, 2_531, 3_797, 5_000, 5_000, 5_000, 5_000,
     ])
   })
 
@@ -262,7 +262,7 @@ describe('a target that is down', () => {
     expect(desk.nowMs).toBe(90_000)
     expect(callers.filter(({ outcome }) => outcome === undefined)).toEqual([])
     // Every 5 s at last; from 30 s on, a process that nobody has answered asks ever less often.
-    expect(ended).toBe(14)
+    expect(ended).toBe(11)
     expect(desk.status).toMatchObject({ waiting: 0, inFlight: 0 })
   })
 })
