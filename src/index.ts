@@ -1,9 +1,6 @@
 /** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
 
-export type { ChatClient } from './call/client.ts'
-export type { CallEvent, CallReport } from './call/report.ts'
-export { callReport } from './call/report.ts'
-export type { RunContext } from './call/run.ts'
+export type { RunContext } from './call/function-task.ts'
 export type { Runtime, RuntimeOptions } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
 export type { TargetStatus } from './call/target-status.ts'
@@ -20,7 +17,6 @@ export { canonicalJson } from './idempotency/canonical-json.ts'
 export type { EncryptionOptions } from './idempotency/encryption-options.ts'
 export type { KeepingOptions } from './idempotency/kept-result.ts'
 export { deriveKey } from './idempotency/key.ts'
-export { memoryStore } from './idempotency/memory-store.ts'
 export type {
   Claim,
   ClaimRequest,
@@ -29,19 +25,22 @@ export type {
   Outcome,
   Store,
 } from './idempotency/store.ts'
+export type { ChatClient } from './openai/client.ts'
 export type {
   CallOptions,
   CallSettings,
   Fallback,
   GuardOptions,
   SteadyOptions,
-} from './options.ts'
+} from './options/options.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
 export type { BadAnswer, ReaskMessage, ReaskWording } from './output/reask.ts'
 export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
 export type { RegExpEngine } from './output/schema-engine.ts'
+export type { CallEvent, CallReport } from './report/call-report.ts'
+export { callReport } from './report/call-report.ts'
 export type { FormatReportOptions } from './report/format-report.ts'
 export { formatReport } from './report/format-report.ts'
 export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'
@@ -65,4 +64,5 @@ export type {
   SteadyRequestOptions,
 } from './steady.ts'
 export { steady } from './steady.ts'
+export { memoryStore } from './stores/memory-store.ts'
 export type { Clock } from './time.ts'

@@ -13,8 +13,8 @@ import {
   runIdempotent,
   steady,
 } from '../src/index.ts'
+import { resolveCall } from '../src/options/resolve-options.ts'
 import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
-import { resolveCall } from '../src/resolve-options.ts'
 import { LIMIT_NUMBERS } from '../src/retry/health/limits.ts'
 import { readHedge } from '../src/retry/hedge.ts'
 import * as attributes from '../src/telemetry/attributes.ts'

@@ -1,8 +1,8 @@
 import { createRuntime, type Runtime } from '../../src/call/runtime.ts'
 import type { Failure } from '../../src/errors/call-error.ts'
 import { classify } from '../../src/errors/classify.ts'
-import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../../src/options.ts'
-import { resolveCall } from '../../src/resolve-options.ts'
+import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../../src/options/options.ts'
+import { resolveCall } from '../../src/options/resolve-options.ts'
 import {
   createTargetState,
   type TargetSettings,

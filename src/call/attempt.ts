@@ -3,18 +3,20 @@ import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
+import { allowancesIn } from '../openai/allowances.ts'
+import { FailedAnswer } from '../openai/chat/answer.ts'
+import { gatewayFacts } from '../openai/gateways.ts'
+import { judgeUnsendable } from '../openai/unsendable.ts'
+import { createWireRecord, multiplied, type WireRecord, wireRequests } from '../openai/wire.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import type { AttemptSpan } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { allowancesIn } from './allowances.ts'
-import { FailedAnswer } from './answer.ts'
 import { attemptReport } from './attempt-report.ts'
 import { type Bounds, boundAttempt } from './bounds.ts'
 import { openInFlow } from './call-flow.ts'
-import { gatewayFacts } from './gateways.ts'
 import {
   type AnswerFacts,
   type Exchange,
@@ -23,13 +25,11 @@ import {
   type Sent,
   type Tail,
 } from './job.ts'
-import type { CallKey, IdempotencyHeaders } from './keys.ts'
+import type { CallKey, IdempotencyHeaders } from './key.ts'
 import type { LateWork } from './late-work.ts'
 import { isExhausted, runInScope, type Scope } from './nesting.ts'
 import type { CallRecord } from './record.ts'
 import { noticeTarget, targetInfo } from './target-watch.ts'
-import { judgeUnsendable } from './unsendable.ts'
-import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
 
 /** What all attempts of a call have in common. */
 export interface AttemptRequest<T> {

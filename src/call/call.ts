@@ -4,7 +4,11 @@ import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
+import { summaryFacts } from '../openai/chat/answer.ts'
+import { attachReport, type CallReport } from '../report/call-report.ts'
 import { closedFailure } from '../retry/stop-failure.ts'
+import { type Begun, type StreamProtocol, streamOnce } from '../stream/once.ts'
+import { answerOfChunks } from '../stream/stored-stream.ts'
 import {
   isWatched,
   readOrigin,
@@ -13,19 +17,15 @@ import {
   withOrigin,
 } from '../telemetry/telemetry.ts'
 import { type Deadline, deadlineAfter } from '../time.ts'
-import { summaryFacts } from './answer.ts'
 import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
 import { type Codec, isFunction, type Job, type Label } from './job.ts'
-import { type CallKey, resolveKey } from './keys.ts'
+import { type CallKey, resolveKey } from './key.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import type { Waiting } from './reading.ts'
 import { CallRecord, callError } from './record.ts'
 import { joinedGivenUp } from './repetition.ts'
-import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
-import { answerOfChunks } from './stored-stream.ts'
-import { type Begun, type StreamProtocol, streamOnce } from './stream-once.ts'
 import { type CallContext, runWork, type WorkRequest } from './work.ts'
 
 export interface CallResult<T> {

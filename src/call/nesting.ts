@@ -2,9 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context } from '@opentelemetry/api'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
+import type { WireRecord } from '../openai/wire.ts'
 import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
-import type { WireRecord } from './wire-observer.ts'
 
 /**
  * What a call inside another call must know of it. One outer call has one scope; it is inert once

@@ -7,12 +7,12 @@ import {
   type Wait,
 } from '../errors/call-error.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
+import type { CallEvent, CallReport } from '../report/call-report.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { Ending } from './ending.ts'
 import type { AnswerFacts } from './job.ts'
-import type { CallEvent, CallReport } from './report.ts'
 
 export interface RecordRequest {
   readonly operation: string

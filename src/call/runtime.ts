@@ -1,7 +1,6 @@
-import { memoryStore } from '../idempotency/memory-store.ts'
 import type { Flights } from '../idempotency/once.ts'
 import type { Store } from '../idempotency/store.ts'
-import { clock as aClock, aFunction, checkOptions } from '../option-check.ts'
+import { clock as aClock, aFunction, checkOptions } from '../options/option-check.ts'
 import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import {
@@ -10,6 +9,7 @@ import {
   type TargetSettings,
   type TargetState,
 } from '../retry/health/target-state.ts'
+import { memoryStore } from '../stores/memory-store.ts'
 import { type Clock, systemClock } from '../time.ts'
 
 /**

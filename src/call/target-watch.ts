@@ -1,10 +1,10 @@
 import type { Failure } from '../errors/call-error.ts'
+import { providerName } from '../openai/targets.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import type { JobTarget } from './job.ts'
 import type { CallRecord } from './record.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
-import { providerName } from './targets.ts'
 
 /** The state of each target that was told last. */
 const told = new WeakMap<TargetState, TargetHealth>()

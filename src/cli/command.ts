@@ -1,4 +1,4 @@
-import { nearestOf } from '../option-check.ts'
+import { nearestOf } from '../options/option-check.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What every command gets. */

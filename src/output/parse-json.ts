@@ -1,5 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { aFunction, type Check, checkOptions, number, oneOf } from '../option-check.ts'
+import { aFunction, type Check, checkOptions, number, oneOf } from '../options/option-check.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'

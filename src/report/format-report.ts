@@ -1,5 +1,5 @@
-import type { CallReport } from '../call/report.ts'
 import type { AttemptReport, Wait } from '../errors/call-error.ts'
+import type { CallReport } from './call-report.ts'
 import { formatMs } from './format-ms.ts'
 import { colourPaint, type Paint, plainPaint } from './paint.ts'
 import { formatTimeline } from './timeline.ts'

@@ -1,5 +1,5 @@
-import type { CallReport } from '../call/report.ts'
 import type { AttemptReport } from '../errors/call-error.ts'
+import type { CallReport } from './call-report.ts'
 import { type Paint, plainPaint, type Style } from './paint.ts'
 
 export interface TimelineOptions {

@@ -1,4 +1,4 @@
-import { nearestOf } from '../option-check.ts'
+import { nearestOf } from '../options/option-check.ts'
 
 /** What one numeric option accepts, and its value when it is not given. */
 export interface NumberOption {

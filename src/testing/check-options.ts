@@ -1,4 +1,4 @@
-import { nearestOf } from '../option-check.ts'
+import { nearestOf } from '../options/option-check.ts'
 
 /** What a number given to the testing kit must be. Both bounds are included. */
 export interface NumberRange {

@@ -1,9 +1,9 @@
 import { Pool } from 'pg'
 import { createClient } from 'redis'
-import { postgresStore } from '../../src/idempotency/postgres-store.ts'
-import { redisStore } from '../../src/idempotency/redis-store.ts'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import type { Store } from '../../src/index.ts'
+import { postgresStore } from '../../src/stores/postgres-store.ts'
+import { redisStore } from '../../src/stores/redis-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 
 /** Where a store keeps its records, as another process can be told. */
 export type StoreAddress =

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { memoryStore } from '../../src/idempotency/memory-store.ts'
 import type { Claim, Store } from '../../src/idempotency/store.ts'
+import { memoryStore } from '../../src/stores/memory-store.ts'
 import { type Answer, answerOf, type Process, World } from '../unit/idempotency/harness.ts'
 import type { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
+import type { Claim, Store } from '../../src/index.ts'
 import {
   migrate,
   type PostgresPool,
   postgresStore,
   schemaSql,
-} from '../../src/idempotency/postgres-store.ts'
-import type { Claim, Store } from '../../src/index.ts'
+} from '../../src/stores/postgres-store.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES } from '../support/postgres-server.ts'
 import { rejection } from '../support/set-up.ts'

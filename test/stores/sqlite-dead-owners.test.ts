@@ -4,7 +4,7 @@ import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { claim, opened, temporaryPlace } from '../support/sqlite-files.ts'
 
 /** A process that has claimed these keys. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { startServer } from '../support/set-up.ts'
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
-import { migrate, type PostgresStore, postgresStore } from '../../src/idempotency/postgres-store.ts'
+import { migrate, type PostgresStore, postgresStore } from '../../src/stores/postgres-store.ts'
 import {
   type PostgresServer,
   type PostgresServerOptions,

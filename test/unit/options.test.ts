@@ -1,7 +1,7 @@
 import OpenAI, * as openaiModule from 'openai'
 import { describe, expect, it } from 'vitest'
 import { type CallOptions, memoryStore, runIdempotent, steady } from '../../src/index.ts'
-import { type CallFace, resolveCall } from '../../src/resolve-options.ts'
+import { type CallFace, resolveCall } from '../../src/options/resolve-options.ts'
 
 const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
 

@@ -1,8 +1,5 @@
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { postgresStore } from '../../src/idempotency/postgres-store.ts'
-import { redisStore } from '../../src/idempotency/redis-store.ts'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import {
   createRuntime,
   exponential,
@@ -12,6 +9,9 @@ import {
   parseJson,
   steady,
 } from '../../src/index.ts'
+import { postgresStore } from '../../src/stores/postgres-store.ts'
+import { redisStore } from '../../src/stores/redis-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { httpError, rateLimited, startFaultServer } from '../../src/testing/index.ts'
 
 // What untyped callers may give.

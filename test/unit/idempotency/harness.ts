@@ -1,6 +1,5 @@
 import { CallError } from '../../../src/errors/call-error.ts'
 import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
-import { memoryStore } from '../../../src/idempotency/memory-store.ts'
 import {
   type Flight,
   type Flights,
@@ -11,6 +10,7 @@ import {
   type WorkOutcome,
 } from '../../../src/idempotency/once.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
+import { memoryStore } from '../../../src/stores/memory-store.ts'
 import { type Deadline, deadlineAfter } from '../../../src/time.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 

@@ -1,0 +1,202 @@
+import type { Failure } from '../errors/call-error.ts'
+import { readProperty } from '../errors/hostile.ts'
+import { matchCause } from '../errors/match-cause.ts'
+import { FailedAnswer } from '../openai/chat/answer.ts'
+import { EventTooLarge, type EventWatch, type RawEvent } from './event-watch.ts'
+import { type ChunkStream, isGuarded } from './one-reader.ts'
+import { Progress, type ProgressRequest } from './progress.ts'
+
+export interface ReadingRequest extends Required<ProgressRequest> {
+  readonly source: ChunkStream
+  /** The bytes behind it. Undefined where they cannot be seen: then only a finish_reason ends it. */
+  readonly events: EventWatch | undefined
+  /** What a whole body would mean that came under 200. */
+  judgeBody(body: unknown): Failure | undefined
+}
+
+/** A provider closed the connection before it had finished. */
+class StreamCutError extends Error {
+  override readonly name = 'StreamCutError'
+  // Node's own code for a stream that was closed too early, which classifies as a cut connection.
+  readonly code = 'ERR_STREAM_PREMATURE_CLOSE'
+}
+
+/**
+ * Judges what comes of a provider's stream: each chunk, what breaks it, and its end. A stream is whole
+ * when each choice has its finish_reason, or when its protocol's own end has come: `[DONE]`.
+ */
+export class Reading {
+  readonly progress: Progress
+  #hasEnded = false
+  readonly #request: ReadingRequest
+
+  constructor(request: ReadingRequest) {
+    this.#request = request
+    this.progress = new Progress(request)
+  }
+
+  /**
+   * Looks at the next chunk, or at the end. True for a chunk with content.
+   * @throws {FailedAnswer | StreamCutError} for what is none, or an end too early.
+   */
+  take(next: IteratorResult<unknown>): boolean {
+    if (next.done) {
+      this.#takeEnd()
+      this.#hasEnded = true
+      return false
+    }
+    this.#request.events?.chunkSeen()
+    return this.progress.see(next.value)
+  }
+
+  /**
+   * The end, where that is what was meant by what was thrown for a chunk.
+   * @throws what it means, if it is none
+   */
+  caught(thrown: unknown): IteratorResult<unknown> {
+    const { events } = this.#request
+    if (thrown instanceof EventTooLarge) throw malformed(thrown, TOO_LARGE)
+    const isGarbled = readProperty(thrown, 'name') === 'SyntaxError'
+    // openai throws what an error event says, without its status and its neighbours.
+    const isSaid = readProperty(thrown, 'error') !== undefined
+    const isTripped = tripped(thrown)
+    const said = isGarbled || isSaid || isTripped ? this.#saidInEvents(thrown) : undefined
+    // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
+    // And what breaks or stays silent behind the end has nothing more to say.
+    const isDone = events?.isDone === true || (!isGarbled && this.progress.finished)
+    if (said === undefined && isDone && !isSaid && !isTripped) {
+      return { done: true, value: undefined }
+    }
+    if (said !== undefined) throw said
+    if (isGarbled || isTripped) throw malformed(thrown, isGarbled ? NO_JSON : NO_CHUNK)
+    throw thrown
+  }
+
+  /** Nothing of the answer is missing, whatever may still come. */
+  get isWhole(): boolean {
+    return this.#hasEnded || this.progress.finished
+  }
+
+  #takeEnd(): void {
+    const { events, source } = this.#request
+    if (this.progress.finished) return
+    // Another layer of ours has judged it; aborted, it ends as silently as openai's.
+    if (isGuarded(source) && !source.controller.signal.aborted) return
+    const said = this.#saidInEvents(undefined) ?? this.#saidElsewhere()
+    if (said !== undefined) throw said
+    if (events?.isDone !== true) throw cutBeforeEnd()
+    if (!this.progress.isEmpty) return
+    const failure = this.#request.judgeBody({ choices: [] })
+    if (failure !== undefined) throw new FailedAnswer(failure)
+  }
+
+  /** The failure that an event says of which openai made an error, or nothing. */
+  #saidInEvents(thrown: unknown): Error | undefined {
+    for (const event of this.#request.events?.events ?? []) {
+      if (event.data.startsWith('[DONE]')) return undefined
+      const value = parsed(event.data)
+      if (value === undefined) return this.#saidInGarbled(event, thrown)
+      const failure =
+        this.#request.judge(value) ??
+        (event.name === 'error' ? this.#request.judgeBody(value) : undefined)
+      if (failure !== undefined) {
+        return new FailedAnswer({ ...failure, cause: thrown ?? failure.cause })
+      }
+    }
+    return undefined
+  }
+
+  #saidInGarbled({ data, isWhole }: RawEvent, thrown: unknown): Error {
+    // In what is left of a chunk stand a model's words.
+    const failure = looksLikeChunk(data) ? undefined : this.#request.judge(data)
+    if (failure !== undefined) return new FailedAnswer({ ...failure, cause: thrown ?? data })
+    return isWhole ? malformed(thrown, NO_JSON) : cutBeforeEnd()
+  }
+
+  /** A body that is no event stream at all: openai's decoder finds nothing in it. */
+  #saidElsewhere(): Error | undefined {
+    const { events, judgeBody } = this.#request
+    if (this.progress.chunks > 0) return this.#saidBetween()
+    const text = events?.stray
+    if (text === undefined) return undefined
+    const body = parsed(text)
+    if (body === undefined && looksLikeChunk(text)) {
+      if (hasWholeLine(text)) return malformed(new Error(NO_EVENT), NO_EVENT)
+      return events?.isCapped ? notAStream() : cutBeforeEnd()
+    }
+    const failure = judgeBody(body ?? text)
+    return failure === undefined ? notAStream() : new FailedAnswer(failure)
+  }
+
+  /** A body of its own behind chunks: a gateway that forgot it had begun a stream. */
+  #saidBetween(): Error | undefined {
+    const { events, judge } = this.#request
+    const text = events?.strayLines.join('\n') ?? ''
+    if (text === '') return undefined
+    const body = parsed(text)
+    // In what looks like a chunk stand a model's words.
+    const failure = body === undefined && looksLikeChunk(text) ? undefined : judge(body ?? text)
+    if (failure !== undefined) return new FailedAnswer(failure)
+    return body === undefined ? malformed(new Error(NO_EVENT), NO_EVENT) : undefined
+  }
+}
+
+function cutBeforeEnd(): StreamCutError {
+  return new StreamCutError('the stream ended before its finish_reason, and without [DONE]')
+}
+
+const NO_JSON = 'the stream had an event that is not JSON'
+const NO_CHUNK = 'the stream had an event that is no chunk'
+const NO_EVENT = 'the stream had text that is no event'
+const TOO_LARGE = 'the stream had an event too large to be one'
+
+/** openai itself fell over a chunk. What any runtime would say of a connection has a rule. */
+function tripped(thrown: unknown): boolean {
+  const isPlain = readProperty(thrown, 'cause') === undefined
+  return readProperty(thrown, 'name') === 'TypeError' && isPlain && matchCause(thrown) === undefined
+}
+
+/** The server, or a gateway before it, does not speak the protocol: the next answer may be a better one. */
+function malformed(cause: unknown, issue: string): FailedAnswer {
+  return new FailedAnswer({
+    kind: 'server_error',
+    retryable: true,
+    executed: 'maybe',
+    message: 'server_error',
+    detail: issue,
+    cause,
+  })
+}
+
+const WHOLE = 'it answered with a whole completion where a stream was asked for'
+
+/** Paid for, and no other attempt would make a stream of it. */
+function notAStream(): FailedAnswer {
+  return new FailedAnswer({
+    kind: 'unknown',
+    retryable: false,
+    executed: 'yes',
+    message: 'unknown',
+    detail: WHOLE,
+    cause: new Error(WHOLE),
+  })
+}
+
+/** Any JSON value; undefined for what is none. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Chunks one a line, without the fields of events. */
+function hasWholeLine(text: string): boolean {
+  const [line = ''] = text.trimStart().split(/[\r\n]/, 1)
+  return line.length > 1 && parsed(line) !== undefined
+}
+
+function looksLikeChunk(text: string): boolean {
+  return text.includes('"choices"')
+}
