@@ -1,6 +1,6 @@
 import type { Failure } from '../errors/call-error.ts'
+import { FailedAnswer } from '../errors/failed-answer.ts'
 import { finishReasonOf } from '../errors/finish-reason.ts'
-import { FailedAnswer } from '../openai/chat/answer.ts'
 import type { StreamedAnswer } from '../telemetry/telemetry.ts'
 
 /** The parts of a chat completion chunk that are read here. */

@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
+import { FailedAnswer } from '../errors/failed-answer.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { matchCause } from '../errors/match-cause.ts'
-import { FailedAnswer } from '../openai/chat/answer.ts'
 import { EventTooLarge, type EventWatch, type RawEvent } from './event-watch.ts'
 import { type ChunkStream, isGuarded } from './one-reader.ts'
 import { Progress, type ProgressRequest } from './progress.ts'

@@ -37,17 +37,6 @@ function asFailure(found: Classification | undefined, data: unknown): Failure | 
   return found.kind === 'empty_response' ? { ...failure, detail: 'it has no choice' } : failure
 }
 
-/** An answer has said that it is none, or has shown it: what it means is known already. */
-export class FailedAnswer extends Error {
-  override readonly name = 'FailedAnswer'
-  readonly failure: Failure
-
-  constructor(failure: Failure) {
-    super(failure.message, { cause: failure.cause })
-    this.failure = failure
-  }
-}
-
 interface CompletionShape {
   readonly id?: unknown
   readonly model?: unknown
