@@ -68,7 +68,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
     passFlowOn()
-    return giveUp(request, { ...refusal, attempts: 0, waitedMs: 0, deterministic: false })
+    return giveUp(request, { ...refusal, requests: 0, waitedMs: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
   const late = flight.dispatch && job.late && new LateWork(job)
@@ -199,7 +199,7 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 
 function tellVerdict<T>(
   { record, job: { targets }, context: { runtime } }: WorkRequest<T>,
-  { verdict, attempts, target: index, failure }: VerdictEvent,
+  { verdict, requests, target: index, failure }: VerdictEvent,
 ): void {
   const target = targets[index] ?? targets[0]
   noticeTarget(record, target)
@@ -213,8 +213,8 @@ function tellVerdict<T>(
       return
     case 'retry': {
       const { delayMs, delaySource } = verdict
-      record.tell({ type: 'retry-scheduled', number: attempts, kind, delayMs, delaySource })
-      span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
+      record.tell({ type: 'retry-scheduled', number: requests, kind, delayMs, delaySource })
+      span.retryScheduled({ number: requests, kind, delayMs, delaySource })
       return
     }
     case 'wait': {
@@ -226,14 +226,14 @@ function tellVerdict<T>(
       return
     }
     case 'reask':
-      record.tell({ type: 'reask-sent', number: attempts, kind })
-      span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
+      record.tell({ type: 'reask-sent', number: requests, kind })
+      span.reaskSent({ number: requests, kind, issueCount: failure.issues?.length ?? 0 })
       return
     case 'fallback': {
       const from = target.name
       const to = targets[verdict.target]?.name ?? ''
-      record.tell({ type: 'fallback-selected', number: attempts, kind, target: to })
-      span.fallbackSelected({ number: attempts, kind, from, to })
+      record.tell({ type: 'fallback-selected', number: requests, kind, target: to })
+      span.fallbackSelected({ number: requests, kind, from, to })
       return
     }
     case 'stop':
@@ -246,7 +246,7 @@ function tellVerdict<T>(
 function tellStopped<T>(
   record: CallRecord,
   { targets }: Pick<Job<T>, 'targets'>,
-  { attempts: number, target, failure }: VerdictEvent,
+  { requests: number, target, failure }: VerdictEvent,
   { reason, heldBy, waits }: GivenUp,
 ): void {
   if (failure === undefined) return
