@@ -1,3 +1,6 @@
+import type { Latency } from './latency.ts'
+import type { Traffic } from './traffic.ts'
+
 /** How many of the latest results count. */
 const RESULTS = 64
 const ENOUGH = 40
@@ -7,8 +10,13 @@ const CUTS = 3
 /** With so few in flight there is nothing left to cut: a process that begins with refusals comes here at once. */
 const FLOOR = 2
 const WITHIN_MS = 60_000
-/** A lower share of failures is not worth an experiment; a higher one is an outage. */
-const SHARE = { from: 0.05, until: 0.9 }
+/**
+ * A lower share of failures is not worth an experiment; with a higher one a quarter of the load may
+ * still be too much.
+ */
+const SHARE = { from: 0.05, until: 0.75 }
+/** Where the usual share is known: a sign of overload is this share of the other attempts failing too. */
+const BEYOND_USUAL = { sign: 0.4, followed: 0.3 }
 const FAILURES = 3
 const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
 
@@ -34,6 +42,8 @@ export type Change = {
  * cuts is restored, and from then on only a share well above the usual one is a sign of overload.
  */
 export class Independence {
+  readonly #traffic: Traffic
+  readonly #latency: Latency
   readonly #failed = new Uint8Array(RESULTS)
   #sent = 0
   #failures = 0
@@ -44,11 +54,17 @@ export class Independence {
   /** The share of refusals that has nothing to do with the load. */
   #usual: number | undefined
 
+  constructor(traffic: Traffic, latency: Latency) {
+    this.#traffic = traffic
+    this.#latency = latency
+  }
+
   /** Is a refusal now a sign of overload? */
   get isSign(): boolean {
     if (this.#experiment !== undefined) return false
     if (this.#usual === undefined) return true
-    return this.#seen >= ENOUGH && this.#share > this.#usual + 0.3 * (1 - this.#usual)
+    const sign = this.#usual + BEYOND_USUAL.sign * (1 - this.#usual)
+    return this.#seen >= ENOUGH && this.#share > Math.min(sign, SHARE.until)
   }
 
   /** An attempt is sent. */
@@ -80,8 +96,8 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isAtFloor(limit)) return this.#acquit(this.#share, this.#before(limit))
-    else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit)
+    else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs))
+      return this.#begin(lastTicket, limit, nowMs)
     return undefined
   }
 
@@ -100,7 +116,7 @@ export class Independence {
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
   }
 
-  /** No cut can end what comes with so few in flight. */
+  /** With so few in flight an experiment needs no more cuts before it. */
   #isAtFloor(limit: number): boolean {
     if (limit > FLOOR || this.#cuts.length === 0 || this.#seen < ENOUGH_FOR_FEW) return false
     const share = this.#share
@@ -114,8 +130,13 @@ export class Independence {
     return { limit, acquitted: true }
   }
 
-  #begin(lastTicket: number, limit: number): Change {
+  #begin(lastTicket: number, limit: number, nowMs: number): Change {
     const restore = this.#before(limit)
+    // Refusals free their places at once, so that a quarter of the places may be asked as often as all
+    // of them: half of what is served (Little's law) is too few to be refused for the load.
+    const perMs = this.#traffic.successesPerSecond(nowMs) / 1_000
+    const served = Math.floor((perMs * this.#latency.meanMs) / 2)
+    const places = Math.max(Math.min(restore / 4, served), 1)
     this.#experiment = {
       fromTicket: lastTicket,
       share: this.#share,
@@ -124,7 +145,7 @@ export class Independence {
       results: 0,
       failures: 0,
     }
-    return { limit: restore / 4 }
+    return { limit: places }
   }
 
   /** The limit before the cuts. */
@@ -142,12 +163,14 @@ export class Independence {
     if (failed) trying.failures += 1
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
     this.#experiment = undefined
-    this.#cuts.length = 0
     // Refusals come sooner than answers: an attempt in flight has not failed.
     const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
       return this.#acquit(trying.share, trying.restore)
     }
+    // With so few in flight it costs little to try again.
+    if (trying.back <= FLOOR) return { limit: trying.back }
+    this.#cuts.length = 0
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)
     return { limit: trying.back }
@@ -157,7 +180,7 @@ export class Independence {
     if (this.#usual === undefined || this.#sent % ENOUGH !== 0 || this.#seen < ENOUGH) return
     const share = this.#share
     if (share < 0.3 * this.#usual) this.#usual = undefined
-    else if (share <= this.#usual + 0.3 * (1 - this.#usual)) {
+    else if (share <= this.#usual + BEYOND_USUAL.followed * (1 - this.#usual)) {
       this.#usual += (share - this.#usual) / 4
     }
   }
