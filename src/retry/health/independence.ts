@@ -9,6 +9,8 @@ const ENOUGH_FOR_FEW = 16
 const CUTS = 3
 /** With so few in flight there is nothing left to cut: a process that begins with refusals comes here at once. */
 const FLOOR = 2
+/** A target that answers sooner serves many calls a second even with few in flight. */
+const QUICK_MS = 100
 const WITHIN_MS = 60_000
 /**
  * A lower share of failures is not worth an experiment; with a higher one a quarter of the load may
@@ -96,8 +98,11 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs))
+    else if (this.#isAtFloor(limit) && !this.#isQuick) {
+      return this.#acquit(this.#share, this.#before(limit))
+    } else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs)) {
       return this.#begin(lastTicket, limit, nowMs)
+    }
     return undefined
   }
 
@@ -116,7 +121,7 @@ export class Independence {
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
   }
 
-  /** With so few in flight an experiment needs no more cuts before it. */
+  /** No cut can end what comes with so few in flight. */
   #isAtFloor(limit: number): boolean {
     if (limit > FLOOR || this.#cuts.length === 0 || this.#seen < ENOUGH_FOR_FEW) return false
     const share = this.#share
@@ -132,11 +137,7 @@ export class Independence {
 
   #begin(lastTicket: number, limit: number, nowMs: number): Change {
     const restore = this.#before(limit)
-    // Refusals free their places at once, so that a quarter of the places may be asked as often as all
-    // of them: half of what is served (Little's law) is too few to be refused for the load.
-    const perMs = this.#traffic.successesPerSecond(nowMs) / 1_000
-    const served = Math.floor((perMs * this.#latency.meanMs) / 2)
-    const places = Math.max(Math.min(restore / 4, served), 1)
+    const places = Math.max(Math.min(restore / 4, this.#served(nowMs)), 1)
     this.#experiment = {
       fromTicket: lastTicket,
       share: this.#share,
@@ -146,6 +147,19 @@ export class Independence {
       failures: 0,
     }
     return { limit: places }
+  }
+
+  /**
+   * A quick target is asked at a quarter of its places as often as at all of them, since refusals free
+   * theirs at once. As many as it serves (Little's law) are not refused for the load.
+   */
+  #served(nowMs: number): number {
+    if (!this.#isQuick) return Infinity
+    return Math.floor(this.#traffic.successesPerSecond(nowMs) * (this.#latency.meanMs / 1_000))
+  }
+
+  get #isQuick(): boolean {
+    return this.#latency.meanMs > 0 && this.#latency.meanMs < QUICK_MS
   }
 
   /** The limit before the cuts. */
