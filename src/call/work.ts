@@ -69,7 +69,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
     passFlowOn()
-    return giveUp(request, { ...refusal, attempts: 0, waitedMs: 0, deterministic: false })
+    return giveUp(request, { ...refusal, requests: 0, waitedMs: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
   const late = flight.dispatch && job.late && new LateWork(job)
@@ -213,7 +213,7 @@ function tellVerdict<T>(
 }
 
 function eventOf(
-  { verdict, attempts: number }: VerdictEvent,
+  { verdict, requests: number }: VerdictEvent,
   { kind, issues = [] }: Failure,
   { name }: JobTarget,
   targets: readonly JobTarget[],
@@ -245,7 +245,7 @@ function eventOf(
 function tellStopped<T>(
   { tell }: CallRecord,
   { targets }: Pick<Job<T>, 'targets'>,
-  { attempts: number, target: index, failure }: VerdictEvent,
+  { requests: number, target: index, failure }: VerdictEvent,
   { reason, heldBy, waits }: GivenUp,
 ): void {
   if (tell === undefined || failure === undefined) return
