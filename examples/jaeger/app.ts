@@ -49,7 +49,7 @@ try {
   await Promise.all(stops.map((stop) => stop()))
 } catch {
   console.error(
-    `\nNobody took the traces at ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`,
+    `\nThe traces could not be sent to ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`,
   )
   process.exitCode = 1
 }
