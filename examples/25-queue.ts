@@ -29,6 +29,6 @@ class UnrecoverableError extends Error {
 
 for (const question of ['one', 'two']) {
   const ended = await work({ id: `job-${question}`, question }).catch((error: unknown) => error)
-  const told = isCallError(ended) ? `${ended.kind}: ${ended.again}` : Object(ended).name
-  console.log(told)
+  const shown = isCallError(ended) ? `${ended.kind}: ${ended.again}` : Object(ended).name
+  console.log(shown)
 }
