@@ -110,21 +110,19 @@ function throughStore<T>(
     keeping: keepingOf(settings, key.hash, key.fingerprint),
     origin: record.span.traceparent,
     showsContent: record.span.showsContent,
-    waiting(leaseLeftMs) {
-      record.tell({ type: 'claim-awaited', leaseLeftMs })
-      record.span.claimAwaited(leaseLeftMs)
-    },
-    joined: (origin) => record.span.linkTo(origin, 'joined'),
+    waiting: (leaseLeftMs) => record.tell?.({ type: 'claim-awaited', leaseLeftMs }),
+    joined: (origin) => record.tell?.({ type: 'result-found', how: 'joined', origin }),
     label: {
       write: (text) => withOrigin(text, record.span.traceparent),
       read(kept, source) {
         const { text, origin } = readOrigin(kept)
-        if (source === 'store') record.span.linkTo(origin, 'replayed')
+        if (source === 'store') record.tell?.({ type: 'result-found', how: 'replayed', origin })
         return text
       },
     },
     failure(notice, source) {
-      record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      const how = source === 'store' ? 'replayed' : 'joined'
+      record.tell?.({ type: 'result-found', how, origin: notice.origin })
       if (source === 'shared') joinedGivenUp(job, notice.kind)
       return noticeError(job, notice, source, key)
     },
