@@ -10,7 +10,7 @@ export interface StreamCheckRequest {
   /** Judges each chunk on its way. */
   readonly progress: Progress
   readonly judge: StreamJudge
-  /** The bytes behind it. Undefined where they cannot be seen: then only its chunks can say that it is whole. */
+  /** Its bytes. Undefined where they cannot be seen: then only its chunks say that it is whole. */
   readonly events: EventWatch | undefined
 }
 
@@ -147,7 +147,7 @@ const NO_CHUNK = 'the stream had an event that is no chunk'
 const NO_EVENT = 'the stream had text that is no event'
 const TOO_LARGE = 'the stream had an event too large to be one'
 
-/** openai's own code failed on a chunk. The TypeErrors that runtimes throw for connections have rules. */
+/** openai's own code failed on a chunk: a TypeError for which no rule knows a broken connection. */
 function tripped(thrown: unknown): boolean {
   const isPlain = readProperty(thrown, 'cause') === undefined
   return readProperty(thrown, 'name') === 'TypeError' && isPlain && matchCause(thrown) === undefined

@@ -206,7 +206,7 @@ export class ProviderStream implements ChunkSource {
   }
 }
 
-/** Whether its reader asks for more. Apart from the stream, so that watching it does not keep the stream alive. */
+/** Whether its reader asks for more. Apart from the stream: watching it does not keep that alive. */
 class Pace implements ReadingPace {
   readonly #clock: Clock
   #isWaiting = false
