@@ -1,5 +1,5 @@
 import type { CallEvent } from '../report/call-report.ts'
-import type { TargetInfo, WaitFor } from '../telemetry/call-info.ts'
+import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/call-info.ts'
 
 /**
  * What happens in a call, in one vocabulary: the events that `onEvent` gets, with what only traces
@@ -32,12 +32,8 @@ type TraceEvent =
       /** W3C `traceparent` of that call, where it had a span. */
       readonly origin: string | undefined
     }
-  /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
-  | {
-      readonly type: 'output-repaired'
-      readonly count: number
-      readonly rules: readonly string[]
-    }
+  /** An answer became valid by local repairs: their rules, of which none is text of it. */
+  | { readonly type: 'output-repaired'; readonly rules: readonly string[] }
 
 /** What `onEvent` does not get of the events that it does get. */
 interface TracedFields {
@@ -48,6 +44,14 @@ interface TracedFields {
     readonly target: TargetInfo
     /** What held the next attempt back, where a wait for it could not end in time. */
     readonly heldBy?: WaitFor | undefined
+  }
+  readonly 'call-settled': {
+    /** What the provider's answer says about itself. */
+    readonly response?: ResponseInfo | undefined
+    /** The ChatCompletion, a streamed one, or an array of messages; looked at only where content is captured. */
+    readonly answer?: unknown
+    /** Of a stream: from the start of the call to its first chunk. */
+    readonly firstChunkMs?: number | undefined
   }
 }
 

@@ -76,25 +76,22 @@ export class CallRecord {
 
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
-    this.tell?.({ type: 'call-settled', report })
-    const { id, model, finishReasons, repairs = [] } = this.#facts ?? {}
-    const { systemFingerprint, serviceTier } = this.#facts ?? {}
-    if (repairs.length > 0) {
-      const rules = repairs.map(({ rule }) => rule)
-      this.tell?.({ type: 'output-repaired', count: rules.length, rules })
-    }
-    this.span.end({
-      ok: true,
-      source: how.source,
-      persisted: how.persisted,
-      attempts: report.attempts,
-      usage: report.usage,
-      replayedUsage: report.replayedUsage,
-      response: { id, model, finishReasons, systemFingerprint, serviceTier },
-      firstChunkMs: this.firstChunkMs,
-      answer: answer ?? this.#facts?.answer,
-    })
+    if (this.tell !== undefined) this.#tellSuccess(this.tell, report, answer)
     return report
+  }
+
+  #tellSuccess(tell: Tell, report: CallReport, answer: unknown): void {
+    const { id, model, finishReasons, systemFingerprint, serviceTier } = this.#facts ?? {}
+    const { repairs = [] } = report
+    if (repairs.length > 0) {
+      tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule) })
+    }
+    const traced = {
+      response: { id, model, finishReasons, systemFingerprint, serviceTier },
+      answer: answer ?? this.#facts?.answer,
+      firstChunkMs: this.firstChunkMs,
+    }
+    tell({ type: 'call-settled', report, traced })
   }
 
   /** The report of a stream that has only begun. */
@@ -113,18 +110,7 @@ export class CallRecord {
       again,
       ...withoutUndefined({ reason, retryAfterMs, waits }),
     })
-    this.tell?.({ type: 'call-settled', report })
-    const { attempts, usage } = report
-    this.span.end({
-      ok: false,
-      kind,
-      source,
-      attempts,
-      waits,
-      usage,
-      firstChunkMs: this.firstChunkMs,
-      reason,
-    })
+    this.tell?.({ type: 'call-settled', report, traced: { firstChunkMs: this.firstChunkMs } })
     return report
   }
 
