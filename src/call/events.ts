@@ -18,7 +18,7 @@ export type EventOf<Type extends EngineEvent['type']> = Extract<
 /** Tells an event to everybody who reads. */
 export type Tell = (event: EngineEvent) => void
 
-/** The span of a call, for one. */
+/** For example the span of a call. */
 export interface EventReader {
   read(event: EngineEvent): void
 }
@@ -32,7 +32,7 @@ type TraceEvent =
       /** W3C `traceparent` of that call, where it had a span. */
       readonly origin: string | undefined
     }
-  /** An answer became valid by local repairs: their rules, of which none is text of it. */
+  /** An answer became valid by local repairs; `rules` are our own names, never text of the answer. */
   | { readonly type: 'output-repaired'; readonly rules: readonly string[] }
 
 /** What `onEvent` does not get of the events that it does get. */
@@ -48,7 +48,7 @@ interface TracedFields {
   readonly 'call-settled': {
     /** What the provider's answer says about itself. */
     readonly response?: ResponseInfo | undefined
-    /** The ChatCompletion, a streamed one, or an array of messages; looked at only where content is captured. */
+    /** A completion, a streamed one, or an array of messages; read only where content is captured. */
     readonly answer?: unknown
     /** Of a stream: from the start of the call to its first chunk. */
     readonly firstChunkMs?: number | undefined
