@@ -15,9 +15,6 @@ export function readOrigin(text: string): object {
   return { text }
 }
 
-/** Nobody shows content here, so none is made. */
-export class StreamedAnswer {}
-
 const nothing = () => {}
 
 export const UNWATCHED_ATTEMPT = {

@@ -37,7 +37,6 @@ import {
 export { type AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
 export type { AttemptInfo, CallInfo, TargetHealth, TargetInfo } from './call-info.ts'
 export { readOrigin, withOrigin } from './origin.ts'
-export { StreamedAnswer } from './streamed-answer.ts'
 
 /**
  * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
