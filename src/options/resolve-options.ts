@@ -1,6 +1,7 @@
 import { nativeSignal } from '../native-signal.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type CallOptions, type CallSettings, DEFAULTS, type ResolvedCall } from './options.ts'
+import type { ResolvedOf } from './option-check.ts'
+import { CALL_ROWS, type CallOptions, type CallSettings, type ResolvedCall } from './options.ts'
 
 /** What the face that starts a call knows of it: its own defaults and the client's settings. */
 export interface CallFace {
@@ -47,38 +48,37 @@ function isSame(a: CallFace, b: CallFace): boolean {
 }
 
 function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
-  const { face, clientTimeoutMs } = by
   const given = { ...client, ...withoutUndefined(call) }
-  const merged = { ...DEFAULTS, ...given }
-  const times = resolveTimes(given, face, clientTimeoutMs)
+  const merged = withDefaults(given)
   const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
-  const sideEffects = face === 'guard' || (face === 'run' && keyed)
+  const sideEffects = by.face === 'guard' || (by.face === 'run' && keyed)
   const isPrecious = sideEffects || given.idempotencyKey !== undefined
   return {
-    ...times,
+    ...merged,
+    ...resolveTimes(given, by),
     ...resolvePatience(given, by, isSwitchedOff(client, call, by)),
     ...resolveLimits(client, call, by),
-    maxReasks: merged.maxReasks,
-    chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
-    minAttemptMs: merged.minAttemptMs,
-    priority: merged.priority,
-    backoff: given.backoff,
-    fallbacks: merged.fallbacks,
-    repair: merged.repair,
-    responseFormat: merged.responseFormat,
-    onTruncated: merged.onTruncated,
-    reaskMessages: given.reaskMessages,
-    regExp: given.regExp,
-    toolCalls: merged.toolCalls,
-    idempotency: merged.idempotency,
-    ttlMs: merged.ttlMs,
     onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
     onStoreError: given.onStoreError ?? (isPrecious ? 'fail' : 'bypass'),
-    idempotencyKey: call.idempotencyKey,
-    payload: call.payload,
-    occurrence: call.occurrence,
-    signal: call.signal === undefined ? undefined : nativeSignal(call.signal),
+    signal: given.signal === undefined ? undefined : nativeSignal(given.signal),
   }
+}
+
+const NAMES = Object.keys(CALL_ROWS)
+
+const DEFAULTS = Object.fromEntries(
+  Object.entries(CALL_ROWS).map(([name, row]) => [name, row.default]),
+)
+
+/** A call's options alone: `given` also has what is the client's only. */
+function withDefaults(given: CallOptions): ResolvedOf<typeof CALL_ROWS> {
+  const merged: Record<string, unknown> = { ...DEFAULTS }
+  for (const name of NAMES) {
+    const value: unknown = Reflect.get(given, name)
+    if (value !== undefined) merged[name] = value
+  }
+  // Exactly the names of the rows, each with a value of its type.
+  return merged as ResolvedOf<typeof CALL_ROWS>
 }
 
 /** The nearer setting decides; at each place ours before openai's own. */
@@ -94,8 +94,8 @@ function resolveLimits(
   // set further away, too.
   const given = call.maxRequests ?? (ofCall === undefined ? client.maxRequests : undefined)
   return {
-    maxAttempts: set ?? DEFAULTS.maxAttempts,
-    maxRequests: given ?? set ?? DEFAULTS.maxRequests,
+    maxAttempts: set ?? CALL_ROWS.maxAttempts.default,
+    maxRequests: given ?? set ?? CALL_ROWS.maxRequests.default,
   }
 }
 
@@ -135,19 +135,18 @@ function resolvePatience(
 /** How the three time limits follow from one another where they are not given. */
 function resolveTimes(
   given: CallSettings,
-  face: CallFace['face'],
-  clientTimeoutMs: number,
+  { face, clientTimeoutMs }: CallFace,
 ): Pick<ResolvedCall, 'deadlineMs' | 'attemptTimeoutMs' | 'firstChunkTimeoutMs'> {
   if (face === 'create') {
     // A drop-in must not fail a slow call that the bare client would have finished.
     const attemptTimeoutMs = given.attemptTimeoutMs ?? clientTimeoutMs
     return {
       attemptTimeoutMs,
-      deadlineMs: given.deadlineMs ?? Math.max(DEFAULTS.deadlineMs, 2 * attemptTimeoutMs),
+      deadlineMs: given.deadlineMs ?? Math.max(CALL_ROWS.deadlineMs.default, 2 * attemptTimeoutMs),
       firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
     }
   }
-  const deadlineMs = given.deadlineMs ?? DEFAULTS.deadlineMs
+  const deadlineMs = given.deadlineMs ?? CALL_ROWS.deadlineMs.default
   // A guard makes one attempt: half of its time would be lost.
   const share = face === 'guard' ? deadlineMs : deadlineMs / 2
   const attemptTimeoutMs = given.attemptTimeoutMs ?? Math.min(clientTimeoutMs, share)
