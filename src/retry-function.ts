@@ -74,11 +74,14 @@ function resolveOptions({
   signal,
 }: RetryPolicy) {
   return resolveCall(
-    {},
+    NO_CLIENT,
     withoutUndefined({ maxAttempts, maxWaitMs, deadlineMs, attemptTimeoutMs, signal }),
     { face: 'run', clientTimeoutMs: Number.POSITIVE_INFINITY },
   )
 }
+
+// One object, since resolveCall() remembers what it makes of a client's options.
+const NO_CLIENT = {}
 
 /** Asks the policy about each failure of one call, and knows what the caller gets in the end. */
 class Judge {

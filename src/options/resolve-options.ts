@@ -48,37 +48,38 @@ function isSame(a: CallFace, b: CallFace): boolean {
 }
 
 function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
-  const given = { ...client, ...withoutUndefined(call) }
-  const merged = withDefaults(given)
-  const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
-  const sideEffects = by.face === 'guard' || (by.face === 'run' && keyed)
-  const isPrecious = sideEffects || given.idempotencyKey !== undefined
+  const merged = { ...settingsOf(client), ...withoutUndefined(call) }
+  const isKeyed = merged.idempotencyKey !== undefined
+  const mayBeShared = isKeyed || merged.idempotency === 'derive'
+  const sideEffects = by.face === 'guard' || (by.face === 'run' && mayBeShared)
   return {
     ...merged,
-    ...resolveTimes(given, by),
-    ...resolvePatience(given, by, isSwitchedOff(client, call, by)),
+    ...resolveTimes(merged, call.deadlineMs ?? client.deadlineMs, by),
+    ...resolvePatience(merged.maxWaitMs, by, isSwitchedOff(client, call, by)),
     ...resolveLimits(client, call, by),
-    onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
-    onStoreError: given.onStoreError ?? (isPrecious ? 'fail' : 'bypass'),
-    signal: given.signal === undefined ? undefined : nativeSignal(given.signal),
+    onUncertain: merged.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
+    onStoreError: merged.onStoreError ?? (sideEffects || isKeyed ? 'fail' : 'bypass'),
+    signal: merged.signal && nativeSignal(merged.signal),
   }
 }
 
-const NAMES = Object.keys(CALL_ROWS)
+type Merged = ResolvedOf<typeof CALL_ROWS>
 
-const DEFAULTS = Object.fromEntries(
-  Object.entries(CALL_ROWS).map(([name, row]) => [name, row.default]),
-)
+// By the options of a client, too: a call with options of its own adds only these.
+const settings = new WeakMap<CallSettings, Merged>()
 
-/** A call's options alone: `given` also has what is the client's only. */
-function withDefaults(given: CallOptions): ResolvedOf<typeof CALL_ROWS> {
-  const merged: Record<string, unknown> = { ...DEFAULTS }
-  for (const name of NAMES) {
-    const value: unknown = Reflect.get(given, name)
-    if (value !== undefined) merged[name] = value
-  }
+/** The client's settings over the defaults, without its options that are no settings of a call. */
+function settingsOf(client: CallSettings): Merged {
+  const known = settings.get(client)
+  if (known !== undefined) return known
+  const values = Object.entries(CALL_ROWS).map(([name, row]) => [
+    name,
+    Reflect.get(client, name) ?? row.default,
+  ])
   // Exactly the names of the rows, each with a value of its type.
-  return merged as ResolvedOf<typeof CALL_ROWS>
+  const merged = Object.fromEntries(values) as Merged
+  settings.set(client, merged)
+  return merged
 }
 
 /** The nearer setting decides; at each place ours before openai's own. */
@@ -117,7 +118,7 @@ const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
 const BARE_HINT_MS = 60_000
 
 function resolvePatience(
-  { maxWaitMs }: CallSettings,
+  maxWaitMs: number | undefined,
   { face, clientTimeoutMs, setsTimeout }: CallFace,
   isOff: boolean,
 ): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
@@ -134,7 +135,8 @@ function resolvePatience(
 
 /** How the three time limits follow from one another where they are not given. */
 function resolveTimes(
-  given: CallSettings,
+  given: Pick<Merged, 'attemptTimeoutMs' | 'firstChunkTimeoutMs'>,
+  givenDeadlineMs: number | undefined,
   { face, clientTimeoutMs }: CallFace,
 ): Pick<ResolvedCall, 'deadlineMs' | 'attemptTimeoutMs' | 'firstChunkTimeoutMs'> {
   if (face === 'create') {
@@ -142,11 +144,11 @@ function resolveTimes(
     const attemptTimeoutMs = given.attemptTimeoutMs ?? clientTimeoutMs
     return {
       attemptTimeoutMs,
-      deadlineMs: given.deadlineMs ?? Math.max(CALL_ROWS.deadlineMs.default, 2 * attemptTimeoutMs),
+      deadlineMs: givenDeadlineMs ?? Math.max(CALL_ROWS.deadlineMs.default, 2 * attemptTimeoutMs),
       firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
     }
   }
-  const deadlineMs = given.deadlineMs ?? CALL_ROWS.deadlineMs.default
+  const deadlineMs = givenDeadlineMs ?? CALL_ROWS.deadlineMs.default
   // A guard makes one attempt: half of its time would be lost.
   const share = face === 'guard' ? deadlineMs : deadlineMs / 2
   const attemptTimeoutMs = given.attemptTimeoutMs ?? Math.min(clientTimeoutMs, share)
