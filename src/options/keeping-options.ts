@@ -68,8 +68,8 @@ export const MAX_RESULT_BYTES = 1_048_576
 // After the checks that its fields are made of.
 export class KeepingRows {
   /**
-   * In bytes of its JSON. A larger result is returned to its caller with `persisted: false`; later
-   * callers of its key get an error, and the work is not done again. @default 1,048,576 (1 MiB)
+   * The largest result that is kept, in bytes of its JSON. A larger one is returned to its caller with
+   * `persisted: false`; later callers of its key get an error, and the work is not done again. @default 1,048,576 (1 MiB)
    */
   readonly maxResultBytes: DefaultedRow<number> = {
     ...integer(1, 2 ** 28),

@@ -61,11 +61,11 @@ export const hedge: Row<boolean | HedgeOptions> = {
 }
 
 class TelemetryRows {
-  /** Put prompts and answers on spans. @default false */
+  /** Puts prompts and answers on spans. @default false */
   readonly captureContent: DefaultedRow<boolean> = { ...trueOrFalse, default: false }
-  /** Runs over the messages first. */
+  /** Changes the messages before they are put on spans. */
   readonly redact: Row<(messages: unknown) => unknown> = aFunction
-  /** Send the `traceparent` of each attempt along: for a gateway that continues the trace. @default false */
+  /** Sends the `traceparent` of each attempt along, for a gateway that continues the trace. @default false */
   readonly propagateTraceparent: DefaultedRow<boolean> = { ...trueOrFalse, default: false }
 }
 
@@ -85,19 +85,19 @@ const failureKind: Check = {
 }
 
 class FallbackRows {
-  /** Another model of the same client, or of `client`. */
+  /** The model. @default the request's */
   readonly model: Row<string> = {
     allowed: 'the name of a model',
     accepts: (value) => typeof value === 'string' && value !== '',
   }
-  /** Another client. */
+  /** The client. @default the wrapped one */
   readonly client: Row<ChatClient> = {
     // prepareClient() says what a client must have.
     allowed: 'an openai client',
     accepts: (value) =>
       (typeof value === 'object' || typeof value === 'function') && value !== null,
   }
-  /** @default context_length, quota_exhausted, billing, overloaded, server_error, timeout, network, rate_limit, circuit_open */
+  /** The kinds of failure after which it is tried. @default context_length, quota_exhausted, billing, overloaded, server_error, timeout, network, rate_limit, circuit_open */
   readonly on: Row<readonly FailureKind[]> = {
     allowed: "an array of failure kinds, such as ['overloaded']",
     accepts: Array.isArray,
@@ -127,14 +127,15 @@ export const fallbacks: Row<readonly Fallback[]> = {
 /** A gateway whose own retries can be switched off. */
 export type GatewayName = 'litellm' | 'portkey' | 'helicone' | 'cloudflare' | 'openrouter'
 
+interface NamedGateway {
+  /** Which gateway it is. */
+  readonly name: GatewayName
+  /** `'keep'`: the operator's own fallbacks go on; only retries are switched off. @default 'off' */
+  readonly fallbacks?: 'keep' | 'off'
+}
+
 /** A gateway by its name, or with what is to become of its own fallbacks. */
-export type GatewayOption =
-  | GatewayName
-  | {
-      readonly name: GatewayName
-      /** `'keep'`: the operator's own fallbacks go on; only retries are switched off. @default 'off' */
-      readonly fallbacks?: 'keep' | 'off'
-    }
+export type GatewayOption = GatewayName | NamedGateway
 
 const gatewayName: Row<GatewayName> = oneOf(
   'litellm',
@@ -143,7 +144,7 @@ const gatewayName: Row<GatewayName> = oneOf(
   'cloudflare',
   'openrouter',
 )
-const GATEWAY: RowsOf<Exclude<GatewayOption, string>> = {
+const GATEWAY: RowsOf<NamedGateway> = {
   name: gatewayName,
   fallbacks: { ...oneOf('keep', 'off'), default: 'off' },
 }

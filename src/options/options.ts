@@ -52,15 +52,15 @@ class SettingRows {
    * @default 12; where `maxAttempts` or the client's `maxRetries` is set, as many as those allow
    */
   readonly maxRequests: DefaultedRow<number> = { ...integer(1, 100), default: 12 }
-  /** How many of the attempts may be re-asks with the errors of a bad answer. 0–9. @default 2 */
+  /** How many of the attempts may be re-asks, which quote the errors of a bad answer. 0–9. @default 2 */
   readonly maxReasks: DefaultedRow<number> = { ...integer(0, 9), default: 2 }
-  /** For the whole call, waits included. @default 600,000; for `create` at least twice `attemptTimeoutMs` */
+  /** Time for the whole call, waits included. @default 600,000; for `create` at least twice `attemptTimeoutMs` */
   readonly deadlineMs: DefaultedRow<number> = { ...duration, default: 600_000 }
-  /** For one attempt. @default the request's or client's `timeout`; for `json` and `run` at most half of `deadlineMs` */
+  /** Time for one attempt. @default the request's or client's `timeout`; for `json` and `run` at most half of `deadlineMs` */
   readonly attemptTimeoutMs: Row<number> = duration
-  /** Streams: until the first content. @default `attemptTimeoutMs` */
+  /** Time until the first content of a stream. @default `attemptTimeoutMs` */
   readonly firstChunkTimeoutMs: Row<number> = duration
-  /** Streams: between two chunks, counted only while the caller waits for one. @default 60,000 */
+  /** Time between two chunks of a stream, counted only while the caller waits for one. @default 60,000 */
   readonly chunkIdleTimeoutMs: DefaultedRow<number> = { ...duration, default: 60_000 }
   /**
    * How long the call may wait for its target in all, milliseconds: hints, limits, an outage, the retry
@@ -72,7 +72,7 @@ class SettingRows {
     allowed: `a number of milliseconds from 0 to ${MAX_DURATION_MS} (as long as the deadline: the value of deadlineMs)`,
     accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
   }
-  /** `'bulk'`: goes after all normal calls, yet gets at least a twentieth of the places. @default 'normal' */
+  /** `'bulk'` goes after all normal calls, yet gets at least a twentieth of the places. @default 'normal' */
   readonly priority: DefaultedRow<'normal' | 'bulk'> = {
     ...oneOf('normal', 'bulk'),
     default: 'normal',
@@ -92,8 +92,8 @@ class SettingRows {
     default: 'safe',
   }
   /**
-   * How `json` asks for it. `'auto'` begins with the strictest, and remembers per target what was
-   * refused. @default 'auto'
+   * How `json` asks for the format. `'auto'` begins with the strictest, and remembers per target what
+   * was refused. @default 'auto'
    */
   readonly responseFormat: DefaultedRow<
     'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
@@ -101,9 +101,9 @@ class SettingRows {
     ...oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
     default: 'auto',
   }
-  /** Words re-asks: given the bad answer and what would be appended, returns the messages to append. */
+  /** Writes the messages of a re-ask: given the bad answer and the usual messages, returns those to append. */
   readonly reaskMessages: Row<ReaskWording> = aFunction
-  /** Makes the regular expressions of schemas: pass RE2 where they come from others. @default `new RegExp` */
+  /** Makes the regular expressions of schemas, from pattern and flags: pass RE2 where they come from others. @default `new RegExp` */
   readonly regExp: Row<RegExpEngine> = aFunction
   /** `'extend'` asks once more with twice the output limit. @default 'fail' */
   readonly onTruncated: DefaultedRow<'fail' | 'extend'> = {
@@ -111,8 +111,8 @@ class SettingRows {
     default: 'fail',
   }
   /**
-   * `'check'`: in answers of `create` the arguments of each function follow its `parameters`, or
-   * are asked for again. Not with `stream`. @default 'off'
+   * `'check'`: the arguments of each function that an answer of `create` calls follow its `parameters`,
+   * or are asked for again. Not with `stream`. @default 'off'
    */
   readonly toolCalls: DefaultedRow<'off' | 'check'> = { ...oneOf('off', 'check'), default: 'off' }
   /** `'derive'` makes a key from the request where none is given. @default 'given' */
@@ -122,20 +122,20 @@ class SettingRows {
   }
   /** Life of a stored result. @default 86,400,000 (24 hours) */
   readonly ttlMs: DefaultedRow<number> = { ...duration, default: 86_400_000 }
-  /** When nobody knows whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
+  /** What to do when nobody knows whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
   readonly onUncertain: Row<'rerun' | 'fail'> = oneOf('rerun', 'fail')
-  /** When the store is down. @default 'fail' for a side effect or with a key you gave, else 'bypass' */
+  /** What to do when the store is down. @default 'fail' for a side effect or with a key you gave, else 'bypass' */
   readonly onStoreError: Row<'fail' | 'bypass'> = oneOf('fail', 'bypass')
 }
 
 class CallRows extends SettingRows {
-  /** Runs once per key, 1–255 characters. Same key, other payload: an error. @default a random UUID, never stored */
+  /** The work runs once per key, 1–255 characters. Same key, other payload: an error. @default a random UUID, never stored */
   readonly idempotencyKey: Row<string> = text(255)
   /** What the key stands for, instead of the request. JSON. @default the request */
   readonly payload: Row<unknown> = json
   /** Tells equal requests apart when keys are derived. @default 0 */
   readonly occurrence: Row<number> = integer(0)
-  /** Ends the call at once, together with the request's own. */
+  /** Ends the call at once, as the request's own does. */
   readonly signal: Row<AbortSignal> = { allowed: 'an AbortSignal', accepts: isSignal }
 }
 
@@ -167,9 +167,9 @@ class SteadyRows extends SettingRows {
    * outages, an object sets limits by hand beside what is learned. @default 'auto'
    */
   readonly limits: DefaultedRow<Limits> = { ...limits, default: 'auto' }
-  /** A second request beside a slow first one, for chat completions. @default false */
+  /** Sends a second request beside a slow first one, for chat completions. @default false */
   readonly hedge: DefaultedRow<boolean | HedgeOptions> = { ...hedge, default: false }
-  /** When more requests are seen on the wire than we sent. @default 'warn' */
+  /** What to do when the wire shows more requests than were asked for. @default 'warn' */
   readonly onMultipliedRetries: DefaultedRow<'warn' | 'throw'> = {
     ...oneOf('warn', 'throw'),
     default: 'warn',
@@ -180,7 +180,6 @@ class SteadyRows extends SettingRows {
   readonly onEvent: Row<(event: CallEvent) => void> = aFunction
 }
 
-export const SETTING_ROWS: SettingRows = new SettingRows()
 export const CALL_ROWS: CallRows = new CallRows()
 export const STEADY_ROWS: KeepingRows & SteadyRows = { ...new SteadyRows(), ...new KeepingRows() }
 

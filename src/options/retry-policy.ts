@@ -22,9 +22,9 @@ class RetryRows {
   readonly delayForAttempt: Row<(attempt: number) => number> = aFunction
   /** How long it may wait between calls of the function, in all. @default 90,000; with `delayForAttempt` the deadline */
   readonly maxWaitMs: Row<number> = CALL_ROWS.maxWaitMs
-  /** For the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
+  /** Time for the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
   readonly deadlineMs: DefaultedRow<number> = CALL_ROWS.deadlineMs
-  /** For one attempt. @default no limit but the deadline */
+  /** Time for one attempt. @default no limit but the deadline */
   readonly attemptTimeoutMs: Row<number> = CALL_ROWS.attemptTimeoutMs
   /** Ends an attempt or a wait at once. */
   readonly signal: Row<AbortSignal> = CALL_ROWS.signal
@@ -32,7 +32,7 @@ class RetryRows {
   readonly onEvent: Row<(event: CallEvent) => void> = aFunction
   /** Clock and randomness. @default the process's own */
   readonly runtime: Row<Runtime> = STEADY_ROWS.runtime
-  /** In spans and events, 1–255 characters. @default 'retry' */
+  /** Its name in spans and events, 1–255 characters. @default 'retry' */
   readonly name: DefaultedRow<string> = { ...text(255), default: 'retry' }
 }
 
