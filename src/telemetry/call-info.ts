@@ -78,7 +78,7 @@ export interface SucceededCall {
   readonly ok: true
   readonly source: 'provider' | 'store' | 'shared'
   readonly response?: ResponseInfo | undefined
-  /** Local repairs. @default the sum of what `repaired` was told */
+  /** Local repairs. @default the sum of the `output-repaired` events */
   readonly repairs?: number | undefined
   /** False when the store could not keep the result. */
   readonly persisted?: boolean | undefined
