@@ -9,12 +9,12 @@ import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-s
 import type { CallContext } from './call/work.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import type { CallPromise } from './openai/api-promise.ts'
-import type { ChatParams, RequestOptions } from './openai/chat/chat.ts'
-import { chatRequest, checkJsonParams } from './openai/chat/request.ts'
-import { structuredJob } from './openai/chat/structured.ts'
+import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
 import { dropInCreate } from './openai/drop-in.ts'
 import { facadeOf } from './openai/facade.ts'
+import type { Params } from './openai/given-params.ts'
+import { apiRequest, type RequestOptions } from './openai/request.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
@@ -174,7 +174,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
   }
   const facade = facadeOf(client, {
     own: { ...own },
-    create: (params: ChatParams, options?: RequestOptions) =>
+    create: (params: Params, options?: RequestOptions) =>
       create(client, context, params, options),
     wrapAgain(derived) {
       prepareClient('withOptions()', derived)
@@ -188,7 +188,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
 function create(
   client: ChatClient,
   context: CallContext,
-  params: ChatParams,
+  params: Params,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   beginCall()
@@ -197,7 +197,7 @@ function create(
     checkNoOptionsIn('create', params)
     checkRequestOptions('create', requestOptions)
     checkCallOptions('create(): steady', own)
-    return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
+    return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
   }
   // openai waits for options that are a promise.
   const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
@@ -217,9 +217,9 @@ async function json(
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
   // openai's options are read by name, like any object's.
-  const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
+  const request = apiRequest('json', client, context, body, { ...requestOptions }, own)
   const compiled = compileSchema(schema, request.options.regExp)
-  const { value: answer, report } = await call(structuredJob(request, compiled), context)
+  const { value: answer, report } = await call(new JsonTask(request, compiled), context)
   const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
   const result: JsonResult<unknown> = {
     value: answer.value,

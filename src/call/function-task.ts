@@ -2,7 +2,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { ResolvedCall } from '../options/options.ts'
 import { DEFAULT_FALLBACK_ON } from '../options/options.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
-import type { Exchange, Job } from './job.ts'
+import type { Exchange, Task } from './task.ts'
 
 /** What the function given to `run` gets. */
 export interface RunContext {
@@ -25,7 +25,7 @@ export interface RunRequest<T> {
 }
 
 /** Any promise-returning function under the same policy as a chat completion. */
-export function functionJob<T>(request: RunRequest<T>): Job<T> {
+export function functionJob<T>(request: RunRequest<T>): Task<T> {
   const { face, name, options, state, work, judge } = request
   return {
     ...(judge !== undefined && { judge }),
