@@ -1,6 +1,6 @@
 import type { Ended } from './call/limits.ts'
 import { call } from './call/call.ts'
-import { functionJob } from './call/function-task.ts'
+import { FunctionTask } from './call/function-task.ts'
 import type { Exchange } from './call/task.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
 import { processRuntime } from './call/runtime.ts'
@@ -44,7 +44,7 @@ export async function retry<T>(
   const options = resolveOptions(policy)
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
-  const job = functionJob<T>({
+  const task = new FunctionTask<T>({
     face: 'run',
     name,
     options:
@@ -56,7 +56,7 @@ export async function retry<T>(
   })
   try {
     const settings = withoutUndefined({ onEvent })
-    const { value, report } = await call(job, { runtime, settings, multiplied: false })
+    const { value, report } = await call(task, { runtime, settings, multiplied: false })
     // The report of a call inside, which knows the tokens, stays with its result.
     if ((callReport(value)?.operation ?? name) === name) attachReport(value, report)
     return value

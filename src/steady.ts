@@ -3,10 +3,10 @@ import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
 import { beginCall } from './call/call-flow.ts'
-import { functionJob, type RunContext } from './call/function-task.ts'
+import { FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-status.ts'
-import type { CallContext } from './call/work.ts'
+import type { CallContext } from './call/task.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import type { CallPromise } from './openai/api-promise.ts'
 import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
@@ -263,8 +263,8 @@ async function run<T>(
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
   const state = targetState(runtime, target, settings)
-  const job = functionJob<T>({ face: 'run', name, options, state, work })
-  const { value, report } = await call(job, context)
+  const task = new FunctionTask<T>({ face: 'run', name, options, state, work })
+  const { value, report } = await call(task, context)
   attachReport(value, report)
   return value
 }

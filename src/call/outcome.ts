@@ -65,12 +65,13 @@ export function endOf(
 
 /** The end of a stream that broke in its caller's hands. */
 export function deliveredEnd(
-  { kind, executed, retryable, retryAfterMs }: Failure,
+  { kind, executed, retryAfterMs }: Failure,
   source: CallReport['source'],
   { onUncertain }: Task<unknown>['options'],
 ): CallEnd {
-  const again = againAfter({ kind, executed, retryable, retryAfterMs, onUncertain })
-  return endOf({ kind, reason: 'delivered', source, again, retryAfterMs, waits: undefined })
+  const again = againAfter({ kind, executed, onUncertain })
+  const said = retryAfterMs !== undefined && { retryAfterMs }
+  return { outcome: kind, source, persisted: false, reason: 'delivered', again, ...said }
 }
 
 const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complete: true })

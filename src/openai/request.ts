@@ -1,6 +1,5 @@
 import { type Runtime, warnOnce } from '../call/runtime.ts'
-import type { Exchange } from '../call/task.ts'
-import type { CallContext } from '../call/work.ts'
+import type { CallContext, Exchange } from '../call/task.ts'
 import { isSignal, nativeSignal } from '../native-signal.ts'
 import type { CallOptions, ResolvedCall } from '../options/options.ts'
 import { type CallFace, resolveCall } from '../options/resolve-options.ts'

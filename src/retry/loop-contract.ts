@@ -30,10 +30,14 @@ export interface LoopRequest<T> {
   spentAt?(target: number): Failure | undefined
   /** Estimates the tokens of a request to a target; asked only where tokens are counted. */
   readonly tokens?: { estimate(target: number): number } | undefined
+  /** Sent earlier in the same call, by work that was not finished: it counts. `failure` ended it. */
+  readonly sentBefore?:
+    | { readonly requests: number; readonly refused: number; readonly failure: Failure }
+    | undefined
   /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Told of every verdict, before it is obeyed. Must not throw. */
-  readonly onVerdict?: ((event: VerdictEvent) => void) | undefined
+  onVerdict?(event: VerdictEvent): void
 }
 
 export interface LoopPolicy {

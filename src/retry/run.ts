@@ -48,6 +48,9 @@ export class Run<T> {
   constructor(request: LoopRequest<T>) {
     this.#request = request
     this.#admission = new Admission(request)
+    const { requests = 0, refused = 0 } = request.sentBefore ?? {}
+    this.#requests = requests
+    this.#refused = refused
   }
 
   get requests(): number {
@@ -64,7 +67,17 @@ export class Run<T> {
   start(): FailedAttempt | undefined {
     // Where an equal call has spent everything, its failure is this one's.
     const spent = this.#request.spentAt?.(0)
-    return spent ? { ok: false, failure: { ...spent, executed: 'no' } } : this.admit()
+    if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
+    return this.#spentBefore() ?? this.admit()
+  }
+
+  /** Work that was not finished may have left nothing: its failure is the call's. */
+  #spentBefore(): FailedAttempt | undefined {
+    const { policy, sentBefore } = this.#request
+    if (sentBefore === undefined) return undefined
+    const isSpent =
+      this.#requests - this.#refused >= policy.maxAttempts || this.#requests >= policy.maxRequests
+    return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
   /** Undefined: the next attempt may be sent now. Else what holds or refuses it. */
@@ -103,10 +116,9 @@ export class Run<T> {
 
   /** Told before it is obeyed. */
   tell(verdict: Verdict, failure?: Failure): void {
-    const { onVerdict } = this.#request
-    if (onVerdict === undefined) return
+    if (this.#request.onVerdict === undefined) return
     const event = { verdict, requests: this.#requests, target: this.#next.index }
-    onVerdict(failure === undefined ? event : { ...event, failure })
+    this.#request.onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
   /** Does what the verdict says, its wait included. What a wait came to in vain is to be judged next. */
@@ -280,8 +292,8 @@ export class Run<T> {
 
   /** Where more than its own wait holds the retry, that is told too. */
   #tellOfLine(delayMs: number, failure: Failure): void {
-    const { policy, onVerdict } = this.#request
-    if (onVerdict === undefined || policy.maxWaitMs === 0) return
+    const { policy } = this.#request
+    if (this.#request.onVerdict === undefined || policy.maxWaitMs === 0) return
     const held = this.#admission.heldAfter(this.#asking(), delayMs)
     const own = this.#next.delaySource
     if (held.by !== 'backoff' && held.by !== own) this.tell({ verdict: 'wait', held }, failure)

@@ -48,10 +48,10 @@ export async function sendAttempt<T>(
 
 /** The client may have been closed since the line let the call go. */
 function unlessClosed<T>(
-  { attempt, closing }: LoopRequest<T>,
+  request: LoopRequest<T>,
   step: AttemptStep,
 ): Promise<AttemptResult<T>> | FailedAttempt {
-  if (!closing?.isClosed) return attempt(step)
+  if (!request.closing?.isClosed) return request.attempt(step)
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 

@@ -1,6 +1,5 @@
 import type { Context } from '@opentelemetry/api'
-import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
 import type { ContentCapture } from './content.ts'
 
@@ -68,42 +67,6 @@ export interface AttemptInfo extends TargetInfo {
   /** Waited before this attempt. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint' | undefined
-  readonly waits?: readonly Wait[] | undefined
-}
-
-/** How a logical call ended. */
-export type CallOutcome = SucceededCall | FailedCall
-
-export interface SucceededCall {
-  readonly ok: true
-  readonly source: 'provider' | 'store' | 'shared'
-  readonly response?: ResponseInfo | undefined
-  /** Local repairs. @default the sum of the `output-repaired` events */
-  readonly repairs?: number | undefined
-  /** False when the store could not keep the result. */
-  readonly persisted?: boolean | undefined
-  /** The ChatCompletion, a streamed one, or an array of messages. Looked at only where content is captured. */
-  readonly answer?: unknown
-  /** From the start of the call to the first chunk of its stream. */
-  readonly firstChunkMs?: number | undefined
-  /** Only `complete` is read; the sums are taken from the attempts. */
-  readonly usage?: Usage | undefined
-  /** Of a replayed or joined call: what the work took when it was done. */
-  readonly replayedUsage?: Usage | undefined
-  readonly attempts: readonly AttemptReport[]
-}
-
-export interface FailedCall {
-  readonly ok: false
-  readonly kind: FailureKind
-  /** Where the failure came from. @default 'provider' */
-  readonly source?: 'provider' | 'store' | 'shared' | undefined
-  readonly reason?: StopReason | undefined
-  /** Of a stream that broke: from the start of the call to its first chunk. */
-  readonly firstChunkMs?: number | undefined
-  readonly usage?: Usage | undefined
-  readonly attempts: readonly AttemptReport[]
-  /** The waits after the last attempt, in vain. */
   readonly waits?: readonly Wait[] | undefined
 }
 
