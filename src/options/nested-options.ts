@@ -1,7 +1,7 @@
 /** The options that are objects or lists of options, and a row for each option in them. */
 
 import { type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
-import type { ChatClient } from '../openai/client.ts'
+import type { ChatClient } from '../openai/chat-client.ts'
 import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/limits.ts'
 import { HEDGE_NUMBERS, type HedgeOptions } from '../retry/hedge.ts'
 import {
