@@ -1,11 +1,12 @@
 import { call } from './call/call.ts'
 import { encodeValue, FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
-import { type Keeping, type KeepingOptions, keepingOf } from './idempotency/kept-result.ts'
+import { type Keeping, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
-import type { Outcome, Store } from './idempotency/store.ts'
+import type { Outcome } from './idempotency/store.ts'
 import { checkGuardOptions, checkKeyedOperation } from './options/check-options.ts'
-import { DEFAULTS, type GuardOptions, type SteadyOptions } from './options/options.ts'
+import type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
+import { CALL_ROWS, type SteadyOptions } from './options/options.ts'
 import { resolveCall } from './options/resolve-options.ts'
 import { attachReport } from './report/call-report.ts'
 import type { TargetSettings } from './retry/health/target-state.ts'
@@ -66,18 +67,6 @@ export async function runIdempotent<T>(
 /** A function of the caller's is no provider that could be overloaded. */
 const UNLIMITED: TargetSettings = { limits: 'none' }
 
-/** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
-export interface KeyedOperation extends KeepingOptions {
-  readonly store: Store
-  /** The `operation` of `runIdempotent`, or the name given to `run`. */
-  readonly operation: string
-  readonly idempotencyKey: string
-  readonly tenant?: string
-  readonly keySecret?: string
-  /** Life of a result that is settled by hand. @default 86,400,000 (24 hours) */
-  readonly ttlMs?: number
-}
-
 /**
  * The operator's way out of `outcome_unknown`: after having found out what became of the work,
  * `'rerun'` frees the key, and `{ value }` is what its callers get from now on.
@@ -98,7 +87,7 @@ export async function resolveIdempotent(
   const hash = storedKey(withoutUndefined({ operation, key, tenant, keySecret }))
   const outcome =
     verdict === 'rerun' ? verdict : await keptByHand(keepingOf(options, hash), verdict.value)
-  return store.resolve(hash, outcome, ttlMs ?? DEFAULTS.ttlMs)
+  return store.resolve(hash, outcome, ttlMs ?? CALL_ROWS.ttlMs.default)
 }
 
 async function keptByHand(keeping: Keeping, value: unknown): Promise<Outcome> {

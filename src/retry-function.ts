@@ -3,16 +3,16 @@ import { call } from './call/call.ts'
 import { FunctionTask } from './call/function-task.ts'
 import type { Exchange } from './call/task.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
-import { processRuntime, type Runtime } from './call/runtime.ts'
+import { processRuntime } from './call/runtime.ts'
 import { type CallError, type Failure, isCallError } from './errors/call-error.ts'
 import { FAILURE_KINDS } from './errors/failure-kinds.ts'
 import { readProperty } from './errors/hostile.ts'
 import { isSafeCode } from './errors/safe-code.ts'
 import { checkRetryPolicy } from './options/check-options.ts'
 import { show } from './options/option-check.ts'
-import { DEFAULTS } from './options/options.ts'
 import { resolveCall } from './options/resolve-options.ts'
-import { attachReport, type CallEvent, callReport } from './report/call-report.ts'
+import { RETRY_ROWS, type RetryPolicy, type RetryVerdict } from './options/retry-policy.ts'
+import { attachReport, callReport } from './report/call-report.ts'
 import { createTargetState } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
@@ -22,40 +22,6 @@ export interface RetryContext {
   readonly signal: AbortSignal
   /** 1 for the first attempt. */
   readonly attempt: number
-}
-
-/** What a `classify` says of an error. */
-export interface RetryVerdict {
-  /** The same call may succeed after a wait. */
-  readonly retryable: boolean
-  /** The `code` of the failed attempt in reports and events, if it is a short identifier. */
-  readonly reason?: string
-  /** Never retried sooner than this, milliseconds. @default what the error's own headers ask */
-  readonly retryAfterMs?: number
-}
-
-/** The policy of one `retry`. Nothing of it is shared with other calls: no line, no limit. */
-export interface RetryPolicy {
-  /** Calls of the function, the first included. 1–10. @default 3 */
-  readonly maxAttempts?: number
-  /** Decides for every error of the function but those that an inner steadycall layer gave up. @default classifyError */
-  readonly classify?: (error: unknown) => RetryVerdict
-  /** Milliseconds to wait after attempt number `attempt` failed without a hint. @default fullJitter() */
-  readonly delayForAttempt?: (attempt: number) => number
-  /** How long it may wait between calls of the function, in all. @default 90,000; with `delayForAttempt` the deadline */
-  readonly maxWaitMs?: number
-  /** For the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
-  readonly deadlineMs?: number
-  /** For one attempt. @default no limit but the deadline */
-  readonly attemptTimeoutMs?: number
-  /** Ends an attempt or a wait at once. */
-  readonly signal?: AbortSignal
-  /** Told of every decision, with a frozen object. What it throws is ignored. */
-  readonly onEvent?: (event: CallEvent) => void
-  /** Clock and randomness. @default the process's own */
-  readonly runtime?: Runtime
-  /** In spans and events, 1–255 characters. @default 'retry' */
-  readonly name?: string
 }
 
 /**
@@ -74,7 +40,7 @@ export async function retry<T>(
   if (typeof fn !== 'function') {
     throw new TypeError(`retry(): the first argument must be a function, got ${show(fn)}`)
   }
-  const { runtime = processRuntime(), name = 'retry', onEvent } = policy
+  const { runtime = processRuntime(), name = RETRY_ROWS.name.default, onEvent } = policy
   const options = resolveOptions(policy)
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
@@ -100,7 +66,7 @@ export async function retry<T>(
 }
 
 function resolveOptions({
-  maxAttempts = DEFAULTS.maxAttempts,
+  maxAttempts = RETRY_ROWS.maxAttempts.default,
   delayForAttempt,
   maxWaitMs = delayForAttempt === undefined ? undefined : Number.POSITIVE_INFINITY,
   deadlineMs,
@@ -108,11 +74,14 @@ function resolveOptions({
   signal,
 }: RetryPolicy) {
   return resolveCall(
-    {},
+    NO_CLIENT,
     withoutUndefined({ maxAttempts, maxWaitMs, deadlineMs, attemptTimeoutMs, signal }),
     { face: 'run', clientTimeoutMs: Number.POSITIVE_INFINITY },
   )
 }
+
+// One object, since resolveCall() remembers what it makes of a client's options.
+const NO_CLIENT = {}
 
 /** Asks the policy about each failure of one call, and knows what the caller gets in the end. */
 class Judge {

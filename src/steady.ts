@@ -18,7 +18,7 @@ import { apiRequest, type RequestOptions } from './openai/request.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
-  checkOursUnderSteady,
+  checkRequestOptions,
   checkSteadyOptions,
 } from './options/check-options.ts'
 import { checkOption, text } from './options/option-check.ts'
@@ -195,7 +195,7 @@ function create(
   const prepare = (given: RequestOptions) => {
     const { steady: own = {}, ...requestOptions } = given ?? {}
     checkNoOptionsIn('create', params)
-    checkOursUnderSteady(requestOptions)
+    checkRequestOptions('create', requestOptions)
     checkCallOptions('create(): steady', own)
     return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
   }
@@ -213,6 +213,7 @@ async function json(
   beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
+  checkRequestOptions('json', requestOptions)
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
   // openai's options are read by name, like any object's.

@@ -1,20 +1,9 @@
 import { hash } from 'node:crypto'
 import { CallError } from '../errors/call-error.ts'
+import { type KeepingOptions, MAX_RESULT_BYTES } from '../options/keeping-options.ts'
 import { base64Of, bytesOfBase64 } from './base64.ts'
 import { decrypt, encrypt, type Keyring, readEncryption } from './encryption.ts'
-import type { EncryptionOptions } from './encryption-options.ts'
 import { gunzip, gzip } from './gzip.ts'
-
-/** How results are kept: how large at most, and whether in plain text. */
-export interface KeepingOptions {
-  /**
-   * In bytes of its JSON. A larger result is returned to its caller with `persisted: false`; later
-   * callers of its key get an error, and the work is not done again. @default 1,048,576 (1 MiB)
-   */
-  readonly maxResultBytes?: number
-  /** @default none: who can read the store can read the results */
-  readonly encryption?: EncryptionOptions
-}
 
 /** Between a result's text and what a store keeps of it. */
 export interface Keeping {
@@ -30,9 +19,6 @@ export interface Keeping {
    */
   open(kept: string): Promise<string>
 }
-
-/** An answer of some 250,000 tokens. Every store reads and writes a record whole. */
-const MAX_RESULT_BYTES = 2 ** 20
 
 /**
  * Keeps the results of one key. What is sealed is bound to the key and, where that is known, to the
