@@ -71,7 +71,7 @@ describe('a result that is kept under a key', () => {
         source: 'store',
         idempotencyKey: 'k',
       })
-      expect(String(error)).toMatch(/its \d+ bytes were more than maxResultBytes/)
+      expect(String(error)).toMatch(/its \d+ bytes exceed maxResultBytes/)
     }
     expect(server.count).toBe(1)
   })
