@@ -8,11 +8,11 @@ import { attemptTarget, errorType, failureOf, metricAttributes, outcomeName } fr
 import { type Instruments, measure } from './metrics.ts'
 import { quietly } from './spans.ts'
 
-/** Measures one logical call. What an attempt measures is in `attempt-span.ts`. */
+/** Measures one call. Attempts are measured in `attempt-span.ts`. */
 export class CallMeter {
   readonly #info: CallInfo
   readonly #startedAtMs: number
-  /** What has counted this call as active: a provider registered since must not count it out. */
+  /** The instruments that counted this call as active; a provider registered later must not subtract it. */
   #countedBy: Instruments | undefined
 
   constructor(info: CallInfo) {

@@ -49,16 +49,16 @@ export { readOrigin, withOrigin } from './origin.ts'
 export { StreamedAnswer } from './streamed-answer.ts'
 
 /**
- * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
- * what a tracer, an exporter or a `redact` hook throws is dropped, with the data it was about.
+ * Opens the span of one call. Nothing here throws or changes the call's outcome: if a tracer, an exporter or a
+ * `redact` hook throws, the error and the data concerned are dropped.
  */
 export function startCall(info: CallInfo): CallSpan {
   return new CallSpan(info)
 }
 
 /**
- * Would anybody see the span or the metrics of a call started now, or its context below? Mostly not:
- * then `UNWATCHED_CALL` does instead, and nothing need be described.
+ * Whether a call started now would be traced or measured, or its context used. Usually not: then
+ * `UNWATCHED_CALL` is used instead, and nothing has to be described.
  */
 export function isWatched(around: Context | undefined): boolean {
   return (
@@ -66,9 +66,9 @@ export function isWatched(around: Context | undefined): boolean {
   )
 }
 
-/** The span of one logical call: tells a trace and the metrics what the call went through. */
+/** The span of one call: records the course of the call in the trace and the metrics. */
 export class CallSpan {
-  /** The caller's context with this span in it: what runs in it nests below the call. */
+  /** The caller's context with this span in it; work run in it is nested in the call. */
   readonly context: Context
   readonly #info: CallInfo | undefined
   readonly #tracer: Tracer | undefined
@@ -79,7 +79,7 @@ export class CallSpan {
   #linkedTo: string | undefined
   #ended = false
 
-  /** Without `info` nobody watches. */
+  /** Without `info`, the span does nothing. */
   constructor(info: CallInfo | undefined) {
     this.#info = info
     this.context = ROOT_CONTEXT
@@ -102,22 +102,22 @@ export class CallSpan {
     this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
   }
 
-  /** The caller opted in to content, and somebody records it: an answer is to be shown. */
+  /** Whether the answer should be shown: the user opted in to content, and the span is recorded. */
   get showsContent(): boolean {
     if (this.#info?.operation !== 'chat' || this.#span === undefined) return false
     const isRecording = quietly(() => this.#span?.isRecording()) === true
     return isRecording && capturesContent(this.#info.content)
   }
 
-  /** W3C `traceparent` of this span: what others who get this call's result link to. */
+  /** W3C `traceparent` of this span, for links from calls that receive this call's result. */
   get traceparent(): string | undefined {
     return traceparentOf(this.#span)
   }
 
-  /** Another call did what this one asked for: it was joined in flight, or is replayed. */
+  /** Links to the call that did the work: it was joined in flight, or its result is replayed. */
   linkTo(traceparent: string | undefined, kind: 'joined' | 'replayed'): void {
     annotate(this.#span, (span) => {
-      // A failure that is shared says once more whose it is.
+      // A shared failure names its origin again, which would duplicate the link.
       if (traceparent === undefined || traceparent === this.#linkedTo) return
       const origin = readTraceparent(traceparent)
       if (origin === undefined) return
@@ -126,13 +126,13 @@ export class CallSpan {
     })
   }
 
-  /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
+  /** Opens the child span of an attempt. The caller must end it, even after the call has ended. */
   startAttempt(attempt: AttemptInfo): AttemptSpan {
     if (attempt.waits !== undefined) this.waited(attempt, attempt.waits)
     if (this.#info === undefined) return UNWATCHED_ATTEMPT
     const { cause } = attempt
     if (cause === 'retry') this.#resends += 1
-    // A re-ask or a fallback is a new request; a hedge is a second copy of the one under way.
+    // A re-ask or a fallback is a new request; a hedge is a second copy of the current one.
     else if (cause !== 'hedge') this.#resends = 0
     return new AttemptSpan({
       call: this.#info,
@@ -163,7 +163,7 @@ export class CallSpan {
   stopped(stop: {
     readonly reason: StopReason
     readonly kind: FailureKind
-    /** What held the next attempt back, where a wait for it could not end in time. */
+    /** What held the next attempt back, if a wait for it could not end in time. */
     readonly heldBy?: WaitFor | undefined
   }): void {
     this.#addEvent(names.EVENT_RETRY_STOPPED, () => ({
@@ -173,7 +173,7 @@ export class CallSpan {
     }))
   }
 
-  /** The answer of attempt `number` was no good, and the model is told why. */
+  /** The answer of attempt `number` was rejected, and the model is told why. */
   reaskSent(reask: {
     readonly number: number
     readonly kind: FailureKind
@@ -202,7 +202,7 @@ export class CallSpan {
     }))
   }
 
-  /** This call found a target in another state; mostly it has changed it. */
+  /** This call found a target in another state, usually because the call changed it. */
   targetChanged(
     change: TargetInfo & {
       readonly target: string
@@ -218,11 +218,11 @@ export class CallSpan {
     this.#meter?.targetChanged(change, change.from, change.to)
   }
 
-  /** The next attempt waits in the line of its target. */
+  /** The next attempt waits in the queue of its target. */
   waiting(wait: {
     readonly target: string
     readonly for: WaitFor
-    /** Infinity: it cannot be known. */
+    /** Infinity if it cannot be known. */
     readonly expectedMs: number
     readonly ahead: number
   }): void {
@@ -234,17 +234,17 @@ export class CallSpan {
     }))
   }
 
-  /** The call has waited for this target. For the metrics: attributes tell how long. */
+  /** Measures the waits for this target. The span shows them as attributes. */
   waited(target: TargetInfo, waits: readonly Wait[]): void {
     for (const { for: what, ms } of waits) this.#meter?.waited(target, what, ms)
   }
 
-  /** The call ends because it cannot wait any longer. For the metrics: an event tells why. */
+  /** Counts a call that ended because it could not wait any longer. The span shows the reason in an event. */
   waitedInVain(target: TargetInfo, what: WaitFor): void {
     this.#meter?.waitedInVain(target, what)
   }
 
-  /** More than one request was seen for one attempt, on the wire or by the gateway's own account. */
+  /** More than one request was made for one attempt, as observed on the wire or reported by the gateway. */
   multipliedRetries(seen: {
     readonly wireRequests: number
     readonly gatewayAttempts?: number
@@ -259,18 +259,18 @@ export class CallSpan {
     this.#meter?.multiplied('below', Math.max(1, added))
   }
 
-  /** This request was given up a moment ago and comes again: a loop around us retries too. */
+  /** The same request failed a moment ago and comes again, so a loop around the call retries too. */
   callRepeated(): void {
     this.#addEvent(names.EVENT_RETRIES_MULTIPLIED, () => ({ [names.MULTIPLIED_BY]: 'above' }))
     this.#meter?.multiplied('above', 1)
   }
 
-  /** Another process has the key: its lease ends then, if it does not renew it. */
+  /** Another process has the key; its lease expires in this time, unless renewed. */
   claimAwaited(leaseLeftMs: number): void {
     this.#addEvent(names.EVENT_CLAIM_AWAITED, () => ({ [names.LEASE_LEFT]: leaseLeftMs / 1_000 }))
   }
 
-  /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
+  /** An answer became valid by local repairs. `rules` are our own names, never text of the answer. */
   repaired(repair: { readonly count: number; readonly rules?: readonly string[] }): void {
     this.#repairs += repair.count
     this.#addEvent(names.EVENT_OUTPUT_REPAIRED, () => ({
@@ -297,7 +297,7 @@ export class CallSpan {
 
   #recordAnswer(answer: unknown): void {
     this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(answer))
-    // Of a stream that was too long to be put together nothing is shown.
+    // Nothing is shown of a stream that was too long to assemble.
     if (!this.showsContent || field(answer, 'isCut') !== true) return
     annotate(this.#span, (span) => {
       span.setAttribute(names.CONTENT_TRUNCATED, true)
@@ -324,5 +324,5 @@ export class CallSpan {
   }
 }
 
-/** The span of every call that nobody watches. */
+/** Shared by all calls that are neither traced nor measured. */
 export const UNWATCHED_CALL: CallSpan = new CallSpan(undefined)
