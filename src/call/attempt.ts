@@ -1,17 +1,17 @@
 import type { Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
 import { parseObject } from '../errors/embedded-json.ts'
+import { FailedAnswer } from '../errors/failed-answer.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import { allowancesIn } from '../openai/allowances.ts'
-import { FailedAnswer } from '../openai/chat/answer.ts'
 import { gatewayFacts } from '../openai/gateways.ts'
 import { judgeUnsendable } from '../openai/unsendable.ts'
 import { createWireRecord, multiplied, type WireRecord, wireRequests } from '../openai/wire.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
-import type { AttemptSpan } from '../telemetry/telemetry.ts'
+import { type AttemptSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { attemptReport } from './attempt-report.ts'
@@ -22,6 +22,7 @@ import {
   type Exchange,
   isFunction,
   type Job,
+  type JobTarget,
   type Sent,
   type Tail,
 } from './job.ts'
@@ -212,19 +213,10 @@ function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: Attempt
   const target = job.targets[step.target]
   const name = target?.name ?? job.name
   if (target !== undefined) noticeTarget(record, target)
-  const { number, cause, delayMs, delaySource, waits } = step
   const startedAtMs = clock.wallMs()
   const startedMs = clock.monotonicMs()
-  record.attemptStarted({ number, cause, target: name, delayMs })
-  const span = record.span.startAttempt({
-    number,
-    cause,
-    delayMs,
-    delaySource,
-    waits,
-    isProbe: target?.state.line.isDown === true,
-    ...targetInfo(target),
-  })
+  record.attemptStarted()
+  const span = showStart(record, step, target, name)
   return {
     span,
     end(outcome, facts, wire) {
@@ -241,6 +233,20 @@ function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: Attempt
       record.attemptEnded(report)
     },
   }
+}
+
+/** Tells of the attempt, and opens its span; makes neither where nobody reads. */
+function showStart(
+  { tell, span }: CallRecord,
+  { number, cause, delayMs, delaySource, waits }: AttemptStep,
+  target: JobTarget | undefined,
+  name: string,
+): AttemptSpan {
+  if (tell === undefined) return UNWATCHED_ATTEMPT
+  tell({ type: 'attempt-started', number, cause, target: name, delayMs })
+  const isProbe = target?.state.line.isDown === true
+  const info = targetInfo(target)
+  return span.startAttempt({ number, cause, delayMs, delaySource, waits, isProbe, ...info })
 }
 
 /** What the client threw, or the limit that made it throw. */

@@ -4,11 +4,8 @@ import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once } from '../idempotency/once.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
-import { summaryFacts } from '../openai/chat/answer.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
 import { closedFailure } from '../retry/stop-failure.ts'
-import { type Begun, type StreamProtocol, streamOnce } from '../stream/once.ts'
-import { answerOfChunks } from '../stream/stored-stream.ts'
 import {
   isWatched,
   readOrigin,
@@ -19,7 +16,14 @@ import {
 import { type Deadline, deadlineAfter } from '../time.ts'
 import { Ending } from './ending.ts'
 import { explain } from './explain.ts'
-import { type Codec, isFunction, type Job, type Label } from './job.ts'
+import {
+  type Begun,
+  type Codec,
+  isFunction,
+  type Job,
+  type Label,
+  type OnceProtocol,
+} from './job.ts'
 import { type CallKey, resolveKey } from './key.ts'
 import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
 import type { Waiting } from './reading.ts'
@@ -54,9 +58,8 @@ export async function call<T>(job: Job<T>, context: CallContext): Promise<CallRe
     const work = (flight: WorkRequest<T>['flight']) =>
       runWork({ job, context, key, record, flight })
     const protocol = isKept(key) ? throughStore(job, context, { key, record, deadline }) : undefined
-    const tape = protocol && job.tape
-    if (protocol !== undefined && tape !== undefined) {
-      return reported(job, await streamOnce({ tape, protocol, open: work }), record)
+    if (protocol !== undefined && job.once !== undefined) {
+      return reported(job, await job.once(protocol, work), record)
     }
     const { codec, options } = job
     if (protocol === undefined || codec === undefined) {
@@ -89,7 +92,7 @@ function throughStore<T>(
   job: Job<T>,
   { runtime, settings }: CallContext,
   { key, record, deadline }: { key: KeptKey; record: CallRecord; deadline: Deadline },
-): StreamProtocol {
+): OnceProtocol {
   const { options } = job
   return {
     store: settings.store ?? defaultStore(runtime),
@@ -106,21 +109,20 @@ function throughStore<T>(
     deadline,
     keeping: keepingOf(settings, key.hash, key.fingerprint),
     origin: record.span.traceparent,
-    waiting(leaseLeftMs) {
-      record.tell({ type: 'claim-awaited', leaseLeftMs })
-      record.span.claimAwaited(leaseLeftMs)
-    },
-    joined: (origin) => record.span.linkTo(origin, 'joined'),
+    showsContent: record.span.showsContent,
+    waiting: (leaseLeftMs) => record.tell?.({ type: 'claim-awaited', leaseLeftMs }),
+    joined: (origin) => record.tell?.({ type: 'result-found', how: 'joined', origin }),
     label: {
       write: (text) => withOrigin(text, record.span.traceparent),
       read(kept, source) {
         const { text, origin } = readOrigin(kept)
-        if (source === 'store') record.span.linkTo(origin, 'replayed')
+        if (source === 'store') record.tell?.({ type: 'result-found', how: 'replayed', origin })
         return text
       },
     },
     failure(notice, source) {
-      record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
+      const how = source === 'store' ? 'replayed' : 'joined'
+      record.tell?.({ type: 'result-found', how, origin: notice.origin })
       if (source === 'shared') joinedGivenUp(job, notice.kind)
       return noticeError(job, notice, source, key)
     },
@@ -226,10 +228,8 @@ function settle<T>(
 function reported<T>(job: Job<T>, begun: Begun<T>, record: CallRecord): CallResult<T> {
   const { value } = begun
   if (begun.type === 'kept') {
-    const { source, persisted, stream } = begun
-    const facts = summaryFacts(stream.summary)
-    const answer = record.span.showsContent ? answerOfChunks(stream.chunks) : undefined
-    record.replayed({ ...facts, ...(answer !== undefined && { answer }) })
+    const { source, persisted, facts } = begun
+    record.replayed(facts)
     return { value, report: record.succeed({ source, persisted }) }
   }
   const source = 'provider'
@@ -287,7 +287,7 @@ function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallCont
     name: job.name,
     clock: runtime.clock,
     key,
-    isStored: isKept(key) && (job.codec !== undefined || job.tape !== undefined),
+    isStored: isKept(key) && (job.codec !== undefined || job.once !== undefined),
     around,
     deadlineMs: options.deadlineMs,
     request: telemetry,

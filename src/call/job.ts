@@ -1,6 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { TokenCounts } from '../errors/token-counts.ts'
+import type { Keeping } from '../idempotency/kept-result.ts'
+import type { Flight, OnceRequest, WorkOutcome } from '../idempotency/once.ts'
 import type { RequestTokens } from '../openai/chat/request-tokens.ts'
 import type { Gateway } from '../openai/gateways.ts'
 import type { WireRecord } from '../openai/wire.ts'
@@ -8,9 +10,6 @@ import type { ResolvedCall } from '../options/options.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
-import type { ChunkStream } from '../stream/one-reader.ts'
-import type { OwnerReader } from '../stream/owner-reader.ts'
-import type { Broken } from '../stream/recording.ts'
 import type { Clock } from '../time.ts'
 import type { Bounds } from './bounds.ts'
 import type { CallIdentity } from './fingerprints.ts'
@@ -52,8 +51,14 @@ export interface Job<T> {
   readonly tokens?: RequestTokens
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>
-  /** How a stream is kept, and given out again. */
-  readonly tape?: Tape<T>
+  /**
+   * Runs the protocol itself: absent but for a stream, whose caller has it before the work is over.
+   * `open` is the work up to there.
+   */
+  once?(
+    protocol: OnceProtocol,
+    open: (flight: Flight) => Promise<WorkOutcome<T>>,
+  ): Promise<Begun<T>>
   /** Checks a replayed or shared result as if it were this caller's own answer. */
   recheck?(
     value: T,
@@ -91,18 +96,33 @@ export interface Label {
   read(kept: string, source: 'store' | 'shared'): string
 }
 
-/** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
-export interface Tape<T> {
-  /** As many as were asked for. */
-  readonly choices: number
-  streamOf(value: T): ChunkStream
-  /** The same answer, with the stream that its caller reads. */
-  live(value: T, reader: OwnerReader): T
-  /** The answer that a kept stream is. */
-  replay(chunks: readonly unknown[], source: 'store' | 'shared'): Promise<T>
-  /** What broke a stream: from what it threw, if anything, and the signal of its flight. */
-  broken(error: unknown, signal: AbortSignal): Broken
-  toCallerError(failure: Failure): unknown
+/** The idempotency protocol's view of a call, but for its work and how its result is kept. */
+export interface OnceProtocol extends Omit<OnceRequest<never>, 'work' | 'encode' | 'decode'> {
+  readonly keeping: Keeping
+  readonly label: Label
+  /** The answer of a kept stream is to be put together, for a span that shows it. */
+  readonly showsContent: boolean
+}
+
+/** How a streamed call under a key began. */
+export type Begun<T> =
+  /** With a stream of its own, which goes on. */
+  | { readonly type: 'live'; readonly value: T; readonly over: Promise<StreamOver> }
+  /** With a whole stream, from elsewhere. */
+  | {
+      readonly type: 'kept'
+      readonly value: T
+      readonly facts: AnswerFacts
+      readonly source: 'store' | 'shared'
+      readonly persisted: boolean
+    }
+
+/** How the call behind a live stream ended. */
+export interface StreamOver {
+  /** Undefined: the stream was whole, or its reader left. */
+  readonly failure: Failure | undefined
+  /** False also for a reader that left before the end. */
+  readonly persisted: boolean
 }
 
 /** One attempt, as its sender sees it. */

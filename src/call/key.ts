@@ -56,8 +56,8 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
  * What the caller gave, told apart by the form in which the result is kept: a function's under the
  * same name and key must never be taken for a completion, nor that for a stream.
  */
-function boundPayload<T>({ tape, face }: Job<T>, payload: unknown): string {
-  const form = isFunction(face) ? 'function' : tape === undefined ? 'completion' : 'stream'
+function boundPayload<T>({ once, face }: Job<T>, payload: unknown): string {
+  const form = isFunction(face) ? 'function' : once === undefined ? 'completion' : 'stream'
   return `["${form}",${canonicalPayload(payload)}]`
 }
 

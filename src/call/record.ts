@@ -8,10 +8,11 @@ import {
 } from '../errors/call-error.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import type { CallEvent, CallReport } from '../report/call-report.ts'
-import type { CallSpan } from '../telemetry/telemetry.ts'
+import { type CallSpan, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
 import type { Clock } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { Ending } from './ending.ts'
+import { OnEventReader, type Tell, tellAll } from './events.ts'
 import type { AnswerFacts } from './job.ts'
 
 export interface RecordRequest {
@@ -22,17 +23,11 @@ export interface RecordRequest {
   readonly onEvent: ((event: CallEvent) => void) | undefined
 }
 
-type EventDetail = CallEvent extends infer E
-  ? E extends CallEvent
-    ? Omit<E, 'operation' | 'idempotencyKey'>
-    : never
-  : never
-
-type Started = Extract<EventDetail, { readonly type: 'attempt-started' }>
-
 /** What happened in one logical call: kept once, told to the span, to `onEvent` and in the report. */
 export class CallRecord {
   readonly span: CallSpan
+  /** Tells what happens. Undefined where nobody reads: `tell?.({ … })` then makes no event. */
+  readonly tell: Tell | undefined
   readonly attempts: AttemptReport[] = []
   /** A stream was released: the call is not over before it has ended. */
   streaming = false
@@ -48,6 +43,7 @@ export class CallRecord {
 
   constructor(request: RecordRequest) {
     this.span = request.span
+    this.tell = tellOf(request)
     this.#request = request
     this.#startedMs = request.clock.monotonicMs()
   }
@@ -66,9 +62,8 @@ export class CallRecord {
     this.#facts = facts
   }
 
-  attemptStarted(attempt: Omit<Started, 'type'>): void {
+  attemptStarted(): void {
     this.#open++
-    this.tell({ type: 'attempt-started', ...attempt })
   }
 
   attemptEnded(attempt: AttemptReport): void {
@@ -76,31 +71,17 @@ export class CallRecord {
     this.attempts.push(Object.freeze(attempt))
     // Of two that ran beside each other the second may end first.
     this.attempts.sort((a, b) => a.number - b.number)
-    this.tell({ type: 'attempt-ended', attempt })
-  }
-
-  /** Tells `onEvent`; what it throws must not change the call. */
-  tell(detail: EventDetail): void {
-    const { onEvent, operation, key } = this.#request
-    if (onEvent === undefined) return
-    // The detail is one member of the union, less the two fields that are added here.
-    const event = Object.freeze({ ...detail, operation, idempotencyKey: key }) as CallEvent
-    try {
-      const returned: unknown = onEvent(event)
-      // An async callback's rejection is ignored as well; unhandled, it would end the process.
-      if (returned instanceof Promise) returned.catch(() => {})
-    } catch {
-      // Documented: ignored.
-    }
+    this.tell?.({ type: 'attempt-ended', attempt })
   }
 
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = this.#report({ outcome: 'success', ...how })
-    this.tell({ type: 'call-settled', report })
+    this.tell?.({ type: 'call-settled', report })
     const { id, model, finishReasons, repairs = [] } = this.#facts ?? {}
     const { systemFingerprint, serviceTier } = this.#facts ?? {}
     if (repairs.length > 0) {
-      this.span.repaired({ count: repairs.length, rules: repairs.map(({ rule }) => rule) })
+      const rules = repairs.map(({ rule }) => rule)
+      this.tell?.({ type: 'output-repaired', count: rules.length, rules })
     }
     this.span.end({
       ok: true,
@@ -132,7 +113,7 @@ export class CallRecord {
       again,
       ...withoutUndefined({ reason, retryAfterMs, waits }),
     })
-    this.tell({ type: 'call-settled', report })
+    this.tell?.({ type: 'call-settled', report })
     const { attempts, usage } = report
     this.span.end({
       ok: false,
@@ -168,6 +149,11 @@ export class CallRecord {
     })
     return report
   }
+}
+
+function tellOf({ onEvent, operation, key, span }: RecordRequest): Tell | undefined {
+  const reader = onEvent && new OnEventReader(onEvent, { operation, idempotencyKey: key })
+  return tellAll(reader, span === UNWATCHED_CALL ? undefined : span)
 }
 
 const NO_USAGE: Usage = Object.freeze({ inputTokens: 0, outputTokens: 0, complete: true })

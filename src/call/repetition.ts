@@ -45,8 +45,7 @@ export function noticeRepetition<T>(
   if (whole === undefined) return undefined
   const again = (one: string) => followsGivenUp(one) && wasExhausted(runtime, one)
   if (!again(whole) && !each.every(again)) return undefined
-  record.tell({ type: 'call-repeated' })
-  record.span.callRepeated()
+  record.tell?.({ type: 'call-repeated' })
   warnOnce(
     runtime,
     'STEADYCALL_REPEATED_CALL',

@@ -19,8 +19,7 @@ export function noticeTarget(record: CallRecord, target: JobTarget): void {
   const from = told.get(state) ?? 'up'
   if (from === to) return
   told.set(state, to)
-  record.tell({ type: 'target-changed', target: name, from, to })
-  record.span.targetChanged({ ...targetInfo(target), target: name, from, to })
+  record.tell?.({ type: 'target-changed', target: name, from, to, traced: targetInfo(target) })
 }
 
 /** A provider that is only busy asks for less; with a longer hint somebody should know of it. */

@@ -14,9 +14,10 @@ import {
 } from './attempt.ts'
 import { isWithinOpenStream, isWithinOpenStreamOf, passFlowOn } from './call-flow.ts'
 import { CallPolicy } from './call-policy.ts'
+import type { EngineEvent } from './events.ts'
 import { Fingerprints } from './fingerprints.ts'
 import { type GivenUp, giveUp } from './give-up.ts'
-import type { Job } from './job.ts'
+import type { Job, JobTarget } from './job.ts'
 import { type CallKey, IdempotencyHeaders } from './key.ts'
 import { LateWork } from './late-work.ts'
 import { createScope, currentScope, type Scope } from './nesting.ts'
@@ -68,7 +69,7 @@ export async function runWork<T>(request: WorkRequest<T>): Promise<WorkOutcome<T
     noticeRepetition(request, fingerprints)
   if (refusal !== undefined) {
     passFlowOn()
-    return giveUp(request, { ...refusal, attempts: 0, waitedMs: 0, deterministic: false })
+    return giveUp(request, { ...refusal, requests: 0, waitedMs: 0, deterministic: false })
   }
   const scope = createScope(flight.deadline, around)
   const late = flight.dispatch && job.late && new LateWork(job)
@@ -174,8 +175,7 @@ function attemptsOf<T>(
         : undefined,
     onMultiplied(seen: Multiplication): 'warn' | 'throw' {
       const reaction = settings.onMultipliedRetries ?? 'warn'
-      record.tell({ type: 'retries-multiplied', ...seen })
-      record.span.multipliedRetries(seen)
+      record.tell?.({ type: 'retries-multiplied', ...seen })
       if (reaction === 'throw') context.multiplied = true
       warnOnce(runtime, 'STEADYCALL_MULTIPLIED_RETRIES', multiplicationWarning(seen))
       return reaction
@@ -199,62 +199,57 @@ function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplica
 
 function tellVerdict<T>(
   { record, job: { targets }, context: { runtime } }: WorkRequest<T>,
-  { verdict, attempts, target: index, failure }: VerdictEvent,
+  judged: VerdictEvent,
 ): void {
+  const { target: index, failure } = judged
   const target = targets[index] ?? targets[0]
   noticeTarget(record, target)
   // Accepted: the attempt's own report says so.
   if (failure === undefined) return
   noticeLongHint(runtime, target, failure)
-  const { kind } = failure
-  const { span } = record
+  if (record.tell === undefined) return
+  const event = eventOf(judged, failure, target, targets)
+  if (event !== undefined) record.tell(event)
+}
+
+function eventOf(
+  { verdict, requests: number }: VerdictEvent,
+  { kind, issues = [] }: Failure,
+  { name }: JobTarget,
+  targets: readonly JobTarget[],
+): EngineEvent | undefined {
   switch (verdict.verdict) {
-    case 'accept':
-      return
     case 'retry': {
       const { delayMs, delaySource } = verdict
-      record.tell({ type: 'retry-scheduled', number: attempts, kind, delayMs, delaySource })
-      span.retryScheduled({ number: attempts, kind, delayMs, delaySource })
-      return
+      return { type: 'retry-scheduled', number, kind, delayMs, delaySource }
     }
     case 'wait': {
       const { by, expectedMs, ahead } = verdict.held
-      const wait = { target: target.name, for: by, ahead } as const
       const known = expectedMs !== Infinity && { expectedMs }
-      record.tell({ type: 'wait-started', ...wait, ...known })
-      span.waiting({ ...wait, expectedMs })
-      return
+      return { type: 'wait-started', target: name, for: by, ahead, ...known }
     }
     case 'reask':
-      record.tell({ type: 'reask-sent', number: attempts, kind })
-      span.reaskSent({ number: attempts, kind, issueCount: failure.issues?.length ?? 0 })
-      return
+      return { type: 'reask-sent', number, kind, traced: { issueCount: issues.length } }
     case 'fallback': {
-      const from = target.name
-      const to = targets[verdict.target]?.name ?? ''
-      record.tell({ type: 'fallback-selected', number: attempts, kind, target: to })
-      span.fallbackSelected({ number: attempts, kind, from, to })
-      return
+      const target = targets[verdict.target]?.name ?? ''
+      return { type: 'fallback-selected', number, kind, target, traced: { from: name } }
     }
+    case 'accept':
+    // Told when it is known how long the call has waited.
     case 'stop':
-      // Told when it is known how long the call has waited.
-      return
+      return undefined
   }
 }
 
 /** No attempt follows what was judged; the call may have waited for one in vain. */
 function tellStopped<T>(
-  record: CallRecord,
+  { tell }: CallRecord,
   { targets }: Pick<Job<T>, 'targets'>,
-  { attempts: number, target, failure }: VerdictEvent,
+  { requests: number, target: index, failure }: VerdictEvent,
   { reason, heldBy, waits }: GivenUp,
 ): void {
-  if (failure === undefined) return
+  if (tell === undefined || failure === undefined) return
   const { kind } = failure
-  const { span } = record
-  record.tell({ type: 'call-stopped', number, reason, kind, ...(waits !== undefined && { waits }) })
-  span.stopped({ reason, kind, heldBy })
-  const info = targetInfo(targets[target])
-  if (waits !== undefined) span.waited(info, waits)
-  if (heldBy !== undefined) span.waitedInVain(info, heldBy)
+  const traced = { target: targetInfo(targets[index]), heldBy }
+  tell({ type: 'call-stopped', number, reason, kind, ...(waits && { waits }), traced })
 }

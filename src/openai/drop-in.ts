@@ -10,7 +10,7 @@ import { attachReport, type CallReport, callReport } from '../report/call-report
 import { ClientClosed } from '../retry/closing.ts'
 import { type Answer, CallPromise } from './api-promise.ts'
 import { type ChatRequest, completionJob, responseJob } from './chat/chat.ts'
-import { streamJob } from './chat/stream-job.ts'
+import { streamJob } from './chat/stream.ts'
 import { toolCallsJob, toolsToCheck } from './chat/tool-calls.ts'
 import type { ErrorClasses } from './client.ts'
 

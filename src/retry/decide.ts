@@ -56,7 +56,7 @@ export interface FailedAttempt {
 export interface DecideInput {
   readonly result: { readonly ok: true } | FailedAttempt
   readonly policy: {
-    /** Includes the first attempt. */
+    /** Attempts that a model may have worked on, the first included. */
     readonly maxAttempts: number
     readonly maxReasks: number
     /** Requests of any kind, those that were refused unexecuted too. */
@@ -74,6 +74,10 @@ export interface DecideInput {
   readonly reasks: number
   /** The caller's signal has fired. */
   readonly aborted: boolean
+  /** The client is closed: it sends nothing more. @default false */
+  readonly closed?: boolean
+  /** The failure refuses what a re-ask added to a request that was taken before. @default false */
+  readonly reaskRefused?: boolean
   /** Until the deadline, milliseconds. */
   readonly remainingMs: number
   /** How long the call may still wait, milliseconds. */
@@ -113,8 +117,20 @@ export interface FallbackChoice {
  *    request, are left to a fallback of step 7
  * 7. a fallback is left, takes this kind and can take the call now → fall back
  * 8. stop, with the reason from 5 or 6
+ *
+ * Nothing follows for a client that is closed. Where what a re-ask added is refused, that is the reason.
  */
 export function decide(input: DecideInput): Verdict {
+  const verdict = firstThatApplies(input)
+  const { result, closed, reaskRefused } = input
+  if (result.ok) return verdict
+  const isStop = verdict.verdict === 'stop'
+  // What an attempt in flight met is why the call ends, even if the client was closed meanwhile.
+  if (closed && !(isStop && result.held === undefined)) return stop('aborted')
+  return isStop && verdict.reason !== 'aborted' && reaskRefused ? stop('reask_refused') : verdict
+}
+
+function firstThatApplies(input: DecideInput): Verdict {
   const { result, policy } = input
   if (result.ok) return { verdict: 'accept' }
   const { kind, executed } = result.failure

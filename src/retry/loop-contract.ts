@@ -108,8 +108,8 @@ export type AttemptResult<T> =
 
 export interface VerdictEvent {
   readonly verdict: Verdict
-  /** Requests made so far. */
-  readonly attempts: number
+  /** Sent so far. */
+  readonly requests: number
   /** Index of the target the verdict is about. */
   readonly target: number
   /** What was judged; absent for `accept`. */
@@ -123,7 +123,7 @@ export interface RefusedReask {
 }
 
 export type LoopOutcome<T> =
-  | { readonly ok: true; readonly value: T; readonly attempts: number }
+  | { readonly ok: true; readonly value: T; readonly requests: number }
   | {
       readonly ok: false
       readonly failure: Failure
@@ -133,8 +133,8 @@ export type LoopOutcome<T> =
       readonly deterministic: boolean
       /** For `'reask_refused'`: what the answer's re-ask met, and the answer's own failure. */
       readonly refused?: RefusedReask
-      /** Requests really made: 0 when the first was refused. */
-      readonly attempts: number
+      /** Requests that were sent: 0 where the first attempt was held or refused. */
+      readonly requests: number
       /** How long it waited in all, milliseconds. */
       readonly waitedMs: number
       /** The waits since the last attempt; absent where there were none. */

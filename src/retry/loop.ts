@@ -1,5 +1,5 @@
 import pRetry from 'p-retry'
-import { AttemptFailed } from './attempt-failed.ts'
+import type { FailedAttempt } from './decide.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { Run } from './run.ts'
 
@@ -24,30 +24,68 @@ export type {
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  // Where nothing is in its way, the first attempt is sent before anybody gets another turn.
-  const maySend = run.mayStart(undefined)
-  if (!(typeof maySend === 'boolean' ? maySend : await maySend)) return run.stopped()
-  const first = await run.attempt()
-  if (first.ok) return { ok: true, value: first.value, attempts: run.attempts }
-  // Most calls end here, and pay for no loop.
-  if (!(await run.mayStart(first))) return run.stopped()
+  // Where nothing is in its way, the first attempt is sent before any other code gets a turn.
+  const held = run.start()
+  if (held !== undefined && !(await goesOn(run, held))) return run.stopped
+  const first = await send(run)
+  if (first.ok) return { ok: true, value: first.value, requests: run.requests }
+  if (!(await goesOn(run, first))) return run.stopped
   try {
-    const value = await pRetry(() => attemptOrThrow(run), {
-      // decide() has the one counter, and its limit may move while the call runs.
+    // p-retry drives the retries: it is entered here, since most calls need none, and it has no limit
+    // of its own, since `decide` has the one counter, and its limit may change while the call runs.
+    const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
-      shouldRetry: ({ error }) => error instanceof AttemptFailed && run.mayStart(error.result),
+      shouldRetry: ({ error }) => error instanceof AttemptFailed && goesOn(run, error.result),
     })
-    return { ok: true, value, attempts: run.attempts }
+    return { ok: true, value, requests: run.requests }
   } catch (error) {
-    if (error instanceof AttemptFailed) return run.stopped()
+    if (error instanceof AttemptFailed) return run.stopped
     throw error
   }
 }
 
+/**
+ * Asks `decide` about what failed, obeys, and asks again about whatever then holds the next attempt:
+ * true when that may be sent, false when the call is over.
+ */
+async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
+  let judged: FailedAttempt | undefined = failed
+  while (judged !== undefined) {
+    const verdict = run.decide(judged)
+    run.tell(verdict, judged.failure)
+    if (verdict.verdict === 'accept') return false
+    if (verdict.verdict === 'stop') {
+      run.stop(verdict.reason, judged)
+      return false
+    }
+    judged = (await run.obey(verdict, judged)) ?? run.admit()
+  }
+  return true
+}
+
+async function send<T>(run: Run<T>) {
+  const result = await run.send()
+  if (result.ok) run.tell({ verdict: 'accept' })
+  return result
+}
+
 /** p-retry wants failures thrown. */
-async function attemptOrThrow<T>(run: Run<T>): Promise<T> {
-  const result = await run.attempt()
+async function sendOrThrow<T>(run: Run<T>): Promise<T> {
+  const result = await send(run)
   if (result.ok) return result.value
   throw new AttemptFailed(result)
+}
+
+/**
+ * What p-retry gets to see of a failed attempt, whatever failed: it takes a TypeError for a bug of
+ * the operation and never retries one.
+ */
+class AttemptFailed extends Error {
+  readonly result: FailedAttempt
+
+  constructor(result: FailedAttempt) {
+    super('attempt failed')
+    this.result = result
+  }
 }

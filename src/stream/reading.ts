@@ -1,17 +1,17 @@
-import type { Failure } from '../errors/call-error.ts'
+import { FailedAnswer } from '../errors/failed-answer.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { matchCause } from '../errors/match-cause.ts'
-import { FailedAnswer } from '../openai/chat/answer.ts'
 import { EventTooLarge, type EventWatch, type RawEvent } from './event-watch.ts'
-import { type ChunkStream, isGuarded } from './one-reader.ts'
-import { Progress, type ProgressRequest } from './progress.ts'
+import type { Progress, StreamJudge } from './progress.ts'
+import { type ChunkStream, DONE, isGuarded } from './reader.ts'
 
-export interface ReadingRequest extends Required<ProgressRequest> {
+export interface ReadingRequest {
   readonly source: ChunkStream
+  /** Judges each chunk on its way. */
+  readonly progress: Progress
+  readonly judge: StreamJudge
   /** The bytes behind it. Undefined where they cannot be seen: then only a finish_reason ends it. */
   readonly events: EventWatch | undefined
-  /** What a whole body would mean that came under 200. */
-  judgeBody(body: unknown): Failure | undefined
 }
 
 /** A provider closed the connection before it had finished. */
@@ -23,16 +23,14 @@ class StreamCutError extends Error {
 
 /**
  * Judges what comes of a provider's stream: each chunk, what breaks it, and its end. A stream is whole
- * when each choice has its finish_reason, or when its protocol's own end has come: `[DONE]`.
+ * when its chunks say so, or when its protocol's own end has come: `[DONE]`.
  */
 export class Reading {
-  readonly progress: Progress
   #hasEnded = false
   readonly #request: ReadingRequest
 
   constructor(request: ReadingRequest) {
     this.#request = request
-    this.progress = new Progress(request)
   }
 
   /**
@@ -45,8 +43,9 @@ export class Reading {
       this.#hasEnded = true
       return false
     }
-    this.#request.events?.chunkSeen()
-    return this.progress.see(next.value)
+    const { events, progress } = this.#request
+    events?.chunkSeen()
+    return progress.see(next.value)
   }
 
   /**
@@ -54,7 +53,7 @@ export class Reading {
    * @throws what it means, if it is none
    */
   caught(thrown: unknown): IteratorResult<unknown> {
-    const { events } = this.#request
+    const { events, progress } = this.#request
     if (thrown instanceof EventTooLarge) throw malformed(thrown, TOO_LARGE)
     const isGarbled = readProperty(thrown, 'name') === 'SyntaxError'
     // openai throws what an error event says, without its status and its neighbours.
@@ -63,10 +62,8 @@ export class Reading {
     const said = isGarbled || isSaid || isTripped ? this.#saidInEvents(thrown) : undefined
     // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
     // And what breaks or stays silent behind the end has nothing more to say.
-    const isDone = events?.isDone === true || (!isGarbled && this.progress.finished)
-    if (said === undefined && isDone && !isSaid && !isTripped) {
-      return { done: true, value: undefined }
-    }
+    const isDone = events?.isDone === true || (!isGarbled && progress.isWhole)
+    if (said === undefined && isDone && !isSaid && !isTripped) return DONE
     if (said !== undefined) throw said
     if (isGarbled || isTripped) throw malformed(thrown, isGarbled ? NO_JSON : NO_CHUNK)
     throw thrown
@@ -74,31 +71,30 @@ export class Reading {
 
   /** Nothing of the answer is missing, whatever may still come. */
   get isWhole(): boolean {
-    return this.#hasEnded || this.progress.finished
+    return this.#hasEnded || this.#request.progress.isWhole
   }
 
   #takeEnd(): void {
-    const { events, source } = this.#request
-    if (this.progress.finished) return
+    const { events, source, progress, judge } = this.#request
+    if (progress.isWhole) return
     // Another layer of ours has judged it; aborted, it ends as silently as openai's.
     if (isGuarded(source) && !source.controller.signal.aborted) return
     const said = this.#saidInEvents(undefined) ?? this.#saidElsewhere()
     if (said !== undefined) throw said
     if (events?.isDone !== true) throw cutBeforeEnd()
-    if (!this.progress.isEmpty) return
-    const failure = this.#request.judgeBody({ choices: [] })
+    if (!progress.isEmpty) return
+    const failure = judge.nothing()
     if (failure !== undefined) throw new FailedAnswer(failure)
   }
 
   /** The failure that an event says of which openai made an error, or nothing. */
   #saidInEvents(thrown: unknown): Error | undefined {
-    for (const event of this.#request.events?.events ?? []) {
+    const { events, judge } = this.#request
+    for (const event of events?.events ?? []) {
       if (event.data.startsWith('[DONE]')) return undefined
       const value = parsed(event.data)
       if (value === undefined) return this.#saidInGarbled(event, thrown)
-      const failure =
-        this.#request.judge(value) ??
-        (event.name === 'error' ? this.#request.judgeBody(value) : undefined)
+      const failure = judge.chunk(value) ?? (event.name === 'error' ? judge.body(value) : undefined)
       if (failure !== undefined) {
         return new FailedAnswer({ ...failure, cause: thrown ?? failure.cause })
       }
@@ -107,24 +103,24 @@ export class Reading {
   }
 
   #saidInGarbled({ data, isWhole }: RawEvent, thrown: unknown): Error {
-    // In what is left of a chunk stand a model's words.
-    const failure = looksLikeChunk(data) ? undefined : this.#request.judge(data)
+    const { judge } = this.#request
+    const failure = judge.looksLikeChunk(data) ? undefined : judge.chunk(data)
     if (failure !== undefined) return new FailedAnswer({ ...failure, cause: thrown ?? data })
     return isWhole ? malformed(thrown, NO_JSON) : cutBeforeEnd()
   }
 
   /** A body that is no event stream at all: openai's decoder finds nothing in it. */
   #saidElsewhere(): Error | undefined {
-    const { events, judgeBody } = this.#request
-    if (this.progress.chunks > 0) return this.#saidBetween()
+    const { events, progress, judge } = this.#request
+    if (progress.chunks > 0) return this.#saidBetween()
     const text = events?.stray
     if (text === undefined) return undefined
     const body = parsed(text)
-    if (body === undefined && looksLikeChunk(text)) {
+    if (body === undefined && judge.looksLikeChunk(text)) {
       if (hasWholeLine(text)) return malformed(new Error(NO_EVENT), NO_EVENT)
       return events?.isCapped ? notAStream() : cutBeforeEnd()
     }
-    const failure = judgeBody(body ?? text)
+    const failure = judge.body(body ?? text)
     return failure === undefined ? notAStream() : new FailedAnswer(failure)
   }
 
@@ -134,8 +130,8 @@ export class Reading {
     const text = events?.strayLines.join('\n') ?? ''
     if (text === '') return undefined
     const body = parsed(text)
-    // In what looks like a chunk stand a model's words.
-    const failure = body === undefined && looksLikeChunk(text) ? undefined : judge(body ?? text)
+    const isCutChunk = body === undefined && judge.looksLikeChunk(text)
+    const failure = isCutChunk ? undefined : judge.chunk(body ?? text)
     if (failure !== undefined) return new FailedAnswer(failure)
     return body === undefined ? malformed(new Error(NO_EVENT), NO_EVENT) : undefined
   }
@@ -195,8 +191,4 @@ function parsed(text: string): unknown {
 function hasWholeLine(text: string): boolean {
   const [line = ''] = text.trimStart().split(/[\r\n]/, 1)
   return line.length > 1 && parsed(line) !== undefined
-}
-
-function looksLikeChunk(text: string): boolean {
-  return text.includes('"choices"')
 }

@@ -1,18 +1,18 @@
 import type { Attributes } from '@opentelemetry/api'
-import type { StopReason } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { EngineEvent, EventOf, EventReader } from '../call/events.ts'
+import type { StopReason, Wait } from '../errors/call-error.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import * as names from './attributes.ts'
-import type { CallInfo, CallOutcome, TargetHealth, TargetInfo, WaitFor } from './call-info.ts'
+import type { CallInfo, CallOutcome, TargetHealth, TargetInfo } from './call-info.ts'
 import { attemptTarget, errorType, failureOf, metricAttributes, outcomeName } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
 import { quietly } from './spans.ts'
 
-/** Measures one call. Attempts are measured in `attempt-span.ts`. */
-export class CallMeter {
+/** Measures one logical call. What an attempt measures is in `attempt-span.ts`. */
+export class CallMeter implements EventReader {
   readonly #info: CallInfo
   readonly #startedAtMs: number
-  /** The instruments that counted this call as active; a provider registered later must not subtract it. */
+  /** What has counted this call as active: a provider registered since must not count it out. */
   #countedBy: Instruments | undefined
 
   constructor(info: CallInfo) {
@@ -24,47 +24,71 @@ export class CallMeter {
     })
   }
 
-  retryScheduled(kind: FailureKind, delayMs: number, source: 'backoff' | 'hint'): void {
+  /** Counts what a metric is kept of. */
+  read(event: EngineEvent): void {
     measure((measured) => {
-      const attributes = { ...this.#base(measured), [names.DELAY_SOURCE]: source }
-      measured.retries.add(1, { ...attributes, [names.ERROR_TYPE]: kind })
-      measured.retryDelay.record(delayMs / 1_000, attributes)
+      switch (event.type) {
+        case 'retry-scheduled':
+          return this.#countRetry(measured, event)
+        case 'reask-sent':
+          return measured.reasks.add(1, { ...this.#base(measured), [names.ERROR_TYPE]: event.kind })
+        case 'retries-multiplied': {
+          const added = Math.max(event.wireRequests, event.gatewayAttempts ?? 1) - 1
+          return this.#countMultiplied(measured, 'below', Math.max(1, added))
+        }
+        case 'call-repeated':
+          return this.#countMultiplied(measured, 'above', 1)
+        case 'target-changed':
+          return this.#countTransition(measured, event)
+        case 'call-stopped':
+          return this.#countStop(measured, event)
+        default:
+          return undefined
+      }
     })
   }
 
-  reaskSent(kind: FailureKind): void {
-    measure((measured) => {
-      measured.reasks.add(1, { ...this.#base(measured), [names.ERROR_TYPE]: kind })
-    })
+  /** The call has waited for this target, before an attempt or in vain. */
+  waited(target: TargetInfo, waits: readonly Wait[] | undefined): void {
+    if (waits === undefined) return
+    measure((measured) => this.#recordWaits(measured, target, waits))
   }
 
-  multiplied(by: 'below' | 'above', count: number): void {
-    measure((measured) => {
-      const attributes = { ...this.#base(measured), [names.MULTIPLIED_BY]: by }
-      measured.multipliedRetries.add(count, attributes)
-    })
+  #countRetry(
+    measured: Instruments,
+    { kind, delayMs, delaySource }: EventOf<'retry-scheduled'>,
+  ): void {
+    const attributes = { ...this.#base(measured), [names.DELAY_SOURCE]: delaySource }
+    measured.retries.add(1, { ...attributes, [names.ERROR_TYPE]: kind })
+    measured.retryDelay.record(delayMs / 1_000, attributes)
   }
 
-  targetChanged(target: TargetInfo, from: TargetHealth, to: TargetHealth): void {
-    measure((measured) => {
-      const base = this.#base(measured, target)
-      const attributes = { ...base, [names.TARGET_FROM]: from, [names.TARGET_TO]: to }
-      measured.targetTransitions.add(1, attributes)
-      measured.targetState.record(TARGET_STATES[to], base)
-    })
+  #countMultiplied(measured: Instruments, by: 'below' | 'above', count: number): void {
+    const attributes = { ...this.#base(measured), [names.MULTIPLIED_BY]: by }
+    measured.multipliedRetries.add(count, attributes)
   }
 
-  waited(target: TargetInfo, what: WaitFor, ms: number): void {
-    measure((measured) => {
+  #countTransition(measured: Instruments, { from, to, traced }: EventOf<'target-changed'>): void {
+    const base = this.#base(measured, traced)
+    const attributes = { ...base, [names.TARGET_FROM]: from, [names.TARGET_TO]: to }
+    measured.targetTransitions.add(1, attributes)
+    measured.targetState.record(TARGET_STATES[to], base)
+  }
+
+  #countStop(
+    measured: Instruments,
+    { waits = [], traced: { target, heldBy } }: EventOf<'call-stopped'>,
+  ): void {
+    this.#recordWaits(measured, target, waits)
+    if (heldBy === undefined) return
+    measured.waitsInVain.add(1, { ...this.#base(measured, target), [names.WAIT_FOR]: heldBy })
+  }
+
+  #recordWaits(measured: Instruments, target: TargetInfo, waits: readonly Wait[]): void {
+    for (const { for: what, ms } of waits) {
       const attributes = { ...this.#base(measured, target), [names.WAIT_FOR]: what }
       measured.waitDuration.record(ms / 1_000, attributes)
-    })
-  }
-
-  waitedInVain(target: TargetInfo, what: WaitFor): void {
-    measure((measured) => {
-      measured.waitsInVain.add(1, { ...this.#base(measured, target), [names.WAIT_FOR]: what })
-    })
+    }
   }
 
   ended(outcome: CallOutcome, repairs: number): void {

@@ -11,9 +11,10 @@ import { discard } from '../given-stream.ts'
 import { gatewayHeaders, hasHeader, lastingHeaders, withOwnHeaders } from '../headers.ts'
 import { type CallTarget, providerName } from '../targets.ts'
 import { isObserved, WIRE, type WireRecord } from '../wire.ts'
-import { factsOf, failureInAnswer, isObject, requestIdOf } from './answer.ts'
+import { failureInAnswer, isObject, requestIdOf } from './answer.ts'
 import type { GivenParams } from './given-params.ts'
 import { RequestTokens } from './request-tokens.ts'
+import { factsOf } from './shape.ts'
 import { judgeUnsent } from './unsent.ts'
 
 /** A chat completion request, as far as it is read here. */

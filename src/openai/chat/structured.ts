@@ -10,7 +10,7 @@ import { type FormatRequest, formatRequest } from '../../output/response-format.
 import type { CompiledSchema } from '../../output/schema.ts'
 import { refusesReask } from '../../retry/refused-reask.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
-import { factsOf, failureInAnswer } from './answer.ts'
+import { failureInAnswer } from './answer.ts'
 import {
   type ChatRequest,
   chatBasics,
@@ -24,6 +24,7 @@ import {
 import { type Checked, checkCompletion } from './checked.ts'
 import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
+import { factsOf } from './shape.ts'
 
 /** An accepted answer: the completion, and the value that its text became. */
 export interface Structured {

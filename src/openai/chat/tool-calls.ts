@@ -2,7 +2,6 @@ import type { AnswerFacts, Exchange, Job, Sent } from '../../call/job.ts'
 import { ReadingEnded, readInTurns, waitingForOthers } from '../../call/reading.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
-import { finishReasonOf } from '../../errors/finish-reason.ts'
 import { readProperty } from '../../errors/hostile.ts'
 import { canonicalJson } from '../../idempotency/canonical-json.ts'
 import { MAX_ISSUES } from '../../output/issues.ts'
@@ -20,7 +19,7 @@ import {
 import { saysTruncated } from '../../output/truncation.ts'
 import type { Resting } from '../../output/work.ts'
 import type { Answer } from '../api-promise.ts'
-import { factsOf, failureInAnswer } from './answer.ts'
+import { failureInAnswer } from './answer.ts'
 import {
   bodyFor,
   type ChatParams,
@@ -31,6 +30,7 @@ import {
   sendChat,
 } from './chat.ts'
 import { adviceOnCut, doubledLimits } from './output-limit.ts'
+import { factsOf, firstChoice } from './shape.ts'
 
 /**
  * The tools whose calls have to be checked; undefined where there is nothing to check.
@@ -128,7 +128,7 @@ class ToolConversation {
 
   *check(completion: unknown): Resting<CheckedCalls> {
     const level = this.#request.options.repair
-    const finishReason = finishOf(completion)
+    const { finishReason } = firstChoice(completion)
     const repairs: Repair[] = []
     let bad: BadCall | undefined
     for (const [position, call] of callsOf(completion).entries()) {
@@ -201,7 +201,7 @@ class ToolConversation {
       return { ok: false, bad: { ...before, kind: 'malformed_output', missed: true } }
     }
     const level = this.#request.options.repair
-    const finishReason = finishOf(completion)
+    const { finishReason } = firstChoice(completion)
     const checked = yield* checkCall(call, { tools: this.#tools, level, position, finishReason })
     if (!checked.ok) return checked
     setArguments(call, checked.value)
@@ -233,7 +233,7 @@ class ToolConversation {
 /** Why the calls in an answer may not be whole, also where they look so. */
 function unfinished(completion: unknown): 'truncated' | 'content_filter' | undefined {
   if (callsOf(completion).length === 0) return undefined
-  const reason = finishOf(completion)
+  const { finishReason: reason } = firstChoice(completion)
   if (saysTruncated(reason)) return 'truncated'
   return reason === 'content_filter' ? reason : undefined
 }
@@ -280,16 +280,8 @@ function failureOf(kind: FailureKind, { status, requestId }: AnswerFacts): Failu
   }
 }
 
-function choiceOf(completion: unknown): unknown {
-  return readProperty(readProperty(completion, 'choices'), '0')
-}
-
-function finishOf(completion: unknown): string | undefined {
-  return finishReasonOf(choiceOf(completion))
-}
-
 function callsOf(completion: unknown): readonly unknown[] {
-  const calls = readProperty(readProperty(choiceOf(completion), 'message'), 'tool_calls')
+  const calls = readProperty(firstChoice(completion).message, 'tool_calls')
   return Array.isArray(calls) ? calls : []
 }
 

@@ -66,6 +66,8 @@ export class Health {
   #reopenWith: number | undefined
   /** The limit before the current run of failures. */
   #limitBefore = Infinity
+  /** The limit was cut in the current run of failures. */
+  #isCutInRow = false
   /** How many attempts in flight were good before the outage. */
   #good = Infinity
   /** The latest failure behind each reason to hold a call. */
@@ -81,7 +83,7 @@ export class Health {
     this.#hint = new Hint(random)
     this.#traffic = new Traffic(nowMs)
     this.#latency = new parts.Latency()
-    this.#independence = new parts.Independence()
+    this.#independence = new parts.Independence(this.#traffic, this.#latency)
     this.#limit = new parts.Limit(this.#traffic, this.#latency)
     this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
     this.#tokens = new parts.Tokens(this.#traffic, nowMs)
@@ -406,9 +408,8 @@ export class Health {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
-    // Within a run of refusals the limit is not cut below what is in flight: whether the target is
-    // down is for the length of the run to show.
-    const isFirst = !this.#outage.inRow
+    // After one cut, a run of refusals does not cut the limit below what is in flight: whether the
+    // target is down is for the length of the run to show.
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
     if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {
@@ -421,7 +422,8 @@ export class Health {
     else if (this.#independence.isSign) {
       const before = Math.min(this.#limit.value, this.#traffic.peak(nowMs))
       this.#independence.cut(before, nowMs)
-      this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
+      this.#cut('refused', nowMs, this.#isCutInRow ? this.#inFlight : 1)
+      this.#isCutInRow = true
     }
   }
 
@@ -451,7 +453,9 @@ export class Health {
   }
 
   #beforeRow(): void {
-    if (!this.#outage.inRow && !this.#outage.isDown) this.#limitBefore = this.#limit.value
+    if (this.#outage.inRow || this.#outage.isDown) return
+    this.#limitBefore = this.#limit.value
+    this.#isCutInRow = false
   }
 
   #down(nowMs: number): void {

@@ -1,3 +1,6 @@
+import type { Latency } from './latency.ts'
+import type { Traffic } from './traffic.ts'
+
 /** How many of the latest results count. */
 const RESULTS = 64
 const ENOUGH = 40
@@ -6,9 +9,16 @@ const ENOUGH_FOR_FEW = 16
 const CUTS = 3
 /** With so few in flight there is nothing left to cut: a process that begins with refusals comes here at once. */
 const FLOOR = 2
+/** A target that answers sooner serves many calls a second even with few in flight. */
+const QUICK_MS = 100
 const WITHIN_MS = 60_000
-/** A lower share of failures is not worth an experiment; a higher one is an outage. */
-const SHARE = { from: 0.05, until: 0.9 }
+/**
+ * A lower share of failures is not worth an experiment; with a higher one a quarter of the load may
+ * still be too much.
+ */
+const SHARE = { from: 0.05, until: 0.75 }
+/** Where the usual share is known: a sign of overload is this share of the other attempts failing too. */
+const BEYOND_USUAL = { sign: 0.4, followed: 0.3 }
 const FAILURES = 3
 const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
 
@@ -34,6 +44,8 @@ export type Change = {
  * cuts is restored, and from then on only a share well above the usual one is a sign of overload.
  */
 export class Independence {
+  readonly #traffic: Traffic
+  readonly #latency: Latency
   readonly #failed = new Uint8Array(RESULTS)
   #sent = 0
   #failures = 0
@@ -44,11 +56,17 @@ export class Independence {
   /** The share of refusals that has nothing to do with the load. */
   #usual: number | undefined
 
+  constructor(traffic: Traffic, latency: Latency) {
+    this.#traffic = traffic
+    this.#latency = latency
+  }
+
   /** Is a refusal now a sign of overload? */
   get isSign(): boolean {
     if (this.#experiment !== undefined) return false
     if (this.#usual === undefined) return true
-    return this.#seen >= ENOUGH && this.#share > this.#usual + 0.3 * (1 - this.#usual)
+    const sign = this.#usual + BEYOND_USUAL.sign * (1 - this.#usual)
+    return this.#seen >= ENOUGH && this.#share > Math.min(sign, SHARE.until)
   }
 
   /** An attempt is sent. */
@@ -80,8 +98,11 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isAtFloor(limit)) return this.#acquit(this.#share, this.#before(limit))
-    else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit)
+    else if (this.#isAtFloor(limit) && !this.#isQuick) {
+      return this.#acquit(this.#share, this.#before(limit))
+    } else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs)) {
+      return this.#begin(lastTicket, limit, nowMs)
+    }
     return undefined
   }
 
@@ -114,8 +135,9 @@ export class Independence {
     return { limit, acquitted: true }
   }
 
-  #begin(lastTicket: number, limit: number): Change {
+  #begin(lastTicket: number, limit: number, nowMs: number): Change {
     const restore = this.#before(limit)
+    const places = Math.max(Math.min(restore / 4, this.#served(nowMs)), 1)
     this.#experiment = {
       fromTicket: lastTicket,
       share: this.#share,
@@ -124,7 +146,20 @@ export class Independence {
       results: 0,
       failures: 0,
     }
-    return { limit: restore / 4 }
+    return { limit: places }
+  }
+
+  /**
+   * A quick target is asked at a quarter of its places as often as at all of them, since refusals free
+   * theirs at once. As many as it serves (Little's law) are not refused for the load.
+   */
+  #served(nowMs: number): number {
+    if (!this.#isQuick) return Infinity
+    return Math.floor(this.#traffic.successesPerSecond(nowMs) * (this.#latency.meanMs / 1_000))
+  }
+
+  get #isQuick(): boolean {
+    return this.#latency.meanMs > 0 && this.#latency.meanMs < QUICK_MS
   }
 
   /** The limit before the cuts. */
@@ -142,12 +177,14 @@ export class Independence {
     if (failed) trying.failures += 1
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
     this.#experiment = undefined
-    this.#cuts.length = 0
     // Refusals come sooner than answers: an attempt in flight has not failed.
     const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
       return this.#acquit(trying.share, trying.restore)
     }
+    // With so few in flight it costs little to try again.
+    if (trying.back <= FLOOR) return { limit: trying.back }
+    this.#cuts.length = 0
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)
     return { limit: trying.back }
@@ -157,7 +194,7 @@ export class Independence {
     if (this.#usual === undefined || this.#sent % ENOUGH !== 0 || this.#seen < ENOUGH) return
     const share = this.#share
     if (share < 0.3 * this.#usual) this.#usual = undefined
-    else if (share <= this.#usual + 0.3 * (1 - this.#usual)) {
+    else if (share <= this.#usual + BEYOND_USUAL.followed * (1 - this.#usual)) {
       this.#usual += (share - this.#usual) / 4
     }
   }

@@ -44,10 +44,16 @@ function eventfulCall(): void {
     const { number, cause, delayMs } = attempt
     call.startAttempt({ number, cause, delayMs }).end(attempt)
   }
-  call.retryScheduled({ number: 1, kind: 'rate_limit', delayMs: 1_500, delaySource: 'hint' })
-  call.multipliedRetries({ wireRequests: 3 })
-  call.callRepeated()
-  call.repaired({ count: 2, rules: ['number'] })
+  call.read({
+    type: 'retry-scheduled',
+    number: 1,
+    kind: 'rate_limit',
+    delayMs: 1_500,
+    delaySource: 'hint',
+  })
+  call.read({ type: 'retries-multiplied', wireRequests: 3 })
+  call.read({ type: 'call-repeated' })
+  call.read({ type: 'output-repaired', count: 2, rules: ['number'] })
   nowMs = 3_500
   call.end({ ok: true, source: 'provider', response: { id: 'chatcmpl-1' }, attempts })
 }
@@ -140,7 +146,7 @@ describe('metrics', () => {
 
   it('believe the outcome when it counts repairs, and count them once', async () => {
     const call = startCall(chat())
-    call.repaired({ count: 2 })
+    call.read({ type: 'output-repaired', count: 2, rules: [] })
     call.end({ ok: true, source: 'provider', repairs: 3, attempts: [report()] })
     expect(await pointsOf('steadycall.repairs')).toEqual([[3, '{repair}', target]])
   })
@@ -306,14 +312,32 @@ describe('an attribute of a metric', () => {
         call
           .startAttempt({ number: 1, cause: said.cause, delayMs: 1, waits, model, host })
           .end(attempt)
-        call.retryScheduled({ number: 1, kind, delayMs: 1, delaySource: 'backoff' })
-        call.reaskSent({ number: 1, kind, issueCount: 1 })
-        call.targetChanged({ model, host, target: said.text, from: 'up', to: 'down' })
-        call.waiting({ target: said.text, for: said.waitedFor, expectedMs: 1, ahead: 0 })
-        call.waitedInVain({ model, host }, said.waitedFor)
-        call.multipliedRetries({ wireRequests: 2 })
-        call.callRepeated()
-        call.repaired({ count: 1, rules: [said.text] })
+        call.read({ type: 'retry-scheduled', number: 1, kind, delayMs: 1, delaySource: 'backoff' })
+        call.read({ type: 'reask-sent', number: 1, kind, traced: { issueCount: 1 } })
+        call.read({
+          type: 'target-changed',
+          target: said.text,
+          from: 'up',
+          to: 'down',
+          traced: { model, host },
+        })
+        call.read({
+          type: 'wait-started',
+          target: said.text,
+          for: said.waitedFor,
+          expectedMs: 1,
+          ahead: 0,
+        })
+        call.read({
+          type: 'call-stopped',
+          number: 1,
+          reason: 'max_wait',
+          kind,
+          traced: { target: { model, host }, heldBy: said.waitedFor },
+        })
+        call.read({ type: 'retries-multiplied', wireRequests: 2 })
+        call.read({ type: 'call-repeated' })
+        call.read({ type: 'output-repaired', count: 1, rules: [said.text] })
         const response = { id: said.text, model: said.text, finishReasons: [said.text] }
         const attempts = [attempt]
         const firstChunkMs = 1

@@ -41,7 +41,13 @@ describe('without an opt-in', () => {
       }),
     ).toThrow(failure)
     attempt.end(failed)
-    call.stopped({ reason: 'not_retryable', kind: 'auth' })
+    call.read({
+      type: 'call-stopped',
+      number: 1,
+      reason: 'not_retryable',
+      kind: 'auth',
+      traced: { target: {} },
+    })
     call.end({ ok: false, kind: 'auth', attempts: [failed] })
     startCall(chat({ content: { messages } })).end({
       ok: true,

@@ -31,7 +31,13 @@ const second = report({
 function recoveringCall(): void {
   const call = startCall(chat())
   call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(failedOnce)
-  call.retryScheduled({ number: 1, kind: 'overloaded', delayMs: 750, delaySource: 'backoff' })
+  call.read({
+    type: 'retry-scheduled',
+    number: 1,
+    kind: 'overloaded',
+    delayMs: 750,
+    delaySource: 'backoff',
+  })
   call.startAttempt({ number: 2, cause: 'retry', delayMs: 750, delaySource: 'backoff' }).end(second)
   call.end({
     ok: true,
@@ -344,13 +350,31 @@ describe('a run', () => {
 describe('events', () => {
   it('tell each decision on the logical span, with the key hash', () => {
     const call = startCall(chat())
-    call.retryScheduled({ number: 1, kind: 'rate_limit', delayMs: 2_000, delaySource: 'hint' })
-    call.reaskSent({ number: 2, kind: 'schema_mismatch', issueCount: 3 })
-    call.fallbackSelected({ number: 3, from: 'a', to: 'b', kind: 'overloaded' })
-    call.multipliedRetries({ wireRequests: 3 })
-    call.callRepeated()
-    call.repaired({ count: 2, rules: ['strip-fence', 'number', 'number'] })
-    call.stopped({ reason: 'max_attempts', kind: 'timeout' })
+    call.read({
+      type: 'retry-scheduled',
+      number: 1,
+      kind: 'rate_limit',
+      delayMs: 2_000,
+      delaySource: 'hint',
+    })
+    call.read({ type: 'reask-sent', number: 2, kind: 'schema_mismatch', traced: { issueCount: 3 } })
+    call.read({
+      type: 'fallback-selected',
+      number: 3,
+      kind: 'overloaded',
+      target: 'b',
+      traced: { from: 'a' },
+    })
+    call.read({ type: 'retries-multiplied', wireRequests: 3 })
+    call.read({ type: 'call-repeated' })
+    call.read({ type: 'output-repaired', count: 2, rules: ['strip-fence', 'number', 'number'] })
+    call.read({
+      type: 'call-stopped',
+      number: 1,
+      reason: 'max_attempts',
+      kind: 'timeout',
+      traced: { target: {} },
+    })
     call.end({ ok: false, kind: 'timeout', attempts: [] })
     const key = { 'steadycall.idempotency.key_hash': '0123456789ab' }
     const { events } = recorder.span('chat gpt-4.1-mini')

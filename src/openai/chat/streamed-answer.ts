@@ -1,5 +1,6 @@
-import { finishReasonOf } from '../errors/finish-reason.ts'
-import { field } from './content.ts'
+import { finishReasonOf } from '../../errors/finish-reason.ts'
+import { readProperty } from '../../errors/hostile.ts'
+import { choicesOf, deltaOf, indexOf } from './shape.ts'
 
 /**
  * Assembles a streamed answer for users that opted in to content. It is kept as a whole because `redact` needs
@@ -12,7 +13,7 @@ export class StreamedAnswer {
 
   /** Adds a chunk. The chunk is not trusted. */
   see(chunk: unknown): void {
-    for (const choice of listOf(field(chunk, 'choices'))) {
+    for (const choice of choicesOf(chunk)) {
       const known = entryOf(this.#choices, indexOf(choice), () => new StreamedChoice())
       this.#left -= known?.see(choice) ?? 0
     }
@@ -45,11 +46,11 @@ class StreamedChoice {
 
   /** Returns how many characters of the choice were added. */
   see(choice: unknown): number {
-    const delta = field(choice, 'delta')
-    this.#role ??= textOf(field(delta, 'role'))
+    const delta = deltaOf(choice)
+    this.#role ??= textOf(readProperty(delta, 'role'))
     this.#finishReason = finishReasonOf(choice) ?? this.#finishReason
     let held = this.#texts.add(delta)
-    for (const call of listOf(field(delta, 'tool_calls'))) {
+    for (const call of listOf(readProperty(delta, 'tool_calls'))) {
       const known = entryOf(this.#toolCalls, indexOf(call), () => new StreamedToolCall())
       held += known?.see(call) ?? 0
     }
@@ -74,8 +75,8 @@ class StreamedToolCall {
   #id: string | undefined
 
   see(call: unknown): number {
-    this.#id ??= textOf(field(call, 'id'))
-    return this.#called.add(field(call, 'function') ?? field(call, 'custom'))
+    this.#id ??= textOf(readProperty(call, 'id'))
+    return this.#called.add(readProperty(call, 'function') ?? readProperty(call, 'custom'))
   }
 
   get isNamed(): boolean {
@@ -99,7 +100,7 @@ class Texts {
   add(delta: unknown): number {
     let added = 0
     for (const name of this.#names) {
-      const piece = textOf(field(delta, name))
+      const piece = textOf(readProperty(delta, name))
       if (piece === undefined) continue
       this.#pieces.set(name, (this.#pieces.get(name) ?? '') + piece)
       added += piece.length
@@ -122,11 +123,6 @@ function entryOf<T>(entries: Map<number, T>, index: number, create: () => T): T 
 
 function inOrder<T>(entries: ReadonlyMap<number, T>): readonly T[] {
   return [...entries].sort(([a], [b]) => a - b).map(([, entry]) => entry)
-}
-
-function indexOf(entry: unknown): number {
-  const index = field(entry, 'index')
-  return typeof index === 'number' ? index : 0
 }
 
 function textOf(value: unknown): string | undefined {
