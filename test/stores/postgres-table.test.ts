@@ -125,7 +125,7 @@ describeWith([POSTGRES], 'postgres: the table', () => {
   it("of somebody else's is left alone", async () => {
     const { pool } = await emptyDatabase()
     await pool.query('CREATE TABLE steadycall_idempotency (key text PRIMARY KEY, price numeric)')
-    await expect(migrate(pool)).rejects.toThrow("is not a table of steadycall's")
+    await expect(migrate(pool)).rejects.toThrow('was not created by steadycall')
     await expect(claim(postgresStore(pool), 'k')).rejects.toThrow('by another program')
     const { rows } = await pool.query('TABLE steadycall_idempotency')
     expect(rows).toEqual([])
