@@ -95,11 +95,11 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   not_found: { ...no, advice: 'Check the model name and the baseURL.' },
   invalid_request: {
     ...refused,
-    advice: 'Correct the request: the cause holds what the provider says of it.',
+    advice: "Correct the request: the provider's own error is in the cause.",
   },
   request_too_large: {
     ...refused,
-    advice: 'Send a smaller request: this one exceeds what one request may ask.',
+    advice: 'Send a smaller request: this one exceeds the limit for a single request.',
   },
   context_length: {
     ...refused,
@@ -129,7 +129,7 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   circuit_open: {
     ...ours,
     fallsBack: true,
-    advice: 'The target failed repeatedly and is being rested: call again later.',
+    advice: 'The target failed repeatedly, so no calls are sent to it for now: call again later.',
   },
   budget_exhausted: {
     ...ours,

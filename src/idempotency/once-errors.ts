@@ -11,7 +11,7 @@ export function aborted(cause: unknown, executed: Executed): CallErrorInit {
 }
 
 export function deadlinePassed(executed: Executed): CallErrorInit {
-  return say('deadline', 'The deadline passed before the work under this key had ended.', {
+  return say('deadline', 'The deadline passed before the work under this key ended.', {
     executed,
   })
 }
