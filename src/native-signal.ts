@@ -1,8 +1,8 @@
 import { readProperty } from './errors/hostile.ts'
 
 /**
- * Recognises signals by their shape. Signals of a polyfill or another realm are valid, but `AbortSignal.any` and
- * `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
+ * Recognises signals by their shape. Signals of a polyfill or another realm are valid, but `AbortSignal.any`
+ * and `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
  */
 
 /** Whether the value has `aborted` and `addEventListener`. */

@@ -1,7 +1,7 @@
 /**
- * A singleton of this process, created on first use. It is stored on `globalThis` under a registered symbol, so
- * that several copies of this package, which are common, share it. The name of the symbol contains the version of
- * its contents.
+ * A singleton of this process, created on first use. It is stored on `globalThis` under a registered symbol,
+ * so that several copies of this package, which are common, share it. The name of the symbol contains the
+ * version of its contents.
  */
 export function processWide<T extends object>(name: symbol, create: () => T): T {
   // Safe: only this module sets the symbol, and each symbol has one type of object.

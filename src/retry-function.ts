@@ -39,8 +39,8 @@ export interface RetryPolicy {
   /** Maximum number of calls of the function, including the first, 1–10. @default 3 */
   readonly maxAttempts?: number
   /**
-   * Decides whether an error of the function is retried. Not asked about errors that a nested steadycall call has
-   * already given up on. @default classifyError
+   * Decides whether an error of the function is retried. Not asked about errors that a nested steadycall call
+   * has already given up on. @default classifyError
    */
   readonly classify?: (error: unknown) => RetryVerdict
   /** The wait in milliseconds after attempt `attempt` failed without a hint. @default fullJitter() */
@@ -50,7 +50,10 @@ export interface RetryPolicy {
    * @default 90_000; with `delayForAttempt` only the deadline limits it
    */
   readonly maxWaitMs?: number
-  /** Limit of the whole call including waits, in milliseconds. No attempt starts in its last 250 ms. @default 600_000 */
+  /**
+   * Limit of the whole call including waits, in milliseconds. No attempt starts in its last 250 ms.
+   * @default 600_000
+   */
   readonly deadlineMs?: number
   /** Limit of one attempt, in milliseconds. @default none but the deadline */
   readonly attemptTimeoutMs?: number

@@ -100,8 +100,8 @@ export interface SteadyMethods {
     options?: JsonOptions,
   ): Promise<JsonResult<InferSchema<S>>>
   /**
-   * Runs any promise-returning function under the same policy. With an idempotency key, a `payload` is required,
-   * and the result must be JSON.
+   * Runs any promise-returning function under the same policy. With an idempotency key, a `payload` is
+   * required, and the result must be JSON.
    * @throws {CallError} whose `cause` is the error thrown by the function.
    * @throws {TypeError} for an invalid argument or option.
    */
@@ -116,17 +116,17 @@ export interface SteadyMethods {
    */
   targets(): readonly TargetStatus[]
   /**
-   * Reopens the queue of a target that a hint or an outage has closed, for an operator who knows that the problem
-   * is over. `target` is a name or an `id` from `targets()`.
+   * Reopens the queue of a target that a hint or an outage has closed, for an operator who knows that the
+   * problem is over. `target` is a name or an `id` from `targets()`.
    * @returns false if there is no such target.
    * @throws {TypeError} if `target` is not a string of 1 to 4,096 characters.
    */
   reopen(target: string): boolean
   /**
-   * Closes this client, for a process that shuts down. Calls that wait for a target or for their own backoff end
-   * at once with kind `aborted`, and so does every later call. A request in flight may finish, but no further one
-   * is sent. Clients derived with `withOptions` are closed together with the client they come from; other clients
-   * are not affected.
+   * Closes this client, for a process that shuts down. Calls that wait for a target or for their own backoff
+   * end at once with kind `aborted`, and so does every later call. A request in flight may finish, but no
+   * further one is sent. Clients derived with `withOptions` are closed together with the client they come
+   * from; other clients are not affected.
    */
   close(): void
 }

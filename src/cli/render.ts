@@ -36,8 +36,8 @@ export function formatCalls(results: readonly CallResult[], { columns, paint }: 
 }
 
 /**
- * Compares both clients under the same faults; the numbers count HTTP requests. Calls that only one of them made
- * valid come first, then those with different numbers of requests.
+ * Compares both clients under the same faults; the numbers count HTTP requests. Calls that only one of them
+ * made valid come first, then those with different numbers of requests.
  */
 export function formatComparison(
   results: readonly CallResult[],

@@ -23,8 +23,8 @@ const MAX_COLUMNS = 160
 const PIPE_COLUMNS = 120
 
 /**
- * Uses colours only on a terminal that supports them, and not if `NO_COLOR` is set (no-color.org). `COLUMNS` sets
- * the width if the stream has none.
+ * Uses colours only on a terminal that supports them, and not if `NO_COLOR` is set (no-color.org). `COLUMNS`
+ * sets the width if the stream has none.
  */
 export function openTerminal(
   stream: OutputStream,

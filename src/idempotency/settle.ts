@@ -101,8 +101,8 @@ export async function recordFailure<T>(
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
   const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-  // The next owner would run at the same time as the work that still continues, so the key is not released. The lease
-  // is no longer renewed, so this ends when it expires.
+  // The next owner would run at the same time as the work that still continues, so the key is not released.
+  // The lease is no longer renewed, so this ends when it expires.
   const isHeld =
     disposition === 'release' && notice === undefined && doubtful && (await goesOn(outcome))
   switch (disposition) {

@@ -26,8 +26,8 @@ export interface Asking {
 }
 
 /**
- * Gets one call through the lines of its targets: its place among other calls, its waits, and how much longer it may
- * wait. Used only by `Run`.
+ * Gets one call through the lines of its targets: its place among other calls, its waits, and how much longer
+ * it may wait. Used only by `Run`.
  */
 export class Admission<T> {
   readonly #request: LoopRequest<T>

@@ -36,9 +36,9 @@ export interface BackoffOptions {
 }
 
 /**
- * The default: U(0, min(cap, base × 2^(retry − 1))). Of the usual kinds of jitter it spreads callers the most and
- * sends the fewest requests ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). The cap of 20 s is
- * that of the standard retry mode of the AWS SDKs.
+ * The default: U(0, min(cap, base × 2^(retry − 1))). Of the usual kinds of jitter it spreads callers the most
+ * and sends the fewest requests ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). The cap of
+ * 20 s is that of the standard retry mode of the AWS SDKs.
  *
  * @throws TypeError, RangeError for an invalid option.
  */
@@ -58,8 +58,8 @@ export function equalJitter(options: BackoffOptions = {}): Backoff {
 }
 
 /**
- * min(cap, U(base, 3 × previous wait)): grows from the previous wait rather than the number of the retry (the third
- * variant in the AWS article cited at `fullJitter`).
+ * min(cap, U(base, 3 × previous wait)): grows from the previous wait rather than the number of the retry (the
+ * third variant in the AWS article cited at `fullJitter`).
  *
  * @throws TypeError, RangeError for an invalid option.
  */
@@ -76,8 +76,8 @@ export function decorrelatedJitter(options: BackoffOptions = {}): Backoff {
 }
 
 /**
- * Always the same wait, in milliseconds. Without jitter, callers that failed together retry together, so use it only
- * for tests or a single caller.
+ * Always the same wait, in milliseconds. Without jitter, callers that failed together retry together, so use
+ * it only for tests or a single caller.
  *
  * @throws TypeError, RangeError for an invalid delay.
  */
@@ -111,16 +111,17 @@ export interface RetryStep extends BackoffStep {
 }
 
 /**
- * The wait before a retry without a hint: that of the given backoff, or by default `fullJitter()` up to 5 s, since
- * an open line needs no long waits. The default has three exceptions:
- * - While the target is down, the waits grow to 20 s and are never close to 0, so that the 12 requests of a single
- *   caller last for 90 s.
- * - The last request waits for a fifth of the remaining time, but at most 6 s or as long as the call has waited so
- *   far, so that few requests outlast a short outage and many a long one.
- * - After a timeout, the waits grow with the time it took, because a slow target already gets too many requests.
+ * The wait before a retry without a hint: that of the given backoff, or by default `fullJitter()` up to 5 s,
+ * since an open line needs no long waits. The default has three exceptions:
+ * - While the target is down, the waits grow to 20 s and are never close to 0, so that the 12 requests of a
+ *   single caller last for 90 s.
+ * - The last request waits for a fifth of the remaining time, but at most 6 s or as long as the call has
+ *   waited so far, so that few requests outlast a short outage and many a long one.
+ * - After a timeout, the waits grow with the time it took, because a slow target already gets too many
+ *   requests.
  *
- * No wait exceeds what the call may still wait; it is shortened to end just before that. All numbers were found by
- * simulation (docs/concepts/storms.md).
+ * No wait exceeds what the call may still wait; it is shortened to end just before that. All numbers were
+ * found by simulation (docs/concepts/storms.md).
  *
  * A bug in a user's own backoff must not decide the fate of a call, so the default is used instead.
  */

@@ -10,8 +10,8 @@ export class ClientClosed extends Error {
 }
 
 /**
- * The closing of one client: ends all of its waiting calls at once. Not an AbortSignal, because removing one of many
- * listeners from a signal is slow, and a hundred thousand calls may wait.
+ * The closing of one client: ends all of its waiting calls at once. Not an AbortSignal, because removing one
+ * of many listeners from a signal is slow, and a hundred thousand calls may wait.
  */
 export class Closing {
   #isClosed = false

@@ -9,7 +9,8 @@ export const DEFAULT_LIMITS = {
   /** No attempt starts with less time left than this, in milliseconds: it would only be cut off. */
   minAttemptMs: 250,
   /**
-   * If the expected wait is longer than this (milliseconds), a fallback that can take the call now is preferred.
+   * If the expected wait is longer than this (milliseconds), a fallback that can take the call now is
+   * preferred.
    */
   longWaitMs: 2_000,
 } as const
@@ -46,8 +47,8 @@ export interface FailedAttempt {
   /** Whether permission to send was withdrawn at the last moment; `failure` says why. */
   readonly withheld?: boolean
   /**
-   * Whether the model may be asked again with its bad answer. `repeated`: it has given this answer before. If absent,
-   * this depends on the failure kind.
+   * Whether the model may be asked again with its bad answer. `repeated`: it has given this answer before. If
+   * absent, this depends on the failure kind.
    */
   readonly reask?: 'allowed' | 'repeated' | 'no'
 }
@@ -112,13 +113,14 @@ export interface FallbackChoice {
  * 3. `onUncertain: 'fail'`, and this attempt or an earlier one may have been executed → stop
  * 4. attempts, requests or time are used up → stop; if nothing could have helped anyway, that is the reason
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
- * 6. the same target may be tried again, and is expected to let the call through in time → retry, or keep waiting if
- *    the attempt is already planned; but a long wait, and the last attempt or request, are left to a fallback (7)
+ * 6. the same target may be tried again, and is expected to let the call through in time → retry, or keep
+ *    waiting if the attempt is already planned; but a long wait, and the last attempt or request, are left to
+ *    a fallback (7)
  * 7. a fallback is left that takes over this kind and can take the call now → fall back
  * 8. stop, with the reason from 5 or 6
  *
- * Two rules apply on top: a closed client sends nothing more, and if the provider refused the additions of a re-ask,
- * that is the reason to stop.
+ * Two rules apply on top: a closed client sends nothing more, and if the provider refused the additions of a
+ * re-ask, that is the reason to stop.
  */
 export function decide(input: DecideInput): Verdict {
   const verdict = firstThatApplies(input)

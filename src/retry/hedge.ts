@@ -12,11 +12,11 @@ export interface HedgeOptions {
 }
 
 /**
- * Decides when slow first attempts at a target get a second one in parallel, and limits how often. These are the
- * hedged requests of "The Tail at Scale" (Dean and Barroso, CACM 2013), sent after the 95th percentile of the
- * latency, which adds about 5 % of load. An allowance earned only by first attempts, without a minimum rate (as in
- * Finagle's BackupRequestFilter), enforces that share: a target that has become slow as a whole does not get twice
- * the requests.
+ * Decides when slow first attempts at a target get a second one in parallel, and limits how often. These are
+ * the hedged requests of "The Tail at Scale" (Dean and Barroso, CACM 2013), sent after the 95th percentile of
+ * the latency, which adds about 5 % of load. An allowance earned only by first attempts, without a minimum
+ * rate (as in Finagle's BackupRequestFilter), enforces that share: a target that has become slow as a whole
+ * does not get twice the requests.
  */
 export class Hedging {
   readonly #fixedDelayMs: number

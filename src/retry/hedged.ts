@@ -43,9 +43,9 @@ export async function sendWithHedge<T>(
 }
 
 /**
- * Sends an attempt, and a second one in parallel if it is slow. The first good answer wins and the other attempt is
- * aborted. A failure that cannot be retried ends both. If both failures can be retried, the later one is the result.
- * Resolves when both have ended, so that both are in the report.
+ * Sends an attempt, and a second one in parallel if it is slow. The first good answer wins and the other
+ * attempt is aborted. A failure that cannot be retried ends both. If both failures can be retried, the later
+ * one is the result. Resolves when both have ended, so that both are in the report.
  */
 async function sendHedged<T>(
   attempt: HedgedAttempt<T>,

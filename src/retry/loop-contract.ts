@@ -24,8 +24,8 @@ export interface LoopRequest<T> {
   /** The primary target, then its fallbacks in order; at least one. */
   readonly targets: readonly LoopTarget[]
   /**
-   * The failure of an equal call that has used up all attempts which this call could make at a target. That target is
-   * skipped.
+   * The failure of an equal call that has used up all attempts which this call could make at a target. That
+   * target is skipped.
    */
   spentAt?(target: number): Failure | undefined
   /** Estimates the tokens of a request to a target; called only if tokens are counted. */

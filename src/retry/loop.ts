@@ -17,10 +17,10 @@ export type {
 /**
  * Makes the attempts of one call, one after the other, until `decide` accepts or stops.
  *
- * It owns the counters: whatever the causes of attempts, a model works on at most `maxAttempts` of them, and at most
- * `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and no wait starts that could not
- * end before the deadline. Failures of attempts are returned, never thrown; it rejects only if `attempt` or
- * `onVerdict` throws, which they must not.
+ * It owns the counters: whatever the causes of attempts, a model works on at most `maxAttempts` of them, and
+ * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and no wait starts
+ * that could not end before the deadline. Failures of attempts are returned, never thrown; it rejects only if
+ * `attempt` or `onVerdict` throws, which they must not.
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
@@ -31,8 +31,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
   if (first.ok) return { ok: true, value: first.value, requests: run.requests }
   if (!(await goesOn(run, first))) return run.stopped
   try {
-    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no limit of
-    // its own: `decide` keeps the only counter, and its limit may change during the call.
+    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no
+    // limit of its own: `decide` keeps the only counter, and its limit may change during the call.
     const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
@@ -46,8 +46,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
 }
 
 /**
- * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next attempt.
- * Returns true if that attempt may be sent, false if the call is over.
+ * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next
+ * attempt. Returns true if that attempt may be sent, false if the call is over.
  */
 async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
   let judged: FailedAttempt | undefined = failed
@@ -78,8 +78,8 @@ async function sendOrThrow<T>(run: Run<T>): Promise<T> {
 }
 
 /**
- * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does not retry
- * it.
+ * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does
+ * not retry it.
  */
 class AttemptFailed extends Error {
   readonly result: FailedAttempt

@@ -13,8 +13,8 @@ export type NumberOptions<Name extends string> = Readonly<Record<Name, NumberOpt
 /**
  * Reads an object of numeric options. `undefined` means the fallback.
  *
- * @throws TypeError if it is not an object, an option name is unknown or a value is not a number; RangeError if a
- * number is out of range. Both name the option and what is allowed.
+ * @throws TypeError if it is not an object, an option name is unknown or a value is not a number; RangeError
+ * if a number is out of range. Both name the option and what is allowed.
  */
 export function readNumbers<Name extends string>(
   owner: string,

@@ -3,11 +3,12 @@ import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { RefusedReask } from './loop-contract.ts'
 
 /**
- * Whether the provider refused a re-ask because of its content. The provider accepted the same request without the
- * additions of the re-ask, so it must have refused these: a message or field it does not accept, a tool that cannot be
- * forced (OpenRouter then finds no endpoint: 404), or a text that is too long or that triggers its filter or a firewall
- * in front of it (403). The status does not matter, and neither does an error under 200. Not included are failures that
- * have another cause (a revoked key, an exhausted quota), failures that are retried, and an answer that was filtered.
+ * Whether the provider refused a re-ask because of its content. The provider accepted the same request
+ * without the additions of the re-ask, so it must have refused these: a message or field it does not accept,
+ * a tool that cannot be forced (OpenRouter then finds no endpoint: 404), or a text that is too long or that
+ * triggers its filter or a firewall in front of it (403). The status does not matter, and neither does an
+ * error under 200. Not included are failures that have another cause (a revoked key, an exhausted quota),
+ * failures that are retried, and an answer that was filtered.
  */
 export function refusesReask({ kind, executed, status }: Failure): boolean {
   if (executed === 'yes' || (executed === 'maybe' && status === undefined)) return false

@@ -5,8 +5,9 @@ import type { Line } from './health/line.ts'
 import type { NoLeave } from './health/waiting.ts'
 
 /**
- * The failure that a call ends with if its last attempt failed with `failure` and `reason` stopped it. Usually that is
- * the attempt's own failure, because that is what the user has to fix, whatever prevented another attempt.
+ * The failure that a call ends with if its last attempt failed with `failure` and `reason` stopped it.
+ * Usually that is the attempt's own failure, because that is what the user has to fix, whatever prevented
+ * another attempt.
  */
 export function stopFailure(
   reason: StopReason,
@@ -47,8 +48,8 @@ export function closedFailure(last?: Failure): Failure {
 }
 
 /**
- * The failure of a call that its line did not let through: the kind and status of the failure that closed the line,
- * but nothing else of the call that met it. If too many calls are waiting, that is the failure.
+ * The failure of a call that its line did not let through: the kind and status of the failure that closed the
+ * line, but nothing else of the call that met it. If too many calls are waiting, that is the failure.
  */
 export function heldFailure(
   { by, why }: Pick<NoLeave, 'by'> & { readonly why?: NoLeave['why'] },

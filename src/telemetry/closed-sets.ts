@@ -2,15 +2,15 @@
 const OTHER = '_OTHER'
 
 /**
- * The maximum number of models, hosts and `run` names in the metrics of a process. An SDK keeps a time series in
- * memory for each combination, for as long as the process lives.
+ * The maximum number of models, hosts and `run` names in the metrics of a process. An SDK keeps a time series
+ * in memory for each combination, for as long as the process lives.
  */
 const MAX_VALUES = 100
 
 /**
  * Limits the values of metric attributes. Models, hosts and `run` names come from the application, so there
- * should be few. If there are not (a model chosen by end users, an id in the name of a `run`), the first hundred
- * values of each attribute are kept, and the rest become `_OTHER`.
+ * should be few. If there are not (a model chosen by end users, an id in the name of a `run`), the first
+ * hundred values of each attribute are kept, and the rest become `_OTHER`.
  */
 export class ClosedSets {
   readonly #known = new Map<string, Set<string>>()

@@ -47,8 +47,8 @@ export function openSpan(
 }
 
 /**
- * The parent of a new call: the caller's active span, or, if the application has no context manager, the attempt
- * in which the call is made.
+ * The parent of a new call: the caller's active span, or, if the application has no context manager, the
+ * attempt in which the call is made.
  */
 export function parentOf(around: Context | undefined): Context {
   const active = quietly(() => context.active()) ?? ROOT_CONTEXT

@@ -8,20 +8,20 @@ export interface VirtualClock extends Clock {
   /** Number of scheduled timers that have neither fired nor been cancelled. */
   readonly pending: number
   /**
-   * Moves both clocks forward by `ms` milliseconds and fires every timer that becomes due, in order of time and,
-   * at the same instant, in the order of scheduling. During a callback the clock shows that timer's due time. A
-   * timer scheduled meanwhile fires in the same call if it becomes due.
+   * Moves both clocks forward by `ms` milliseconds and fires every timer that becomes due, in order of time
+   * and, at the same instant, in the order of scheduling. During a callback the clock shows that timer's due
+   * time. A timer scheduled meanwhile fires in the same call if it becomes due.
    *
-   * Before the first timer, after each timer and at the end, pending promise chains and immediates run. Real I/O
-   * does not: await it separately, then advance.
+   * Before the first timer, after each timer and at the end, pending promise chains and immediates run. Real
+   * I/O does not: await it separately, then advance.
    *
    * @throws RangeError if `ms` is negative or not finite; Error while another advance is running; whatever a
    * timer's callback throws (the clock then stays at that timer).
    */
   advance(ms: number): Promise<void>
   /**
-   * Advances to the next due timer and fires it, with all others due at the same instant. Resolves to the number
-   * of milliseconds advanced.
+   * Advances to the next due timer and fires it, with all others due at the same instant. Resolves to the
+   * number of milliseconds advanced.
    *
    * @throws Error if no timer is scheduled that will ever be due.
    */

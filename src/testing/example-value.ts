@@ -1,15 +1,15 @@
 import { isRecord } from './completion.ts'
 
 /**
- * A small value that a JSON Schema accepts. The fault server answers with it to a request with a `json_schema`
- * response format.
+ * A small value that a JSON Schema accepts. The fault server answers with it to a request with a
+ * `json_schema` response format.
  *
- * Uses `const`, the first of `enum` or `examples`, or `default`. Otherwise builds a value by type, with required
- * properties only and lists as short as allowed. Supports local `$ref`s, `allOf`, the first branch of `anyOf` or
- * `oneOf` that can be built, bounds of numbers, strings and lists, and common formats.
+ * Uses `const`, the first of `enum` or `examples`, or `default`. Otherwise builds a value by type, with
+ * required properties only and lists as short as allowed. Supports local `$ref`s, `allOf`, the first branch
+ * of `anyOf` or `oneOf` that can be built, bounds of numbers, strings and lists, and common formats.
  *
- * @throws Error if no value can be built: `pattern` without an example, `uniqueItems` with more than one item, a
- * required recursion, a contradiction, or more than 10,000 parts.
+ * @throws Error if no value can be built: `pattern` without an example, `uniqueItems` with more than one
+ * item, a required recursion, a contradiction, or more than 10,000 parts.
  */
 export function exampleValue(schema: unknown): unknown {
   return new Builder(schema).build(schema, [])

@@ -17,8 +17,8 @@ export interface FaultPlan {
 }
 
 /**
- * Random faults that are the same on every run: whether and how a request fails depends on the seed, its call and
- * its number within the call, but not on the order of arrival.
+ * Random faults that are the same on every run: whether and how a request fails depends on the seed, its call
+ * and its number within the call, but not on the order of arrival.
  */
 export interface Mixture {
   /** An integer. */

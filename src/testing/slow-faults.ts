@@ -49,8 +49,8 @@ export function dripping(everyMs: number): Fault {
 
 export interface Endless {
   /**
-   * What a stream repeats: `chunks` with text, `empty` chunks without content, or SSE `comments`, which only keep
-   * a connection alive (OpenRouter sends `: OPENROUTER PROCESSING`; HTML standard, section 9.2.6).
+   * What a stream repeats: `chunks` with text, `empty` chunks without content, or SSE `comments`, which only
+   * keep a connection alive (OpenRouter sends `: OPENROUTER PROCESSING`; HTML standard, section 9.2.6).
    * @default 'chunks'
    */
   readonly stream?: 'chunks' | 'empty' | 'comments'
@@ -61,8 +61,8 @@ export interface Endless {
 }
 
 /**
- * A body that never ends: white space where JSON is expected (RFC 8259 allows any amount), or events. Only a limit
- * of the client ends it.
+ * A body that never ends: white space where JSON is expected (RFC 8259 allows any amount), or events. Only a
+ * limit of the client ends it.
  *
  * @throws TypeError or RangeError if an option is out of range.
  */

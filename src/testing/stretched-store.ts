@@ -1,8 +1,8 @@
 import type { Store } from '../idempotency/store.ts'
 
 /**
- * A store in which all durations, given or returned, are scaled by `times`. The operations themselves take as long
- * as before.
+ * A store in which all durations, given or returned, are scaled by `times`. The operations themselves take as
+ * long as before.
  */
 export function stretched(store: Store, times: number): Store {
   const longer = (ms: number | undefined) => (ms === undefined ? undefined : ms * times)

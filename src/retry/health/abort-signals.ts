@@ -7,8 +7,8 @@ interface Group {
 }
 
 /**
- * The signals of the waiting calls. However many calls share a signal, it gets a single listener, because adding one to
- * a signal takes Node time linear in the number of its listeners.
+ * The signals of the waiting calls. However many calls share a signal, it gets a single listener, because
+ * adding one to a signal takes Node time linear in the number of its listeners.
  */
 export class AbortSignals {
   readonly #groups = new Map<AbortSignal, Group>()

@@ -30,19 +30,20 @@ const RELAPSE_MS = 10_000
 /** With fewer attempts in flight, slow answers are not a sign of overload. */
 const FEW_IN_FLIGHT = 8
 /**
- * How many attempts may be in flight at first. After an outage a probe has shown that the target is up. After a hint
- * there was no probe, and all processes with the same hint return at the same moment.
+ * How many attempts may be in flight at first. After an outage a probe has shown that the target is up. After
+ * a hint there was no probe, and all processes with the same hint return at the same moment.
  */
 const AFTER_OUTAGE = 2
 const AFTER_HINT = 1
 const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
 
 /**
- * The health of one target, and whether it can take a request now: hints, outage, concurrency limit, rate limits, retry
- * budget. It learns from how attempts end and does not know the waiting calls. Used only by the target's line.
+ * The health of one target, and whether it can take a request now: hints, outage, concurrency limit, rate
+ * limits, retry budget. It learns from how attempts end and does not know the waiting calls. Used only by the
+ * target's line.
  *
- * Tickets number the attempts in the order they were sent, so that "sent after" is a comparison of numbers. All times are
- * milliseconds on the monotonic clock.
+ * Tickets number the attempts in the order they were sent, so that "sent after" is a comparison of numbers.
+ * All times are milliseconds on the monotonic clock.
  */
 export class Health {
   readonly #hint: Hint
@@ -144,8 +145,8 @@ export class Health {
   }
 
   /**
-   * Milliseconds until the provider's hint ends, without the random spread, or until the limits it reports have room
-   * again.
+   * Milliseconds until the provider's hint ends, without the random spread, or until the limits it reports
+   * have room again.
    */
   toldForMs(nowMs: number): number {
     return Math.max(this.#hint.leftMs(nowMs), (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
@@ -172,8 +173,8 @@ export class Health {
   }
 
   /**
-   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without a hint, in
-   * milliseconds.
+   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without
+   * a hint, in milliseconds.
    */
   reasonsSince(
     fromMs: number,
@@ -217,8 +218,8 @@ export class Health {
   }
 
   /**
-   * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far longer than
-   * the call can wait. Applies only to calls that have sent nothing yet.
+   * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far
+   * longer than the call can wait. Applies only to calls that have sent nothing yet.
    */
   isHopeless(wish: Wish, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
@@ -232,8 +233,8 @@ export class Health {
   }
 
   /**
-   * Successes per second while the line was open; undefined if it was closed or the target down for most of the measured
-   * period.
+   * Successes per second while the line was open; undefined if it was closed or the target down for most of
+   * the measured period.
    */
   #servedPerSecond(nowMs: number): number | undefined {
     const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
@@ -406,8 +407,8 @@ export class Health {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
-    // After one cut, a series of refusals does not cut the limit below what is in flight. Whether the target is down
-    // is decided by the length of the series.
+    // After one cut, a series of refusals does not cut the limit below what is in flight. Whether the target
+    // is down is decided by the length of the series.
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
     if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {

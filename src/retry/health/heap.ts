@@ -5,9 +5,9 @@ export interface Leaving {
 }
 
 /**
- * A binary heap: finds the first item by `isBefore` in O(1), adds or removes one in O(log n). An item that leaves early is
- * only marked, and dropped when it reaches the front or when half of the items have left. So leaving costs O(1) on average
- * and keeps nothing in memory for long.
+ * A binary heap: finds the first item by `isBefore` in O(1), adds or removes one in O(log n). An item that
+ * leaves early is only marked, and dropped when it reaches the front or when half of the items have left. So
+ * leaving costs O(1) on average and keeps nothing in memory for long.
  */
 export class Heap<Item extends Leaving> {
   #isBefore: (a: Item, b: Item) => boolean

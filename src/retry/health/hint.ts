@@ -5,8 +5,8 @@ const TINY_SPREAD_MS = 30_000
 const DISPROVED_MS = 5 * 60_000
 
 /**
- * How long a target has asked all calls to wait, plus a random spread, so that processes with the same hint do not return
- * at the same moment. All times are milliseconds on the monotonic clock.
+ * How long a target has asked all calls to wait, plus a random spread, so that processes with the same hint
+ * do not return at the same moment. All times are milliseconds on the monotonic clock.
  */
 export class Hint {
   readonly #random: () => number
@@ -46,8 +46,8 @@ export class Hint {
   }
 
   /**
-   * Records a hint given to an attempt. `isTiny`: this process makes few calls, so it is probably one of many. Returns
-   * whether the line was open until now.
+   * Records a hint given to an attempt. `isTiny`: this process makes few calls, so it is probably one of
+   * many. Returns whether the line was open until now.
    */
   told(ticket: number, hintMs: number, isTiny: boolean, nowMs: number): boolean {
     // Hints of this target were wrong a moment ago, so a new one binds only the call it is given to.

@@ -13,7 +13,8 @@ const FLOOR = 2
 const QUICK_MS = 100
 const WITHIN_MS = 60_000
 /**
- * A smaller share of failures is not worth an experiment. With a larger one, even a quarter of the load may be too much.
+ * A smaller share of failures is not worth an experiment. With a larger one, even a quarter of the load may
+ * be too much.
  */
 const SHARE = { from: 0.05, until: 0.75 }
 /** If the usual share is known, overload means that this share of the remaining attempts fails as well. */
@@ -38,9 +39,9 @@ export type Change = {
 }
 
 /**
- * Recognises refusals that do not depend on the load. If cutting the limit does not end them, an experiment at a quarter
- * of the limit decides: if refusals stay as frequent, the limit from before the cuts is restored, and from then on only a
- * share well above the usual one is a sign of overload.
+ * Recognises refusals that do not depend on the load. If cutting the limit does not end them, an experiment
+ * at a quarter of the limit decides: if refusals stay as frequent, the limit from before the cuts is
+ * restored, and from then on only a share well above the usual one is a sign of overload.
  */
 export class Independence {
   readonly #traffic: Traffic
@@ -149,8 +150,9 @@ export class Independence {
   }
 
   /**
-   * With a fast target, a quarter of the places yields as many requests as all of them, because refusals free their places
-   * at once. So the experiment allows only as many as the target serves (Little's law), which load cannot explain.
+   * With a fast target, a quarter of the places yields as many requests as all of them, because refusals free
+   * their places at once. So the experiment allows only as many as the target serves (Little's law), which
+   * load cannot explain.
    */
   #served(nowMs: number): number {
     if (!this.#isQuick) return Infinity

@@ -7,8 +7,8 @@ const CALM = Math.log(2)
 const SLOW = Math.log(3)
 
 /**
- * Compares the durations of the latest answers with those of calm times. Uses means of logarithms, so that a mixture of
- * short and long calls does not look like a change.
+ * Compares the durations of the latest answers with those of calm times. Uses means of logarithms, so that a
+ * mixture of short and long calls does not look like a change.
  */
 export class Latency {
   readonly #logs: number[] = []

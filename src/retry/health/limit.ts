@@ -12,8 +12,8 @@ const HEADROOM = 1.5
 const IN_USE = 0.8
 const FORGET_MS = 60_000
 /**
- * Close to the point of its last cut, the limit grows slowly for a while: little can be gained beyond it, and each try
- * costs a refusal. (The plateau of CUBIC, RFC 9438, has the same purpose.)
+ * Close to the point of its last cut, the limit grows slowly for a while: little can be gained beyond it, and
+ * each try costs a refusal. (The plateau of CUBIC, RFC 9438, has the same purpose.)
  */
 const PLATEAU = { from: 0.75, slowness: 0.15, forMs: 20_000 }
 /** After an outage the limit starts at this share of what the target handled before. */
@@ -33,11 +33,12 @@ interface CutAt {
 }
 
 /**
- * The learned number of attempts that may be in flight at one target: unlimited until the target first shows overload, cut
- * at each sign of overload, raised by successes, and forgotten after a minute without holding any call back.
+ * The learned number of attempts that may be in flight at one target: unlimited until the target first shows
+ * overload, cut at each sign of overload, raised by successes, and forgotten after a minute without holding
+ * any call back.
  *
- * Only attempts sent after the last cut count: earlier ones were already on their way and would cut again for the same
- * overload.
+ * Only attempts sent after the last cut count: earlier ones were already on their way and would cut again for
+ * the same overload.
  */
 export class Limit {
   readonly #traffic: Traffic
@@ -78,8 +79,8 @@ export class Limit {
   }
 
   /**
-   * Forgets a limit that was not confirmed for a minute, neither by a sign of overload nor by holding a call. Returns
-   * whether it was forgotten now.
+   * Forgets a limit that was not confirmed for a minute, neither by a sign of overload nor by holding a call.
+   * Returns whether it was forgotten now.
    */
   forgetUnused(nowMs: number): boolean {
     if (this.#value === Infinity) return false
@@ -146,8 +147,8 @@ export class Limit {
   }
 
   /**
-   * After an outage or a long hint, releases the waiting calls gradually: at first a share of what the target handled
-   * before, but at least `least`.
+   * After an outage or a long hint, releases the waiting calls gradually: at first a share of what the target
+   * handled before, but at least `least`.
    */
   letOut(good: number, least: number, lastTicket: number, nowMs: number): void {
     this.set(Math.max(least, good * FIRST_SHARE), lastTicket, nowMs)

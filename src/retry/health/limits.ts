@@ -7,15 +7,15 @@ export interface LimitsOptions {
   /** Maximum number of requests in any minute, spread evenly. @default none */
   readonly requestsPerMinute?: number | undefined
   /**
-   * Maximum number of tokens in any minute, of prompts and answers together. Estimated when a request is sent, and
-   * corrected when it ends. @default none
+   * Maximum number of tokens in any minute, of prompts and answers together. Estimated when a request is
+   * sent, and corrected when it ends. @default none
    */
   readonly tokensPerMinute?: number | undefined
 }
 
 /**
- * `'auto'`: limits are learned from the target. `'off'`: only hints and outages hold calls back. An object sets limits by
- * hand, in addition to learned ones.
+ * `'auto'`: limits are learned from the target. `'off'`: only hints and outages hold calls back. An object
+ * sets limits by hand, in addition to learned ones.
  */
 export type Limits = 'auto' | 'off' | LimitsOptions
 

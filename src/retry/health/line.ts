@@ -24,9 +24,9 @@ export const TIMER_SLACK_MS = 50
 const HOPELESS_WAIT_MS = 2_000
 
 /**
- * The queue in front of one target, called its line. Every request to the target passes through it, in the order in which
- * the calls arrived. The target's health decides whether a request can be sent now, the line decides which call is next.
- * If the line is free, it costs a call one synchronous check.
+ * The queue in front of one target, called its line. Every request to the target passes through it, in the
+ * order in which the calls arrived. The target's health decides whether a request can be sent now, the line
+ * decides which call is next. If the line is free, it costs a call one synchronous check.
  *
  * A synchronous state machine with a single timer, however many calls are waiting.
  */
@@ -102,8 +102,8 @@ export class Line {
   }
 
   /**
-   * Whether the line is free for a request of this many tokens and the latest attempts have not failed, so that an extra
-   * request does no harm.
+   * Whether the line is free for a request of this many tokens and the latest attempts have not failed, so
+   * that an extra request does no harm.
    */
   isWell(tokens: number): boolean {
     return this.#isFreeFor({ ...ANYBODY, tokens }) && !this.#health.inRow
@@ -188,8 +188,8 @@ export class Line {
   }
 
   /**
-   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without a hint, in
-   * milliseconds.
+   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without
+   * a hint, in milliseconds.
    */
   reasonsSince(fromMs: number): { readonly hintMs: number; readonly downMs: number } {
     return this.#health.reasonsSince(fromMs, this.#nowMs())

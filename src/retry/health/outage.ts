@@ -13,8 +13,8 @@ const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
 const LEASE = { leastMs: 1_000, latencies: 5 }
 
 /**
- * Detects that a target is down from a series of failures (a "row"), and decides when the next probe may be sent: one at
- * a time, at growing intervals, until one succeeds.
+ * Detects that a target is down from a series of failures (a "row"), and decides when the next probe may be
+ * sent: one at a time, at growing intervals, until one succeeds.
  */
 export class Outage {
   readonly #traffic: Traffic
@@ -80,8 +80,8 @@ export class Outage {
   /** When the next probe may be sent; Infinity while one is in flight. */
   probeAtMs(nowMs: number): number {
     if (this.#probeTicket === 0) return this.#nextProbeMs
-    // With a dead peer this means one probe per attempt timeout. For many tiny processes that is best; others send
-    // another probe after a while.
+    // With a dead peer this means one probe per attempt timeout. For many tiny processes that is best; others
+    // send another probe after a while.
     return this.isTiny(nowMs) ? Infinity : Math.max(this.#nextProbeMs, this.#leaseEndsMs)
   }
 
@@ -130,8 +130,8 @@ export class Outage {
   }
 
   /**
-   * Refusals arrive sooner than answers: while many attempts sent since the row began are still in flight, a row of
-   * refusals proves little.
+   * Refusals arrive sooner than answers: while many attempts sent since the row began are still in flight, a
+   * row of refusals proves little.
    */
   #allFail(lastTicket: number): boolean {
     const ended = this.#failedSince + this.#silentSince

@@ -19,9 +19,10 @@ export interface ToldWith {
 }
 
 /**
- * The limits that a target reports in response headers. They apply from the first refusal, or once one of them is nearly
- * used up, until neither has been seen for minutes, so that a target far from its limits holds no call back. Reports may
- * be wrong, and other clients may use the same limits, so the learned limit applies as well.
+ * The limits that a target reports in response headers. They apply from the first refusal, or once one of
+ * them is nearly used up, until neither has been seen for minutes, so that a target far from its limits holds
+ * no call back. Reports may be wrong, and other clients may use the same limits, so the learned limit applies
+ * as well.
  */
 export class Quota {
   readonly #stocks: Partial<Record<Allowance['of'], Stock>> = {}

@@ -1,9 +1,9 @@
 const MINUTE_MS = 60_000
 
 /**
- * A limit per minute: a token bucket that holds one second's worth, so that requests are spread evenly. A cost above the
- * bucket's capacity waits for a full bucket and leaves a debt; if such costs occur, the total of the last minute is limited
- * too.
+ * A limit per minute: a token bucket that holds one second's worth, so that requests are spread evenly. A
+ * cost above the bucket's capacity waits for a full bucket and leaves a debt; if such costs occur, the total
+ * of the last minute is limited too.
  */
 export class Rate {
   readonly #capacity: number

@@ -7,9 +7,9 @@ const LONGEST_RESET_MS = MINUTE_MS + 1_000
 const LITTLE = 0.1
 
 /**
- * What is left of one limit: as reported by the provider, minus what was sent since, plus what was refilled. A report is
- * valid until its reset. After that the limit is assumed to be full, minus what is sent, for the same time again; then the
- * report has expired.
+ * What is left of one limit: as reported by the provider, minus what was sent since, plus what was refilled.
+ * A report is valid until its reset. After that the limit is assumed to be full, minus what is sent, for the
+ * same time again; then the report has expired.
  */
 export class Stock {
   #limit = Infinity
@@ -30,8 +30,8 @@ export class Stock {
   }
 
   /**
-   * Records the report in the answer to this ticket. `sentSince` is what was sent after that request. Reports in answers
-   * to older requests are ignored.
+   * Records the report in the answer to this ticket. `sentSince` is what was sent after that request. Reports
+   * in answers to older requests are ignored.
    */
   told(said: Allowance, ticket: number, sentSince: number, nowMs: number): void {
     if (ticket <= this.#ticket) return

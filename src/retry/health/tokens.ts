@@ -9,9 +9,9 @@ const LEAST = -2
 const TIMEOUT_COST = 2
 
 /**
- * The retry budget of a target, for retries of attempts that may have been executed. Every success adds a token and time
- * adds a few, so that the budget matters only if retries feed an overload. A retry that finds it empty waits for the next
- * token.
+ * The retry budget of a target, for retries of attempts that may have been executed. Every success adds a
+ * token and time adds a few, so that the budget matters only if retries feed an overload. A retry that finds
+ * it empty waits for the next token.
  */
 export class Tokens {
   readonly #traffic: Traffic

@@ -49,7 +49,10 @@ export class Traffic {
     return Math.min(Math.max(ageS, 1), RATE_S + (nowMs / 1_000 - Math.floor(nowMs / 1_000)))
   }
 
-  /** Successes in the best of the last three seconds. When an overload starts, the mean still shows the time before. */
+  /**
+   * Successes in the best of the last three seconds. When an overload starts, the mean still shows the time
+   * before.
+   */
   bestSecond(nowMs: number): number {
     this.#at(nowMs)
     let best = 0
@@ -68,8 +71,8 @@ export class Traffic {
   }
 
   /**
-   * The usual time between this process's own successes, in milliseconds; 0 if the process is younger than half a minute
-   * and does not know yet.
+   * The usual time between this process's own successes, in milliseconds; 0 if the process is younger than
+   * half a minute and does not know yet.
    */
   gapMs(nowMs: number): number {
     if (nowMs - this.#bornMs < MEMORY_MS) return 0

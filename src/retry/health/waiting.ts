@@ -15,7 +15,8 @@ export interface Wish {
   /** Whether an attempt in flight waits for this call, so that no learned limit may hold it. */
   readonly nested: boolean
   /**
-   * Whether that attempt occupies a place in this line, so that a limit set by hand would make it wait for itself.
+   * Whether that attempt occupies a place in this line, so that a limit set by hand would make it wait for
+   * itself.
    * @default false
    */
   readonly reentrant?: boolean
@@ -118,8 +119,8 @@ export class Queue {
   }
 
   /**
-   * About how many calls go before this one. Calls that yield to it do not count; in its own lane none do if it is a retry
-   * that keeps its place at the front.
+   * About how many calls go before this one. Calls that yield to it do not count; in its own lane none do if
+   * it is a retry that keeps its place at the front.
    */
   before(wish: Wish): number {
     const own = laneOf(wish)
