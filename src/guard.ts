@@ -1,5 +1,5 @@
 import { call } from './call/call.ts'
-import { encodeValue, functionJob, type RunContext } from './call/function-task.ts'
+import { encodeValue, FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { type Keeping, type KeepingOptions, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
@@ -58,8 +58,8 @@ export async function runIdempotent<T>(
     { key: `guard ${operation}`, name: `guard ${operation}` },
     UNLIMITED,
   )
-  const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
-  const { value, report } = await call(job, { runtime, settings, multiplied: false })
+  const task = new FunctionTask<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const { value, report } = await call(task, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value
 }

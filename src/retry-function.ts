@@ -1,7 +1,7 @@
-import type { Ended } from './call/bounds.ts'
+import type { Ended } from './call/limits.ts'
 import { call } from './call/call.ts'
-import { functionJob } from './call/function-task.ts'
-import type { Exchange } from './call/job.ts'
+import { FunctionTask } from './call/function-task.ts'
+import type { Exchange } from './call/task.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
 import { processRuntime, type Runtime } from './call/runtime.ts'
 import { type CallError, type Failure, isCallError } from './errors/call-error.ts'
@@ -87,7 +87,7 @@ export async function retry<T>(
   const options = resolveOptions(policy)
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
-  const job = functionJob<T>({
+  const task = new FunctionTask<T>({
     face: 'run',
     name,
     options:
@@ -99,7 +99,7 @@ export async function retry<T>(
   })
   try {
     const settings = withoutUndefined({ onEvent })
-    const { value, report } = await call(job, { runtime, settings, multiplied: false })
+    const { value, report } = await call(task, { runtime, settings, multiplied: false })
     // If the value already has the report of a nested call, keep that: it includes the tokens.
     if ((callReport(value)?.operation ?? name) === name) attachReport(value, report)
     return value

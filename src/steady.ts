@@ -3,18 +3,18 @@ import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
 import { beginCall } from './call/call-flow.ts'
-import { functionJob, type RunContext } from './call/function-task.ts'
+import { FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
 import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-status.ts'
-import type { CallContext } from './call/work.ts'
+import type { CallContext } from './call/task.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import type { CallPromise } from './openai/api-promise.ts'
-import type { ChatParams, RequestOptions } from './openai/chat/chat.ts'
-import { chatRequest, checkJsonParams } from './openai/chat/request.ts'
-import { structuredJob } from './openai/chat/structured.ts'
+import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
 import { dropInCreate } from './openai/drop-in.ts'
 import { facadeOf } from './openai/facade.ts'
+import type { Params } from './openai/given-params.ts'
+import { apiRequest, type RequestOptions } from './openai/request.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
@@ -178,7 +178,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
   }
   const facade = facadeOf(client, {
     own: { ...own },
-    create: (params: ChatParams, options?: RequestOptions) =>
+    create: (params: Params, options?: RequestOptions) =>
       create(client, context, params, options),
     wrapAgain(derived) {
       prepareClient('withOptions()', derived)
@@ -192,7 +192,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
 function create(
   client: ChatClient,
   context: CallContext,
-  params: ChatParams,
+  params: Params,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   beginCall()
@@ -201,7 +201,7 @@ function create(
     checkNoOptionsIn('create', params)
     checkOursUnderSteady(requestOptions)
     checkCallOptions('create(): steady', own)
-    return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
+    return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
   }
   // openai accepts a promise of options as well.
   const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
@@ -220,9 +220,9 @@ async function json(
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
   // Spread into a plain object, whose properties can be read by name.
-  const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
+  const request = apiRequest('json', client, context, body, { ...requestOptions }, own)
   const compiled = compileSchema(schema, request.options.regExp)
-  const { value: answer, report } = await call(structuredJob(request, compiled), context)
+  const { value: answer, report } = await call(new JsonTask(request, compiled), context)
   const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
   const result: JsonResult<unknown> = {
     value: answer.value,
@@ -266,8 +266,8 @@ async function run<T>(
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
   const state = targetState(runtime, target, settings)
-  const job = functionJob<T>({ face: 'run', name, options, state, work })
-  const { value, report } = await call(job, context)
+  const task = new FunctionTask<T>({ face: 'run', name, options, state, work })
+  const { value, report } = await call(task, context)
   attachReport(value, report)
   return value
 }

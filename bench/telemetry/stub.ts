@@ -30,5 +30,4 @@ export const UNWATCHED_CALL = {
   showsContent: false,
   startAttempt: () => UNWATCHED_ATTEMPT,
   read: nothing,
-  end: nothing,
 }

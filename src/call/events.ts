@@ -1,5 +1,7 @@
+import type { Failure } from '../errors/call-error.ts'
 import type { CallEvent } from '../report/call-report.ts'
-import type { TargetInfo, WaitFor } from '../telemetry/call-info.ts'
+import type { VerdictEvent } from '../retry/loop.ts'
+import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/call-info.ts'
 
 /**
  * What happens in a call, in one vocabulary: the events that `onEvent` gets, with what only traces
@@ -18,7 +20,7 @@ export type EventOf<Type extends EngineEvent['type']> = Extract<
 /** Tells an event to everybody who reads. */
 export type Tell = (event: EngineEvent) => void
 
-/** The span of a call, for one. */
+/** For example the span of a call. */
 export interface EventReader {
   read(event: EngineEvent): void
 }
@@ -32,12 +34,8 @@ type TraceEvent =
       /** W3C `traceparent` of that call, where it had a span. */
       readonly origin: string | undefined
     }
-  /** An answer became valid by local repairs; `rules` are our own names, never text of it. */
-  | {
-      readonly type: 'output-repaired'
-      readonly count: number
-      readonly rules: readonly string[]
-    }
+  /** An answer became valid by local repairs; `rules` are our own names, never text of the answer. */
+  | { readonly type: 'output-repaired'; readonly rules: readonly string[] }
 
 /** What `onEvent` does not get of the events that it does get. */
 interface TracedFields {
@@ -48,6 +46,14 @@ interface TracedFields {
     readonly target: TargetInfo
     /** What held the next attempt back, where a wait for it could not end in time. */
     readonly heldBy?: WaitFor | undefined
+  }
+  readonly 'call-settled': {
+    /** What the provider's answer says about itself. */
+    readonly response?: ResponseInfo | undefined
+    /** A completion, a streamed one, or an array of messages; read only where content is captured. */
+    readonly answer?: unknown
+    /** Of a stream: from the start of the call to its first chunk. */
+    readonly firstChunkMs?: number | undefined
   }
 }
 
@@ -109,5 +115,34 @@ export function tellAll(
   return (event) => {
     onEvent?.read(event)
     span?.read(event)
+  }
+}
+
+/** What is told of a verdict; nothing of those that are told elsewhere. */
+export function eventOf(
+  { verdict, requests: number, target: index }: VerdictEvent,
+  { kind, issues = [] }: Failure,
+  targets: readonly { readonly name: string }[],
+): EngineEvent | undefined {
+  const { name = '' } = targets[index] ?? {}
+  switch (verdict.verdict) {
+    case 'retry': {
+      const { delayMs, delaySource } = verdict
+      return { type: 'retry-scheduled', number, kind, delayMs, delaySource }
+    }
+    case 'wait': {
+      const { by, expectedMs, ahead } = verdict.held
+      const known = expectedMs !== Infinity && { expectedMs }
+      return { type: 'wait-started', target: name, for: by, ahead, ...known }
+    }
+    case 'reask':
+      return { type: 'reask-sent', number, kind, traced: { issueCount: issues.length } }
+    case 'fallback': {
+      const target = targets[verdict.target]?.name ?? ''
+      return { type: 'fallback-selected', number, kind, target, traced: { from: name } }
+    }
+    case 'accept':
+    case 'stop':
+      return undefined
   }
 }

@@ -1,4 +1,4 @@
-import type { AnswerFacts } from '../call/job.ts'
+import type { AnswerFacts } from '../call/task.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { type HeaderSource, readHeader, readItems, readProperty } from '../errors/hostile.ts'
 

@@ -1,4 +1,4 @@
-import type { Bounds } from '../call/bounds.ts'
+import type { Bounds } from '../call/limits.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { ChunkStream, StreamClass } from '../stream/reader.ts'
 import type { ChatClient } from './client.ts'

@@ -30,10 +30,14 @@ export interface LoopRequest<T> {
   spentAt?(target: number): Failure | undefined
   /** Estimates the tokens of a request to a target; called only if tokens are counted. */
   readonly tokens?: { estimate(target: number): number } | undefined
+  /** Requests sent earlier in this call by work that was interrupted; they count. `failure` ended that work. */
+  readonly sentBefore?:
+    | { readonly requests: number; readonly refused: number; readonly failure: Failure }
+    | undefined
   /** Makes one attempt and reports how it ended. Must not reject, and must obey the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
   /** Called with every verdict before it is carried out. Must not throw. */
-  readonly onVerdict?: ((event: VerdictEvent) => void) | undefined
+  onVerdict?(event: VerdictEvent): void
 }
 
 export interface LoopPolicy {

@@ -48,6 +48,9 @@ export class Run<T> {
   constructor(request: LoopRequest<T>) {
     this.#request = request
     this.#admission = new Admission(request)
+    const { requests = 0, refused = 0 } = request.sentBefore ?? {}
+    this.#requests = requests
+    this.#refused = refused
   }
 
   get requests(): number {
@@ -64,7 +67,17 @@ export class Run<T> {
   start(): FailedAttempt | undefined {
     // If an equal call has used up all attempts, its failure is also this call's.
     const spent = this.#request.spentAt?.(0)
-    return spent ? { ok: false, failure: { ...spent, executed: 'no' } } : this.admit()
+    if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
+    return this.#spentBefore() ?? this.admit()
+  }
+
+  /** Work that was not finished may have left nothing: its failure is the call's. */
+  #spentBefore(): FailedAttempt | undefined {
+    const { policy, sentBefore } = this.#request
+    if (sentBefore === undefined) return undefined
+    const isSpent =
+      this.#requests - this.#refused >= policy.maxAttempts || this.#requests >= policy.maxRequests
+    return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
   /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
@@ -103,10 +116,9 @@ export class Run<T> {
 
   /** Reports a verdict before it is carried out. */
   tell(verdict: Verdict, failure?: Failure): void {
-    const { onVerdict } = this.#request
-    if (onVerdict === undefined) return
+    if (this.#request.onVerdict === undefined) return
     const event = { verdict, requests: this.#requests, target: this.#next.index }
-    onVerdict(failure === undefined ? event : { ...event, failure })
+    this.#request.onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
   /** Carries out the verdict, including its wait. Returns what to judge next if the wait ended without permission. */
@@ -280,8 +292,8 @@ export class Run<T> {
 
   /** If the line holds the retry longer than its own wait does, that is reported as well. */
   #tellOfLine(delayMs: number, failure: Failure): void {
-    const { policy, onVerdict } = this.#request
-    if (onVerdict === undefined || policy.maxWaitMs === 0) return
+    const { policy } = this.#request
+    if (this.#request.onVerdict === undefined || policy.maxWaitMs === 0) return
     const held = this.#admission.heldAfter(this.#asking(), delayMs)
     const own = this.#next.delaySource
     if (held.by !== 'backoff' && held.by !== own) this.tell({ verdict: 'wait', held }, failure)

@@ -48,10 +48,10 @@ export async function sendAttempt<T>(
 
 /** Checks again whether the client was closed after the line granted permission. */
 function unlessClosed<T>(
-  { attempt, closing }: LoopRequest<T>,
+  request: LoopRequest<T>,
   step: AttemptStep,
 ): Promise<AttemptResult<T>> | FailedAttempt {
-  if (!closing?.isClosed) return attempt(step)
+  if (!request.closing?.isClosed) return request.attempt(step)
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 

@@ -1,4 +1,4 @@
-import type { Begun, OnceProtocol } from '../call/job.ts'
+import type { Begun, OnceProtocol } from '../call/task.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { type Flight, once, type WorkOutcome } from '../idempotency/once.ts'

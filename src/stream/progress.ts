@@ -1,4 +1,4 @@
-import type { AnswerFacts } from '../call/job.ts'
+import type { AnswerFacts } from '../call/task.ts'
 import type { Failure } from '../errors/call-error.ts'
 
 /** What is seen of one stream, chunk by chunk. Each API reads its own chunks. */

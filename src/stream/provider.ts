@@ -1,4 +1,4 @@
-import type { Bounds } from '../call/bounds.ts'
+import type { Bounds } from '../call/limits.ts'
 import { Ending } from '../call/ending.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { Clock } from '../time.ts'

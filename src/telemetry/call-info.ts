@@ -1,6 +1,5 @@
 import type { Context } from '@opentelemetry/api'
-import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import type { Clock } from '../time.ts'
 import type { ContentCapture } from './content.ts'
 
@@ -68,42 +67,6 @@ export interface AttemptInfo extends TargetInfo {
   /** The wait before this attempt. */
   readonly delayMs: number
   readonly delaySource?: 'backoff' | 'hint' | undefined
-  readonly waits?: readonly Wait[] | undefined
-}
-
-/** How a call ended. */
-export type CallOutcome = SucceededCall | FailedCall
-
-export interface SucceededCall {
-  readonly ok: true
-  readonly source: 'provider' | 'store' | 'shared'
-  readonly response?: ResponseInfo | undefined
-  /** Number of local repairs. @default the sum of the `output-repaired` events */
-  readonly repairs?: number | undefined
-  /** False if the store could not store the result. */
-  readonly persisted?: boolean | undefined
-  /** The ChatCompletion, a streamed one, or an array of messages. Read only if content is captured. */
-  readonly answer?: unknown
-  /** Time from the start of the call to the first chunk of its stream. */
-  readonly firstChunkMs?: number | undefined
-  /** Only `complete` is read; the sums come from the attempts. */
-  readonly usage?: Usage | undefined
-  /** For a replayed or joined call: the usage of the call that did the work. */
-  readonly replayedUsage?: Usage | undefined
-  readonly attempts: readonly AttemptReport[]
-}
-
-export interface FailedCall {
-  readonly ok: false
-  readonly kind: FailureKind
-  /** Where the failure came from. @default 'provider' */
-  readonly source?: 'provider' | 'store' | 'shared' | undefined
-  readonly reason?: StopReason | undefined
-  /** For a stream that broke: time from the start of the call to its first chunk. */
-  readonly firstChunkMs?: number | undefined
-  readonly usage?: Usage | undefined
-  readonly attempts: readonly AttemptReport[]
-  /** Waits after the last attempt that led to no further one. */
   readonly waits?: readonly Wait[] | undefined
 }
 

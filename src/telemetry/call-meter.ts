@@ -1,10 +1,11 @@
 import type { Attributes } from '@opentelemetry/api'
 import type { EngineEvent, EventOf, EventReader } from '../call/events.ts'
-import type { StopReason, Wait } from '../errors/call-error.ts'
+import type { Wait } from '../errors/call-error.ts'
+import type { CallReport } from '../report/call-report.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import * as names from './attributes.ts'
-import type { CallInfo, CallOutcome, TargetHealth, TargetInfo } from './call-info.ts'
-import { attemptTarget, errorType, failureOf, metricAttributes, outcomeName } from './describe.ts'
+import type { CallInfo, TargetHealth, TargetInfo } from './call-info.ts'
+import { attemptTarget, errorType, metricAttributes, outcomeName } from './describe.ts'
 import { type Instruments, measure } from './metrics.ts'
 import { quietly } from './spans.ts'
 
@@ -91,24 +92,25 @@ export class CallMeter implements EventReader {
     }
   }
 
-  ended(outcome: CallOutcome, repairs: number): void {
+  /** Measures the call as a whole. */
+  ended(settled: EventOf<'call-settled'>): void {
+    const { report } = settled
     measure((measured) => {
       const base = this.#base(measured)
-      const source = outcome.source ?? 'provider'
       const attributes = withoutUndefined({
         ...base,
-        [names.OUTCOME]: outcomeName(outcome),
-        [names.SOURCE]: source,
-        [names.ERROR_TYPE]: errorType(failureOf(outcome)),
+        [names.OUTCOME]: outcomeName(report),
+        [names.SOURCE]: report.source,
+        [names.ERROR_TYPE]: errorType(report.outcome),
       })
-      const stopReason: StopReason | undefined = outcome.ok ? undefined : outcome.reason
       measured.callAttempts.record(
-        outcome.attempts.length,
-        withoutUndefined({ ...attributes, [names.STOP_REASON]: stopReason }),
+        report.attempts.length,
+        withoutUndefined({ ...attributes, [names.STOP_REASON]: report.reason }),
       )
-      if (repairs > 0) measured.repairs.add(repairs, base)
-      if (this.#info.isStored === true) this.#countLookup(measured, outcome, base)
-      if (this.#info.operation === 'chat') this.#measureChat(measured, outcome, attributes)
+      const { repairs = [] } = report
+      if (repairs.length > 0) measured.repairs.add(repairs.length, base)
+      if (this.#info.isStored === true) this.#countLookup(measured, report, base)
+      if (this.#info.operation === 'chat') this.#measureChat(measured, settled, attributes)
     })
     const countedBy = this.#countedBy
     if (countedBy !== undefined) {
@@ -116,20 +118,23 @@ export class CallMeter implements EventReader {
     }
   }
 
-  #measureChat(measured: Instruments, outcome: CallOutcome, attributes: Attributes): void {
+  #measureChat(
+    measured: Instruments,
+    { traced: { firstChunkMs } }: EventOf<'call-settled'>,
+    attributes: Attributes,
+  ): void {
     const durationMs = this.#info.clock.monotonicMs() - this.#startedAtMs
     measured.operationDuration.record(durationMs / 1_000, attributes)
-    const { firstChunkMs } = outcome
     if (firstChunkMs !== undefined) {
       measured.timeToFirstChunk.record(firstChunkMs / 1_000, this.#base(measured))
     }
   }
 
-  #countLookup(measured: Instruments, outcome: CallOutcome, base: Attributes): void {
-    const attributes = { ...base, [names.SOURCE]: outcome.source ?? 'provider' }
+  #countLookup(measured: Instruments, report: CallReport, base: Attributes): void {
+    const attributes = { ...base, [names.SOURCE]: report.source }
     measured.keyLookups.add(1, attributes)
-    if (!outcome.ok || outcome.replayedUsage === undefined) return
-    const { inputTokens, outputTokens } = outcome.replayedUsage
+    if (report.outcome !== 'success' || report.replayedUsage === undefined) return
+    const { inputTokens, outputTokens } = report.replayedUsage
     measured.savedTokens.add(inputTokens, { ...attributes, [names.GEN_AI_TOKEN_TYPE]: 'input' })
     measured.savedTokens.add(outputTokens, { ...attributes, [names.GEN_AI_TOKEN_TYPE]: 'output' })
   }

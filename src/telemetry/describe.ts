@@ -1,12 +1,13 @@
 import type { Attributes } from '@opentelemetry/api'
+import type { EventOf } from '../call/events.ts'
 import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
+import type { CallReport } from '../report/call-report.ts'
 import * as names from './attributes.ts'
 import type {
   AttemptInfo,
   CallInfo,
-  CallOutcome,
   RequestInfo,
   ResponseInfo,
   TargetInfo,
@@ -57,35 +58,35 @@ function requestAttributes(request: RequestInfo = {}): Attributes {
 /** Attributes of the outcome of a call. */
 export function outcomeAttributes(
   info: CallInfo,
-  outcome: CallOutcome,
-  repairs: number,
+  { report, traced: { response, firstChunkMs } }: EventOf<'call-settled'>,
 ): Attributes {
   const chat = info.operation === 'chat'
+  const ok = report.outcome === 'success'
   return {
-    [names.OUTCOME]: outcomeName(outcome),
-    [names.SOURCE]: outcome.source,
-    [names.ATTEMPT_COUNT]: outcome.attempts.length,
-    [names.ERROR_TYPE]: errorType(failureOf(outcome)),
-    [names.STOP_REASON]: outcome.ok ? undefined : outcome.reason,
-    ...(!outcome.ok && waitAttributes(outcome.waits)),
+    [names.OUTCOME]: outcomeName(report),
+    [names.SOURCE]: report.source,
+    [names.ATTEMPT_COUNT]: report.attempts.length,
+    [names.ERROR_TYPE]: errorType(report.outcome),
+    [names.STOP_REASON]: report.reason,
+    ...(!ok && waitAttributes(report.waits)),
     // Meaningless for a call whose result is not to be stored.
-    [names.PERSISTED]: outcome.ok && info.isStored === true ? outcome.persisted : undefined,
-    [names.REPAIR_COUNT]: repairs > 0 ? repairs : undefined,
-    ...(chat && usageAttributes(outcome)),
-    [names.REPLAYED_INPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.inputTokens : undefined,
-    [names.REPLAYED_OUTPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.outputTokens : undefined,
-    ...(chat && outcome.ok && responseAttributes(outcome.response)),
-    ...(chat && { [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(outcome.firstChunkMs) }),
+    [names.PERSISTED]: ok && info.isStored === true ? report.persisted : undefined,
+    [names.REPAIR_COUNT]: report.repairs?.length,
+    ...(chat && usageAttributes(report)),
+    [names.REPLAYED_INPUT_TOKENS]: ok ? report.replayedUsage?.inputTokens : undefined,
+    [names.REPLAYED_OUTPUT_TOKENS]: ok ? report.replayedUsage?.outputTokens : undefined,
+    ...(chat && ok && responseAttributes(response)),
+    ...(chat && { [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs) }),
   }
 }
 
 // A replayed call was billed nothing, and the tokens of a joined call are on the owner's span.
-function usageAttributes(outcome: CallOutcome): Attributes {
-  if ((outcome.source ?? 'provider') !== 'provider') return {}
-  const billed = outcome.attempts.flatMap(({ usage }) => usage ?? [])
+function usageAttributes({ source, attempts, usage }: CallReport): Attributes {
+  if (source !== 'provider') return {}
+  const billed = attempts.flatMap(({ usage: used }) => used ?? [])
   return {
     ...(billed.length > 0 && tokenAttributes(sumOfTokens(billed))),
-    [names.USAGE_COMPLETE]: outcome.usage?.complete,
+    [names.USAGE_COMPLETE]: usage.complete,
   }
 }
 
@@ -206,20 +207,18 @@ export function metricAttributes(info: CallInfo, closed: ClosedSets): Attributes
 }
 
 /** `recovered`: the call succeeded although an attempt had failed. */
-export function outcomeName(outcome: CallOutcome): 'success' | 'recovered' | 'failed' | 'aborted' {
-  if (!outcome.ok) return outcome.kind === 'aborted' ? 'aborted' : 'failed'
-  const recovered = outcome.attempts.some((attempt) => errorType(attempt.outcome) !== undefined)
+export function outcomeName({
+  outcome,
+  attempts,
+}: CallReport): 'success' | 'recovered' | 'failed' | 'aborted' {
+  if (outcome !== 'success') return outcome === 'aborted' ? 'aborted' : 'failed'
+  const recovered = attempts.some((attempt) => errorType(attempt.outcome) !== undefined)
   return recovered ? 'recovered' : 'success'
 }
 
 /** Like `outcomeName`, for one attempt. */
 export function attemptOutcome({ outcome }: AttemptReport): 'success' | 'failed' | 'aborted' {
   return outcome === 'success' || outcome === 'aborted' ? outcome : 'failed'
-}
-
-/** The outcome in the form used in reports. */
-export function failureOf(outcome: CallOutcome): 'success' | FailureKind {
-  return outcome.ok ? 'success' : outcome.kind
 }
 
 /**

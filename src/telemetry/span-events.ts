@@ -62,7 +62,7 @@ export function spanEvent(event: EngineEvent): SpanEvent | undefined {
       return named(names.EVENT_CLAIM_AWAITED, { [names.LEASE_LEFT]: event.leaseLeftMs / 1_000 })
     case 'output-repaired':
       return named(names.EVENT_OUTPUT_REPAIRED, {
-        [names.REPAIR_COUNT]: event.count,
+        [names.REPAIR_COUNT]: event.rules.length,
         [names.REPAIR_RULES]: [...new Set(event.rules)],
       })
     default:

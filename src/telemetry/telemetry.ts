@@ -10,13 +10,12 @@ import type { EngineEvent, EventOf, EventReader } from '../call/events.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
 import * as names from './attributes.ts'
-import type { AttemptInfo, CallInfo, CallOutcome } from './call-info.ts'
+import type { AttemptInfo, CallInfo } from './call-info.ts'
 import { CallMeter } from './call-meter.ts'
 import { answerMessages, captureMessages, capturesContent, field } from './content.ts'
 import {
   callAttributes,
   errorType,
-  failureOf,
   outcomeAttributes,
   samplingAttributes,
   shortHash,
@@ -36,7 +35,7 @@ import {
 } from './spans.ts'
 
 export { type AttemptSpan, UNWATCHED_ATTEMPT } from './attempt-span.ts'
-export type { AttemptInfo, CallInfo, CallOutcome, TargetHealth, TargetInfo } from './call-info.ts'
+export type { AttemptInfo, CallInfo, TargetHealth, TargetInfo } from './call-info.ts'
 export { readOrigin, withOrigin } from './origin.ts'
 
 /**
@@ -66,7 +65,6 @@ export class CallSpan implements EventReader {
   readonly #span: Span | undefined
   readonly #meter: CallMeter | undefined
   #resends = 0
-  #repairs = 0
   #linkedTo: string | undefined
   #ended = false
 
@@ -122,10 +120,22 @@ export class CallSpan implements EventReader {
     })
   }
 
-  /** Records an event of the call on its span and in the metrics. */
+  /** Records an event of the call on its span and in the metrics; `call-settled` ends the span. */
   read(event: EngineEvent): void {
-    if (event.type === 'result-found') this.#linkTo(event)
-    if (event.type === 'output-repaired') this.#repairs += event.count
+    switch (event.type) {
+      case 'call-settled':
+        this.#end(event)
+        return
+      case 'result-found':
+        this.#linkTo(event)
+        return
+      default:
+        this.#addEvent(event)
+        this.#meter?.read(event)
+    }
+  }
+
+  #addEvent(event: EngineEvent): void {
     annotate(this.#span, (span) => {
       const shown = spanEvent(event)
       if (shown === undefined) return
@@ -133,7 +143,6 @@ export class CallSpan implements EventReader {
       const key = { [names.KEY_HASH]: shortHash(this.#info?.key?.hash) }
       span.addEvent(name, withoutUndefined({ ...attributes, ...key }))
     })
-    this.#meter?.read(event)
   }
 
   #linkTo({ origin: traceparent, how }: EventOf<'result-found'>): void {
@@ -147,20 +156,19 @@ export class CallSpan implements EventReader {
     })
   }
 
-  /** Ends the span. Only the first call counts. */
-  end(outcome: CallOutcome): void {
+  /** Only the first time counts. */
+  #end(settled: EventOf<'call-settled'>): void {
     const info = this.#info
     if (info === undefined || this.#ended) return
     this.#ended = true
-    const repairs = (outcome.ok ? outcome.repairs : undefined) ?? this.#repairs
+    const { outcome } = settled.report
     annotate(this.#span, (span) => {
-      span.setAttributes(outcomeAttributes(info, outcome, repairs))
-      if (errorType(failureOf(outcome)) !== undefined)
-        span.setStatus({ code: SpanStatusCode.ERROR })
+      span.setAttributes(outcomeAttributes(info, settled))
+      if (errorType(outcome) !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
     })
-    if (outcome.ok) this.#recordAnswer(outcome.answer)
+    if (outcome === 'success') this.#recordAnswer(settled.traced.answer)
     endSpan(this.#span)
-    this.#meter?.ended(outcome, repairs)
+    this.#meter?.ended(settled)
   }
 
   #recordAnswer(answer: unknown): void {

@@ -1,4 +1,5 @@
-import { ReadingEnded, readInTurns, type Waiting, whileAwaited } from '../../call/reading.ts'
+import type { Waiting } from '../../call/limits.ts'
+import { ReadingEnded, readInTurns, whileAwaited } from './reading.ts'
 import type { OutputIssue } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { readProperty } from '../../errors/hostile.ts'

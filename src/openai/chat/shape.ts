@@ -1,4 +1,4 @@
-import type { AnswerFacts } from '../../call/job.ts'
+import type { AnswerFacts } from '../../call/task.ts'
 import { FailedAnswer } from '../../errors/failed-answer.ts'
 import { finishReasonOf } from '../../errors/finish-reason.ts'
 import { readProperty } from '../../errors/hostile.ts'

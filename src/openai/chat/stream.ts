@@ -1,5 +1,5 @@
 import { abortedBy, classifyThrown } from '../../call/attempt.ts'
-import type { AnswerFacts, Begun, Exchange, Job, OnceProtocol, Sent } from '../../call/job.ts'
+import type { AnswerFacts, Begun, Exchange, OnceProtocol, Sent } from '../../call/task.ts'
 import { type CallError, type Failure, isCallError } from '../../errors/call-error.ts'
 import type { Flight, WorkOutcome } from '../../idempotency/once.ts'
 import { type StreamAnswer, streamOnce } from '../../stream/once.ts'
@@ -16,49 +16,40 @@ import type { Answer } from '../api-promise.ts'
 import { gatewayFacts } from '../gateways.ts'
 import { headSeen } from '../given-promise.ts'
 import { givenStream } from '../given-stream.ts'
+import type { ApiRequest } from '../request.ts'
+import { answerOf } from '../send.ts'
 import { streamClassOf } from '../stream-class.ts'
+import { wireOf } from '../wire.ts'
 import { failureInAnswer, failureInChunk, isObject, requestIdOf } from './answer.ts'
-import { answerOf, type ChatRequest, chatBasics, ownBodyFor, sendChat } from './chat.ts'
 import { choicesAsked } from './request-tokens.ts'
 import { ChatProgress, looksLikeChunk, WITHOUT_CHOICE } from './shape.ts'
 import { StreamedAnswer } from './streamed-answer.ts'
+import { ChatTask } from './task.ts'
 
 type ToCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => unknown
 
 /** The drop-in call with `stream: true`: held until its first content, then released. */
-export function streamJob(
-  request: ChatRequest,
-  toCallerError: ToCallerError,
-): Job<Answer<ChunkStream>> {
-  const call = new StreamCall(request, toCallerError)
-  return {
-    ...chatBasics('create', request),
-    send: (exchange) => call.send(exchange),
-    once: (protocol, open) => call.once(protocol, open),
-  }
-}
-
-class StreamCall {
-  readonly #request: ChatRequest
+export class StreamTask extends ChatTask<Answer<ChunkStream>> {
   readonly #toCallerError: ToCallerError
   readonly #startedMs: number
   #attempts = 0
 
-  constructor(request: ChatRequest, toCallerError: ToCallerError) {
-    this.#request = request
+  constructor(request: ApiRequest, toCallerError: ToCallerError) {
+    super('create', request)
     this.#toCallerError = toCallerError
     this.#startedMs = request.clock.monotonicMs()
   }
 
   async send(exchange: Exchange): Promise<Sent<Answer<ChunkStream>>> {
-    const { number, wire, bounds } = exchange
-    const request = this.#request
+    const { number, bounds } = exchange
+    const wire = wireOf(exchange)
+    const { request } = this
     const { options, targets, clock } = request
     this.#attempts = number
-    const body = ownBodyFor(request, exchange)
+    const body = request.ownBodyFor(exchange)
     const sentAtMs = clock.monotonicMs()
     wire.isStreamed = true
-    const { data, response } = await sendChat(request, exchange, body)
+    const { data, response } = await this.complete(exchange, body)
     if (wire.isBodiless) {
       const failure = failureInAnswer(null, response, clock)
       const facts = { status: response.status, ...requestIdOf(response) }
@@ -80,7 +71,7 @@ class StreamCall {
       bounds,
       clock,
       chunkIdleTimeoutMs: options.chunkIdleTimeoutMs,
-      toCallerError: (error) => this.errorFor(classifyThrown(error, exchange, 'create'), number),
+      toCallerError: (error) => this.errorFor(this.thrown(error, exchange), number),
     })
     const firstChunkMs = clock.monotonicMs() - sentAtMs
     // A tracer's generator sends only when it is read.
@@ -103,13 +94,13 @@ class StreamCall {
     protocol: OnceProtocol,
     open: (flight: Flight) => Promise<WorkOutcome<Answer<ChunkStream>>>,
   ): Promise<Begun<Answer<ChunkStream>>> {
-    const answer = new ChatStreamAnswer(this.#request, this, protocol.showsContent)
+    const answer = new ChatStreamAnswer(this.request, this, protocol.showsContent)
     return streamOnce({ answer, protocol, open })
   }
 
   /** What the caller is to catch, after so many attempts. */
   errorFor(failure: Failure, attempts = this.#attempts): unknown {
-    const elapsedMs = this.#request.clock.monotonicMs() - this.#startedMs
+    const elapsedMs = this.request.clock.monotonicMs() - this.#startedMs
     const error = this.#toCallerError(failure, { attempts, elapsedMs })
     if (isObject(error)) caught.set(error, failure)
     return error
@@ -126,9 +117,9 @@ function hasHeaders({ headers }: Response): boolean {
 /** What a chunk, or anything in its place, means that came with this response. */
 class ChatJudge implements StreamJudge {
   readonly #response: Response
-  readonly #request: Pick<ChatRequest, 'clock'>
+  readonly #request: Pick<ApiRequest, 'clock'>
 
-  constructor(response: Response, request: Pick<ChatRequest, 'clock'>) {
+  constructor(response: Response, request: Pick<ApiRequest, 'clock'>) {
     this.#response = response
     this.#request = request
   }
@@ -151,7 +142,7 @@ class ChatJudge implements StreamJudge {
 }
 
 function streamTail(
-  { targets }: ChatRequest,
+  { targets }: ApiRequest,
   exchange: Exchange,
   { error, abandoned }: StreamEnd,
   {
@@ -166,7 +157,7 @@ function streamTail(
 ): { failure?: Failure; facts: AnswerFacts } {
   const said = gatewayFacts(targets[exchange.target]?.gateway, {
     headers,
-    sent: exchange.wire.sent,
+    sent: wireOf(exchange).sent,
     body: progress.lastChunk,
   })
   const isLeft = abandoned || exchange.bounds.signal.reason === READER_LEFT
@@ -182,12 +173,12 @@ function streamTail(
 
 /** How a stream is kept: the JSON of its chunks, as they came. */
 class ChatStreamAnswer implements StreamAnswer<Answer<ChunkStream>> {
-  readonly #request: ChatRequest
-  readonly #call: StreamCall
+  readonly #request: ApiRequest
+  readonly #call: StreamTask
   readonly #choices: number
   readonly #showsContent: boolean
 
-  constructor(request: ChatRequest, call: StreamCall, showsContent: boolean) {
+  constructor(request: ApiRequest, call: StreamTask, showsContent: boolean) {
     this.#request = request
     this.#call = call
     this.#choices = choicesAsked(request.given.facts)

@@ -2,7 +2,7 @@ import { type ContextManager, context, metrics, trace } from '@opentelemetry/api
 import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startCall } from '../../../src/telemetry/telemetry.ts'
-import { chat, report } from './recorder.ts'
+import { chat, report, settle } from './recorder.ts'
 
 afterEach(() => {
   trace.disable()
@@ -33,7 +33,7 @@ function wholeCall(): string {
   })
   call.read({ type: 'retries-multiplied', wireRequests: 2 })
   call.read({ type: 'call-repeated' })
-  call.read({ type: 'output-repaired', count: 1, rules: [] })
+  call.read({ type: 'output-repaired', rules: ['number'] })
   call.read({
     type: 'call-stopped',
     number: 1,
@@ -41,7 +41,7 @@ function wholeCall(): string {
     kind: 'timeout',
     traced: { target: {} },
   })
-  call.end({ ok: true, source: 'provider', answer: [], attempts: [report()] })
+  settle(call, { ok: true, source: 'provider', answer: [], attempts: [report()] })
   return value
 }
 

@@ -1,15 +1,6 @@
-import { inTurns, type Resting } from '../output/work.ts'
-import { type Clock, type Deadline, soon } from '../time.ts'
-
-/**
- * For whom an answer is read: the caller, or all who joined. The time of its attempt does not count, since
- * the answer has come.
- */
-export interface Waiting {
-  readonly clock: Clock
-  readonly signal: AbortSignal | undefined
-  readonly deadline: Deadline
-}
+import type { Waiting } from '../../call/limits.ts'
+import { inTurns, type Resting } from '../../output/work.ts'
+import { type Clock, soon } from '../../time.ts'
 
 /** Without a limit: for an answer that came when all callers had left, and is kept for later ones. */
 export function waitingForOthers(clock: Clock): Waiting {

@@ -1,4 +1,14 @@
-import type { Waiting } from './reading.ts'
+import type { Clock, Deadline } from '../time.ts'
+
+/**
+ * For whom an answer is read: the caller, or all who joined. The time of its attempt does not count, since
+ * the answer has come.
+ */
+export interface Waiting {
+  readonly clock: Clock
+  readonly signal: AbortSignal | undefined
+  readonly deadline: Deadline
+}
 
 /** Why an attempt was cut short by us, not by the provider. */
 export type Ended = 'timeout' | 'deadline' | 'aborted'
@@ -8,37 +18,11 @@ export interface BoundsRequest extends Waiting {
   readonly timeoutMs: number
 }
 
-/** One attempt's limits: its timeout, the call's deadline and the caller's signal, as one signal. */
-export interface Bounds {
-  /** Aborts when the first limit is reached. */
-  readonly signal: AbortSignal
-  /** Which one it was. */
-  readonly ended: Ended | undefined
-  /** Those for whom the attempt is made. */
-  readonly waiting: Waiting
-  /**
-   * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
-   * at a time.
-   */
-  race<T>(work: PromiseLike<T>): Promise<T>
-  /** The work that was raced when a limit was reached: it may go on. */
-  readonly cutOff: PromiseLike<unknown> | undefined
-  /** What ends the other signal ends ours, though no limit of ours was reached. */
-  follow(other: AbortSignal): void
-  /** Notices a limit that has passed, where no timer had its turn. */
-  check(): void
-  /** Takes the clock off: the rest of a stream has limits of its own. */
-  disarm(): void
-  /** Frees the timer and the listener. */
-  dispose(): void
-}
-
-/** Starts the limits of one attempt. Always `dispose()` of it. */
-export function boundAttempt(request: BoundsRequest): Bounds {
-  return new AttemptBounds(request)
-}
-
-class AttemptBounds implements Bounds {
+/**
+ * One attempt's limits: its timeout, the call's deadline and the caller's signal, as one signal. They
+ * begin when it is made; always `dispose()` of it.
+ */
+export class Bounds {
   readonly #request: BoundsRequest
   readonly #controller = new AbortController()
   readonly #timeoutAtMs: number
@@ -57,22 +41,30 @@ class AttemptBounds implements Bounds {
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
+  /** Aborts when the first limit is reached. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
+  /** Which limit it was; undefined: none yet. */
   get ended(): Ended | undefined {
     return this.#ended
   }
 
+  /** The work that was raced when a limit was reached: it may go on. */
   get cutOff(): PromiseLike<unknown> | undefined {
     return this.#ended === undefined ? undefined : this.#raced
   }
 
+  /** Those for whom the attempt is made. */
   get waiting(): Waiting {
     return this.#request
   }
 
+  /**
+   * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
+   * at a time.
+   */
   race<T>(work: PromiseLike<T>): Promise<T> {
     this.#raced = work
     return new Promise((resolve, reject) => {
@@ -91,16 +83,19 @@ class AttemptBounds implements Bounds {
     })
   }
 
+  /** What ends the other signal ends ours, though no limit of ours was reached. */
   follow(other: AbortSignal): void {
     const onAbort = () => this.#controller.abort(other.reason)
     if (other.aborted) onAbort()
     else other.addEventListener('abort', onAbort, { once: true })
   }
 
+  /** Takes the clock off: the rest of a stream has limits of its own. */
   disarm(): void {
     this.#cancelTimer?.()
   }
 
+  /** Notices a limit that has passed, where no timer had its turn. */
   check(): void {
     const { clock, deadline } = this.#request
     if (this.#ended !== undefined) return
@@ -109,6 +104,7 @@ class AttemptBounds implements Bounds {
     this.#onTime()
   }
 
+  /** Frees the timer and the listener. */
   dispose(): void {
     this.#cancelTimer?.()
     this.#request.signal?.removeEventListener('abort', this.#onAbort)

@@ -1,25 +1,24 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { TokenCounts } from '../errors/token-counts.ts'
 import type { Keeping } from '../idempotency/kept-result.ts'
 import type { Flight, OnceRequest, WorkOutcome } from '../idempotency/once.ts'
-import type { RequestTokens } from '../openai/chat/request-tokens.ts'
-import type { Gateway } from '../openai/gateways.ts'
-import type { WireRecord } from '../openai/wire.ts'
-import type { ResolvedCall } from '../options/options.ts'
-import type { Repair } from '../output/repair-rules.ts'
+import type { ResolvedCall, SteadyOptions } from '../options/options.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
+import type { Closing } from '../retry/closing.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { Clock } from '../time.ts'
-import type { Bounds } from './bounds.ts'
-import type { CallIdentity } from './fingerprints.ts'
-import type { Waiting } from './reading.ts'
+import type { CallReport } from '../report/call-report.ts'
+import type { Bounds, Waiting } from './limits.ts'
+import type { Runtime } from './runtime.ts'
 
 /**
- * What a face (`create`, `json`, `run`, `runIdempotent`) gives to the main path: where it may go,
- * how to send one attempt, and how to keep its result. The main path does the rest.
+ * What one face (`create`, `json`, `run`, `runIdempotent`, `retry`) wants done: where it may go, how to
+ * send one attempt, and how its result is kept. The engine does the rest. Implemented by a class in the
+ * room of each API, and by `FunctionTask`.
  */
-export interface Job<T> {
+export interface Task<T> {
   readonly face: 'create' | 'json' | 'run' | 'guard'
   /** Namespace of the idempotency key: `chat`, or the name given to `run`. */
   readonly operation: string
@@ -27,7 +26,7 @@ export interface Job<T> {
   readonly name: string
   readonly options: ResolvedCall
   /** The first, then the fallbacks in order. */
-  readonly targets: readonly [JobTarget, ...JobTarget[]]
+  readonly targets: readonly [TaskTarget, ...TaskTarget[]]
   /** Request attributes for the span. */
   readonly telemetry?: RequestTelemetry
   /** What the key stands for where the caller gave no `payload`: the request before any adaptation. */
@@ -38,6 +37,8 @@ export interface Job<T> {
    * whose requests nobody knows.
    */
   identify?(): CallIdentity
+  /** What is seen on the wire in one attempt; absent for a function, whose requests are its own. */
+  watch?(attempt: number): Wire
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
   send(exchange: Exchange): Promise<Sent<T>>
   /**
@@ -45,15 +46,23 @@ export interface Job<T> {
    * it is good as it stands. Absent where such a result is not kept.
    */
   late?(came: unknown, exchange: Exchange): Promise<{ readonly late: T } | undefined>
-  /** The face's own opinion of what its sender threw, after it was classified. Must not throw. */
+  /** The task's own opinion of what `send` threw, after it was classified. Must not throw. */
   judge?(failure: Failure, exchange: Exchange): Failure
+  /** The same of any failure of an attempt, thrown or returned. Must not throw. */
+  judgeAny?(failure: Failure, exchange: Exchange): Failure
+  /** The facts of an answer that was thrown. */
+  thrownFacts?(exchange: Exchange): AnswerFacts
+  /** An attempt has ended: what its answer shows of what lies between us and the provider. */
+  lookAround?(isGood: boolean, exchange: Exchange): void
+  /** The limits that the answer reports. */
+  allowances?(exchange: Exchange): readonly Allowance[] | undefined
   /** The tokens of its requests; absent where they cannot be known. */
-  readonly tokens?: RequestTokens
+  readonly tokens?: TaskTokens
   /** How a result is kept; absent where it cannot be (a raw response), or is a stream. */
   readonly codec?: Codec<T>
   /**
-   * Runs the protocol itself: absent but for a stream, whose caller has it before the work is over.
-   * `open` is the work up to there.
+   * Runs the protocol of a key itself: absent but for a stream, whose caller has it before the work is
+   * over. `open` is the work up to there.
    */
   once?(
     protocol: OnceProtocol,
@@ -70,17 +79,54 @@ export interface Job<T> {
   replayedFacts?(value: T): AnswerFacts
 }
 
+/** What a call asks, and of whom: see `Task.identify`. */
+export interface CallIdentity {
+  readonly request: unknown
+  readonly targets: readonly unknown[]
+}
+
+/** What was seen on the wire in one attempt. */
+export interface Wire {
+  readonly status: number | undefined
+  readonly headers: Headers | undefined
+  /** The body of an error, as it came, cut at some length. */
+  readonly errorBody: string | undefined
+  /** HTTP requests really sent, or undefined where nothing could be observed. */
+  readonly requests: number | undefined
+  /** Somebody below us sent more than the one request that was asked for. */
+  readonly isMultiplied: boolean
+}
+
+/** Estimates the tokens of requests, and learns from the usage that answers report. */
+export interface TaskTokens {
+  /** Of prompt and answer, as the target at this index counts them. */
+  estimate(target: number): number
+  /** Learns from what an answer used; returns the sum. */
+  used(target: number, usage: TokenCounts): number
+}
+
+/** What one wrapped client gives to each of its calls. */
+export interface CallContext {
+  readonly runtime: Runtime
+  readonly settings: SteadyOptions
+  /** Requests were multiplied under `'throw'`: the next send fails instead. */
+  multiplied: boolean
+  /** Absent where there is no client to be closed. */
+  readonly closing?: Closing
+}
+
 /** Is it a user's own function that is run, not a request of ours? */
-export function isFunction(face: Job<unknown>['face']): boolean {
+export function isFunction(face: Task<unknown>['face']): boolean {
   return face === 'run' || face === 'guard'
 }
 
-export interface JobTarget {
+/** Where an attempt may go: host, model and credential, with what is known of their health. */
+export interface TaskTarget {
+  /** `host model`, for reports and events. */
   readonly name: string
   readonly host?: string
   readonly port?: number | undefined
   readonly model?: string
-  readonly gateway?: Gateway
   readonly state: TargetState
   readonly on: ReadonlySet<FailureKind>
 }
@@ -129,10 +175,11 @@ export interface StreamOver {
 export interface Exchange {
   readonly number: number
   readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
-  /** Index into the job's targets. */
+  /** Index into the task's targets. */
   readonly target: number
   readonly bounds: Bounds
-  readonly wire: WireRecord
+  /** As `Task.watch` made it. */
+  readonly wire: Wire | undefined
   readonly clock: Clock
   /** As the caller gave it, or derived or generated. */
   readonly key: string
@@ -176,7 +223,7 @@ export interface AnswerFacts {
   /** Streams: the answer, put together, where content is captured. */
   readonly answer?: unknown
   /** The local repairs of the accepted answer. */
-  readonly repairs?: readonly Repair[] | undefined
+  readonly repairs?: CallReport['repairs'] | undefined
   /** Streams: from sending the request to its first content. */
   readonly firstChunkMs?: number | undefined
   /** Streams: chunks that came; only where content has reached the caller. */

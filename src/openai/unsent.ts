@@ -1,16 +1,16 @@
-import type { Exchange } from '../../call/job.ts'
-import type { Failure } from '../../errors/call-error.ts'
-import { readProperty } from '../../errors/hostile.ts'
-import { matchCause } from '../../errors/match-cause.ts'
-import { isRequestError } from '../client.ts'
-import { seesBodies } from '../wire.ts'
-import type { ChatRequest } from './chat.ts'
+import type { Exchange } from '../call/task.ts'
+import type { Failure } from '../errors/call-error.ts'
+import { readProperty } from '../errors/hostile.ts'
+import { matchCause } from '../errors/match-cause.ts'
+import { isRequestError } from './client.ts'
+import { seesBodies, wireOf } from './wire.ts'
+import type { ApiRequest } from './request.ts'
 
 /**
  * What the caller's own `toJSON` or getter threw, or whatever else openai does before it sends
  * anything, is no word of a provider's, whatever it looks like.
  */
-export function judgeUnsent(request: ChatRequest, failure: Failure, exchange: Exchange): Failure {
+export function judgeUnsent(request: ApiRequest, failure: Failure, exchange: Exchange): Failure {
   const { cause } = failure
   if (isRefusedByClient(request, failure, exchange)) {
     const kind = 'invalid_request'
@@ -21,10 +21,12 @@ export function judgeUnsent(request: ChatRequest, failure: Failure, exchange: Ex
 }
 
 function isUnsent(
-  { given, targets }: ChatRequest,
+  { given, targets }: ApiRequest,
   failure: Failure,
-  { bounds, wire, target }: Exchange,
+  exchange: Exchange,
 ): boolean {
+  const { bounds, target } = exchange
+  const wire = wireOf(exchange)
   const { cause: error } = failure
   if (bounds.ended !== undefined) return false
   if (given.threw(error)) return true
@@ -45,10 +47,12 @@ function isUnsent(
  * it as of a connection. What any `fetch` would say of a connection has a rule.
  */
 function isRefusedByClient(
-  { targets }: ChatRequest,
+  { targets }: ApiRequest,
   { kind, cause }: Failure,
-  { bounds, wire, target }: Exchange,
+  exchange: Exchange,
 ): boolean {
+  const { bounds, target } = exchange
+  const wire = wireOf(exchange)
   const client = targets[target]?.client
   if (kind !== 'network' || bounds.ended !== undefined || client === undefined) return false
   if (wire.fetches + wire.sockets > 0 || !seesBodies(client)) return false

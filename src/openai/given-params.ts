@@ -1,8 +1,9 @@
-import type { ChatClient } from '../client.ts'
-import { seesBodies, type WireRecord } from '../wire.ts'
-import { isObject } from './answer.ts'
-import type { ChatParams } from './chat.ts'
+import type { ChatClient } from './client.ts'
 import { jsonOf, parseExactly } from './json-of.ts'
+import { seesBodies, type WireRecord } from './wire.ts'
+
+/** The parameters of a request, as far as they are read here. */
+export type Params = Readonly<Record<string, unknown>>
 
 /**
  * The parameters that the caller gave to `create`. They go out once as the caller's own objects,
@@ -11,17 +12,17 @@ import { jsonOf, parseExactly } from './json-of.ts'
  * the caller changes meanwhile, and the caller's own `toJSON` and getters are asked once.
  */
 export class GivenParams {
-  readonly #given: ChatParams
+  readonly #given: Params
   /** The request they went out with. */
   #sentWith: WireRecord | undefined
-  #json: ChatParams | undefined
+  #json: Params | undefined
   /** What reading them threw. */
   #broken: { readonly error: unknown } | undefined
 
   /** @throws what a root that serialises itself throws. */
   constructor(given: unknown) {
     // Untyped callers give anything; what is no object is openai's to refuse.
-    this.#given = given as ChatParams
+    this.#given = given as Params
     // Whether it is a stream has to be known before: elsewhere openai finds out while it serialises.
     // Read as openai reads it, also where it throws.
     const stream = this.#given['stream']
@@ -31,7 +32,7 @@ export class GivenParams {
   }
 
   /** For what is read at the root only, such as `model` and `stream`. */
-  get facts(): ChatParams {
+  get facts(): Params {
     return this.#json ?? this.#given
   }
 
@@ -39,13 +40,13 @@ export class GivenParams {
    * What is sent, whatever becomes of the caller's objects.
    * @throws what these throw.
    */
-  get json(): ChatParams {
+  get json(): Params {
     this.#json ??= this.#read()
     return this.#json
   }
 
   /** The body of an attempt that sends them as they are. */
-  toSend(client: ChatClient, wire: WireRecord): ChatParams {
+  toSend(client: ChatClient, wire: WireRecord): Params {
     const isFirst = this.#json === undefined && this.#sentWith === undefined
     if (!isFirst || !isObject(this.#given) || !seesBodies(client)) return this.json
     this.#sentWith = wire
@@ -64,7 +65,7 @@ export class GivenParams {
   }
 
   /** Equal for all bodies that are these parameters. */
-  identityOf(body: ChatParams): unknown {
+  identityOf(body: Params): unknown {
     return this.#sentWith !== undefined && body === this.#json ? this.#given : body
   }
 
@@ -73,7 +74,7 @@ export class GivenParams {
     return this.#broken !== undefined && this.#broken.error === error
   }
 
-  #read(): ChatParams {
+  #read(): Params {
     if (this.#broken !== undefined) throw this.#broken.error
     try {
       const json = sentJson(this.#sentWith?.body) ?? jsonOf(this.#given)
@@ -113,4 +114,8 @@ function isOpaque(given: unknown): boolean {
     given instanceof FormData ||
     given instanceof URLSearchParams
   )
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
