@@ -59,7 +59,13 @@ export async function runIdempotent<T>(
     { key: `guard ${operation}`, name: `guard ${operation}` },
     UNLIMITED,
   )
-  const task = new FunctionTask<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const task = new FunctionTask<T>({
+    face: 'guard',
+    name: operation,
+    options: resolved,
+    state,
+    work,
+  })
   const { value, report } = await call(task, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value

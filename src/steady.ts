@@ -178,8 +178,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
   }
   const facade = facadeOf(client, {
     own: { ...own },
-    create: (params: Params, options?: RequestOptions) =>
-      create(client, context, params, options),
+    create: (params: Params, options?: RequestOptions) => create(client, context, params, options),
     wrapAgain(derived) {
       prepareClient('withOptions()', derived)
       return wrap(derived, context)
