@@ -13,11 +13,12 @@ import type { TargetSettings } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /**
- * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
- * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
- * `onUncertain: 'rerun'` allows another run.
+ * Runs a side effect, such as creating a ticket or charging a card, at most once per key. If it is unknown
+ * whether the work was done, callers of the key get `outcome_unknown` until it is resolved with
+ * `resolveIdempotent`, unless `onUncertain: 'rerun'` allows it to run again.
+ * @returns the result of `work`, which must be JSON, or the stored result of an earlier call.
  * @throws {CallError} `outcome_unknown`, `idempotency_mismatch`, `in_progress`, `store_unavailable`, …
- * @throws {TypeError} for an option that is missing or not as documented.
+ * @throws {TypeError} for a missing, unknown or invalid option.
  */
 export async function runIdempotent<T>(
   options: GuardOptions,
@@ -58,21 +59,27 @@ export async function runIdempotent<T>(
     { key: `guard ${operation}`, name: `guard ${operation}` },
     UNLIMITED,
   )
-  const task = new FunctionTask<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const task = new FunctionTask<T>({
+    face: 'guard',
+    name: operation,
+    options: resolved,
+    state,
+    work,
+  })
   const { value, report } = await call(task, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value
 }
 
-/** A function of the caller's is no provider that could be overloaded. */
+/** The user's own function is not a provider that could be overloaded. */
 const UNLIMITED: TargetSettings = { limits: 'none' }
 
 /**
- * The operator's way out of `outcome_unknown`: after having found out what became of the work,
- * `'rerun'` frees the key, and `{ value }` is what its callers get from now on.
- * @returns false when the key's outcome is not in doubt: nothing was changed.
- * @throws {TypeError} for an option that is missing or not as documented, and for a value that is no
- * JSON or larger than `maxResultBytes`.
+ * Resolves an `outcome_unknown`, after you have found out whether the work was done: `'rerun'` frees the key,
+ * `{ value }` becomes the result for all further callers.
+ * @returns false if the key's outcome is not unknown; then nothing has changed.
+ * @throws {TypeError} for a missing, unknown or invalid option, and for a value that is not JSON or larger than
+ * `maxResultBytes`.
  */
 export async function resolveIdempotent(
   options: KeyedOperation,

@@ -1,4 +1,4 @@
-/** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
+/** The public API of steadycall. Stores that need a driver, and the testing kit, have subpaths of their own. */
 
 export type { RunContext } from './call/function-task.ts'
 export type { Runtime, RuntimeOptions } from './call/runtime.ts'

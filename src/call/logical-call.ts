@@ -1,8 +1,4 @@
-import {
-  type AttemptReport,
-  type Failure,
-  isCallError,
-} from '../errors/call-error.ts'
+import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
 import type { Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'

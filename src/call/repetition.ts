@@ -1,10 +1,10 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { followsGivenUp, giveUpInFlow, passFlowOn } from './call-flow.ts'
-import { Fingerprints } from './fingerprints.ts'
-import { type CallContext, isFunction, type Task } from './task.ts'
-import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
 import type { Tell } from './events.ts'
+import { Fingerprints } from './fingerprints.ts'
+import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
+import { type CallContext, isFunction, type Task } from './task.ts'
 
 /** Why a call is refused before anything is sent. */
 export interface Refusal {

@@ -1,10 +1,10 @@
 import type { Failure } from '../errors/call-error.ts'
-import { providerName } from '../telemetry/provider-name.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
+import { providerName } from '../telemetry/provider-name.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
-import type { TaskTarget } from './task.ts'
 import type { Tell } from './events.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
+import type { TaskTarget } from './task.ts'
 
 /** The state of each target that was told last. */
 const told = new WeakMap<TargetState, TargetHealth>()

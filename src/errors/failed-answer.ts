@@ -1,6 +1,6 @@
 import type { Failure } from './call-error.ts'
 
-/** An answer under 200 that is none, or a stream that broke: what it means is already known. */
+/** Thrown for an error under status 200 or a broken stream, whose classification is already known. */
 export class FailedAnswer extends Error {
   override readonly name = 'FailedAnswer'
   readonly failure: Failure

@@ -1,7 +1,7 @@
 import { type CallResult, call } from '../call/call.ts'
 import { explain } from '../call/explain.ts'
-import type { CallContext, Task } from '../call/task.ts'
 import { brandExhausted } from '../call/nesting.ts'
+import type { CallContext, Task } from '../call/task.ts'
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
@@ -49,7 +49,11 @@ export function dropInCreate(
 }
 
 /** Starts the call, and holds on to the request where it waits before it has sent anything. */
-function begin<T>(task: Task<T>, request: ApiRequest, context: CallContext): Promise<CallResult<T>> {
+function begin<T>(
+  task: Task<T>,
+  request: ApiRequest,
+  context: CallContext,
+): Promise<CallResult<T>> {
   const running = call(task, context)
   request.given.hold()
   return running

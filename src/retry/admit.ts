@@ -9,31 +9,31 @@ import { Patience } from './patience.ts'
 import type { Leave } from './send.ts'
 import { targetAt } from './target.ts'
 
-/** The attempt that is to be let in. */
+/** The attempt that asks for permission to send. */
 export interface Asking {
   /** Index of its target. */
   readonly index: number
-  /** Requests that the call has sent. */
+  /** Number of requests the call has sent. */
   readonly requests: number
-  /** It repeats what may have been executed. */
+  /** Whether it repeats an attempt that may have been executed. */
   readonly paying: boolean
-  /** What the attempt's own wait is for. */
+  /** The reason of the attempt's own wait. */
   readonly own: 'backoff' | 'hint'
   /** When that wait ends, on the monotonic clock. */
   readonly notBeforeMs: number
-  /** When the call's own hint ends, on the monotonic clock; 0: it has none. */
+  /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
   readonly hintEndsMs: number
 }
 
 /**
- * How one call gets into the lines of its targets: its place among the other calls, its waits, and how
- * much longer it may wait. Used by `Run` only.
+ * Gets one call through the lines of its targets: its place among other calls, its waits, and how much longer
+ * it may wait. Used only by `Run`.
  */
 export class Admission<T> {
   readonly #request: LoopRequest<T>
   readonly #patience: Patience
   #target: LoopTarget
-  /** Its place among the calls that came to this target; 0: it has none yet. */
+  /** The call's rank among the calls to this target; 0 if it has none yet. */
   #order = 0
 
   constructor(request: LoopRequest<T>) {
@@ -50,7 +50,7 @@ export class Admission<T> {
     return this.#target.state.line
   }
 
-  /** Waited in all, milliseconds. */
+  /** Total time waited, in milliseconds. */
   get waitedMs(): number {
     return this.#patience.waitedMs
   }
@@ -60,28 +60,28 @@ export class Admission<T> {
     return this.#patience.takeWaits()
   }
 
-  /** The call goes on at another target. */
+  /** Moves the call to another target. */
   moveTo(index: number): void {
     this.#target = targetAt(this.#request, index)
     this.#order = 0
   }
 
-  /** Leave to send the attempt now, or what holds it. */
+  /** Permission to send the attempt now, or what holds it. */
   enter(asking: Asking): Leave | Held {
     const { line } = this
     const wish = this.#wish(asking, 0)
     const ticket = line.enter(wish)
-    // A call that does not wait takes no token of the retry budget.
+    // A call that does not wait (`maxWaitMs: 0`) takes no token of the retry budget.
     const paying = wish.paying && !wish.impatient
     return ticket === 0 ? line.held(wish) : { ticket, paying, tokens: wish.tokens }
   }
 
-  /** What would hold the attempt after so long, milliseconds. */
+  /** What would hold the attempt after this delay in milliseconds. */
   heldAfter(asking: Asking, delayMs: number): Held {
     return this.line.held(this.#wish(asking, delayMs))
   }
 
-  /** Waits for its turn, and for `delayMs` at least: leave to send the attempt, or why there is none. */
+  /** Waits for the call's turn, and at least `delayMs`. Returns permission to send, or why there is none. */
   async wait(asking: Asking, delayMs: number): Promise<Leave | NoLeave> {
     const { signal, closing } = this.#request
     const { line } = this
@@ -93,7 +93,7 @@ export class Admission<T> {
     return typeof outcome === 'number' ? { ticket: outcome, paying, tokens } : outcome
   }
 
-  /** Waits for `delayMs` alone: under `maxWaitMs: 0` the line lets the attempt in at once or not at all. */
+  /** Waits only `delayMs`. For `maxWaitMs: 0`, where the line admits the attempt at once or not at all. */
   async pause(asking: Asking, delayMs: number): Promise<void> {
     const { clock, signal, closing } = this.#request
     const { line } = this
@@ -103,27 +103,27 @@ export class Admission<T> {
     this.#patience.waited({ fromMs, delayMs, own: asking.own, line })
   }
 
-  /** How long the call may still wait for its next attempt, milliseconds. */
+  /** How long the call may still wait for its next attempt, in milliseconds. */
   leftMs(hintEndsMs: number): number {
     const untilDeadlineMs = Math.max(this.untilDeadlineMs(), 0)
-    // Then its backoff counts only against the deadline.
+    // The call waits only for its backoff, which counts only against the deadline.
     if (this.#request.policy.maxWaitMs === 0) return untilDeadlineMs
     return Math.min(untilDeadlineMs, this.patienceMs(hintEndsMs))
   }
 
-  /** Until the last moment at which an attempt may start, milliseconds; negative: it is over. */
+  /** Milliseconds until the last moment at which an attempt may start; negative if that has passed. */
   untilDeadlineMs(): number {
     const { deadline, policy } = this.#request
     return deadline.remainingMs() - (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)
   }
 
-  /** How long it may still wait, whatever its deadline, milliseconds. */
+  /** How long the call may still wait regardless of its deadline, in milliseconds. */
   patienceMs(hintEndsMs: number): number {
     const ownHintMs = hintEndsMs === 0 ? 0 : hintEndsMs - this.#nowMs()
     return this.#patience.leftMs(this.line, ownHintMs)
   }
 
-  /** What the attempt asks of its line, where its own wait ends in `delayMs`. */
+  /** The attempt's request to its line, if its own wait ends in `delayMs`. */
   #wish({ index, requests, paying, notBeforeMs, hintEndsMs }: Asking, delayMs: number): Wish {
     const { policy, tokens } = this.#request
     const { line } = this

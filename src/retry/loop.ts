@@ -15,24 +15,24 @@ export type {
 } from './loop-contract.ts'
 
 /**
- * Makes the attempts of one logical call, one after the other, until `decide` accepts or stops.
+ * Makes the attempts of one call, one after the other, until `decide` accepts or stops.
  *
- * It owns the counters: whatever causes an attempt, a model works on at most `maxAttempts` of them, and
- * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and none
- * begins that could not end before the deadline. Failures of attempts are returned, never thrown; it
- * rejects only when `attempt` or `onVerdict` breaks its promise not to.
+ * It owns the counters: whatever the causes of attempts, a model works on at most `maxAttempts` of them, and
+ * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and no wait starts
+ * that could not end before the deadline. Failures of attempts are returned, never thrown; it rejects only if
+ * `attempt` or `onVerdict` throws, which they must not.
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  // Where nothing is in its way, the first attempt is sent before any other code gets a turn.
+  // If nothing is in its way, the first attempt is sent synchronously.
   const held = run.start()
   if (held !== undefined && !(await goesOn(run, held))) return run.stopped
   const first = await send(run)
   if (first.ok) return { ok: true, value: first.value, requests: run.requests }
   if (!(await goesOn(run, first))) return run.stopped
   try {
-    // p-retry drives the retries: it is entered here, since most calls need none, and it has no limit
-    // of its own, since `decide` has the one counter, and its limit may change while the call runs.
+    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no
+    // limit of its own: `decide` keeps the only counter, and its limit may change during the call.
     const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
@@ -46,8 +46,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
 }
 
 /**
- * Asks `decide` about what failed, obeys, and asks again about whatever then holds the next attempt:
- * true when that may be sent, false when the call is over.
+ * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next
+ * attempt. Returns true if that attempt may be sent, false if the call is over.
  */
 async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
   let judged: FailedAttempt | undefined = failed
@@ -70,7 +70,7 @@ async function send<T>(run: Run<T>) {
   return result
 }
 
-/** p-retry wants failures thrown. */
+/** Adapts `send` to p-retry, which expects failures to be thrown. */
 async function sendOrThrow<T>(run: Run<T>): Promise<T> {
   const result = await send(run)
   if (result.ok) return result.value
@@ -78,8 +78,8 @@ async function sendOrThrow<T>(run: Run<T>): Promise<T> {
 }
 
 /**
- * What p-retry gets to see of a failed attempt, whatever failed: it takes a TypeError for a bug of
- * the operation and never retries one.
+ * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does
+ * not retry it.
  */
 class AttemptFailed extends Error {
   readonly result: FailedAttempt

@@ -18,27 +18,27 @@ import {
 } from './stop-failure.ts'
 import { fallbacksAfter } from './target.ts'
 
-/** What one call has sent and what comes next: the state that the loop asks, tells and obeys with. */
+/** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {
   readonly #request: LoopRequest<T>
   readonly #admission: Admission<T>
-  /** Requests sent. */
+  /** Number of requests sent. */
   #requests = 0
-  /** Those among them that were refused unexecuted: no model has worked on them. */
+  /** How many of them were refused without being executed, so that no model worked on them. */
   #refused = 0
   #next: NextAttempt = FIRST
-  /** `#next` has not been sent yet. */
+  /** Whether `#next` has not been sent yet. */
   #pending = true
   #leave: Leave | undefined
   #last: FailedAttempt | undefined
-  /** When the last attempt took longer than it may, how long it took, milliseconds. */
+  /** How long the last attempt took if it timed out, otherwise 0; in milliseconds. */
   #slowMs = 0
-  /** The call's own hint ends then, on the monotonic clock; 0: it has none. */
+  /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
   #hintEndsMs = 0
-  /** The own wait of `#next` ends then: no other wait may cut it short. */
+  /** When the own wait of `#next` ends; no other wait may cut it short. */
   #notBeforeMs = 0
   #reasks = 0
-  /** What the current target is, or was last, asked again for. */
+  /** The failure that caused the current or last re-ask at this target. */
   #badAnswer: Failure | undefined
   #retriesHere = 0
   #previousDelayMs = 0
@@ -57,15 +57,15 @@ export class Run<T> {
     return this.#requests
   }
 
-  /** How the call ended without a good answer, once the loop has been told to stop. */
+  /** How the call ended without a good answer, once the loop has stopped. */
   get stopped(): Stopped {
     if (this.#outcome === undefined) throw new Error('The retry loop ended without an outcome')
     return this.#outcome
   }
 
-  /** Undefined: the first attempt may be sent now. Else what holds or refuses it. */
+  /** Returns undefined if the first attempt may be sent now, otherwise what holds or refuses it. */
   start(): FailedAttempt | undefined {
-    // Where an equal call has spent everything, its failure is this one's.
+    // If an equal call has used up all attempts, its failure is also this call's.
     const spent = this.#request.spentAt?.(0)
     if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
     return this.#spentBefore() ?? this.admit()
@@ -80,7 +80,7 @@ export class Run<T> {
     return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
-  /** Undefined: the next attempt may be sent now. Else what holds or refuses it. */
+  /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
   admit(): FailedAttempt | undefined {
     if (this.#leave !== undefined) return undefined
     if (this.#request.signal?.aborted) return { ok: false, failure: this.#abortedAfterLast() }
@@ -93,7 +93,7 @@ export class Run<T> {
     return undefined
   }
 
-  /** Sends the attempt that has been admitted. */
+  /** Sends the admitted attempt. */
   async send(): Promise<AttemptResult<T>> {
     this.#requests += 1
     this.#pending = false
@@ -114,14 +114,14 @@ export class Run<T> {
     return decide(this.#inputFor(judged))
   }
 
-  /** Told before it is obeyed. */
+  /** Reports a verdict before it is carried out. */
   tell(verdict: Verdict, failure?: Failure): void {
     if (this.#request.onVerdict === undefined) return
     const event = { verdict, requests: this.#requests, target: this.#next.index }
     this.#request.onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
-  /** Does what the verdict says, its wait included. What a wait came to in vain is to be judged next. */
+  /** Carries out the verdict, including its wait. Returns what to judge next if the wait ended without permission. */
   async obey(verdict: GoOn, { failure }: FailedAttempt): Promise<FailedAttempt | undefined> {
     switch (verdict.verdict) {
       case 'reask':
@@ -203,7 +203,7 @@ export class Run<T> {
     return sendWithHedge({ request, target, step, leave, takeAttempt, returnAttempt }, hedging)
   }
 
-  /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */
+  /** Waits for the call's turn. Then it has permission to send, or the failed wait is to be judged. */
   async #wait(delayMs: number): Promise<FailedAttempt | undefined> {
     const { policy, closing } = this.#request
     if (policy.maxWaitMs === 0) {
@@ -244,7 +244,7 @@ export class Run<T> {
           previousDelayMs: this.#previousDelayMs,
           random,
           isDown: admission.line.isDown,
-          // It leaves time for two more waits like it.
+          // Leaves time for two more waits of the same length.
           slowMs: Math.min(this.#slowMs, leftMs / 3),
           leftMs,
           waitedMs: admission.waitedMs,
@@ -290,7 +290,7 @@ export class Run<T> {
     this.#plan({ ...FIRST, cause: 'fallback', index })
   }
 
-  /** Where more than its own wait holds the retry, that is told too. */
+  /** If the line holds the retry longer than its own wait does, that is reported as well. */
   #tellOfLine(delayMs: number, failure: Failure): void {
     const { policy } = this.#request
     if (this.#request.onVerdict === undefined || policy.maxWaitMs === 0) return
@@ -304,7 +304,7 @@ export class Run<T> {
     return heldFailure(held, line, target.name, this.#last?.failure)
   }
 
-  /** Where a retry or re-ask is held, the failure before it is judged anew. */
+  /** If a retry or re-ask is held, the failure of the previous attempt is judged again. */
   #refusal(failure: Failure): FailedAttempt {
     const { cause } = this.#next
     if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
@@ -325,7 +325,7 @@ export class Run<T> {
     return isClosed ? closedFailure(last) : abortedFailure(last, signal?.reason)
   }
 
-  /** The next request is the last one. Not after the first refusal: that may be a moment's. */
+  /** Whether the next request is the last. Not after the first refusal, which may be momentary. */
   #isLast({ executed }: Failure): boolean {
     const { maxRequests, maxWaitMs } = this.#request.policy
     if (maxWaitMs === 0 || executed !== 'no' || this.#retriesHere === 0) return false
@@ -339,17 +339,17 @@ export class Run<T> {
 
 type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
 
-/** A verdict after which the call goes on. */
+/** A verdict after which the call continues. */
 export type GoOn = Exclude<Verdict, { readonly verdict: 'accept' | 'stop' }>
 
-/** The attempt to be made next. */
+/** The next attempt. */
 interface NextAttempt {
   readonly cause: AttemptStep['cause']
   readonly index: number
   /** When it was planned, on the monotonic clock. */
   readonly plannedMs: number
   readonly delaySource?: 'backoff' | 'hint'
-  /** It repeats what may have been executed. */
+  /** Whether it repeats an attempt that may have been executed. */
   readonly paying: boolean
 }
 
@@ -361,7 +361,7 @@ function isHeld<Held extends object>(outcome: Leave | Held): outcome is Held {
   return !('ticket' in outcome)
 }
 
-/** What may have been executed costs the provider something when it is sent again. */
+/** Repeating an attempt that may have been executed costs the provider something. */
 function isRepeated({ executed }: Failure): boolean {
   return executed !== 'no'
 }

@@ -1,14 +1,14 @@
 import type { FallbackChoice } from './decide.ts'
 import type { LoopRequest, LoopTarget } from './loop-contract.ts'
 
-/** The target of that index. @throws {RangeError} where there is none: a mistake of ours. */
+/** The target with this index. @throws {RangeError} if there is none, which is a bug of ours. */
 export function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
   const target = targets[index]
   if (target === undefined) throw new RangeError(`There is no target ${index}`)
   return target
 }
 
-/** Where a call may still go after the target of that index. */
+/** The fallbacks after the target with this index. */
 export function fallbacksAfter<T>(
   index: number,
   request: LoopRequest<T>,

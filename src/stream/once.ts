@@ -8,7 +8,7 @@ import { withoutUndefined } from '../without-undefined.ts'
 import { decodeChunks, KeptStream } from './kept.ts'
 import type { Progress } from './progress.ts'
 import type { ChunkSource, ChunkStream, ReaderErrors } from './reader.ts'
-import { type Broken, type Recorded, RecordedStream, Recording } from './recording.ts'
+import { type Broken, type Recorded, RecordedStream, StreamRecording } from './recording.ts'
 
 /** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
 export interface StreamAnswer<T> extends ReaderErrors {
@@ -46,12 +46,12 @@ export interface StreamOnceRequest<T> {
  */
 export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begun<T>> {
   const { answer, protocol } = request
-  const place = new Place(protocol)
+  const place = new OwnerPlace(protocol)
   let deliver: (begun: Delivered<T>) => void = () => {}
   const delivered = new Promise<Delivered<T>>((resolve) => {
     deliver = resolve
   })
-  const done = once<Result>({
+  const done = once<RecordedText>({
     ...protocol,
     signal: place.signal,
     deadline: place.deadline,
@@ -91,24 +91,24 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
 }
 
 /** To the protocol, the result is the text; whoever gets it from elsewhere has it decoded. */
-interface Result {
+interface RecordedText {
   readonly text: string | typeof TOO_LARGE
   readonly kept?: { readonly chunks: readonly unknown[]; readonly seen: Progress }
 }
 
 interface Delivered<T> {
   readonly value: T
-  readonly recording: Recording
+  readonly recording: StreamRecording
 }
 
-type Done = Awaited<ReturnType<typeof once<Result>>>
+type Done = Awaited<ReturnType<typeof once<RecordedText>>>
 
 function recordingOf<T>(
   { answer, protocol }: StreamOnceRequest<T>,
   value: T,
   { signal, tooLarge }: Flight,
-): Recording {
-  return new Recording({
+): StreamRecording {
+  return new StreamRecording({
     stream: answer.streamOf(value),
     progress: answer.progress(),
     maxBytes: protocol.keeping.maxBytes,
@@ -121,7 +121,7 @@ function recordingOf<T>(
 function live<T>(
   { answer, protocol }: StreamOnceRequest<T>,
   { value, recording }: Delivered<T>,
-  place: Place,
+  place: OwnerPlace,
   done: Promise<Done>,
 ): Begun<T> {
   const over = done.then(
@@ -145,7 +145,7 @@ function live<T>(
 }
 
 /** What the call failed with: for its owner, whose stream counts, whatever the protocol says. */
-function failureOf({ stopped }: RecordedStream, { end }: Recording): Failure | undefined {
+function failureOf({ stopped }: RecordedStream, { end }: StreamRecording): Failure | undefined {
   return stopped === undefined ? end?.broken?.failure : stopped.failure
 }
 
@@ -168,7 +168,7 @@ function outcomeOf(
   recorded: Recorded,
   { onUncertain }: Flight,
   origin: string | undefined,
-): WorkOutcome<Result> {
+): WorkOutcome<RecordedText> {
   if (recorded.ok) return { ok: true, value: { text: recorded.text } }
   const { failure, error } = recorded
   const { kind, retryAfterMs, status } = failure
@@ -187,7 +187,7 @@ function outcomeOf(
 }
 
 /** The owner's place in the flight: under its own signal and deadline until it has its stream. */
-class Place {
+class OwnerPlace {
   readonly #request: Pick<OnceProtocol, 'signal' | 'deadline'>
   readonly #leaving = new AbortController()
   #state: 'waiting' | 'reading' | 'over' = 'waiting'

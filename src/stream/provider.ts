@@ -1,9 +1,9 @@
-import type { Bounds } from '../call/limits.ts'
 import { Ending } from '../call/ending.ts'
+import type { Bounds } from '../call/limits.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { Clock } from '../time.ts'
+import { StreamCheck, type StreamCheckRequest } from './check.ts'
 import { type ChunkSource, DONE } from './reader.ts'
-import { Reading, type ReadingRequest } from './reading.ts'
 
 /** How a provider's stream ended, once it has: told exactly once, on every path. */
 export interface StreamEnd {
@@ -13,7 +13,7 @@ export interface StreamEnd {
   readonly abandoned: boolean
 }
 
-export interface ProviderRequest extends ReadingRequest {
+export interface ProviderRequest extends StreamCheckRequest {
   /** Of the attempt. */
   readonly bounds: Bounds
   readonly clock: Clock
@@ -37,7 +37,7 @@ export class ProviderStream implements ChunkSource {
   readonly pace: Pace
   readonly #request: ProviderRequest
   readonly #chunks: AsyncIterator<unknown>
-  readonly #reading: Reading
+  readonly #check: StreamCheck
   readonly #end = new Ending<StreamEnd>()
   readonly #held: unknown[] = []
   #heldBytes = 0
@@ -50,7 +50,7 @@ export class ProviderStream implements ChunkSource {
     this.#request = request
     this.controller = request.source.controller
     this.#chunks = request.source[Symbol.asyncIterator]()
-    this.#reading = new Reading(request)
+    this.#check = new StreamCheck(request)
     this.pace = new Pace(request.clock)
   }
 
@@ -58,14 +58,14 @@ export class ProviderStream implements ChunkSource {
   static async open(request: ProviderRequest): Promise<ProviderStream> {
     const { bounds } = request
     const stream = new ProviderStream(request)
-    const reading = stream.#reading
+    const check = stream.#check
     try {
       while (!stream.#hasContent && !stream.#isFull) {
         const next = await bounds
           .race(stream.#chunks.next())
-          .catch((thrown: unknown) => reading.caught(thrown))
+          .catch((thrown: unknown) => check.caught(thrown))
         // An aborted stream of openai's ends silently: the limit that was reached is the truth then.
-        stream.#hasContent = reading.take(next)
+        stream.#hasContent = check.take(next)
         if (next.done) break
         stream.#hold(next.value)
         // Chunks that come without a pause leave timers no turn.
@@ -107,7 +107,7 @@ export class ProviderStream implements ChunkSource {
     const { bounds } = this.#request
     this.pace.served()
     // The deadline and the wait for the first content govern a stream until then.
-    if (this.#hasContent || this.#reading.isWhole) bounds.disarm()
+    if (this.#hasContent || this.#check.isWhole) bounds.disarm()
     for (const { signal } of [this.controller, bounds]) {
       if (signal.aborted) this.#onAbort()
       else signal.addEventListener('abort', this.#onAbort, { once: true })
@@ -124,7 +124,7 @@ export class ProviderStream implements ChunkSource {
       try {
         next = await bounds.race(this.#nextInTime())
       } catch (thrown) {
-        next = this.#reading.caught(thrown)
+        next = this.#check.caught(thrown)
       } finally {
         this.#cancelIdle?.()
         this.#cancelIdle = undefined
@@ -157,7 +157,7 @@ export class ProviderStream implements ChunkSource {
 
   /** True at the end. */
   #take(next: IteratorResult<unknown>): boolean {
-    const hasContent = this.#reading.take(next)
+    const hasContent = this.#check.take(next)
     if (!this.#hasContent) this.#awaitContent(hasContent)
     return next.done === true
   }
@@ -166,7 +166,7 @@ export class ProviderStream implements ChunkSource {
   #awaitContent(hasContent: boolean): void {
     const { bounds } = this.#request
     this.#hasContent = hasContent
-    if (hasContent || this.#reading.isWhole) bounds.disarm()
+    if (hasContent || this.#check.isWhole) bounds.disarm()
     else bounds.check()
     if (bounds.ended !== undefined) throw bounds.signal.reason
   }
@@ -180,7 +180,7 @@ export class ProviderStream implements ChunkSource {
   readonly #onAbort = (): void => {
     if (this.#isWaiting || this.#ended !== undefined) return
     const { bounds, toCallerError } = this.#request
-    const isCut = bounds.ended !== undefined && !this.#reading.isWhole
+    const isCut = bounds.ended !== undefined && !this.#check.isWhole
     this.#settle(isCut ? toCallerError(bounds.signal.reason) : undefined, !isCut)
   }
 
@@ -195,7 +195,7 @@ export class ProviderStream implements ChunkSource {
     for (const { signal } of [this.controller, bounds]) {
       signal.removeEventListener('abort', this.#onAbort)
     }
-    if (!this.#reading.isWhole || abandoned || error !== undefined) this.#close()
+    if (!this.#check.isWhole || abandoned || error !== undefined) this.#close()
     this.#end.tell({ error, abandoned })
   }
 
@@ -206,7 +206,7 @@ export class ProviderStream implements ChunkSource {
   }
 }
 
-/** Whether its reader asks for more. Apart from the stream, so that watching it does not keep the stream alive. */
+/** Whether its reader asks for more. Apart from the stream: watching it does not keep that alive. */
 class Pace implements ReadingPace {
   readonly #clock: Clock
   #isWaiting = false

@@ -42,7 +42,7 @@ export function streamOver(source: ChunkSource, Class: StreamClass): ChunkStream
   const reader = new OneReader(source)
   // The stream holds this function, and whoever takes it from there can read without the stream.
   const begin = () => reader.begin()
-  dropped?.register(begin, new Holder(reader), reader)
+  dropped?.register(begin, new StreamHolder(reader), reader)
   const stream = new Class(begin, source.controller)
   Object.defineProperty(stream, GUARDED, { value: true })
   return stream
@@ -58,8 +58,8 @@ export function isGuarded(stream: ChunkStream): boolean {
 /** Lets one reader have the chunks, once, through the stream or through an iterator of it. */
 class OneReader {
   readonly #source: ChunkSource
-  readonly #holders = new Set<Holder>()
-  #reader: Holder | undefined
+  readonly #holders = new Set<StreamHolder>()
+  #reader: StreamHolder | undefined
 
   constructor(source: ChunkSource) {
     this.#source = source
@@ -67,7 +67,7 @@ class OneReader {
 
   // Not a generator itself: that would learn only at the first `next()` that somebody reads.
   begin(): AsyncGenerator<unknown, void, undefined> {
-    const holder = new Holder(this)
+    const holder = new StreamHolder(this)
     const chunks = this.#read(holder)
     dropped?.register(chunks, holder, this)
     const { return: leave, throw: fail } = chunks
@@ -84,7 +84,7 @@ class OneReader {
   }
 
   /** The chunks, for this holder. It becomes the one reader when this is begun. */
-  async *#read(holder: Holder): AsyncGenerator<unknown, void, undefined> {
+  async *#read(holder: StreamHolder): AsyncGenerator<unknown, void, undefined> {
     if (this.#reader !== undefined) {
       throw new TypeError('Cannot iterate over a consumed stream, use `.tee()` to split it.')
     }
@@ -106,17 +106,17 @@ class OneReader {
   }
 
   /** An iterator was returned: the caller wants no more of it. Whoever reads after that is told. */
-  #leftBy(holder: Holder): void {
+  #leftBy(holder: StreamHolder): void {
     this.#reader ??= holder
     if (this.#reader === holder) this.#source.leave()
   }
 
-  heldBy(holder: Holder): void {
+  heldBy(holder: StreamHolder): void {
     this.#holders.add(holder)
   }
 
   /** A holder is garbage: when it was the reader, or the last that could become it, nobody reads on. */
-  lost(holder: Holder): void {
+  lost(holder: StreamHolder): void {
     this.#holders.delete(holder)
     const isOver = this.#reader === undefined ? this.#holders.size === 0 : this.#reader === holder
     if (isOver) this.#source.leave()
@@ -124,7 +124,7 @@ class OneReader {
 }
 
 /** One of those through which a stream can be read: itself, or an iterator. Must not refer to it. */
-class Holder {
+class StreamHolder {
   readonly #reader: OneReader
 
   constructor(reader: OneReader) {
@@ -144,5 +144,5 @@ class Holder {
  * a compatibility date before 2025-05-05 have no such thing, and end requests themselves.
  */
 const dropped = globalThis.FinalizationRegistry
-  ? new FinalizationRegistry<Holder>((holder) => holder.lost())
+  ? new FinalizationRegistry<StreamHolder>((holder) => holder.lost())
   : undefined

@@ -15,7 +15,7 @@ export interface Broken {
   readonly error: unknown
 }
 
-export interface RecordingRequest {
+export interface StreamRecordingRequest {
   /** The provider's, from its first content on. Nobody else reads it. */
   readonly stream: ChunkStream
   /** Of what is recorded. */
@@ -45,8 +45,8 @@ export interface RecordingRequest {
  * 4. There is a text only of a stream that ended as it should, with every chunk in it; each was
  *    written down before the owner could change it.
  */
-export class Recording {
-  readonly #request: RecordingRequest
+export class StreamRecording {
+  readonly #request: StreamRecordingRequest
   /** JSON of each chunk. Undefined: too large to be kept. */
   #written: string[] | undefined = []
   #bytes = encodeChunks([]).length
@@ -56,7 +56,7 @@ export class Recording {
   #wakeReader: () => void = () => {}
   #wakePump: () => void = () => {}
 
-  constructor(request: RecordingRequest) {
+  constructor(request: StreamRecordingRequest) {
     this.#request = request
   }
 
@@ -174,7 +174,7 @@ export const READER_LEFT: DOMException = new DOMException(
 )
 
 export interface RecordedStreamRequest {
-  readonly recording: Recording
+  readonly recording: StreamRecording
   /** Of what the owner is given: with all of the chunks that matter, it has had the whole answer. */
   readonly progress: Progress
   /** The owner's. */

@@ -9,11 +9,11 @@ import { attemptTarget, errorType, metricAttributes, outcomeName } from './descr
 import { type Instruments, measure } from './metrics.ts'
 import { quietly } from './spans.ts'
 
-/** Measures one logical call. What an attempt measures is in `attempt-span.ts`. */
+/** Measures one call. Attempts are measured in `attempt-span.ts`. */
 export class CallMeter implements EventReader {
   readonly #info: CallInfo
   readonly #startedAtMs: number
-  /** What has counted this call as active: a provider registered since must not count it out. */
+  /** The instruments that counted this call as active; a provider registered later must not subtract it. */
   #countedBy: Instruments | undefined
 
   constructor(info: CallInfo) {
@@ -25,7 +25,7 @@ export class CallMeter implements EventReader {
     })
   }
 
-  /** Counts what a metric is kept of. */
+  /** Records the events that have a metric. */
   read(event: EngineEvent): void {
     measure((measured) => {
       switch (event.type) {
@@ -49,7 +49,7 @@ export class CallMeter implements EventReader {
     })
   }
 
-  /** The call has waited for this target, before an attempt or in vain. */
+  /** Records a wait for this target, with or without a following attempt. */
   waited(target: TargetInfo, waits: readonly Wait[] | undefined): void {
     if (waits === undefined) return
     measure((measured) => this.#recordWaits(measured, target, waits))

@@ -7,7 +7,7 @@ export interface SpanEvent {
   readonly attributes: Attributes
 }
 
-/** An event as the span of its call shows it. Undefined for those that it shows otherwise. */
+/** The span event for an event of the call; undefined if the span shows it in another way. */
 export function spanEvent(event: EngineEvent): SpanEvent | undefined {
   switch (event.type) {
     case 'retry-scheduled':

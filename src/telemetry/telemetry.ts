@@ -39,16 +39,16 @@ export type { AttemptInfo, CallInfo, TargetHealth, TargetInfo } from './call-inf
 export { readOrigin, withOrigin } from './origin.ts'
 
 /**
- * Opens the span of one logical call. Nothing here throws and nothing changes the call's outcome:
- * what a tracer, an exporter or a `redact` hook throws is dropped, with the data it was about.
+ * Opens the span of one call. Nothing here throws or changes the call's outcome: if a tracer, an exporter or a
+ * `redact` hook throws, the error and the data concerned are dropped.
  */
 export function startCall(info: CallInfo): CallSpan {
   return new CallSpan(info)
 }
 
 /**
- * Would anybody see the span or the metrics of a call started now, or its context below? Mostly not:
- * then `UNWATCHED_CALL` does instead, and nothing need be described.
+ * Whether a call started now would be traced or measured, or its context used. Usually not: then
+ * `UNWATCHED_CALL` is used instead, and nothing has to be described.
  */
 export function isWatched(around: Context | undefined): boolean {
   return (
@@ -56,9 +56,9 @@ export function isWatched(around: Context | undefined): boolean {
   )
 }
 
-/** The span of one logical call: tells a trace and the metrics what the call went through. */
+/** The span of one call: records the course of the call in the trace and the metrics. */
 export class CallSpan implements EventReader {
-  /** The caller's context with this span in it: what runs in it nests below the call. */
+  /** The caller's context with this span in it; work run in it is nested in the call. */
   readonly context: Context
   readonly #info: CallInfo | undefined
   readonly #tracer: Tracer | undefined
@@ -68,7 +68,7 @@ export class CallSpan implements EventReader {
   #linkedTo: string | undefined
   #ended = false
 
-  /** Without `info` nobody watches. */
+  /** Without `info`, the span does nothing. */
   constructor(info: CallInfo | undefined) {
     this.#info = info
     this.context = ROOT_CONTEXT
@@ -91,25 +91,25 @@ export class CallSpan implements EventReader {
     this.#recordContent(names.GEN_AI_INPUT_MESSAGES, () => info.content?.messages)
   }
 
-  /** The caller opted in to content, and somebody records it: an answer is to be shown. */
+  /** Whether the answer should be shown: the user opted in to content, and the span is recorded. */
   get showsContent(): boolean {
     if (this.#info?.operation !== 'chat' || this.#span === undefined) return false
     const isRecording = quietly(() => this.#span?.isRecording()) === true
     return isRecording && capturesContent(this.#info.content)
   }
 
-  /** W3C `traceparent` of this span: what others who get this call's result link to. */
+  /** W3C `traceparent` of this span, for links from calls that receive this call's result. */
   get traceparent(): string | undefined {
     return traceparentOf(this.#span)
   }
 
-  /** Opens the child span of an attempt. Whoever asked for it ends it, also when the call is over. */
+  /** Opens the child span of an attempt. The caller must end it, even after the call has ended. */
   startAttempt(attempt: AttemptInfo): AttemptSpan {
     if (this.#info === undefined) return UNWATCHED_ATTEMPT
     this.#meter?.waited(attempt, attempt.waits)
     const { cause } = attempt
     if (cause === 'retry') this.#resends += 1
-    // A re-ask or a fallback is a new request; a hedge is a second copy of the one under way.
+    // A re-ask or a fallback is a new request; a hedge is a second copy of the current one.
     else if (cause !== 'hedge') this.#resends = 0
     return new AttemptSpan({
       call: this.#info,
@@ -120,7 +120,7 @@ export class CallSpan implements EventReader {
     })
   }
 
-  /** Shows an event of the call on its span, and counts it; `call-settled` ends the span. */
+  /** Records an event of the call on its span and in the metrics; `call-settled` ends the span. */
   read(event: EngineEvent): void {
     switch (event.type) {
       case 'call-settled':
@@ -147,7 +147,7 @@ export class CallSpan implements EventReader {
 
   #linkTo({ origin: traceparent, how }: EventOf<'result-found'>): void {
     annotate(this.#span, (span) => {
-      // A failure that is shared says once more whose it is.
+      // A shared failure names its origin again, which would duplicate the link.
       if (traceparent === undefined || traceparent === this.#linkedTo) return
       const origin = readTraceparent(traceparent)
       if (origin === undefined) return
@@ -173,7 +173,7 @@ export class CallSpan implements EventReader {
 
   #recordAnswer(answer: unknown): void {
     this.#recordContent(names.GEN_AI_OUTPUT_MESSAGES, () => answerMessages(answer))
-    // Of a stream that was too long to be put together nothing is shown.
+    // Nothing is shown of a stream that was too long to assemble.
     if (!this.showsContent || field(answer, 'isCut') !== true) return
     annotate(this.#span, (span) => {
       span.setAttribute(names.CONTENT_TRUNCATED, true)
@@ -191,5 +191,5 @@ export class CallSpan implements EventReader {
   }
 }
 
-/** The span of every call that nobody watches. */
+/** Shared by all calls that are neither traced nor measured. */
 export const UNWATCHED_CALL: CallSpan = new CallSpan(undefined)

@@ -1,11 +1,5 @@
 import type { Waiting } from '../../call/limits.ts'
-import type {
-  AnswerFacts,
-  CallIdentity,
-  Codec,
-  Exchange,
-  Sent,
-} from '../../call/task.ts'
+import type { AnswerFacts, CallIdentity, Codec, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { readEnvelope } from '../../errors/envelope.ts'
 import { readProperty, readText } from '../../errors/hostile.ts'

@@ -3,16 +3,15 @@ import { readProperty } from '../../errors/hostile.ts'
 import { choicesOf, deltaOf, indexOf } from './shape.ts'
 
 /**
- * A streamed answer, put together for those who opted in to content. It is held whole, as `redact`
- * has to see it so: of a secret that is cut in two it would know neither half. Of an answer too
- * long for that nothing is shown.
+ * Assembles a streamed answer for users that opted in to content. It is kept as a whole because `redact` needs
+ * to see it whole: it could not recognise a secret cut in two. Of an answer that is too long, nothing is shown.
  */
 export class StreamedAnswer {
   readonly #choices = new Map<number, StreamedChoice>()
-  /** Of all texts: characters that may still come. */
+  /** How many more characters may be added, over all texts. */
   #left = MAX_CHARACTERS
 
-  /** Takes what a chunk adds. It may be anything. */
+  /** Adds a chunk. The chunk is not trusted. */
   see(chunk: unknown): void {
     for (const choice of choicesOf(chunk)) {
       const known = entryOf(this.#choices, indexOf(choice), () => new StreamedChoice())
@@ -21,7 +20,7 @@ export class StreamedAnswer {
     if (this.#left < 0) this.#choices.clear()
   }
 
-  /** As a ChatCompletion has it, as far as it has come. `isCut` where it was too long. */
+  /** The answer so far, in the form of a ChatCompletion. `isCut` if it was too long. */
   get completion(): StreamedCompletion {
     if (this.#left < 0) return { choices: [], isCut: true }
     return { choices: inOrder(this.#choices).map((choice) => choice.whole), isCut: false }
@@ -33,10 +32,10 @@ export interface StreamedCompletion {
   readonly isCut: boolean
 }
 
-/** A stream's answer is at most what may be kept under a key; only a loop is longer. */
+/** The default limit for a stored result; only a model stuck in a loop writes more. */
 const MAX_CHARACTERS = 2 ** 20
 
-// OpenAI accepts n up to 128, and as many tools.
+// OpenAI accepts n up to 128, and up to 128 tools.
 const MAX_ENTRIES = 128
 
 class StreamedChoice {
@@ -45,7 +44,7 @@ class StreamedChoice {
   #role: string | undefined
   #finishReason: string | undefined
 
-  /** Returns how many characters it held of the choice. */
+  /** Returns how many characters of the choice were added. */
   see(choice: unknown): number {
     const delta = deltaOf(choice)
     this.#role ??= textOf(readProperty(delta, 'role'))
@@ -89,7 +88,7 @@ class StreamedToolCall {
   }
 }
 
-/** Texts that come in pieces, by the names they have. */
+/** Texts by name, each arriving in pieces. */
 class Texts {
   readonly #names: readonly string[]
   readonly #pieces = new Map<string, string>()

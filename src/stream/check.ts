@@ -5,16 +5,16 @@ import { EventTooLarge, type EventWatch, type RawEvent } from './event-watch.ts'
 import type { Progress, StreamJudge } from './progress.ts'
 import { type ChunkStream, DONE, isGuarded } from './reader.ts'
 
-export interface ReadingRequest {
+export interface StreamCheckRequest {
   readonly source: ChunkStream
   /** Judges each chunk on its way. */
   readonly progress: Progress
   readonly judge: StreamJudge
-  /** The bytes behind it. Undefined where they cannot be seen: then only a finish_reason ends it. */
+  /** Its bytes. Undefined where they cannot be seen: then only its chunks say that it is whole. */
   readonly events: EventWatch | undefined
 }
 
-/** A provider closed the connection before it had finished. */
+/** The connection was closed before the stream was whole. */
 class StreamCutError extends Error {
   override readonly name = 'StreamCutError'
   // Node's own code for a stream that was closed too early, which classifies as a cut connection.
@@ -25,17 +25,18 @@ class StreamCutError extends Error {
  * Judges what comes of a provider's stream: each chunk, what breaks it, and its end. A stream is whole
  * when its chunks say so, or when its protocol's own end has come: `[DONE]`.
  */
-export class Reading {
+export class StreamCheck {
   #hasEnded = false
-  readonly #request: ReadingRequest
+  readonly #request: StreamCheckRequest
 
-  constructor(request: ReadingRequest) {
+  constructor(request: StreamCheckRequest) {
     this.#request = request
   }
 
   /**
-   * Looks at the next chunk, or at the end. True for a chunk with content.
-   * @throws {FailedAnswer | StreamCutError} for what is none, or an end too early.
+   * Takes the next chunk, or the end. True for a chunk with content.
+   * @throws {FailedAnswer} for an error in the place of a chunk
+   * @throws {StreamCutError} for an end that comes too early
    */
   take(next: IteratorResult<unknown>): boolean {
     if (next.done) {
@@ -49,19 +50,19 @@ export class Reading {
   }
 
   /**
-   * The end, where that is what was meant by what was thrown for a chunk.
-   * @throws what it means, if it is none
+   * The end, where what was thrown in place of a chunk means nothing else.
+   * @throws what it means otherwise
    */
   caught(thrown: unknown): IteratorResult<unknown> {
     const { events, progress } = this.#request
     if (thrown instanceof EventTooLarge) throw malformed(thrown, TOO_LARGE)
     const isGarbled = readProperty(thrown, 'name') === 'SyntaxError'
-    // openai throws what an error event says, without its status and its neighbours.
+    // openai throws the error of an error event, but without its status and the fields beside it.
     const isSaid = readProperty(thrown, 'error') !== undefined
     const isTripped = tripped(thrown)
     const said = isGarbled || isSaid || isTripped ? this.#saidInEvents(thrown) : undefined
-    // openai 7 takes only the bare line for the end; openai 6 whatever stands behind it.
-    // And what breaks or stays silent behind the end has nothing more to say.
+    // openai 7 takes only the bare line for the end; openai 6 ignores the rest of it.
+    // A connection that breaks or falls silent after the end has lost nothing.
     const isDone = events?.isDone === true || (!isGarbled && progress.isWhole)
     if (said === undefined && isDone && !isSaid && !isTripped) return DONE
     if (said !== undefined) throw said
@@ -87,7 +88,7 @@ export class Reading {
     if (failure !== undefined) throw new FailedAnswer(failure)
   }
 
-  /** The failure that an event says of which openai made an error, or nothing. */
+  /** The failure in an event of which openai made an error. */
   #saidInEvents(thrown: unknown): Error | undefined {
     const { events, judge } = this.#request
     for (const event of events?.events ?? []) {
@@ -124,7 +125,7 @@ export class Reading {
     return failure === undefined ? notAStream() : new FailedAnswer(failure)
   }
 
-  /** A body of its own behind chunks: a gateway that forgot it had begun a stream. */
+  /** A body of its own after chunks: a gateway sent it although the stream had begun. */
   #saidBetween(): Error | undefined {
     const { events, judge } = this.#request
     const text = events?.strayLines.join('\n') ?? ''
@@ -146,13 +147,13 @@ const NO_CHUNK = 'the stream had an event that is no chunk'
 const NO_EVENT = 'the stream had text that is no event'
 const TOO_LARGE = 'the stream had an event too large to be one'
 
-/** openai itself fell over a chunk. What any runtime would say of a connection has a rule. */
+/** openai's own code failed on a chunk: a TypeError for which no rule knows a broken connection. */
 function tripped(thrown: unknown): boolean {
   const isPlain = readProperty(thrown, 'cause') === undefined
   return readProperty(thrown, 'name') === 'TypeError' && isPlain && matchCause(thrown) === undefined
 }
 
-/** The server, or a gateway before it, does not speak the protocol: the next answer may be a better one. */
+/** The server, or a gateway before it, broke the protocol: the next answer may keep to it. */
 function malformed(cause: unknown, issue: string): FailedAnswer {
   return new FailedAnswer({
     kind: 'server_error',
@@ -166,7 +167,7 @@ function malformed(cause: unknown, issue: string): FailedAnswer {
 
 const WHOLE = 'it answered with a whole completion where a stream was asked for'
 
-/** Paid for, and no other attempt would make a stream of it. */
+/** It was paid for, and another attempt would not answer with a stream either. */
 function notAStream(): FailedAnswer {
   return new FailedAnswer({
     kind: 'unknown',
