@@ -1,6 +1,6 @@
 import { call } from './call/call.ts'
-import { encodeValue, FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
+import { encodeValue, FunctionTask, type RunContext } from './function-task.ts'
 import { type Keeping, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
 import type { Outcome } from './idempotency/store.ts'

@@ -1,5 +1,4 @@
 import { call } from './call/call.ts'
-import { FunctionTask } from './call/function-task.ts'
 import type { Ended } from './call/limits.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
 import { processRuntime } from './call/runtime.ts'
@@ -8,6 +7,7 @@ import { type CallError, type Failure, isCallError } from './errors/call-error.t
 import { FAILURE_KINDS } from './errors/failure-kinds.ts'
 import { readProperty } from './errors/hostile.ts'
 import { isSafeCode } from './errors/safe-code.ts'
+import { FunctionTask } from './function-task.ts'
 import { checkRetryPolicy } from './options/check-options.ts'
 import { show } from './options/option-check.ts'
 import { resolveCall } from './options/resolve-options.ts'
