@@ -72,8 +72,8 @@ async function attempts<T>(one: LogicalCall<T>, binding: Binding): Promise<WorkO
 
 /** The idempotency protocol's view of this call, but for the work and its result. */
 function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
-  const { task, context, key, span, tell } = one
-  const { runtime, settings } = context
+  const { task, key, span, tell } = one
+  const { runtime, settings } = one.context
   const { signal, onUncertain, onStoreError, ttlMs } = task.options
   const fingerprint = key.fingerprint ?? ''
   return {
@@ -94,19 +94,24 @@ function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
     showsContent: span.showsContent,
     waiting: (leaseLeftMs) => tell?.({ type: 'claim-awaited', leaseLeftMs }),
     joined: (origin) => tell?.({ type: 'result-found', how: 'joined', origin }),
-    label: {
-      write: (text) => withOrigin(text, span.traceparent),
-      read(kept, source) {
-        const { text, origin } = readOrigin(kept)
-        if (source === 'store') tell?.({ type: 'result-found', how: 'replayed', origin })
-        return text
-      },
-    },
+    label: labelOf(one),
     failure(notice, source) {
       const how = source === 'store' ? 'replayed' : 'joined'
       tell?.({ type: 'result-found', how, origin: notice.origin })
       if (source === 'shared') joinedGivenUp(task, notice.kind)
       return noticeError(one, notice, source)
+    },
+  }
+}
+
+/** A kept text names the trace of the call that made it. */
+function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
+  return {
+    write: (text) => withOrigin(text, span.traceparent),
+    read(kept, source) {
+      const { text, origin } = readOrigin(kept)
+      if (source === 'store') tell?.({ type: 'result-found', how: 'replayed', origin })
+      return text
     },
   }
 }
