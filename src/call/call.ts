@@ -2,6 +2,7 @@ import { Ending } from '../ending.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once, type WorkOutcome } from '../idempotency/once.ts'
+import type { FailureNotice } from '../idempotency/store.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
 import { runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
@@ -95,13 +96,20 @@ function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
     waiting: (leaseLeftMs) => tell?.({ type: 'claim-awaited', leaseLeftMs }),
     joined: (origin) => tell?.({ type: 'result-found', how: 'joined', origin }),
     label: labelOf(one),
-    failure(notice, source) {
-      const how = source === 'store' ? 'replayed' : 'joined'
-      tell?.({ type: 'result-found', how, origin: notice.origin })
-      if (source === 'shared') joinedGivenUp(task, notice.kind)
-      return noticeError(one, notice, source)
-    },
+    failure: (notice, source) => othersFailure(one, notice, source),
   }
+}
+
+/** What another caller met under this key. */
+function othersFailure<T>(
+  one: LogicalCall<T>,
+  notice: FailureNotice,
+  source: 'store' | 'shared',
+): CallError {
+  const how = source === 'store' ? 'replayed' : 'joined'
+  one.tell?.({ type: 'result-found', how, origin: notice.origin })
+  if (source === 'shared') joinedGivenUp(one.task, notice.kind)
+  return noticeError(one, notice, source)
 }
 
 /** A kept text names the trace of the call that made it. */

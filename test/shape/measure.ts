@@ -113,8 +113,8 @@ function attemptTypes(files: readonly SourceFile[]): number {
 }
 
 function doubled(files: readonly SourceFile[]): readonly string[] {
-  const times = Map.groupBy(files.flatMap(typesIn), ({ name }) => name)
-  return [...times].filter(([, all]) => all.length > 1).map(([name]) => name)
+  const names = files.flatMap(typesIn).map(({ name }) => name)
+  return [...new Set(names.filter((name, at) => names.indexOf(name) !== at))]
 }
 
 function readersOfChoices(files: readonly SourceFile[]): readonly SourceFile[] {
