@@ -1,4 +1,4 @@
-/** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
+/** The public API of steadycall. Stores that need a driver, and the testing kit, have subpaths of their own. */
 
 export type { RunContext } from './call/function-task.ts'
 export type { Runtime, RuntimeOptions } from './call/runtime.ts'
@@ -11,11 +11,9 @@ export { classifyError } from './errors/classify.ts'
 export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export type { TokenCounts } from './errors/token-counts.ts'
-export type { KeyedOperation } from './guard.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
 export { canonicalJson } from './idempotency/canonical-json.ts'
 export type { EncryptionOptions } from './idempotency/encryption-options.ts'
-export type { KeepingOptions } from './idempotency/kept-result.ts'
 export { deriveKey } from './idempotency/key.ts'
 export type {
   Claim,
@@ -26,13 +24,11 @@ export type {
   Store,
 } from './idempotency/store.ts'
 export type { ChatClient } from './openai/client.ts'
-export type {
-  CallOptions,
-  CallSettings,
-  Fallback,
-  GuardOptions,
-  SteadyOptions,
-} from './options/options.ts'
+export type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
+export type { KeepingOptions } from './options/keeping-options.ts'
+export type { Fallback } from './options/nested-options.ts'
+export type { CallOptions, CallSettings, SteadyOptions } from './options/options.ts'
+export type { RetryPolicy, RetryVerdict } from './options/retry-policy.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
@@ -53,7 +49,7 @@ export {
 } from './retry/backoff.ts'
 export type { Limits, LimitsOptions } from './retry/health/limits.ts'
 export type { HedgeOptions } from './retry/hedge.ts'
-export type { RetryContext, RetryPolicy, RetryVerdict } from './retry-function.ts'
+export type { RetryContext } from './retry-function.ts'
 export { retry } from './retry-function.ts'
 export type {
   JsonOptions,

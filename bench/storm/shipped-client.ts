@@ -77,8 +77,8 @@ export class ShippedClient implements Client {
       tokens: { estimate: () => ESTIMATE },
       attempt: (step) => this.#send(step, deadline),
     }).then((outcome) => {
-      const { ok, attempts } = outcome
-      const end = () => done({ ok, attempts })
+      const { ok, requests } = outcome
+      const end = () => done({ ok, attempts: requests })
       // A call is over when its stream is.
       if (outcome.ok && outcome.value > 0) this.#request.time.after(outcome.value, end)
       else end()

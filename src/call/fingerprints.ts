@@ -1,6 +1,6 @@
 import { canonicalJsonAsSent } from '../idempotency/canonical-json.ts'
 import { fingerprintOfJson } from '../idempotency/key.ts'
-import type { Job } from './job.ts'
+import type { Task } from './task.ts'
 
 /**
  * Tells "the same request again": hashes of a call's request, as it is sent, with the target it is
@@ -8,11 +8,11 @@ import type { Job } from './job.ts'
  * share these and are different requests. Made when first asked for: most calls need none.
  */
 export class Fingerprints {
-  readonly #identify: Job<unknown>['identify']
+  readonly #task: Pick<Task<never>, 'identify'>
   #made: Made | undefined
 
-  constructor({ identify }: Pick<Job<unknown>, 'identify'>) {
-    this.#identify = identify
+  constructor(task: Pick<Task<never>, 'identify'>) {
+    this.#task = task
   }
 
   /** Of the request at each of the call's targets; none where nobody knows what is sent. */
@@ -26,7 +26,7 @@ export class Fingerprints {
   }
 
   #all(): Made {
-    this.#made ??= made(this.#identify)
+    this.#made ??= made(this.#task)
     return this.#made
   }
 }
@@ -38,16 +38,10 @@ interface Made {
 
 const NONE: Made = { each: [], whole: undefined }
 
-/** What a call asks, and of whom: see `Job`. */
-export interface CallIdentity {
-  readonly request: unknown
-  readonly targets: readonly unknown[]
-}
-
-function made(identify: Job<unknown>['identify']): Made {
-  if (identify === undefined) return NONE
+function made(task: Pick<Task<never>, 'identify'>): Made {
   try {
-    const identity = identify()
+    const identity = task.identify?.()
+    if (identity === undefined) return NONE
     const request = hashOf(identity.request)
     const each = identity.targets.map((target) => hashOf([request, target]))
     return { each, whole: each.length === 1 ? each[0] : hashOf(each) }

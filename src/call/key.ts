@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import { canonicalJsonAsSent, canonicalPayload } from '../idempotency/canonical-json.ts'
 import { deriveKeyOfJson, fingerprintOfJson, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { isFunction, type Job } from './job.ts'
+import { isFunction, type Task } from './task.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
 
 /** The namespace of a client's keys. */
@@ -30,7 +30,7 @@ export interface CallKey {
  * @throws {TypeError} when the payload has no canonical JSON, with the path of what is in the way;
  * what its own `toJSON` or a getter of it throws.
  */
-export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): CallKey {
+export function resolveKey<T>(job: Task<T>, space: KeySpace, runtime: Runtime): CallKey {
   const { options, operation } = job
   const given = options.idempotencyKey
   if (given === undefined && options.idempotency === 'given') {
@@ -56,13 +56,13 @@ export function resolveKey<T>(job: Job<T>, space: KeySpace, runtime: Runtime): C
  * What the caller gave, told apart by the form in which the result is kept: a function's under the
  * same name and key must never be taken for a completion, nor that for a stream.
  */
-function boundPayload<T>({ tape, face }: Job<T>, payload: unknown): string {
-  const form = isFunction(face) ? 'function' : tape === undefined ? 'completion' : 'stream'
+function boundPayload<T>({ once, face }: Task<T>, payload: unknown): string {
+  const form = isFunction(face) ? 'function' : once === undefined ? 'completion' : 'stream'
   return `["${form}",${canonicalPayload(payload)}]`
 }
 
 function keyOf<T>(
-  { operation }: Job<T>,
+  { operation }: Task<T>,
   { tenant, keySecret }: KeySpace,
   text: string,
   fingerprint?: string,
@@ -92,7 +92,7 @@ class OwnKey implements CallKey {
   }
 }
 
-function warnOfSampling<T>({ telemetry, face }: Job<T>, runtime: Runtime): void {
+function warnOfSampling<T>({ telemetry, face }: Task<T>, runtime: Runtime): void {
   if (face === 'run' || face === 'guard' || telemetry?.temperature === 0) return
   warnOnce(
     runtime,

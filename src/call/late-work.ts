@@ -1,17 +1,17 @@
 import { isNotExecuted } from '../errors/not-executed.ts'
 import type { LateEnd } from '../idempotency/once.ts'
-import { type Exchange, isFunction, type Job } from './job.ts'
+import { type Exchange, isFunction, type Task } from './task.ts'
 
 /**
  * What attempts of a call were doing when a limit cut them off: a function that does not look at
  * its signal, a request whose answer came in the same moment. It goes on, and may succeed yet.
  */
 export class LateWork<T> {
-  readonly #job: Job<T>
+  readonly #task: Task<T>
   readonly #ends: Promise<LateEnd<T>>[] = []
 
-  constructor(job: Job<T>) {
-    this.#job = job
+  constructor(task: Task<T>) {
+    this.#task = task
   }
 
   add(work: PromiseLike<unknown>, exchange: Exchange): void {
@@ -29,10 +29,10 @@ export class LateWork<T> {
 
   async #endOf(work: PromiseLike<unknown>, exchange: Exchange): Promise<LateEnd<T>> {
     try {
-      const value = await this.#job.late?.(await work, exchange)
+      const value = await this.#task.late?.(await work, exchange)
       return value === undefined ? FAILED : { ok: true, value: value.late }
     } catch (error) {
-      const isUndone = isFunction(this.#job.face) && isNotExecuted(error)
+      const isUndone = isFunction(this.#task.face) && isNotExecuted(error)
       return isUndone ? { ok: false, executed: 'no' } : FAILED
     }
   }

@@ -2,9 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context } from '@opentelemetry/api'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
-import type { WireRecord } from '../openai/wire.ts'
 import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
+import type { Wire } from './task.ts'
 
 /**
  * What a call inside another call must know of it. One outer call has one scope; it is inert once
@@ -36,7 +36,7 @@ export interface Spent {
 /** What is carried along the asynchronous context of an attempt. */
 interface Frame {
   readonly scope: Scope
-  readonly wire: WireRecord
+  readonly wire: Wire | undefined
   /** The attempt's span: for calls inside it, where the application has no context manager. */
   readonly trace?: Context | undefined
 }
@@ -96,7 +96,7 @@ export function currentScope(): Scope | undefined {
 }
 
 /** The attempt that a socket opened now belongs to. */
-export function currentWire(): WireRecord | undefined {
+export function currentWire(): Wire | undefined {
   return storage().getStore()?.wire
 }
 

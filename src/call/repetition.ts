@@ -2,14 +2,19 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { followsGivenUp, giveUpInFlow, passFlowOn } from './call-flow.ts'
 import { Fingerprints } from './fingerprints.ts'
-import { isFunction, type Job } from './job.ts'
+import { type CallContext, isFunction, type Task } from './task.ts'
 import { anyExhausted, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
-import type { CallContext, WorkRequest } from './work.ts'
+import type { Tell } from './events.ts'
 
 /** Why a call is refused before anything is sent. */
 export interface Refusal {
   readonly failure: Failure
   readonly reason: StopReason
+}
+
+interface Repeatable<T> {
+  readonly task: Task<T>
+  readonly context: CallContext
 }
 
 const MULTIPLIED: Refusal = {
@@ -35,35 +40,34 @@ export function multipliedBefore(context: CallContext): Refusal | undefined {
  * that has just seen it given up: somebody else's loop is around us. It is told, and under `'throw'`
  * refused.
  */
-export function noticeRepetition<T>(
-  { job, context, record }: WorkRequest<T>,
+export function repeats<T>(
+  { task, context, tell }: Repeatable<T> & { readonly tell: Tell | undefined },
   fingerprints: Fingerprints,
 ): Refusal | undefined {
   const { runtime, settings } = context
-  if (isFunction(job.face) || !anyExhausted(runtime)) return undefined
+  if (isFunction(task.face) || !anyExhausted(runtime)) return undefined
   const { each, whole } = fingerprints
   if (whole === undefined) return undefined
   const again = (one: string) => followsGivenUp(one) && wasExhausted(runtime, one)
   if (!again(whole) && !each.every(again)) return undefined
-  record.tell({ type: 'call-repeated' })
-  record.span.callRepeated()
+  tell?.({ type: 'call-repeated' })
   warnOnce(
     runtime,
     'STEADYCALL_REPEATED_CALL',
-    `The same request (${job.operation}) came again within a minute of being given up. ` +
+    `The same request (${task.operation}) came again within a minute of being given up. ` +
       'If a retry loop around steadycall sent it, that loop multiplies attempts: remove it.',
   )
   return settings.onMultipliedRetries === 'throw' ? MULTIPLIED : undefined
 }
 
-/** Only of what `noticeRepetition` looks for, since a fingerprint costs a hash of the request. */
+/** Only of what `repeats` looks for, since a fingerprint costs a hash of the request. */
 export function rememberGivenUp<T>(
-  { job, context }: WorkRequest<T>,
+  { task, context }: Repeatable<T>,
   { kind }: Failure,
   fingerprints: Fingerprints,
   tried: ReadonlySet<number>,
 ): void {
-  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  if (isFunction(task.face) || FAILURE_KINDS[kind].retry !== 'yes') return
   // Refused here before anything was sent: asking again multiplies nothing.
   if (tried.size === 0) {
     passFlowOn()
@@ -77,7 +81,7 @@ export function rememberGivenUp<T>(
 }
 
 /** The call that this one joined was given up: the joiner has seen that as the owner has. */
-export function joinedGivenUp<T>(job: Job<T>, kind: FailureKind): void {
+export function joinedGivenUp<T>(job: Task<T>, kind: FailureKind): void {
   if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
   const { each, whole } = new Fingerprints(job)
   giveUpInFlow([whole, ...each].filter((one) => one !== undefined))

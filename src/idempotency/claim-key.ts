@@ -10,15 +10,15 @@ import { unreadableIn } from './unreadable-record.ts'
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 
 export interface ClaimLimits {
-  /** The fence of the owner that has been waited for. */
+  /** The fence of the owner that this caller has been waiting for. */
   readonly waitedFor?: number | undefined
-  /** As `Patience` has it. */
+  /** As in `Patience`. */
   readonly remainingMs?: number
   /** Ends the wait at once. */
   readonly signal?: AbortSignal
 }
 
-/** Asks the store for the key, once, and no longer than its limits say. */
+/** Sends one claim to the store, within the limits. */
 export async function claimKey<T>(
   request: OnceRequest<T>,
   { onUncertain }: SharedFlight,
@@ -30,8 +30,8 @@ export async function claimKey<T>(
     const asked = claimRequest(request, randomUUID(), onUncertain)
     const asking = (async () =>
       store.claim(waitedFor === undefined ? asked : { ...asked, waitedFor }))()
-    // A claim that is granted to nobody any more would block the key for a lease. Nobody waits for
-    // its release, so nobody hears that it failed; the lease runs out by itself.
+    // A claim granted after its caller gave up would block the key for a whole lease, so it is released.
+    // If that fails too, the lease expires by itself.
     asking
       .then((claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim))
       .catch(() => {})
@@ -42,7 +42,7 @@ export async function claimKey<T>(
   }
 }
 
-/** A claim of that owner's, whether it is the first or comes again. */
+/** A claim of this owner, new or repeated. */
 export function claimRequest<T>(
   { key, fingerprint, ttlMs }: OnceRequest<T>,
   owner: string,
@@ -51,7 +51,7 @@ export function claimRequest<T>(
   return { key, fingerprint, owner, leaseMs: LEASE_MS, onUncertain, ttlMs }
 }
 
-/** What the store's answer is to everybody who asked; undefined where it settles nothing. */
+/** What the store's answer means for every participant; undefined if it decides nothing yet. */
 export async function endingOf<T>(
   request: OnceRequest<T>,
   claimed: Claimed,

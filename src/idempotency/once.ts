@@ -15,7 +15,7 @@ import {
 } from './once-errors.ts'
 import type { FailureNotice, Store } from './store.ts'
 
-/** What the caller of `once` wants run, and under which key. */
+/** A caller's request to run work once under a key. */
 export interface OnceRequest<T> {
   readonly store: Store
   /** Calls in flight in this process. One map per Runtime. */
@@ -25,66 +25,65 @@ export interface OnceRequest<T> {
   readonly random: () => number
   /** Hashed, 64 hex digits. */
   readonly key: string
-  /** As the caller gave it: for the errors made here, and never given to the store. */
+  /** The key as given by the caller: for error objects created here, never passed to the store. */
   readonly idempotencyKey?: string
   readonly fingerprint: string
   readonly onUncertain: 'rerun' | 'fail'
   readonly onStoreError: 'fail' | 'bypass'
-  /** Life of a stored success, and of a record whose owner died. */
+  /** How long a stored success, and the record of a crashed owner, are kept. */
   readonly ttlMs: number
   readonly signal?: AbortSignal
   readonly deadline: Deadline
-  /** What those who join this caller's flight may say of it, in a trace; not read here. */
+  /** Identifies this call in the traces of joiners; not used here. */
   readonly origin?: string | undefined
   /**
-   * Called once for each owner outside this process that is waited for, with the time until its
-   * lease ends, if it does not renew it.
+   * Called once for each owner outside this process that the call waits for, with the time left until its
+   * lease expires unless renewed.
    */
   waiting?(leaseLeftMs: number): void
-  /** Called when a flight is joined, with the origin of the caller who started it. */
+  /** Called when the call joins a flight, with the origin of the call that started it. */
   joined?(origin: string | undefined): void
   /**
-   * Runs the work once. Never rejects, ends soon after its flight's signal aborted, and keeps to
-   * the flight's deadline. It may outlive its caller while others wait for it.
+   * Runs the work once. Must not reject, must end soon after the flight's signal aborts, and must respect
+   * the flight's deadline. It may outlive its caller while joiners wait for it.
    */
   work(flight: Flight): Promise<WorkOutcome<T>>
-  /** Between the result's text and the store: how it is kept. As it is, where absent. */
+  /** How the result's text is stored. @default unchanged */
   readonly keeping?: Keeping
-  /** The text to keep and share; `TOO_LARGE` for a result that is done, but above what may be kept. */
+  /** The text to store and share; `TOO_LARGE` if the finished result exceeds the limit. */
   encode(value: T): string | typeof TOO_LARGE
-  /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
+  /** Called with a result that this caller's own work did not produce; `source` as in `OnceResult`. */
   decode(result: string, source: 'store' | 'shared'): T
-  /** Called when another caller's failure, stored or shared, is what this one gets. */
+  /** Called when this call ends with another caller's failure, stored or shared. */
   failure(notice: FailureNotice, source: 'store' | 'shared'): CallError
 }
 
-/** What running work may ask of its flight. */
+/** What running work can see of its flight, and tell it. */
 export interface Flight {
-  /** Aborts when the last participant has left, or when the lease was lost and the work must stop. */
+  /** Aborts when the last participant has left, or when the work must stop because the lease was lost. */
   readonly signal: AbortSignal
   /** The latest deadline of the live participants. */
   readonly deadline: Deadline
-  /** The stricter of the record's and the callers'; may turn to `'fail'` while callers join. */
+  /** The stricter of the record's policy and the callers'; may become `'fail'` as callers join. */
   readonly onUncertain: 'rerun' | 'fail'
   /**
-   * To be awaited before the first byte of every attempt leaves; `onUncertain` may be stricter
-   * afterwards.
-   * @throws {CallError} `in_progress` (the claim is lost), `store_unavailable` or, when nobody is
-   * left, `aborted`: do not send.
+   * To be awaited before each attempt sends its first byte. `onUncertain` may be stricter afterwards.
+   * @throws {CallError} if nothing may be sent: `in_progress` (the claim is lost), `store_unavailable`, or
+   * `aborted` (the last participant has left).
    */
   dispatch(sending?: Sending): Promise<void>
   /**
-   * Says early that the result will be `TOO_LARGE`: those who wait for it in this process are told
-   * at once, and so is who joins until the work has ended.
+   * Announces early that the result will be `TOO_LARGE`. Joiners of this process get the error at once,
+   * including those that join until the work has ended.
    */
   tooLarge(): void
 }
 
-/** What is about to be sent. */
+/** Describes an attempt about to be sent. */
 export interface Sending {
-  /** Something sent before may have been executed: whether this may follow is for the store to say. */
+  /** Whether an earlier attempt may have been executed: then the store decides if this one may follow. */
   readonly again?: boolean
-  /** Ends the wait for the store's answer. */
+  /** Aborts the wait for the store's answer. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -93,16 +92,16 @@ export type WorkOutcome<T> =
   | {
       readonly ok: false
       readonly error: unknown
-      /** `keep`: a permanent refusal. `release`: the key is free again. */
+      /** `keep`: store a permanent refusal. `release`: free the key. `uncertain`: the outcome is unknown. */
       readonly disposition: 'keep' | 'release' | 'uncertain'
-      /** It may have been done: under `'fail'`, which others may have asked for, it is no `release`. */
+      /** Whether the work may have been done: under `'fail'`, which a joiner may have set, it is not released. */
       readonly doubtful?: boolean
-      /** What it was doing goes on, and may succeed yet. Never rejects. */
+      /** Set if the work continues after this failure, and may still succeed. Never rejects. */
       readonly late?: Promise<LateEnd<T>>
       readonly notice: FailureNotice
     }
 
-/** How work ended that nobody waited for any more. */
+/** How work ended after it was given up. */
 export type LateEnd<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly executed: 'no' | 'maybe' }
@@ -111,30 +110,30 @@ export interface OnceResult<T> {
   readonly value: T
   /** `provider`: this caller's own work. `store`: replayed. `shared`: joined a call in flight. */
   readonly source: 'provider' | 'store' | 'shared'
-  /** False when the store could not keep the result. */
+  /** False if the result could not be stored. */
   readonly persisted: boolean
 }
 
-/** By store, so that two stores never mix; then by key. */
+/** Flights by store, so that two stores never mix, and by key. */
 export type Flights = Map<Store, Map<string, InFlight>>
 
-/** A flight and what those who join it wait for. */
+/** A flight, and the ending that its joiners wait for. */
 export interface InFlight {
   readonly flight: SharedFlight
   readonly ending: Promise<Ending>
 }
 
 /**
- * Runs the work once per key: replays a stored outcome, joins a call in flight in this process,
- * waits for one elsewhere, or does the work here under a claim that no other process can share.
+ * Runs the work once per key: replays a stored outcome, joins a flight of this process, waits for an owner
+ * elsewhere, or runs the work here under an exclusive claim.
  *
- * Everybody waits under a signal and deadline of his own. One who leaves disturbs nobody; when the
- * last leaves, the work is aborted. Another caller's `aborted`, `deadline` or `multiplied_retries`
- * is never passed on: one of those with time left starts again. Other failures are shared.
- * @throws {CallError} `aborted` and `deadline`; `in_progress` when the deadline passed while
- * another process had the key; `idempotency_mismatch`; `outcome_unknown`; `store_unavailable`; or
- * what `failure` made of another's failure.
- * @throws what the work gave as its error, to the caller whose work ran.
+ * Each caller waits under its own signal and deadline. A caller that leaves does not affect the others; when
+ * the last one leaves, the work is aborted. A joiner never receives another caller's `aborted`, `deadline` or
+ * `multiplied_retries`: a joiner with time left starts over instead. All other failures are shared.
+ * @throws {CallError} `aborted` and `deadline`; `in_progress` if the deadline passes while another process
+ * has the key; `idempotency_mismatch`; `outcome_unknown`; `store_unavailable`; or what `failure` returns for
+ * another caller's failure.
+ * @throws the error of the work itself, to the caller whose work ran.
  */
 export async function once<T>(request: OnceRequest<T>): Promise<OnceResult<T>> {
   for (;;) {
@@ -165,7 +164,7 @@ function board<T>(request: OnceRequest<T>): Boarding<T> {
     return { flight, landing: ending }
   }
   if (!flight.signal.aborted) throw onceError(request, mismatch())
-  // Nobody wants that one any more: what the store says once it has ended is what counts.
+  // The last participant has left that flight. Once it has ended, ask the store.
   return { flight, landing: ending.then(() => AGAIN) }
 }
 
@@ -177,7 +176,7 @@ function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
   const landing = claimAndRun(request, flight, own)
     .catch((error: unknown): Landing<T> => ({ type: 'error', init: unexpected(error) }))
     .then((end) => {
-      // Before anybody hears of the end, so that who goes again finds no dead flight.
+      // Before the landing resolves, so that callers that start over do not find this flight.
       flight.land()
       const sameStore = flights.get(store)
       sameStore?.delete(key)
@@ -191,7 +190,7 @@ function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
   return { flight, landing, own }
 }
 
-/** Waits for the landing under the caller's own limits. */
+/** Waits for the landing within the caller's own limits. */
 async function stayAboard<T>(request: OnceRequest<T>, boarding: Boarding<T>): Promise<Landing<T>> {
   const { flight, landing } = boarding
   const limits = watchLimits(request)
@@ -233,12 +232,12 @@ function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
 }
 
 /**
- * How long work whose caller must go is given to say itself how it ended: its error knows the
- * attempts. Well-behaved work needs no time at all.
+ * How long a caller that must leave waits for its own work to end, because the error of the work knows
+ * about the attempts. Well-behaved work needs no time at all.
  */
 const LAST_WORDS_MS = 50
 
-/** The end for a caller whose limit was reached. */
+/** The landing of a caller that reached its limit. */
 async function disembark<T>(
   request: OnceRequest<T>,
   { flight, own }: Boarding<T>,
@@ -246,14 +245,14 @@ async function disembark<T>(
 ): Promise<Landing<T>> {
   const { onUncertain } = flight
   const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
-  // Past its deadline the work ends by itself; an abort has to be passed on.
+  // The work ends by itself at its deadline, but an abort has to be passed on.
   if (limit === 'aborted') flight.leave(request, request.signal?.reason)
   if (own?.running !== undefined && !flight.hasOthersThan(request)) {
     await lastWords(request.clock, own.running)
   }
   flight.leave(request, error)
   const outcome = own?.outcome
-  // A result that was paid for is worth more than the store's acknowledgement.
+  // A result that was paid for is returned even without the store's acknowledgement.
   if (outcome !== undefined && (limit === 'deadline' || !outcome.ok)) {
     return { type: 'own', outcome, persisted: false, others: AGAIN }
   }
@@ -269,7 +268,7 @@ async function lastWords(clock: Clock, running: Promise<unknown>): Promise<void>
   cancel()
 }
 
-/** What a landing is to one caller. Each gets a value or an error object of his own. */
+/** Turns a landing into one caller's own value or error object. */
 function arrive<T>(request: OnceRequest<T>, landing: Landing<T>): OnceResult<T> | 'again' {
   switch (landing.type) {
     case 'own':
@@ -311,7 +310,7 @@ function limitReached<T>(
 ): CallErrorInit {
   const executed = flight.dispatched ? 'maybe' : 'no'
   if (limit === 'aborted') return aborted(signal?.reason, executed)
-  // A flight that nobody else wanted any more, and that has not ended yet, has the key too.
+  // An abandoned flight that has not ended yet also holds the key.
   if (flight.waiting || flight.signal.aborted) return inProgress()
   return deadlinePassed(executed)
 }

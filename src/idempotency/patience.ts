@@ -1,24 +1,24 @@
 import type { Clock } from '../time.ts'
 
 /**
- * How long the store is waited for: longer than a slow round trip, far shorter than any lease. One
- * that answers later counts as unreachable.
+ * How long to wait for the store: longer than a slow round trip, far shorter than a lease. A store that
+ * takes longer counts as unreachable.
  */
 const PATIENCE_MS = 5_000
 
-/** What to wait with, and until when at most. */
+/** The limits of a wait for the store. */
 export interface Patience {
   readonly clock: Clock
   /**
-   * Milliseconds left to the caller: half of it is for the store, the rest for the work. Not given
-   * where no work is to follow.
+   * Milliseconds left to the caller. The store gets half, the work the rest. Absent if no work is to
+   * follow.
    */
   readonly remainingMs?: number
-  /** Ends the wait at once. */
+  /** Aborts the wait. */
   readonly signal?: AbortSignal
 }
 
-/** The store's answer, or a rejection when it does not come in time. */
+/** The store's answer; rejects if it does not arrive in time. */
 export async function withPatience<T>(
   answer: Promise<T>,
   { clock, remainingMs = Number.POSITIVE_INFINITY, signal }: Patience,

@@ -9,7 +9,7 @@ import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './o
 import { withPatience } from './patience.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
-/** Keeps the result of work that succeeded. The result is returned whatever the store says. */
+/** Stores the result of successful work. The result is returned whatever the store answers. */
 export async function recordSuccess<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
@@ -29,7 +29,7 @@ export async function recordSuccess<T>(
 
 type Sealed = Awaited<ReturnType<Keeping['seal']>>
 
-/** Undefined for what cannot be kept at all. */
+/** Undefined if the result cannot be stored at all. */
 async function seal<T>(
   { keeping }: OnceRequest<T>,
   result: string | typeof TOO_LARGE,
@@ -42,7 +42,7 @@ async function seal<T>(
     : keeping.seal(result).catch(() => undefined)
 }
 
-/** The work was done, and its result cannot be kept. Under 'fail' it must not be run again. */
+/** The work was done, but its result cannot be stored. Under 'fail' it must not run again. */
 async function recordNothing<T>(
   { store, clock, ttlMs }: OnceRequest<T>,
   { onUncertain }: SharedFlight,
@@ -64,7 +64,7 @@ async function recordNothing<T>(
   }
 }
 
-/** Somebody took over while we worked: everybody gets the one outcome that the store has. */
+/** Another owner took over while the work ran: all callers get the one outcome in the store. */
 async function readStored<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
@@ -75,16 +75,16 @@ async function readStored<T>(
   const { ttlMs } = request
   const claimed = await claimKey(request, flight)
   const stored = claimed.state === 'settled' ? await endingOf(request, claimed) : undefined
-  // One that cannot be read is no reason to throw away ours, which was paid for.
+  // If that one is unreadable, our own result is used, since it was paid for.
   if (stored !== undefined && stored.type !== 'error') return stored
-  // The record is gone and the key was free: ours is the one outcome after all.
+  // The record was gone and the key free, so our own result becomes the outcome after all.
   const kept =
     claimed.state === 'owned' &&
     (await complete(request, claimed.claim, { ok: true, result: sealed.kept }, ttlMs)) === 'stored'
   return ownResult(outcome, result, sealed.whole && kept)
 }
 
-/** Records how work failed: kept, given back or left uncertain, as the work itself says. */
+/** Records a failure: stored, released or left uncertain, as the work itself decided. */
 export async function recordFailure<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
@@ -101,8 +101,8 @@ export async function recordFailure<T>(
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
   const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-  // Whoever came next would run it beside what still goes on. Nobody renews the lease, so that the
-  // key waits no longer than that.
+  // The next owner would run at the same time as the work that still continues, so the key is not released.
+  // The lease is no longer renewed, so this ends when it expires.
   const isHeld =
     disposition === 'release' && notice === undefined && doubtful && (await goesOn(outcome))
   switch (disposition) {
@@ -123,7 +123,7 @@ export async function recordFailure<T>(
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
 }
 
-/** Does work that has failed go on? Most of it ends with its signal, in this very turn. */
+/** Whether failed work continues. Most work ends with its signal, in the same turn of the event loop. */
 async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
   if (late === undefined) return false
   const turn = new Promise<undefined>((resolve) => soon(() => resolve(undefined)))
@@ -132,8 +132,8 @@ async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
 }
 
 /**
- * The end of work that nobody waited for any more. Its result is kept unless somebody took over, also
- * where it has been said that nobody knows; what was surely not done frees the key.
+ * Handles the end of work that was given up earlier. Its result is stored unless another owner took over,
+ * even if the outcome was reported as unknown. If the work was certainly not done, the key is freed.
  */
 async function recordLate<T>(
   request: OnceRequest<T>,
@@ -149,7 +149,7 @@ async function recordLate<T>(
   else if (isHeld) await giveBack(request, flight, claim, undefined, true)
 }
 
-/** Somebody strict may have joined since the work said so. */
+/** A joiner may have made the policy stricter after the work chose its disposition. */
 function dispositionOf<T>(
   { disposition, doubtful }: Failed<T>,
   { onUncertain }: SharedFlight,
@@ -158,7 +158,7 @@ function dispositionOf<T>(
   return isLate ? 'uncertain' : disposition
 }
 
-/** The end of work that ran without a record. */
+/** The ending of work that ran without a record. */
 export function unrecorded<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
@@ -173,10 +173,10 @@ type OwnLanding<T> = Extract<Landing<T>, { readonly type: 'own' }>
 type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
 type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
 
-/** A refusal that is final stands for a while only: limits and filters change. */
+/** Even a permanent refusal is stored only for a while, because limits and filters change. */
 const KEPT_FAILURE_MS = 10 * 60_000
 
-/** Long enough for everybody who polls to hear of a failure, short enough to try again soon. */
+/** Long enough for every polling waiter to see the failure, short enough for a new attempt soon. */
 const NOTICE_MS = 5_000
 
 function ownResult<T>(
@@ -193,7 +193,7 @@ function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolea
   return { type: 'result', result, source: 'shared', persisted }
 }
 
-/** A result that has no text can be returned, but neither kept nor shared. */
+/** A result without a text can be returned, but neither stored nor shared. */
 function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_LARGE | undefined {
   try {
     const result: unknown = encode(value)
@@ -203,10 +203,10 @@ function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_L
   }
 }
 
-/** Failures of one caller's own making: no news to another who still has time. */
+/** Failures that concern only one caller: a joiner with time left tries again instead. */
 const PERSONAL: ReadonlySet<FailureKind> = new Set(['aborted', 'deadline', 'multiplied_retries'])
 
-/** What others may know of a failure; undefined where they should rather try for themselves. */
+/** The failure as shown to other callers; undefined if they should try themselves. */
 function noticeForOthers<T>(
   { notice, disposition }: Failed<T>,
   flight: SharedFlight,
@@ -221,8 +221,8 @@ function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
 }
 
 /**
- * Releases the key; once nobody is left, without waiting for that. Where the work may have been
- * done, the store decides whether it is free: another process may have asked for 'fail' meanwhile.
+ * Releases the key; does not wait for the store if the last participant has left. If the work may have been
+ * done, the store decides whether the key is free, because another process may have set 'fail'.
  */
 export async function giveBack<T>(
   { store, clock, ttlMs }: OnceRequest<T>,
@@ -233,11 +233,11 @@ export async function giveBack<T>(
 ): Promise<void> {
   const doubtMs = doubtful ? ttlMs : undefined
   const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS, doubtMs), false)
-  // Who comes now would wait for a store that hangs, to no purpose: it decides whose the key is.
+  // An abandoned flight must not keep new callers waiting for a store that hangs.
   if (!signal.aborted) await released
 }
 
-/** Tries twice: the outcome of work that was paid for is worth a second connection. */
+/** Tries twice, because the work was paid for. */
 async function complete<T>(
   { store, clock }: OnceRequest<T>,
   claim: Claim,
@@ -248,7 +248,7 @@ async function complete<T>(
   return answerOr(clock, () => attempt().catch(attempt), 'unknown')
 }
 
-/** What the store answers, or `otherwise` when it fails or takes too long: the work is done. */
+/** The store's answer, or `otherwise` if it fails or takes too long. For use after the work is done. */
 async function answerOr<R, O>(clock: Clock, ask: () => Promise<R>, otherwise: O): Promise<R | O> {
   return withPatience((async () => ask())(), { clock }).catch(() => otherwise)
 }

@@ -1,20 +1,11 @@
 import { currentScope, outsideScopes } from '../call/nesting.ts'
 import { readProperty } from '../errors/hostile.ts'
+import type { ChatClient } from './chat-client.ts'
 import { isFacade, rawClient } from './facade.ts'
 import { inherited, ownValue } from './past-proxies.ts'
 import { observeClient } from './wire.ts'
 
-/**
- * What steadycall needs of an openai client: the one method. `OpenAI`, `AzureOpenAI`, subclasses,
- * proxies around them and a test's double have it; what else a real client has is used where it is
- * there.
- */
-export interface ChatClient {
-  readonly baseURL?: string
-  readonly maxRetries?: number
-  readonly timeout?: number
-  readonly chat: { readonly completions: { create(body: never, options?: never): unknown } }
-}
+export type { ChatClient } from './chat-client.ts'
 
 /** openai's error classes, as found on a client's class. */
 export interface ErrorClasses {

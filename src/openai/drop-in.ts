@@ -1,24 +1,24 @@
 import { type CallResult, call } from '../call/call.ts'
 import { explain } from '../call/explain.ts'
-import type { Job } from '../call/job.ts'
+import type { CallContext, Task } from '../call/task.ts'
 import { brandExhausted } from '../call/nesting.ts'
-import type { CallContext } from '../call/work.ts'
 import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { classifyError } from '../errors/classify.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { attachReport, type CallReport, callReport } from '../report/call-report.ts'
 import { ClientClosed } from '../retry/closing.ts'
 import { type Answer, CallPromise } from './api-promise.ts'
-import { type ChatRequest, completionJob, responseJob } from './chat/chat.ts'
-import { streamJob } from './chat/stream-job.ts'
-import { toolCallsJob, toolsToCheck } from './chat/tool-calls.ts'
+import { CompletionTask, ResponseHeadTask } from './chat/create.ts'
+import { StreamTask } from './chat/stream.ts'
+import { ToolCallsTask, toolsToCheck } from './chat/tool-calls.ts'
 import type { ErrorClasses } from './client.ts'
+import type { ApiRequest } from './request.ts'
 
 /** openai's error classes of the client, where it has them. */
 type Classes = () => ErrorClasses | undefined
 
 interface Prepared {
-  readonly request: ChatRequest
+  readonly request: ApiRequest
   readonly context: CallContext
 }
 
@@ -37,8 +37,9 @@ export function dropInCreate(
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
       if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
-      const job = tools === undefined ? completionJob(request) : toolCallsJob(request, tools)
-      const { value, report } = await begin(job, request, context)
+      const task =
+        tools === undefined ? new CompletionTask(request) : new ToolCallsTask(request, tools)
+      const { value, report } = await begin(task, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
@@ -48,20 +49,20 @@ export function dropInCreate(
 }
 
 /** Starts the call, and holds on to the request where it waits before it has sent anything. */
-function begin<T>(job: Job<T>, request: ChatRequest, context: CallContext): Promise<CallResult<T>> {
-  const running = call(job, context)
+function begin<T>(task: Task<T>, request: ApiRequest, context: CallContext): Promise<CallResult<T>> {
+  const running = call(task, context)
   request.given.hold()
   return running
 }
 
-async function rawResponse(request: ChatRequest, context: CallContext): Promise<Answer<unknown>> {
-  const { value, report } = await begin(responseJob(request), request, context)
+async function rawResponse(request: ApiRequest, context: CallContext): Promise<Answer<unknown>> {
+  const { value, report } = await begin(new ResponseHeadTask(request), request, context)
   attachReport(value.response, report)
   return value
 }
 
 async function streamed(
-  request: ChatRequest,
+  request: ApiRequest,
   context: CallContext,
   classes: Classes,
 ): Promise<Answer<unknown>> {
@@ -73,7 +74,11 @@ async function streamed(
     if (latest !== undefined) attachReport(error, latest)
     return error
   }
-  const { value, report, onEnd } = await begin(streamJob(request, toCallerError), request, context)
+  const { value, report, onEnd } = await begin(
+    new StreamTask(request, toCallerError),
+    request,
+    context,
+  )
   latest = report
   attachReport(value.data, report)
   // Weak: a stream that is thrown away unread is ended when it is garbage, where there is such a thing.

@@ -1,5 +1,5 @@
 import { type Runtime, warnOnce } from '../call/runtime.ts'
-import type { GatewayName } from './gateways.ts'
+import type { GatewayName } from '../options/nested-options.ts'
 
 /** By what an answer shows that a gateway has handled it, and a request that its retries are seen to. */
 interface Sign {

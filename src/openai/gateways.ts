@@ -1,18 +1,7 @@
-import type { AnswerFacts } from '../call/job.ts'
+import type { AnswerFacts } from '../call/task.ts'
 import { parseObject } from '../errors/embedded-json.ts'
 import { type HeaderSource, readHeader, readItems, readProperty } from '../errors/hostile.ts'
-
-/** A gateway whose own retries can be switched off. */
-export type GatewayName = 'litellm' | 'portkey' | 'helicone' | 'cloudflare' | 'openrouter'
-
-/** A gateway by its name, or with what is to become of its own fallbacks. */
-export type GatewayOption =
-  | GatewayName
-  | {
-      readonly name: GatewayName
-      /** `'keep'`: the operator's own fallbacks go on; only retries are switched off. @default 'off' */
-      readonly fallbacks?: 'keep' | 'off'
-    }
+import type { GatewayName, GatewayOption } from '../options/nested-options.ts'
 
 /** What a gateway said about one request. */
 interface Seen {

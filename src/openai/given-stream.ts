@@ -1,6 +1,6 @@
-import type { Bounds } from '../call/bounds.ts'
+import type { Bounds } from '../call/limits.ts'
 import { readProperty } from '../errors/hostile.ts'
-import type { ChunkStream, StreamClass } from '../stream/one-reader.ts'
+import type { ChunkStream, StreamClass } from '../stream/reader.ts'
 import type { ChatClient } from './client.ts'
 import { isStreamClass, streamClassOf } from './stream-class.ts'
 

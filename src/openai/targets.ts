@@ -1,26 +1,23 @@
 import { hash } from 'node:crypto'
 import { type Runtime, targetState } from '../call/runtime.ts'
+import type { TaskTarget } from '../call/task.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
-import { DEFAULT_FALLBACK_ON, type Fallback } from '../options/options.ts'
-import type { TargetSettings, TargetState } from '../retry/health/target-state.ts'
+import type { Fallback } from '../options/nested-options.ts'
+import { DEFAULT_FALLBACK_ON } from '../options/options.ts'
+import type { TargetSettings } from '../retry/health/target-state.ts'
 import type { ChatClient } from './client.ts'
 import { layersOf } from './facade.ts'
 import type { Gateway } from './gateways.ts'
 
-/** Where an attempt goes: host, model and credential, with what we know of their health. */
-export interface CallTarget {
-  /** `host model`, for reports and events. */
-  readonly name: string
+/** A target of a client's requests. */
+export interface CallTarget extends TaskTarget {
   readonly host: string
   readonly port: number | undefined
   readonly model: string
   readonly client: ChatClient
   /** The gateway it goes through, where one was named. */
   readonly gateway?: Gateway
-  readonly state: TargetState
-  /** Failure kinds that lead here from the target before. */
-  readonly on: ReadonlySet<FailureKind>
 }
 
 /** The call's own target, then its fallbacks in order. */
@@ -116,22 +113,4 @@ function textOf(client: object, key: string): string | undefined {
 
 function namesOf(host: string, prefix: string, model: string): Endpoint['last'] {
   return { model, name: `${host} ${model}`, key: `${prefix} ${model}` }
-}
-
-// Values of gen_ai.provider.name in the GenAI semantic conventions 1.41, by host.
-const PROVIDERS: readonly (readonly [suffix: string, name: string])[] = [
-  ['.openai.azure.com', 'azure.ai.openai'],
-  ['.services.ai.azure.com', 'azure.ai.inference'],
-  ['api.groq.com', 'groq'],
-  ['api.deepseek.com', 'deepseek'],
-  ['api.mistral.ai', 'mistral_ai'],
-  ['api.x.ai', 'x_ai'],
-  ['api.perplexity.ai', 'perplexity'],
-  ['generativelanguage.googleapis.com', 'gcp.gemini'],
-  ['api.anthropic.com', 'anthropic'],
-]
-
-/** The telemetry flavour of a host; `openai` for all that speak its protocol under other names. */
-export function providerName(host: string): string {
-  return PROVIDERS.find(([suffix]) => host.endsWith(suffix))?.[1] ?? 'openai'
 }

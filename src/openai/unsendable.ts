@@ -1,4 +1,4 @@
-import type { Bounds } from '../call/bounds.ts'
+import type { Bounds } from '../call/limits.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'

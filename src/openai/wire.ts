@@ -1,5 +1,6 @@
-import type { Bounds } from '../call/bounds.ts'
+import type { Bounds } from '../call/limits.ts'
 import { currentWire } from '../call/nesting.ts'
+import type { Exchange, Wire } from '../call/task.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
 import type { EventWatch } from '../stream/event-watch.ts'
@@ -10,95 +11,83 @@ import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
- * `fetchOptions`, which openai hands on to `fetch`, so that no request of anybody else is touched.
+ * `fetchOptions`, which openai hands on to `fetch`, so that no request of any other code is touched.
  */
-export interface WireRecord {
-  /** Calls of `fetch` with this record. */
-  fetches: number
-  /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
-  sockets: number
-  /** Where the first of these went: a redirect to elsewhere is no retry. */
-  socketUrl: string | undefined
-  /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
-  tokenReplays: number
-  /** Somebody else raised the retry-count header that we set. */
-  foreignRetryCount: boolean
+export class WireRecord implements Wire {
   readonly retryCount: string
-  status: number | undefined
-  headers: Headers | undefined
+  /** Calls of `fetch` with this record. */
+  fetches = 0
+  /** Requests undici opened in this attempt's context; sees what a retrying `fetch` hides. */
+  sockets = 0
+  /** Where the first of these went: a redirect to elsewhere is no retry. */
+  socketUrl: string | undefined = undefined
+  /** Sent again after a 401 with a fresh token: the SDK's own doing, even at `maxRetries: 0`. */
+  tokenReplays = 0
+  /** Something else raised the retry-count header that we set. */
+  foreignRetryCount = false
+  status: number | undefined = undefined
+  headers: Headers | undefined = undefined
   /** Of the request, as openai gave them to `fetch`. */
-  sent: Headers | undefined
+  sent: Headers | undefined = undefined
   /** The body of an error response, as it came, at most `MAX_ERROR_BODY_BYTES`. */
-  errorBody: string | undefined
+  errorBody: string | undefined = undefined
   /** What the observer adds to the request; see `isObserved`. */
-  carried: Carried | undefined
+  carried: Carried | undefined = undefined
   /** What the client's promise comes to is the data with its response. */
-  givesResponse: boolean
+  givesResponse = false
   /** Of a request with something carried: the answer, until it has been taken. */
-  response: Response | undefined
+  response: Response | undefined = undefined
   /** The text that is sent is wanted, to send it again. */
-  keepsBody: boolean
+  keepsBody = false
   /** That text. */
-  body: string | undefined
+  body: string | undefined = undefined
   /** The answer is read here, as a stream: its bytes are of interest. */
-  isStreamed: boolean
+  isStreamed = false
   /** What they show; of the last answer. */
-  events: EventWatch | undefined
+  events: EventWatch | undefined = undefined
   /** The last answer to such a request had no body at all, as under 204. */
-  isBodiless: boolean
+  isBodiless = false
   /** Where the request was to go. */
-  url: string | undefined
+  url: string | undefined = undefined
   /** A code for what is wrong with it, where no request can be made of it. */
-  refusal: string | undefined
+  refusal: string | undefined = undefined
+
+  /** Of the attempt with this number. */
+  constructor(attempt: number) {
+    this.retryCount = String(attempt - 1)
+  }
+
+  get requests(): number | undefined {
+    const seen = Math.max(this.fetches, this.sockets)
+    return seen === 0 ? undefined : seen
+  }
+
+  get isMultiplied(): boolean {
+    return (this.requests ?? 1) - this.tokenReplays > 1 || this.foreignRetryCount
+  }
+}
+
+/** The record of an attempt that one of our tasks sends. */
+export function wireOf({ wire }: Pick<Exchange, 'wire'>): WireRecord {
+  if (isWireRecord(wire)) return wire
+  throw new Error('An attempt at a client needs a record of its wire')
+}
+
+/** By its fields: another copy of the package has a class of its own. */
+function isWireRecord(wire: unknown): wire is WireRecord {
+  return typeof readProperty(wire, 'sockets') === 'number'
 }
 
 /** What belongs to a request and need not go through openai's own options. */
 export interface Carried {
   /** The request is made under their signal. */
   readonly bounds: Bounds
-  /** The `Idempotency-Key` header, unless the caller sets it himself. */
+  /** The `Idempotency-Key` header, unless the caller sets it. */
   readonly idempotencyKey: string | undefined
 }
 
 /** Also tells an inner steadycall layer that `maxRetries: 0` was set by an outer one. */
 export const WIRE: unique symbol = Symbol.for('steadycall.wire.v1')
-
-export function createWireRecord(retryCount: number): WireRecord {
-  return {
-    fetches: 0,
-    sockets: 0,
-    socketUrl: undefined,
-    tokenReplays: 0,
-    foreignRetryCount: false,
-    retryCount: String(retryCount),
-    status: undefined,
-    headers: undefined,
-    sent: undefined,
-    errorBody: undefined,
-    carried: undefined,
-    givesResponse: false,
-    response: undefined,
-    keepsBody: false,
-    body: undefined,
-    isStreamed: false,
-    events: undefined,
-    isBodiless: false,
-    url: undefined,
-    refusal: undefined,
-  }
-}
-
-/** HTTP requests really sent, or undefined where nothing could be observed. */
-export function wireRequests(wire: WireRecord): number | undefined {
-  const seen = Math.max(wire.fetches, wire.sockets)
-  return seen === 0 ? undefined : seen
-}
-
-/** Did somebody below us send more than the one request that we asked for? */
-export function multiplied(wire: WireRecord): boolean {
-  const requests = wireRequests(wire) ?? 1
-  return requests - wire.tokenReplays > 1 || wire.foreignRetryCount
-}
 
 type Fetch = (url: unknown, init?: object) => Promise<Response>
 
@@ -128,7 +117,7 @@ export function observeClient(client: object): void {
     const wire: unknown = init === undefined ? undefined : Reflect.get(init, WIRE)
     if (init === undefined || wire === undefined) return fetch(url, init)
     state.seen = Reflect.get(init, 'headers') instanceof Headers
-    // Only attempt.ts sets the symbol, to a WireRecord.
+    // Only openai/send.ts sets the symbol, to a WireRecord of this copy of the package or another.
     return observedFetch(fetch, url, init, wire as WireRecord)
   }
   Object.defineProperty(observed, OBSERVED, { value: state })
@@ -277,7 +266,7 @@ function watchSockets(): void {
   const channels = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel')
   channels?.subscribe('undici:request:create', (message) => {
     const wire = currentWire()
-    if (wire === undefined || typeof message !== 'object' || message === null) return
+    if (!isWireRecord(wire) || typeof message !== 'object' || message === null) return
     const request: unknown = Reflect.get(message, 'request')
     if (typeof request !== 'object' || request === null) return
     if (Reflect.get(request, 'method') !== 'POST') return

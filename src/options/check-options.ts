@@ -1,38 +1,36 @@
-import { isSignal } from '../native-signal.ts'
-import type { RetryPolicy } from '../retry-function.ts'
-import {
-  backoff,
-  encryption,
-  fallbacks,
-  gateway,
-  hedge,
-  limits,
-  telemetry,
-} from './nested-options.ts'
-import {
-  aFunction,
-  anything,
-  type Check,
-  type Checks,
-  checkOptions,
-  checkPresent,
-  duration,
-  integer,
-  MAX_DURATION_MS,
-  objectWith,
-  oneOf,
-  text,
-} from './option-check.ts'
-import type { CallOptions, CallSettings, GuardOptions, SteadyOptions } from './options.ts'
+import { GUARD_ROWS, type GuardOptions, KEYED_ROWS } from './guard-options.ts'
+import { type Checks, checkOptions, checkPresent, json, nearestOf } from './option-check.ts'
+import { CALL_ROWS, type CallOptions, STEADY_ROWS, type SteadyOptions } from './options.ts'
+import { RETRY_ROWS, type RetryPolicy } from './retry-policy.ts'
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
 export function checkSteadyOptions(options: unknown): asserts options is SteadyOptions {
-  checkNamed('steady()', options, STEADY_CHECKS)
+  checkNamed('steady()', options, OF_STEADY)
+}
+
+/**
+ * `where` is the face, such as `json()`.
+ * @throws {TypeError} naming the option, its value and what is allowed.
+ */
+export function checkCallOptions(where: string, options: unknown): asserts options is CallOptions {
+  checkNamed(where, options, where === 'json()' ? OF_JSON : OF_CALL)
 }
 
 /** @throws {TypeError} naming the option, its value and what is allowed. */
-export function checkCallOptions(where: string, options: unknown): asserts options is CallOptions {
-  checkNamed(where, options, CALL_CHECKS)
+export function checkGuardOptions(options: unknown): asserts options is GuardOptions {
+  checkOptions('runIdempotent()', options, GUARD_ROWS)
+  checkPresent('runIdempotent()', options, GUARD_ROWS, ['store', 'operation', 'payload'])
+}
+
+/** @throws {TypeError} naming the option, its value and what is allowed. */
+export function checkKeyedOperation(options: unknown): void {
+  checkOptions('resolveIdempotent()', options, KEYED_ROWS)
+  checkPresent('resolveIdempotent()', options, KEYED_ROWS, ['store', 'operation', 'idempotencyKey'])
+}
+
+/** @throws {TypeError} naming the option, its value and what is allowed. */
+export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
+  checkNamed('retry()', policy, OF_RETRY)
 }
 
 /**
@@ -50,7 +48,7 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
   const ours = face === 'create' ? UNMISTAKABLY_OURS : OURS_IN_PARAMS
   for (const name in Object(params)) {
     if (!ours.has(name)) continue
-    if (isNoneOfOurs(name, Reflect.get(Object(params), name))) continue
+    if (isProviders(name, Reflect.get(Object(params), name))) continue
     if (Object.hasOwn(REPLACED, name)) throw goneError(`${face}()`, name)
     const rest = face === 'create' ? `{ steady: { ${name} } }` : `{ ${name} }`
     throw new TypeError(
@@ -60,43 +58,34 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
 }
 
 /** vLLM has a parameter `priority`, a number. */
-function isNoneOfOurs(name: string, value: unknown): boolean {
-  return value === undefined || (name === 'priority' && !SETTING_CHECKS.priority.accepts(value))
+function isProviders(name: string, value: unknown): boolean {
+  return value === undefined || (name === 'priority' && !CALL_ROWS.priority.accepts(value))
 }
 
 /**
- * Options of ours that stand beside `steady` instead of in it, where openai would ignore them.
+ * Options of ours among openai's request options, where openai would ignore them, and unknown names
+ * that are near one of ours.
  * @throws {TypeError} naming the first, and where it belongs.
  */
-export function checkOursUnderSteady(requestOptions: object): void {
+export function checkRequestOptions(face: 'create' | 'json', requestOptions: object): void {
   for (const name in requestOptions) {
-    if (!OURS_BESIDE_STEADY.has(name) || Reflect.get(requestOptions, name) === undefined) continue
-    if (Object.hasOwn(REPLACED, name)) throw goneError('create()', name)
-    throw new TypeError(
-      `create(): ${name} is no request option of openai; it belongs under steady: create(params, { steady: { ${name} } })`,
-    )
+    if (OPENAIS.has(name) || Reflect.get(requestOptions, name) === undefined) continue
+    if (Object.hasOwn(REPLACED, name)) throw goneError(`${face}()`, name)
+    const meant = nearestOf(name, face === 'create' ? [...OURS, 'steady'] : OURS)
+    if (meant !== undefined) throw new TypeError(misplaced(face, name, meant))
   }
 }
 
-/** @throws {TypeError} naming the option, its value and what is allowed. */
-export function checkGuardOptions(options: unknown): asserts options is GuardOptions {
-  checkOptions('runIdempotent()', options, GUARD_CHECKS)
-  checkPresent('runIdempotent()', options, GUARD_CHECKS, ['store', 'operation', 'payload'])
-}
-
-/** @throws {TypeError} naming the option, its value and what is allowed. */
-export function checkKeyedOperation(options: unknown): void {
-  checkOptions('resolveIdempotent()', options, KEYED_CHECKS)
-  checkPresent('resolveIdempotent()', options, KEYED_CHECKS, [
-    'store',
-    'operation',
-    'idempotencyKey',
-  ])
-}
-
-/** @throws {TypeError} naming the option, its value and what is allowed. */
-export function checkRetryPolicy(policy: unknown): asserts policy is RetryPolicy {
-  checkNamed('retry()', policy, RETRY_CHECKS)
+function misplaced(face: 'create' | 'json', name: string, meant: string): string {
+  const isCreate = face === 'create'
+  if (name === meant) {
+    const place = isCreate ? 'under steady' : 'beside requestOptions'
+    const example = isCreate ? `{ steady: { ${name} } }` : `{ ${name} }`
+    return `${face}(): ${name} is no request option of openai; it belongs ${place}: ${face}(params, ${example})`
+  }
+  const path = isCreate ? name : `requestOptions.${name}`
+  const near = isCreate && meant !== 'steady' ? `steady.${meant}` : meant
+  return `${face}(): unknown option '${path}'; did you mean '${near}'?`
 }
 
 /** @throws {TypeError} naming what replaced an option that is gone, or what is wrong. */
@@ -121,55 +110,40 @@ const REPLACED: Readonly<Record<string, string>> = {
   hintSpread: 'the spread is fixed: after a hint calls wait up to a tenth of it longer',
 }
 
-const SETTING_CHECKS: Readonly<Record<keyof CallSettings, Check>> = {
-  maxAttempts: integer(1, 10),
-  maxRequests: integer(1, 100),
-  maxReasks: integer(0, 9),
-  deadlineMs: duration,
-  attemptTimeoutMs: duration,
-  firstChunkTimeoutMs: duration,
-  chunkIdleTimeoutMs: duration,
-  maxWaitMs: {
-    allowed: `a number of milliseconds from 0 to ${MAX_DURATION_MS} (as long as the deadline: the value of deadlineMs)`,
-    accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
-  },
-  minAttemptMs: duration,
-  priority: oneOf('normal', 'bulk'),
-  backoff,
-  fallbacks,
-  repair: oneOf('off', 'syntax', 'safe', 'lenient'),
-  responseFormat: oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
-  onTruncated: oneOf('fail', 'extend'),
-  reaskMessages: aFunction,
-  regExp: aFunction,
-  toolCalls: oneOf('off', 'check'),
-  idempotency: oneOf('given', 'derive'),
-  ttlMs: duration,
-  onUncertain: oneOf('rerun', 'fail'),
-  onStoreError: oneOf('fail', 'bypass'),
-}
+// Copies, since a class has no index signature.
+const OF_STEADY: Checks = { ...STEADY_ROWS }
+const OF_CALL: Checks = { ...CALL_ROWS }
+const OF_JSON: Checks = { ...CALL_ROWS, requestOptions: json }
+const OF_RETRY: Checks = { ...RETRY_ROWS }
 
-const CALL_CHECKS: Readonly<Record<keyof CallOptions, Check>> = {
-  ...SETTING_CHECKS,
-  idempotencyKey: text(255),
-  payload: anything,
-  occurrence: integer(0, Number.MAX_SAFE_INTEGER),
-  signal: { allowed: 'an AbortSignal', accepts: isSignal },
-}
+const CALL_NAMES = Object.keys(CALL_ROWS)
 
-// openai has request options of these names too.
-const OURS_BESIDE_STEADY: ReadonlySet<string> = new Set(
-  [...Object.keys(CALL_CHECKS), ...Object.keys(REPLACED)].filter(
-    (name) => name !== 'signal' && name !== 'idempotencyKey',
-  ),
-)
+// Of openai 6 and 7, with those that its helpers pass on.
+const OPENAIS: ReadonlySet<string> = new Set([
+  'method',
+  'path',
+  'query',
+  'body',
+  'headers',
+  'maxRetries',
+  'stream',
+  'timeout',
+  'fetchOptions',
+  'signal',
+  'idempotencyKey',
+  'defaultBaseURL',
+  'maxChatCompletions',
+  'afterCompletion',
+])
+
+const OURS = CALL_NAMES.filter((name) => !OPENAIS.has(name))
 
 // A parameter `concurrency` may be somebody's.
 const GONE_IN_PARAMS = Object.keys(REPLACED).filter((name) => name !== 'concurrency')
 
 // LiteLLM's proxy takes `fallbacks` as a parameter.
 const OURS_IN_PARAMS: ReadonlySet<string> = new Set([
-  ...Object.keys(CALL_CHECKS).filter((name) => name !== 'fallbacks'),
+  ...CALL_NAMES.filter((name) => name !== 'fallbacks'),
   'requestOptions',
   ...GONE_IN_PARAMS,
 ])
@@ -177,74 +151,7 @@ const OURS_IN_PARAMS: ReadonlySet<string> = new Set([
 // No provider names a parameter so, or gives it such a value; `signal`, `payload` or `repair` may be
 // somebody's.
 const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set([
-  ...Object.keys(CALL_CHECKS).filter((name) => /[A-Z]/.test(name)),
+  ...CALL_NAMES.filter((name) => /[A-Z]/.test(name)),
   'priority',
   ...GONE_IN_PARAMS,
 ])
-
-const STORE_VERBS = ['claim', 'heartbeat', 'dispatch', 'complete', 'release', 'markUncertain']
-
-const STEADY_CHECKS: Readonly<Record<keyof SteadyOptions, Check>> = {
-  ...SETTING_CHECKS,
-  gateway,
-  store: objectWith('a Store such as memoryStore()', ...STORE_VERBS),
-  tenant: text(255),
-  keySecret: text(4_096),
-  maxResultBytes: integer(1, 2 ** 28),
-  encryption,
-  runtime: {
-    allowed: 'a Runtime made by createRuntime()',
-    accepts: (value) =>
-      typeof value === 'object' && value !== null && 'shared' in value && 'clock' in value,
-  },
-  limits,
-  hedge,
-  onMultipliedRetries: oneOf('warn', 'throw'),
-  telemetry,
-  onEvent: aFunction,
-}
-
-const GUARD_CHECKS: Readonly<Record<keyof GuardOptions, Check>> = {
-  maxAttempts: SETTING_CHECKS.maxAttempts,
-  maxRequests: SETTING_CHECKS.maxRequests,
-  deadlineMs: duration,
-  attemptTimeoutMs: duration,
-  ttlMs: duration,
-  onUncertain: SETTING_CHECKS.onUncertain,
-  onStoreError: SETTING_CHECKS.onStoreError,
-  store: STEADY_CHECKS.store,
-  operation: text(255),
-  payload: { ...anything, allowed: 'any JSON value' },
-  idempotencyKey: CALL_CHECKS.idempotencyKey,
-  signal: CALL_CHECKS.signal,
-  tenant: STEADY_CHECKS.tenant,
-  keySecret: STEADY_CHECKS.keySecret,
-  maxResultBytes: STEADY_CHECKS.maxResultBytes,
-  encryption: STEADY_CHECKS.encryption,
-  runtime: STEADY_CHECKS.runtime,
-  onEvent: aFunction,
-}
-
-const RETRY_CHECKS: Readonly<Record<keyof RetryPolicy, Check>> = {
-  maxAttempts: SETTING_CHECKS.maxAttempts,
-  classify: aFunction,
-  delayForAttempt: aFunction,
-  maxWaitMs: SETTING_CHECKS.maxWaitMs,
-  deadlineMs: duration,
-  attemptTimeoutMs: duration,
-  signal: CALL_CHECKS.signal,
-  onEvent: aFunction,
-  runtime: STEADY_CHECKS.runtime,
-  name: text(255),
-}
-
-const KEYED_CHECKS = {
-  store: GUARD_CHECKS.store,
-  operation: GUARD_CHECKS.operation,
-  idempotencyKey: GUARD_CHECKS.idempotencyKey,
-  tenant: GUARD_CHECKS.tenant,
-  keySecret: GUARD_CHECKS.keySecret,
-  maxResultBytes: GUARD_CHECKS.maxResultBytes,
-  encryption: GUARD_CHECKS.encryption,
-  ttlMs: GUARD_CHECKS.ttlMs,
-} as const

@@ -1,7 +1,38 @@
 /**
  * How options are checked: a table of names, each with what it accepts, and one way to refuse the
- * rest. For the tables beside the faces; knows no option itself.
+ * rest. Knows no option itself.
  */
+
+/**
+ * One option: its type, what is allowed, and its default where that is one value for every call.
+ * `in out`: a row of `'a' | 'b'` that accepts only `'a'` does not compile.
+ */
+export interface Row<in out Value> extends Check {
+  readonly default?: Value
+}
+
+export interface DefaultedRow<in out Value> extends Row<Value> {
+  readonly default: Value
+}
+
+/** The options that some rows stand for, with the docstrings of the rows. */
+export type ValuesOf<Rows> = {
+  readonly [Name in keyof Rows]?: Rows[Name] extends Row<infer Value> ? Value : never
+}
+
+/** The other way round: a row for each option of an interface that belongs to another room. */
+export type RowsOf<Options> = {
+  readonly [Name in keyof Options]-?: Row<Exclude<Options[Name], undefined>>
+}
+
+/** The options that some rows stand for, with their defaults filled in. */
+export type ResolvedOf<Rows> = {
+  readonly [Name in keyof Rows]: Rows[Name] extends DefaultedRow<infer Value>
+    ? Value
+    : Rows[Name] extends Row<infer Value>
+      ? Value | undefined
+      : never
+}
 
 export function checkPresent<Name extends string>(
   where: string,
@@ -21,7 +52,7 @@ export type Checks = Readonly<Record<string, Check>>
 export interface Check {
   readonly allowed: string
   accepts(value: unknown): boolean
-  /** What was given instead, where the value itself is not to be shown, or says too little. */
+  /** What was given instead, where the value must not be shown or says too little. */
   got?(value: unknown): string
   /** The options in an object (or list) of options; undefined where `accepts` has to judge it as a whole. */
   within?(value: object): Checks | undefined
@@ -35,7 +66,7 @@ export function checkOptions(where: string, options: unknown, checks: Checks): v
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (check === undefined) {
-      const others = nearest(name, checks) ?? `known ${listed(Object.keys(checks))}`
+      const others = didYouMean(name, checks) ?? `known ${listed(Object.keys(checks))}`
       throw new TypeError(`${where}: unknown option ${show(name)}; ${others}`)
     }
     if (value !== undefined) checkOption(where, name, value, check)
@@ -79,7 +110,7 @@ function pathOf(path: string, value: object, name: string): string {
 function unknownWithin(path: string, name: string, value: unknown, checks: Checks): string {
   // What nobody knows may be a secret that stands in the wrong place.
   const got = typeof value === 'string' ? `a string of ${value.length}` : show(value)
-  const near = nearest(name, checks)
+  const near = didYouMean(name, checks)
   const known = `known ${listed(Object.keys(checks))}`
   return `unknown option '${path}', got ${got}; ${near === undefined ? known : `${near} (${known})`}`
 }
@@ -98,39 +129,40 @@ function listed(names: readonly string[]): string {
 // Longer than any timer of a process: about 31 years.
 export const MAX_DURATION_MS = 1e12
 
-export const duration: Check = {
+export const duration: Row<number> = {
   allowed: 'a positive number of milliseconds',
   accepts: (value) => typeof value === 'number' && value > 0 && value <= MAX_DURATION_MS,
 }
 
-export function integer(from: number, to: number): Check {
+export function integer(from: number, to: number = Number.MAX_SAFE_INTEGER): Row<number> {
   return {
-    allowed: `an integer from ${from} to ${to}`,
+    allowed: `an integer from ${from}${to === Number.MAX_SAFE_INTEGER ? '' : ` to ${to}`}`,
     accepts: (value) => Number.isInteger(value) && Number(value) >= from && Number(value) <= to,
   }
 }
 
-export function number(from: number, to: number): Check {
+export function number(from: number, to: number): Row<number> {
   return {
     allowed: to === Infinity ? `a number from ${from}` : `a number from ${from} to ${to}`,
     accepts: (value) => typeof value === 'number' && value >= from && value <= to,
   }
 }
 
-export const trueOrFalse: Check = {
+export const trueOrFalse: Row<boolean> = {
   allowed: 'true or false',
   accepts: (value) => typeof value === 'boolean',
 }
 
-export function oneOf(...values: readonly unknown[]): Check {
+export function oneOf<const Value>(...values: readonly Value[]): Row<Value> {
+  const known: readonly unknown[] = values
   return {
     allowed: values.map((value) => show(value)).join(' or '),
-    accepts: (value) => values.includes(value),
+    accepts: (value) => known.includes(value),
   }
 }
 
 /** A name, a key or a secret: hashed as UTF-8, which has no halves of characters. */
-export function text(maxLength: number): Check {
+export function text(maxLength: number): Row<string> {
   return {
     allowed: `a string of 1 to ${maxLength} characters`,
     accepts: (value) =>
@@ -180,7 +212,17 @@ export const clock: Check = objectWith(
   'schedule',
 )
 
-export const anything: Check = { allowed: 'anything', accepts: () => true }
+/** An object of options, as against a list or a value. */
+export function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The same check for each item, or member. */
+export function eachOf(value: object, check: Check): Checks {
+  return Object.fromEntries(Object.keys(value).map((name) => [name, check]))
+}
+
+export const json: Row<unknown> = { allowed: 'any JSON value', accepts: () => true }
 
 // Values of these options are secrets or content; their type is enough to correct them.
 export function show(value: unknown): string {
@@ -192,10 +234,18 @@ export function show(value: unknown): string {
   return String(value)
 }
 
-/** `did you mean 'x'?` where one of the names is near. */
-function nearest(name: string, checks: Checks): string | undefined {
-  const near = nearestOf(name, Object.keys(checks))
+/** `did you mean 'x'?` where a name is near: one of these, or of the options within one of these. */
+function didYouMean(name: string, checks: Checks): string | undefined {
+  const near = nearestOf(name, Object.keys(checks)) ?? nearestWithin(name, checks)
   return near === undefined ? undefined : `did you mean '${near}'?`
+}
+
+function nearestWithin(name: string, checks: Checks): string | undefined {
+  for (const [outer, { within }] of Object.entries(checks)) {
+    const near = nearestOf(name, Object.keys(within?.({}) ?? {}))
+    if (near !== undefined) return `${outer}.${near}`
+  }
+  return undefined
 }
 
 /** The one of some names that another was meant to be; undefined where none is near. */

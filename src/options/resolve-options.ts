@@ -1,6 +1,7 @@
 import { nativeSignal } from '../native-signal.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { type CallOptions, type CallSettings, DEFAULTS, type ResolvedCall } from './options.ts'
+import type { ResolvedOf } from './option-check.ts'
+import { CALL_ROWS, type CallOptions, type CallSettings, type ResolvedCall } from './options.ts'
 
 /** What the face that starts a call knows of it: its own defaults and the client's settings. */
 export interface CallFace {
@@ -47,38 +48,38 @@ function isSame(a: CallFace, b: CallFace): boolean {
 }
 
 function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
-  const { face, clientTimeoutMs } = by
-  const given = { ...client, ...withoutUndefined(call) }
-  const merged = { ...DEFAULTS, ...given }
-  const times = resolveTimes(given, face, clientTimeoutMs)
-  const keyed = given.idempotencyKey !== undefined || merged.idempotency === 'derive'
-  const sideEffects = face === 'guard' || (face === 'run' && keyed)
-  const isPrecious = sideEffects || given.idempotencyKey !== undefined
+  const merged = { ...settingsOf(client), ...withoutUndefined(call) }
+  const isKeyed = merged.idempotencyKey !== undefined
+  const mayBeShared = isKeyed || merged.idempotency === 'derive'
+  const sideEffects = by.face === 'guard' || (by.face === 'run' && mayBeShared)
   return {
-    ...times,
-    ...resolvePatience(given, by, isSwitchedOff(client, call, by)),
+    ...merged,
+    ...resolveTimes(merged, call.deadlineMs ?? client.deadlineMs, by),
+    ...resolvePatience(merged.maxWaitMs, by, isSwitchedOff(client, call, by)),
     ...resolveLimits(client, call, by),
-    maxReasks: merged.maxReasks,
-    chunkIdleTimeoutMs: merged.chunkIdleTimeoutMs,
-    minAttemptMs: merged.minAttemptMs,
-    priority: merged.priority,
-    backoff: given.backoff,
-    fallbacks: merged.fallbacks,
-    repair: merged.repair,
-    responseFormat: merged.responseFormat,
-    onTruncated: merged.onTruncated,
-    reaskMessages: given.reaskMessages,
-    regExp: given.regExp,
-    toolCalls: merged.toolCalls,
-    idempotency: merged.idempotency,
-    ttlMs: merged.ttlMs,
-    onUncertain: given.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
-    onStoreError: given.onStoreError ?? (isPrecious ? 'fail' : 'bypass'),
-    idempotencyKey: call.idempotencyKey,
-    payload: call.payload,
-    occurrence: call.occurrence,
-    signal: call.signal === undefined ? undefined : nativeSignal(call.signal),
+    onUncertain: merged.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
+    onStoreError: merged.onStoreError ?? (sideEffects || isKeyed ? 'fail' : 'bypass'),
+    signal: merged.signal && nativeSignal(merged.signal),
   }
+}
+
+type Merged = ResolvedOf<typeof CALL_ROWS>
+
+// By the options of a client, too: a call with options of its own adds only these.
+const settings = new WeakMap<CallSettings, Merged>()
+
+/** The client's settings over the defaults, without its options that are no settings of a call. */
+function settingsOf(client: CallSettings): Merged {
+  const known = settings.get(client)
+  if (known !== undefined) return known
+  const values = Object.entries(CALL_ROWS).map(([name, row]) => [
+    name,
+    Reflect.get(client, name) ?? row.default,
+  ])
+  // Exactly the names of the rows, each with a value of its type.
+  const merged = Object.fromEntries(values) as Merged
+  settings.set(client, merged)
+  return merged
 }
 
 /** The nearer setting decides; at each place ours before openai's own. */
@@ -94,8 +95,8 @@ function resolveLimits(
   // set further away, too.
   const given = call.maxRequests ?? (ofCall === undefined ? client.maxRequests : undefined)
   return {
-    maxAttempts: set ?? DEFAULTS.maxAttempts,
-    maxRequests: given ?? set ?? DEFAULTS.maxRequests,
+    maxAttempts: set ?? CALL_ROWS.maxAttempts.default,
+    maxRequests: given ?? set ?? CALL_ROWS.maxRequests.default,
   }
 }
 
@@ -117,7 +118,7 @@ const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
 const BARE_HINT_MS = 60_000
 
 function resolvePatience(
-  { maxWaitMs }: CallSettings,
+  maxWaitMs: number | undefined,
   { face, clientTimeoutMs, setsTimeout }: CallFace,
   isOff: boolean,
 ): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
@@ -134,20 +135,20 @@ function resolvePatience(
 
 /** How the three time limits follow from one another where they are not given. */
 function resolveTimes(
-  given: CallSettings,
-  face: CallFace['face'],
-  clientTimeoutMs: number,
+  given: Pick<Merged, 'attemptTimeoutMs' | 'firstChunkTimeoutMs'>,
+  givenDeadlineMs: number | undefined,
+  { face, clientTimeoutMs }: CallFace,
 ): Pick<ResolvedCall, 'deadlineMs' | 'attemptTimeoutMs' | 'firstChunkTimeoutMs'> {
   if (face === 'create') {
     // A drop-in must not fail a slow call that the bare client would have finished.
     const attemptTimeoutMs = given.attemptTimeoutMs ?? clientTimeoutMs
     return {
       attemptTimeoutMs,
-      deadlineMs: given.deadlineMs ?? Math.max(DEFAULTS.deadlineMs, 2 * attemptTimeoutMs),
+      deadlineMs: givenDeadlineMs ?? Math.max(CALL_ROWS.deadlineMs.default, 2 * attemptTimeoutMs),
       firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
     }
   }
-  const deadlineMs = given.deadlineMs ?? DEFAULTS.deadlineMs
+  const deadlineMs = givenDeadlineMs ?? CALL_ROWS.deadlineMs.default
   // A guard makes one attempt: half of its time would be lost.
   const share = face === 'guard' ? deadlineMs : deadlineMs / 2
   const attemptTimeoutMs = given.attemptTimeoutMs ?? Math.min(clientTimeoutMs, share)

@@ -5,36 +5,37 @@ import { readProperty } from '../errors/hostile.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import { processWide } from '../process-wide.ts'
 
-/** How one logical call went, for values and errors alike. */
+/** How one call went, for successful calls and errors alike. All durations are in milliseconds. */
 export interface CallReport {
   /** `chat`, or the name given to `run`. */
   readonly operation: string
   readonly outcome: 'success' | FailureKind
-  /** Why no further attempt was made, for a failure. */
+  /** For a failure: why no further attempt was made. */
   readonly reason?: StopReason
-  /** Whether a new call is worth making, for a failure: as a `CallError` has it. */
+  /** For a failure: whether a new call is worth making, as in `CallError.again`. */
   readonly again?: Again
-  /** What is left of the wait that the provider asked for, milliseconds, for a failure. */
+  /** For a failure: what is left of the wait that the provider asked for, in milliseconds. */
   readonly retryAfterMs?: number
   readonly attempts: readonly AttemptReport[]
-  /** The waits after the last attempt, or without any, that ended in vain. Absent where there were none. */
+  /** Waits that led to no attempt, after the last one or before any. Absent if there were none. */
   readonly waits?: readonly Wait[]
-  /** Given, derived or generated. */
+  /** The key as given by the caller, derived from the payload, or generated. */
   readonly idempotencyKey: string
+  /** `provider`: this call did the work. `store`: replayed. `shared`: joined a call in flight. */
   readonly source: 'provider' | 'store' | 'shared'
-  /** False when the store could not keep a result it was meant to. */
+  /** False if the result should have been stored and could not be. */
   readonly persisted: boolean
-  /** What this call caused: zero when `source` is not `'provider'`. */
+  /** The usage of this call; zero if `source` is not `'provider'`. */
   readonly usage: Usage
-  /** What the work cost when it was done, for a replayed or shared result. */
+  /** For a replayed or shared result: the usage of the call that did the work. */
   readonly replayedUsage?: Usage
-  /** Each local repair of the answer; absent without any. Paths as in `json`'s, or into `tool_calls`. */
+  /** Local repairs of the answer; absent if there were none. Paths point into the answer or into `tool_calls`. */
   readonly repairs?: readonly Repair[]
-  /** Monotonic, from the call to its outcome; for a stream to its end. */
+  /** Monotonic time from the start of the call to its outcome; for a stream, to its end. */
   readonly durationMs: number
 }
 
-/** A decision of a call, as `onEvent` gets it: frozen, and free of prompt and answer. */
+/** A decision of a call, as passed to `onEvent`: frozen, and without prompt and answer. */
 export type CallEvent = CallEventBase &
   (
     | {
@@ -65,35 +66,35 @@ export type CallEvent = CallEventBase &
         readonly from: 'up' | 'down' | 'recovering'
         readonly to: 'up' | 'down' | 'recovering'
       }
-    /** The next attempt waits in the line of its target. */
+    /** The next attempt waits in the queue of its target. */
     | {
         readonly type: 'wait-started'
         readonly target: string
         readonly for: Wait['for']
-        /** The expected wait, milliseconds; absent where it cannot be known. */
+        /** The expected wait in milliseconds; absent if it cannot be known. */
         readonly expectedMs?: number
-        /** Calls that wait already. */
+        /** Number of calls already waiting. */
         readonly ahead: number
       }
     | {
         readonly type: 'call-stopped'
-        /** Attempts made. */
+        /** Number of attempts made. */
         readonly number: number
         readonly reason: StopReason
         readonly kind: FailureKind
-        /** What the call has waited for since its last attempt, in vain; absent where it has not. */
+        /** Waits since the last attempt that led to no further one; absent if there were none. */
         readonly waits?: readonly Wait[]
       }
     | {
         readonly type: 'retries-multiplied'
         readonly wireRequests: number
-        /** Made by the gateway for this request, where it said so. */
+        /** Upstream requests that the gateway reports for this request, if it does. */
         readonly gatewayAttempts?: number
       }
-    /** Another owner is at work under the key, in another process or one that is gone. */
+    /** Another owner has the key: in another process, possibly one that has crashed. */
     | {
         readonly type: 'claim-awaited'
-        /** Until its lease ends, if it does not renew it. */
+        /** Time until its lease expires, unless renewed, in milliseconds. */
         readonly leaseLeftMs: number
       }
     | { readonly type: 'call-repeated' }
@@ -108,15 +109,15 @@ interface CallEventBase {
 const REPORTS = Symbol.for('steadycall.reports.v1')
 const SOURCES = Symbol.for('steadycall.report-sources.v1')
 
-// As deep as any honest chain of causes; a cyclic one ends here.
+// More than any real chain of causes has; ends a cyclic chain.
 const MAX_LINKS = 10
 
 /**
- * How the call behind this value or error went: attempts, key, usage, source. For drop-in calls,
- * whose results and errors are openai's own; also for a `CallError`, a `json` result and a stream
- * (whose report is complete when the stream has ended), and for what openai's helpers make of these:
- * the result of `parse`, the runner of `stream` and `runTools`, its completions and errors. An error
- * without one has that of its cause.
+ * The report of the call behind a value or error: attempts, key, usage, source. Works for the results and
+ * errors of drop-in calls (which are openai's own), `CallError`s, `json` results, and streams (the report is
+ * complete when the stream has ended). Also works for what openai's helpers derive from these: the result of
+ * `parse`, the runners of `stream` and `runTools`, their completions and errors. An error without a report of
+ * its own has that of its cause. Undefined if there is none.
  */
 export function callReport(valueOrError: unknown): CallReport | undefined {
   let current = valueOrError
@@ -128,18 +129,18 @@ export function callReport(valueOrError: unknown): CallReport | undefined {
   return undefined
 }
 
-/** Keeps the report beside the object, so that the object itself stays untouched. */
+/** Stores the report outside the object, so that the object itself stays unchanged. */
 export function attachReport(valueOrError: unknown, report: CallReport): void {
   if (isObject(valueOrError)) reports().set(valueOrError, report)
 }
 
-/** What was made of another object has its report, as it is when it is asked for. */
+/** Gives a derived object the report of its source, in its current state whenever it is read. */
 export function shareReport(valueOrError: unknown, source: unknown): void {
   if (!isObject(valueOrError) || !isObject(source) || valueOrError === source) return
   sources().set(valueOrError, source)
 }
 
-/** One map for all copies of the package; weak, so it holds nothing alive. */
+/** One map for all copies of this package; weak, so that it keeps nothing in memory. */
 function reports(): WeakMap<object, CallReport> {
   return processWide(REPORTS, () => new WeakMap<object, CallReport>())
 }

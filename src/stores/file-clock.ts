@@ -1,12 +1,12 @@
-/** Time as a file keeps it: the latest that anybody has written with, and how far that is ahead of the wall. */
+/** The time stored in a file: the latest that was written, and how far it is ahead of the wall clock. */
 export interface FileClock {
   readonly nowMs: number
   readonly aheadMs: number
 }
 
 /**
- * The file's time goes on from the latest it has seen, also when the machine's clock was set back:
- * it then stays ahead of it, at the same pace, until the wall clock has caught up.
+ * The file's time never goes back. If the machine's clock was set back, the file's time stays ahead of it,
+ * running at the same pace, until the wall clock has caught up.
  */
 export function advanced({ nowMs, aheadMs }: FileClock, wallMs: number): FileClock {
   if (wallMs >= nowMs) return { nowMs: wallMs, aheadMs: 0 }

@@ -5,8 +5,8 @@ import { type Clock, systemClock } from '../time.ts'
 
 export interface MemoryStoreOptions {
   /**
-   * How many records are kept at most. Beyond it the least recently used outcome goes first; a
-   * live claim and an uncertain record never go.
+   * Maximum number of records. When it is exceeded, the least recently used outcome is evicted; an active
+   * claim or an uncertain record never is.
    * @default 10_000
    */
   readonly maxEntries?: number
@@ -15,11 +15,11 @@ export interface MemoryStoreOptions {
 }
 
 /**
- * A store in this process's memory: for one process, and gone with it. Every verb is one
- * synchronous step, so callers of one process can rely on the whole contract.
+ * A store in this process's memory, which does not survive the process. Every operation is one synchronous
+ * step, so within the process it fulfils the whole `Store` contract.
  *
- * `claim` rejects while `maxEntries` live claims leave no room for another.
- * @throws {TypeError} for an option that is not as documented.
+ * `claim` rejects while `maxEntries` active claims leave no room for another.
+ * @throws {TypeError} for an invalid or unknown option.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkOptions('memoryStore()', options, OPTIONS)
@@ -45,7 +45,7 @@ const OPTIONS: Checks = {
   clock: aClock,
 }
 
-/** The bounded map: open records apart from those that may be evicted, each oldest use first. */
+/** A bounded map that keeps evictable records apart from all others, each in order of last use. */
 class Records {
   readonly #open = new Map<string, KeyRecord>()
   readonly #evictable = new Map<string, KeyRecord>()
@@ -61,7 +61,7 @@ class Records {
     return this.#clock.monotonicMs()
   }
 
-  /** The key's record unless its time is up. Counts as a use. */
+  /** The key's record, unless it has expired. Counts as a use. */
   get(key: string): KeyRecord | undefined {
     const record = this.#open.get(key) ?? this.#evictable.get(key)
     if (record === undefined) return undefined
@@ -106,7 +106,7 @@ class Records {
     return this.#open.size + this.#evictable.size
   }
 
-  /** Up to the first that is still wanted: a little with each new record, so no timer is needed. */
+  /** Removes expired records from the front with each new record, so that no timer is needed. */
   #dropExpired(): void {
     const nowMs = this.nowMs()
     for (const [key, record] of this.#evictable) {
@@ -115,7 +115,7 @@ class Records {
     }
   }
 
-  /** Whether the next claim would take it over anyway: then forgetting it changes nothing. */
+  /** Whether the next claim would take the record over anyway, so that forgetting it changes nothing. */
   #isDead(record: KeyRecord): boolean {
     const nowMs = this.nowMs()
     if (!isAlive(record, nowMs)) return true

@@ -1,31 +1,30 @@
 import { lstatSync, statSync } from 'node:fs'
 
 /**
- * A name, and the file that it led to when somebody looked.
+ * A path, and the file it led to at some moment.
  *
- * Asked for by name only, never through a descriptor of our own: when a process closes one of a
- * file, it loses all locks that it has on that file, SQLite's own included
- * (https://sqlite.org/howtocorrupt.html, §2.2).
+ * Examined by path only, never through a file descriptor: when a process closes any descriptor of a file, it
+ * loses all its locks on that file, including SQLite's (https://sqlite.org/howtocorrupt.html, §2.2).
  */
 export interface NamedFile {
   readonly path: string
   readonly dev: bigint
   readonly ino: bigint
-  /** How many names it has. */
+  /** Number of hard links. */
   readonly nlink: bigint
-  /** The name is the file's own: a symbolic link in its place is another file. */
+  /** Whether symbolic links are not followed: a link in place of the file then counts as another file. */
   readonly isOwn: boolean
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: bigint
-  /** Emptied, it is not the same file any more. */
+  /** Whether the file, once emptied, no longer counts as the same file. */
   readonly keepsData?: boolean
 }
 
-/** Undefined where the name leads nowhere, or cannot be followed. */
+/** Undefined if the path leads nowhere or cannot be followed. */
 export function fileAt(path: string, isOwn = false): NamedFile | undefined {
   try {
     const look = isOwn ? lstatSync : statSync
-    // Numbers of files may be larger than a double can tell apart.
+    // Inode numbers may exceed what a double can represent exactly.
     const { dev, ino, nlink, size } = look(path, { bigint: true })
     return { path, dev, ino, nlink, isOwn, size }
   } catch {
@@ -33,7 +32,7 @@ export function fileAt(path: string, isOwn = false): NamedFile | undefined {
   }
 }
 
-/** Does its name still lead to it, and to what was in it? */
+/** Whether the path still leads to the same file and its contents. */
 export function isInPlace(file: NamedFile): boolean {
   const now = fileAt(file.path, file.isOwn)
   const isSame = now !== undefined && now.ino === file.ino && now.dev === file.dev

@@ -1,8 +1,8 @@
 import { sleep, systemClock } from '../time.ts'
 
 /**
- * What the store needs of a pool: `Pool` of `pg` as it is, or anything of its shape. Each query is
- * a transaction of its own, on any connection.
+ * What the store needs of a pool: `Pool` of `pg`, or anything with the same `query`. Each query is a
+ * transaction of its own and may run on any connection.
  */
 export interface PostgresPool {
   query(
@@ -11,7 +11,7 @@ export interface PostgresPool {
   ): Promise<{ readonly rows: readonly unknown[] }>
 }
 
-/** As pg takes a statement that each connection is to prepare once. Passed where that is asked for. */
+/** A statement that each connection prepares once, in the form that pg accepts. Used with `prepare: true`. */
 export interface PreparedQuery {
   readonly name: string
   readonly text: string
@@ -20,17 +20,17 @@ export interface PreparedQuery {
 
 export interface AskOptions {
   /**
-   * Whether the statement may run twice: then it is sent again where the connection broke and nobody
-   * knows whether it ran.
+   * Whether the statement may run twice: then it is repeated if the connection broke and it is unknown
+   * whether it ran.
    * @default true
    */
   readonly repeatable?: boolean
 }
 
 /**
- * The rows of one statement. Sent again where Postgres took it back in favour of another (at
- * isolation levels above READ COMMITTED, or a deadlock).
- * @throws what the driver rejects with, in the end.
+ * Runs one statement and returns its rows. Repeats it if Postgres rolled it back in favour of another one
+ * (at isolation levels above READ COMMITTED, or after a deadlock).
+ * @throws the driver's error, once no repetition helps.
  */
 export async function ask(
   pool: PostgresPool,
@@ -56,25 +56,25 @@ export async function ask(
   }
 }
 
-/** One after the other wins, so that a crowd on one key needs a few rounds at most. */
+/** In every round one of the competing statements succeeds, so a few rounds suffice even for many callers. */
 const MAX_CONFLICTS = 10
 
-/** After a restart of the server, every idle connection of a pool may be a dead one. */
+/** After a restart of the server, every idle connection of a pool may be broken. */
 const MAX_CUTS = 2
 
-/** Not at all after the first, since the other has won by then; full jitter up to 256 ms later. */
+/** No pause after the first conflict, because the other statement has finished; then full jitter up to 256 ms. */
 async function pause(conflicts: number): Promise<void> {
   if (conflicts === 0) return
   await sleep(systemClock, Math.random() * Math.min(256, 2 ** conflicts))
 }
 
-/** `serialization_failure` and `deadlock_detected`: Postgres's own advice is to try again. */
+/** `serialization_failure` and `deadlock_detected`: Postgres's documentation advises to try again. */
 function isConflict(error: unknown): boolean {
   const code = codeOf(error)
   return code === '40001' || code === '40P01'
 }
 
-/** Connections that ended under a query: by the network, an administrator, a crash or a pooler. */
+/** Codes of connections that ended during a query: by the network, an administrator, a crash or a pooler. */
 const CUT_CODES: ReadonlySet<unknown> = new Set([
   'ECONNRESET',
   'EPIPE',
@@ -87,7 +87,7 @@ const CUT_CODES: ReadonlySet<unknown> = new Set([
 
 function isCut(error: unknown): boolean {
   if (CUT_CODES.has(codeOf(error))) return true
-  // pg's own words for it carry no code.
+  // pg's own errors for this have no code.
   return (
     error instanceof Error &&
     /^Connection terminated|^Client has encountered a connection error/.test(error.message)

@@ -3,22 +3,22 @@ import { ask, type PostgresPool } from './postgres-query.ts'
 
 export interface PostgresTableOptions {
   /**
-   * The table, with its schema where the connection's `search_path` should not decide:
-   * `'app.llm_calls'`. Taken as written, upper and lower case included.
+   * The table, optionally with its schema (`'app.llm_calls'`); without one, the connection's `search_path`
+   * decides. Case-sensitive.
    * @default 'steadycall_idempotency'
    */
   readonly table?: string
 }
 
-/** The version of the table below. Another one is an error, never guessed at. */
+/** The version of the table below. A table of any other version is an error. */
 export const SCHEMA_VERSION = 1
 
 /**
- * Creates the store's table unless it is there. Any number of processes may do it at once; where
- * the table is there, it is only looked at, which needs no more rights than the store itself.
- * @throws {TypeError} for an option that is not as documented.
- * @throws {Error} for a table of another version, one that is not ours, or a database whose encoding
- * is not UTF8; what the driver rejects with where Postgres refuses.
+ * Creates the store's table if it does not exist. Any number of processes may call it at the same time. An
+ * existing table is only inspected, which needs no more privileges than the store itself.
+ * @throws {TypeError} for an invalid or unknown option.
+ * @throws {Error} if the table has another version or was not created by steadycall, or if the database's
+ * encoding is not UTF8; also the driver's error if Postgres rejects a statement.
  */
 export async function migrate(
   pool: PostgresPool,
@@ -32,9 +32,9 @@ export async function migrate(
 }
 
 /**
- * The SQL that `migrate` would run, for who may not create tables or keeps them elsewhere. Running
- * it again changes nothing.
- * @throws {TypeError} for an option that is not as documented.
+ * The SQL that `migrate` would run, for setups in which the application may not create tables. Safe to run
+ * repeatedly.
+ * @throws {TypeError} for an invalid or unknown option.
  */
 export function schemaSql(options: PostgresTableOptions = {}): string {
   const table = tableOf('schemaSql()', options)
@@ -42,19 +42,19 @@ export function schemaSql(options: PostgresTableOptions = {}): string {
 }
 
 export interface TableName {
-  /** Quoted, with its schema where one was given. */
+  /** Quoted, with its schema if one was given. */
   readonly quoted: string
   /** Quoted, without its schema. */
   readonly index: string
 }
 
-/** @throws {TypeError} for a name that is not as documented, and for an option that is not `table`. */
+/** @throws {TypeError} for an invalid name or an unknown option. */
 function tableOf(where: string, options: PostgresTableOptions): TableName {
   checkOptions(where, options, { table: aTable })
   return tableNamed(options.table)
 }
 
-/** Of a name that has been checked. */
+/** Takes a validated name. */
 export function tableNamed(table = 'steadycall_idempotency'): TableName {
   const parts = table.split('.')
   const [last = ''] = parts.slice(-1)
@@ -64,7 +64,7 @@ export function tableNamed(table = 'steadycall_idempotency'): TableName {
   }
 }
 
-/** @throws {TypeError} for what has no `query`. */
+/** @throws {TypeError} if the pool has no `query`. */
 export function checkPool(where: string, pool: unknown): void {
   checkOption(where, 'pool', pool, POOL)
 }
@@ -74,7 +74,7 @@ const POOL: Check = {
   accepts: (pool) => typeof Reflect.get(Object(pool), 'query') === 'function',
 }
 
-// Nothing that would have to be escaped, in SQL or in a shell. Postgres cuts a longer one.
+// Only characters that need no escaping, in SQL or in a shell. Postgres would truncate a longer name.
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const INDEX_ENDING = '_expires_at'
 const MAX_LENGTH = 63 - INDEX_ENDING.length
@@ -89,13 +89,13 @@ export const aTable: Check = {
 }
 
 /**
- * Hashes, states and times in fixed columns, so that every verb is one statement. The version is a
- * column with a constraint: no statement of another version can write a row, however long its
- * process has been running. Times are the server's.
+ * Hashes, states and times have columns of their own, so that every operation is a single statement. The
+ * version is a column with a constraint, so that no statement of another version can write a row, even from a
+ * process that has been running for long. All times are the server's.
  */
 function statements({ quoted, index }: TableName): readonly string[] {
   return [
-    // Room in each page, so that heartbeats rewrite a row without touching an index.
+    // The fillfactor leaves room in each page, so that heartbeats update a row without touching an index.
     `CREATE TABLE IF NOT EXISTS ${quoted} (
   schema_version smallint NOT NULL DEFAULT ${SCHEMA_VERSION} CHECK (schema_version = ${SCHEMA_VERSION}),
   key text COLLATE "C" PRIMARY KEY,
@@ -119,9 +119,9 @@ function statements({ quoted, index }: TableName): readonly string[] {
   ]
 }
 
-/** The same in one transaction, one process after the other, as one statement. */
+/** All statements as one, in one transaction, guarded by an advisory lock. */
 function creation(table: TableName): string {
-  // Concurrent CREATE … IF NOT EXISTS collide in Postgres's own catalog: unique_violation.
+  // Concurrent CREATE … IF NOT EXISTS would collide in Postgres's catalog (unique_violation).
   return `DO $steadycall$ BEGIN
     PERFORM set_config('lock_timeout', '${MIGRATION_LOCK_MS}', true);
     PERFORM pg_advisory_xact_lock(hashtextextended('steadycall ${table.quoted}', 0));
@@ -129,7 +129,7 @@ function creation(table: TableName): string {
   END $steadycall$`
 }
 
-/** Whoever is before us creates an empty table, which takes milliseconds. */
+/** Long, because the process that holds the lock only creates an empty table, which takes milliseconds. */
 const MIGRATION_LOCK_MS = 30_000
 
 async function isInPlace(pool: PostgresPool, { quoted }: TableName): Promise<boolean> {
@@ -137,8 +137,8 @@ async function isInPlace(pool: PostgresPool, { quoted }: TableName): Promise<boo
   const column = (name: string): unknown => Reflect.get(Object(row), name)
   if (column('encoding') !== 'UTF8') {
     throw new Error(
-      `migrate(): the database's encoding is ${column('encoding')}; steadycall needs UTF8, since ` +
-        'results may hold any character',
+      `migrate(): the database's encoding is ${column('encoding')}; steadycall needs UTF8, because ` +
+        'results may contain any character',
     )
   }
   if (column('relation') === null) return false
@@ -146,14 +146,14 @@ async function isInPlace(pool: PostgresPool, { quoted }: TableName): Promise<boo
   if (version === `${SCHEMA_VERSION}`) return true
   throw new Error(
     version === null
-      ? `migrate(): ${quoted} is there already and is not a table of steadycall's. Choose another ` +
+      ? `migrate(): ${quoted} already exists and was not created by steadycall. Choose another ` +
           'name with the option table'
       : `migrate(): the table ${quoted} has schema ${version}, and this version of steadycall ` +
-          `needs schema ${SCHEMA_VERSION}. Use the version that made it, or another table`,
+          `needs schema ${SCHEMA_VERSION}. Use the version that created it, or another table`,
   )
 }
 
-/** Read from the column's default: that survives a dump, and needs no rights. */
+/** The version is read from the column's default, which survives a dump and needs no privileges. */
 const INSPECTION = `SELECT to_regclass($1::text)::text AS relation,
   current_setting('server_encoding') AS encoding,
   (SELECT substring(pg_get_expr(d.adbin, d.adrelid) FROM '[0-9]+')

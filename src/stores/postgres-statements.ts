@@ -1,6 +1,6 @@
 import { SCHEMA_VERSION } from './postgres-schema.ts'
 
-/** The SQL of every verb, each one statement. `table` is quoted. */
+/** The SQL of every operation, each a single statement. `table` is quoted. */
 export interface Statements {
   readonly claim: string
   readonly heartbeat: string
@@ -14,12 +14,12 @@ export interface Statements {
 }
 
 /**
- * One statement is one transaction, so that nothing is left behind in a session that a pooler gives
- * to somebody else next, and a client that dies leaves no lock.
+ * Each operation is one statement and so one transaction: nothing is left in a session that a pooler may hand
+ * to another client, and a client that crashes leaves no lock behind.
  *
- * Each reads the clock once, before it waits for anybody: two readings in one statement could
- * disagree about a lease that ends between them. An instant that is a little old by the time of the
- * write errs to the safe side, since whatever happened during the wait is in the record by then.
+ * Each reads the clock once, before it waits for any lock, because two readings within one statement could
+ * disagree about a lease that ends between them. A slightly old time is safe: whatever happened during the
+ * wait is in the record by the time it is written.
  */
 export function statementsFor(table: string): Statements {
   return {
@@ -33,8 +33,8 @@ export function statementsFor(table: string): Statements {
       set: "state = 'dispatched'",
       when: "t.state IN ('claimed', 'dispatched') AND t.lease_until > ask.now",
     }),
-    // A record that this claim has settled matches too, and stays as it is: a repetition must not
-    // depend on whether its snapshot already shows the first.
+    // Also matches a record that this claim has already settled, and leaves it unchanged: a repeated call
+    // must not depend on whether its snapshot shows the first one.
     complete: byOwner(table, {
       set: `state = CASE WHEN ${SETTLED} THEN t.state ELSE $4::text END,
         result = CASE WHEN ${SETTLED} THEN t.result ELSE $5::text END,
@@ -42,7 +42,7 @@ export function statementsFor(table: string): Statements {
         expires_at = CASE WHEN ${SETTLED} THEN t.expires_at ELSE ask.now + ${milliseconds('$7')} END`,
       when: `(${UNSETTLED} OR ${SETTLED})`,
     }),
-    // An earlier owner's notice may still have readers; without one the record ends here.
+    // The notice of an earlier owner may still be read by waiters. Without one, the record expires here.
     release: byOwner(table, {
       set: `state = CASE WHEN ${DOUBTFUL} THEN 'uncertain' ELSE 'free' END,
         left_fence = CASE WHEN ${SILENT} THEN t.left_fence ELSE t.fence END,
@@ -58,7 +58,7 @@ export function statementsFor(table: string): Statements {
       set: `state = 'uncertain', expires_at = ask.now + ${milliseconds('$4')}`,
       when: UNSETTLED,
     }),
-    // Nobody's from now on: the owner that left it uncertain has lost its claim.
+    // Clears the owner, so that the claim of the owner that left the record uncertain is lost.
     resolveRerun: ofUncertain(table, "owner = '', state = 'free', expires_at = ask.now"),
     resolveOutcome: ofUncertain(
       table,
@@ -70,14 +70,14 @@ export function statementsFor(table: string): Statements {
 }
 
 /**
- * How long a verb waits for a row that somebody else has locked, milliseconds. Ours are locked for
- * the length of a commit; longer than this is a standby that does not confirm, or a person.
+ * How long, in milliseconds, an operation waits for a row lock. Our own locks last for a commit; a longer one
+ * means a standby that does not confirm, or an interactive session.
  */
 const LOCK_TIMEOUT_MS = 2_000
 
 /**
- * The instant of the verb, and the bound for its waits: `set_config(…, true)` holds until the end
- * of the transaction, which is this statement, and reaches a session through any pooler.
+ * The time of the operation, and the limit of its waits for locks. `set_config(…, true)` lasts until the end
+ * of the transaction, which is this statement, and works through any pooler.
  */
 const ASK = `ask AS MATERIALIZED (
   SELECT clock_timestamp() AS now, set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) AS bound
@@ -86,26 +86,26 @@ const ASK = `ask AS MATERIALIZED (
 const UNSETTLED = "t.state IN ('claimed', 'dispatched', 'uncertain')"
 const SETTLED = "t.state IN ('done', 'failed')"
 
-/** A release of what may have been done, where somebody has asked that it be not done again. */
+/** A release of work that may have been done, under a policy that forbids repeating it. */
 const DOUBTFUL = "($6::float8 IS NOT NULL AND t.on_uncertain = 'fail')"
-/** One that leaves no notice. */
+/** A release that leaves no notice. */
 const SILENT = `(${DOUBTFUL} OR $4::text IS NULL)`
 
 function milliseconds(parameter: string): string {
   return `${parameter}::float8 * interval '1 millisecond'`
 }
 
-/** Parameters: 1 key, 2 owner, 3 fence, then the verb's own. */
+/** Parameters: 1 key, 2 owner, 3 fence, then those of the operation. */
 function byOwner(table: string, { set, when }: { readonly set: string; readonly when: string }) {
   return changing(table, set, `t.owner = $2::text AND t.fence = $3::bigint AND ${when}`)
 }
 
-/** Parameters: 1 key, then the verdict's own. */
+/** Parameters: 1 key, then those of the verdict. */
 function ofUncertain(table: string, set: string): string {
   return changing(table, set, "t.state = 'uncertain'")
 }
 
-/** A row for success or for a record that is damaged, which is left as it is; none for `false`. */
+/** Returns a row on success and for a damaged record, which is left unchanged; no row means `false`. */
 function changing(table: string, set: string, when: string): string {
   const there = 't.key = $1::text AND t.expires_at > ask.now'
   return `WITH ${ASK},
@@ -123,9 +123,9 @@ function changing(table: string, set: string, when: string): string {
 /**
  * Parameters: 1 key, 2 fingerprint, 3 owner, 4 lease, 5 onUncertain, 6 ttl, 7 waitedFor.
  *
- * Most claims find an outcome or a live lease: those only read, which costs no lock, no log record
- * and no wait for the disk. Where the snapshot leaves something to do, the record is judged again
- * under its lock, since somebody else may have been faster. No row at all says that: ask again.
+ * Most claims find an outcome or an active lease. These only read, without a lock, WAL record or disk write.
+ * Otherwise the record is judged again under its lock, because another claim may have been faster. If that
+ * happened, no row is returned, and the caller has to repeat the claim.
  */
 function claim(table: string): string {
   return `WITH ${ASK},
@@ -159,20 +159,20 @@ function claim(table: string): string {
 /** Verdicts that change nothing. */
 const FINAL = "'damaged', 'mismatch', 'settled', 'left', 'busy', 'uncertain'"
 
-/** As text, whatever the driver would make of the types; times as what is left of them. */
+/** Converted to text, independently of the driver's type parsers; times as the remaining milliseconds. */
 const ANSWER = `state, fence::text AS fence, on_uncertain, result, refusal, left_notice,
   CASE WHEN isfinite(lease_until) THEN
     greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8::text
   END AS lease_left_ms`
 
-/** What the table's constraints would have refused, and numbers that nothing can be added to. */
+/** Values that the table's constraints forbid, or that cannot be used in calculations. */
 const DAMAGED = `t.schema_version <> ${SCHEMA_VERSION}
       OR t.state NOT IN ('claimed', 'dispatched', 'uncertain', 'done', 'failed', 'free')
       OR t.on_uncertain NOT IN ('rerun', 'fail')
       OR t.fence NOT BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER - 1}
       OR NOT isfinite(t.lease_until) OR NOT isfinite(t.expires_at)`
 
-/** What the contract says of a claim that meets the record `t`, in its order. */
+/** The contract's verdict on a claim that meets the record `t`, in the contract's order. */
 function judged(now: string): string {
   return `CASE
     WHEN t.expires_at <= ${now} THEN 'expired'
@@ -191,7 +191,7 @@ function judged(now: string): string {
   END`
 }
 
-/** The record after a verdict that changes it, in the order of the columns above. */
+/** The new values of the columns above after a verdict that changes the record. */
 function afterClaim(): string {
   const taken = "verdict IN ('expired', 'free', 'lapsed')"
   const unlessExpired = (column: string) =>
@@ -215,8 +215,8 @@ function afterClaim(): string {
 }
 
 /**
- * Parameters: 1 how many at most. By `now()`, which an index can be searched for (`clock_timestamp()`
- * cannot) and which is never later. A row that somebody is using is left for the next time.
+ * Parameters: 1 maximum number of rows. Uses `now()`, which is never later than `clock_timestamp()` and, unlike
+ * it, can be looked up in an index. Rows locked by other transactions are left for the next sweep.
  */
 function sweep(table: string): string {
   return `WITH gone AS (

@@ -25,16 +25,16 @@ export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema
 
 export interface PostgresStoreOptions extends PostgresTableOptions {
   /**
-   * Whether claims remove expired records as they go: after every hundredth claim that was granted,
-   * up to a thousand of them, while nobody waits for it. Without it call `sweep` yourself.
+   * Whether claims remove expired records: after every hundredth granted claim, up to a thousand records are
+   * removed in the background. If false, call `sweep` yourself.
    * @default true
    */
   readonly autoSweep?: boolean
   /**
-   * Whether each connection prepares its statements once, under names of ours: Postgres then parses
-   * and plans none of them again, which is most of what a claim costs it. For pools of pg whose
-   * connections keep their session: not through a pooler in transaction mode, unless that keeps
-   * track of prepared statements itself (PgBouncer from 1.21 on, with `max_prepared_statements`).
+   * Whether each connection prepares its statements once, under names starting with `steadycall_`. Postgres
+   * then parses and plans them only once, which saves most of the cost of a claim. Use it with pg pools whose
+   * connections keep their session: not with a pooler in transaction mode, unless the pooler tracks prepared
+   * statements (PgBouncer from 1.21 on, with `max_prepared_statements`).
    * @default false
    */
   readonly prepare?: boolean
@@ -42,22 +42,22 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
 
 export interface PostgresStore extends Store {
   /**
-   * Removes expired records, the oldest first and at most `limit` of them, and says how many. What
-   * has expired is invisible already; this gives its room back.
-   * @throws {TypeError} when `limit` is not an integer from 1 to 100,000.
+   * Removes at most `limit` expired records, the oldest first, and returns how many. Expired records are
+   * already invisible; this only frees their space.
+   * @default limit 1_000
+   * @throws {TypeError} if `limit` is not an integer from 1 to 100,000.
    */
   sweep(limit?: number): Promise<number>
 }
 
 /**
- * A store in a Postgres table, for any number of machines; see `migrate`. The pool stays yours: the
- * store never closes it.
+ * A store in a Postgres table, shared by any number of machines; create the table with `migrate`. The caller
+ * owns the pool: the store never closes it.
  *
- * Every verb is one statement at whatever isolation level the session has, on the server's clock.
- * It keeps nothing in the session, so that a pooler may stand between (PgBouncer in transaction
- * mode). A verb whose connection broke, or which lost to a concurrent one, is repeated a few times:
- * none changes anything when it comes twice.
- * @throws {TypeError} for a pool or option that is not as documented.
+ * Every operation is one statement, correct at any isolation level, and uses the server's clock. It keeps no
+ * state in the session, so it works through a pooler (PgBouncer in transaction mode). If a connection breaks,
+ * or a statement loses to a concurrent one, the operation is repeated a few times, which is safe.
+ * @throws {TypeError} for an invalid pool, or an invalid or unknown option.
  */
 export function postgresStore(
   pool: PostgresPool,
@@ -73,7 +73,7 @@ export function postgresStore(
       throw explained(error, table)
     }
   }
-  /** Numbers among the verb's own values are durations. */
+  /** Numbers among the values are durations. */
   const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
     isHeld(await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)]), key)
   const sweep = async (limit = SWEEP_LIMIT) => {
@@ -109,13 +109,13 @@ export function postgresStore(
   }
 }
 
-/** By text, which another table or version has otherwise: two stores may share a pool. */
+/** Names statements by a hash of their text, because stores with other tables or versions may share the pool. */
 function named(texts: Statements): Readonly<Record<keyof Statements, PreparedQuery>> {
   const entries = Object.entries(texts).map(([verb, text]: [string, string]) => {
     const name = `steadycall_${hash('sha256', text).slice(0, 16)}`
     return [verb, { name, text }] as const
   })
-  // One for each of them.
+  // Safe: the entries have exactly the keys of `texts`.
   return Object.fromEntries(entries) as Record<keyof Statements, PreparedQuery>
 }
 
@@ -136,7 +136,7 @@ async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
   throw new Error(`postgresStore(): the record changed under ${MAX_ROUNDS} claims in a row`)
 }
 
-/** A claim that somebody overtook finds what they wrote in the second round, unless it went again. */
+/** A claim that was overtaken usually finds the other's record in the second round. */
 const MAX_ROUNDS = 3
 
 function isHeld([row]: readonly unknown[], key: string): boolean {
@@ -145,7 +145,7 @@ function isHeld([row]: readonly unknown[], key: string): boolean {
   throw unreadableRecord(key, 'its state')
 }
 
-/** What is in a row may be anything by now. */
+/** The row is not trusted, because the table may have been changed by other programs. */
 function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
   const verdict = column(row, 'verdict')
   switch (verdict) {
@@ -169,7 +169,7 @@ function answerIn(row: unknown, { key, owner }: ClaimRequest): ClaimResult {
     case 'mismatch':
       return { state: verdict }
     default:
-      // Says which of them it is.
+      // These two throw a more specific error if they can.
       fenceIn(row, key)
       leaseIn(row, key)
       throw unreadableRecord(key, 'its state')
@@ -183,7 +183,7 @@ function fenceIn(row: unknown, key: string): number {
 }
 
 function leaseIn(row: unknown, key: string): number {
-  // Null for one that has no end, which `Number` would take for none.
+  // Null stands for an infinite lease, and `Number(null)` would be 0.
   const leaseLeftMs = Number(column(row, 'lease_left_ms') ?? Number.NaN)
   if (!Number.isFinite(leaseLeftMs)) throw unreadableRecord(key, 'its lease')
   return leaseLeftMs
@@ -205,10 +205,10 @@ function outcomeIn(row: unknown, key: string): Outcome {
 function columnsOf(outcome: Outcome): readonly [string, string | null, string | null] {
   if (!outcome.ok) return ['failed', null, noticeText(outcome.notice)]
   const { result } = outcome
-  // pg would replace half a surrogate pair, and Postgres has no NUL in a text. JSON.stringify
-  // escapes both, so that only a result that is not JSON can end here.
+  // pg would replace a lone surrogate, and Postgres cannot store NUL in text. JSON.stringify escapes both, so
+  // only a result that is not JSON can get here.
   if (UNSTORABLE.test(result)) {
-    throw new TypeError('postgresStore(): a result must have no NUL and no half surrogate pair')
+    throw new TypeError('postgresStore(): a result must not contain NUL or a lone surrogate')
   }
   return ['done', result, null]
 }
@@ -219,7 +219,7 @@ function noticeText({ kind, executed, retryAfterMs, status, origin }: FailureNot
   return JSON.stringify({ kind, executed, retryAfterMs, status, origin })
 }
 
-/** Not sent again when the connection broke: a second `false` would hide that the first one did it. */
+/** Not repeated after a broken connection: a second `false` would hide that the first one succeeded. */
 async function resolve(
   run: Run,
   key: string,
@@ -231,7 +231,7 @@ async function resolve(
   return run('resolveOutcome', [key, ...columnsOf(verdict), bounded(ttlMs)], once)
 }
 
-/** Some 28,000 years; Postgres has no interval without an end. */
+/** About 28,000 years; Postgres intervals cannot be infinite. */
 const MAX_MS = 9e14
 
 function bounded(ms: number): number {
@@ -245,13 +245,13 @@ function boundedIfDuration(value: unknown): unknown {
   return typeof value === 'number' ? bounded(value) : value
 }
 
-/** How many expired records a sweep removes unless it is told: some milliseconds of work. */
+/** Default number of expired records removed by a sweep: a few milliseconds of work. */
 const SWEEP_LIMIT = 1_000
 const CLAIMS_PER_SWEEP = 100
 
 /**
- * Counts what it is called for, and sweeps now and then. By number and not by time, so that it keeps
- * up with any load; from a random start, so that processes that live for a few calls sweep too.
+ * Counts its calls and sweeps after every hundredth. By number rather than by time, so that it keeps up with
+ * any load; from a random start, so that short-lived processes sweep too.
  */
 function everyHundredth(sweep: () => Promise<number>): () => void {
   let count = Math.floor(Math.random() * CLAIMS_PER_SWEEP)
@@ -260,7 +260,7 @@ function everyHundredth(sweep: () => Promise<number>): () => void {
     count = (count + 1) % CLAIMS_PER_SWEEP
     if (count !== 0 || sweeping) return
     sweeping = true
-    // One that failed is made good by the next.
+    // A failed sweep is made up for by the next one.
     void sweep()
       .catch(() => 0)
       .then(() => {
@@ -282,7 +282,7 @@ function checked(
 
 const OPTIONS: Checks = { table: aTable, autoSweep: trueOrFalse, prepare: trueOrFalse }
 
-/** What the driver rejected with; in our words where it says that the table is not as we need it. */
+/** The driver's error, with our own message if the table is not the expected one. */
 function explained(error: unknown, table: string): unknown {
   switch (codeOf(error)) {
     case '42P01':
@@ -296,16 +296,16 @@ function explained(error: unknown, table: string): unknown {
     case '42P10':
     case '23514':
       return new Error(
-        `postgresStore(): the table ${table} was made by another version of steadycall, or by ` +
-          'somebody else. migrate(pool) says what it found',
+        `postgresStore(): the table ${table} was created by another version of steadycall, or by ` +
+          'another program. migrate(pool) reports what it found',
         { cause: error },
       )
     // invalid_sql_statement_name, duplicate_prepared_statement
     case '26000':
     case '42P05':
       return new Error(
-        'postgresStore(): prepare is true, and the connections share their sessions, as through a ' +
-          'pooler in transaction mode. Leave it out, or let the pooler track prepared statements',
+        'postgresStore(): prepare is true, but the connections share sessions, as with a pooler in ' +
+          'transaction mode. Leave it out, or let the pooler track prepared statements',
         { cause: error },
       )
     default:

@@ -1,7 +1,7 @@
 import { show } from '../options/option-check.ts'
 import type { RedisScript } from './redis-scripts.ts'
 
-/** A client, pool, sentinel or cluster of `redis` (node-redis) 5 and later: what is used of it. */
+/** The part of a client, pool, sentinel or cluster of `redis` (node-redis) 5 or later that is used. */
 export interface NodeRedisClient {
   readonly isOpen: boolean
   evalSha(sha: string, options: NodeRedisEval): Promise<unknown>
@@ -13,7 +13,7 @@ interface NodeRedisEval {
   arguments: string[]
 }
 
-/** A client, or cluster, of `ioredis` 5 and later: what is used of it. */
+/** The part of a client or cluster of `ioredis` 5 or later that is used. */
 export interface IoredisClient {
   readonly status: string
   evalsha(sha: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>
@@ -30,8 +30,8 @@ export type RunScript = (
 ) => Promise<unknown>
 
 /**
- * What both kinds of client have in common.
- * @throws {TypeError} for what is neither.
+ * Runs scripts with either kind of client.
+ * @throws {TypeError} if the value is neither.
  */
 export function runnerFor(client: unknown): RunScript {
   const ask = askerFor(client)
@@ -39,7 +39,7 @@ export function runnerFor(client: unknown): RunScript {
     try {
       return await ask('sha', script, key, values)
     } catch (error) {
-      // The server has not seen it yet, or has forgotten it (SCRIPT FLUSH, restart, failover).
+      // The server does not know the script yet, or has lost it (SCRIPT FLUSH, restart, failover).
       if (!isNoScript(error)) throw error
       return ask('text', script, key, values)
     }
@@ -48,8 +48,8 @@ export function runnerFor(client: unknown): RunScript {
     try {
       return await run(script, key, values)
     } catch (error) {
-      // The connection broke, and nobody knows whether the script has run: asked again, the server
-      // tells. A client of ioredis does so by itself.
+      // The connection broke, so it is unknown whether the script ran. Running it again is safe and tells.
+      // ioredis clients repeat commands by themselves.
       if (!script.repeatable || isReply(error)) throw error
       return run(script, key, values)
     }
@@ -81,18 +81,19 @@ function askerFor(client: unknown): Ask {
 }
 
 function instead(client: unknown): string {
-  if (typeof client === 'string') return `a string of ${client.length}: make a client of it`
+  if (typeof client === 'string')
+    return `a string of ${client.length} characters: create a client from it`
   if (has(client, 'then')) return 'a promise: await it first'
   const commands = ['evalSha', 'evalsha'].some((method) => has(client, method))
-  return commands ? 'what gives no answer to each command, such as a pipeline' : show(client)
+  return commands ? 'an object that does not answer each command, such as a pipeline' : show(client)
 }
 
 const NOT_CONNECTED =
   'The Redis client is not connected: await client.connect() before the first call, and close it ' +
-  'after the last.'
+  'after the last one.'
 
-// Pipelines, MULTI and node-redis' legacy() have the same commands, but give no answer to each: they
-// are told by having no state of a connection.
+// Pipelines, MULTI and node-redis's legacy() have the same commands but do not answer each one. They are
+// recognised by having no connection state.
 
 function isNodeRedis(client: unknown): client is NodeRedisClient {
   return (
@@ -116,12 +117,12 @@ function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT')
 }
 
-/** Whether the server has answered: its errors begin with a code in capitals, such as `OOM`. */
+/** Whether the server has answered: its errors start with a code in capitals, such as `OOM`. */
 function isReply(error: unknown): boolean {
   return error instanceof Error && /^[A-Z]{2,20} /.test(error.message)
 }
 
-/** What the server says about its memory (INFO memory); undefined where it does not say. */
+/** The server's memory settings (INFO memory); undefined if it does not report them. */
 export async function memoryInfo(client: RedisClient): Promise<string | undefined> {
   const info: unknown = Reflect.get(client, 'info')
   if (typeof info !== 'function') return undefined
@@ -129,7 +130,7 @@ export async function memoryInfo(client: RedisClient): Promise<string | undefine
     const said: unknown = await Reflect.apply(info, client, ['memory'])
     return typeof said === 'string' ? said : undefined
   } catch {
-    // Forbidden, or a proxy that does not know it.
+    // The command is forbidden, or unknown to a proxy.
     return undefined
   }
 }

@@ -1,33 +1,32 @@
 import { createHash } from 'node:crypto'
 
-/** A Lua script, and the SHA-1 that EVALSHA knows it by. */
+/** A Lua script, and its SHA-1 for EVALSHA. */
 export interface RedisScript {
   readonly lua: string
   readonly sha: string
-  /** A second run by the same caller answers what the first would have. */
+  /** Whether running it twice is safe: the second run by the same caller gives the first run's answer. */
   readonly repeatable: boolean
 }
 
 /**
- * The verbs, each one atomic script on one hash. Its fields: state (claimed, dispatched, uncertain,
- * done, failed, free), owner, fence, fp, unc ('rerun' or 'fail'), lease and exp (Unix milliseconds on
- * the server's clock, which TIME tells), left_fence, left_notice and left_until of a notice, and the
- * outcome's result or refusal. PEXPIREAT removes it when exp is over. Every answer is a list of
- * strings; 'damaged' is a hash that is none of ours.
+ * The operations, each an atomic script on one hash. Its fields: state (claimed, dispatched, uncertain, done,
+ * failed, free), owner, fence, fp (fingerprint), unc ('rerun' or 'fail'), lease and exp (Unix milliseconds on
+ * the server's clock, read with TIME), left_fence, left_notice and left_until of a notice, and the outcome's
+ * result or refusal. PEXPIREAT removes the hash after exp. Every answer is a list of strings; 'damaged' means
+ * that the hash was not written by these scripts.
  *
- * They are the steps of record.ts in another language; the conformance suite holds the two together.
- * That TIME is read and then written needs the effects of scripts to be replicated, not the scripts:
- * so it is by default from Redis 5 on.
+ * They implement the steps of record.ts in Lua; the conformance suite tests both. Writing after reading TIME
+ * requires Redis to replicate the effects of scripts rather than the scripts, the default from Redis 5 on.
  *
- * Redis rolls nothing back: a command that fails would leave what was written before it. So all
- * numbers are checked before the first write, and durations before they are sent.
+ * Redis does not roll back: if a command fails, the writes before it remain. So all numbers are checked
+ * before the first write, and durations before they are sent.
  */
 const READ = `
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
--- tonumber alone would take 'nan', 'inf' and '0x10' too.
+-- tonumber alone would also accept 'nan', 'inf' and '0x10'.
 local function number(field)
   return field and #field <= 15 and not field:find('%D') and tonumber(field)
 end
@@ -50,11 +49,11 @@ else
     state, left_until = nil, nil
   end
 end
--- Writes the fields, and the time from which the record is gone.
+-- Writes the fields, and the time at which the record expires.
 --
--- A server at its memory limit refuses a script's first write if that needs memory, and lets all
--- pass that follow one which needs none, such as PERSIST. So it takes no new record, but an owner can
--- still end what it began: its result has been paid for.
+-- A server at its memory limit rejects a script whose first write needs memory, but accepts all writes that
+-- follow one which needs none, such as PERSIST. So new records are rejected, but an owner can still store the
+-- outcome of its work, which has been paid for.
 local function keep(untilMs, ...)
   if state then redis.call('PERSIST', key) end
   redis.call('HSET', key, 'exp', text(untilMs), ...)
@@ -170,7 +169,7 @@ keep(now + tonumber(ARGV[3]), 'state', 'uncertain')
 return { 'yes' }
 `),
   // ARGV: 'rerun', 'done' or 'failed'; result or refusal; ttlMs
-  // Not repeatable: it would find its own verdict, and say that there was nothing to decide.
+  // Not repeatable: a second run would find its own verdict and report that nothing was uncertain.
   resolve: script(
     `${READ}${SETTLE}
 if state ~= 'uncertain' then return { 'no' } end
@@ -178,7 +177,7 @@ if ARGV[1] == 'rerun' then
   redis.call('DEL', key)
   return { 'yes' }
 end
--- Nobody's: the owner that left it uncertain must not take this outcome for its own.
+-- Without an owner: the one that left the record uncertain must not take this outcome for its own.
 settle(ARGV[1], ARGV[2], tonumber(ARGV[3]), 'owner', '')
 return { 'yes' }
 `,

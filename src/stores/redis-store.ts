@@ -10,29 +10,29 @@ export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-client
 
 export interface RedisStoreOptions {
   /**
-   * What every key begins with, 1 to 100 characters. In a cluster a hash tag in it, such as
-   * `{steadycall}:`, keeps all records in one slot; without one they spread, which works as well, since a
-   * verb needs one key only.
+   * The prefix of every key, 1 to 100 characters. In a cluster, a prefix with a hash tag, such as
+   * `{steadycall}:`, keeps all records in one slot. That is optional, because each operation uses one key only.
    * @default 'steadycall:'
    */
   readonly keyPrefix?: string
 }
 
 /**
- * A store in Redis 5 or later, or what speaks its protocol, for any number of machines. Every verb is
- * one Lua script on one key, on the server's clock. It is as durable as the server is: with
- * `appendfsync always` what was acknowledged survives a restart; a failover to a replica can lose
- * what the replica had not got yet, so two may then run the same work.
+ * A store in Redis 5 or later, or a server that speaks its protocol, shared by any number of machines. Every
+ * operation is one Lua script on one key and uses the server's clock. The store is as durable as the server:
+ * with `appendfsync always`, acknowledged writes survive a restart; a failover to a replica can lose writes
+ * that were not replicated yet, after which two callers may run the same work.
  *
- * The client stays yours: connect it before, and close it after. A verb that got no answer is safe to
- * repeat, and is repeated once. Where memory is limited and the server evicts keys, a warning is
- * emitted once per client: a record that is evicted protects from nothing.
- * @throws {TypeError} for a client or option that is not as documented.
+ * The caller owns the client, and has to connect it before and close it afterwards. An operation without an
+ * answer is repeated once, which is safe. If the server's memory is limited and it evicts keys, the process
+ * warning `STEADYCALL_REDIS_EVICTS` is emitted once per client, because an evicted record no longer protects
+ * its key.
+ * @throws {TypeError} for an invalid client, or an invalid or unknown option.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const keyPrefix = checkedPrefix(options)
   const run = runnerFor(client)
-  /** Numbers are durations. */
+  /** Numbers among the values are durations. */
   const ask = async (script: RedisScript, key: string, ...values: (string | number)[]) =>
     answerOf(run, script, key, `${keyPrefix}${key}`, values.map(textOf))
   const said = async (
@@ -48,7 +48,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const claimed = claimedBy(await ask(SCRIPTS.claim, key, ...values), request)
       if (!checked.has(client)) {
         checked.add(client)
-        // Nobody waits for it.
+        // Not awaited: it only emits a warning.
         void warnOfEviction(client)
       }
       return claimed
@@ -73,13 +73,13 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 }
 
-/** Clients whose server has been asked about its memory: a store may be made for each request. */
+/** Clients whose server has been checked for eviction. Module-wide, since a store may be created per request. */
 const checked = new WeakSet<RedisClient>()
 
-// Some 28,000 years: with the time of day it still has the 15 digits that the scripts read.
+// About 28,000 years: added to the time of day, it still fits the 15 digits that the scripts accept.
 const MAX_MS = 9e14
 
-/** A duration that Redis can add up and keep. A lease is never shorter than was asked for. */
+/** A duration that Redis can add and store, rounded up so that a lease is never shorter than requested. */
 function textOf(value: string | number): string {
   if (typeof value === 'string') return value
   if (Number.isNaN(value)) {
@@ -95,7 +95,7 @@ function checkedPrefix(options: RedisStoreOptions): string {
 
 const OPTIONS: Checks = { keyPrefix: aText(100) }
 
-/** The answer of a script: strings. What is at the key may be anything by now. */
+/** The answer of a script as strings. The key's value is not trusted. */
 async function answerOf(
   run: RunScript,
   script: RedisScript,
@@ -107,13 +107,13 @@ async function answerOf(
   try {
     answer = await run(script, redisKey, values)
   } catch (error) {
-    // Somebody else's value under our key.
+    // Another program has stored a value of another type under this key.
     if (error instanceof Error && error.message.includes('WRONGTYPE')) {
-      throw unreadableRecord(key, 'its value, which is no hash,', error)
+      throw unreadableRecord(key, 'its value, which is not a hash,', error)
     }
     throw error
   }
-  // A client may be set to give bytes for strings.
+  // A client may be configured to return buffers instead of strings.
   const texts = Array.isArray(answer) ? answer.map(String) : ['damaged']
   if (texts[0] === 'damaged') throw unreadableRecord(key, 'its state')
   return texts
@@ -131,7 +131,7 @@ function claimedBy(
 ): ClaimResult {
   switch (verdict) {
     case 'owned': {
-      // The script has seen to it.
+      // The script has checked that it is one of the two.
       const onUncertain = second === 'fail' ? 'fail' : 'rerun'
       return { state: 'owned', claim: { key, owner, fence: fenceIn(first, key) }, onUncertain }
     }
@@ -167,15 +167,15 @@ function fieldsOf(outcome: Outcome): readonly ['done' | 'failed', string] {
   return outcome.ok ? ['done', outcome.result] : ['failed', JSON.stringify(outcome.notice)]
 }
 
-/** Every record has a time to live, so the policies that evict only such keys evict ours. */
+/** Every record has an expiry, so even policies that evict only such keys evict ours. */
 async function warnOfEviction(client: RedisClient): Promise<void> {
   const memory = await memoryInfo(client)
   const policy = memory?.match(/^maxmemory_policy:([a-z-]+)/m)?.[1]
   const limit = Number(memory?.match(/^maxmemory:(\d+)/m)?.[1] ?? 0)
   if (policy === undefined || policy === 'noeviction' || limit === 0) return
   emitProcessWarning(
-    `This Redis evicts keys when its memory is full (maxmemory-policy ${policy}). A record of an ` +
-      'idempotency key that is evicted protects from nothing: set noeviction, or use a server of its own.',
+    `This Redis evicts keys when its memory is full (maxmemory-policy ${policy}). An evicted record no ` +
+      'longer protects its idempotency key: set noeviction, or use a separate server.',
     'STEADYCALL_REDIS_EVICTS',
   )
 }

@@ -11,19 +11,19 @@ import { inTransaction, openDatabase, prepareTables, sqlite } from './sqlite-ope
 import { OwnerSign } from './sqlite-owner.ts'
 import { fromRow, toRow } from './sqlite-row.ts'
 
-/** One record to be read, decided about and written. */
+/** One record to be read, decided on and written. */
 export interface Write {
   readonly key: string
-  /** Answers with the record afterwards, as `Step` does. May reject its record by throwing. */
+  /** Returns the new record, like a `Step`. May reject the record by throwing. */
   step(record: KeyRecord | undefined, nowMs: number): KeyRecord | undefined
-  /** Called once it is on the disk. */
+  /** Called once it has been written to disk. */
   done(): void
   reject(error: unknown): void
 }
 
 export interface SqliteFileOptions {
   readonly maxFileBytes?: number | undefined
-  /** Whole milliseconds. */
+  /** The wall clock, in whole milliseconds. */
   readonly wallMs: () => number
 }
 
@@ -32,19 +32,19 @@ export class SqliteFile {
   readonly #name: string
   readonly #database: DatabaseSync
   readonly #options: SqliteFileOptions
-  /** What it has open: the database as it was named, and once that is set up its own name and log. */
+  /** The open files: the database under the given path and, once set up, under its real path with its log. */
   #files: readonly NamedFile[]
   #statements: Statements | undefined
   #sign: OwnerSign | undefined
-  /** The file's time when it was last read: it goes back where somebody writes an older state over it. */
+  /** The file's time at the last read. It goes back only if the file was overwritten with an older copy. */
   #seenMs = 0
   #wentBack = false
-  /** Keys of claims made here whose work has not ended. */
+  /** Keys claimed by this process whose work has not ended. */
   readonly #atWork = new Set<string>()
 
-  /** @throws {Error} for a file that cannot be used. */
+  /** @throws {Error} if the file cannot be used. */
   constructor(path: string | URL, options: SqliteFileOptions) {
-    // Whole, so that the name goes on meaning the same when the process changes its directory.
+    // Made absolute, so that it keeps its meaning if the process changes its working directory.
     this.#name = resolve(path instanceof URL ? fileURLToPath(path) : path)
     this.#options = options
     sqlite()
@@ -56,11 +56,11 @@ export class SqliteFile {
       throw this.#explained(error)
     }
     try {
-      // Here a short wait is no harm: this is where a process starts.
+      // A short wait is acceptable here, because this happens when a process starts.
       this.#database.exec('PRAGMA busy_timeout = 100')
       this.#setUp()
     } catch (error) {
-      // Somebody else sets it up: the first verb looks again.
+      // Another process is setting the file up; the first operation tries again.
       if (!isBusy(error)) {
         this.#database.close()
         throw this.#explained(error)
@@ -70,8 +70,8 @@ export class SqliteFile {
   }
 
   /**
-   * What the step answers where it has nothing to write; undefined where it has, or cannot be told.
-   * @throws {CallError} for a record that cannot be read.
+   * The step's answer if it needs no write; undefined if it does, or if that cannot be determined.
+   * @throws {CallError} if the record cannot be read.
    */
   look<Answer>(key: string, step: Step<Answer>): Stepped<Answer> | undefined {
     if (this.#statements === undefined) return undefined
@@ -81,7 +81,7 @@ export class SqliteFile {
       this.#requireInPlace()
     } catch (error) {
       if (isCallError(error)) throw error
-      // What is wrong with the file comes out when it is tried again under the lock.
+      // Problems with the file are reported when it is tried again under the lock.
       return undefined
     }
     const { record, clock } = found
@@ -90,9 +90,9 @@ export class SqliteFile {
   }
 
   /**
-   * Does all of them in one transaction, or none, and tells each how it ended. Nobody was told
-   * anything: `'busy'` when somebody else is writing, `'failed'` when one of several cannot be
-   * written, and it is not known which.
+   * Performs all writes in one transaction, or none, and notifies each of its result. Nothing is notified for
+   * `'busy'` (another process is writing) and `'failed'` (one of several cannot be written, and it is unknown
+   * which).
    */
   commit(writes: readonly Write[]): 'done' | 'busy' | 'failed' {
     let refused: ReadonlyMap<Write, unknown>
@@ -102,7 +102,7 @@ export class SqliteFile {
         this.#requireInPlace()
         return this.#writeAll(statements, writes)
       })
-      // Before anybody is told: what was written elsewhere meanwhile is seen by nobody.
+      // Checked before notifying: if the file was replaced meanwhile, other processes cannot see these writes.
       this.#requireInPlace()
     } catch (error) {
       if (isBusy(error)) return 'busy'
@@ -139,7 +139,7 @@ export class SqliteFile {
       let after: KeyRecord | undefined
       let seen: FileClock
       try {
-        // The wall clock is read under the lock: no two processes see the time go back between them.
+        // The clock is read under the lock, so that time does not go back between two processes.
         const found = this.#find(statements, key, clock)
         before = found.record
         seen = found.clock
@@ -153,8 +153,8 @@ export class SqliteFile {
       if (after !== undefined) after = this.#signed(after, before)
       this.#noteWork(key, after)
       clock = seen
-      // First, since a file that is full gets room by it. A little with each, so that no timer is
-      // needed and none has to wait for long.
+      // First, because a full file gains space by it. A few records with each write, so that no timer is
+      // needed and no write takes long.
       statements.removeExpired.run(seen.nowMs, REMOVED_PER_WRITE)
       if (after === undefined) statements.remove.run(key)
       else statements.write.run(...toRow(key, after))
@@ -163,7 +163,7 @@ export class SqliteFile {
     return refused
   }
 
-  /** A new owner is one of this process: only who claims makes one. */
+  /** Adds the id of this process to a record with a new owner. Only claims create new owners. */
   #signed(after: KeyRecord, before: KeyRecord | undefined): KeyRecord {
     const isClaimed = after.state === 'claimed' && after.owner !== before?.owner
     return isClaimed ? { ...after, process: this.#sign?.give() } : after
@@ -177,8 +177,8 @@ export class SqliteFile {
   }
 
   /**
-   * Ends the lease on this key at once, and all others of its process, where that is known to be gone.
-   * False where it is not, or the file is locked just now.
+   * Ends the lease on this key, and all others of the same process, if that process is known to be dead.
+   * Returns false if it is not, or if the file is locked.
    */
   endLeaseOfDead(key: string): boolean {
     if (this.#statements === undefined || this.#sign === undefined) return false
@@ -196,12 +196,12 @@ export class SqliteFile {
       this.#sign?.remove(process)
       return true
     } catch {
-      // Locked: the waiter asks again soon.
+      // Locked: the waiter tries again soon.
       return false
     }
   }
 
-  /** What processes have left that ended without closing their store. */
+  /** Ends the leases of processes that ended without closing their store. */
   #clearAway(): void {
     const sign = this.#sign
     for (const id of sign?.others() ?? []) if (sign?.isDead(id)) this.#endLeasesOf(id)
@@ -234,16 +234,16 @@ export class SqliteFile {
   }
 
   /**
-   * A file that was removed or replaced by another is still ours to write, but a process that opens the
-   * name now gets another one: the same key would be given to both. What was emptied or written over
-   * has lost keys that were given.
+   * A file that was removed or replaced can still be written, but a process that opens the path now gets
+   * another file, so that two owners could get the same key. A file that was emptied or overwritten has lost
+   * keys that were granted.
    */
   #whyDisplaced(): Error | undefined {
     const path = this.#wentBack ? this.#name : this.#files.find((file) => !isInPlace(file))?.path
     if (path === undefined) return undefined
     return new Error(
-      `has been removed or replaced since it was opened (${path}): others do not have what this store ` +
-        'has written. Restart this process, or close this store and open the path anew',
+      `has been removed or replaced since it was opened (${path}): other processes do not see what this ` +
+        'store has written. Restart this process, or close this store and open the path again',
     )
   }
 
@@ -264,38 +264,38 @@ export class SqliteFile {
 const REMOVED_PER_WRITE = 3
 
 /**
- * The file under its own name, and its log, which stays as long as anybody has the database open.
- * SQLite names that after the file itself, wherever a symbolic link to it may be: moved, it gets
- * another, though a link be left in its place.
+ * The file under its real path, and its log files, which exist while any process has the database open.
+ * SQLite names the log after the real path. If the file is moved, it gets another log, even if a link is left
+ * in its place.
  */
 function filesOf(name: string): NamedFile[] {
   const real = realpathSync(name)
   return [real, `${real}-wal`, `${real}-shm`].map((path) => {
     const file = fileAt(path, true)
     if (file === undefined) throw new Error(`has lost its log: there is no ${path}`)
-    // The log is emptied when all that is in it has come into the file.
+    // The log is emptied when its contents have been copied into the database.
     return { ...file, keepsData: path === real && file.size > 0n }
   })
 }
 
-/** SQLite's result codes (https://sqlite.org/rescode.html) as the end of a sentence on the file. */
+/** SQLite's result codes (https://sqlite.org/rescode.html), worded to follow the path of the file. */
 const WORDS: ReadonlyMap<number | undefined, string> = new Map([
-  [8, 'may not be written'],
+  [8, 'is not writable'],
   [10, 'cannot be read or written: the disk or file system fails'],
   [11, 'is damaged'],
   [13, 'is full, or its disk is'],
-  [14, 'cannot be opened: may this process read and write it and its directory?'],
-  [26, 'is no SQLite database'],
+  [14, 'cannot be opened: check that this process may read and write it and its directory'],
+  [26, 'is not an SQLite database'],
 ])
 
-/** Without what SQLite adds in the higher bits; undefined for an error that is not SQLite's. */
+/** Without SQLite's extended bits; undefined if the error is not SQLite's. */
 function primaryCode(error: unknown): number | undefined {
   const code: unknown = Reflect.get(Object(error), 'errcode')
   return typeof code === 'number' ? code & 0xff : undefined
 }
 
 const SQLITE_BUSY = 5
-// Two processes that open the file at the same time may meet in its log (SQLite: "locking protocol").
+// Two processes that open the file at the same time may collide in its log ("locking protocol").
 const SQLITE_PROTOCOL = 15
 
 function isBusy(error: unknown): boolean {
@@ -336,14 +336,14 @@ function statementsOf(database: DatabaseSync): Statements {
 
 interface Found {
   readonly record: KeyRecord | undefined
-  /** As the file has it. */
+  /** The time stored in the file. */
   readonly fileMs: number
   readonly clock: FileClock
 }
 
 /**
- * The key's record while its time is not up, and that time. `clock` instead of the file's.
- * @throws {CallError} for a record that cannot be read.
+ * The key's record unless it has expired, and the current time. `earlier` replaces the file's clock.
+ * @throws {CallError} if the record cannot be read.
  */
 function find({ read }: Statements, key: string, wallMs: () => number, earlier?: FileClock): Found {
   const row = rowOf(read, key)
@@ -357,7 +357,7 @@ function rowOf(read: StatementSync, key: string): unknown {
   try {
     return read.get(key)
   } catch (error) {
-    // No number that we write is beyond 2^53.
+    // SQLite holds a number beyond 2^53, which this package never writes.
     if (Reflect.get(Object(error), 'code') !== 'ERR_OUT_OF_RANGE') throw error
     throw unreadableRecord(key, 'a number', error)
   }

@@ -6,13 +6,13 @@ import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
 
 export interface OpenDatabase {
   readonly database: DatabaseSync
-  /** The file that it has open. */
+  /** The file that was opened. */
   readonly file: NamedFile
 }
 
 /**
- * Opens the file, and makes it where there is none. Its tables are `prepareTables`'s.
- * @throws {Error} whose message is the end of a sentence on the file.
+ * Opens the file, creating it if necessary. The tables are created by `prepareTables`.
+ * @throws {Error} with a message worded to follow the path of the file.
  */
 export function openDatabase(name: string): OpenDatabase {
   requireUsable(name)
@@ -20,17 +20,17 @@ export function openDatabase(name: string): OpenDatabase {
     if (fileAt(name) === undefined) makeFile(endOfLinks(name))
     const before = fileAt(name)
     const database = new (sqlite().DatabaseSync)(name)
-    // Which file SQLite has opened can only be told by its name, so the name must not have moved
-    // meanwhile. It moves by itself where a layered file system copies a file that is opened to write.
+    // The path is the only way to tell which file SQLite opened, so it must not have changed meanwhile. It
+    // changes by itself on a layered file system that copies a file when it is opened for writing.
     if (before !== undefined && isInPlace(before)) return { database, file: before }
     database.close()
   }
-  throw new Error('is replaced again and again while it is opened')
+  throw new Error('keeps being replaced while it is opened')
 }
 
 const MAX_ROUNDS = 10
 
-/** @throws {Error} where this runtime has no SQLite. */
+/** @throws {Error} if this runtime has no SQLite. */
 export function sqlite(): typeof import('node:sqlite') {
   const module = globalThis.process?.getBuiltinModule?.('node:sqlite')
   if (module !== undefined) return module
@@ -40,16 +40,16 @@ export function sqlite(): typeof import('node:sqlite') {
   )
 }
 
-/** Refuses what SQLite would take without a word, or with one that does not help. */
+/** Rejects files that SQLite would accept silently, or reject with an unhelpful message. */
 function requireUsable(name: string): void {
   const directory = statSync(dirname(name), { throwIfNoEntry: false })
-  if (!directory?.isDirectory()) throw new Error(`has no directory: make ${dirname(name)} first`)
+  if (!directory?.isDirectory()) throw new Error(`has no directory: create ${dirname(name)} first`)
   const file = statSync(name, { throwIfNoEntry: false })
   if (file?.isDirectory()) throw new Error('is a directory')
-  // SQLite takes a very short text for an empty file, and would write over it. A longer one it
-  // knows by its first bytes.
+  // SQLite treats a very short file as empty and would overwrite it. Longer ones it recognises by their
+  // first bytes.
   if (file !== undefined && file.size > 0 && file.size < SMALLEST_DATABASE_BYTES) {
-    throw new Error('is no SQLite database')
+    throw new Error('is not an SQLite database')
   }
   if (hasOtherNames(name)) {
     throw new Error(
@@ -63,7 +63,7 @@ const SMALLEST_DATABASE_BYTES = 512
 
 function hasOtherNames(name: string): boolean {
   const isSingle = () => (fileAt(name)?.nlink ?? 1n) <= 1n
-  // One that another process or thread is making has two for a moment.
+  // A file being created by another process or thread briefly has two names; see makeFile.
   for (let waits = 0; waits < 100; waits++) {
     if (isSingle()) return false
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
@@ -71,7 +71,7 @@ function hasOtherNames(name: string): boolean {
   return !isSingle()
 }
 
-/** Where a symbolic link leads, though nothing be there yet. A circle of them has been refused. */
+/** The target of a symbolic link, even if it does not exist yet. Circular links have been rejected before. */
 function endOfLinks(name: string): string {
   let next: string
   try {
@@ -83,28 +83,28 @@ function endOfLinks(name: string): string {
 }
 
 /**
- * Makes an empty file for its owner alone: answers will be in it. SQLite gives its log the same
- * mode. It is closed before it has the name under which others may open it: from then on a
- * descriptor of ours would do harm.
+ * Creates an empty file readable by its owner only, because it will hold answers. SQLite gives its log the same
+ * mode. The descriptor is closed before the file gets its final name: closing it later would drop SQLite's
+ * locks.
  */
 function makeFile(name: string): void {
   const draft = `${name}.${randomUUID()}`
   closeSync(openSync(draft, 'wx', 0o600))
   try {
-    // Unlike a renaming this replaces nothing: others may have been faster.
+    // Unlike renaming, linking does not replace a file that another process has created meanwhile.
     linkSync(draft, name)
   } catch {
-    // They were; or the file system has no links, and then no modes either: SQLite makes the file.
+    // The file exists already, or the file system has no links (and then no modes either): SQLite creates it.
   } finally {
     rmSync(draft)
   }
 }
 
-// 'stdy', in the header that `file` and SQLite's tools show.
+// 'stdy', in the header that `file` and SQLite's tools display.
 const APPLICATION_ID = 0x73746479
 const SCHEMA_VERSION = 1
 
-// A record's large column comes last, so that the others are read without it.
+// The large column comes last, so that the others can be read without it.
 const SCHEMA = `
   CREATE TABLE record (
     key TEXT NOT NULL PRIMARY KEY,
@@ -132,26 +132,25 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};`
 
 /**
- * Makes the tables, or checks that they are ours. Waits for no lock longer than the connection does.
- * @throws {Error} whose message is the end of a sentence on the file, or SQLite's own.
+ * Creates the tables, or checks that they are ours. Waits for locks no longer than the connection allows.
+ * @throws {Error} with a message worded to follow the path of the file, or SQLite's own.
  */
 export function prepareTables(database: DatabaseSync): void {
   const isNew = requireOurs(database)
   const mode = database.prepare('PRAGMA journal_mode = WAL').get()
-  if (mode?.['journal_mode'] !== 'wal') throw new Error('takes no write-ahead log')
-  // Every commit is on the disk before it is acknowledged: a claim that a loss of power undoes
-  // could be given twice. What is removed is overwritten where that costs nothing.
+  if (mode?.['journal_mode'] !== 'wal') throw new Error('does not support a write-ahead log')
+  // A commit is on disk before it is acknowledged; otherwise a power loss could undo a claim, which would
+  // then be granted twice. Deleted content is overwritten if that costs nothing.
   database.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST')
   inTransaction(database, () => {
-    // Others may have been faster.
+    // Checked again, because another process may have been faster.
     if (isNew && requireOurs(database)) database.exec(SCHEMA)
-    // Changes nothing, and fails where nothing may be written: a file that is only to be read begins
-    // such a transaction without a word.
+    // Deletes nothing, but fails if the file is read-only; BEGIN IMMEDIATE alone does not.
     database.exec('DELETE FROM record WHERE FALSE')
   })
 }
 
-/** Does all of it or none. `BEGIN IMMEDIATE`: a lock taken later could find that all it read is old. */
+/** All or nothing. `BEGIN IMMEDIATE`, because a lock taken later could find that the data read is outdated. */
 export function inTransaction<R>(database: DatabaseSync, write: () => R): R {
   database.exec('BEGIN IMMEDIATE')
   try {
@@ -162,15 +161,15 @@ export function inTransaction<R>(database: DatabaseSync, write: () => R): R {
     try {
       database.exec('ROLLBACK')
     } catch {
-      // A full disk and a failing one end the transaction by themselves.
+      // Some errors, such as a full or failing disk, end the transaction by themselves.
     }
     throw error
   }
 }
 
-/** Whether the database is still empty. @throws {Error} where it is another program's or newer. */
+/** Whether the database is still empty. @throws {Error} if it belongs to another program or version. */
 function requireOurs(database: DatabaseSync): boolean {
-  // One statement, so that it is one moment: somebody else may be making them.
+  // One statement for a consistent view, because another process may be creating the tables.
   const found = database
     .prepare(
       `SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema) AS used

@@ -6,11 +6,11 @@ import { fileAt, isInPlace } from './named-file.ts'
 import { sqlite } from './sqlite-open.ts'
 
 /**
- * The sign that the process which has a store open is alive: an empty file beside the database, of
- * which it holds SQLite's exclusive lock from before its first claim. The kernel gives that up when the
- * process is gone, however it went, and not before: a suspended process keeps it, a number that is used
- * again proves nothing, and processes of two containers that share a disk see each other's. A file that
- * cannot be found or opened says nothing.
+ * Shows other processes that this one is alive: an empty file next to the database, on which the process holds
+ * SQLite's exclusive lock from before its first claim. The kernel releases the lock when the process ends for
+ * any reason, and not before. So a suspended process keeps it, a reused process id proves nothing, and two
+ * containers that share a disk see each other's processes. A file that is missing or cannot be opened proves
+ * nothing.
  */
 export class OwnerSign {
   readonly id: string = randomUUID()
@@ -18,22 +18,22 @@ export class OwnerSign {
   #lock: DatabaseSync | undefined
   #failed = false
 
-  /** `database`: the real path of the file that the sign lies beside. */
+  /** `database`: the real path of the database file. */
   constructor(database: string) {
     this.#database = database
   }
 
-  /** The id for a claim that is about to be made; undefined where the sign cannot be given. */
+  /** The process id for a new claim; undefined if the lock cannot be taken. */
   give(): string | undefined {
     if (this.#lock === undefined && !this.#failed) {
       this.#lock = locked(signPath(this.#database, this.id))
-      // Not tried with every claim. Their leases run out by themselves.
+      // Not retried for every claim; without it the leases simply expire.
       this.#failed = this.#lock === undefined
     }
     return this.#lock === undefined ? undefined : this.id
   }
 
-  /** Takes the sign back, unless work is under way that others must not take for dead. */
+  /** Removes the sign, unless work is in progress whose process must not appear dead. */
   end(isAtWork: boolean): void {
     if (this.#lock === undefined) return
     if (isAtWork) {
@@ -45,20 +45,20 @@ export class OwnerSign {
     this.#lock = undefined
   }
 
-  /** Is the process behind this id gone for certain? */
+  /** Whether the process with this id has certainly ended. */
   isDead(id: string): boolean {
     if (id === this.id) return false
     const path = signPath(this.#database, id)
     const before = fileAt(path, true)
     if (before === undefined) return false
     const lock = locked(path)
-    // Opened by name, so it may be another file that SQLite has just made.
+    // Opened by path, so SQLite may have created a new file instead.
     const isSame = isInPlace(before)
     lock?.close()
     return lock !== undefined && isSame
   }
 
-  /** All other ids that have a sign here. */
+  /** The ids of all other processes that have a sign here. */
   others(): readonly string[] {
     const start = `${basename(this.#database)}${MIDDLE}`
     try {
@@ -67,23 +67,23 @@ export class OwnerSign {
         .map((name) => name.slice(start.length))
         .filter((id) => id !== this.id)
     } catch {
-      // A directory that may not be listed.
+      // The directory may not be listed.
       return []
     }
   }
 
-  /** Takes away the sign of a process that is gone, or has no claims. */
+  /** Removes the sign of a process that has ended or has no claims. */
   remove(id: string): void {
     try {
       rmSync(signPath(this.#database, id), { force: true })
     } catch {
-      // Another user's, or a directory that is only to be read.
+      // It belongs to another user, or the directory is read-only.
     }
   }
 }
 
-// A store that is closed while its work goes on: the lock would go with the connection, which the
-// garbage collector closes. They end with the process.
+// Locks of stores that were closed while work continued. The garbage collector would close the connection
+// and so release the lock; kept here, it lasts until the process ends.
 const keptToTheEnd = new Set<DatabaseSync>()
 
 const MIDDLE = '-owner-'
@@ -94,12 +94,12 @@ function signPath(database: string, id: string): string {
 
 const OWNER_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** The id of a process, as it is written beside an owner. */
+/** Whether this is the id of a process, as stored next to an owner. */
 export function isOwnerId(id: string): boolean {
   return OWNER_ID.test(id)
 }
 
-/** Undefined where somebody has the lock, or it cannot be taken. Never waits, and writes nothing. */
+/** Undefined if another process has the lock or it cannot be taken. Never waits, and writes nothing. */
 function locked(path: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined
   try {

@@ -5,7 +5,7 @@ import { isOwnerId } from './sqlite-owner.ts'
 
 type Column = string | number | null
 
-/** The columns of a record, in the order of the table. Times are rounded up to a whole millisecond. */
+/** The columns of a record in the order of the table. Times are rounded up to whole milliseconds. */
 export function toRow(key: string, record: KeyRecord): Column[] {
   const { state, fence, fingerprint, onUncertain, outcome, left } = record
   return [
@@ -26,8 +26,8 @@ export function toRow(key: string, record: KeyRecord): Column[] {
 }
 
 /**
- * The record in a row; undefined where there is none. What is in a file may be anything.
- * @throws {CallError} for a record that this version cannot have written.
+ * The record in a row; undefined if there is none. The contents of the file are not trusted.
+ * @throws {CallError} if this version cannot have written the record.
  */
 export function fromRow(row: unknown, key: string): KeyRecord | undefined {
   const column = (name: string): unknown => Reflect.get(Object(row), name)
@@ -65,8 +65,8 @@ export function fromRow(row: unknown, key: string): KeyRecord | undefined {
   }
 }
 
-// Beside the owner, not in a column of its own: earlier versions of steadycall, which may have the same
-// file open, compare an owner with nothing but their own.
+// Stored together with the owner rather than in a column of its own, so that earlier versions of steadycall can
+// use the same file: they compare an owner only with their own.
 const PROCESS_MARK = '\n@'
 
 function ownerColumn({ owner, process }: KeyRecord): string {

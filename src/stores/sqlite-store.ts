@@ -13,29 +13,28 @@ import { SqliteFile, type Write } from './sqlite-file.ts'
 
 export interface SqliteStoreOptions {
   /**
-   * How large the file may grow. Full, it takes no new claim and no result until records expire.
-   * @default no limit but the disk's
+   * Maximum size of the file in bytes. A full file accepts no new claims or results until records expire.
+   * @default no limit
    */
   readonly maxFileBytes?: number
-  /** Its wall clock counts. @default the system's clock */
+  /** Its wall clock decides when leases and records expire. @default the system's clock */
   readonly clock?: Clock
 }
 
 /**
- * A store in a file, for all processes of one machine. What it has acknowledged survives restarts,
- * `kill -9` and the loss of power, as far as the disk keeps its word. The file is made if it does
- * not exist (readable by its owner only), its directory is not. On a disk of this machine: SQLite's
- * locks and shared memory do not work over a network.
+ * A store in a file, shared by all processes of one machine. What it has acknowledged survives restarts,
+ * `kill -9` and, if the disk honours flushes, a power loss. The file is created if it does not exist (readable
+ * by its owner only); its directory is not. It has to be on a local disk: SQLite's locks and shared memory do
+ * not work over a network.
  *
- * Verbs never wait for another process's lock on the event loop: it is tried again a few
- * milliseconds later, for four seconds in all, after which the verb rejects. What runs on the loop
- * is the work itself: a commit, which waits for the disk; verbs of one turn of the loop share one.
+ * No operation blocks the event loop while another process holds the lock: it tries again a few milliseconds
+ * later, and rejects after four seconds. What does block the event loop is the commit itself, which waits for
+ * the disk; all operations of one turn share one commit.
  *
- * `:memory:` is refused: that is what `memoryStore()` is for.
- * @throws {TypeError} for a path or option that is not as documented.
- * @throws {Error} where this Node has no `node:sqlite`, and for a file that cannot be used: its
- * directory is not there, it may not be written, it is no SQLite database, another program's, or
- * was written by a newer version.
+ * `:memory:` is rejected; use `memoryStore()` instead.
+ * @throws {TypeError} for an invalid path, or an invalid or unknown option.
+ * @throws {Error} if this Node has no `node:sqlite`, or the file cannot be used: its directory does not exist,
+ * it is not writable, it is not an SQLite database, or it belongs to another program or a newer version.
  */
 export function sqliteStore(
   path: string | URL,
@@ -50,7 +49,7 @@ export function sqliteStore(
     ...verbs,
     async claim(request) {
       const answer = await verbs.claim(request)
-      // The lease of a process that is gone ends at once; what follows is as when one has run out.
+      // If the owner's process has ended, its lease ends at once; the claim is then repeated.
       if (answer.state !== 'busy' || !file.endLeaseOfDead(request.key)) return answer
       return verbs.claim(request)
     },
@@ -69,12 +68,12 @@ const PATH: Check = {
   accepts: (path) => (path instanceof URL ? path.protocol === 'file:' : isFileName(path)),
   got(path) {
     if (path instanceof URL) return `a URL that begins with ${path.protocol}`
-    if (path === ':memory:') return "':memory:': for that there is memoryStore()"
+    if (path === ':memory:') return "':memory:': use memoryStore() for that"
     return path === '' ? 'an empty string' : show(path)
   },
 }
 
-/** Room for the tables and a few records. */
+/** Space for the tables and a few records. */
 const MIN_FILE_BYTES = 65_536
 
 const OPTIONS: Checks = {
@@ -86,15 +85,15 @@ const OPTIONS: Checks = {
 }
 
 function isFileName(path: unknown): path is string {
-  // An empty one is a database that SQLite forgets when it is closed.
+  // An empty path means a temporary database that SQLite deletes when it is closed.
   return typeof path === 'string' && path !== '' && path !== ':memory:' && !path.includes('\0')
 }
 
-/** How long others may have the file locked. Shorter than the protocol waits for a store. */
+/** How long other processes may lock the file. Shorter than the protocol waits for a store (5 s). */
 const MAX_WAIT_MS = 4_000
-/** How many verbs one commit may hold: some milliseconds of work. */
+/** Maximum number of operations per commit: a few milliseconds of work. */
 const MAX_TOGETHER = 64
-/** The longest pause between two tries: a commit of another process takes a few milliseconds. */
+/** The longest pause between two tries; a commit of another process takes a few milliseconds. */
 const MAX_PAUSE_MS = 50
 
 interface Waiting extends Write {
@@ -103,8 +102,8 @@ interface Waiting extends Write {
 }
 
 /**
- * Who wants to write, first come first served. One turn of the event loop's verbs are one commit;
- * only one of a process tries for the lock at a time, so that a crowd of waiters costs no more.
+ * Queues operations that need to write, first come, first served. The operations of one turn of the event loop
+ * share one commit. Only one of them tries to take the lock at a time, so that many waiters cost no more.
  */
 class Turns {
   readonly #file: SqliteFile
@@ -112,7 +111,7 @@ class Turns {
   #waiting: Waiting[] = []
   #running = false
   #missed = 0
-  /** How many of the next are to be committed by themselves. */
+  /** How many of the next operations are committed one by one. */
   #alone = 0
   #closing: Promise<void> | undefined
   #onIdle: () => void = () => {}
@@ -124,7 +123,7 @@ class Turns {
 
   async take<Answer>(key: string, step: Step<Answer>): Promise<Answer> {
     if (this.#closing !== undefined) throw new Error('sqliteStore(): the store is closed')
-    // Who only looks needs no lock, and no place in the line.
+    // An operation that only reads needs no lock and does not queue.
     const seen = this.#file.look(key, step)
     if (seen !== undefined) return seen.answer
     return new Promise((resolve, reject) => {
@@ -167,7 +166,7 @@ class Turns {
     }
     this.#missed = 0
     if (ended === 'failed') {
-      // One that is too large for what is left of the disk must not take the others with it.
+      // Committed one by one from here, so that one that is too large for the disk does not fail the others.
       this.#alone = together.length
     } else {
       this.#alone = Math.max(0, this.#alone - 1)
@@ -184,7 +183,7 @@ class Turns {
     this.#onIdle()
   }
 
-  /** Full jitter up to a ceiling that doubles (as `once` polls), so that processes take turns. */
+  /** Full jitter up to a ceiling that doubles (as in `claimAndRun`), so that processes take turns. */
   #pause(): void {
     const nowMs = this.#clock.monotonicMs()
     const late = this.#waiting.filter(({ giveUpAtMs }) => giveUpAtMs <= nowMs)

@@ -1,42 +1,42 @@
-/** A server-sent event, as far as it is read here. */
+/** A server-sent event, with the fields that are read here. */
 export interface RawEvent {
   readonly name: string | undefined
   readonly data: string
-  /** Ended by a blank line: not what was left when the connection closed. */
+  /** False for what was left when the connection closed: no blank line ended it. */
   readonly isWhole: boolean
 }
 
-/** More came of one event, or of comments, than any answer has. */
+/** One event, or a run of comments, was larger than any answer has. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge'
 }
 
-// An image as base64 has some megabytes; openai's decoder takes whatever comes.
+// An image as base64 takes some megabytes; openai's decoder has no limit of its own.
 const MAX_BYTES_BETWEEN_CHUNKS = 32 * 1024 * 1024
 
-// As much as is read of any error's body.
+// The same limit as for the body of an error.
 const MAX_KEPT_BYTES = 256 * 1024
 
 /**
- * What openai's decoder does not tell of a stream: whether its protocol's own end came, and the text
- * in which it found no chunk. Is given the bytes on their way, keeps those since the last chunk, and
- * not too many of them; reads them only when it is asked.
+ * What openai's decoder does not tell about a stream: whether the protocol's own end came, and the
+ * text in which it found no chunk. It sees each piece of the body on its way to the decoder, keeps the
+ * pieces since the last chunk, up to a limit, and decodes them only when asked.
  */
 export class EventWatch {
-  /** All that has come. */
+  /** Of all pieces so far. */
   bytes = 0
   #bytesSinceChunk = 0
-  /** The piece that the last chunk ended in, and those that came since. */
+  /** The piece in which the last chunk ended, and every piece since. */
   #kept: Uint8Array[] = []
   #keptBytes = 0
-  /** Does the first of them begin a line? */
+  /** Whether the first of them begins a line. */
   #keptAtLine = true
   #last: Uint8Array = NOTHING
   #lastAtLine = true
-  /** What came since the last chunk and is not kept, as far as it is told of. */
+  /** Looks at the pieces that are not kept. Undefined while all of them are. */
   #beyond: Beyond | undefined
 
-  /** A chunk was taken out of what has come. */
+  /** The decoder found a chunk. */
   chunkSeen(): void {
     this.#bytesSinceChunk = 0
     if (this.#kept.length === 1 && this.#last === this.#kept[0]) return
@@ -48,7 +48,7 @@ export class EventWatch {
   }
 
   /**
-   * A piece of the body has come.
+   * Takes the next piece of the body.
    * @throws {EventTooLarge}
    */
   see(piece: Uint8Array): void {
@@ -70,23 +70,23 @@ export class EventWatch {
     }
   }
 
-  /** Nobody will ask any more. */
+  /** Frees what is kept: nothing will be asked any more. */
   dispose(): void {
     this.#kept = []
     this.#last = NOTHING
   }
 
-  /** A line `data: [DONE]` has come: whatever stands behind it, as openai 6 reads it. */
+  /** A line has begun with `data: [DONE]`; like openai 6, this ignores the rest of the line. */
   get isDone(): boolean {
     return this.#beyond?.isDone === true || DONE.test(this.text)
   }
 
-  /** More came since the last chunk than is kept: `text` is its beginning. */
+  /** More came since the last chunk than is kept: `text` is only the beginning of it. */
   get isCapped(): boolean {
     return this.#beyond !== undefined
   }
 
-  /** What came since the last chunk, and with it, from the first line that begins there. */
+  /** What came with and since the last chunk, from the first whole line on. */
   get text(): string {
     const decoder = new TextDecoder()
     const text = this.#kept.map((piece) => decoder.decode(piece, { stream: true })).join('')
@@ -113,12 +113,12 @@ export class EventWatch {
     return events
   }
 
-  /** All of the text, where some of it belongs to no event stream. */
+  /** All of `text`, if some of its lines do not belong in an event stream. */
   get stray(): string | undefined {
     return this.strayLines.length > 0 ? this.text : undefined
   }
 
-  /** Only that: the lines which are no field of an event, nor the beginning of one that was cut. */
+  /** Those lines: neither a field of an event nor, at the end, the cut beginning of one. */
   get strayLines(): readonly string[] {
     const lines = this.text.split(LINE_END)
     const isLast = (at: number) => at === lines.length - 1
@@ -142,13 +142,13 @@ function beginsField(line: string): boolean {
 
 const DONE = /(?:^|[\r\n])data: ?\[DONE\]/
 
-// As much of a line as says whether it is that.
+// Enough of a line to recognise `data: [DONE]`.
 const DONE_LENGTH = 12
 
-/** Looks for the end in what is not kept. */
+/** Looks for `[DONE]` in the pieces that are not kept. */
 class Beyond {
   isDone = false
-  /** The beginning of the line that the next piece goes on with. */
+  /** The beginning of the line that the next piece continues. */
   #line: string
 
   constructor(before: string) {

@@ -1,75 +1,65 @@
-import type { Label, Tape } from '../call/job.ts'
+import type { Begun, OnceProtocol } from '../call/task.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import type { Keeping } from '../idempotency/kept-result.ts'
-import { type Flight, type OnceRequest, once, type WorkOutcome } from '../idempotency/once.ts'
+import { type Flight, once, type WorkOutcome } from '../idempotency/once.ts'
 import { TOO_LARGE } from '../idempotency/once-errors.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { OwnerReader } from './owner-reader.ts'
-import { type Recorded, Recording } from './recording.ts'
-import { decodeChunks, type StoredStream } from './stored-stream.ts'
+import { decodeChunks, KeptStream } from './kept.ts'
+import type { Progress } from './progress.ts'
+import type { ChunkSource, ChunkStream, ReaderErrors } from './reader.ts'
+import { type Broken, type Recorded, RecordedStream, StreamRecording } from './recording.ts'
+
+/** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
+export interface StreamAnswer<T> extends ReaderErrors {
+  /** Of chunks that were judged on their way. */
+  progress(): Progress
+  /** Of chunks that nobody has judged, which are those of a kept text. */
+  judging(): Progress
+  streamOf(value: T): ChunkStream
+  /** The same answer, with the stream that its caller reads. */
+  live(value: T, source: ChunkSource): T
+  /** The answer that a kept stream is. */
+  replay(kept: ChunkSource, source: 'store' | 'shared'): Promise<T>
+  /** What broke it: from what it threw, if anything, and the signal of its flight. */
+  broken(error: unknown, signal: AbortSignal): Broken
+}
 
 export interface StreamOnceRequest<T> {
-  readonly tape: Tape<T>
-  readonly protocol: StreamProtocol
+  readonly answer: StreamAnswer<T>
+  readonly protocol: OnceProtocol
   /** Opens the stream, up to its first content. */
   open(flight: Flight): Promise<WorkOutcome<T>>
 }
 
-/** The idempotency protocol's view of the call, but for its work. */
-export interface StreamProtocol extends Omit<OnceRequest<never>, 'work' | 'encode' | 'decode'> {
-  readonly keeping: Keeping
-  readonly label: Label
-}
-
-/** How a streamed call under a key began. */
-export type Begun<T> =
-  /** With a stream of its own, which goes on. */
-  | { readonly type: 'live'; readonly value: T; readonly over: Promise<StreamOver> }
-  /** With a whole stream, from elsewhere. */
-  | {
-      readonly type: 'kept'
-      readonly value: T
-      readonly stream: StoredStream
-      readonly source: 'store' | 'shared'
-      readonly persisted: boolean
-    }
-
-/** How the call behind a live stream ended. */
-export interface StreamOver {
-  /** Undefined: the stream was whole, or its reader left. */
-  readonly failure: Failure | undefined
-  /** False also for a reader who left before the end. */
-  readonly persisted: boolean
-}
-
 /**
  * A streamed call under a key. To the protocol the work ends with the stream, so that all it
- * promises of a call holds for a stream: one owner, joiners and waiters who get the whole result, a
- * lease renewed until then, and nothing kept of what did not end well. Only the caller whose call
- * it is gets the stream as it comes: from its first content on, the rest goes on in the background.
+ * promises of a call holds for a stream: one owner, joiners and waiters that get the whole result, a
+ * lease renewed until then, and nothing kept of what did not end well. Only its owner gets the stream
+ * as it comes: from its first content on, the rest goes on in the background.
  *
- * He stays in the flight while he reads, under no deadline any more. He leaves it with `break`, an
- * abort, or by losing the stream; it goes on for the others, or ends when there are none. Work that
- * has to be run again, after a lost lease, is not for him: he has the beginning of another answer.
+ * The owner stays in the flight while it reads, under no deadline any more. It leaves with `break`,
+ * an abort, or by losing the stream; that goes on for the others, or ends when there are none. Work
+ * that has to be run again, after a lost lease, is not for the owner, which has the beginning of
+ * another answer.
  * @throws {CallError} as `once` does, for what happened before the first content.
  */
 export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begun<T>> {
-  const { tape, protocol } = request
-  const place = new Place(protocol)
+  const { answer, protocol } = request
+  const place = new OwnerPlace(protocol)
   let deliver: (begun: Delivered<T>) => void = () => {}
   const delivered = new Promise<Delivered<T>>((resolve) => {
     deliver = resolve
   })
-  const done = once<Result>({
+  const done = once<RecordedText>({
     ...protocol,
     signal: place.signal,
     deadline: place.deadline,
     encode: ({ text }) => (text === TOO_LARGE ? text : protocol.label.write(text)),
     decode(told, source) {
       const text = protocol.label.read(told, source)
-      return { text, stream: decodeChunks(text) }
+      const seen = answer.judging()
+      return { text, kept: { chunks: decodeChunks(text, seen), seen } }
     },
     async work(flight) {
       const opened = await request.open(flight)
@@ -90,7 +80,7 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
   })
   try {
     const first = await Promise.race([delivered, done])
-    return 'recording' in first ? live(request, first, place, done) : await kept(tape, first)
+    return 'recording' in first ? live(request, first, place, done) : await kept(request, first)
   } catch (error) {
     // The stream may have come in the very moment the caller had to go.
     void delivered.then(({ recording }) => recording.drop())
@@ -101,76 +91,76 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
 }
 
 /** To the protocol, the result is the text; whoever gets it from elsewhere has it decoded. */
-interface Result {
+interface RecordedText {
   readonly text: string | typeof TOO_LARGE
-  readonly stream?: StoredStream
+  readonly kept?: { readonly chunks: readonly unknown[]; readonly seen: Progress }
 }
 
 interface Delivered<T> {
   readonly value: T
-  readonly recording: Recording
+  readonly recording: StreamRecording
 }
 
-type Done = Awaited<ReturnType<typeof once<Result>>>
+type Done = Awaited<ReturnType<typeof once<RecordedText>>>
 
 function recordingOf<T>(
-  { tape, protocol }: StreamOnceRequest<T>,
+  { answer, protocol }: StreamOnceRequest<T>,
   value: T,
   { signal, tooLarge }: Flight,
-): Recording {
-  return new Recording({
-    stream: tape.streamOf(value),
+): StreamRecording {
+  return new StreamRecording({
+    stream: answer.streamOf(value),
+    progress: answer.progress(),
     maxBytes: protocol.keeping.maxBytes,
     signal,
     onTooLarge: tooLarge,
-    broken: (error) => tape.broken(error, signal),
+    broken: (error) => answer.broken(error, signal),
   })
 }
 
 function live<T>(
-  { tape, protocol }: StreamOnceRequest<T>,
+  { answer, protocol }: StreamOnceRequest<T>,
   { value, recording }: Delivered<T>,
-  place: Place,
+  place: OwnerPlace,
   done: Promise<Done>,
 ): Begun<T> {
-  const { signal } = protocol
   const over = done.then(
-    // `store`: somebody took over, and it is his result that is kept.
+    // `store`: somebody took over, whose result is the one that is kept.
     // All of the answer may have come before its reader left, read or not.
     ({ source, persisted }) => ({
-      failure: reader.stopped?.failure,
+      failure: stream.stopped?.failure,
       persisted: persisted && source === 'provider',
     }),
-    () => ({ failure: failureOf(reader, recording), persisted: false }),
+    () => ({ failure: failureOf(stream, recording), persisted: false }),
   )
-  const reader: OwnerReader = new OwnerReader({
+  const stream: RecordedStream = new RecordedStream({
     recording,
-    choices: tape.choices,
-    signal,
+    progress: answer.progress(),
+    signal: protocol.signal,
     leave: (reason) => place.leave(reason),
     over,
-    toCallerError: tape.toCallerError,
+    errors: answer,
   })
-  return { type: 'live', value: tape.live(value, reader), over }
+  return { type: 'live', value: answer.live(value, stream), over }
 }
 
-/** What the call failed with: for its caller, whose stream is his own, whatever the protocol says. */
-function failureOf({ stopped }: OwnerReader, { end }: Recording): Failure | undefined {
+/** What the call failed with: for its owner, whose stream counts, whatever the protocol says. */
+function failureOf({ stopped }: RecordedStream, { end }: StreamRecording): Failure | undefined {
   return stopped === undefined ? end?.broken?.failure : stopped.failure
 }
 
-async function kept<T>(tape: Tape<T>, { value, source, persisted }: Done): Promise<Begun<T>> {
-  const { stream } = value
-  if (stream === undefined || source === 'provider') {
+async function kept<T>(
+  { answer, protocol }: StreamOnceRequest<T>,
+  { value, source, persisted }: Done,
+): Promise<Begun<T>> {
+  if (value.kept === undefined || source === 'provider') {
     throw new Error('A stream of this call ended before it began')
   }
-  return {
-    type: 'kept',
-    value: await tape.replay(stream.chunks, source),
-    stream,
-    source,
-    persisted,
-  }
+  const { chunks, seen } = value.kept
+  const { signal } = protocol
+  const stream = new KeptStream({ chunks, progress: answer.progress(), signal, errors: answer })
+  const replayed = await answer.replay(stream, source)
+  return { type: 'kept', value: replayed, facts: seen.facts, source, persisted }
 }
 
 /** What the protocol is told: as `giveUp` says it of other work, of which something was executed. */
@@ -178,7 +168,7 @@ function outcomeOf(
   recorded: Recorded,
   { onUncertain }: Flight,
   origin: string | undefined,
-): WorkOutcome<Result> {
+): WorkOutcome<RecordedText> {
   if (recorded.ok) return { ok: true, value: { text: recorded.text } }
   const { failure, error } = recorded
   const { kind, retryAfterMs, status } = failure
@@ -196,13 +186,13 @@ function outcomeOf(
   }
 }
 
-/** The caller's place in the flight: under his own signal and deadline until he has his stream. */
-class Place {
-  readonly #request: Pick<OnceRequest<never>, 'signal' | 'deadline'>
+/** The owner's place in the flight: under its own signal and deadline until it has its stream. */
+class OwnerPlace {
+  readonly #request: Pick<OnceProtocol, 'signal' | 'deadline'>
   readonly #leaving = new AbortController()
   #state: 'waiting' | 'reading' | 'over' = 'waiting'
 
-  constructor(request: Pick<OnceRequest<never>, 'signal' | 'deadline'>) {
+  constructor(request: Pick<OnceProtocol, 'signal' | 'deadline'>) {
     this.#request = request
     const { signal } = request
     if (signal?.aborted) this.leave(signal.reason)
@@ -219,10 +209,10 @@ class Place {
       this.#state === 'reading' ? Number.POSITIVE_INFINITY : this.#request.deadline.remainingMs(),
   }
 
-  /** True once, for a caller who still waits: the stream is his. */
+  /** True once, for a caller that still waits: it owns the stream. */
   take(): boolean {
     if (this.#state !== 'waiting' || this.#leaving.signal.aborted) return false
-    // He has been told that his time is up, or is about to be: his place would end in mid-stream.
+    // It has been told that its time is up, or is about to be: its place would end in mid-stream.
     if (this.deadline.remainingMs() <= 0) return false
     this.#state = 'reading'
     return true
@@ -232,14 +222,14 @@ class Place {
     this.#leaving.abort(reason)
   }
 
-  /** He has his stream, which takes care of his signal from now on; or nothing more to wait for. */
+  /** The owner has its stream, which sees to its signal from now on; or nothing more to wait for. */
   close(): void {
     if (this.#state === 'waiting') this.#state = 'over'
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
   }
 
   readonly #onAbort = (): void => {
-    // From the moment it is his, the stream sees the abort itself.
+    // From the moment it is delivered, the stream sees the abort itself.
     if (this.#state !== 'reading') this.leave(this.#request.signal?.reason)
   }
 }

@@ -1,22 +1,21 @@
 import { isRecord } from './completion.ts'
 
 /**
- * A small value that a JSON Schema accepts: what the fault server answers to a request with a
+ * A small value that a JSON Schema accepts. The fault server answers with it to a request with a
  * `json_schema` response format.
  *
- * Takes `const`, the first of `enum` or `examples`, `default`; else builds by type, with required
- * properties only and lists as short as allowed. Knows local `$ref`, `allOf`, the first branch of
- * `anyOf` and `oneOf` that can be built, the bounds of numbers, strings and lists, and common
- * formats.
+ * Uses `const`, the first of `enum` or `examples`, or `default`. Otherwise builds a value by type, with
+ * required properties only and lists as short as allowed. Supports local `$ref`s, `allOf`, the first branch
+ * of `anyOf` or `oneOf` that can be built, bounds of numbers, strings and lists, and common formats.
  *
- * @throws Error for what it cannot build: `pattern` without an example, `uniqueItems` of more than
- * one item, a required recursion, a contradiction, more than 10,000 parts.
+ * @throws Error if no value can be built: `pattern` without an example, `uniqueItems` with more than one
+ * item, a required recursion, a contradiction, or more than 10,000 parts.
  */
 export function exampleValue(schema: unknown): unknown {
   return new Builder(schema).build(schema, [])
 }
 
-// A schema can name one definition twice at every level, which doubles the value each time.
+// A schema that uses a definition twice at every level doubles the value with each level.
 const MAX_PARTS = 10_000
 
 class Builder {
@@ -27,7 +26,7 @@ class Builder {
     this.#root = root
   }
 
-  /** `open` holds the references being followed: one met again would never end. */
+  /** `open` holds the references being followed; meeting one again means an endless recursion. */
   build(schema: unknown, open: readonly string[]): unknown {
     this.#parts += 1
     if (this.#parts > MAX_PARTS) throw new Error(`the value has more than ${MAX_PARTS} parts`)
@@ -101,7 +100,7 @@ class Builder {
   #object(schema: Schema, open: readonly string[]): unknown {
     const properties = isRecord(schema.properties) ? schema.properties : {}
     const required = Array.isArray(schema.required) ? schema.required.map(String) : []
-    // fromEntries defines own properties, also one that is named __proto__
+    // fromEntries defines own properties, even one named __proto__.
     return Object.fromEntries(
       required.map((name) => [
         name,
@@ -121,7 +120,7 @@ class Builder {
   }
 }
 
-/** The keywords read here; what they hold is the caller's and checked where it is read. */
+/** The supported keywords. Their values come from the caller and are checked where they are read. */
 interface Schema {
   readonly $ref?: unknown
   readonly const?: unknown
@@ -168,7 +167,7 @@ function lookUp(root: unknown, reference: string): unknown {
   return found
 }
 
-/** All keywords of both; where both have one, the other's, except that properties add up. */
+/** Combines the keywords of both. If both have one, the second wins, except that properties are merged. */
 function mergeSchemas(one: Schema, other: Schema): Schema {
   const merged = { ...one, ...other }
   if (isRecord(one.properties) && isRecord(other.properties)) {
@@ -187,7 +186,7 @@ function impliedType(schema: Schema): string {
   return 'object'
 }
 
-/** One valid text for each format of JSON Schema 2020-12 (Validation, section 7.3) in common use. */
+/** A valid text for each common format of JSON Schema 2020-12 (Validation, section 7.3). */
 const FORMATS: Readonly<Record<string, string>> = {
   date: '2024-01-31',
   'date-time': '2024-01-31T12:00:00Z',

@@ -116,7 +116,7 @@ describe('a call', () => {
           }),
         )
         stopAbort()
-        expect(outcome.attempts).toBe(attempts)
+        expect(outcome.requests).toBe(attempts)
         expect(executed).toBeLessThanOrEqual(given.maxAttempts)
         expect(attempts).toBeLessThanOrEqual(given.maxRequests)
         // Its backoff is no wait where it does not wait.

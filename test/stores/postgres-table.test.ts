@@ -116,15 +116,17 @@ describeWith([POSTGRES], 'postgres: the table', () => {
       ADD CONSTRAINT newer CHECK (schema_version IN (1, 2) AND (schema_version = 2 OR state <> 'claimed'))
       NOT VALID`)
     await expect(migrate(pool)).rejects.toThrow('has schema 2, and this version of steadycall')
-    await expect(claim(store, 'other')).rejects.toThrow('was made by another version of steadycall')
-    await expect(store.heartbeat(proof, TTL_MS)).rejects.toThrow('was made by another version')
+    await expect(claim(store, 'other')).rejects.toThrow(
+      'was created by another version of steadycall',
+    )
+    await expect(store.heartbeat(proof, TTL_MS)).rejects.toThrow('was created by another version')
   })
 
   it("of somebody else's is left alone", async () => {
     const { pool } = await emptyDatabase()
     await pool.query('CREATE TABLE steadycall_idempotency (key text PRIMARY KEY, price numeric)')
-    await expect(migrate(pool)).rejects.toThrow("is not a table of steadycall's")
-    await expect(claim(postgresStore(pool), 'k')).rejects.toThrow('by somebody else')
+    await expect(migrate(pool)).rejects.toThrow('was not created by steadycall')
+    await expect(claim(postgresStore(pool), 'k')).rejects.toThrow('by another program')
     const { rows } = await pool.query('TABLE steadycall_idempotency')
     expect(rows).toEqual([])
   })

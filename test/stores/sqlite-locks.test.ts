@@ -47,7 +47,7 @@ const BESIDE: Readonly<Record<string, (place: Place) => unknown>> = {
   },
   'a store that is refused': ({ directory, file }) => {
     writeFileSync(join(directory, 'notes.db'), 'some notes '.repeat(100))
-    expect(() => sqliteStore(join(directory, 'notes.db'))).toThrow('is no SQLite database')
+    expect(() => sqliteStore(join(directory, 'notes.db'))).toThrow('is not an SQLite database')
     expect(() => sqliteStore(file, { maxFileBytes: 1 })).toThrow('maxFileBytes')
   },
 }

@@ -195,7 +195,7 @@ describe('a file that is no longer what its name leads to:', writesToDisk, () =>
     const { file } = temporaryPlace()
     const store = opened(sqliteStore(file))
     removeAll(file)
-    await expect(claim(store, 'a')).rejects.toThrow('open the path anew')
+    await expect(claim(store, 'a')).rejects.toThrow('open the path again')
     await store.close()
     expect((await claim(opened(sqliteStore(file)), 'a')).state).toBe('owned')
   })

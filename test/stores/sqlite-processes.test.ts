@@ -63,7 +63,7 @@ describe('sqliteStore, between processes', () => {
     chmodSync(join(path, '..'), 0o777)
     chmodSync(path, 0o444)
     const file = await start('sqlite-open', [path, 'as nobody']).output
-    expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db may not be written$/)
+    expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db is not writable$/)
     chmodSync(join(path, '..'), 0o555)
     const other = join(path, '..', 'other.db')
     const directory = await start('sqlite-open', [other, 'as nobody']).output

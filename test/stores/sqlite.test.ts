@@ -205,12 +205,16 @@ describe('a file that cannot be used is refused at once:', () => {
   it.each<[string, (path: string) => string | undefined, RegExp]>([
     ['no directory', (path) => join(path, 'missing', 'a.db'), /missing\/a\.db has no directory/],
     ['a directory', () => tmpdir(), /is a directory/],
-    ['a short text', (path) => written(path, 'x'), /is no SQLite database/],
-    ['a long text', (path) => written(path, 'some notes '.repeat(1_000)), /is no SQLite database/],
+    ['a short text', (path) => written(path, 'x'), /is not an SQLite database/],
+    [
+      'a long text',
+      (path) => written(path, 'some notes '.repeat(1_000)),
+      /is not an SQLite database/,
+    ],
     [
       'a database whose first page is damaged',
       (path) => written(path, `SQLite format 3\0${'x'.repeat(5_000)}`),
-      /is no SQLite database|is damaged/,
+      /is not an SQLite database|is damaged/,
     ],
     [
       "another program's database",

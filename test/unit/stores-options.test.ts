@@ -33,7 +33,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'sqlite memory',
       () => sqliteStore(':memory:'),
-      `${PATH}':memory:': for that there is memoryStore()`,
+      `${PATH}':memory:': use memoryStore() for that`,
     ],
     [
       'sqlite URL',
@@ -64,7 +64,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'redis an address',
       () => redisStore(loosely('redis://u:p@h')),
-      `${CLIENT}a string of 13: make a client of it`,
+      `${CLIENT}a string of 13 characters: create a client from it`,
     ],
     [
       'redis a promise',
@@ -74,7 +74,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'redis a pipeline',
       () => redisStore(loosely({ evalsha() {}, eval() {} })),
-      `${CLIENT}what gives no answer to each command, such as a pipeline`,
+      `${CLIENT}an object that does not answer each command, such as a pipeline`,
     ],
     [
       'redis near name',

@@ -1,7 +1,7 @@
-import { ReadingEnded, readInTurns, type Waiting, whileAwaited } from '../../call/reading.ts'
+import type { Waiting } from '../../call/limits.ts'
+import { ReadingEnded, readInTurns, whileAwaited } from './reading.ts'
 import type { OutputIssue } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
-import { finishReasonOf } from '../../errors/finish-reason.ts'
 import { readProperty } from '../../errors/hostile.ts'
 import { type FoundIssue, SchemaNames } from '../../output/named-path.ts'
 import { parseAnswer, type Repair } from '../../output/parse-json.ts'
@@ -11,6 +11,7 @@ import type { CompiledSchema } from '../../output/schema.ts'
 import type { RegExpEngine } from '../../output/schema-engine.ts'
 import { fillsContext, saysTruncated } from '../../output/truncation.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
+import { firstChoice } from './shape.ts'
 
 /** What came of an answer. */
 export type Checked =
@@ -43,7 +44,7 @@ export async function checkCompletion(
   { level, regExp, format }: Reading,
   waiting: Waiting,
 ): Promise<Checked> {
-  const { text, finishReason, refusal, message } = firstChoice(completion)
+  const { text, finishReason, refusal, message } = answerIn(completion)
   const reject = (
     kind: FailureKind,
     more: { readonly detail?: string; readonly advice?: string } = {},
@@ -140,20 +141,19 @@ function thinksIn(content: unknown): boolean {
   return parts.some((part) => readProperty(part, 'type') === 'thinking')
 }
 
-function firstChoice(completion: unknown): {
+function answerIn(completion: unknown): {
   text: string
   message: unknown
   finishReason: string | undefined
   refusal: boolean
 } {
-  const choice = readProperty(readProperty(completion, 'choices'), '0')
-  const message = readProperty(choice, 'message')
+  const { message, finishReason } = firstChoice(completion)
   const content = readProperty(message, 'content')
   const refusal = readProperty(message, 'refusal')
   return {
     text: textOf(content),
     message,
-    finishReason: finishReasonOf(choice),
+    finishReason,
     refusal: typeof refusal === 'string' && refusal !== '',
   }
 }

@@ -1,4 +1,4 @@
-import type { Exchange } from '../../call/job.ts'
+import type { Exchange } from '../../call/task.ts'
 import { readProperty } from '../../errors/hostile.ts'
 import { missedIn, speaksOfCarried } from '../../output/carried-fields.ts'
 import { answerSignature, carrying, type ReaskMessage, reaskMessages } from '../../output/reask.ts'
@@ -10,14 +10,15 @@ import {
 } from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
-import { bodyFor, type ChatParams, type ChatRequest } from './chat.ts'
+import type { Params } from '../given-params.ts'
+import type { ApiRequest } from '../request.ts'
 import type { Checked } from './checked.ts'
 import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'
 import { adviceOnCut, doubledLimits } from './output-limit.ts'
 
 /** What is sent next, and how it asks for JSON. */
 export interface Asked {
-  readonly body: ChatParams
+  readonly body: Params
   readonly format: FormatRequest
   readonly target: TargetState | undefined
 }
@@ -32,10 +33,10 @@ interface Appended {
 
 /** The request as it grows: what was answered badly, and what is asked for again. */
 export class Conversation {
-  readonly #request: ChatRequest
+  readonly #request: ApiRequest
   readonly #schema: CompiledSchema
   /** By how they ask: the same request has to be the same object, to keep its `Idempotency-Key`. */
-  readonly #bodies = new Map<string, ChatParams>()
+  readonly #bodies = new Map<string, Params>()
   /** Is the schema said in the messages, though the format says it too? As it was at first. */
   readonly #reminds = new Map<TargetState | undefined, boolean>()
   readonly #appended: Appended[] = []
@@ -43,11 +44,11 @@ export class Conversation {
   #carries = true
   /** Fields of bad answers that a refusal has asked for. */
   readonly #wanted = new Set<string>()
-  #limits: ChatParams = {}
+  #limits: Params = {}
   #lastBad: { readonly bad: Checked & { ok: false }; readonly asked: Asked } | undefined
   #lastSignature: string | undefined
 
-  constructor(request: ChatRequest, schema: CompiledSchema) {
+  constructor(request: ApiRequest, schema: CompiledSchema) {
     this.#request = request
     this.#schema = schema
   }
@@ -65,7 +66,7 @@ export class Conversation {
     const how = `${format.format} ${reminds} ${this.#carries && exchange.target} ${this.#wanted.size}`
     const body = this.#bodies.get(how) ?? this.#bodyIn(format, reminds, target)
     this.#bodies.set(how, body)
-    return { body: bodyFor(this.#request, exchange, body), format, target }
+    return { body: this.#request.bodyFor(exchange, body), format, target }
   }
 
   /**
@@ -87,7 +88,7 @@ export class Conversation {
     return this.#wanted.size > size
   }
 
-  #bodyIn(format: FormatRequest, reminds: boolean, target: TargetState | undefined): ChatParams {
+  #bodyIn(format: FormatRequest, reminds: boolean, target: TargetState | undefined): Params {
     const { parameter, reminder } = format
     const instructions = format.instructions ?? (reminds ? reminder : undefined)
     const { params } = this.#request

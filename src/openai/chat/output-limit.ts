@@ -1,9 +1,9 @@
-import type { ChatParams } from './chat.ts'
+import type { Params } from '../given-params.ts'
 
 const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
 
 /** The caller's output limits, twice as high; empty where there are none. */
-export function doubledLimits(params: ChatParams): ChatParams {
+export function doubledLimits(params: Params): Params {
   const doubled: Record<string, number> = {}
   for (const name of OUTPUT_LIMITS) {
     const limit = params[name]
@@ -17,8 +17,8 @@ export function doubledLimits(params: ChatParams): ChatParams {
  * @param doubled what it was sent with instead, once it had been asked for again
  */
 export function adviceOnCut(
-  params: ChatParams,
-  doubled: ChatParams,
+  params: Params,
+  doubled: Params,
   onTruncated: 'fail' | 'extend',
 ): string {
   const given = OUTPUT_LIMITS.filter((name) => typeof params[name] === 'number')

@@ -1,6 +1,5 @@
 import type { TokenCounts } from '../../errors/token-counts.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
-import { choicesAsked } from './choices-asked.ts'
 
 /** A chat request, as far as it is read here. */
 interface Asked {
@@ -78,4 +77,9 @@ function promptTokens(request: Asked): number {
 
 function countIn(limit: unknown): number | undefined {
   return typeof limit === 'number' && limit > 0 && Number.isFinite(limit) ? limit : undefined
+}
+
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: Readonly<Record<string, unknown>>): number {
+  return typeof n === 'number' && n > 1 ? n : 1
 }

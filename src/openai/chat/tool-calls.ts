@@ -1,8 +1,7 @@
-import type { AnswerFacts, Exchange, Job, Sent } from '../../call/job.ts'
-import { ReadingEnded, readInTurns, waitingForOthers } from '../../call/reading.ts'
+import type { Waiting } from '../../call/limits.ts'
+import type { AnswerFacts, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
-import { finishReasonOf } from '../../errors/finish-reason.ts'
 import { readProperty } from '../../errors/hostile.ts'
 import { canonicalJson } from '../../idempotency/canonical-json.ts'
 import { MAX_ISSUES } from '../../output/issues.ts'
@@ -20,23 +19,19 @@ import {
 import { saysTruncated } from '../../output/truncation.ts'
 import type { Resting } from '../../output/work.ts'
 import type { Answer } from '../api-promise.ts'
-import { factsOf, failureInAnswer } from './answer.ts'
-import {
-  bodyFor,
-  type ChatParams,
-  type ChatRequest,
-  completionJob,
-  lateAnswer,
-  saidByGateway,
-  sendChat,
-} from './chat.ts'
+import type { Params } from '../given-params.ts'
+import type { ApiRequest } from '../request.ts'
+import { failureInAnswer } from './answer.ts'
+import { CompletionTask } from './create.ts'
 import { adviceOnCut, doubledLimits } from './output-limit.ts'
+import { ReadingEnded, readInTurns, waitingForOthers } from './reading.ts'
+import { factsOf, firstChoice } from './shape.ts'
 
 /**
  * The tools whose calls have to be checked; undefined where there is nothing to check.
  * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
  */
-export function toolsToCheck(request: ChatRequest): readonly unknown[] | undefined {
+export function toolsToCheck(request: ApiRequest): readonly unknown[] | undefined {
   if (request.options.toolCalls === 'off') return undefined
   const { tools, functions, stream, n } = request.params
   const refuse = (what: string) => {
@@ -55,41 +50,48 @@ export function toolsToCheck(request: ChatRequest): readonly unknown[] | undefin
  * The drop-in call with `toolCalls: 'check'`: the arguments of each call of a function follow its
  * parameters, or it is asked for again. What comes back is the completion that came first, with
  * every call in its place and under its id.
- * @throws {TypeError} for tools that cannot be checked.
  */
-export function toolCallsJob(
-  request: ChatRequest,
-  tools: readonly unknown[],
-): Job<Answer<unknown>> {
-  const asked = new ToolConversation(request, toolsOf(tools, request.options.regExp))
-  const plain = completionJob(request)
-  return {
-    ...plain,
-    async recheck(answer, waiting) {
-      const checked = await unlessEnded(readInTurns(asked.check(answer.data), waiting), {})
-      if ('failure' in checked) return { ok: false, failure: checked.failure }
-      if (checked.bad === undefined) return { ok: true, value: answer }
-      return { ok: false, failure: failed(checked.bad, {}) }
-    },
-    async late(came, exchange) {
-      const answer = lateAnswer(came, exchange)
-      // What is asked for again is a part only.
-      if (answer === undefined || asked.isAgain) return undefined
-      if (unfinished(answer.data) !== undefined) return undefined
-      const others = waitingForOthers(exchange.clock)
-      const { bad } = await readInTurns(asked.check(answer.data), others)
-      return bad === undefined ? { late: answer } : undefined
-    },
-    async send(exchange) {
-      const answer = await sendChat(request, exchange, asked.next(exchange))
-      const { data, response } = answer
-      const facts = { ...factsOf(data, response), ...saidByGateway(request, exchange, answer) }
-      const wrong = failureInAnswer(data, response, exchange.clock)
-      if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion: data }
-      const taking = readInTurns(asked.take(answer, facts), exchange.bounds.waiting)
-      const taken = await unlessEnded(taking, facts)
-      return 'ok' in taken ? taken : { ok: false, failure: taken.failure, facts, completion: data }
-    },
+export class ToolCallsTask extends CompletionTask {
+  readonly #asked: ToolConversation
+
+  /** @throws {TypeError} for tools that cannot be checked. */
+  constructor(request: ApiRequest, tools: readonly unknown[]) {
+    super(request)
+    this.#asked = new ToolConversation(request, toolsOf(tools, request.options.regExp))
+  }
+
+  async recheck(
+    answer: Answer<unknown>,
+    waiting: Waiting,
+  ): Promise<{ ok: true; value: Answer<unknown> } | { ok: false; failure: Failure }> {
+    const checked = await unlessEnded(readInTurns(this.#asked.check(answer.data), waiting), {})
+    if ('failure' in checked) return { ok: false, failure: checked.failure }
+    if (checked.bad === undefined) return { ok: true, value: answer }
+    return { ok: false, failure: failed(checked.bad, {}) }
+  }
+
+  override async late(
+    came: unknown,
+    exchange: Exchange,
+  ): Promise<{ readonly late: Answer<unknown> } | undefined> {
+    const answer = this.lateAnswer(came, exchange)
+    // What is asked for again is a part only.
+    if (answer === undefined || this.#asked.isAgain) return undefined
+    if (unfinished(answer.data) !== undefined) return undefined
+    const others = waitingForOthers(exchange.clock)
+    const { bad } = await readInTurns(this.#asked.check(answer.data), others)
+    return bad === undefined ? { late: answer } : undefined
+  }
+
+  override async send(exchange: Exchange): Promise<Sent<Answer<unknown>>> {
+    const answer = await this.complete(exchange, this.#asked.next(exchange))
+    const { data, response } = answer
+    const facts = { ...factsOf(data, response), ...this.saidByGateway(exchange, answer) }
+    const wrong = failureInAnswer(data, response, exchange.clock)
+    if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion: data }
+    const taking = readInTurns(this.#asked.take(answer, facts), exchange.bounds.waiting)
+    const taken = await unlessEnded(taking, facts)
+    return 'ok' in taken ? taken : { ok: false, failure: taken.failure, facts, completion: data }
   }
 }
 
@@ -100,17 +102,17 @@ interface CheckedCalls {
 }
 
 class ToolConversation {
-  readonly #request: ChatRequest
+  readonly #request: ApiRequest
   readonly #tools: Tools
   /** The answer whose calls are completed by what is asked for again. */
   #first: Answer<unknown> | undefined
   #bad: BadCall | undefined
   #repairs: readonly Repair[] = []
   #lastSignature: string | undefined
-  #limits: ChatParams = {}
-  #body: ChatParams
+  #limits: Params = {}
+  #body: Params
 
-  constructor(request: ChatRequest, tools: Tools) {
+  constructor(request: ApiRequest, tools: Tools) {
     this.#request = request
     this.#tools = tools
     this.#body = request.params
@@ -122,13 +124,13 @@ class ToolConversation {
   }
 
   /** The body of the attempt that is about to be made. */
-  next(exchange: Exchange): ChatParams {
-    return bodyFor(this.#request, exchange, this.#body)
+  next(exchange: Exchange): Params {
+    return this.#request.bodyFor(exchange, this.#body)
   }
 
   *check(completion: unknown): Resting<CheckedCalls> {
     const level = this.#request.options.repair
-    const finishReason = finishOf(completion)
+    const { finishReason } = firstChoice(completion)
     const repairs: Repair[] = []
     let bad: BadCall | undefined
     for (const [position, call] of callsOf(completion).entries()) {
@@ -201,7 +203,7 @@ class ToolConversation {
       return { ok: false, bad: { ...before, kind: 'malformed_output', missed: true } }
     }
     const level = this.#request.options.repair
-    const finishReason = finishOf(completion)
+    const { finishReason } = firstChoice(completion)
     const checked = yield* checkCall(call, { tools: this.#tools, level, position, finishReason })
     if (!checked.ok) return checked
     setArguments(call, checked.value)
@@ -233,7 +235,7 @@ class ToolConversation {
 /** Why the calls in an answer may not be whole, also where they look so. */
 function unfinished(completion: unknown): 'truncated' | 'content_filter' | undefined {
   if (callsOf(completion).length === 0) return undefined
-  const reason = finishOf(completion)
+  const { finishReason: reason } = firstChoice(completion)
   if (saysTruncated(reason)) return 'truncated'
   return reason === 'content_filter' ? reason : undefined
 }
@@ -243,7 +245,7 @@ function toolNamed(name: string): object {
 }
 
 /** Any tool but none, of those that the caller leaves to choose from. */
-function someTool({ tool_choice: given }: ChatParams): unknown {
+function someTool({ tool_choice: given }: Params): unknown {
   return typeof given === 'object' && given !== null ? given : 'required'
 }
 
@@ -280,16 +282,8 @@ function failureOf(kind: FailureKind, { status, requestId }: AnswerFacts): Failu
   }
 }
 
-function choiceOf(completion: unknown): unknown {
-  return readProperty(readProperty(completion, 'choices'), '0')
-}
-
-function finishOf(completion: unknown): string | undefined {
-  return finishReasonOf(choiceOf(completion))
-}
-
 function callsOf(completion: unknown): readonly unknown[] {
-  const calls = readProperty(readProperty(choiceOf(completion), 'message'), 'tool_calls')
+  const calls = readProperty(firstChoice(completion).message, 'tool_calls')
   return Array.isArray(calls) ? calls : []
 }
 

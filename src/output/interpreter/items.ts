@@ -14,7 +14,7 @@ import { forget } from './unions.ts'
 
 type Made = Parameters<Keyword>
 
-/** Keywords that apply schemas to the items of a list. */
+/** Keywords that apply schemas to the items of an array. */
 export const ITEMS_OF_2020: readonly (readonly [string, Keyword])[] = [
   ['prefixItems', (...made) => tuple('prefixItems', ...made)],
   ['items', itemsBehindPrefix],
@@ -35,7 +35,7 @@ function itemsBehindPrefix(...[holds, schema, compiler]: Made): Check {
   return rest('items', from, holds, schema, compiler)
 }
 
-/** A schema for all items, or one for each. */
+/** One schema for all items, or an array with one schema for each. */
 function items(...[holds, schema, compiler]: Made): Check {
   if (Array.isArray(holds)) return tuple('items', holds, schema, compiler)
   return rest('items', 0, holds, schema, compiler)
@@ -63,20 +63,20 @@ function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
   }
 }
 
-/** All items from some index on. */
+/** Applies to all items from an index on. */
 function rest(keyword: string, from: number, ...[holds, schema, compiler]: Made): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run, evaluated) => {
     if (evaluated !== undefined) evaluated.items = Number.POSITIVE_INFINITY
     const list = listIn(place)
-    // AJV says that there are too many where none are allowed behind others.
+    // AJV reports too many items if no further ones are allowed.
     if (
       holds === false &&
       (from > 0 || schema['prefixItems'] !== undefined || keyword === 'additionalItems')
     ) {
       return list.length <= from || fail(run, place, tooMany(keyword, from, schema))
     }
-    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    // A loop instead of a function: every stack frame per level reduces the possible nesting depth.
     let valid = true
     for (let index = from; index < list.length; index += 1) {
       if (check(memberOf(place, index, list[index], run), run, undefined)) continue
@@ -132,12 +132,12 @@ function contains(...[holds, schema, compiler]: Made): Check | undefined {
     return count
   }
   return (place, run, evaluated) => {
-    // As AJV has it; the specification says: those that fit.
+    // AJV marks all items as evaluated; the specification says only the matching ones.
     if (evaluated !== undefined && looksAtItems) evaluated.items = Number.POSITIVE_INFINITY
     const before = run.errors?.length ?? 0
     const count = countIn(place, branching(run))
     if (count >= min && count <= (max ?? count)) return forget(run, before)
-    // The first error is this one, not those of the items.
+    // If only the first error counts, it is this one rather than an item's.
     if (!run.all && !run.inUnion) forget(run, before)
     return fail(run, place, complaint)
   }
@@ -145,7 +145,7 @@ function contains(...[holds, schema, compiler]: Made): Check | undefined {
 
 type Counting = (place: Place, run: Run) => number
 
-/** How many items have to fit, and may. */
+/** How many items must match, and how many may. */
 function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
   const isKnown = draft !== 'draft-07'
   return {

@@ -41,13 +41,13 @@ function objectIn({ value }: Place): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {}
 }
 
-/** The members of a keyword that holds something by name. */
+/** The entries of a keyword whose value is an object. */
 function namedIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
   if (!isObject(holds)) throw new TypeError(`${keyword} value must be ["object"]`)
   return Object.entries(holds)
 }
 
-/** As AJV has it for all but the dependent keywords, `__proto__` is no name. */
+/** Without `__proto__`, which AJV ignores in all but the dependent keywords. */
 function declaredIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
   return namedIn(keyword, holds).filter(([name]) => name !== '__proto__')
 }
@@ -67,7 +67,7 @@ function propertyNames(...[holds, schema, compiler]: Made): Check {
     })
 }
 
-/** For a property of which nothing else speaks: it is held against a schema, or refused. */
+/** Checks a property that no other keyword covers: against a schema, or rejects it. */
 function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compiler]: Made) {
   const check = compiler.checkOf(holds, schema)
   return (place: Place, run: Run, name: string, value: unknown): boolean => {
@@ -106,7 +106,7 @@ function properties(...[holds, schema, compiler]: Made): Check {
   return (place, run, evaluated) => {
     const object = objectIn(place)
     for (const [name] of checks) evaluated?.properties.add(name)
-    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    // A loop instead of a function: every stack frame per level reduces the possible nesting depth.
     let valid = true
     for (const [name, check] of checks) {
       if (!Object.hasOwn(object, name)) continue
@@ -133,7 +133,7 @@ function patternProperties(...[holds, schema, compiler]: Made): Check {
     )
 }
 
-/** Of draft-07: names that a property needs beside it, or a schema that it brings. */
+/** draft-07: property names that a property requires, or a schema that applies if it is present. */
 function dependencies(...[holds, schema, compiler]: Made): Check {
   const entries = declaredIn('dependencies', holds)
   const names = entries.filter(([, needed]) => Array.isArray(needed))

@@ -5,15 +5,15 @@ import type { Located } from './references.ts'
 
 type Made = Parameters<Keyword>
 
-/** `$ref`: the schema that it names, in the place of the one it stands in. */
+/** `$ref`: applies the schema it names. */
 export function ref(...[holds, schema, compiler]: Made): Check {
   const { schema: target, base } = targetOf('$ref', holds, schema, compiler)
   return compiler.checkIn(target, base)
 }
 
 /**
- * `$dynamicRef` of 2020-12: as `$ref`, but a dynamic anchor of the same name in a schema through
- * which the way led here takes its place; the one that is farthest out.
+ * `$dynamicRef` of 2020-12: like `$ref`, unless a schema in the current scope has a dynamic anchor of the
+ * same name; then the outermost of these applies.
  */
 export function dynamicRef(...[holds, schema, compiler]: Made): Check {
   const target = targetOf('$dynamicRef', holds, schema, compiler)
@@ -25,7 +25,7 @@ export function dynamicRef(...[holds, schema, compiler]: Made): Check {
   )
 }
 
-/** `$recursiveRef` of 2019-09: its own schema, or the outermost one, where both say that they recur. */
+/** `$recursiveRef` of 2019-09: its own schema, or the outermost one if both set `$recursiveAnchor`. */
 export function recursiveRef(...[holds, schema, compiler]: Made): Check {
   const target = targetOf('$recursiveRef', holds, schema, compiler)
   const plain = compiler.checkIn(target.schema, target.base)

@@ -10,7 +10,7 @@ const NAMES: ReadonlySet<unknown> = new Set([
   'array',
 ])
 
-/** Is the value of this type? A number that is none of JSON's, such as Infinity, is of no type. */
+/** Whether the value has this type. Numbers that JSON cannot express, such as Infinity, have none. */
 export function isOfType(value: unknown, type: string): boolean {
   switch (type) {
     case 'null':
@@ -28,7 +28,7 @@ export function isOfType(value: unknown, type: string): boolean {
   }
 }
 
-/** The types that a schema allows, OpenAPI's `nullable` among them; none where it does not say. */
+/** The types that a schema allows, including OpenAPI's `nullable`; empty if it names none. */
 export function typesOf({ type, nullable }: Schema): readonly string[] {
   const types: readonly unknown[] = Array.isArray(type) ? type : type ? [type] : []
   const isName = (name: unknown): name is string => NAMES.has(name)

@@ -8,7 +8,7 @@ function branchesOf(keyword: string, holds: unknown): readonly unknown[] {
   return holds
 }
 
-/** Keywords that apply schemas to the very value that they stand for. */
+/** Keywords that apply further schemas to the same value. */
 export const UNIONS: readonly (readonly [string, Keyword])[] = [
   ['not', not],
   ['anyOf', anyOf],
@@ -37,7 +37,7 @@ function anyOf(...[holds, schema, compiler]: Parameters<Keyword>): Check {
     const inBranch = branching(run)
     let valid = false
     for (const branch of branches) {
-      // All are looked at where it matters what they have looked at.
+      // All branches have to run if the evaluated members are recorded.
       if (valid && evaluated === undefined) break
       valid = merged(branch, place, inBranch, evaluated) || valid
     }
@@ -108,7 +108,7 @@ function conditional(...[holds, schema, compiler]: Parameters<Keyword>): Check |
   }
 }
 
-/** What a schema has looked at counts only where it accepts the value. */
+/** Records the members that a schema evaluated, but only if it accepts the value. */
 export function merged(
   check: Check,
   place: Parameters<Check>[0],
@@ -122,7 +122,7 @@ export function merged(
   return valid
 }
 
-/** A branch that fits makes the errors of the others none. */
+/** Drops the errors of the other branches once one branch accepts the value. */
 export function forget({ errors }: Run, before: number): true {
   if (errors !== undefined) errors.length = before
   return true

@@ -1,14 +1,14 @@
 import type { Waiting } from './waiting.ts'
 
-/** Calls that wait with the same signal. */
+/** The waiting calls that share a signal. */
 interface Group {
   readonly calls: Set<Waiting>
   readonly listener: () => void
 }
 
 /**
- * The signals of the waiting calls. However many calls share a signal, it gets one listener: adding one
- * costs Node a walk along all that are there.
+ * The signals of the waiting calls. However many calls share a signal, it gets a single listener, because
+ * adding one to a signal takes Node time linear in the number of its listeners.
  */
 export class AbortSignals {
   readonly #groups = new Map<AbortSignal, Group>()

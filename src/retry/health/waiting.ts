@@ -1,29 +1,30 @@
 import { Heap } from './heap.ts'
 
-/** What a call asks of its line: permission to send one attempt. */
+/** A call's request to its line for permission to send one attempt. */
 export interface Wish {
-  /** Rank by arrival: the oldest call goes first, with its retries too. */
+  /** Rank by arrival: the oldest call goes first, including its retries. */
   readonly order: number
-  /** Requests that the call has sent: the call with the fewest sends the next probe. */
+  /** Number of requests the call has sent: the call with the fewest sends the next probe. */
   readonly requests: number
-  /** The call's own backoff or hint ends then, on the monotonic clock. */
+  /** When the call's own backoff or hint ends, on the monotonic clock. */
   readonly notBeforeMs: number
-  /** When the call gives up: its patience or its deadline ends. */
+  /** When the call gives up, because its patience or its deadline ends. */
   readonly latestMs: number
-  /** It repeats an attempt that may have been executed: it needs a token of the retry budget. */
+  /** Whether it repeats an attempt that may have been executed, which needs a token of the retry budget. */
   readonly paying: boolean
-  /** An attempt in flight waits for it: no learned limit may hold it. */
+  /** Whether an attempt in flight waits for this call, so that no learned limit may hold it. */
   readonly nested: boolean
   /**
-   * That attempt has its place in this line: a limit set by hand would have it wait for itself.
+   * Whether that attempt occupies a place in this line, so that a limit set by hand would make it wait for
+   * itself.
    * @default false
    */
   readonly reentrant?: boolean
-  /** `maxWaitMs: 0`: neither what is learned nor the retry budget holds it. */
+  /** Whether `maxWaitMs` is 0: then neither learned limits nor the retry budget hold it. */
   readonly impatient: boolean
-  /** It yields to calls that are not. */
+  /** Whether it yields to calls that are not bulk. */
   readonly bulk: boolean
-  /** Estimated tokens of the request; read where tokens are counted. */
+  /** Estimated tokens of the request; used only if tokens are counted. */
   readonly tokens: number
 }
 
@@ -40,21 +41,21 @@ export const ANYBODY: Wish = {
   tokens: 0,
 }
 
-/** What holds a call back: `backoff` is its own wait. */
+/** What holds a call back; `backoff` is its own wait. */
 export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 
-/** Permission to send: the attempt's number among all that were sent to this target. */
+/** Permission to send: the number of the attempt among all attempts sent to this target. */
 export type Ticket = number
 
-/** A call got no permission to send. */
+/** The call did not get permission to send. */
 export interface NoLeave {
   readonly by: HeldBy
   /**
-   * - `patience`: it has waited as long as it can
+   * - `patience`: it has waited as long as it may
    * - `hopeless`: the target has been down for minutes, or the line is far too long
-   * - `too_long`: a hint ends after its patience
-   * - `full`: too many calls wait already
-   * - `aborted`: by its caller
+   * - `too_long`: a hint ends after the call's patience
+   * - `full`: too many calls are already waiting
+   * - `aborted`: by the caller
    */
   readonly why: 'patience' | 'hopeless' | 'too_long' | 'full' | 'aborted'
 }
@@ -65,9 +66,9 @@ export type Outcome = Ticket | NoLeave
 export class Waiting {
   readonly wish: Wish
   hasLeft = false
-  /** It waits for a moment only: there is no prospect of its turn. */
+  /** Whether it waits only briefly, because it has no prospect of its turn. */
   readonly isHopeless: boolean
-  /** The calls that it stands among: those in their own backoff, or those that are ready. */
+  /** The heap it is in: that of calls in their own backoff, or one of those that are ready. */
   heap: Heap<Waiting> | undefined
   readonly #settle: (outcome: Outcome) => void
 
@@ -87,14 +88,14 @@ const byOrder = (a: Waiting, b: Waiting) => a.wish.order < b.wish.order
 const byRequests = (a: Waiting, b: Waiting) =>
   a.wish.requests === b.wish.requests ? byOrder(a, b) : a.wish.requests < b.wish.requests
 
-/** Bulk calls get at least this share of the places that come free. */
+/** At least one of this many freed places goes to a bulk call. */
 const BULK_EVERY = 20
 
-/** The first goes before the others. */
+/** In order of precedence. */
 const LANES = ['reentrant', 'nested', 'normal', 'bulk'] as const
 type Lane = (typeof LANES)[number]
 
-/** Whom the limits of calls in flight let through: all, nested calls, or reentrant ones only. */
+/** Which calls the concurrency limits let through: all, nested and reentrant ones, or reentrant ones only. */
 export type Room = 'all' | 'nested' | 'reentrant'
 const LANES_WITH: Record<Room, readonly Lane[]> = {
   all: LANES,
@@ -102,7 +103,7 @@ const LANES_WITH: Record<Room, readonly Lane[]> = {
   reentrant: ['reentrant'],
 }
 
-/** The waiting calls, in the order in which they are sent. */
+/** The waiting calls, in the order in which they are to be sent. */
 export class Queue {
   readonly #free = laneHeaps()
   readonly #paying = laneHeaps()
@@ -110,7 +111,7 @@ export class Queue {
   readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
   readonly #counts: Record<Lane, number> = { reentrant: 0, nested: 0, normal: 0, bulk: 0 }
   #size = 0
-  /** Number of the next call that is sent, counted from 1. */
+  /** The number of the next call to be sent, counted from 1. */
   #turns = 1
 
   get size(): number {
@@ -118,8 +119,8 @@ export class Queue {
   }
 
   /**
-   * How many go before this call, about: all that yield to it left out, and none where it is a retry
-   * that keeps a place at the front.
+   * About how many calls go before this one. Calls that yield to it do not count; in its own lane none do if
+   * it is a retry that keeps its place at the front.
    */
   before(wish: Wish): number {
     const own = laneOf(wish)
@@ -142,13 +143,13 @@ export class Queue {
     this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
   }
 
-  /** It has left, with permission to send. */
+  /** Removes a call that got permission to send. */
   sent(waiting: Waiting): void {
     this.left(waiting)
     this.#turns += 1
   }
 
-  /** It has left, for whatever reason. */
+  /** Removes a call that has left for any reason. */
   left(waiting: Waiting): void {
     this.#size -= 1
     this.#counts[laneOf(waiting.wish)] -= 1
@@ -156,7 +157,7 @@ export class Queue {
     waiting.heap?.dropped()
   }
 
-  /** Calls whose own wait has ended become ready. */
+  /** Moves calls whose own wait has ended to the ready ones. */
   ripen(nowMs: number): void {
     for (;;) {
       const first = this.#delayed.first()
@@ -166,24 +167,24 @@ export class Queue {
     }
   }
 
-  /** The call whose patience ends first, if it does so by then. */
+  /** The call whose patience ends first, if it ends by `untilMs`. */
   expired(untilMs: number): Waiting | undefined {
     const first = this.#patience.first()
     return first !== undefined && first.wish.latestMs <= untilMs ? first : undefined
   }
 
-  /** When the first patience ends. */
+  /** When the first call's patience ends. */
   get latestMs(): number {
     return this.#patience.first()?.wish.latestMs ?? Infinity
   }
 
-  /** When the next call's own wait ends, or its patience. */
+  /** When the next call's own wait or patience ends. */
   nextMs(): number {
     const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
     return Math.min(ripe, this.latestMs)
   }
 
-  /** Does any call wait for the target alone? */
+  /** Whether any call waits only for the target, not for its own backoff. */
   hasReady(withToken: boolean): boolean {
     return LANES.some((lane) => this.#first(lane, withToken) !== undefined)
   }
@@ -212,7 +213,7 @@ export class Queue {
     return best
   }
 
-  /** While the target is down the call with the fewest requests goes first, else the oldest. */
+  /** While the target is down, the call with the fewest requests goes first, then the oldest. */
   sortForProbes(probing: boolean): void {
     for (const heaps of [this.#free, this.#paying]) {
       for (const lane of LANES) heaps[lane].sort(probing ? byRequests : byOrder)

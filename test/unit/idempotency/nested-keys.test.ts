@@ -20,7 +20,7 @@ describe('a key used inside itself', () => {
     const call = here.call({ work: calling(here) })
     await expect(call).rejects.toMatchObject({
       kind: 'in_progress',
-      message: expect.stringContaining('the very call that this one is part of'),
+      message: expect.stringContaining('the call that contains this one'),
       retryable: false,
     })
     expect(here.flights.size).toBe(0)
