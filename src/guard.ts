@@ -1,6 +1,6 @@
 import { call } from './call/call.ts'
-import { encodeValue, FunctionTask, type RunContext } from './call/function-task.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
+import { encodeValue, FunctionTask, type RunContext } from './function-task.ts'
 import { type Keeping, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
 import type { Outcome } from './idempotency/store.ts'
@@ -59,7 +59,13 @@ export async function runIdempotent<T>(
     { key: `guard ${operation}`, name: `guard ${operation}` },
     UNLIMITED,
   )
-  const task = new FunctionTask<T>({ face: 'guard', name: operation, options: resolved, state, work })
+  const task = new FunctionTask<T>({
+    face: 'guard',
+    name: operation,
+    options: resolved,
+    state,
+    work,
+  })
   const { value, report } = await call(task, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value

@@ -1,9 +1,7 @@
 /** The public API of steadycall. Stores that need a driver, and the testing kit, have subpaths of their own. */
 
-export type { RunContext } from './call/function-task.ts'
-export type { Runtime, RuntimeOptions } from './call/runtime.ts'
+export type { Runtime, RuntimeOptions, TargetStatus } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
-export type { TargetStatus } from './call/target-status.ts'
 export type { Again } from './errors/again.ts'
 export type { AttemptReport, OutputIssue, StopReason, Usage, Wait } from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
@@ -11,6 +9,7 @@ export { classifyError } from './errors/classify.ts'
 export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export type { TokenCounts } from './errors/token-counts.ts'
+export type { RunContext } from './function-task.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
 export { canonicalJson } from './idempotency/canonical-json.ts'
 export type { EncryptionOptions } from './idempotency/encryption-options.ts'

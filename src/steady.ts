@@ -2,16 +2,21 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
-import { beginCall } from './call/call-flow.ts'
-import { FunctionTask, type RunContext } from './call/function-task.ts'
-import { processRuntime, targetState } from './call/runtime.ts'
-import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-status.ts'
+import { beginCall } from './call/nesting.ts'
+import {
+  processRuntime,
+  reopenTarget,
+  type TargetStatus,
+  targetState,
+  targetStatuses,
+} from './call/runtime.ts'
 import type { CallContext } from './call/task.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
+import { FunctionTask, type RunContext } from './function-task.ts'
 import type { CallPromise } from './openai/api-promise.ts'
+import { dropInCreate } from './openai/chat/drop-in.ts'
 import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
-import { dropInCreate } from './openai/drop-in.ts'
 import { facadeOf } from './openai/facade.ts'
 import type { Params } from './openai/given-params.ts'
 import { apiRequest, type RequestOptions } from './openai/request.ts'
@@ -178,8 +183,7 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
   }
   const facade = facadeOf(client, {
     own: { ...own },
-    create: (params: Params, options?: RequestOptions) =>
-      create(client, context, params, options),
+    create: (params: Params, options?: RequestOptions) => create(client, context, params, options),
     wrapAgain(derived) {
       prepareClient('withOptions()', derived)
       return wrap(derived, context)

@@ -8,13 +8,12 @@ import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { openInFlow } from './call-flow.ts'
 import type { Tell } from './events.ts'
 import type { CallKey, IdempotencyHeaders } from './key.ts'
 import { Bounds } from './limits.ts'
-import { isExhausted, runInScope, type Scope } from './nesting.ts'
+import { isExhausted, openInFlow, runInScope, type Scope } from './nesting.ts'
 import { attemptReport } from './outcome.ts'
-import { noticeTarget, targetInfo } from './target-watch.ts'
+import { noticeTarget, targetInfo } from './runtime.ts'
 import {
   type AnswerFacts,
   type Exchange,

@@ -1,11 +1,11 @@
+import { Ending } from '../ending.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { type OnceResult, once, type WorkOutcome } from '../idempotency/once.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
 import { runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
-import { Ending } from './ending.ts'
-import { type Binding, LogicalCall } from './logical-call.ts'
+import { LogicalCall } from './logical-call.ts'
 import { brandExhausted } from './nesting.ts'
 import {
   closedError,
@@ -17,7 +17,7 @@ import {
 } from './outcome.ts'
 import { joinedGivenUp } from './repetition.ts'
 import { defaultStore } from './runtime.ts'
-import type { Begun, CallContext, Codec, Label, OnceProtocol, Task } from './task.ts'
+import type { Begun, Binding, CallContext, Codec, Label, OnceProtocol, Task } from './task.ts'
 
 export interface CallResult<T> {
   readonly value: T

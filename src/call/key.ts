@@ -2,8 +2,8 @@ import { hash, randomUUID } from 'node:crypto'
 import { canonicalJsonAsSent, canonicalPayload } from '../idempotency/canonical-json.ts'
 import { deriveKeyOfJson, fingerprintOfJson, storedKey } from '../idempotency/key.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { isFunction, type Task } from './task.ts'
 import { type Runtime, warnOnce } from './runtime.ts'
+import { isFunction, type Task } from './task.ts'
 
 /** The namespace of a client's keys. */
 export interface KeySpace {

@@ -1,9 +1,6 @@
-import {
-  type AttemptReport,
-  type Failure,
-  isCallError,
-} from '../errors/call-error.ts'
-import type { Sending, WorkOutcome } from '../idempotency/once.ts'
+import { Ending } from '../ending.ts'
+import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
+import type { WorkOutcome } from '../idempotency/once.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
 import type { Closing } from '../retry/closing.ts'
@@ -18,29 +15,36 @@ import { closedFailure } from '../retry/stop-failure.ts'
 import { type CallSpan, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
 import { type Clock, type Deadline, deadlineAfter } from '../time.ts'
 import { Attempt, type AttemptEnd, type Multiplication, type RunningCall } from './attempt.ts'
-import { isWithinOpenStream, isWithinOpenStreamOf, passFlowOn } from './call-flow.ts'
-import { Ending } from './ending.ts'
 import { eventOf, OnEventReader, type Tell, tellAll } from './events.ts'
-import { Fingerprints } from './fingerprints.ts'
+import { multiplicationWarning } from './explain.ts'
 import { type CallKey, IdempotencyHeaders, resolveKey } from './key.ts'
-import { LateWork } from './late-work.ts'
-import { createScope, currentScope, type Scope } from './nesting.ts'
-import { type CallEnd, type GivenUp, giveUp, reportOf } from './outcome.ts'
-import { OuterUse } from './outer-use.ts'
-import { multipliedBefore, type Refusal, rememberGivenUp, repeats } from './repetition.ts'
-import { warnOnce } from './runtime.ts'
+import {
+  createScope,
+  currentScope,
+  isWithinOpenStream,
+  isWithinOpenStreamOf,
+  passFlowOn,
+  type Scope,
+} from './nesting.ts'
+import { type CallEnd, type GivenUp, giveUp, LateWork, reportOf } from './outcome.ts'
+import {
+  Fingerprints,
+  multipliedBefore,
+  OuterUse,
+  type Refusal,
+  rememberGivenUp,
+  repeats,
+} from './repetition.ts'
+import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts'
 import { startSpan } from './span.ts'
-import { noticeLongHint, noticeTarget, targetInfo } from './target-watch.ts'
-import { type AnswerFacts, type CallContext, type Exchange, isFunction, type Task } from './task.ts'
-
-/** Whose signal and deadline bind the work of a call: the caller's, or those of all who joined. */
-export interface Binding {
-  readonly signal: AbortSignal | undefined
-  readonly deadline: Deadline
-  readonly onUncertain: 'rerun' | 'fail'
-  /** Awaited before each send; rejects when the claim is lost. */
-  dispatch?(sending: Sending): Promise<void>
-}
+import {
+  type AnswerFacts,
+  type Binding,
+  type CallContext,
+  type Exchange,
+  isFunction,
+  type Task,
+} from './task.ts'
 
 /**
  * One call as one object: its task, key and limits, and what has happened so far. It is what the retry
@@ -452,18 +456,4 @@ class Work<T> {
 function sentIn(attempts: readonly AttemptReport[], failure: Failure) {
   const refused = attempts.filter(({ executed }) => executed === 'no').length
   return { requests: attempts.length, refused, failure }
-}
-
-function multiplicationWarning({ wireRequests, gatewayAttempts = 1 }: Multiplication): string {
-  if (gatewayAttempts > 1) {
-    return (
-      `The gateway made ${gatewayAttempts} attempts for one request: it retries or falls back too. ` +
-      'Switch that off in its own configuration.'
-    )
-  }
-  const seen =
-    wireRequests > 1
-      ? `One attempt sent ${wireRequests} HTTP requests`
-      : 'A request of ours went out with another retry count'
-  return `${seen}: something below steadycall retries too. Switch its retries off.`
 }

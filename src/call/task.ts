@@ -3,13 +3,13 @@ import type { FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { TokenCounts } from '../errors/token-counts.ts'
 import type { Keeping } from '../idempotency/kept-result.ts'
-import type { Flight, OnceRequest, WorkOutcome } from '../idempotency/once.ts'
+import type { Flight, OnceRequest, Sending, WorkOutcome } from '../idempotency/once.ts'
 import type { ResolvedCall, SteadyOptions } from '../options/options.ts'
-import type { ReadingPace } from '../retry/health/stream-places.ts'
-import type { Closing } from '../retry/closing.ts'
-import type { TargetState } from '../retry/health/target-state.ts'
-import type { Clock } from '../time.ts'
 import type { CallReport } from '../report/call-report.ts'
+import type { Closing } from '../retry/closing.ts'
+import type { ReadingPace } from '../retry/health/stream-places.ts'
+import type { TargetState } from '../retry/health/target-state.ts'
+import type { Clock, Deadline } from '../time.ts'
 import type { Bounds, Waiting } from './limits.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -113,6 +113,15 @@ export interface CallContext {
   multiplied: boolean
   /** Absent where there is no client to be closed. */
   readonly closing?: Closing
+}
+
+/** Whose signal and deadline bind the work of a call: the caller's, or those of all who joined. */
+export interface Binding {
+  readonly signal: AbortSignal | undefined
+  readonly deadline: Deadline
+  readonly onUncertain: 'rerun' | 'fail'
+  /** Awaited before each send; rejects when the claim is lost. */
+  dispatch?(sending: Sending): Promise<void>
 }
 
 /** Is it a user's own function that is run, not a request of ours? */

@@ -42,7 +42,7 @@ interface KnownGateway extends Gateway {
  * The switches of each gateway, all documented. LiteLLM's and Portkey's are tried on the real ones
  * in `test/companions/gateways`. Only names stand here; what is done with them is the same for all.
  */
-export const GATEWAYS: Readonly<Record<GatewayName, KnownGateway>> = {
+const GATEWAYS: Readonly<Record<GatewayName, KnownGateway>> = {
   // Header: LiteLLM proxy docs, 'Request Headers'; body: 'Fallbacks', disable_fallbacks;
   // response: 'Response Headers', retries and fallbacks after the first attempt.
   litellm: {

@@ -3,8 +3,8 @@ import type { Failure } from '../errors/call-error.ts'
 import { readProperty } from '../errors/hostile.ts'
 import { matchCause } from '../errors/match-cause.ts'
 import { isRequestError } from './client.ts'
-import { seesBodies, wireOf } from './wire.ts'
 import type { ApiRequest } from './request.ts'
+import { seesBodies, wireOf } from './wire.ts'
 
 /**
  * What the caller's own `toJSON` or getter threw, or whatever else openai does before it sends
@@ -20,11 +20,7 @@ export function judgeUnsent(request: ApiRequest, failure: Failure, exchange: Exc
   return { kind: 'unknown', retryable: false, executed: 'no', message: 'unknown', cause }
 }
 
-function isUnsent(
-  { given, targets }: ApiRequest,
-  failure: Failure,
-  exchange: Exchange,
-): boolean {
+function isUnsent({ given, targets }: ApiRequest, failure: Failure, exchange: Exchange): boolean {
   const { bounds, target } = exchange
   const wire = wireOf(exchange)
   const { cause: error } = failure

@@ -18,6 +18,11 @@ export const DEFAULT_LIMITS = {
 /** What to do after an attempt. */
 export type Verdict =
   | { readonly verdict: 'accept' }
+  | GoOn
+  | { readonly verdict: 'stop'; readonly reason: StopReason }
+
+/** A verdict after which the call goes on. */
+export type GoOn =
   | {
       readonly verdict: 'retry'
       /** The wait in milliseconds, finite and not negative. */
@@ -28,7 +33,6 @@ export type Verdict =
   | { readonly verdict: 'wait'; readonly held: Held }
   | { readonly verdict: 'reask' }
   | { readonly verdict: 'fallback'; readonly target: number }
-  | { readonly verdict: 'stop'; readonly reason: StopReason }
 
 /** An attempt that failed, or that was not sent. */
 export interface FailedAttempt {

@@ -2,7 +2,7 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { Admission, type Asking } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
-import { type DecideInput, decide, type FailedAttempt, type Verdict } from './decide.ts'
+import { type DecideInput, decide, type FailedAttempt, type GoOn, type Verdict } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
 import type { NoLeave } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
@@ -338,9 +338,6 @@ export class Run<T> {
 }
 
 type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
-
-/** A verdict after which the call continues. */
-export type GoOn = Exclude<Verdict, { readonly verdict: 'accept' | 'stop' }>
 
 /** The next attempt. */
 interface NextAttempt {

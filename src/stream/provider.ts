@@ -1,5 +1,5 @@
-import { Ending } from '../call/ending.ts'
 import type { Bounds } from '../call/limits.ts'
+import { Ending } from '../ending.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { Clock } from '../time.ts'
 import { StreamCheck, type StreamCheckRequest } from './check.ts'

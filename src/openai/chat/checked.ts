@@ -1,5 +1,4 @@
 import type { Waiting } from '../../call/limits.ts'
-import { ReadingEnded, readInTurns, whileAwaited } from './reading.ts'
 import type { OutputIssue } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { readProperty } from '../../errors/hostile.ts'
@@ -11,6 +10,7 @@ import type { CompiledSchema } from '../../output/schema.ts'
 import type { RegExpEngine } from '../../output/schema-engine.ts'
 import { fillsContext, saysTruncated } from '../../output/truncation.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
+import { ReadingEnded, readInTurns, whileAwaited } from './reading.ts'
 import { firstChoice } from './shape.ts'
 
 /** What came of an answer. */

@@ -1,11 +1,5 @@
 import type { Waiting } from '../../call/limits.ts'
-import type {
-  AnswerFacts,
-  CallIdentity,
-  Codec,
-  Exchange,
-  Sent,
-} from '../../call/task.ts'
+import type { AnswerFacts, CallIdentity, Codec, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { readEnvelope } from '../../errors/envelope.ts'
 import { readProperty, readText } from '../../errors/hostile.ts'
@@ -36,23 +30,26 @@ export interface Structured {
 /** `json`: each answer is parsed, repaired and checked; a bad one is asked for again. */
 export class JsonTask extends ChatTask<Structured> {
   readonly codec: Codec<Structured> = structuredCodec
+  readonly #params: Params
   readonly #schema: CompiledSchema
   readonly #conversation: Conversation
 
   constructor(request: ApiRequest, schema: CompiledSchema) {
     super('json', request)
+    // Read here: what the caller's own getters throw is theirs, and reaches the caller as it is.
+    this.#params = request.params
     this.#schema = schema
     this.#conversation = new Conversation(request, schema)
   }
 
   // Two schemas make two requests, also where the messages are the same.
   override payload(): unknown {
-    return { ...this.request.params, schema: this.#schema.jsonSchema }
+    return { ...this.#params, schema: this.#schema.jsonSchema }
   }
 
   override identify(): CallIdentity {
     return this.identityOf({
-      ...this.request.params,
+      ...this.#params,
       schema: this.#schema.jsonSchema,
       responseFormat: this.options.responseFormat,
     })

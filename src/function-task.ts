@@ -1,7 +1,7 @@
-import type { Failure } from '../errors/call-error.ts'
-import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../options/options.ts'
-import type { TargetState } from '../retry/health/target-state.ts'
-import type { Codec, Exchange, Sent, Task, TaskTarget } from './task.ts'
+import type { Codec, Exchange, Sent, Task, TaskTarget } from './call/task.ts'
+import type { Failure } from './errors/call-error.ts'
+import { DEFAULT_FALLBACK_ON, type ResolvedCall } from './options/options.ts'
+import type { TargetState } from './retry/health/target-state.ts'
 
 /** What the function given to `run` gets. */
 export interface RunContext {

@@ -1,18 +1,18 @@
-import { type CallResult, call } from '../call/call.ts'
-import { explain } from '../call/explain.ts'
-import type { CallContext, Task } from '../call/task.ts'
-import { brandExhausted } from '../call/nesting.ts'
-import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { classifyError } from '../errors/classify.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
-import { attachReport, type CallReport, callReport } from '../report/call-report.ts'
-import { ClientClosed } from '../retry/closing.ts'
-import { type Answer, CallPromise } from './api-promise.ts'
-import { CompletionTask, ResponseHeadTask } from './chat/create.ts'
-import { StreamTask } from './chat/stream.ts'
-import { ToolCallsTask, toolsToCheck } from './chat/tool-calls.ts'
-import type { ErrorClasses } from './client.ts'
-import type { ApiRequest } from './request.ts'
+import { type CallResult, call } from '../../call/call.ts'
+import { explain } from '../../call/explain.ts'
+import { brandExhausted } from '../../call/nesting.ts'
+import type { CallContext, Task } from '../../call/task.ts'
+import { CallError, type Failure, isCallError } from '../../errors/call-error.ts'
+import { classifyError } from '../../errors/classify.ts'
+import type { FailureKind } from '../../errors/failure-kinds.ts'
+import { attachReport, type CallReport, callReport } from '../../report/call-report.ts'
+import { ClientClosed } from '../../retry/closing.ts'
+import { type Answer, CallPromise } from '../api-promise.ts'
+import type { ErrorClasses } from '../client.ts'
+import type { ApiRequest } from '../request.ts'
+import { CompletionTask, ResponseHeadTask } from './create.ts'
+import { StreamTask } from './stream.ts'
+import { ToolCallsTask, toolsToCheck } from './tool-calls.ts'
 
 /** openai's error classes of the client, where it has them. */
 type Classes = () => ErrorClasses | undefined
@@ -49,7 +49,11 @@ export function dropInCreate(
 }
 
 /** Starts the call, and holds on to the request where it waits before it has sent anything. */
-function begin<T>(task: Task<T>, request: ApiRequest, context: CallContext): Promise<CallResult<T>> {
+function begin<T>(
+  task: Task<T>,
+  request: ApiRequest,
+  context: CallContext,
+): Promise<CallResult<T>> {
   const running = call(task, context)
   request.given.hold()
   return running
