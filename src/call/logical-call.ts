@@ -285,11 +285,13 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   /** Work begins, bound like this. Why it is refused, if it is; nothing has been sent then. */
   begin(binding: Binding): Refusal | undefined {
-    const work = new Work(this, binding, this.#fingerprints, this.#work?.last)
+    const { last, sentBefore } = this.#work ?? {}
+    const work = new Work(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
-    const { spent } = work.outer
+    const { spent, attemptsLeft } = work.outer
+    const reason = attemptsLeft > 0 ? ('max_requests' as const) : ('max_attempts' as const)
     const refusal =
-      (spent && { failure: spent, reason: 'max_attempts' as const }) ??
+      (spent && { failure: spent, reason }) ??
       multipliedBefore(this.context) ??
       repeats(this, this.#fingerprints)
     if (refusal !== undefined) passFlowOn()
