@@ -453,7 +453,9 @@ class Work<T> {
   }
 }
 
-function sentIn(attempts: readonly AttemptReport[], failure: Failure) {
+/** What the call had sent when its claim was lost. That the claim was lost is what it fails with then. */
+function sentIn(attempts: readonly AttemptReport[], last: Failure) {
   const refused = attempts.filter(({ executed }) => executed === 'no').length
+  const failure = isCallError(last.cause) ? { ...last, kind: last.cause.kind } : last
   return { requests: attempts.length, refused, failure }
 }

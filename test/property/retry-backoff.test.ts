@@ -10,6 +10,7 @@ import {
   fullJitter,
 } from '../../src/retry/backoff.ts'
 import { decide } from '../../src/retry/decide.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { failureOf } from '../unit/retry/failures.ts'
 
 // The keys of a Record<FailureKind, …> are FailureKinds.
@@ -138,7 +139,7 @@ describe('decide', () => {
         const isOwnAffair = !given.waits && given.hintMs === 0
         if (!isOwnAffair) expect(verdict.delayMs).toBeLessThanOrEqual(given.patienceMs)
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 
@@ -155,7 +156,7 @@ describe('decide', () => {
         const { leastMs } = 'held' in given.result ? given.result.held : given.heldAfter
         expect(leastMs).toBeLessThanOrEqual(Math.min(given.remainingMs - 250, given.patienceMs))
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 
@@ -167,7 +168,7 @@ describe('decide', () => {
         expect(verdict.target).toBe(given.fallbacks.indexOf(true) + 1)
         expect(verdict.target).toBeGreaterThan(0)
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 })
