@@ -1,6 +1,6 @@
 import { Ending } from '../ending.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
-import type { WorkOutcome } from '../idempotency/once.ts'
+import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
 import type { Closing } from '../retry/closing.ts'
