@@ -1,5 +1,5 @@
 import type { Keyword } from './assertions.ts'
-import type { Check, Schema, Scope } from './checks.ts'
+import type { Check, DynamicScope, Schema } from './checks.ts'
 import type { Compiler } from './interpreter.ts'
 import type { Located } from './references.ts'
 
@@ -47,7 +47,7 @@ function targetOf(keyword: string, holds: unknown, schema: Schema, compiler: Com
 function outermost(
   compiler: Compiler,
   plain: Check,
-  find: (scope: Scope) => Located | undefined,
+  find: (scope: DynamicScope) => Located | undefined,
 ): Check {
   return (place, run, evaluated) => {
     let found: Located | undefined
