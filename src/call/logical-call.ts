@@ -1,4 +1,4 @@
-import { Ending } from '../ending.ts'
+import { EndSignal } from '../end-signal.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
 import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
@@ -39,11 +39,11 @@ import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts
 import { startSpan } from './span.ts'
 import {
   type AnswerFacts,
-  type Binding,
   type CallContext,
   type Exchange,
   isFunction,
   type Task,
+  type WorkBinding,
 } from './task.ts'
 
 /**
@@ -71,8 +71,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   facts: AnswerFacts | undefined
   readonly #startedMs: number
   readonly #fingerprints: Fingerprints
-  #work: Work<T> | undefined
-  #streamEnd: Ending<Failure | undefined> | undefined
+  #work: WorkSpan<T> | undefined
+  #streamEnd: EndSignal<Failure | undefined> | undefined
 
   /** @throws {TypeError} for a payload that has no canonical JSON. */
   constructor(task: Task<T>, context: CallContext) {
@@ -284,9 +284,9 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   // How it begins and ends.
 
   /** Work begins, bound like this. Why it is refused, if it is; nothing has been sent then. */
-  begin(binding: Binding): Refusal | undefined {
+  begin(binding: WorkBinding): Refusal | undefined {
     const { last, sentBefore } = this.#work ?? {}
-    const work = new Work(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
+    const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
     const { spent, attemptsLeft } = work.outer
     const reason = attemptsLeft > 0 ? ('max_requests' as const) : ('max_attempts' as const)
@@ -337,12 +337,12 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.#ending.whenEnded(listener)
   }
 
-  get #ending(): Ending<Failure | undefined> {
-    this.#streamEnd ??= new Ending()
+  get #ending(): EndSignal<Failure | undefined> {
+    this.#streamEnd ??= new EndSignal()
     return this.#streamEnd
   }
 
-  get #working(): Work<T> {
+  get #working(): WorkSpan<T> {
     if (this.#work === undefined) throw new Error('The work of this call has not begun')
     return this.#work
   }
@@ -361,7 +361,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** Undefined: it may be sent. Else what it was not sent for. */
-  async #whyWithheld(step: AttemptStep, work: Work<T>): Promise<Failure | undefined> {
+  async #whyWithheld(step: AttemptStep, work: WorkSpan<T>): Promise<Failure | undefined> {
     const { binding, last } = work
     const again = step.cause === 'hedge' || this.mayHaveRun
     const unsent = { retryable: false, executed: 'no' } as const
@@ -402,8 +402,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 }
 
 /** The work of a call between two losses of its lease: mostly there is one. */
-class Work<T> {
-  readonly binding: Binding
+class WorkSpan<T> {
+  readonly binding: WorkBinding
   readonly around: Scope | undefined
   readonly isNested: boolean
   readonly outer: OuterUse
@@ -420,7 +420,7 @@ class Work<T> {
 
   constructor(
     { task, attempts }: LogicalCall<T>,
-    binding: Binding,
+    binding: WorkBinding,
     fingerprints: Fingerprints,
     before: Failure | undefined,
   ) {

@@ -207,7 +207,7 @@ function more({ attempts, requests }: Spent = NOTHING, attempt: number): Spent {
  */
 export class Fingerprints {
   readonly #task: Pick<Task<never>, 'identify'>
-  #made: Made | undefined
+  #made: RequestHashes | undefined
 
   constructor(task: Pick<Task<never>, 'identify'>) {
     this.#task = task
@@ -223,20 +223,20 @@ export class Fingerprints {
     return this.#all().whole
   }
 
-  #all(): Made {
+  #all(): RequestHashes {
     this.#made ??= made(this.#task)
     return this.#made
   }
 }
 
-interface Made {
+interface RequestHashes {
   readonly each: readonly string[]
   readonly whole: string | undefined
 }
 
-const NONE: Made = { each: [], whole: undefined }
+const NONE: RequestHashes = { each: [], whole: undefined }
 
-function made(task: Pick<Task<never>, 'identify'>): Made {
+function made(task: Pick<Task<never>, 'identify'>): RequestHashes {
   try {
     const identity = task.identify?.()
     if (identity === undefined) return NONE

@@ -4,10 +4,10 @@ import {
   type Check,
   each,
   fail,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
 import type { Keyword } from './keyword.ts'
 import { forget } from './unions.ts'
@@ -47,7 +47,7 @@ function additionalItems(...[holds, schema, compiler]: Made): Check | undefined 
   return rest('additionalItems', tupled.length, holds, schema, compiler)
 }
 
-function listIn({ value }: Place): readonly unknown[] {
+function listIn({ value }: LocatedValue): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
@@ -100,8 +100,8 @@ function tooMany(keyword: string, limit: number, schema: Schema) {
 function eachFrom(
   from: number,
   list: readonly unknown[],
-  place: Place,
-  run: Run,
+  place: LocatedValue,
+  run: Validation,
   check: Check,
 ): boolean {
   const left = [...list.entries()].slice(from)
@@ -143,7 +143,7 @@ function contains(...[holds, schema, compiler]: Made): Check | undefined {
   }
 }
 
-type Counting = (place: Place, run: Run) => number
+type Counting = (place: LocatedValue, run: Validation) => number
 
 /** How many items must match, and how many may. */
 function countsOf({ minContains, maxContains }: Schema, draft: Draft) {

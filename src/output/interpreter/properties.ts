@@ -5,10 +5,10 @@ import {
   each,
   fail,
   isObject,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
 import type { Keyword } from './keyword.ts'
 import { merged } from './unions.ts'
@@ -37,7 +37,7 @@ export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
   unevaluatedProperties,
 ]
 
-function objectIn({ value }: Place): Readonly<Record<string, unknown>> {
+function objectIn({ value }: LocatedValue): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {}
 }
 
@@ -70,7 +70,7 @@ function propertyNames(...[holds, schema, compiler]: Made): Check {
 /** Checks a property that no other keyword covers: against a schema, or rejects it. */
 function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compiler]: Made) {
   const check = compiler.checkOf(holds, schema)
-  return (place: Place, run: Run, name: string, value: unknown): boolean => {
+  return (place: LocatedValue, run: Validation, name: string, value: unknown): boolean => {
     if (holds !== false) return check(memberOf(place, name, value, run), run, undefined)
     return fail(run, place, {
       keyword: `${what}Properties`,

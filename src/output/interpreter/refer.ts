@@ -1,4 +1,4 @@
-import type { Check, Schema, Scope } from './checks.ts'
+import type { Check, Schema, DynamicScope } from './checks.ts'
 import type { Compiler, Keyword } from './keyword.ts'
 import type { Located } from './references.ts'
 
@@ -46,7 +46,7 @@ function targetOf(keyword: string, holds: unknown, schema: Schema, compiler: Com
 function outermost(
   compiler: Compiler,
   plain: Check,
-  find: (scope: Scope) => Located | undefined,
+  find: (scope: DynamicScope) => Located | undefined,
 ): Check {
   return (place, run, evaluated) => {
     let found: Located | undefined
