@@ -1,4 +1,4 @@
-import type { Check, Schema, DynamicScope } from './checks.ts'
+import type { Check, DynamicScope, Schema } from './checks.ts'
 import type { Compiler, Keyword } from './keyword.ts'
 import type { Located } from './references.ts'
 
