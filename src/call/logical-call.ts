@@ -199,7 +199,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#working.outer.spentAt(target)
   }
 
-  /** Work that was done before a lease was lost counts. */
+  /** What failed before the claim was lost counts; a stream that was released does not. */
   get sentBefore(): LoopRequest<T>['sentBefore'] {
     return this.#working.sentBefore
   }
@@ -283,7 +283,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // How it begins and ends.
 
-  /** Work begins, bound like this. Why it is refused, if it is; nothing has been sent then. */
+  /** Work begins, bound like this. Why it is refused, if it is: then none of it is sent. */
   begin(binding: WorkBinding): Refusal | undefined {
     const { last, sentBefore } = this.#work ?? {}
     const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
@@ -303,7 +303,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     const work = this.#working
     work.scope.settled = true
     const { failedAt, stopped, late } = work
-    rememberGivenUp(this, ended.failure, this.#fingerprints, failedAt)
+    rememberGivenUp(this, ended.failure, this.#fingerprints, failedAt ?? new Set())
     if (stopped !== undefined) this.#tellStopped(stopped, ended)
     const completion = work.completionFor(ended.refused?.answer)
     return giveUp(this, work.binding, ended, { completion, late: late?.end(this.#doubts) })
@@ -401,7 +401,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 }
 
-/** The work of a call between two losses of its lease: mostly there is one. */
+/** The work of a call between two losses of its claim: mostly there is one. */
 class WorkSpan<T> {
   readonly binding: WorkBinding
   readonly around: Scope | undefined
@@ -412,7 +412,7 @@ class WorkSpan<T> {
   readonly late: LateWork<T> | undefined
   readonly sentBefore: LoopRequest<T>['sentBefore']
   /** Targets at which an attempt has failed. */
-  readonly failedAt = new Set<number>()
+  failedAt: Set<number> | undefined
   last: Failure | undefined
   stopped: VerdictEvent | undefined
   #completion: unknown
@@ -441,7 +441,7 @@ class WorkSpan<T> {
     }
     const { failure, completion } = end
     this.outer.failed(step.target, failure)
-    this.failedAt.add(step.target)
+    this.failedAt = (this.failedAt ?? new Set()).add(step.target)
     this.last = failure
     this.#completion = completion
     if (completion === undefined) return
@@ -455,9 +455,11 @@ class WorkSpan<T> {
   }
 }
 
-/** What the call had sent when its claim was lost. That the claim was lost is what it fails with then. */
+/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
 function sentIn(attempts: readonly AttemptReport[], last: Failure) {
   const refused = attempts.filter(({ executed }) => executed === 'no').length
-  const failure = isCallError(last.cause) ? { ...last, kind: last.cause.kind } : last
+  // The attempt was cut off by the loss of the claim, not by the caller.
+  const isCut = last.kind === 'aborted' && isCallError(last.cause)
+  const failure = isCut ? { ...last, kind: last.cause.kind } : last
   return { requests: attempts.length, refused, failure }
 }

@@ -82,9 +82,9 @@ export function rememberGivenUp<T>(
 }
 
 /** The call that this one joined was given up: the joiner has seen that as the owner has. */
-export function joinedGivenUp<T>(job: Task<T>, kind: FailureKind): void {
-  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
-  const { each, whole } = new Fingerprints(job)
+export function joinedGivenUp<T>(task: Task<T>, kind: FailureKind): void {
+  if (isFunction(task.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  const { each, whole } = new Fingerprints(task)
   giveUpInFlow([whole, ...each].filter((one) => one !== undefined))
 }
 

@@ -71,7 +71,7 @@ export class Run<T> {
     return this.#spentBefore() ?? this.admit()
   }
 
-  /** Work that was not finished may have left nothing: its failure is the call's. */
+  /** Work that was interrupted may have used up every attempt: its failure is the call's. */
   #spentBefore(): FailedAttempt | undefined {
     const { policy, sentBefore } = this.#request
     if (sentBefore === undefined) return undefined
@@ -99,7 +99,10 @@ export class Run<T> {
     this.#pending = false
     const sentAtMs = this.#nowMs()
     const result = await this.#send(this.#takePermit())
-    if (result.ok) return result
+    if (result.ok) {
+      this.tell({ verdict: 'accept' })
+      return result
+    }
     if (result.withheld === true) this.#requests -= 1
     else if (result.failure.executed === 'no') this.#refused += 1
     this.#last = result
