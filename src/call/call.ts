@@ -1,7 +1,9 @@
 import { Ending } from '../ending.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
-import { type OnceResult, once, type WorkOutcome } from '../idempotency/once.ts'
+import { once } from '../idempotency/once.ts'
+import type { OnceResult, WorkOutcome } from '../idempotency/protocol.ts'
+import type { FailureNotice } from '../idempotency/store.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
 import { runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
@@ -72,8 +74,8 @@ async function attempts<T>(one: LogicalCall<T>, binding: Binding): Promise<WorkO
 
 /** The idempotency protocol's view of this call, but for the work and its result. */
 function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
-  const { task, context, key, span, tell } = one
-  const { runtime, settings } = context
+  const { task, key, span, tell } = one
+  const { runtime, settings } = one.context
   const { signal, onUncertain, onStoreError, ttlMs } = task.options
   const fingerprint = key.fingerprint ?? ''
   return {
@@ -94,19 +96,31 @@ function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
     showsContent: span.showsContent,
     waiting: (leaseLeftMs) => tell?.({ type: 'claim-awaited', leaseLeftMs }),
     joined: (origin) => tell?.({ type: 'result-found', how: 'joined', origin }),
-    label: {
-      write: (text) => withOrigin(text, span.traceparent),
-      read(kept, source) {
-        const { text, origin } = readOrigin(kept)
-        if (source === 'store') tell?.({ type: 'result-found', how: 'replayed', origin })
-        return text
-      },
-    },
-    failure(notice, source) {
-      const how = source === 'store' ? 'replayed' : 'joined'
-      tell?.({ type: 'result-found', how, origin: notice.origin })
-      if (source === 'shared') joinedGivenUp(task, notice.kind)
-      return noticeError(one, notice, source)
+    label: labelOf(one),
+    failure: (notice, source) => othersFailure(one, notice, source),
+  }
+}
+
+/** What another caller met under this key. */
+function othersFailure<T>(
+  one: LogicalCall<T>,
+  notice: FailureNotice,
+  source: 'store' | 'shared',
+): CallError {
+  const how = source === 'store' ? 'replayed' : 'joined'
+  one.tell?.({ type: 'result-found', how, origin: notice.origin })
+  if (source === 'shared') joinedGivenUp(one.task, notice.kind)
+  return noticeError(one, notice, source)
+}
+
+/** A kept text names the trace of the call that made it. */
+function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
+  return {
+    write: (text) => withOrigin(text, span.traceparent),
+    read(kept, source) {
+      const { text, origin } = readOrigin(kept)
+      if (source === 'store') tell?.({ type: 'result-found', how: 'replayed', origin })
+      return text
     },
   }
 }

@@ -204,7 +204,7 @@ export function adviceOn(
 const MOST_ATTEMPTS = 10
 
 /** True where another attempt might have been made: retried, or asked for again. */
-export function mayBeSentAgain({ kind, retryable }: Failure): boolean {
+function mayBeSentAgain({ kind, retryable }: Failure): boolean {
   return retryable || FAILURE_KINDS[kind].retry === 'reask'
 }
 

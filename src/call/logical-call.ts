@@ -1,6 +1,6 @@
 import { Ending } from '../ending.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
-import type { WorkOutcome } from '../idempotency/once.ts'
+import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
 import type { Closing } from '../retry/closing.ts'
@@ -285,11 +285,13 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   /** Work begins, bound like this. Why it is refused, if it is; nothing has been sent then. */
   begin(binding: Binding): Refusal | undefined {
-    const work = new Work(this, binding, this.#fingerprints, this.#work?.last)
+    const { last, sentBefore } = this.#work ?? {}
+    const work = new Work(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
-    const { spent } = work.outer
+    const { spent, attemptsLeft } = work.outer
+    const reason = attemptsLeft > 0 ? ('max_requests' as const) : ('max_attempts' as const)
     const refusal =
-      (spent && { failure: spent, reason: 'max_attempts' as const }) ??
+      (spent && { failure: spent, reason }) ??
       multipliedBefore(this.context) ??
       repeats(this, this.#fingerprints)
     if (refusal !== undefined) passFlowOn()
@@ -453,7 +455,9 @@ class Work<T> {
   }
 }
 
-function sentIn(attempts: readonly AttemptReport[], failure: Failure) {
+/** What the call had sent when its claim was lost. That the claim was lost is what it fails with then. */
+function sentIn(attempts: readonly AttemptReport[], last: Failure) {
   const refused = attempts.filter(({ executed }) => executed === 'no').length
+  const failure = isCallError(last.cause) ? { ...last, kind: last.cause.kind } : last
   return { requests: attempts.length, refused, failure }
 }

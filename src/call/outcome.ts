@@ -10,7 +10,7 @@ import {
 import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
-import type { LateEnd, WorkOutcome } from '../idempotency/once.ts'
+import type { LateEnd, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { AttemptStep, LoopOutcome } from '../retry/loop.ts'

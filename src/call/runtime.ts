@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Failure } from '../errors/call-error.ts'
-import type { Flights } from '../idempotency/once.ts'
+import type { Flights } from '../idempotency/flight.ts'
 import type { Store } from '../idempotency/store.ts'
 import { clock as aClock, aFunction, checkOptions } from '../options/option-check.ts'
 import { emitProcessWarning } from '../process-warning.ts'

@@ -1,4 +1,5 @@
-import { CAUSE_RULES, type Cause, type CauseRule } from './cause-rules.ts'
+import type { Cause, CauseRule } from './cause-rule.ts'
+import { CAUSE_RULES } from './cause-rules.ts'
 import { readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
 

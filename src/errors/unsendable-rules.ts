@@ -1,4 +1,4 @@
-import type { CauseRule } from './cause-rules.ts'
+import type { CauseRule } from './cause-rule.ts'
 
 /** Also tells the wire observer that the repeated requests were redirects, not retries. */
 export const TOO_MANY_REDIRECTS = 'too_many_redirects'

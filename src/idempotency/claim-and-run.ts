@@ -1,10 +1,10 @@
 import { sleep } from '../time.ts'
-import { type Claimed, type ClaimLimits, claimKey, claimRequest, endingOf } from './claim-key.ts'
-import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { type Claimed, type ClaimLimits, claimKey, claimRequest, sharedEndOf } from './claim.ts'
+import { AGAIN, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
-import type { OnceRequest, Sending, WorkOutcome } from './once.ts'
 import { resultTooLarge, storeUnavailable } from './once-errors.ts'
-import { giveBack, recordFailure, recordSuccess, unrecorded } from './settle.ts'
+import type { FlightEnd, OnceRequest, OwnWork, Sending, WorkOutcome } from './protocol.ts'
+import { giveBack, storeFailure, storeSuccess, unrecorded } from './settle.ts'
 
 /**
  * The protocol between processes. Claims the key until the store returns an outcome, a refusal or
@@ -14,17 +14,17 @@ export async function claimAndRun<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   let waitedFor: number | undefined
   let missesLeft = 0
   for (let round = 1; !flight.signal.aborted; round++) {
     const sentAtMs = request.clock.monotonicMs()
     const claimed = await claimKey(request, flight, { waitedFor, ...patience(flight, waitedFor) })
-    const ending = await endingOf(request, claimed)
-    if (ending !== undefined) return ending
+    const sharedEnd = await sharedEndOf(request, claimed)
+    if (sharedEnd !== undefined) return sharedEnd
     if (claimed.state === 'owned') {
-      const landing = await runOwned(request, flight, own, claimed, sentAtMs)
-      if (landing !== 'lost') return landing
+      const end = await runOwned(request, flight, own, claimed, sentAtMs)
+      if (end !== 'lost') return end
       waitedFor = undefined
       missesLeft = 0
     } else if (claimed.state === 'busy') {
@@ -85,7 +85,7 @@ async function runOwned<T>(
   own: OwnWork<T>,
   { claim, onUncertain: recorded }: Owned,
   sentAtMs: number,
-): Promise<Landing<T> | 'lost'> {
+): Promise<FlightEnd<T> | 'lost'> {
   const { store, clock, random, onStoreError } = request
   if (flight.signal.aborted) {
     await giveBack(request, flight, claim)
@@ -113,9 +113,9 @@ async function runOwned<T>(
     flight.dispatched = true
   })
   lease.end()
-  if (!outcome.ok) return recordFailure(request, flight, claim, lease, outcome, own)
+  if (!outcome.ok) return storeFailure(request, flight, claim, lease, outcome, own)
   own.outcome = outcome
-  return recordSuccess(request, flight, claim, outcome)
+  return storeSuccess(request, flight, claim, outcome)
 }
 
 /** The store is down: fails, or runs the work without a record under `onStoreError: 'bypass'`. */
@@ -124,7 +124,7 @@ async function withoutStore<T>(
   flight: SharedFlight,
   own: OwnWork<T>,
   cause: unknown,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   // The claim failed because the last participant left, not because of the store.
   if (flight.signal.aborted) return AGAIN
   if (request.onStoreError === 'fail') {

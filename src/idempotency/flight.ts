@@ -2,8 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CallErrorInit } from '../errors/call-error.ts'
 import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
-import type { WorkOutcome } from './once.ts'
-import type { FailureNotice } from './store.ts'
+import type { FailureNotice, Store } from './store.ts'
 
 /** A caller taking part in a flight. */
 export interface Participant {
@@ -14,7 +13,7 @@ export interface Participant {
 }
 
 /** How a flight ended for the joiners, whose own work it did not run. */
-export type Ending =
+export type SharedEnd =
   | {
       readonly type: 'result'
       readonly result: string
@@ -31,22 +30,15 @@ export type Ending =
   /** It ended for a reason that does not concern the joiners: those with time left start over. */
   | { readonly type: 'again' }
 
-export const AGAIN: Ending = { type: 'again' }
+export const AGAIN: SharedEnd = { type: 'again' }
 
-/** How a flight ended: `own` for the caller whose work it ran, `others` for the joiners. */
-export type Landing<T> =
-  | Ending
-  | {
-      readonly type: 'own'
-      readonly outcome: WorkOutcome<T>
-      readonly persisted: boolean
-      readonly others: Ending
-    }
+/** Flights by store, so that two stores never mix, and by key. */
+export type Flights = Map<Store, Map<string, InFlight>>
 
-/** The progress of the work of the caller that started the flight. */
-export interface OwnWork<T> {
-  running?: Promise<unknown> | undefined
-  outcome?: WorkOutcome<T> | undefined
+/** A flight, and the end that its joiners wait for. */
+export interface InFlight {
+  readonly flight: SharedFlight
+  readonly end: Promise<SharedEnd>
 }
 
 /**
@@ -62,16 +54,16 @@ export class SharedFlight {
   readonly deadline: Deadline
   /** Whether the work may have left this process. */
   dispatched = false
-  /** Resolves if joiners can be told the ending before the work has ended. */
-  readonly toldEarly: Promise<Ending>
+  /** Resolves if joiners can be told the end before the work has ended. */
+  readonly toldEarly: Promise<SharedEnd>
   /** Remaining lease time of an owner outside this process, while the flight waits for it. */
   #leaseLeftMs: (() => number) | undefined
   readonly #participants = new Map<Participant, Binding>()
   readonly #abandoned = new AbortController()
-  #tellEarly: (ending: Ending) => void = () => {}
+  #tellEarly: (end: SharedEnd) => void = () => {}
   #strict = false
   #onStricter: () => void = () => {}
-  #landed = false
+  #ended = false
   /** Binding of the last participant to leave: it applies while there is no other participant. */
   #last: Binding | undefined
 
@@ -84,9 +76,9 @@ export class SharedFlight {
     })
   }
 
-  /** Tells joiners the ending before the work has ended. Only the first call counts. */
-  tellEarly(ending: Ending): void {
-    this.#tellEarly(ending)
+  /** Tells joiners the end before the work has ended. Only the first call counts. */
+  tellEarly(end: SharedEnd): void {
+    this.#tellEarly(end)
   }
 
   /** Aborts if the last participant leaves before the flight has ended. */
@@ -110,7 +102,7 @@ export class SharedFlight {
     this.#onStricter = listener
   }
 
-  enter(participant: Participant): void {
+  join(participant: Participant): void {
     this.#participants.set(participant, { deadline: participant.deadline, from: around() })
     this.tighten(participant.onUncertain)
     if (this.#leaseLeftMs !== undefined) participant.waiting?.(this.#leaseLeftMs())
@@ -136,20 +128,20 @@ export class SharedFlight {
     const binding = this.#participants.get(participant)
     if (!this.#participants.delete(participant) || this.#participants.size > 0) return
     this.#last = binding
-    if (!this.#landed) this.#abandoned.abort(reason)
+    if (!this.#ended) this.#abandoned.abort(reason)
   }
 
   hasOthersThan(participant: Participant): boolean {
     return this.#participants.size > (this.#participants.has(participant) ? 1 : 0)
   }
 
-  get landed(): boolean {
-    return this.#landed
+  get ended(): boolean {
+    return this.#ended
   }
 
   /** Marks the flight as ended: from now on a leaving participant abandons nothing. */
-  land(): void {
-    this.#landed = true
+  end(): void {
+    this.#ended = true
   }
 
   /** Runs this flight's work in a context that lets a nested use of the same key be detected. */
@@ -193,12 +185,12 @@ interface Binding {
 }
 
 /**
- * The flight whose work the running code is part of. None once it has landed: nothing waits for code that
+ * The flight whose work the running code is part of. None once it has ended: nothing waits for code that
  * outlives it, and a chain of calls, each started by the one before, must not be kept in memory.
  */
 function around(): SharedFlight | undefined {
   const flight = storage().getStore()
-  return flight?.landed ? undefined : flight
+  return flight?.ended ? undefined : flight
 }
 
 const STORAGE = Symbol.for('steadycall.flights.v1')

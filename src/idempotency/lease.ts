@@ -1,14 +1,11 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
-import type { Sending } from './once.ts'
+import { LEASE_MS, type Patience, withPatience } from './claim.ts'
 import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
-import { type Patience, withPatience } from './patience.ts'
+import type { Sending } from './protocol.ts'
 import type { Claim, ClaimResult, Store } from './store.ts'
 
 type OnUncertain = 'rerun' | 'fail'
-
-/** How long a claim lasts without a heartbeat, and so how long a crashed owner blocks its key at most. */
-export const LEASE_MS = 30_000
 
 /** Allows two lost heartbeats before the lease expires. */
 const HEARTBEAT_MS = LEASE_MS / 3

@@ -1,127 +1,17 @@
 import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
-import type { Clock, Deadline } from '../time.ts'
+import type { Clock } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
-import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
-import type { Keeping } from './kept-result.ts'
+import { AGAIN, type InFlight, SharedFlight } from './flight.ts'
 import {
   aborted,
   deadlinePassed,
   inProgress,
   mismatch,
   storeUnavailable,
-  type TOO_LARGE,
   unexpected,
   usedInsideItself,
 } from './once-errors.ts'
-import type { FailureNotice, Store } from './store.ts'
-
-/** A caller's request to run work once under a key. */
-export interface OnceRequest<T> {
-  readonly store: Store
-  /** Calls in flight in this process. One map per Runtime. */
-  readonly flights: Flights
-  readonly clock: Clock
-  /** Uniform in [0, 1). */
-  readonly random: () => number
-  /** Hashed, 64 hex digits. */
-  readonly key: string
-  /** The key as given by the caller: for error objects created here, never passed to the store. */
-  readonly idempotencyKey?: string
-  readonly fingerprint: string
-  readonly onUncertain: 'rerun' | 'fail'
-  readonly onStoreError: 'fail' | 'bypass'
-  /** How long a stored success, and the record of a crashed owner, are kept. */
-  readonly ttlMs: number
-  readonly signal?: AbortSignal
-  readonly deadline: Deadline
-  /** Identifies this call in the traces of joiners; not used here. */
-  readonly origin?: string | undefined
-  /**
-   * Called once for each owner outside this process that the call waits for, with the time left until its
-   * lease expires unless renewed.
-   */
-  waiting?(leaseLeftMs: number): void
-  /** Called when the call joins a flight, with the origin of the call that started it. */
-  joined?(origin: string | undefined): void
-  /**
-   * Runs the work once. Must not reject, must end soon after the flight's signal aborts, and must respect
-   * the flight's deadline. It may outlive its caller while joiners wait for it.
-   */
-  work(flight: Flight): Promise<WorkOutcome<T>>
-  /** How the result's text is stored. @default unchanged */
-  readonly keeping?: Keeping
-  /** The text to store and share; `TOO_LARGE` if the finished result exceeds the limit. */
-  encode(value: T): string | typeof TOO_LARGE
-  /** Called with a result that this caller's own work did not produce; `source` as in `OnceResult`. */
-  decode(result: string, source: 'store' | 'shared'): T
-  /** Called when this call ends with another caller's failure, stored or shared. */
-  failure(notice: FailureNotice, source: 'store' | 'shared'): CallError
-}
-
-/** What running work can see of its flight, and tell it. */
-export interface Flight {
-  /** Aborts when the last participant has left, or when the work must stop because the lease was lost. */
-  readonly signal: AbortSignal
-  /** The latest deadline of the live participants. */
-  readonly deadline: Deadline
-  /** The stricter of the record's policy and the callers'; may become `'fail'` as callers join. */
-  readonly onUncertain: 'rerun' | 'fail'
-  /**
-   * To be awaited before each attempt sends its first byte. `onUncertain` may be stricter afterwards.
-   * @throws {CallError} if nothing may be sent: `in_progress` (the claim is lost), `store_unavailable`, or
-   * `aborted` (the last participant has left).
-   */
-  dispatch(sending?: Sending): Promise<void>
-  /**
-   * Announces early that the result will be `TOO_LARGE`. Joiners of this process get the error at once,
-   * including those that join until the work has ended.
-   */
-  tooLarge(): void
-}
-
-/** Describes an attempt about to be sent. */
-export interface Sending {
-  /** Whether an earlier attempt may have been executed: then the store decides if this one may follow. */
-  readonly again?: boolean
-  /** Aborts the wait for the store's answer. */
-  readonly signal?: AbortSignal | undefined
-}
-
-export type WorkOutcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | {
-      readonly ok: false
-      readonly error: unknown
-      /** `keep`: store a permanent refusal. `release`: free the key. `uncertain`: the outcome is unknown. */
-      readonly disposition: 'keep' | 'release' | 'uncertain'
-      /** Whether the work may have been done: under `'fail'`, which a joiner may have set, it is not released. */
-      readonly doubtful?: boolean
-      /** Set if the work continues after this failure, and may still succeed. Never rejects. */
-      readonly late?: Promise<LateEnd<T>>
-      readonly notice: FailureNotice
-    }
-
-/** How work ended after it was given up. */
-export type LateEnd<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly executed: 'no' | 'maybe' }
-
-export interface OnceResult<T> {
-  readonly value: T
-  /** `provider`: this caller's own work. `store`: replayed. `shared`: joined a call in flight. */
-  readonly source: 'provider' | 'store' | 'shared'
-  /** False if the result could not be stored. */
-  readonly persisted: boolean
-}
-
-/** Flights by store, so that two stores never mix, and by key. */
-export type Flights = Map<Store, Map<string, InFlight>>
-
-/** A flight, and the ending that its joiners wait for. */
-export interface InFlight {
-  readonly flight: SharedFlight
-  readonly ending: Promise<Ending>
-}
+import type { FlightEnd, OnceRequest, OnceResult, OwnWork } from './protocol.ts'
 
 /**
  * Runs the work once per key: replays a stored outcome, joins a flight of this process, waits for an owner
@@ -138,65 +28,67 @@ export interface InFlight {
 export async function once<T>(request: OnceRequest<T>): Promise<OnceResult<T>> {
   for (;;) {
     refuseIfSpent(request)
-    const landing = await stayAboard(request, board(request))
-    const result = arrive(request, landing)
+    const end = await wait(request, join(request))
+    const result = read(request, end)
     if (result !== 'again') return result
   }
 }
 
-interface Boarding<T> {
+/** A caller's place in a flight. */
+interface Joined<T> {
   readonly flight: SharedFlight
-  readonly landing: Promise<Landing<T>>
+  readonly end: Promise<FlightEnd<T>>
   /** Present for the caller whose work this flight runs. */
   readonly own?: OwnWork<T>
 }
 
 /** Joins the key's flight, or starts one. */
-function board<T>(request: OnceRequest<T>): Boarding<T> {
+function join<T>(request: OnceRequest<T>): Joined<T> {
   const { flights, store, key, fingerprint } = request
   const inFlight = flights.get(store)?.get(key)
-  if (inFlight === undefined) return takeOff(request)
-  const { flight, ending } = inFlight
+  if (inFlight === undefined) return start(request)
+  const { flight, end } = inFlight
   if (flight.waitsForUs) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
-    flight.enter(request)
+    flight.join(request)
     request.joined?.(flight.origin)
-    return { flight, landing: ending }
+    return { flight, end }
   }
   if (!flight.signal.aborted) throw onceError(request, mismatch())
   // The last participant has left that flight. Once it has ended, ask the store.
-  return { flight, landing: ending.then(() => AGAIN) }
+  return { flight, end: end.then(() => AGAIN) }
 }
 
-function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
+/** Starts a flight that runs the caller's work. */
+function start<T>(request: OnceRequest<T>): Joined<T> {
   const { flights, store, key, fingerprint, origin } = request
   const flight = new SharedFlight(fingerprint, origin)
-  flight.enter(request)
+  flight.join(request)
   const own: OwnWork<T> = {}
-  const landing = claimAndRun(request, flight, own)
-    .catch((error: unknown): Landing<T> => ({ type: 'error', init: unexpected(error) }))
-    .then((end) => {
-      // Before the landing resolves, so that callers that start over do not find this flight.
-      flight.land()
+  const end = claimAndRun(request, flight, own)
+    .catch((error: unknown): FlightEnd<T> => ({ type: 'error', init: unexpected(error) }))
+    .then((ended) => {
+      // Before the end resolves, so that callers that start over do not find this flight.
+      flight.end()
       const sameStore = flights.get(store)
       sameStore?.delete(key)
       if (sameStore?.size === 0) flights.delete(store)
-      return end
+      return ended
     })
-  const landed = landing.then((end) => (end.type === 'own' ? end.others : end))
-  const ending = Promise.race([flight.toldEarly, landed])
+  const othersEnd = end.then((ended) => (ended.type === 'own' ? ended.others : ended))
+  const sharedEnd = Promise.race([flight.toldEarly, othersEnd])
   const sameStore = flights.get(store) ?? new Map<string, InFlight>()
-  flights.set(store, sameStore.set(key, { flight, ending }))
-  return { flight, landing, own }
+  flights.set(store, sameStore.set(key, { flight, end: sharedEnd }))
+  return { flight, end, own }
 }
 
-/** Waits for the landing within the caller's own limits. */
-async function stayAboard<T>(request: OnceRequest<T>, boarding: Boarding<T>): Promise<Landing<T>> {
-  const { flight, landing } = boarding
+/** Waits for the flight's end within the caller's own limits. */
+async function wait<T>(request: OnceRequest<T>, joined: Joined<T>): Promise<FlightEnd<T>> {
+  const { flight, end } = joined
   const limits = watchLimits(request)
   try {
-    const first = await Promise.race([landing, limits.reached])
-    return typeof first === 'string' ? await disembark(request, boarding, first) : first
+    const first = await Promise.race([end, limits.reached])
+    return typeof first === 'string' ? await leave(request, joined, first) : first
   } finally {
     limits.dispose()
     flight.leave(request, undefined)
@@ -237,12 +129,12 @@ function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
  */
 const LAST_WORDS_MS = 50
 
-/** The landing of a caller that reached its limit. */
-async function disembark<T>(
+/** Takes a caller that reached its limit out of the flight. */
+async function leave<T>(
   request: OnceRequest<T>,
-  { flight, own }: Boarding<T>,
+  { flight, own }: Joined<T>,
   limit: Limit,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const { onUncertain } = flight
   const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
   // The work ends by itself at its deadline, but an abort has to be passed on.
@@ -268,20 +160,20 @@ async function lastWords(clock: Clock, running: Promise<unknown>): Promise<void>
   cancel()
 }
 
-/** Turns a landing into one caller's own value or error object. */
-function arrive<T>(request: OnceRequest<T>, landing: Landing<T>): OnceResult<T> | 'again' {
-  switch (landing.type) {
+/** Turns a flight's end into one caller's own value or error object. */
+function read<T>(request: OnceRequest<T>, end: FlightEnd<T>): OnceResult<T> | 'again' {
+  switch (end.type) {
     case 'own':
-      if (!landing.outcome.ok) throw landing.outcome.error
-      return { value: landing.outcome.value, source: 'provider', persisted: landing.persisted }
+      if (!end.outcome.ok) throw end.outcome.error
+      return { value: end.outcome.value, source: 'provider', persisted: end.persisted }
     case 'result': {
-      const { result, source, persisted } = landing
+      const { result, source, persisted } = end
       return { value: decoded(request, result, source), source, persisted }
     }
     case 'failure':
-      throw request.failure(landing.notice, landing.source)
+      throw request.failure(end.notice, end.source)
     case 'error':
-      throw onceError(request, landing.init)
+      throw onceError(request, end.init)
     case 'again':
       return 'again'
   }

@@ -1,25 +1,24 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Clock, soon } from '../time.ts'
-import { claimKey, endingOf } from './claim-key.ts'
-import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { claimKey, sharedEndOf, withPatience } from './claim.ts'
+import { AGAIN, type SharedEnd, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
-import type { OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
-import { withPatience } from './patience.ts'
+import type { FlightEnd, OnceRequest, OwnWork, WorkOutcome } from './protocol.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
 /** Stores the result of successful work. The result is returned whatever the store answers. */
-export async function recordSuccess<T>(
+export async function storeSuccess<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
   outcome: Success<T>,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const result = encoded(request, outcome.value)
   const sealed = result === undefined ? undefined : await seal(request, result)
   if (result === undefined || sealed === undefined) {
-    return recordNothing(request, flight, claim, outcome, result)
+    return storeNothing(request, flight, claim, outcome, result)
   }
   const kept = await complete(request, claim, { ok: true, result: sealed.kept }, request.ttlMs)
   return kept === 'lost'
@@ -43,13 +42,13 @@ async function seal<T>(
 }
 
 /** The work was done, but its result cannot be stored. Under 'fail' it must not run again. */
-async function recordNothing<T>(
+async function storeNothing<T>(
   { store, clock, ttlMs }: OnceRequest<T>,
   { onUncertain }: SharedFlight,
   claim: Claim,
   outcome: Success<T>,
   result: string | typeof TOO_LARGE | undefined,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const strict = onUncertain === 'fail'
   const verdict = () =>
     strict ? store.markUncertain(claim, ttlMs) : store.release(claim, undefined, 0, ttlMs)
@@ -71,10 +70,10 @@ async function readStored<T>(
   outcome: Success<T>,
   result: string | typeof TOO_LARGE,
   sealed: Sealed,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const { ttlMs } = request
   const claimed = await claimKey(request, flight)
-  const stored = claimed.state === 'settled' ? await endingOf(request, claimed) : undefined
+  const stored = claimed.state === 'settled' ? await sharedEndOf(request, claimed) : undefined
   // If that one is unreadable, our own result is used, since it was paid for.
   if (stored !== undefined && stored.type !== 'error') return stored
   // The record was gone and the key free, so our own result becomes the outcome after all.
@@ -84,15 +83,15 @@ async function readStored<T>(
   return ownResult(outcome, result, sealed.whole && kept)
 }
 
-/** Records a failure: stored, released or left uncertain, as the work itself decided. */
-export async function recordFailure<T>(
+/** Handles a failure: stored, released or left uncertain, as the work itself decided. */
+export async function storeFailure<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
   lease: Lease,
   outcome: Failed<T>,
   own: OwnWork<T>,
-): Promise<Landing<T> | 'lost'> {
+): Promise<FlightEnd<T> | 'lost'> {
   const { store, clock, ttlMs } = request
   const { stoppedBy, dispatched } = lease
   const unsent = stoppedBy !== undefined && !dispatched
@@ -115,9 +114,9 @@ export async function recordFailure<T>(
     case 'release':
       if (!isHeld) await giveBack(request, flight, claim, notice, doubtful)
   }
-  void recordLate(request, flight, claim, outcome, isHeld)
+  void storeLateEnd(request, flight, claim, outcome, isHeld)
   if (!stopped) {
-    return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+    return { type: 'own', outcome, persisted: false, others: othersEnd(outcome, flight) }
   }
   if (stoppedBy.kind !== 'store_unavailable') return 'lost'
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
@@ -135,7 +134,7 @@ async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
  * Handles the end of work that was given up earlier. Its result is stored unless another owner took over,
  * even if the outcome was reported as unknown. If the work was certainly not done, the key is freed.
  */
-async function recordLate<T>(
+async function storeLateEnd<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
@@ -144,7 +143,7 @@ async function recordLate<T>(
 ): Promise<void> {
   const end = await late
   if (end === undefined) return
-  if (end.ok) await recordSuccess(request, flight, claim, { ok: true, value: end.value })
+  if (end.ok) await storeSuccess(request, flight, claim, { ok: true, value: end.value })
   else if (end.executed === 'no') await giveBack(request, flight, claim)
   else if (isHeld) await giveBack(request, flight, claim, undefined, true)
 }
@@ -158,18 +157,18 @@ function dispositionOf<T>(
   return isLate ? 'uncertain' : disposition
 }
 
-/** The ending of work that ran without a record. */
+/** The end of work that ran without a record. */
 export function unrecorded<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   outcome: WorkOutcome<T>,
-): Landing<T> {
+): FlightEnd<T> {
   return outcome.ok
     ? ownResult(outcome, encoded(request, outcome.value), false)
-    : { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+    : { type: 'own', outcome, persisted: false, others: othersEnd(outcome, flight) }
 }
 
-type OwnLanding<T> = Extract<Landing<T>, { readonly type: 'own' }>
+type OwnEnd<T> = Extract<FlightEnd<T>, { readonly type: 'own' }>
 type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
 type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
 
@@ -183,11 +182,11 @@ function ownResult<T>(
   outcome: Success<T>,
   result: string | typeof TOO_LARGE | undefined,
   persisted: boolean,
-): OwnLanding<T> {
+): OwnEnd<T> {
   return { type: 'own', outcome, persisted, others: shared(result, persisted) }
 }
 
-function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): Ending {
+function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): SharedEnd {
   if (result === undefined) return AGAIN
   if (result === TOO_LARGE) return { type: 'error', init: resultTooLarge() }
   return { type: 'result', result, source: 'shared', persisted }
@@ -215,7 +214,7 @@ function noticeForOthers<T>(
   return abandoned || PERSONAL.has(notice.kind) ? undefined : notice
 }
 
-function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
+function othersEnd<T>(outcome: Failed<T>, flight: SharedFlight): SharedEnd {
   const notice = noticeForOthers(outcome, flight)
   return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
 }

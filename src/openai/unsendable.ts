@@ -2,7 +2,13 @@ import type { Bounds } from '../call/limits.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
-import type { WireRecord } from './wire.ts'
+
+/** What the judgement needs of the wire's record. */
+interface Seen {
+  readonly sockets: number
+  readonly url: string | undefined
+  readonly refusal: string | undefined
+}
 
 /**
  * A failure of a request that could never have gone out, whatever it looked like: the runtime refuses
@@ -10,7 +16,7 @@ import type { WireRecord } from './wire.ts'
  * looks so though a request was seen: a `fetch` of somebody's own had sent one before. Any other is
  * given back as it is.
  */
-export function judgeUnsendable(failure: Failure, wire: WireRecord, bounds: Bounds): Failure {
+export function judgeUnsendable(failure: Failure, wire: Seen, bounds: Bounds): Failure {
   if (bounds.ended !== undefined) return failure
   if (failure.kind === 'invalid_request') {
     const wasSent = wire.sockets > 0 && BEFORE_SENDING.includes(failure.code ?? '')

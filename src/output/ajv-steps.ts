@@ -1,14 +1,9 @@
-import type { Ajv, Name, _ as Template } from 'ajv'
+import type { Ajv } from 'ajv'
 import { MAX_INLINE_MEMBERS } from './enum-members.ts'
 import { isRecord, own } from './json-value.ts'
+import type { CodeGeneration } from './load-ajv.ts'
 import { partsIn, REFERENCES } from './schema-part.ts'
 import type { Work } from './work.ts'
-
-/** The helpers with which AJV keywords generate code. */
-export interface CodeGeneration {
-  readonly _: typeof Template
-  readonly Name: typeof Name
-}
 
 /**
  * Counts the steps of a running validator, one for each part of the schema applied to a value, so that its

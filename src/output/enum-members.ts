@@ -1,7 +1,7 @@
 import type { Ajv } from 'ajv'
-import type { CodeGeneration } from './ajv-steps.ts'
 import { isEqual } from './equal.ts'
 import { isRecord } from './json-value.ts'
+import type { CodeGeneration } from './load-ajv.ts'
 
 /** Up to this many scalar members, AJV compares a value with each of them in generated code. */
 export const MAX_INLINE_MEMBERS = 200

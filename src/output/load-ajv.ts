@@ -1,4 +1,11 @@
+import type { Name, _ as Template } from 'ajv'
 import * as packages from './ajv-packages.cjs'
+
+/** The helpers with which AJV keywords generate code. */
+export interface CodeGeneration {
+  readonly _: typeof Template
+  readonly Name: typeof Name
+}
 
 /** AJV could not be loaded. Says nothing about the schema. */
 export class NotLoaded extends Error {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CallError } from '../../src/errors/call-error.ts'
-import type { Flight, LateEnd, WorkOutcome } from '../../src/idempotency/once.ts'
+import type { Flight, LateEnd, WorkOutcome } from '../../src/idempotency/protocol.ts'
 import type { Claim, ClaimResult, Store } from '../../src/idempotency/store.ts'
 import { memoryStore } from '../../src/stores/memory-store.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'

@@ -62,16 +62,16 @@ export function typesIn({ text }: SourceFile): readonly { name: string; isExport
   }))
 }
 
+const STARTS =
+  /^(?: {2}(?!if|for|while|switch|return|else)(?:async |get |static |override |protected )*#?\w+(?:<.*>)?\(|(?:export )?(?:async )?function )/
+
 /** Lines of the longest function or method; the formatter puts its last brace below its first letter. */
 export function longestFunction({ text }: SourceFile): number {
   const lines = text.split('\n')
-  let longest = 0
-  lines.forEach((line, from) => {
-    const [, indent] = /^( {0,2})(?!\*|\/|if|for|while|switch|try|return)\S.*\(.*$/.exec(line) ?? []
-    if (indent === undefined || /^\s*(import|interface|type|class)\b/.test(line)) return
-    const until = lines.findIndex((end, at) => at > from && end.startsWith(`${indent}}`))
-    const isFunction = lines.slice(from, until).some((part) => /(\{|=>)$/.test(part))
-    if (isFunction && until > from) longest = Math.max(longest, until - from + 1)
+  const lengths = lines.map((line, from) => {
+    if (!STARTS.test(line) || !/[{(]$/.test(line)) return 0
+    const end = `${/^ */.exec(line)?.[0] ?? ''}}`
+    return lines.findIndex((other, at) => at > from && other === end) - from + 1
   })
-  return longest
+  return Math.max(...lengths)
 }

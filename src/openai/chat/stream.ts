@@ -1,7 +1,7 @@
 import { abortedBy, classifyThrown } from '../../call/attempt.ts'
 import type { AnswerFacts, Begun, Exchange, OnceProtocol, Sent } from '../../call/task.ts'
 import { type CallError, type Failure, isCallError } from '../../errors/call-error.ts'
-import type { Flight, WorkOutcome } from '../../idempotency/once.ts'
+import type { Flight, WorkOutcome } from '../../idempotency/protocol.ts'
 import { type StreamAnswer, streamOnce } from '../../stream/once.ts'
 import type { Progress, StreamJudge } from '../../stream/progress.ts'
 import { ProviderStream, type StreamEnd } from '../../stream/provider.ts'

@@ -1,11 +1,8 @@
 import { membership } from '../enum-members.ts'
 import { isEqual } from '../equal.ts'
 import { duplicateIn } from '../unique-items.ts'
-import { type Check, type Complaint, fail, type Schema } from './checks.ts'
-import type { Compiler } from './interpreter.ts'
-
-/** Creates the check of a keyword; undefined if the keyword has no effect. */
-export type Keyword = (holds: unknown, schema: Schema, compiler: Compiler) => Check | undefined
+import { type Complaint, fail, type Schema } from './checks.ts'
+import type { Compiler, Keyword } from './keyword.ts'
 
 /** A keyword whose check is a test of the value alone. */
 function asserting<T>(

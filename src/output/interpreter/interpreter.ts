@@ -10,6 +10,7 @@ import {
 } from '../schema-engine.ts'
 import { type Check, Evaluated, fail, isObject, type Run, type Schema } from './checks.ts'
 import { type Formats, formatsOfAjv } from './formats.ts'
+import type { Compiler } from './keyword.ts'
 import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
 import { References } from './references.ts'
 import { isOfType, typeCheck, typesOf } from './types.ts'
@@ -28,7 +29,7 @@ export function interpreter(
   return () => {
     const schema = parseSchema(text)
     checkSchema(schema, draft)
-    const compiler = new Compiler(schema, draft, regExp)
+    const compiler = new SchemaCompiler(schema, draft, regExp)
     const all = !explodes(schema)
     const isCounted = recurs(schema)
     const whole = compiler.checkAt('')
@@ -64,7 +65,7 @@ const VERDICT_ONLY: Run = { errors: undefined, all: false, inUnion: false, scope
 function checkSchema(schema: object, draft: Draft): void {
   const errors: ErrorObject[] = []
   const run: Run = { errors, all: false, inUnion: false, scope: undefined }
-  const compiler = new Compiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
+  const compiler = new SchemaCompiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
   if (compiler.checkAt('')({ value: schema, path: '' }, run, undefined)) return
   const said = errors.map(({ instancePath, message }) => `schema${instancePath} ${message}`)
   throw new TypeError(said.join(', '))
@@ -79,7 +80,7 @@ const META_SCHEMAS: Readonly<Record<Draft, string>> = {
 }
 
 /** Creates the checks of a schema's parts, each once. */
-export class Compiler {
+class SchemaCompiler implements Compiler {
   readonly draft: Draft
   readonly references: References
   readonly regExp: RegExpEngine
@@ -106,7 +107,6 @@ export class Compiler {
     return this.checkIn(schema, base)
   }
 
-  /** The check of a part nested in another one. */
   checkOf(part: unknown, around: Schema): Check {
     return this.checkIn(part, this.references.baseOf(around, ''))
   }
@@ -124,7 +124,6 @@ export class Compiler {
     return made.check
   }
 
-  /** Whether the schema has no keyword that can reject a value. */
   isAlwaysValid(part: unknown): boolean {
     return part === true || (isObject(part) && !Object.keys(part).some((key) => KEYWORDS.has(key)))
   }

@@ -1,5 +1,4 @@
 import type { Draft } from '../schema-engine.ts'
-import type { Keyword } from './assertions.ts'
 import {
   branching,
   type Check,
@@ -10,6 +9,7 @@ import {
   type Run,
   type Schema,
 } from './checks.ts'
+import type { Keyword } from './keyword.ts'
 import { forget } from './unions.ts'
 
 type Made = Parameters<Keyword>

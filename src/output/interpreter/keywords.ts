@@ -2,7 +2,6 @@ import type { Draft } from '../schema-engine.ts'
 import {
   ANY_ASSERTIONS,
   ARRAY_ASSERTIONS,
-  type Keyword,
   NUMBER_ASSERTIONS,
   OBJECT_ASSERTIONS,
   STRING_ASSERTIONS,
@@ -10,6 +9,7 @@ import {
 } from './assertions.ts'
 import type { Check } from './checks.ts'
 import { ITEMS_BEFORE_2020, ITEMS_OF_2020, UNEVALUATED_ITEMS } from './items.ts'
+import type { Keyword } from './keyword.ts'
 import { DEPENDENT, PROPERTIES, UNEVALUATED_PROPERTIES } from './properties.ts'
 import { dynamicRef, recursiveRef, ref } from './refer.ts'
 import { UNIONS } from './unions.ts'

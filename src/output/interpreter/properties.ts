@@ -1,4 +1,3 @@
-import type { Keyword } from './assertions.ts'
 import {
   branching,
   type Check,
@@ -11,6 +10,7 @@ import {
   type Run,
   type Schema,
 } from './checks.ts'
+import type { Keyword } from './keyword.ts'
 import { merged } from './unions.ts'
 
 type Made = Parameters<Keyword>

@@ -1,6 +1,5 @@
-import type { Keyword } from './assertions.ts'
 import type { Check, Schema, Scope } from './checks.ts'
-import type { Compiler } from './interpreter.ts'
+import type { Compiler, Keyword } from './keyword.ts'
 import type { Located } from './references.ts'
 
 type Made = Parameters<Keyword>

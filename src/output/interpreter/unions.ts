@@ -1,5 +1,5 @@
-import type { Keyword } from './assertions.ts'
 import { branching, type Check, Evaluated, fail, type Run, silent } from './checks.ts'
+import type { Keyword } from './keyword.ts'
 
 const isList = (holds: unknown): holds is readonly unknown[] => Array.isArray(holds)
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
-import type { Flight, OnceRequest, OnceResult } from '../../../src/idempotency/once.ts'
+import type { Flight, OnceRequest, OnceResult } from '../../../src/idempotency/protocol.ts'
 import {
   answerOf,
   type CallChanges,

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import type { Ending, SharedFlight } from './flight.ts'
-import { LEASE_MS } from './lease.ts'
-import type { OnceRequest } from './once.ts'
+import type { Clock } from '../time.ts'
+import type { SharedEnd, SharedFlight } from './flight.ts'
 import { mismatch, outcomeUnknown, storeUnavailable } from './once-errors.ts'
-import { withPatience } from './patience.ts'
+import type { OnceRequest } from './protocol.ts'
 import type { ClaimRequest, ClaimResult } from './store.ts'
 import { unreadableIn } from './unreadable-record.ts'
+
+/** How long a claim lasts without a heartbeat, and so how long a crashed owner blocks its key at most. */
+export const LEASE_MS = 30_000
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 
@@ -52,10 +54,10 @@ export function claimRequest<T>(
 }
 
 /** What the store's answer means for every participant; undefined if it decides nothing yet. */
-export async function endingOf<T>(
+export async function sharedEndOf<T>(
   request: OnceRequest<T>,
   claimed: Claimed,
-): Promise<Ending | undefined> {
+): Promise<SharedEnd | undefined> {
   switch (claimed.state) {
     case 'settled':
       return claimed.outcome.ok
@@ -77,12 +79,56 @@ export async function endingOf<T>(
   }
 }
 
-async function opened<T>({ keeping }: OnceRequest<T>, kept: string): Promise<Ending> {
+async function opened<T>({ keeping }: OnceRequest<T>, kept: string): Promise<SharedEnd> {
   try {
     const result = keeping === undefined ? kept : await keeping.open(kept)
     return { type: 'result', result, source: 'store', persisted: true }
   } catch (error) {
     const init = unreadableIn(error) ?? storeUnavailable('give a readable result', error, 'yes')
     return { type: 'error', init }
+  }
+}
+
+/**
+ * How long to wait for the store: longer than a slow round trip, far shorter than a lease. A store that
+ * takes longer counts as unreachable.
+ */
+const PATIENCE_MS = 5_000
+
+/** The limits of a wait for the store. */
+export interface Patience {
+  readonly clock: Clock
+  /**
+   * Milliseconds left to the caller. The store gets half, the work the rest. Absent if no work is to
+   * follow.
+   */
+  readonly remainingMs?: number
+  /** Aborts the wait. */
+  readonly signal?: AbortSignal
+}
+
+/** The store's answer; rejects if it does not arrive in time. */
+export async function withPatience<T>(
+  answer: Promise<T>,
+  { clock, remainingMs = Number.POSITIVE_INFINITY, signal }: Patience,
+): Promise<T> {
+  let end: () => void = () => {}
+  const over = new Promise<never>((_, reject) => {
+    const waitMs = Math.max(0, Math.min(PATIENCE_MS, remainingMs / 2))
+    const onAbort = () => reject(signal?.reason)
+    const cancel = clock.schedule(waitMs, () =>
+      reject(new DOMException(`no answer within ${waitMs} ms`, 'TimeoutError')),
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
+    end = () => {
+      cancel()
+      signal?.removeEventListener('abort', onAbort)
+    }
+  })
+  try {
+    return await Promise.race([answer, over])
+  } finally {
+    end()
   }
 }
