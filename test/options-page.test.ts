@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
-import type { Check, Checks, Row } from '../src/options/option-check.ts'
+import type { Checks, OptionCheck, Row } from '../src/options/option-check.ts'
 import { CALL_ROWS, STEADY_ROWS } from '../src/options/options.ts'
 import { resolveCall } from '../src/options/resolve-options.ts'
 import { RETRY_ROWS } from '../src/options/retry-policy.ts'
@@ -149,7 +149,7 @@ function plain(cell: string | undefined): string | undefined {
 }
 
 /** The rows within a row, for a value of it. */
-function within(row: Check | undefined, value: object = {}): Checks {
+function within(row: OptionCheck | undefined, value: object = {}): Checks {
   return row?.within?.(value) ?? {}
 }
 

@@ -1,4 +1,4 @@
-import { Ending } from '../ending.ts'
+import { EndSignal } from '../end-signal.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { once } from '../idempotency/once.ts'
@@ -19,7 +19,7 @@ import {
 } from './outcome.ts'
 import { joinedGivenUp } from './repetition.ts'
 import { defaultStore } from './runtime.ts'
-import type { Begun, Binding, CallContext, Codec, Label, OnceProtocol, Task } from './task.ts'
+import type { Begun, CallContext, Codec, Label, OnceProtocol, Task, WorkBinding } from './task.ts'
 
 export interface CallResult<T> {
   readonly value: T
@@ -65,7 +65,7 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * The work of one call: its attempts, as the retry loop asks for them, within what an outer call
  * leaves it; and in the end what may be kept under the key.
  */
-async function attempts<T>(one: LogicalCall<T>, binding: Binding): Promise<WorkOutcome<T>> {
+async function attempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
   const refusal = one.begin(binding)
   if (refusal !== undefined) return one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
   const outcome = await runAttempts(one)
@@ -154,7 +154,7 @@ function finished<T>(
   if (!one.isStreaming) {
     return { value, report: one.succeed({ source, persisted }, one.task.completionOf?.(value)) }
   }
-  const ended = new Ending<CallReport>()
+  const ended = new EndSignal<CallReport>()
   // A stream: the span stays open, and the report is not complete, until it has ended.
   one.whenStreamEnds((cut) => ended.tell(streamReport(one, cut, { source, persisted })))
   return live(one, value, { source, persisted }, ended)
@@ -169,7 +169,7 @@ function reported<T>(one: LogicalCall<T>, begun: Begun<T>): CallResult<T> {
     return { value, report: one.succeed({ source, persisted }) }
   }
   const source = 'provider'
-  const ended = new Ending<CallReport>()
+  const ended = new EndSignal<CallReport>()
   void begun.over.then(({ failure, persisted }) =>
     ended.tell(streamReport(one, failure, { source, persisted })),
   )
@@ -180,7 +180,7 @@ function live<T>(
   one: LogicalCall<T>,
   value: T,
   how: Pick<CallReport, 'source' | 'persisted'>,
-  ended: Ending<CallReport>,
+  ended: EndSignal<CallReport>,
 ): CallResult<T> {
   return { value, report: one.soFar(how), onEnd: (listener) => ended.whenEnded(listener) }
 }

@@ -91,7 +91,9 @@ export class OnEventReader implements EventReader {
     try {
       // One member of the union, with the two fields that all have.
       const told = Object.freeze({ ...event, ...this.#call }) as CallEvent
-      const returned: unknown = this.#onEvent(told)
+      // The user's own function gets no `this` of ours.
+      const onEvent = this.#onEvent
+      const returned: unknown = onEvent(told)
       // An async callback's rejection is ignored as well; unhandled, it would end the process.
       if (returned instanceof Promise) returned.catch(() => {})
     } catch {

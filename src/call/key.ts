@@ -30,26 +30,26 @@ export interface CallKey {
  * @throws {TypeError} when the payload has no canonical JSON, with the path of what is in the way;
  * what its own `toJSON` or a getter of it throws.
  */
-export function resolveKey<T>(job: Task<T>, space: KeySpace, runtime: Runtime): CallKey {
-  const { options, operation } = job
+export function resolveKey<T>(task: Task<T>, space: KeySpace, runtime: Runtime): CallKey {
+  const { options, operation } = task
   const given = options.idempotencyKey
   if (given === undefined && options.idempotency === 'given') {
-    return keyOf(job, space, randomUUID())
+    return keyOf(task, space, randomUUID())
   }
   const json =
     options.payload === undefined
-      ? canonicalJsonAsSent(job.payload())
-      : boundPayload(job, options.payload)
+      ? canonicalJsonAsSent(task.payload())
+      : boundPayload(task, options.payload)
   const { tenant, keySecret } = space
   const fingerprint = fingerprintOfJson(json, withoutUndefined({ keySecret }))
-  if (given !== undefined) return keyOf(job, space, given, fingerprint)
-  if (options.occurrence === undefined) warnOfSampling(job, runtime)
+  if (given !== undefined) return keyOf(task, space, given, fingerprint)
+  if (options.occurrence === undefined) warnOfSampling(task, runtime)
   const text = deriveKeyOfJson(
     operation,
     `[${json},${options.occurrence ?? 0}]`,
     withoutUndefined({ tenant, keySecret }),
   )
-  return keyOf(job, space, text, fingerprint)
+  return keyOf(task, space, text, fingerprint)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Ending } from '../ending.ts'
+import { EndSignal } from '../end-signal.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
 import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
@@ -39,11 +39,11 @@ import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts
 import { startSpan } from './span.ts'
 import {
   type AnswerFacts,
-  type Binding,
   type CallContext,
   type Exchange,
   isFunction,
   type Task,
+  type WorkBinding,
 } from './task.ts'
 
 /**
@@ -71,8 +71,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   facts: AnswerFacts | undefined
   readonly #startedMs: number
   readonly #fingerprints: Fingerprints
-  #work: Work<T> | undefined
-  #streamEnd: Ending<Failure | undefined> | undefined
+  #work: WorkSpan<T> | undefined
+  #streamEnd: EndSignal<Failure | undefined> | undefined
 
   /** @throws {TypeError} for a payload that has no canonical JSON. */
   constructor(task: Task<T>, context: CallContext) {
@@ -199,7 +199,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#working.outer.spentAt(target)
   }
 
-  /** Work that was done before a lease was lost counts. */
+  /** What failed before the claim was lost counts; a stream that was released does not. */
   get sentBefore(): LoopRequest<T>['sentBefore'] {
     return this.#working.sentBefore
   }
@@ -283,10 +283,10 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // How it begins and ends.
 
-  /** Work begins, bound like this. Why it is refused, if it is; nothing has been sent then. */
-  begin(binding: Binding): Refusal | undefined {
+  /** Work begins, bound like this. Why it is refused, if it is: then none of it is sent. */
+  begin(binding: WorkBinding): Refusal | undefined {
     const { last, sentBefore } = this.#work ?? {}
-    const work = new Work(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
+    const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
     const { spent, attemptsLeft } = work.outer
     const reason = attemptsLeft > 0 ? ('max_requests' as const) : ('max_attempts' as const)
@@ -303,7 +303,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     const work = this.#working
     work.scope.settled = true
     const { failedAt, stopped, late } = work
-    rememberGivenUp(this, ended.failure, this.#fingerprints, failedAt)
+    rememberGivenUp(this, ended.failure, this.#fingerprints, failedAt ?? new Set())
     if (stopped !== undefined) this.#tellStopped(stopped, ended)
     const completion = work.completionFor(ended.refused?.answer)
     return giveUp(this, work.binding, ended, { completion, late: late?.end(this.#doubts) })
@@ -337,12 +337,12 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.#ending.whenEnded(listener)
   }
 
-  get #ending(): Ending<Failure | undefined> {
-    this.#streamEnd ??= new Ending()
+  get #ending(): EndSignal<Failure | undefined> {
+    this.#streamEnd ??= new EndSignal()
     return this.#streamEnd
   }
 
-  get #working(): Work<T> {
+  get #working(): WorkSpan<T> {
     if (this.#work === undefined) throw new Error('The work of this call has not begun')
     return this.#work
   }
@@ -361,7 +361,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** Undefined: it may be sent. Else what it was not sent for. */
-  async #whyWithheld(step: AttemptStep, work: Work<T>): Promise<Failure | undefined> {
+  async #whyWithheld(step: AttemptStep, work: WorkSpan<T>): Promise<Failure | undefined> {
     const { binding, last } = work
     const again = step.cause === 'hedge' || this.mayHaveRun
     const unsent = { retryable: false, executed: 'no' } as const
@@ -401,9 +401,9 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 }
 
-/** The work of a call between two losses of its lease: mostly there is one. */
-class Work<T> {
-  readonly binding: Binding
+/** The work of a call between two losses of its claim: mostly there is one. */
+class WorkSpan<T> {
+  readonly binding: WorkBinding
   readonly around: Scope | undefined
   readonly isNested: boolean
   readonly outer: OuterUse
@@ -412,7 +412,7 @@ class Work<T> {
   readonly late: LateWork<T> | undefined
   readonly sentBefore: LoopRequest<T>['sentBefore']
   /** Targets at which an attempt has failed. */
-  readonly failedAt = new Set<number>()
+  failedAt: Set<number> | undefined
   last: Failure | undefined
   stopped: VerdictEvent | undefined
   #completion: unknown
@@ -420,7 +420,7 @@ class Work<T> {
 
   constructor(
     { task, attempts }: LogicalCall<T>,
-    binding: Binding,
+    binding: WorkBinding,
     fingerprints: Fingerprints,
     before: Failure | undefined,
   ) {
@@ -441,7 +441,7 @@ class Work<T> {
     }
     const { failure, completion } = end
     this.outer.failed(step.target, failure)
-    this.failedAt.add(step.target)
+    this.failedAt = (this.failedAt ?? new Set()).add(step.target)
     this.last = failure
     this.#completion = completion
     if (completion === undefined) return
@@ -455,9 +455,11 @@ class Work<T> {
   }
 }
 
-/** What the call had sent when its claim was lost. That the claim was lost is what it fails with then. */
+/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
 function sentIn(attempts: readonly AttemptReport[], last: Failure) {
   const refused = attempts.filter(({ executed }) => executed === 'no').length
-  const failure = isCallError(last.cause) ? { ...last, kind: last.cause.kind } : last
+  // The attempt was cut off by the loss of the claim, not by the caller.
+  const isCut = last.kind === 'aborted' && isCallError(last.cause)
+  const failure = isCut ? { ...last, kind: last.cause.kind } : last
   return { requests: attempts.length, refused, failure }
 }

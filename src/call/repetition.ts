@@ -82,9 +82,9 @@ export function rememberGivenUp<T>(
 }
 
 /** The call that this one joined was given up: the joiner has seen that as the owner has. */
-export function joinedGivenUp<T>(job: Task<T>, kind: FailureKind): void {
-  if (isFunction(job.face) || FAILURE_KINDS[kind].retry !== 'yes') return
-  const { each, whole } = new Fingerprints(job)
+export function joinedGivenUp<T>(task: Task<T>, kind: FailureKind): void {
+  if (isFunction(task.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  const { each, whole } = new Fingerprints(task)
   giveUpInFlow([whole, ...each].filter((one) => one !== undefined))
 }
 
@@ -207,7 +207,7 @@ function more({ attempts, requests }: Spent = NOTHING, attempt: number): Spent {
  */
 export class Fingerprints {
   readonly #task: Pick<Task<never>, 'identify'>
-  #made: Made | undefined
+  #made: RequestHashes | undefined
 
   constructor(task: Pick<Task<never>, 'identify'>) {
     this.#task = task
@@ -223,20 +223,20 @@ export class Fingerprints {
     return this.#all().whole
   }
 
-  #all(): Made {
+  #all(): RequestHashes {
     this.#made ??= made(this.#task)
     return this.#made
   }
 }
 
-interface Made {
+interface RequestHashes {
   readonly each: readonly string[]
   readonly whole: string | undefined
 }
 
-const NONE: Made = { each: [], whole: undefined }
+const NONE: RequestHashes = { each: [], whole: undefined }
 
-function made(task: Pick<Task<never>, 'identify'>): Made {
+function made(task: Pick<Task<never>, 'identify'>): RequestHashes {
   try {
     const identity = task.identify?.()
     if (identity === undefined) return NONE

@@ -116,7 +116,7 @@ export interface CallContext {
 }
 
 /** Whose signal and deadline bind the work of a call: the caller's, or those of all who joined. */
-export interface Binding {
+export interface WorkBinding {
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
   readonly onUncertain: 'rerun' | 'fail'

@@ -16,7 +16,7 @@ import {
   formatTotals,
   formatUnexpected,
 } from './render.ts'
-import { type BareResult, type CallResult, isAsExpected, totalsOf } from './results.ts'
+import { type BareResult, type FinishedCall, isAsExpected, totalsOf } from './results.ts'
 import { GOOD_ANSWER, groupScenarios, SCENARIOS, type Scenario, TICKET_TEXT } from './scenarios.ts'
 import { askSteady, type SteadyOutcome } from './steady-client.ts'
 import type { Terminal } from './terminal.ts'
@@ -81,13 +81,13 @@ const MODEL = 'gpt-demo'
 async function meetFaults(
   seed: number,
   { terminal, signal }: CommandContext,
-): Promise<readonly CallResult[]> {
+): Promise<readonly FinishedCall[]> {
   const server = await startFaultServer({
     answer: JSON.stringify(GOOD_ANSWER),
     perCall: (callId) => faultsOf(callId),
   })
   try {
-    const run: Run = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
+    const run: DemoRun = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
     await warmUp(run)
     const done = { steady: 0, bare: 0 }
     const watched = async <T>(side: keyof typeof done, call: Promise<T>): Promise<T> => {
@@ -109,7 +109,7 @@ async function meetFaults(
   }
 }
 
-interface Run {
+interface DemoRun {
   readonly server: FaultServer
   readonly seed: number
   readonly signal: AbortSignal
@@ -146,7 +146,7 @@ function faultsOf(callId: string): Scenario['faults'] {
  * Loads everything that is loaded on first use and opens the connections, so that the first timelines show only
  * their calls.
  */
-async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
+async function warmUp({ server, signal, steady, bare }: DemoRun): Promise<void> {
   const request = { model: MODEL, text: TICKET_TEXT, callId: 'warm-up', signal }
   const scenario: Scenario = { name: 'warm-up', faults: [], expected: 'success' }
   const both = Array.from({ length: LANES }, () => [
@@ -160,7 +160,7 @@ async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
 
 /** Runs a group of calls in a runtime of its own, so that no call is affected by the faults of another group. */
 async function runGroup(
-  run: Run,
+  run: DemoRun,
   group: readonly Scenario[],
   watched: Watched,
 ): Promise<readonly SteadyOutcome[]> {
@@ -173,14 +173,14 @@ async function runGroup(
   return Promise.all(calls)
 }
 
-function runSteady(run: Run, runtime: Runtime, scenario: Scenario): Promise<SteadyOutcome> {
+function runSteady(run: DemoRun, runtime: Runtime, scenario: Scenario): Promise<SteadyOutcome> {
   const { signal } = run
   const callId = steadyId(scenario.name)
   const request = { model: MODEL, text: TICKET_TEXT, callId, signal }
   return askSteady(run.steady, runtime, scenario, request)
 }
 
-async function runBare({ bare, signal }: Run, scenario: Scenario): Promise<TimedBareAnswer> {
+async function runBare({ bare, signal }: DemoRun, scenario: Scenario): Promise<TimedBareAnswer> {
   const { clock } = createRuntime()
   const startedMs = clock.monotonicMs()
   const callId = bareId(scenario.name)
@@ -190,11 +190,11 @@ async function runBare({ bare, signal }: Run, scenario: Scenario): Promise<Timed
 }
 
 function toResult(
-  { server }: Run,
+  { server }: DemoRun,
   index: number,
   outcome: SteadyOutcome,
   bareAnswer: TimedBareAnswer | undefined,
-): CallResult {
+): FinishedCall {
   const scenario = SCENARIOS[index]
   if (scenario === undefined || bareAnswer === undefined) throw new Error('a call was lost')
   const { name, expected, blame } = scenario
@@ -222,7 +222,7 @@ function toResult(
   }
 }
 
-function show(results: readonly CallResult[], terminal: Terminal): void {
+function show(results: readonly FinishedCall[], terminal: Terminal): void {
   const totals = totalsOf(results)
   terminal.write(formatCalls(results, terminal))
   if (totals.bare !== undefined) {
@@ -245,7 +245,7 @@ function showOutage(outage: OutageResult, terminal: Terminal): void {
 /** All results of the run in machine-readable form. */
 function toDocument(
   seed: number,
-  results: readonly CallResult[],
+  results: readonly FinishedCall[],
   outage: OutageResult | undefined,
 ): unknown {
   return {

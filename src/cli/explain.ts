@@ -5,7 +5,7 @@ import type { BareProblem } from './bare-client.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
 /** How a call ended, in a word or two for a table. */
-export type Ending =
+export type CallEnding =
   | 'valid'
   | 'recovered'
   | 'repaired'
@@ -17,7 +17,7 @@ export type Ending =
   | 'unrecoverable'
 
 /** The ending shown by a report; if several apply, the rarest. */
-export function endingOf({ report, repairs, valid }: SteadyOutcome): Ending {
+export function endingOf({ report, repairs, valid }: SteadyOutcome): CallEnding {
   const { outcome, source, attempts, reason } = report
   if (outcome !== 'success') return isFinal(reason) ? 'unrecoverable' : 'gave up'
   if (!valid) return 'gave up'

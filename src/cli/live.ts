@@ -2,7 +2,7 @@ import OpenAI from 'openai'
 import { createRuntime } from '../index.ts'
 import { type CommandContext, UsageError } from './command.ts'
 import { endingOf, explainCall } from './explain.ts'
-import type { CallResult } from './results.ts'
+import type { FinishedCall } from './results.ts'
 import { LIVE_TICKETS } from './scenarios.ts'
 import { askSteady } from './steady-client.ts'
 
@@ -36,11 +36,11 @@ export async function askLive(
   { client, model }: LiveProvider,
   random: () => number,
   { signal, terminal }: CommandContext,
-): Promise<readonly CallResult[]> {
+): Promise<readonly FinishedCall[]> {
   const runtime = createRuntime({ random })
   let done = 0
   const results = await Promise.all(
-    LIVE_TICKETS.map(async ({ name, text }): Promise<CallResult> => {
+    LIVE_TICKETS.map(async ({ name, text }): Promise<FinishedCall> => {
       const callId = `live/${name}`
       const outcome = await askSteady(client, runtime, {}, { model, text, callId, signal })
       done += 1

@@ -2,7 +2,7 @@ import { formatMs } from '../report/format-ms.ts'
 import type { Paint, Style } from '../report/paint.ts'
 import { formatTimeline, lengthMs, TIMELINE_LEGEND } from '../report/timeline.ts'
 import type { OutageResult } from './outage.ts'
-import { type CallResult, isAsExpected, type Totals } from './results.ts'
+import { type FinishedCall, isAsExpected, type Totals } from './results.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The part of a terminal that pure functions use. */
@@ -12,7 +12,7 @@ export type Canvas = Pick<Terminal, 'columns' | 'paint'>
  * One timeline per call, all to the same scale, with an explanation: next to it if the terminal is wide enough,
  * otherwise on a line of its own.
  */
-export function formatCalls(results: readonly CallResult[], { columns, paint }: Canvas): string {
+export function formatCalls(results: readonly FinishedCall[], { columns, paint }: Canvas): string {
   const nameWidth = longest(results.map(({ name }) => name))
   const fixedWidth = MARGIN.length + 2 + 2 + nameWidth + 2 + 2 + TIME_WIDTH
   const explanationWidth = longest(results.map(({ explanation }) => explanation))
@@ -40,7 +40,7 @@ export function formatCalls(results: readonly CallResult[], { columns, paint }: 
  * made valid come first, then those with different numbers of requests.
  */
 export function formatComparison(
-  results: readonly CallResult[],
+  results: readonly FinishedCall[],
   { columns, paint }: Canvas,
 ): string {
   const nameWidth = longest(results.map(({ name }) => name))
@@ -59,7 +59,7 @@ export function formatComparison(
   return `${[head, ...lines].join('\n')}\n`
 }
 
-function difference({ valid, requests, bare }: CallResult): number {
+function difference({ valid, requests, bare }: FinishedCall): number {
   if (bare === undefined || bare.valid !== valid) return 2
   return bare.requests === requests ? 0 : 1
 }
@@ -110,7 +110,7 @@ function whyFewer({ requests, bare }: Totals): string {
 }
 
 /** Names each call that did not end as expected; empty if there is none. */
-export function formatUnexpected(results: readonly CallResult[], { paint }: Canvas): string {
+export function formatUnexpected(results: readonly FinishedCall[], { paint }: Canvas): string {
   const wrong = results.filter((result) => !isAsExpected(result))
   const lines = wrong.map(({ name, report, valid, expected }) => {
     const ended = report.outcome === 'success' && !valid ? 'an invalid value' : report.outcome
@@ -167,7 +167,7 @@ function formatLegend(columns: number, paint: Paint): readonly string[] {
 const LEGEND_GAP = '   '
 
 /** Highlights the last part of an explanation, which says how the call ended. */
-function paintEnding(result: CallResult, text: string, paint: Paint): string {
+function paintEnding(result: FinishedCall, text: string, paint: Paint): string {
   if (!isAsExpected(result)) return paint('bad', text)
   if (!result.valid) return paint('wait', text)
   const cut = text.lastIndexOf(PARTS) + 1

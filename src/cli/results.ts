@@ -1,13 +1,13 @@
 import type { FailureKind } from '../index.ts'
 import type { BareAnswer } from './bare-client.ts'
-import type { Ending } from './explain.ts'
+import type { CallEnding } from './explain.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
 /** One finished call of the demo, and the bare client's call if there was one. */
-export interface CallResult extends SteadyOutcome {
+export interface FinishedCall extends SteadyOutcome {
   readonly name: string
   readonly expected: 'success' | FailureKind
-  readonly ending: Ending
+  readonly ending: CallEnding
   /** One line for display. */
   readonly explanation: string
   /** HTTP requests that arrived; for a real provider, requests that were sent. */
@@ -47,13 +47,13 @@ export interface BareTotals
 }
 
 /** Whether the call ended as expected. */
-export function isAsExpected({ report, valid, expected }: CallResult): boolean {
+export function isAsExpected({ report, valid, expected }: FinishedCall): boolean {
   return report.outcome === expected && valid === (expected === 'success')
 }
 
 /** Adds up the results. */
-export function totalsOf(results: readonly CallResult[]): Totals {
-  const count = (holds: (result: CallResult) => boolean) => results.filter(holds).length
+export function totalsOf(results: readonly FinishedCall[]): Totals {
+  const count = (holds: (result: FinishedCall) => boolean) => results.filter(holds).length
   const bare = results.flatMap((result) => (result.bare === undefined ? [] : [result.bare]))
   return {
     calls: results.length,
@@ -78,7 +78,7 @@ export function totalsOf(results: readonly CallResult[]): Totals {
   }
 }
 
-function isGivenUp({ valid, requests, bare }: CallResult): boolean {
+function isGivenUp({ valid, requests, bare }: FinishedCall): boolean {
   return valid && bare?.valid === false && bare.requests < requests
 }
 

@@ -35,7 +35,7 @@ export interface Evidence {
 }
 
 /** The known parts of an HTTP response. */
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number | undefined
   readonly headers?: HeaderSource | undefined
   readonly body?: unknown
@@ -46,7 +46,7 @@ export const MAX_ID_LENGTH = 200
 
 /** Classifies a response by its wording, then by its status. */
 export function judgeResponse(
-  answer: Answer,
+  answer: HttpAnswer,
   { now, clock = systemClock }: Evidence,
 ): Classification {
   const { headers } = answer

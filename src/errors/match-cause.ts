@@ -16,7 +16,7 @@ export function matchCause(error: unknown): { rule: CauseRule; code?: string } |
 // Error messages of runtimes are one line long.
 const MAX_LENGTH = 500
 
-interface Observed {
+interface ObservedError {
   readonly code: string
   readonly names: readonly string[]
   readonly causeNames: readonly string[]
@@ -25,7 +25,7 @@ interface Observed {
   readonly stack: string
 }
 
-function observe(error: unknown): Observed {
+function observe(error: unknown): ObservedError {
   const text = typeof error === 'string' ? error.slice(0, MAX_LENGTH) : undefined
   const message = text?.toLowerCase() ?? lower(error, 'message')
   return {
@@ -39,7 +39,7 @@ function observe(error: unknown): Observed {
   }
 }
 
-function holds(when: Cause, seen: Observed): boolean {
+function holds(when: Cause, seen: ObservedError): boolean {
   return (
     (when.code === undefined || codeHolds(when.code, seen.code)) &&
     (when.name === undefined || seen.names.includes(when.name)) &&

@@ -1,14 +1,14 @@
 import { errorInAnswer } from './disguise.ts'
 import { isTelling } from './envelope.ts'
 import { type HeaderSource, readProperty, readText } from './hostile.ts'
-import { type Answer, type Evidence, isErrorStatus, MAX_ID_LENGTH } from './judge-response.ts'
+import { type Evidence, type HttpAnswer, isErrorStatus, MAX_ID_LENGTH } from './judge-response.ts'
 
 /**
  * The response that an error carries, under the names that clients use: `status`, `headers`, `error`
  * (openai, Anthropic); `statusCode`, `responseHeaders`, `responseBody` (AI SDK); `response` with `data`
  * (axios); a `Response` that was thrown or attached to an error. Undefined if there is none.
  */
-export function readResponse(error: unknown, evidence: Evidence): Answer | undefined {
+export function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefined {
   const inner = readProperty(error, 'response')
   const status = statusesOf(error, inner).find(isErrorStatus)
   const member = readProperty(error, 'error')
@@ -50,7 +50,11 @@ function bodyOfMember(member: unknown): unknown {
 }
 
 /** The client failed to process a 200 response; its body may contain an error. */
-function answerInDisguise(error: unknown, inner: unknown, evidence: Evidence): Answer | undefined {
+function answerInDisguise(
+  error: unknown,
+  inner: unknown,
+  evidence: Evidence,
+): HttpAnswer | undefined {
   const status = statusesOf(error, inner).find((candidate) => candidate === 200)
   if (status === undefined) return undefined
   const body = bodiesOf(error, inner).map(errorInAnswer).find(isBody)

@@ -14,7 +14,7 @@ export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly ca
 export interface ClaimLimits {
   /** The fence of the owner that this caller has been waiting for. */
   readonly waitedFor?: number | undefined
-  /** As in `Patience`. */
+  /** As in `StoreTimeout`. */
   readonly remainingMs?: number
   /** Ends the wait at once. */
   readonly signal?: AbortSignal
@@ -37,7 +37,7 @@ export async function claimKey<T>(
     asking
       .then((claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim))
       .catch(() => {})
-    return await withPatience(asking, { clock, ...limits })
+    return await withStoreTimeout(asking, { clock, ...limits })
   } catch (cause) {
     abandoned = true
     return { state: 'unreachable', cause }
@@ -96,7 +96,7 @@ async function opened<T>({ keeping }: OnceRequest<T>, kept: string): Promise<Sha
 const PATIENCE_MS = 5_000
 
 /** The limits of a wait for the store. */
-export interface Patience {
+export interface StoreTimeout {
   readonly clock: Clock
   /**
    * Milliseconds left to the caller. The store gets half, the work the rest. Absent if no work is to
@@ -108,9 +108,9 @@ export interface Patience {
 }
 
 /** The store's answer; rejects if it does not arrive in time. */
-export async function withPatience<T>(
+export async function withStoreTimeout<T>(
   answer: Promise<T>,
-  { clock, remainingMs = Number.POSITIVE_INFINITY, signal }: Patience,
+  { clock, remainingMs = Number.POSITIVE_INFINITY, signal }: StoreTimeout,
 ): Promise<T> {
   let end: () => void = () => {}
   const over = new Promise<never>((_, reject) => {

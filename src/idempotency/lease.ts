@@ -1,6 +1,6 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
-import { LEASE_MS, type Patience, withPatience } from './claim.ts'
+import { LEASE_MS, type StoreTimeout, withStoreTimeout } from './claim.ts'
 import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
 import type { Sending } from './protocol.ts'
 import type { Claim, ClaimResult, Store } from './store.ts'
@@ -126,11 +126,11 @@ export class Lease {
    * Merges the record's policy and the callers' in one atomic step, which also extends the lease. The
    * stricter one binds both from then on. Returns false if the claim is lost.
    */
-  async #agree(limits: Omit<Patience, 'clock'> = {}): Promise<boolean> {
+  async #agree(limits: Omit<StoreTimeout, 'clock'> = {}): Promise<boolean> {
     const { store, clock, claim, policy, claimAgain } = this.#request
     const sentAtMs = clock.monotonicMs()
     const asking = (async () => claimAgain(policy.onUncertain))()
-    const answer = await withPatience(asking, { clock, ...limits })
+    const answer = await withStoreTimeout(asking, { clock, ...limits })
     if (answer.state === 'uncertain') {
       // The lease expired unnoticed, and a caller under 'fail' has marked the record since.
       this.#learn('fail')
@@ -156,7 +156,7 @@ export class Lease {
     const { store, claim, onStoreError, clock, deadline, signal } = this.#request
     try {
       const answer = store.dispatch(claim)
-      return await withPatience(answer, { clock, remainingMs: deadline.remainingMs(), signal })
+      return await withStoreTimeout(answer, { clock, remainingMs: deadline.remainingMs(), signal })
     } catch (error) {
       if (signal.aborted) throw abandoned(signal)
       if (onStoreError === 'bypass') return true
@@ -178,7 +178,7 @@ export class Lease {
     try {
       held = this.#isUnrecorded()
         ? await this.#agree()
-        : await withPatience(store.heartbeat(claim, LEASE_MS), { clock })
+        : await withStoreTimeout(store.heartbeat(claim, LEASE_MS), { clock })
     } catch {
       // Unreachable for now; the timer of #armFence limits for how long.
     }

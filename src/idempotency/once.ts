@@ -95,15 +95,15 @@ async function wait<T>(request: OnceRequest<T>, joined: Joined<T>): Promise<Flig
   }
 }
 
-type Limit = 'aborted' | 'deadline'
+type ReachedLimit = 'aborted' | 'deadline'
 
 function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
-  readonly reached: Promise<Limit>
+  readonly reached: Promise<ReachedLimit>
   dispose(): void
 } {
   let cancel: () => void = () => {}
   let onAbort: () => void = () => {}
-  const reached = new Promise<Limit>((resolve) => {
+  const reached = new Promise<ReachedLimit>((resolve) => {
     const arm = () => {
       const leftMs = deadline.remainingMs()
       if (leftMs <= 0) resolve('deadline')
@@ -133,7 +133,7 @@ const LAST_WORDS_MS = 50
 async function leave<T>(
   request: OnceRequest<T>,
   { flight, own }: Joined<T>,
-  limit: Limit,
+  limit: ReachedLimit,
 ): Promise<FlightEnd<T>> {
   const { onUncertain } = flight
   const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
@@ -198,7 +198,7 @@ function refuseIfSpent<T>(request: OnceRequest<T>): void {
 function limitReached<T>(
   { signal }: OnceRequest<T>,
   flight: SharedFlight,
-  limit: Limit,
+  limit: ReachedLimit,
 ): CallErrorInit {
   const executed = flight.dispatched ? 'maybe' : 'no'
   if (limit === 'aborted') return aborted(signal?.reason, executed)

@@ -1,6 +1,6 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Clock, soon } from '../time.ts'
-import { claimKey, sharedEndOf, withPatience } from './claim.ts'
+import { claimKey, sharedEndOf, withStoreTimeout } from './claim.ts'
 import { AGAIN, type SharedEnd, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
@@ -249,5 +249,5 @@ async function complete<T>(
 
 /** The store's answer, or `otherwise` if it fails or takes too long. For use after the work is done. */
 async function answerOr<R, O>(clock: Clock, ask: () => Promise<R>, otherwise: O): Promise<R | O> {
-  return withPatience((async () => ask())(), { clock }).catch(() => otherwise)
+  return withStoreTimeout((async () => ask())(), { clock }).catch(() => otherwise)
 }

@@ -2,7 +2,7 @@ import { type Runtime, warnOnce } from '../call/runtime.ts'
 import type { GatewayName } from '../options/nested-options.ts'
 
 /** By what an answer shows that a gateway has handled it, and a request that its retries are seen to. */
-interface Sign {
+interface GatewaySign {
   readonly name: GatewayName
   /** How names of its own response headers begin. */
   readonly marks: readonly string[]
@@ -17,7 +17,7 @@ interface Sign {
 }
 
 // Names from the gateways' pages on response headers; LiteLLM's and Portkey's seen on the real ones.
-const SIGNS: readonly Sign[] = [
+const SIGNS: readonly GatewaySign[] = [
   {
     name: 'litellm',
     marks: ['x-litellm-'],
@@ -60,12 +60,20 @@ export function noticeGateway(runtime: Runtime, headers: Headers, sent: Headers 
   }
 }
 
-function isMarked({ marks, markedBy }: Sign, names: readonly string[], headers: Headers): boolean {
+function isMarked(
+  { marks, markedBy }: GatewaySign,
+  names: readonly string[],
+  headers: Headers,
+): boolean {
   if (names.some((name) => marks.some((mark) => name.startsWith(mark)))) return true
   return markedBy !== undefined && headers.get(markedBy[0])?.startsWith(markedBy[1]) === true
 }
 
-function seemsOff({ decides, isOffWithout, saysOff }: Sign, headers: Headers, sent?: Headers) {
+function seemsOff(
+  { decides, isOffWithout, saysOff }: GatewaySign,
+  headers: Headers,
+  sent?: Headers,
+) {
   if (decides.some((name) => sent?.has(name))) return true
   if (isOffWithout !== undefined && sent?.has(isOffWithout) !== true) return true
   return saysOff?.(headers) === true

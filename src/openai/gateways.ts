@@ -4,7 +4,7 @@ import { type HeaderSource, readHeader, readItems, readProperty } from '../error
 import type { GatewayName, GatewayOption } from '../options/nested-options.ts'
 
 /** What a gateway said about one request. */
-interface Seen {
+interface GatewayAnswer {
   readonly headers: HeaderSource | undefined
   /** Headers of the request, as the client sent them. */
   readonly sent?: HeaderSource | undefined
@@ -28,7 +28,7 @@ export interface Gateway {
   /** Members of its off-switch in the body; what the caller sets wins. */
   readonly body?: (given: unknown) => Readonly<Record<string, unknown>>
   /** What it made upstream besides the first request, where it says so. */
-  readonly further?: (seen: Seen) => Further | undefined
+  readonly further?: (seen: GatewayAnswer) => Further | undefined
   /** Its own fallbacks are wanted: they count, and are no multiplication. */
   readonly keepsFallbacks?: boolean
 }
@@ -141,7 +141,7 @@ function allowedByPortkey(config: string | undefined): number {
 /** What the gateway says it did, as facts of the answer; nothing where it did not say. */
 export function gatewayFacts(
   gateway: Gateway | undefined,
-  seen: Seen,
+  seen: GatewayAnswer,
 ): Pick<AnswerFacts, 'gatewayAttempts' | 'gatewayMultiplied'> {
   const { retries, fallbacks } = gateway?.further?.(seen) ?? {}
   if (retries === undefined && fallbacks === undefined) return {}

@@ -4,7 +4,7 @@ import { readProperty, someCause } from '../errors/hostile.ts'
 import { isSignal } from '../native-signal.ts'
 
 /** What the judgement needs of the wire's record. */
-interface Seen {
+interface WireFacts {
   readonly sockets: number
   readonly url: string | undefined
   readonly refusal: string | undefined
@@ -16,7 +16,7 @@ interface Seen {
  * looks so though a request was seen: a `fetch` of somebody's own had sent one before. Any other is
  * given back as it is.
  */
-export function judgeUnsendable(failure: Failure, wire: Seen, bounds: Bounds): Failure {
+export function judgeUnsendable(failure: Failure, wire: WireFacts, bounds: Bounds): Failure {
   if (bounds.ended !== undefined) return failure
   if (failure.kind === 'invalid_request') {
     const wasSent = wire.sockets > 0 && BEFORE_SENDING.includes(failure.code ?? '')

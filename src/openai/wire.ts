@@ -94,7 +94,7 @@ type Fetch = (url: unknown, init?: object) => Promise<Response>
 const OBSERVED = Symbol.for('steadycall.observed.v1')
 
 /** What is known of an observed `fetch`. */
-interface Observed {
+interface ObservedFetch {
   /** A request of ours has come by, in the form that openai gives it. */
   seen: boolean
   /** The client's own, under the observer. */
@@ -110,7 +110,7 @@ export function observeClient(client: object): void {
   watchSockets()
   const original = ownValue(client, 'fetch')
   if (typeof original !== 'function' || Reflect.has(original, OBSERVED)) return
-  const state: Observed = { seen: false, original }
+  const state: ObservedFetch = { seen: false, original }
   // openai calls it with undefined as `this`, and so do we
   const fetch: Fetch = (url, init) => Reflect.apply(original, undefined, [url, init])
   const observed: Fetch = (url, init) => {
@@ -141,10 +141,10 @@ export function ownFetch(client: object): unknown {
   return observedState(fetch)?.original ?? fetch
 }
 
-function observedState(fetch: unknown): Observed | undefined {
+function observedState(fetch: unknown): ObservedFetch | undefined {
   const state = readProperty(fetch, OBSERVED)
   // Only `observeClient` sets the symbol, to such a state; a double may answer any key.
-  return typeof readProperty(state, 'seen') === 'boolean' ? (state as Observed) : undefined
+  return typeof readProperty(state, 'seen') === 'boolean' ? (state as ObservedFetch) : undefined
 }
 
 /** Will the text of this client's requests come by here? */

@@ -1,5 +1,5 @@
 import { type KeepingOptions, KeepingRows } from './keeping-options.ts'
-import { type Check, json, type Row, text, type ValuesOf } from './option-check.ts'
+import { json, type OptionCheck, type Row, text, type ValuesOf } from './option-check.ts'
 import { CALL_ROWS, type CallOptions, STEADY_ROWS, type SteadyOptions } from './options.ts'
 
 class GuardRows {
@@ -44,14 +44,14 @@ export interface KeyedOperation
   readonly ttlMs?: number
 }
 
-export const GUARD_ROWS: Readonly<Record<keyof GuardOptions, Check>> = {
+export const GUARD_ROWS: Readonly<Record<keyof GuardOptions, OptionCheck>> = {
   ...new GuardRows(),
   ...pick(CALL_ROWS, [...OF_CALL, 'idempotencyKey']),
   ...pick(STEADY_ROWS, [...OF_CLIENT, 'store']),
   ...new KeepingRows(),
 }
 
-export const KEYED_ROWS: Readonly<Record<keyof KeyedOperation, Check>> = {
+export const KEYED_ROWS: Readonly<Record<keyof KeyedOperation, OptionCheck>> = {
   ...pick(GUARD_ROWS, ['store', 'operation', 'idempotencyKey', 'tenant', 'keySecret', 'ttlMs']),
   ...new KeepingRows(),
 }

@@ -3,11 +3,11 @@
 import { KEY_ID, keyBytes } from '../idempotency/encryption.ts'
 import type { EncryptionOptions } from '../idempotency/encryption-options.ts'
 import {
-  type Check,
   type DefaultedRow,
   eachOf,
   integer,
   isGroup,
+  type OptionCheck,
   type Row,
   type RowsOf,
   show,
@@ -38,7 +38,7 @@ function encryptionRows(given: object): RowsOf<EncryptionOptions> {
   }
 }
 
-const encryptionKeys: Check = {
+const encryptionKeys: OptionCheck = {
   allowed:
     'an object of keys by their ids, of 1 to 64 letters, digits, _, . or -, with one at least',
   accepts: (value) => isGroup(value) && hasIds(value),
@@ -46,7 +46,7 @@ const encryptionKeys: Check = {
   within: (value) => (Array.isArray(value) || !hasIds(value) ? undefined : eachOf(value, key)),
 }
 
-const key: Check = {
+const key: OptionCheck = {
   allowed: '32 bytes, or their base64: 44 characters',
   accepts: (value) => keyBytes(value) !== undefined,
   got: (value) => secret(value),

@@ -6,13 +6,13 @@ import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/
 import { HEDGE_NUMBERS, type HedgeOptions } from '../retry/hedge.ts'
 import {
   aFunction,
-  type Check,
   type Checks,
   type DefaultedRow,
   eachOf,
   integer,
   isGroup,
   number,
+  type OptionCheck,
   oneOf,
   type Row,
   type RowsOf,
@@ -23,7 +23,7 @@ import {
 
 const LEFT_OUT = 'or left out where there is no limit'
 
-function perMinute(min: number): Check {
+function perMinute(min: number): OptionCheck {
   return {
     allowed: `a finite number from ${min}, ${LEFT_OUT}`,
     accepts: (value) => Number.isFinite(value) && Number(value) >= min,
@@ -79,7 +79,7 @@ export const telemetry: Row<TelemetryOptions> = {
   within: () => TELEMETRY,
 }
 
-const failureKind: Check = {
+const failureKind: OptionCheck = {
   allowed: "a failure kind, such as 'overloaded'",
   accepts: isFailureKind,
 }
@@ -110,7 +110,7 @@ export interface Fallback extends ValuesOf<FallbackRows> {}
 
 const FALLBACK: Checks = { ...new FallbackRows() }
 
-const fallback: Check = {
+const fallback: OptionCheck = {
   allowed: '{ model?, client?, on? } with a model or a client',
   accepts: (value) =>
     isGroup(value) && ['model', 'client'].some((name) => Reflect.get(value, name) !== undefined),

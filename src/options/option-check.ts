@@ -7,7 +7,7 @@
  * One option: its type, what is allowed, and its default where that is one value for every call.
  * `in out`: a row of `'a' | 'b'` that accepts only `'a'` does not compile.
  */
-export interface Row<in out Value> extends Check {
+export interface Row<in out Value> extends OptionCheck {
   readonly default?: Value
 }
 
@@ -37,7 +37,7 @@ export type ResolvedOf<Rows> = {
 export function checkPresent<Name extends string>(
   where: string,
   options: unknown,
-  checks: Readonly<Record<Name, Check>>,
+  checks: Readonly<Record<Name, OptionCheck>>,
   names: readonly Name[],
 ): void {
   for (const name of names) {
@@ -47,9 +47,9 @@ export function checkPresent<Name extends string>(
   }
 }
 
-export type Checks = Readonly<Record<string, Check>>
+export type Checks = Readonly<Record<string, OptionCheck>>
 
-export interface Check {
+export interface OptionCheck {
   readonly allowed: string
   accepts(value: unknown): boolean
   /** What was given instead, where the value must not be shown or says too little. */
@@ -73,20 +73,20 @@ export function checkOptions(where: string, options: unknown, checks: Checks): v
   }
 }
 
-export function checkOption(where: string, name: string, value: unknown, check: Check): void {
+export function checkOption(where: string, name: string, value: unknown, check: OptionCheck): void {
   const wrong = wrongWith(name, value, check)
   if (wrong !== undefined) throw new TypeError(`${where}: ${wrong}`)
 }
 
 /** What is wrong with an option, or first within it, in words. */
-function wrongWith(path: string, value: unknown, check: Check): string | undefined {
+function wrongWith(path: string, value: unknown, check: OptionCheck): string | undefined {
   const inside =
     typeof value === 'object' && value !== null ? wrongWithin(path, value, check) : undefined
   if (inside !== undefined || check.accepts(value)) return inside
   return `${path} must be ${check.allowed}, got ${check.got?.(value) ?? show(value)}`
 }
 
-function wrongWithin(path: string, value: object, { within }: Check): string | undefined {
+function wrongWithin(path: string, value: object, { within }: OptionCheck): string | undefined {
   const checks = within?.(value)
   if (checks === undefined) return undefined
   for (const [name, given] of Object.entries(value)) {
@@ -182,7 +182,7 @@ function isWellFormed(value: string): boolean {
   return !/\p{Surrogate}/u.test(value)
 }
 
-export function objectWith(described: string, ...methods: readonly string[]): Check {
+export function objectWith(described: string, ...methods: readonly string[]): OptionCheck {
   const isThere = (value: unknown, method: string) =>
     typeof Reflect.get(Object(value), method) === 'function'
   return {
@@ -200,12 +200,12 @@ export function objectWith(described: string, ...methods: readonly string[]): Ch
   }
 }
 
-export const aFunction: Check = {
+export const aFunction: OptionCheck = {
   allowed: 'a function',
   accepts: (value) => typeof value === 'function',
 }
 
-export const clock: Check = objectWith(
+export const clock: OptionCheck = objectWith(
   'a Clock with wallMs, monotonicMs, schedule',
   'wallMs',
   'monotonicMs',
@@ -218,7 +218,7 @@ export function isGroup(value: unknown): value is object {
 }
 
 /** The same check for each item, or member. */
-export function eachOf(value: object, check: Check): Checks {
+export function eachOf(value: object, check: OptionCheck): Checks {
   return Object.fromEntries(Object.keys(value).map((name) => [name, check]))
 }
 

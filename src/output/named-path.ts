@@ -24,8 +24,8 @@ export function foundAtRoot(message: string): FoundIssue {
 export class SchemaNames {
   readonly #root: object
   readonly #ids = new Map<object, number>()
-  readonly #places = new Map<string, Place>()
-  #top: Place | undefined
+  readonly #places = new Map<string, AnswerPlace>()
+  #top: AnswerPlace | undefined
   #anchors: ReadonlyMap<string, readonly object[]> | undefined
 
   constructor(schema: object) {
@@ -53,7 +53,7 @@ export class SchemaNames {
     return { path, message, told: { path: this.path(path, value), message } }
   }
 
-  #step(place: Place, key: string, isIndex: boolean): Step {
+  #step(place: AnswerPlace, key: string, isIndex: boolean): AnswerStep {
     if (isIndex) return { isNamed: true, place: this.#element(place, Number(key)) }
     const isNamed = place.parts.some((part) => names(part, key))
     // All names that are not in the schema share one place.
@@ -65,7 +65,7 @@ export class SchemaNames {
     return step
   }
 
-  #element(place: Place, index: number): Place {
+  #element(place: AnswerPlace, index: number): AnswerPlace {
     const last = Math.max(0, ...place.parts.map(tupleLength))
     const id = `[${Math.min(index, last)}`
     const known = place.steps.get(id)
@@ -76,7 +76,7 @@ export class SchemaNames {
   }
 
   /** One place for the same set of parts, so that a recursive schema has finitely many. */
-  #placeOf(parts: readonly unknown[]): Place {
+  #placeOf(parts: readonly unknown[]): AnswerPlace {
     const all = this.#withApplied(parts)
     const id = all
       .map((part) => this.#idOf(part))
@@ -126,14 +126,14 @@ export class SchemaNames {
 const MAX_PARTS = 1_000
 
 /** A place in the answer: the parts of the schema that may apply to the value there. */
-interface Place {
+interface AnswerPlace {
   readonly parts: readonly SchemaPart[]
-  readonly steps: Map<string, Step>
+  readonly steps: Map<string, AnswerStep>
 }
 
-interface Step {
+interface AnswerStep {
   readonly isNamed: boolean
-  readonly place: Place
+  readonly place: AnswerPlace
 }
 
 const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const

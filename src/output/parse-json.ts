@@ -1,5 +1,11 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { aFunction, type Check, checkOptions, number, oneOf } from '../options/option-check.ts'
+import {
+  aFunction,
+  checkOptions,
+  number,
+  type OptionCheck,
+  oneOf,
+} from '../options/option-check.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
@@ -92,7 +98,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
 
 const NO_OPTIONS: ParseOptions = {}
 
-const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, Check>> = {
+const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, OptionCheck>> = {
   level: oneOf('off', 'syntax', 'safe', 'lenient'),
   finishReason: { allowed: 'a string', accepts: (value) => typeof value === 'string' },
   maxBytes: number(0, Infinity),
@@ -123,7 +129,7 @@ const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
 type Result = AnswerResult
-type Reading = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
+type ReadOptions = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
 type Accepted = ParseResult<unknown> & { readonly ok: true }
 
 /** What an answer is checked against, which repairs are allowed, and the work done so far. */
@@ -169,7 +175,7 @@ function foundIn(
 function validAsItStands(
   text: string,
   validator: SchemaValidator | undefined,
-  { finishReason, maxBytes = MAX_BYTES, undo }: Reading,
+  { finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
 ): Accepted | undefined {
   if (undo.has('unwrap') || isLonger(text, maxBytes) || mayBeRounded(text, validator))
     return undefined
@@ -188,7 +194,7 @@ function validAsItStands(
 function* guarded(
   text: string,
   validator: SchemaValidator | undefined,
-  options: Reading,
+  options: ReadOptions,
 ): Resting<Result> {
   try {
     return yield* parse(text, validator, options)
@@ -203,7 +209,7 @@ function* guarded(
 function* parse(
   text: string,
   validator: SchemaValidator | undefined,
-  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: Reading,
+  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
 ): Resting<Result> {
   const work = new Work(text)
   const against: Against = { validator, allowed: { level, always: undo }, work }

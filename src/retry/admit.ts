@@ -3,14 +3,14 @@ import { sleep } from '../time.ts'
 import { DEFAULT_LIMITS } from './decide.ts'
 import type { Line } from './health/line.ts'
 import type { Held } from './health/line-contract.ts'
-import type { NoLeave, Wish } from './health/waiting.ts'
+import type { PermitRefusal, PermitRequest } from './health/waiting.ts'
 import type { LoopRequest, LoopTarget } from './loop-contract.ts'
 import { Patience } from './patience.ts'
-import type { Leave } from './send.ts'
+import type { Permit } from './send.ts'
 import { targetAt } from './target.ts'
 
 /** The attempt that asks for permission to send. */
-export interface Asking {
+export interface PlannedSend {
   /** Index of its target. */
   readonly index: number
   /** Number of requests the call has sent. */
@@ -67,40 +67,42 @@ export class Admission<T> {
   }
 
   /** Permission to send the attempt now, or what holds it. */
-  enter(asking: Asking): Leave | Held {
+  enter(planned: PlannedSend): Permit | Held {
     const { line } = this
-    const wish = this.#wish(asking, 0)
-    const ticket = line.enter(wish)
+    const permitRequest = this.#permitRequest(planned, 0)
+    const ticket = line.enter(permitRequest)
     // A call that does not wait (`maxWaitMs: 0`) takes no token of the retry budget.
-    const paying = wish.paying && !wish.impatient
-    return ticket === 0 ? line.held(wish) : { ticket, paying, tokens: wish.tokens }
+    const paying = permitRequest.paying && !permitRequest.impatient
+    return ticket === 0
+      ? line.held(permitRequest)
+      : { ticket, paying, tokens: permitRequest.tokens }
   }
 
   /** What would hold the attempt after this delay in milliseconds. */
-  heldAfter(asking: Asking, delayMs: number): Held {
-    return this.line.held(this.#wish(asking, delayMs))
+  heldAfter(planned: PlannedSend, delayMs: number): Held {
+    return this.line.held(this.#permitRequest(planned, delayMs))
   }
 
   /** Waits for the call's turn, and at least `delayMs`. Returns permission to send, or why there is none. */
-  async wait(asking: Asking, delayMs: number): Promise<Leave | NoLeave> {
+  async wait(planned: PlannedSend, delayMs: number): Promise<Permit | PermitRefusal> {
     const { signal, closing } = this.#request
     const { line } = this
     const fromMs = this.#nowMs()
-    const wish = this.#wish(asking, delayMs)
-    const outcome = await line.wait(wish, signal, closing)
-    const { paying, tokens } = wish
-    this.#patience.waited({ fromMs, delayMs, own: asking.own, line, paying })
+    const permitRequest = this.#permitRequest(planned, delayMs)
+    const outcome = await line.wait(permitRequest, signal, closing)
+    const { paying, tokens } = permitRequest
+    this.#patience.waited({ fromMs, delayMs, own: planned.own, line, paying })
     return typeof outcome === 'number' ? { ticket: outcome, paying, tokens } : outcome
   }
 
   /** Waits only `delayMs`. For `maxWaitMs: 0`, where the line admits the attempt at once or not at all. */
-  async pause(asking: Asking, delayMs: number): Promise<void> {
+  async pause(planned: PlannedSend, delayMs: number): Promise<void> {
     const { clock, signal, closing } = this.#request
     const { line } = this
     const fromMs = this.#nowMs()
     const pause = () => closing?.sleep(clock, delayMs, signal) ?? sleep(clock, delayMs, signal)
     if (delayMs > 0) await pause().catch(() => {})
-    this.#patience.waited({ fromMs, delayMs, own: asking.own, line })
+    this.#patience.waited({ fromMs, delayMs, own: planned.own, line })
   }
 
   /** How long the call may still wait for its next attempt, in milliseconds. */
@@ -124,7 +126,10 @@ export class Admission<T> {
   }
 
   /** The attempt's request to its line, if its own wait ends in `delayMs`. */
-  #wish({ index, requests, paying, notBeforeMs, hintEndsMs }: Asking, delayMs: number): Wish {
+  #permitRequest(
+    { index, requests, paying, notBeforeMs, hintEndsMs }: PlannedSend,
+    delayMs: number,
+  ): PermitRequest {
     const { policy, tokens } = this.#request
     const { line } = this
     if (this.#order === 0) this.#order = line.arrive()

@@ -152,14 +152,14 @@ const LAST = { share: 0.2, mostMs: 6_000 }
 const END = { fromMs: 500, slackMs: 100 }
 const MOST_SLOW_MS = 10_000
 
-type Bounds = Record<keyof BackoffOptions, number>
+type BackoffBounds = Record<keyof BackoffOptions, number>
 
 // Node fires a timer at once if its delay exceeds a signed 32-bit integer.
 const MILLISECONDS: NumberOption = { fallback: 0, min: 0, max: 2 ** 31 - 1 }
 
 const DEFAULT = fullJitter({ capMs: 5_000 })
 
-function readBounds(owner: string, options: BackoffOptions): Bounds {
+function readBounds(owner: string, options: BackoffOptions): BackoffBounds {
   return readNumbers<keyof BackoffOptions>(owner, options, {
     baseMs: { ...MILLISECONDS, fallback: 500 },
     rateLimitBaseMs: { ...MILLISECONDS, fallback: 1_000 },
@@ -167,12 +167,12 @@ function readBounds(owner: string, options: BackoffOptions): Bounds {
   })
 }
 
-function ceilingMs(bounds: Bounds, step: BackoffStep): number {
+function ceilingMs(bounds: BackoffBounds, step: BackoffStep): number {
   // 2^1023 is the last finite power of two; beyond it, a base of 0 would give 0 × Infinity = NaN.
   const doublings = Math.min(step.retry - 1, 1023)
   return Math.min(baseOf(bounds, step) * 2 ** doublings, bounds.capMs)
 }
 
-function baseOf(bounds: Bounds, step: BackoffStep): number {
+function baseOf(bounds: BackoffBounds, step: BackoffStep): number {
   return step.kind === 'rate_limit' ? bounds.rateLimitBaseMs : bounds.baseMs
 }

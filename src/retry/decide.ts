@@ -2,7 +2,7 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Held } from './health/line-contract.ts'
-import type { HeldBy, NoLeave } from './health/waiting.ts'
+import type { HeldBy, PermitRefusal } from './health/waiting.ts'
 
 /** The fixed numbers of the policy. */
 export const DEFAULT_LIMITS = {
@@ -45,7 +45,7 @@ export interface FailedAttempt {
   /** Set if it was not sent yet because its line holds it; `failure` says what closed the line. */
   readonly held?: Held
   /** Set if it was not sent because its wait ended without permission. */
-  readonly noLeave?: NoLeave
+  readonly permitRefusal?: PermitRefusal
   /** The target's limits, as reported with the refusal. */
   readonly allowances?: readonly Allowance[]
   /** Whether permission to send was withdrawn at the last moment; `failure` says why. */
@@ -144,7 +144,7 @@ function firstThatApplies(input: DecideInput): Verdict {
   if (input.aborted || kind === 'aborted') return stop('aborted')
   if (result.delivered === true) return stop('delivered')
   // A planned attempt was already allowed; a stricter policy set by a joiner is checked just before sending.
-  const isPlanned = result.held !== undefined || result.noLeave !== undefined
+  const isPlanned = result.held !== undefined || result.permitRefusal !== undefined
   const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
   if (!isPlanned && policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
   const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
@@ -167,7 +167,7 @@ function stop(reason: StopReason): Stop {
 
 /** The verdict without regard to other targets. */
 function stay(result: FailedAttempt, input: DecideInput): Stay {
-  if (result.noLeave !== undefined) return inVain(result.noLeave, input)
+  if (result.permitRefusal !== undefined) return inVain(result.permitRefusal, input)
   if (result.held !== undefined) return wait(result.held, input)
   return isOutputFailure(result) ? reask(result, input) : retry(result, input)
 }
@@ -188,7 +188,7 @@ function isBetterElsewhere(here: Stay, input: DecideInput): boolean {
 }
 
 /** The wait ended without permission to send. The deadline may have been extended meanwhile, by joiners. */
-function inVain({ why }: NoLeave, input: DecideInput): Stay {
+function inVain({ why }: PermitRefusal, input: DecideInput): Stay {
   if (why === 'aborted') return stop('aborted')
   if (why === 'full') return stop('line_full')
   if (why === 'hopeless') return stop('hopeless_wait')

@@ -8,13 +8,13 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
-import { type Leave, sendAttempt } from './send.ts'
+import { type Permit, sendAttempt } from './send.ts'
 
 export interface HedgedAttempt<T> {
   readonly request: LoopRequest<T>
   readonly target: LoopTarget
   readonly step: AttemptStep
-  readonly leave: Leave
+  readonly permit: Permit
   /** Counts one more attempt and returns its number; undefined if none are left. */
   takeAttempt(): number | undefined
   /** Undoes `takeAttempt` for an attempt that was not made. */
@@ -29,13 +29,13 @@ export async function sendWithHedge<T>(
   attempt: HedgedAttempt<T>,
   hedging: Hedging,
 ): Promise<AttemptResult<T>> {
-  const { request, target, step, leave } = attempt
+  const { request, target, step, permit } = attempt
   const { clock } = request
   const startedMs = clock.monotonicMs()
   const { delayMs } = hedging
   const result =
     delayMs === undefined || !mayHedge(request.policy)
-      ? await sendAttempt(request, target, step, leave)
+      ? await sendAttempt(request, target, step, permit)
       : await sendHedged(attempt, delayMs)
   // Includes hedged attempts. Otherwise only fast ones would be recorded, and hedges would come ever sooner.
   if (result.ok) hedging.attemptSucceeded(clock.monotonicMs() - startedMs)
@@ -51,9 +51,9 @@ async function sendHedged<T>(
   attempt: HedgedAttempt<T>,
   delayMs: number,
 ): Promise<AttemptResult<T>> {
-  const { request, target, step, leave } = attempt
+  const { request, target, step, permit } = attempt
   const aside = new AbortController()
-  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, leave)
+  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, permit)
   const isSlow = await slowerThan(first, delayMs, request)
   const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
   if (hedge === undefined) return first
@@ -73,7 +73,7 @@ interface Rival<T> {
 
 /** Sends the second attempt, if it is allowed by now. */
 function startHedge<T>(
-  { request, target, step, leave, takeAttempt }: HedgedAttempt<T>,
+  { request, target, step, permit, takeAttempt }: HedgedAttempt<T>,
   delayMs: number,
 ): Rival<T> | undefined {
   const { policy, deadline, signal } = request
@@ -84,10 +84,10 @@ function startHedge<T>(
   const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
   if (remainingMs < minMs || remainingMs < hedging.usualMs) return undefined
   // Extra load is only for a healthy target. A hedge never waits, because its turn would come too late.
-  if (!hedging.isAllowed || !line.isWell(leave.tokens)) return undefined
+  if (!hedging.isAllowed || !line.isWell(permit.tokens)) return undefined
   const number = takeAttempt()
   if (number === undefined) return undefined
-  const ticket = line.enterBeside(leave.tokens)
+  const ticket = line.enterBeside(permit.tokens)
   hedging.spend()
   const aside = new AbortController()
   const own: AttemptStep = {
@@ -97,7 +97,7 @@ function startHedge<T>(
     delayMs,
     signal: aside.signal,
   }
-  return { result: sendAttempt(request, target, own, { ...leave, ticket }), aside }
+  return { result: sendAttempt(request, target, own, { ...permit, ticket }), aside }
 }
 
 // Under `onUncertain: 'fail'` nothing may be sent twice on purpose.

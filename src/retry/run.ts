@@ -1,14 +1,14 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { Admission, type Asking } from './admit.ts'
+import { Admission, type PlannedSend } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import { type DecideInput, decide, type FailedAttempt, type GoOn, type Verdict } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
-import type { NoLeave } from './health/waiting.ts'
+import type { PermitRefusal } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
 import type { AttemptResult, AttemptStep, LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { refusesReask, withRefusal } from './refused-reask.ts'
-import { type Leave, sendAttempt } from './send.ts'
+import { type Permit, sendAttempt } from './send.ts'
 import {
   abortedFailure,
   closedFailure,
@@ -29,7 +29,7 @@ export class Run<T> {
   #next: NextAttempt = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
-  #leave: Leave | undefined
+  #permit: Permit | undefined
   #last: FailedAttempt | undefined
   /** How long the last attempt took if it timed out, otherwise 0; in milliseconds. */
   #slowMs = 0
@@ -71,7 +71,7 @@ export class Run<T> {
     return this.#spentBefore() ?? this.admit()
   }
 
-  /** Work that was not finished may have left nothing: its failure is the call's. */
+  /** Work that was interrupted may have used up every attempt: its failure is the call's. */
   #spentBefore(): FailedAttempt | undefined {
     const { policy, sentBefore } = this.#request
     if (sentBefore === undefined) return undefined
@@ -82,14 +82,14 @@ export class Run<T> {
 
   /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
   admit(): FailedAttempt | undefined {
-    if (this.#leave !== undefined) return undefined
+    if (this.#permit !== undefined) return undefined
     if (this.#request.signal?.aborted) return { ok: false, failure: this.#abortedAfterLast() }
     if (this.#admission.untilDeadlineMs() < 0) {
       return this.#refusal(ownFailure('deadline', 'No time for an attempt', this.#last?.failure))
     }
-    const entered = this.#admission.enter(this.#asking())
+    const entered = this.#admission.enter(this.#planned())
     if (isHeld(entered)) return { ...this.#refusal(this.#heldFailure(entered)), held: entered }
-    this.#leave = entered
+    this.#permit = entered
     return undefined
   }
 
@@ -98,8 +98,11 @@ export class Run<T> {
     this.#requests += 1
     this.#pending = false
     const sentAtMs = this.#nowMs()
-    const result = await this.#send(this.#takeLeave())
-    if (result.ok) return result
+    const result = await this.#send(this.#takePermit())
+    if (result.ok) {
+      this.tell({ verdict: 'accept' })
+      return result
+    }
     if (result.withheld === true) this.#requests -= 1
     else if (result.failure.executed === 'no') this.#refused += 1
     this.#last = result
@@ -141,7 +144,7 @@ export class Run<T> {
     }
   }
 
-  stop(reason: StopReason, { failure, reask, noLeave, held }: FailedAttempt): void {
+  stop(reason: StopReason, { failure, reask, permitRefusal, held }: FailedAttempt): void {
     const { waitedMs, line } = this.#admission
     const requests = this.#requests
     if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
@@ -150,7 +153,7 @@ export class Run<T> {
       this.#outcome = { ok: false, ...told, requests, waitedMs }
       return
     }
-    const heldBy = (noLeave ?? held)?.by
+    const heldBy = (permitRefusal ?? held)?.by
     const waits = this.#admission.takeWaits()
     const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), line.toldForMs)
     const isLate = reason === 'aborted' && failure.kind !== 'aborted'
@@ -166,14 +169,14 @@ export class Run<T> {
     }
   }
 
-  #takeLeave(): Leave {
-    const leave = this.#leave
-    if (leave === undefined) throw new Error('An attempt needs leave of its line')
-    this.#leave = undefined
-    return leave
+  #takePermit(): Permit {
+    const permit = this.#permit
+    if (permit === undefined) throw new Error('An attempt needs a permit of its line')
+    this.#permit = undefined
+    return permit
   }
 
-  #send(leave: Leave): Promise<AttemptResult<T>> {
+  #send(permit: Permit): Promise<AttemptResult<T>> {
     const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
     const { target } = this.#admission
@@ -189,7 +192,7 @@ export class Run<T> {
     }
     const { hedging } = target.state
     if (hedging === undefined || cause !== 'initial') {
-      return sendAttempt(request, target, step, leave)
+      return sendAttempt(request, target, step, permit)
     }
     const takeAttempt = () => {
       const { maxAttempts, maxRequests } = request.policy
@@ -200,20 +203,21 @@ export class Run<T> {
     const returnAttempt = () => {
       this.#requests -= 1
     }
-    return sendWithHedge({ request, target, step, leave, takeAttempt, returnAttempt }, hedging)
+    return sendWithHedge({ request, target, step, permit, takeAttempt, returnAttempt }, hedging)
   }
 
   /** Waits for the call's turn. Then it has permission to send, or the failed wait is to be judged. */
   async #wait(delayMs: number): Promise<FailedAttempt | undefined> {
     const { policy, closing } = this.#request
     if (policy.maxWaitMs === 0) {
-      await this.#admission.pause(this.#asking(), delayMs)
+      await this.#admission.pause(this.#planned(), delayMs)
       this.#notBeforeMs = 0
       return closing?.isClosed ? { ok: false, failure: this.#abortedAfterLast() } : undefined
     }
-    const outcome = await this.#admission.wait(this.#asking(), delayMs)
-    if (isHeld(outcome)) return { ...this.#refusal(this.#heldFailure(outcome)), noLeave: outcome }
-    this.#leave = outcome
+    const outcome = await this.#admission.wait(this.#planned(), delayMs)
+    if (isHeld(outcome))
+      return { ...this.#refusal(this.#heldFailure(outcome)), permitRefusal: outcome }
+    this.#permit = outcome
     return undefined
   }
 
@@ -235,7 +239,7 @@ export class Run<T> {
       waits: policy.maxWaitMs > 0,
       hintMs: this.#pending ? 0 : Math.max(this.#hintEndsMs - this.#nowMs(), 0),
       retriedOnce: this.#retriedOnce && !this.#pending,
-      heldAfter: (delayMs) => admission.heldAfter(this.#asking(isRepeated(failure)), delayMs),
+      heldAfter: (delayMs) => admission.heldAfter(this.#planned(isRepeated(failure)), delayMs),
       backoffMs: () => {
         const leftMs = admission.leftMs(this.#hintEndsMs)
         return drawDelayMs(policy.backoff, {
@@ -255,7 +259,7 @@ export class Run<T> {
     }
   }
 
-  #asking(paying = this.#next.paying): Asking {
+  #planned(paying = this.#next.paying): PlannedSend {
     return {
       index: this.#next.index,
       requests: this.#requests,
@@ -294,12 +298,12 @@ export class Run<T> {
   #tellOfLine(delayMs: number, failure: Failure): void {
     const { policy } = this.#request
     if (this.#request.onVerdict === undefined || policy.maxWaitMs === 0) return
-    const held = this.#admission.heldAfter(this.#asking(), delayMs)
+    const held = this.#admission.heldAfter(this.#planned(), delayMs)
     const own = this.#next.delaySource
     if (held.by !== 'backoff' && held.by !== own) this.tell({ verdict: 'wait', held }, failure)
   }
 
-  #heldFailure(held: Held | NoLeave): Failure {
+  #heldFailure(held: Held | PermitRefusal): Failure {
     const { target, line } = this.#admission
     return heldFailure(held, line, target.name, this.#last?.failure)
   }
@@ -354,7 +358,7 @@ const FIRST: NextAttempt = { cause: 'initial', index: 0, plannedMs: 0, paying: f
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 
-function isHeld<Held extends object>(outcome: Leave | Held): outcome is Held {
+function isHeld<Held extends object>(outcome: Permit | Held): outcome is Held {
   return !('ticket' in outcome)
 }
 

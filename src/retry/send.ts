@@ -13,7 +13,7 @@ import type {
 import { closedFailure } from './stop-failure.ts'
 
 /** Permission to send one attempt, granted by the target's line. */
-export interface Leave {
+export interface Permit {
   readonly ticket: Ticket
   /** Whether it repeats an attempt that may have been executed. */
   readonly paying: boolean
@@ -26,7 +26,7 @@ export async function sendAttempt<T>(
   request: LoopRequest<T>,
   { state }: LoopTarget,
   step: AttemptStep,
-  leave: Leave,
+  permit: Permit,
 ): Promise<AttemptResult<T>> {
   const { clock } = request
   const { line, hedging } = state
@@ -39,9 +39,9 @@ export async function sendAttempt<T>(
   } finally {
     try {
       // May throw, because the line may call the user's `random`.
-      line.ended(endOf(result, leave, sentAtMs, step.signal?.aborted === true))
+      line.ended(endOf(result, permit, sentAtMs, step.signal?.aborted === true))
     } finally {
-      giveBack(line, result, leave.tokens)
+      giveBack(line, result, permit.tokens)
     }
   }
 }
@@ -58,7 +58,7 @@ function unlessClosed<T>(
 /** How the attempt ended. There is no result only if `attempt` rejected, which it must not. */
 function endOf<T>(
   result: AttemptResult<T> | undefined,
-  { ticket, paying }: Leave,
+  { ticket, paying }: Permit,
   sentAtMs: number,
   isAborted: boolean,
 ): End {

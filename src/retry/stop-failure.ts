@@ -2,7 +2,7 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { ClientClosed } from './closing.ts'
 import type { Line } from './health/line.ts'
-import type { NoLeave } from './health/waiting.ts'
+import type { PermitRefusal } from './health/waiting.ts'
 
 /**
  * The failure that a call ends with if its last attempt failed with `failure` and `reason` stopped it.
@@ -52,7 +52,7 @@ export function closedFailure(last?: Failure): Failure {
  * line, but nothing else of the call that met it. If too many calls are waiting, that is the failure.
  */
 export function heldFailure(
-  { by, why }: Pick<NoLeave, 'by'> & { readonly why?: NoLeave['why'] },
+  { by, why }: Pick<PermitRefusal, 'by'> & { readonly why?: PermitRefusal['why'] },
   line: Line,
   name: string,
   last?: Failure,

@@ -1,4 +1,4 @@
-import { type Check, checkOption, checkOptions, objectWith } from '../options/option-check.ts'
+import { checkOption, checkOptions, type OptionCheck, objectWith } from '../options/option-check.ts'
 import { ask, type PostgresPool } from './postgres-query.ts'
 
 export interface PostgresTableOptions {
@@ -69,7 +69,7 @@ export function checkPool(where: string, pool: unknown): void {
   checkOption(where, 'pool', pool, POOL)
 }
 
-const POOL: Check = {
+const POOL: OptionCheck = {
   ...objectWith('a Pool of pg, or have its query method', 'query'),
   accepts: (pool) => typeof Reflect.get(Object(pool), 'query') === 'function',
 }
@@ -79,7 +79,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const INDEX_ENDING = '_expires_at'
 const MAX_LENGTH = 63 - INDEX_ENDING.length
 
-export const aTable: Check = {
+export const aTable: OptionCheck = {
   allowed: `a name or schema.name of letters, digits and _, not beginning with a digit, the name at most ${MAX_LENGTH} characters`,
   accepts(table) {
     const parts = typeof table === 'string' ? table.split('.') : ['']

@@ -1,7 +1,7 @@
 import { SCHEMA_VERSION } from './postgres-schema.ts'
 
 /** The SQL of every operation, each a single statement. `table` is quoted. */
-export interface Statements {
+export interface PostgresStatements {
   readonly claim: string
   readonly heartbeat: string
   readonly dispatch: string
@@ -21,7 +21,7 @@ export interface Statements {
  * disagree about a lease that ends between them. A slightly old time is safe: whatever happened during the
  * wait is in the record by the time it is written.
  */
-export function statementsFor(table: string): Statements {
+export function statementsFor(table: string): PostgresStatements {
   return {
     claim: claim(table),
     heartbeat: byOwner(table, {

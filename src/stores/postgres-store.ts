@@ -18,7 +18,7 @@ import {
   type PreparedQuery,
 } from './postgres-query.ts'
 import { aTable, checkPool, type PostgresTableOptions, tableNamed } from './postgres-schema.ts'
-import { type Statements, statementsFor } from './postgres-statements.ts'
+import { type PostgresStatements, statementsFor } from './postgres-statements.ts'
 
 export type { PostgresPool, PreparedQuery } from './postgres-query.ts'
 export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema.ts'
@@ -66,7 +66,7 @@ export function postgresStore(
   const { table, autoSweep, prepare } = checked(pool, options)
   const texts = statementsFor(table)
   const statements = prepare ? named(texts) : texts
-  const run: Run = async (verb, values, askOptions) => {
+  const run: RunStatement = async (verb, values, askOptions) => {
     try {
       return await ask(pool, statements[verb], values, askOptions)
     } catch (error) {
@@ -74,8 +74,11 @@ export function postgresStore(
     }
   }
   /** Numbers among the values are durations. */
-  const held = async (verb: keyof Statements, { key, owner, fence }: Claim, ...more: unknown[]) =>
-    isHeld(await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)]), key)
+  const held = async (
+    verb: keyof PostgresStatements,
+    { key, owner, fence }: Claim,
+    ...more: unknown[]
+  ) => isHeld(await run(verb, [key, owner, fence, ...more.map(boundedIfDuration)]), key)
   const sweep = async (limit = SWEEP_LIMIT) => {
     if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
       throw new TypeError(`sweep(): limit must be an integer from 1 to 100,000, got ${limit}`)
@@ -110,22 +113,24 @@ export function postgresStore(
 }
 
 /** Names statements by a hash of their text, because stores with other tables or versions may share the pool. */
-function named(texts: Statements): Readonly<Record<keyof Statements, PreparedQuery>> {
+function named(
+  texts: PostgresStatements,
+): Readonly<Record<keyof PostgresStatements, PreparedQuery>> {
   const entries = Object.entries(texts).map(([verb, text]: [string, string]) => {
     const name = `steadycall_${hash('sha256', text).slice(0, 16)}`
     return [verb, { name, text }] as const
   })
   // Safe: the entries have exactly the keys of `texts`.
-  return Object.fromEntries(entries) as Record<keyof Statements, PreparedQuery>
+  return Object.fromEntries(entries) as Record<keyof PostgresStatements, PreparedQuery>
 }
 
-type Run = (
-  verb: keyof Statements,
+type RunStatement = (
+  verb: keyof PostgresStatements,
   values: readonly unknown[],
   options?: AskOptions,
 ) => Promise<readonly unknown[]>
 
-async function claim(run: Run, request: ClaimRequest): Promise<ClaimResult> {
+async function claim(run: RunStatement, request: ClaimRequest): Promise<ClaimResult> {
   const { key, fingerprint, owner, leaseMs, onUncertain, ttlMs, waitedFor = null } = request
   const [lease, ttl] = [bounded(leaseMs), bounded(ttlMs)]
   const values = [key, fingerprint, owner, lease, onUncertain, ttl, waitedFor]
@@ -221,7 +226,7 @@ function noticeText({ kind, executed, retryAfterMs, status, origin }: FailureNot
 
 /** Not repeated after a broken connection: a second `false` would hide that the first one succeeded. */
 async function resolve(
-  run: Run,
+  run: RunStatement,
   key: string,
   verdict: 'rerun' | Outcome,
   ttlMs: number,

@@ -34,7 +34,7 @@ export class SqliteFile {
   readonly #options: SqliteFileOptions
   /** The open files: the database under the given path and, once set up, under its real path with its log. */
   #files: readonly NamedFile[]
-  #statements: Statements | undefined
+  #statements: SqliteStatements | undefined
   #sign: OwnerSign | undefined
   /** The file's time at the last read. It goes back only if the file was overwritten with an older copy. */
   #seenMs = 0
@@ -75,7 +75,7 @@ export class SqliteFile {
    */
   look<Answer>(key: string, step: Step<Answer>): Stepped<Answer> | undefined {
     if (this.#statements === undefined) return undefined
-    let found: Found
+    let found: FoundRecord
     try {
       found = this.#find(this.#statements, key)
       this.#requireInPlace()
@@ -130,7 +130,7 @@ export class SqliteFile {
     return `sqliteStore(): ${this.#name}`
   }
 
-  #writeAll(statements: Statements, writes: readonly Write[]): ReadonlyMap<Write, unknown> {
+  #writeAll(statements: SqliteStatements, writes: readonly Write[]): ReadonlyMap<Write, unknown> {
     const refused = new Map<Write, unknown>()
     let clock: FileClock | undefined
     for (const write of writes) {
@@ -207,7 +207,7 @@ export class SqliteFile {
     for (const id of sign?.others() ?? []) if (sign?.isDead(id)) this.#endLeasesOf(id)
   }
 
-  #setUp(): Statements {
+  #setUp(): SqliteStatements {
     prepareTables(this.#database)
     this.#limitSize()
     this.#files = [...this.#files.slice(0, 1), ...filesOf(this.#name)]
@@ -218,7 +218,7 @@ export class SqliteFile {
     return this.#statements
   }
 
-  #find(statements: Statements, key: string, earlier?: FileClock): Found {
+  #find(statements: SqliteStatements, key: string, earlier?: FileClock): FoundRecord {
     const found = find(statements, key, this.#options.wallMs, earlier)
     if (found.fileMs < this.#seenMs) {
       this.#wentBack = true
@@ -303,7 +303,7 @@ function isBusy(error: unknown): boolean {
   return code === SQLITE_BUSY || code === SQLITE_PROTOCOL
 }
 
-interface Statements {
+interface SqliteStatements {
   readonly read: StatementSync
   readonly write: StatementSync
   readonly remove: StatementSync
@@ -312,7 +312,7 @@ interface Statements {
   readonly endLeases: StatementSync
 }
 
-function statementsOf(database: DatabaseSync): Statements {
+function statementsOf(database: DatabaseSync): SqliteStatements {
   return {
     read: database.prepare(
       `SELECT clock.now_ms, clock.ahead_ms, record.* FROM clock
@@ -334,7 +334,7 @@ function statementsOf(database: DatabaseSync): Statements {
   }
 }
 
-interface Found {
+interface FoundRecord {
   readonly record: KeyRecord | undefined
   /** The time stored in the file. */
   readonly fileMs: number
@@ -345,7 +345,12 @@ interface Found {
  * The key's record unless it has expired, and the current time. `earlier` replaces the file's clock.
  * @throws {CallError} if the record cannot be read.
  */
-function find({ read }: Statements, key: string, wallMs: () => number, earlier?: FileClock): Found {
+function find(
+  { read }: SqliteStatements,
+  key: string,
+  wallMs: () => number,
+  earlier?: FileClock,
+): FoundRecord {
   const row = rowOf(read, key)
   const kept = clockOf(row)
   const clock = advanced(earlier ?? kept, wallMs())

@@ -2,10 +2,10 @@ import { type Step, storeOf } from '../idempotency/record.ts'
 import type { Store } from '../idempotency/store.ts'
 import {
   clock as aClock,
-  type Check,
   type Checks,
   checkOption,
   checkOptions,
+  type OptionCheck,
   show,
 } from '../options/option-check.ts'
 import { type Clock, soon, systemClock } from '../time.ts'
@@ -63,7 +63,7 @@ function checked(path: unknown, options: SqliteStoreOptions): SqliteStoreOptions
   return options
 }
 
-const PATH: Check = {
+const PATH: OptionCheck = {
   allowed: 'the path or file: URL of a file',
   accepts: (path) => (path instanceof URL ? path.protocol === 'file:' : isFileName(path)),
   got(path) {
@@ -96,7 +96,7 @@ const MAX_TOGETHER = 64
 /** The longest pause between two tries; a commit of another process takes a few milliseconds. */
 const MAX_PAUSE_MS = 50
 
-interface Waiting extends Write {
+interface WaitingWrite extends Write {
   readonly giveUpAtMs: number
   reject(error: unknown): void
 }
@@ -108,7 +108,7 @@ interface Waiting extends Write {
 class Turns {
   readonly #file: SqliteFile
   readonly #clock: Clock
-  #waiting: Waiting[] = []
+  #waiting: WaitingWrite[] = []
   #running = false
   #missed = 0
   /** How many of the next operations are committed one by one. */

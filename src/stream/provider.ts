@@ -1,5 +1,5 @@
 import type { Bounds } from '../call/limits.ts'
-import { Ending } from '../ending.ts'
+import { EndSignal } from '../end-signal.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { Clock } from '../time.ts'
 import { StreamCheck, type StreamCheckRequest } from './check.ts'
@@ -38,7 +38,7 @@ export class ProviderStream implements ChunkSource {
   readonly #request: ProviderRequest
   readonly #chunks: AsyncIterator<unknown>
   readonly #check: StreamCheck
-  readonly #end = new Ending<StreamEnd>()
+  readonly #end = new EndSignal<StreamEnd>()
   readonly #held: unknown[] = []
   #heldBytes = 0
   #hasContent = false

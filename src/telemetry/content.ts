@@ -110,7 +110,7 @@ class Shortener {
   }
 }
 
-type Part = Readonly<Record<string, string | undefined>>
+type MessagePart = Readonly<Record<string, string | undefined>>
 
 function toMessage(message: unknown, shortener: Shortener): unknown {
   const role = shortener.text(field(message, 'role'))
@@ -119,7 +119,7 @@ function toMessage(message: unknown, shortener: Shortener): unknown {
   return { role, parts, finish_reason: shortener.text(field(message, 'finish_reason')) }
 }
 
-function toolResponse(message: unknown, shortener: Shortener): Part {
+function toolResponse(message: unknown, shortener: Shortener): MessagePart {
   const content = field(message, 'content')
   const response = Array.isArray(content)
     ? shortener
@@ -134,11 +134,11 @@ function toolResponse(message: unknown, shortener: Shortener): Part {
   }
 }
 
-function messageParts(message: unknown, shortener: Shortener): readonly Part[] {
+function messageParts(message: unknown, shortener: Shortener): readonly MessagePart[] {
   const content = field(message, 'content')
   const refusal = field(message, 'refusal')
   const toolCalls = field(message, 'tool_calls')
-  const parts: Part[] = []
+  const parts: MessagePart[] = []
   if (typeof content === 'string') parts.push({ type: 'text', content: shortener.text(content) })
   if (Array.isArray(content)) {
     parts.push(...shortener.list(content).map((part) => contentPart(part, shortener)))
@@ -150,14 +150,14 @@ function messageParts(message: unknown, shortener: Shortener): readonly Part[] {
   return parts
 }
 
-function contentPart(part: unknown, shortener: Shortener): Part {
+function contentPart(part: unknown, shortener: Shortener): MessagePart {
   return {
     type: shortener.text(field(part, 'type')) ?? 'unknown',
     content: shortener.text(field(part, 'text')),
   }
 }
 
-function toolCall(call: unknown, shortener: Shortener): Part {
+function toolCall(call: unknown, shortener: Shortener): MessagePart {
   const called = field(call, 'function') ?? field(call, 'custom')
   return {
     type: 'tool_call',

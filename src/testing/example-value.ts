@@ -44,7 +44,7 @@ class Builder {
     return this.#ofType(schema, open)
   }
 
-  #follow(schema: Schema, reference: string, open: readonly string[]): unknown {
+  #follow(schema: ExampleSchema, reference: string, open: readonly string[]): unknown {
     if (open.includes(reference)) throw new Error(`${reference} requires itself`)
     const { $ref: _, ...beside } = schema
     const target = lookUp(this.#root, reference)
@@ -54,7 +54,7 @@ class Builder {
     ])
   }
 
-  #merged(schema: Schema, parts: readonly unknown[], open: readonly string[]): unknown {
+  #merged(schema: ExampleSchema, parts: readonly unknown[], open: readonly string[]): unknown {
     const { allOf: _, ...beside } = schema
     const resolved = parts.map((part) =>
       isSchema(part) && typeof part.$ref === 'string' ? lookUp(this.#root, part.$ref) : part,
@@ -62,7 +62,11 @@ class Builder {
     return this.build(resolved.filter(isSchema).reduce(mergeSchemas, beside), open)
   }
 
-  #firstBranch(schema: Schema, branches: readonly unknown[], open: readonly string[]): unknown {
+  #firstBranch(
+    schema: ExampleSchema,
+    branches: readonly unknown[],
+    open: readonly string[],
+  ): unknown {
     const { anyOf: _, oneOf: __, ...beside } = schema
     let reason: unknown
     for (const branch of branches) {
@@ -75,7 +79,7 @@ class Builder {
     throw new Error('no branch can be built', { cause: reason })
   }
 
-  #ofType(schema: Schema, open: readonly string[]): unknown {
+  #ofType(schema: ExampleSchema, open: readonly string[]): unknown {
     const type = Array.isArray(schema.type) ? schema.type[0] : schema.type
     switch (type ?? impliedType(schema)) {
       case 'object':
@@ -97,7 +101,7 @@ class Builder {
     }
   }
 
-  #object(schema: Schema, open: readonly string[]): unknown {
+  #object(schema: ExampleSchema, open: readonly string[]): unknown {
     const properties = isRecord(schema.properties) ? schema.properties : {}
     const required = Array.isArray(schema.required) ? schema.required.map(String) : []
     // fromEntries defines own properties, even one named __proto__.
@@ -109,7 +113,7 @@ class Builder {
     )
   }
 
-  #array(schema: Schema, open: readonly string[]): unknown {
+  #array(schema: ExampleSchema, open: readonly string[]): unknown {
     const count = numberOr(schema.minItems, 0)
     if (count > 1 && schema.uniqueItems === true) throw new Error('uniqueItems is not supported')
     if (count > MAX_PARTS) throw new Error(`minItems is above ${MAX_PARTS}`)
@@ -121,7 +125,7 @@ class Builder {
 }
 
 /** The supported keywords. Their values come from the caller and are checked where they are read. */
-interface Schema {
+interface ExampleSchema {
   readonly $ref?: unknown
   readonly const?: unknown
   readonly default?: unknown
@@ -147,7 +151,7 @@ interface Schema {
   readonly exclusiveMaximum?: unknown
 }
 
-function isSchema(value: unknown): value is Schema {
+function isSchema(value: unknown): value is ExampleSchema {
   return isRecord(value)
 }
 
@@ -168,7 +172,7 @@ function lookUp(root: unknown, reference: string): unknown {
 }
 
 /** Combines the keywords of both. If both have one, the second wins, except that properties are merged. */
-function mergeSchemas(one: Schema, other: Schema): Schema {
+function mergeSchemas(one: ExampleSchema, other: ExampleSchema): ExampleSchema {
   const merged = { ...one, ...other }
   if (isRecord(one.properties) && isRecord(other.properties)) {
     merged.properties = { ...one.properties, ...other.properties }
@@ -179,7 +183,7 @@ function mergeSchemas(one: Schema, other: Schema): Schema {
   return merged
 }
 
-function impliedType(schema: Schema): string {
+function impliedType(schema: ExampleSchema): string {
   if ('items' in schema || 'prefixItems' in schema || 'minItems' in schema) return 'array'
   if ('minLength' in schema || 'pattern' in schema || 'format' in schema) return 'string'
   if ('minimum' in schema || 'maximum' in schema) return 'number'
@@ -200,7 +204,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   uuid: '123e4567-e89b-42d3-a456-426614174000',
 }
 
-function exampleString(schema: Schema): string {
+function exampleString(schema: ExampleSchema): string {
   if ('pattern' in schema) throw new Error('pattern is not supported')
   const format = schema.format
   if (typeof format === 'string' && Object.hasOwn(FORMATS, format)) return FORMATS[format] ?? ''
@@ -209,7 +213,7 @@ function exampleString(schema: Schema): string {
   return 'text'.padEnd(minLength, '.').slice(0, numberOr(schema.maxLength, minLength + 4))
 }
 
-function exampleNumber(schema: Schema, integer: boolean): number {
+function exampleNumber(schema: ExampleSchema, integer: boolean): number {
   const step = numberOr(schema.multipleOf, integer ? 1 : 0)
   const low = numberOr(schema.minimum, Number.NEGATIVE_INFINITY)
   const high = numberOr(schema.maximum, Number.POSITIVE_INFINITY)

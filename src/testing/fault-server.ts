@@ -93,7 +93,7 @@ export interface RecordedRequest {
 export async function startFaultServer(options: FaultServerOptions = {}): Promise<FaultServer> {
   checkNames('startFaultServer', options, [...PLAN_NAMES, 'callOf', 'answer', 'clock'])
   checkCallbacks(options)
-  const state: State = {
+  const state: ServerState = {
     options,
     clock: options.clock ?? systemClock,
     startedAtMs: (options.clock ?? systemClock).monotonicMs(),
@@ -153,7 +153,7 @@ export async function startFaultServer(options: FaultServerOptions = {}): Promis
 
 type Recording = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] }
 
-interface State {
+interface ServerState {
   readonly options: FaultServerOptions
   readonly clock: Clock
   readonly startedAtMs: number
@@ -169,7 +169,7 @@ interface State {
 }
 
 async function serve(
-  state: State,
+  state: ServerState,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -222,7 +222,7 @@ async function serve(
   }
 }
 
-function begin(state: State, incoming: IncomingMessage): Recording {
+function begin(state: ServerState, incoming: IncomingMessage): Recording {
   return {
     callId: '',
     number: 0,
@@ -237,7 +237,7 @@ function begin(state: State, incoming: IncomingMessage): Recording {
 }
 
 /** Counts the request towards its call. */
-function assign(state: State, recording: Recording, body: ChatBody): ChatRequest {
+function assign(state: ServerState, recording: Recording, body: ChatBody): ChatRequest {
   const { callOf = defaultCallOf } = state.options
   const callId = callOf({ headers: recording.headers, body })
   if (typeof callId !== 'string') {
@@ -266,7 +266,7 @@ function goodAnswer(answer: FaultServerOptions['answer'], request: ChatRequest):
 }
 
 /** A mistake in the test rather than in the client: reported by the server and in the response, not retryable. */
-function fail(state: State, response: ServerResponse, error: unknown): void {
+function fail(state: ServerState, response: ServerResponse, error: unknown): void {
   const reason = error instanceof Error ? error.message : describe(error)
   state.failure ??= new Error(`fault server: ${reason}`, { cause: error })
   if (response.headersSent) {

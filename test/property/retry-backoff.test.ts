@@ -102,7 +102,7 @@ describe('decide', () => {
       fc.constant({ delivered: true }),
       fc.record({ held }),
       fc.record({
-        noLeave: fc.record({
+        permitRefusal: fc.record({
           by: fc.constantFrom(...BY),
           why: fc.constantFrom('patience', 'hopeless', 'too_long', 'full', 'aborted'),
         }),
@@ -147,7 +147,7 @@ describe('decide', () => {
     fc.assert(
       fc.property(input, (given) => {
         const { verdict } = decide(inputFor(given))
-        const isPlanned = 'held' in given.result || 'noLeave' in given.result
+        const isPlanned = 'held' in given.result || 'permitRefusal' in given.result
         const isSpent = !isPlanned && (given.attempts >= 3 || given.requests >= 12)
         const isOver = given.aborted || given.remainingMs < 250 || 'delivered' in given.result
         const mustNot = !isPlanned && given.onUncertain === 'fail' && given.executed !== 'no'

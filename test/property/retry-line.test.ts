@@ -99,7 +99,7 @@ class World {
 
   async obey(command: Command): Promise<void> {
     const { desk } = this
-    const { by, leastMs } = desk.line.held(desk.wish({ order: 1 }))
+    const { by, leastMs } = desk.line.held(desk.request({ order: 1 }))
     const isClosed = by === 'hint' && leastMs > 0
     const before = this.#sentAtMs.length
     switch (command.does) {

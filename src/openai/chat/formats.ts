@@ -8,7 +8,7 @@ import type { CompiledSchema } from '../../output/schema.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
 
 /** What a target has refused is not asked of it again, for as long as it is remembered. */
-interface Learned {
+interface LearnedFormat {
   format: ResponseFormat
   /** It takes the format without a word, and does not follow it. */
   ignoresFormat: boolean
@@ -16,7 +16,7 @@ interface Learned {
   readonly ofSchemas: Map<string, ResponseFormat>
 }
 
-const learned = new WeakMap<TargetState, Learned>()
+const learned = new WeakMap<TargetState, LearnedFormat>()
 const MAX_SCHEMAS = 100
 
 /** The format to ask a target in: as given, or under `'auto'` the most that it has not refused. */
@@ -73,7 +73,7 @@ export function ignoresFormat(target: TargetState | undefined): boolean {
   return target !== undefined && learned.get(target)?.ignoresFormat === true
 }
 
-function learnedOf(target: TargetState): Learned {
+function learnedOf(target: TargetState): LearnedFormat {
   const known = learned.get(target) ?? {
     format: 'strict',
     ignoresFormat: false,

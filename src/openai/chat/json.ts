@@ -35,9 +35,11 @@ export class JsonTask extends ChatTask<Structured> {
   readonly #conversation: Conversation
 
   constructor(request: ApiRequest, schema: CompiledSchema) {
+    // Read first: what the caller's own getters throw reaches the caller as it is, and the rest is made of
+    // the JSON that is sent.
+    const { params } = request
     super('json', request)
-    // Read here: what the caller's own getters throw is theirs, and reaches the caller as it is.
-    this.#params = request.params
+    this.#params = params
     this.#schema = schema
     this.#conversation = new Conversation(request, schema)
   }

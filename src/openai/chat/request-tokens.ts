@@ -2,21 +2,21 @@ import type { TokenCounts } from '../../errors/token-counts.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
 
 /** A chat request, as far as it is read here. */
-interface Asked {
+interface CountedRequest {
   readonly given: { readonly facts: Readonly<Record<string, unknown>> }
   readonly params: unknown
   readonly targets: readonly { readonly state: TargetState }[]
 }
 
 /** What is learned of the tokens that a target's requests use. */
-interface Learned {
+interface LearnedTokens {
   /** Prompt tokens by the target's count, for each one estimated here. */
   ratio: number
   /** Tokens of one answer. */
   answer: number
 }
 
-const learned = new WeakMap<TargetState, Learned>()
+const learned = new WeakMap<TargetState, LearnedTokens>()
 
 /** For English text; how a target's own tokenizer differs is learned. */
 const CHARS_PER_TOKEN = 4
@@ -28,11 +28,11 @@ const RATIO = { min: 0.001, max: 4 }
 
 /** Estimates the tokens of one request, and learns from the usage that its answers report. */
 export class RequestTokens {
-  readonly #request: Asked
+  readonly #request: CountedRequest
   /** The estimate before what was learned; undefined until it is needed. */
   #prompt: number | undefined
 
-  constructor(request: Asked) {
+  constructor(request: CountedRequest) {
     this.#request = request
   }
 
@@ -61,12 +61,12 @@ export class RequestTokens {
   }
 }
 
-function learnedOf(state: TargetState | undefined): Learned {
+function learnedOf(state: TargetState | undefined): LearnedTokens {
   const known = state === undefined ? undefined : learned.get(state)
   return known ?? { ratio: 1, answer: FIRST_ANSWER }
 }
 
-function promptTokens(request: Asked): number {
+function promptTokens(request: CountedRequest): number {
   try {
     return JSON.stringify(request.params).length / CHARS_PER_TOKEN
   } catch {

@@ -99,7 +99,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
   }
 
   /** What the caller is to catch, after so many attempts. */
-  errorFor(failure: Failure, attempts = this.#attempts): unknown {
+  errorFor(failure: Failure, attempts: number = this.#attempts): unknown {
     const elapsedMs = this.request.clock.monotonicMs() - this.#startedMs
     const error = this.#toCallerError(failure, { attempts, elapsedMs })
     if (isObject(error)) caught.set(error, failure)

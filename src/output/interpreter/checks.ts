@@ -6,14 +6,14 @@ import type { Work } from '../work.ts'
 export type Schema = Readonly<Record<string, unknown>>
 
 /** A value and its position. */
-export interface Place {
+export interface LocatedValue {
   readonly value: unknown
   /** JSON Pointer; empty if no errors are collected. */
   readonly path: string
 }
 
 /** The settings and state of one validation. */
-export interface Run {
+export interface Validation {
   /** Undefined if only the verdict is needed. */
   readonly errors: ErrorObject[] | undefined
   /** Whether to collect all errors rather than only the first. */
@@ -21,18 +21,22 @@ export interface Run {
   /** Inside a branch of a union, an error does not decide the verdict. */
   readonly inUnion: boolean
   /** The chain of schema addresses that led here, the most recent first. */
-  readonly scope: Scope | undefined
+  readonly scope: DynamicScope | undefined
   /** Set if steps are counted. */
   readonly work?: Work | undefined
 }
 
-export interface Scope {
+export interface DynamicScope {
   readonly address: string
-  readonly outer: Scope | undefined
+  readonly outer: DynamicScope | undefined
 }
 
-/** Whether a schema accepts the value. Adds errors to the run. */
-export type Check = (place: Place, run: Run, evaluated: Evaluated | undefined) => boolean
+/** Whether a schema accepts the value. Adds errors to the validation. */
+export type Check = (
+  place: LocatedValue,
+  run: Validation,
+  evaluated: Evaluated | undefined,
+) => boolean
 
 /** Items and properties evaluated so far, for `unevaluatedItems` and `unevaluatedProperties`. */
 export class Evaluated {
@@ -57,8 +61,12 @@ export interface Complaint {
   readonly parentSchema: unknown
 }
 
-/** Adds an error to the run, if errors are collected. */
-export function fail({ errors }: Run, { value, path }: Place, complaint: Complaint): false {
+/** Adds an error to the validation, if errors are collected. */
+export function fail(
+  { errors }: Validation,
+  { value, path }: LocatedValue,
+  complaint: Complaint,
+): false {
   errors?.push({ ...complaint, instancePath: path, data: value })
   return false
 }
@@ -68,24 +76,29 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** A member of the value, with its position. */
-export function memberOf(place: Place, key: string | number, value: unknown, run: Run): Place {
+export function memberOf(
+  place: LocatedValue,
+  key: string | number,
+  value: unknown,
+  run: Validation,
+): LocatedValue {
   return { value, path: run.errors === undefined ? '' : childPath(place.path, String(key)) }
 }
 
 /** A run that collects no errors. */
-export function silent(run: Run): Run {
+export function silent(run: Validation): Validation {
   return { ...run, errors: undefined, all: false }
 }
 
 /** A run for a branch of a union, in which an error does not end the validation. */
-export function branching(run: Run): Run {
+export function branching(run: Validation): Validation {
   return run.inUnion ? run : { ...run, inUnion: true }
 }
 
 /** Checks every element, or stops at the first failure if one error is enough. */
 export function each<T>(
   elements: readonly T[],
-  run: Run,
+  run: Validation,
   accepts: (element: T, index: number) => boolean,
 ): boolean {
   let valid = true

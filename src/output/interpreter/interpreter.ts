@@ -8,7 +8,7 @@ import {
   type RegExpEngine,
   type SchemaEngine,
 } from '../schema-engine.ts'
-import { type Check, Evaluated, fail, isObject, type Run, type Schema } from './checks.ts'
+import { type Check, Evaluated, fail, isObject, type Schema, type Validation } from './checks.ts'
 import { type Formats, formatsOfAjv } from './formats.ts'
 import type { Compiler } from './keyword.ts'
 import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
@@ -47,7 +47,7 @@ export function interpreter(
       },
       errorsAt(pointer, value, work) {
         const errors: ErrorObject[] = []
-        const run: Run = { errors, all, inUnion: false, scope: undefined, work }
+        const run: Validation = { errors, all, inUnion: false, scope: undefined, work }
         compiler.checkAt(pointer)({ value, path: '' }, run, undefined)
         return errors
       },
@@ -59,12 +59,12 @@ export function interpreter(
   }
 }
 
-const VERDICT_ONLY: Run = { errors: undefined, all: false, inUnion: false, scope: undefined }
+const VERDICT_ONLY: Validation = { errors: undefined, all: false, inUnion: false, scope: undefined }
 
 /** Checks the schema against the meta-schema of its draft, without formats, as AJV does. */
 function checkSchema(schema: object, draft: Draft): void {
   const errors: ErrorObject[] = []
-  const run: Run = { errors, all: false, inUnion: false, scope: undefined }
+  const run: Validation = { errors, all: false, inUnion: false, scope: undefined }
   const compiler = new SchemaCompiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
   if (compiler.checkAt('')({ value: schema, path: '' }, run, undefined)) return
   const said = errors.map(({ instancePath, message }) => `schema${instancePath} ${message}`)

@@ -4,15 +4,13 @@ import {
   type Check,
   each,
   fail,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
-import type { Keyword } from './keyword.ts'
+import type { Keyword, KeywordArguments } from './keyword.ts'
 import { forget } from './unions.ts'
-
-type Made = Parameters<Keyword>
 
 /** Keywords that apply schemas to the items of an array. */
 export const ITEMS_OF_2020: readonly (readonly [string, Keyword])[] = [
@@ -29,29 +27,29 @@ export const ITEMS_BEFORE_2020: readonly (readonly [string, Keyword])[] = [
 
 export const UNEVALUATED_ITEMS: readonly [string, Keyword] = ['unevaluatedItems', unevaluatedItems]
 
-function itemsBehindPrefix(...[holds, schema, compiler]: Made): Check {
+function itemsBehindPrefix(...[holds, schema, compiler]: KeywordArguments): Check {
   const { prefixItems } = schema
   const from = Array.isArray(prefixItems) ? prefixItems.length : 0
   return rest('items', from, holds, schema, compiler)
 }
 
 /** One schema for all items, or an array with one schema for each. */
-function items(...[holds, schema, compiler]: Made): Check {
+function items(...[holds, schema, compiler]: KeywordArguments): Check {
   if (Array.isArray(holds)) return tuple('items', holds, schema, compiler)
   return rest('items', 0, holds, schema, compiler)
 }
 
-function additionalItems(...[holds, schema, compiler]: Made): Check | undefined {
+function additionalItems(...[holds, schema, compiler]: KeywordArguments): Check | undefined {
   const { items: tupled } = schema
   if (!Array.isArray(tupled)) return undefined
   return rest('additionalItems', tupled.length, holds, schema, compiler)
 }
 
-function listIn({ value }: Place): readonly unknown[] {
+function listIn({ value }: LocatedValue): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
+function tuple(keyword: string, ...[holds, schema, compiler]: KeywordArguments): Check {
   if (!Array.isArray(holds)) throw new TypeError(`${keyword} value must be ["array"]`)
   const checks = holds.map((part) => compiler.checkOf(part, schema))
   return (place, run, evaluated) => {
@@ -64,7 +62,11 @@ function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
 }
 
 /** Applies to all items from an index on. */
-function rest(keyword: string, from: number, ...[holds, schema, compiler]: Made): Check {
+function rest(
+  keyword: string,
+  from: number,
+  ...[holds, schema, compiler]: KeywordArguments
+): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run, evaluated) => {
     if (evaluated !== undefined) evaluated.items = Number.POSITIVE_INFINITY
@@ -100,8 +102,8 @@ function tooMany(keyword: string, limit: number, schema: Schema) {
 function eachFrom(
   from: number,
   list: readonly unknown[],
-  place: Place,
-  run: Run,
+  place: LocatedValue,
+  run: Validation,
   check: Check,
 ): boolean {
   const left = [...list.entries()].slice(from)
@@ -110,7 +112,7 @@ function eachFrom(
   )
 }
 
-function contains(...[holds, schema, compiler]: Made): Check | undefined {
+function contains(...[holds, schema, compiler]: KeywordArguments): Check | undefined {
   const check = compiler.checkOf(holds, schema)
   const { min, max } = countsOf(schema, compiler.draft)
   if (min === 0 && max === undefined) return undefined
@@ -143,7 +145,7 @@ function contains(...[holds, schema, compiler]: Made): Check | undefined {
   }
 }
 
-type Counting = (place: Place, run: Run) => number
+type Counting = (place: LocatedValue, run: Validation) => number
 
 /** How many items must match, and how many may. */
 function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
@@ -154,7 +156,7 @@ function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
   }
 }
 
-function unevaluatedItems(...[holds, schema, compiler]: Made): Check {
+function unevaluatedItems(...[holds, schema, compiler]: KeywordArguments): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run, evaluated) => {
     const from = evaluated?.items ?? 0

@@ -6,6 +6,8 @@ import type { References } from './references.ts'
 /** Creates the check of a keyword; undefined if the keyword has no effect. */
 export type Keyword = (holds: unknown, schema: Schema, compiler: Compiler) => Check | undefined
 
+export type KeywordArguments = Parameters<Keyword>
+
 /** What a keyword needs of the schema it is part of. */
 export interface Compiler {
   readonly draft: Draft

@@ -5,15 +5,13 @@ import {
   each,
   fail,
   isObject,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
-import type { Keyword } from './keyword.ts'
+import type { Keyword, KeywordArguments } from './keyword.ts'
 import { merged } from './unions.ts'
-
-type Made = Parameters<Keyword>
 
 /** Keywords that apply schemas to the properties of an object. */
 export const PROPERTIES: readonly (readonly [string, Keyword])[] = [
@@ -27,9 +25,9 @@ export const PROPERTIES: readonly (readonly [string, Keyword])[] = [
 export const DEPENDENT: readonly (readonly [string, Keyword])[] = [
   [
     'dependentRequired',
-    (...[holds, schema]: Made) => dependentNames('dependentRequired', holds, schema),
+    (...[holds, schema]: KeywordArguments) => dependentNames('dependentRequired', holds, schema),
   ],
-  ['dependentSchemas', (...made: Made) => dependentSchemas(...made)],
+  ['dependentSchemas', (...made: KeywordArguments) => dependentSchemas(...made)],
 ]
 
 export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
@@ -37,7 +35,7 @@ export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
   unevaluatedProperties,
 ]
 
-function objectIn({ value }: Place): Readonly<Record<string, unknown>> {
+function objectIn({ value }: LocatedValue): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {}
 }
 
@@ -52,7 +50,7 @@ function declaredIn(keyword: string, holds: unknown): readonly (readonly [string
   return namedIn(keyword, holds).filter(([name]) => name !== '__proto__')
 }
 
-function propertyNames(...[holds, schema, compiler]: Made): Check {
+function propertyNames(...[holds, schema, compiler]: KeywordArguments): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run) =>
     each(Object.keys(objectIn(place)), run, (propertyName) => {
@@ -68,9 +66,12 @@ function propertyNames(...[holds, schema, compiler]: Made): Check {
 }
 
 /** Checks a property that no other keyword covers: against a schema, or rejects it. */
-function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compiler]: Made) {
+function leftover(
+  what: 'additional' | 'unevaluated',
+  ...[holds, schema, compiler]: KeywordArguments
+) {
   const check = compiler.checkOf(holds, schema)
-  return (place: Place, run: Run, name: string, value: unknown): boolean => {
+  return (place: LocatedValue, run: Validation, name: string, value: unknown): boolean => {
     if (holds !== false) return check(memberOf(place, name, value, run), run, undefined)
     return fail(run, place, {
       keyword: `${what}Properties`,
@@ -82,7 +83,7 @@ function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compile
   }
 }
 
-function additionalProperties(...made: Made): Check {
+function additionalProperties(...made: KeywordArguments): Check {
   const [, schema, compiler] = made
   const accepts = leftover('additional', ...made)
   const { properties: declared = {}, patternProperties: patterned = {} } = schema
@@ -99,7 +100,7 @@ function additionalProperties(...made: Made): Check {
   }
 }
 
-function properties(...[holds, schema, compiler]: Made): Check {
+function properties(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = declaredIn('properties', holds).map(
     ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
   )
@@ -118,7 +119,7 @@ function properties(...[holds, schema, compiler]: Made): Check {
   }
 }
 
-function patternProperties(...[holds, schema, compiler]: Made): Check {
+function patternProperties(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = declaredIn('patternProperties', holds).map(([pattern, part]) => ({
     expression: compiler.regExp(pattern, 'u'),
     check: compiler.checkOf(part, schema),
@@ -134,7 +135,7 @@ function patternProperties(...[holds, schema, compiler]: Made): Check {
 }
 
 /** draft-07: property names that a property requires, or a schema that applies if it is present. */
-function dependencies(...[holds, schema, compiler]: Made): Check {
+function dependencies(...[holds, schema, compiler]: KeywordArguments): Check {
   const entries = declaredIn('dependencies', holds)
   const names = entries.filter(([, needed]) => Array.isArray(needed))
   const schemas = entries.filter(([, needed]) => !Array.isArray(needed))
@@ -170,7 +171,7 @@ function dependentNames(keyword: string, holds: unknown, schema: Schema): Check 
   }
 }
 
-function dependentSchemas(...[holds, schema, compiler]: Made): Check {
+function dependentSchemas(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = namedIn('dependentSchemas', holds).map(
     ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
   )
@@ -180,7 +181,7 @@ function dependentSchemas(...[holds, schema, compiler]: Made): Check {
     )
 }
 
-function unevaluatedProperties(...made: Made): Check {
+function unevaluatedProperties(...made: KeywordArguments): Check {
   const accepts = leftover('unevaluated', ...made)
   return (place, run, evaluated) => {
     const left = evaluated?.allProperties

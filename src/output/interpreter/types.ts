@@ -1,4 +1,11 @@
-import { type Check, fail, isObject, type Place, type Run, type Schema } from './checks.ts'
+import {
+  type Check,
+  fail,
+  isObject,
+  type LocatedValue,
+  type Schema,
+  type Validation,
+} from './checks.ts'
 
 const NAMES: ReadonlySet<unknown> = new Set([
   'string',
@@ -53,6 +60,6 @@ export function typeCheck(schema: Schema, types: readonly string[]): Check {
     schema: schema['type'],
     parentSchema: schema,
   }
-  return (place: Place, run: Run) =>
+  return (place: LocatedValue, run: Validation) =>
     types.some((type) => isOfType(place.value, type)) || fail(run, place, complaint)
 }

@@ -1,4 +1,4 @@
-import { branching, type Check, Evaluated, fail, type Run, silent } from './checks.ts'
+import { branching, type Check, Evaluated, fail, silent, type Validation } from './checks.ts'
 import type { Keyword } from './keyword.ts'
 
 const isList = (holds: unknown): holds is readonly unknown[] => Array.isArray(holds)
@@ -112,7 +112,7 @@ function conditional(...[holds, schema, compiler]: Parameters<Keyword>): Check |
 export function merged(
   check: Check,
   place: Parameters<Check>[0],
-  run: Run,
+  run: Validation,
   evaluated: Evaluated | undefined,
 ): boolean {
   if (evaluated === undefined) return check(place, run, undefined)
@@ -123,7 +123,7 @@ export function merged(
 }
 
 /** Drops the errors of the other branches once one branch accepts the value. */
-export function forget({ errors }: Run, before: number): true {
+export function forget({ errors }: Validation, before: number): true {
   if (errors !== undefined) errors.length = before
   return true
 }

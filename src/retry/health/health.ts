@@ -10,7 +10,7 @@ import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
-import type { HeldBy, Room, Ticket, Wish } from './waiting.ts'
+import type { HeldBy, PermitRequest, Room, Ticket } from './waiting.ts'
 
 /** The parts of a target's health. The simulator replaces them one at a time to measure what each contributes. */
 export interface LineParts {
@@ -199,21 +199,24 @@ export class Health {
   }
 
   /** What holds a call whose turn it is; undefined if nothing does. */
-  heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    return this.isOpen(nowMs) ? this.heldBeyondHint(wish, nowMs) : 'hint'
+  heldBy(request: PermitRequest, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
+    return this.isOpen(nowMs) ? this.heldBeyondHint(request, nowMs) : 'hint'
   }
 
   /** What holds the call apart from a hint. */
-  heldBeyondHint(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
+  heldBeyondHint(
+    request: PermitRequest,
+    nowMs: number,
+  ): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
-    const byHand = wish.impatient || wish.nested
-    if (wish.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
+    const byHand = request.impatient || request.nested
+    if (request.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
       if (!byHand) this.holds(nowMs)
       return 'limit'
     }
-    if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
-    if (!wish.paying || wish.impatient) return undefined
+    if (this.rateAtMs(request.tokens, nowMs, request.impatient) > nowMs) return 'limit'
+    if (!request.paying || request.impatient) return undefined
     return this.hasToken(nowMs) ? undefined : 'budget'
   }
 
@@ -221,15 +224,15 @@ export class Health {
    * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far
    * longer than the call can wait. Applies only to calls that have sent nothing yet.
    */
-  isHopeless(wish: Wish, before: number, nowMs: number): boolean {
+  isHopeless(request: PermitRequest, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
-    if (wish.bulk || wish.requests > 0) return false
+    if (request.bulk || request.requests > 0) return false
     if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
     if (nowMs - endedMs < RELAPSE_MS) return false
     const perSecond = this.#servedPerSecond(nowMs)
     if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
     const neededMs = (before / perSecond) * 1_000
-    return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
+    return neededMs > HOPELESS.times * (request.latestMs - nowMs)
   }
 
   /**
@@ -261,7 +264,7 @@ export class Health {
   }
 
   /** The shortest possible wait in milliseconds. */
-  leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
+  leastMs(by: HeldBy, { tokens }: PermitRequest, nowMs: number): number {
     if (by === 'hint') return this.#hint.endsMs - nowMs
     // With nothing in flight, only the passage of time brings a token.
     if (by === 'budget') return this.#inFlight === 0 ? this.#tokens.nextAtMs(nowMs) - nowMs : 0
@@ -273,17 +276,17 @@ export class Health {
   }
 
   /** The expected wait in milliseconds with `before` calls ahead; Infinity while the target is down. */
-  expectedMs(by: HeldBy, wish: Wish, before: number, nowMs: number): number {
+  expectedMs(by: HeldBy, request: PermitRequest, before: number, nowMs: number): number {
     if (this.#outage.isDown && by !== 'backoff') return Infinity
     if (by === 'hint') return this.#hint.closedUntilMs - nowMs
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
-    const rateMs = this.rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
+    const rateMs = this.rateAtMs(request.tokens, nowMs, request.impatient) - nowMs
     const perSecond = this.#servedPerSecond(nowMs) ?? 0
     const ahead = before + 1
     if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
     if (rateMs > 0) return rateMs
-    return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(wish.impatient), 1)
+    return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(request.impatient), 1)
   }
 
   /** Whether the retry budget has a token. Probes need none, since there is one at a time. */
@@ -292,7 +295,7 @@ export class Health {
   }
 
   /** Counts an attempt that is sent now, and returns its ticket. */
-  sent({ paying, impatient, tokens }: Wish, nowMs: number): Ticket {
+  sent({ paying, impatient, tokens }: PermitRequest, nowMs: number): Ticket {
     const ticket = this.#lastTicket + 1
     this.#lastTicket = ticket
     this.#inFlight += 1

@@ -8,12 +8,12 @@ import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import {
   ANYBODY,
   type HeldBy,
-  type NoLeave,
-  type Outcome,
+  type PermitRefusal,
+  type PermitRequest,
   Queue,
   type Ticket,
-  Waiting,
-  type Wish,
+  type TicketOrRefusal,
+  WaitingCall,
 } from './waiting.ts'
 
 /** Maximum number of calls waiting for one target; further calls are refused at once. */
@@ -81,13 +81,13 @@ export class Line {
   }
 
   /** Returns a ticket if the call may send now, or 0 if it has to wait. */
-  enter(wish: Wish): Ticket | 0 {
+  enter(request: PermitRequest): Ticket | 0 {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    if (wish.notBeforeMs > nowMs) return 0
-    if (this.#isBehind(wish, nowMs)) return 0
-    if (this.#health.heldBy(wish, nowMs) !== undefined) return 0
-    return this.#health.sent(wish, nowMs)
+    if (request.notBeforeMs > nowMs) return 0
+    if (this.#isBehind(request, nowMs)) return 0
+    if (this.#health.heldBy(request, nowMs) !== undefined) return 0
+    return this.#health.sent(request, nowMs)
   }
 
   /** Whether a new call could be sent now, without waiting. */
@@ -95,10 +95,10 @@ export class Line {
     return this.#isFreeFor(ANYBODY)
   }
 
-  #isFreeFor(wish: Wish): boolean {
+  #isFreeFor(request: PermitRequest): boolean {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    return !this.#hasOlder(nowMs) && this.#health.heldBy(wish, nowMs) === undefined
+    return !this.#hasOlder(nowMs) && this.#health.heldBy(request, nowMs) === undefined
   }
 
   /**
@@ -120,14 +120,18 @@ export class Line {
   }
 
   /** What holds this call back, and for how long; `backoff` if only its own wait does. */
-  held(wish: Wish): Held {
+  held(request: PermitRequest): Held {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
     const by =
-      this.#health.heldBy(wish, nowMs) ?? (this.#isBehind(wish, nowMs) ? 'limit' : 'backoff')
-    const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
-    const ahead = this.#queue.before(wish)
-    const expectedMs = Math.max(this.#health.expectedMs(by, wish, ahead, nowMs), leastMs)
+      this.#health.heldBy(request, nowMs) ?? (this.#isBehind(request, nowMs) ? 'limit' : 'backoff')
+    const leastMs = Math.max(
+      this.#health.leastMs(by, request, nowMs),
+      request.notBeforeMs - nowMs,
+      0,
+    )
+    const ahead = this.#queue.before(request)
+    const expectedMs = Math.max(this.#health.expectedMs(by, request, ahead, nowMs), leastMs)
     return { by, leastMs, expectedMs, ahead }
   }
 
@@ -160,21 +164,21 @@ export class Line {
   }
 
   /** Resolves to a ticket when it is the call's turn, or to the reason why it gets none. */
-  wait(wish: Wish, signal?: AbortSignal, closing?: Closing): Promise<Outcome> {
+  wait(request: PermitRequest, signal?: AbortSignal, closing?: Closing): Promise<TicketOrRefusal> {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
+    const by = this.#health.heldBy(request, nowMs) ?? 'limit'
     if (signal?.aborted === true || closing?.isClosed === true)
       return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
-    if (this.#health.hint.endsMs > wish.latestMs)
+    if (this.#health.hint.endsMs > request.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
-    const isHopeless = this.#health.isHopeless(wish, this.#queue.before(wish), nowMs)
+    const isHopeless = this.#health.isHopeless(request, this.#queue.before(request), nowMs)
     const patient = isHopeless
-      ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS_WAIT_MS) }
-      : wish
+      ? { ...request, latestMs: Math.min(request.latestMs, nowMs + HOPELESS_WAIT_MS) }
+      : request
     return new Promise((resolve) => {
-      const waiting = new Waiting(patient, isHopeless, (outcome) => {
+      const waiting = new WaitingCall(patient, isHopeless, (outcome) => {
         if (signal !== undefined) this.#signals.delete(signal, waiting)
         closing?.over(end)
         resolve(outcome)
@@ -231,7 +235,7 @@ export class Line {
   }
 
   /** Whether waiting calls go before this one. */
-  #isBehind({ impatient, nested }: Wish, nowMs: number): boolean {
+  #isBehind({ impatient, nested }: PermitRequest, nowMs: number): boolean {
     return !impatient && !nested && this.#hasOlder(nowMs)
   }
 
@@ -242,17 +246,17 @@ export class Line {
     return this.#queue.hasReady(this.#health.hasToken(nowMs))
   }
 
-  #aborted(calls: Iterable<Waiting>): void {
+  #aborted(calls: Iterable<WaitingCall>): void {
     const nowMs = this.#nowMs()
     for (const waiting of calls) this.#giveUp(waiting, 'aborted', nowMs)
     this.#arm(nowMs)
   }
 
-  #giveUp(waiting: Waiting, why: NoLeave['why'], nowMs: number): void {
+  #giveUp(waiting: WaitingCall, why: PermitRefusal['why'], nowMs: number): void {
     if (waiting.hasLeft) return
-    const { wish } = waiting
-    const own = wish.notBeforeMs > nowMs ? 'backoff' : 'limit'
-    waiting.leave({ by: this.#health.heldBy(wish, nowMs) ?? own, why })
+    const { request } = waiting
+    const own = request.notBeforeMs > nowMs ? 'backoff' : 'limit'
+    waiting.leave({ by: this.#health.heldBy(request, nowMs) ?? own, why })
     this.#queue.left(waiting)
   }
 
@@ -270,7 +274,7 @@ export class Line {
     this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
-      if (next === undefined || this.#health.rateAtMs(next.wish.tokens, nowMs) > nowMs) break
+      if (next === undefined || this.#health.rateAtMs(next.request.tokens, nowMs) > nowMs) break
       this.#send(next, nowMs)
     }
     this.#endPatience(nowMs, nowMs)
@@ -286,8 +290,8 @@ export class Line {
     this.#isTakingPlaces = false
   }
 
-  #send(waiting: Waiting, nowMs: number): void {
-    waiting.leave(this.#health.sent(waiting.wish, nowMs))
+  #send(waiting: WaitingCall, nowMs: number): void {
+    waiting.leave(this.#health.sent(waiting.request, nowMs))
     this.#queue.sent(waiting)
   }
 
@@ -296,8 +300,8 @@ export class Line {
     if (!this.#health.hint.isSpread(nowMs)) return
     for (;;) {
       const hasty = this.#queue.expired(nowMs + TIMER_SLACK_MS)
-      if (hasty === undefined || hasty.wish.notBeforeMs > nowMs) return
-      if (this.#health.heldBeyondHint(hasty.wish, nowMs) !== undefined) return
+      if (hasty === undefined || hasty.request.notBeforeMs > nowMs) return
+      if (this.#health.heldBeyondHint(hasty.request, nowMs) !== undefined) return
       this.#send(hasty, nowMs)
     }
   }
@@ -306,7 +310,7 @@ export class Line {
   #endBefore(hintEndsMs: number, nowMs: number): void {
     for (;;) {
       const hasty = this.#queue.expired(hintEndsMs)
-      if (hasty === undefined || hasty.wish.latestMs >= hintEndsMs) return
+      if (hasty === undefined || hasty.request.latestMs >= hintEndsMs) return
       this.#giveUp(hasty, hasty.isHopeless ? 'hopeless' : 'too_long', nowMs)
     }
   }
@@ -320,7 +324,7 @@ export class Line {
   }
 
   /** The next call to be sent, ignoring rate limits. */
-  #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): Waiting | undefined {
+  #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): WaitingCall | undefined {
     if (!this.#health.isOpen(nowMs)) return undefined
     if (!this.#health.isDown) return this.#queue.next(this.#health.room, withToken)
     if (this.#health.probeAtMs(nowMs) > nowMs) return undefined
@@ -361,7 +365,8 @@ export class Line {
     const probeAtMs = this.#health.probeAtMs(nowMs)
     if (probeAtMs > nowMs) return probeAtMs
     const next = this.#next(nowMs)
-    if (next !== undefined) return Math.max(this.#health.rateAtMs(next.wish.tokens, nowMs), nowMs)
+    if (next !== undefined)
+      return Math.max(this.#health.rateAtMs(next.request.tokens, nowMs), nowMs)
     const poor = this.#next(nowMs, true)
     return poor === undefined
       ? this.#streams.nextLookMs(nowMs)

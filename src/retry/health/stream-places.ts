@@ -10,9 +10,9 @@ const LOOK_EVERY_MS = 1_000
 
 /** The places in flight occupied by streams, until they end or their readers are idle. */
 export class StreamPlaces {
-  readonly #open = new Set<Place>()
+  readonly #open = new Set<StreamPlace>()
   /** Streams found idle by the latest check. */
-  #idle: Place[] = []
+  #idle: StreamPlace[] = []
   #nextLookMs = -Infinity
 
   /** Call the returned function when the stream ends. `leave` is called once: then, or when the reader is idle. */
@@ -44,11 +44,11 @@ export class StreamPlaces {
   }
 }
 
-interface Place {
+interface StreamPlace {
   readonly pace: ReadingPace
   readonly leave: () => void
 }
 
-function isIdle({ pace }: Place): boolean {
+function isIdle({ pace }: StreamPlace): boolean {
   return pace.idleForMs() >= IDLE_MS
 }

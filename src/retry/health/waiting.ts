@@ -1,7 +1,7 @@
 import { Heap } from './heap.ts'
 
 /** A call's request to its line for permission to send one attempt. */
-export interface Wish {
+export interface PermitRequest {
   /** Rank by arrival: the oldest call goes first, including its retries. */
   readonly order: number
   /** Number of requests the call has sent: the call with the fewest sends the next probe. */
@@ -29,7 +29,7 @@ export interface Wish {
 }
 
 /** An ordinary new call. */
-export const ANYBODY: Wish = {
+export const ANYBODY: PermitRequest = {
   order: 0,
   requests: 0,
   notBeforeMs: 0,
@@ -48,7 +48,7 @@ export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 export type Ticket = number
 
 /** The call did not get permission to send. */
-export interface NoLeave {
+export interface PermitRefusal {
   readonly by: HeldBy
   /**
    * - `patience`: it has waited as long as it may
@@ -60,33 +60,39 @@ export interface NoLeave {
   readonly why: 'patience' | 'hopeless' | 'too_long' | 'full' | 'aborted'
 }
 
-export type Outcome = Ticket | NoLeave
+export type TicketOrRefusal = Ticket | PermitRefusal
 
 /** A waiting call. */
-export class Waiting {
-  readonly wish: Wish
+export class WaitingCall {
+  readonly request: PermitRequest
   hasLeft = false
   /** Whether it waits only briefly, because it has no prospect of its turn. */
   readonly isHopeless: boolean
   /** The heap it is in: that of calls in their own backoff, or one of those that are ready. */
-  heap: Heap<Waiting> | undefined
-  readonly #settle: (outcome: Outcome) => void
+  heap: Heap<WaitingCall> | undefined
+  readonly #settle: (outcome: TicketOrRefusal) => void
 
-  constructor(wish: Wish, isHopeless: boolean, settle: (outcome: Outcome) => void) {
-    this.wish = wish
+  constructor(
+    request: PermitRequest,
+    isHopeless: boolean,
+    settle: (outcome: TicketOrRefusal) => void,
+  ) {
+    this.request = request
     this.isHopeless = isHopeless
     this.#settle = settle
   }
 
-  leave(outcome: Outcome): void {
+  leave(outcome: TicketOrRefusal): void {
     this.hasLeft = true
     this.#settle(outcome)
   }
 }
 
-const byOrder = (a: Waiting, b: Waiting) => a.wish.order < b.wish.order
-const byRequests = (a: Waiting, b: Waiting) =>
-  a.wish.requests === b.wish.requests ? byOrder(a, b) : a.wish.requests < b.wish.requests
+const byOrder = (a: WaitingCall, b: WaitingCall) => a.request.order < b.request.order
+const byRequests = (a: WaitingCall, b: WaitingCall) =>
+  a.request.requests === b.request.requests
+    ? byOrder(a, b)
+    : a.request.requests < b.request.requests
 
 /** At least one of this many freed places goes to a bulk call. */
 const BULK_EVERY = 20
@@ -107,8 +113,8 @@ const LANES_WITH: Record<Room, readonly Lane[]> = {
 export class Queue {
   readonly #free = laneHeaps()
   readonly #paying = laneHeaps()
-  readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
-  readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
+  readonly #delayed = new Heap<WaitingCall>((a, b) => a.request.notBeforeMs < b.request.notBeforeMs)
+  readonly #patience = new Heap<WaitingCall>((a, b) => a.request.latestMs < b.request.latestMs)
   readonly #counts: Record<Lane, number> = { reentrant: 0, nested: 0, normal: 0, bulk: 0 }
   #size = 0
   /** The number of the next call to be sent, counted from 1. */
@@ -122,37 +128,37 @@ export class Queue {
    * About how many calls go before this one. Calls that yield to it do not count; in its own lane none do if
    * it is a retry that keeps its place at the front.
    */
-  before(wish: Wish): number {
-    const own = laneOf(wish)
+  before(request: PermitRequest): number {
+    const own = laneOf(request)
     let before = 0
     for (const lane of LANES) {
       if (lane === own) break
       before += this.#counts[lane]
     }
     const first = this.#first(own, true)
-    return first !== undefined && wish.order < first.wish.order
+    return first !== undefined && request.order < first.request.order
       ? before
       : before + this.#counts[own]
   }
 
-  add(waiting: Waiting, nowMs: number): void {
+  add(waiting: WaitingCall, nowMs: number): void {
     this.#size += 1
-    this.#counts[laneOf(waiting.wish)] += 1
+    this.#counts[laneOf(waiting.request)] += 1
     this.#patience.add(waiting)
-    const isDelayed = waiting.wish.notBeforeMs > nowMs
-    this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
+    const isDelayed = waiting.request.notBeforeMs > nowMs
+    this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.request))
   }
 
   /** Removes a call that got permission to send. */
-  sent(waiting: Waiting): void {
+  sent(waiting: WaitingCall): void {
     this.left(waiting)
     this.#turns += 1
   }
 
   /** Removes a call that has left for any reason. */
-  left(waiting: Waiting): void {
+  left(waiting: WaitingCall): void {
     this.#size -= 1
-    this.#counts[laneOf(waiting.wish)] -= 1
+    this.#counts[laneOf(waiting.request)] -= 1
     this.#patience.dropped()
     waiting.heap?.dropped()
   }
@@ -161,26 +167,26 @@ export class Queue {
   ripen(nowMs: number): void {
     for (;;) {
       const first = this.#delayed.first()
-      if (first === undefined || first.wish.notBeforeMs > nowMs) return
+      if (first === undefined || first.request.notBeforeMs > nowMs) return
       this.#delayed.takeFirst()
-      this.#put(first, this.#heapOf(first.wish))
+      this.#put(first, this.#heapOf(first.request))
     }
   }
 
   /** The call whose patience ends first, if it ends by `untilMs`. */
-  expired(untilMs: number): Waiting | undefined {
+  expired(untilMs: number): WaitingCall | undefined {
     const first = this.#patience.first()
-    return first !== undefined && first.wish.latestMs <= untilMs ? first : undefined
+    return first !== undefined && first.request.latestMs <= untilMs ? first : undefined
   }
 
   /** When the first call's patience ends. */
   get latestMs(): number {
-    return this.#patience.first()?.wish.latestMs ?? Infinity
+    return this.#patience.first()?.request.latestMs ?? Infinity
   }
 
   /** When the next call's own wait or patience ends. */
   nextMs(): number {
-    const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
+    const ripe = this.#delayed.first()?.request.notBeforeMs ?? Infinity
     return Math.min(ripe, this.latestMs)
   }
 
@@ -190,7 +196,7 @@ export class Queue {
   }
 
   /** The next call to be sent. */
-  next(room: Room, withToken: boolean): Waiting | undefined {
+  next(room: Room, withToken: boolean): WaitingCall | undefined {
     const reentrant = this.#first('reentrant', withToken)
     if (reentrant !== undefined || room === 'reentrant') return reentrant
     const nested = this.#first('nested', withToken)
@@ -202,8 +208,8 @@ export class Queue {
   }
 
   /** The call that sends the next probe. */
-  prober(room: Room): Waiting | undefined {
-    let best: Waiting | undefined
+  prober(room: Room): WaitingCall | undefined {
+    let best: WaitingCall | undefined
     for (const lane of LANES_WITH[room]) {
       for (const heaps of [this.#free, this.#paying]) {
         const first = heaps[lane].first()
@@ -220,30 +226,30 @@ export class Queue {
     }
   }
 
-  #first(lane: Lane, withToken: boolean): Waiting | undefined {
+  #first(lane: Lane, withToken: boolean): WaitingCall | undefined {
     const free = this.#free[lane].first()
     const paying = withToken ? this.#paying[lane].first() : undefined
     if (free === undefined || paying === undefined) return free ?? paying
     return byOrder(paying, free) ? paying : free
   }
 
-  #put(waiting: Waiting, heap: Heap<Waiting>): void {
+  #put(waiting: WaitingCall, heap: Heap<WaitingCall>): void {
     waiting.heap = heap
     heap.add(waiting)
   }
 
-  #heapOf(wish: Wish): Heap<Waiting> {
-    return (wish.paying ? this.#paying : this.#free)[laneOf(wish)]
+  #heapOf(request: PermitRequest): Heap<WaitingCall> {
+    return (request.paying ? this.#paying : this.#free)[laneOf(request)]
   }
 }
 
-function laneOf({ reentrant, nested, bulk }: Wish): Lane {
+function laneOf({ reentrant, nested, bulk }: PermitRequest): Lane {
   if (reentrant === true) return 'reentrant'
   if (nested) return 'nested'
   return bulk ? 'bulk' : 'normal'
 }
 
-function laneHeaps(): Record<Lane, Heap<Waiting>> {
+function laneHeaps(): Record<Lane, Heap<WaitingCall>> {
   return {
     reentrant: new Heap(byOrder),
     nested: new Heap(byOrder),

@@ -327,7 +327,7 @@ describe('a token of the retry budget', () => {
   it('cannot come sooner than time brings it while nothing is in flight', () => {
     const desk = new Desk()
     while (desk.enter({ paying: true }) !== 0);
-    const paying = desk.wish({ paying: true })
+    const paying = desk.request({ paying: true })
     expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 0 })
     for (const ticket of desk.sentAtMs.keys()) desk.end(ticket, 'nothing')
     expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 30_000 })
@@ -368,7 +368,7 @@ describe('a token of the retry budget', () => {
     }
     retries(desk)
     const caller = desk.wait({ paying: true })
-    expect(desk.line.held(desk.wish({ paying: true }))).toMatchObject({ by: 'budget' })
+    expect(desk.line.held(desk.request({ paying: true }))).toMatchObject({ by: 'budget' })
     await desk.clock.advance(29_999)
     expect(caller.outcome).toBeUndefined()
     expect(desk.clock.pending).toBe(1)

@@ -2,7 +2,7 @@
  * The end of something, for one listener: told when it comes, or at once to who listens only then.
  * An abort can end a stream before anybody has begun to wait for that.
  */
-export class Ending<T> {
+export class EndSignal<T> {
   #end: { readonly how: T } | undefined
   #listener: ((how: T) => void) | undefined
 
