@@ -15,9 +15,10 @@ import { usePostgres } from '../support/use-postgres.ts'
 const TTL_MS = 60_000
 const DONE = { ok: true, result: '{"answer":42}' } as const
 
-describeWith([POSTGRES], 'postgres: the table', () => {
-  const postgres = usePostgres()
+/** For all that leave it as it is. */
+const postgres = usePostgres()
 
+describeWith([POSTGRES], 'postgres: the table', () => {
   /** A pool of a new database, with nothing in it. */
   async function emptyDatabase() {
     const database = await postgres.server.createDatabase()
@@ -156,8 +157,6 @@ describeWith([POSTGRES], 'postgres: the table', () => {
 })
 
 describeWith([POSTGRES], 'postgres: records that have expired', () => {
-  const postgres = usePostgres()
-
   async function expire(store: Store, count: number): Promise<void> {
     for (let n = 0; n < count; n++) await own(store, `expired-${n}`, { leaseMs: 1, ttlMs: 1 })
     await new Promise((resolve) => setTimeout(resolve, 5))
@@ -221,8 +220,6 @@ describeWith([POSTGRES], 'postgres: records that have expired', () => {
 })
 
 describeWith([POSTGRES], 'postgres: durations', () => {
-  const postgres = usePostgres()
-
   it.each([Number.POSITIVE_INFINITY, 1e300, 12.5, 1])(
     'a life of %d ms has an end',
     async (ttlMs) => {
