@@ -372,6 +372,10 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
       return { ...unsent, kind, message: kind, cause: error }
     }
     if (this.closing?.isClosed) return closedFailure(last)
+    // The store took its time.
+    if (this.deadline.remainingMs() < this.minAttemptMs) {
+      return { ...unsent, kind: 'deadline', message: 'deadline', cause: last?.cause }
+    }
     // It has been forbidden since it was planned, here or in another process.
     if (!again || binding.onUncertain === 'rerun') return undefined
     return last ?? { ...unsent, kind: 'outcome_unknown', message: 'forbidden', cause: undefined }

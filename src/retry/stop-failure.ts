@@ -16,7 +16,7 @@ export function stopFailure(
 ): Failure {
   if (facts.hintMs > 0 && AFTER_A_HINT.has(reason)) {
     // The hint may have been given to another call and kept by the line.
-    return { ...failure, retryAfterMs: Math.ceil(facts.hintMs) }
+    return { ...failure, retryAfterMs: wholeMs(facts.hintMs) }
   }
   // With 'yes' an answer arrived, so the outcome is known even if the answer is bad.
   if (reason === 'outcome_unknown' && failure.executed === 'maybe') {
@@ -61,7 +61,7 @@ export function heldFailure(
   const seen = line.seen(by)
   const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
   const failure = ownFailure(kind, `${name} cannot take it now`, last)
-  const retryAfterMs = by === 'hint' || by === 'limit' ? Math.ceil(line.toldForMs) : 0
+  const retryAfterMs = by === 'hint' || by === 'limit' ? wholeMs(line.toldForMs) : 0
   return {
     ...failure,
     ...(seen?.status !== undefined && { status: seen.status }),
@@ -78,4 +78,9 @@ export function ownFailure(kind: FailureKind, message: string, last: Failure | u
     message,
     cause: last?.cause,
   }
+}
+
+/** Rounded up; sums of a monotonic clock are off by less than a microsecond. */
+function wholeMs(ms: number): number {
+  return Math.ceil(Math.round(ms * 1_000) / 1_000)
 }
