@@ -29,9 +29,9 @@ const config: RolldownOptions = defineConfig({
     index: 'src/index.ts',
     'cli/main': 'src/cli/main.ts',
     'testing/index': 'src/testing/index.ts',
-    'idempotency/sqlite-store': 'src/idempotency/sqlite-store.ts',
-    'idempotency/redis-store': 'src/idempotency/redis-store.ts',
-    'idempotency/postgres-store': 'src/idempotency/postgres-store.ts',
+    'stores/sqlite-store': 'src/stores/sqlite-store.ts',
+    'stores/redis-store': 'src/stores/redis-store.ts',
+    'stores/postgres-store': 'src/stores/postgres-store.ts',
   },
   platform: 'node',
   // Every other package stays one: only our own files are put together.

@@ -17,7 +17,7 @@ try {
   for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? '')
   process.stdout.write('\n')
 } catch (error) {
-  // Text has been shown already, so nothing was sent again: what there is ends here.
+  // Text has been shown already, so the request was not repeated.
   if (!(error instanceof OpenAI.APIConnectionError)) throw error
   process.stdout.write(' …\n')
 }

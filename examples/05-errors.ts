@@ -19,7 +19,7 @@ async function ask(question: string): Promise<string | undefined> {
       case 'content_filter':
         return 'I cannot answer that.'
       default:
-        // One line: what failed, after how many attempts, and what to do. Never prompt or answer.
+        // What failed, after how many attempts, and what to do. Never the prompt or the answer.
         console.log(error.message)
         return undefined
     }

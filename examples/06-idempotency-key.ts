@@ -11,7 +11,7 @@ const summarize = (jobId: string, text: string) =>
     { idempotencyKey: `summary-${jobId}` },
   )
 
-// A queue delivered the job twice at once, and again after a restart of the worker's loop.
+// A queue delivers the job twice at the same time, and once more later.
 const [first, second] = await Promise.all([summarize('17', 'a text'), summarize('17', 'a text')])
 const third = await summarize('17', 'a text')
 console.log(first.source, second.source, third.source)

@@ -12,7 +12,7 @@ async function rerank(query: string, documents: readonly string[]): Promise<unkn
       const body = JSON.stringify({ query, documents })
       const response = await fetch(url, { method: 'POST', body, signal })
       if (response.ok) return response.json()
-      // status and headers are what a failure is classified by, and where a hint is read.
+      // A failure is classified by its status and headers; these may also contain a hint.
       const { status, headers } = response
       throw Object.assign(new Error(`rerank: ${status}`), { status, headers })
     },

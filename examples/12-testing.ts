@@ -11,7 +11,7 @@ test('a greeting survives an overloaded provider', async (t) => {
   const server = await startFaultServer({ perCall: [overloaded(), overloaded()], answer: 'hi' })
   t.after(() => server.close())
   const client = new OpenAI({ apiKey: 'test', baseURL: server.baseURL })
-  // A runtime of its own shares no line with other tests, and draws the shortest waits.
+  // A runtime of its own shares no line with other tests; its randomness gives the shortest waits.
   const llm = steady(client, { runtime: createRuntime({ random: () => 0 }) })
 
   const completion = await llm.chat.completions.create(request)
@@ -25,7 +25,7 @@ test('a greeting survives an overloaded provider', async (t) => {
 // #endregion
 
 // #region clock
-test('a minute that the provider asks for is waited, in no time', async (t) => {
+test('a retry waits for the minute that the provider asks for', async (t) => {
   const server = await startFaultServer({ perCall: [rateLimited({ retryAfterMs: 60_000 })] })
   t.after(() => server.close())
   const client = new OpenAI({ apiKey: 'test', baseURL: server.baseURL })
@@ -50,7 +50,7 @@ test('a minute that the provider asks for is waited, in no time', async (t) => {
 // #endregion
 
 // #region double
-test('a count is asked for again, though the client is a double', async (t) => {
+test('a wrong count is asked for again, with a test double as the client', async (t) => {
   const says = (content: string) => ({
     choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content } }],
   })

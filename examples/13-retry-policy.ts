@@ -11,7 +11,7 @@ const llm = steady(new OpenAI(), {
 })
 // #endregion
 
-const messages = [{ role: 'user' as const, content: 'Is anybody there?' }]
+const messages = [{ role: 'user' as const, content: 'Are you there?' }]
 
 // #region per-call
 const completion = await llm.chat.completions.create(

@@ -7,14 +7,14 @@ const stock = await retry(
   async ({ signal }) => {
     const response = await fetch(url, { signal })
     if (response.ok) return response.json()
-    // status and headers are what a failure is classified by, and where a hint is read.
+    // A failure is classified by its status and headers; these may also contain a hint.
     const { status, headers } = response
     throw Object.assign(new Error(`stock: ${status}`), { status, headers })
   },
   { name: 'stock', maxAttempts: 4, deadlineMs: 60_000, attemptTimeoutMs: 20_000, classify },
 )
 
-// This service locks an item for a moment while it counts it; all else is as usual.
+// This service locks an item briefly while it counts it. Everything else is classified as usual.
 function classify(error: unknown) {
   const isLocked = error instanceof Error && 'status' in error && error.status === 423
   if (isLocked) return { retryable: true, reason: 'locked', retryAfterMs: 20 }

@@ -1,5 +1,5 @@
 // #region formula
-/** That one of 1 + retries attempts succeeds, where each one does with probability q. */
+/** The probability that one of 1 + retries attempts succeeds, if each does with probability q. */
 function successProbability(q: number, retries: number): number {
   return 1 - (1 - q) ** (retries + 1)
 }
@@ -16,7 +16,7 @@ const heads = counts.map((retries) => `${retries} ${retries === 1 ? 'retry' : 'r
 
 print('calls that succeed, %', heads)
 for (const q of chances) {
-  // As many digits as there are, so that nothing but certainty reads 100.
+  // All digits, so that only certainty is shown as 100.
   const percent = counts.map((retries) => Number((successProbability(q, retries) * 100).toFixed(8)))
   print(`q = ${q}`, percent)
 }

@@ -19,7 +19,7 @@ await Promise.all(
 for (const { target, state, limit, inFlight, waiting, closedForMs } of llm.targets()) {
   const places = limit === undefined ? 'no limit known' : `${limit} places`
   console.log(`${target}: ${state}, ${places}, ${inFlight} in flight, ${waiting} waiting`)
-  // A provider has asked for a pause that somebody knows to be over.
+  // The provider asked for a long pause, and an operator knows that it is over.
   if (closedForMs > 600_000) llm.reopen(target)
 }
 // #endregion

@@ -6,7 +6,7 @@ const llm = steady(new OpenAI({ baseURL: process.env['LITELLM_URL'] }), { gatewa
 
 const completion = await llm.chat.completions.create({
   model: 'gpt-5-mini',
-  messages: [{ role: 'user', content: 'How many of you did it take?' }],
+  messages: [{ role: 'user', content: 'What is the capital of Kenya?' }],
 })
 for (const { number, gatewayAttempts } of callReport(completion)?.attempts ?? []) {
   console.log(`attempt ${number}: ${gatewayAttempts} by the gateway`)

@@ -5,7 +5,7 @@ import { isCallError, steady } from 'steadycall'
 const llm = steady(new OpenAI())
 const schema = { type: 'object', properties: { answer: { type: 'string' } } } as const
 
-/** What the queue calls for each try of a job; BullMQ's `UnrecoverableError` ends its tries. */
+/** The queue calls this for each try of a job. BullMQ's `UnrecoverableError` ends the tries. */
 async function work(job: { readonly id: string; readonly question: string }): Promise<unknown> {
   try {
     const messages = [{ role: 'user' as const, content: job.question }]
@@ -16,7 +16,7 @@ async function work(job: { readonly id: string; readonly question: string }): Pr
     if (isCallError(error) && error.again !== 'later') {
       throw Object.assign(new UnrecoverableError(error.message), { cause: error })
     }
-    // The queue tries again, not before error.retryAfterMs where that is known.
+    // The queue tries again, not before error.retryAfterMs if that is known.
     throw error
   }
 }
@@ -29,6 +29,6 @@ class UnrecoverableError extends Error {
 
 for (const question of ['one', 'two']) {
   const ended = await work({ id: `job-${question}`, question }).catch((error: unknown) => error)
-  const told = isCallError(ended) ? `${ended.kind}: ${ended.again}` : Object(ended).name
-  console.log(told)
+  const shown = isCallError(ended) ? `${ended.kind}: ${ended.again}` : Object(ended).name
+  console.log(shown)
 }

@@ -1,22 +1,24 @@
 import { call } from './call/call.ts'
-import { attachReport } from './call/report.ts'
-import { encodeValue, functionJob, type RunContext } from './call/run.ts'
 import { processRuntime, targetState } from './call/runtime.ts'
-import { checkGuardOptions, checkKeyedOperation } from './check-options.ts'
-import { type Keeping, type KeepingOptions, keepingOf } from './idempotency/kept-result.ts'
+import { encodeValue, FunctionTask, type RunContext } from './function-task.ts'
+import { type Keeping, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
-import type { Outcome, Store } from './idempotency/store.ts'
-import { DEFAULTS, type GuardOptions, type SteadyOptions } from './options.ts'
-import { resolveCall } from './resolve-options.ts'
+import type { Outcome } from './idempotency/store.ts'
+import { checkGuardOptions, checkKeyedOperation } from './options/check-options.ts'
+import type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
+import { CALL_ROWS, type SteadyOptions } from './options/options.ts'
+import { resolveCall } from './options/resolve-options.ts'
+import { attachReport } from './report/call-report.ts'
 import type { TargetSettings } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /**
- * Runs a side effect at most once per key: a ticket, an e-mail, a charge. When nobody knows whether
- * it was done, the key's callers get `outcome_unknown` until it is resolved, unless
- * `onUncertain: 'rerun'` allows another run.
+ * Runs a side effect, such as creating a ticket or charging a card, at most once per key. If it is unknown
+ * whether the work was done, callers of the key get `outcome_unknown` until it is resolved with
+ * `resolveIdempotent`, unless `onUncertain: 'rerun'` allows it to run again.
+ * @returns the result of `work`, which must be JSON, or the stored result of an earlier call.
  * @throws {CallError} `outcome_unknown`, `idempotency_mismatch`, `in_progress`, `store_unavailable`, …
- * @throws {TypeError} for an option that is missing or not as documented.
+ * @throws {TypeError} for a missing, unknown or invalid option.
  */
 export async function runIdempotent<T>(
   options: GuardOptions,
@@ -57,33 +59,27 @@ export async function runIdempotent<T>(
     { key: `guard ${operation}`, name: `guard ${operation}` },
     UNLIMITED,
   )
-  const job = functionJob<T>({ face: 'guard', name: operation, options: resolved, state, work })
-  const { value, report } = await call(job, { runtime, settings, multiplied: false })
+  const task = new FunctionTask<T>({
+    face: 'guard',
+    name: operation,
+    options: resolved,
+    state,
+    work,
+  })
+  const { value, report } = await call(task, { runtime, settings, multiplied: false })
   attachReport(value, report)
   return value
 }
 
-/** A function of the caller's is no provider that could be overloaded. */
+/** The user's own function is not a provider that could be overloaded. */
 const UNLIMITED: TargetSettings = { limits: 'none' }
 
-/** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
-export interface KeyedOperation extends KeepingOptions {
-  readonly store: Store
-  /** The `operation` of `runIdempotent`, or the name given to `run`. */
-  readonly operation: string
-  readonly idempotencyKey: string
-  readonly tenant?: string
-  readonly keySecret?: string
-  /** Life of a result that is settled by hand. @default 86,400,000 (24 hours) */
-  readonly ttlMs?: number
-}
-
 /**
- * The operator's way out of `outcome_unknown`: after having found out what became of the work,
- * `'rerun'` frees the key, and `{ value }` is what its callers get from now on.
- * @returns false when the key's outcome is not in doubt: nothing was changed.
- * @throws {TypeError} for an option that is missing or not as documented, and for a value that is no
- * JSON or larger than `maxResultBytes`.
+ * Resolves an `outcome_unknown`, after you have found out whether the work was done: `'rerun'` frees the key,
+ * `{ value }` becomes the result for all further callers.
+ * @returns false if the key's outcome is not unknown; then nothing has changed.
+ * @throws {TypeError} for a missing, unknown or invalid option, and for a value that is not JSON or larger than
+ * `maxResultBytes`.
  */
 export async function resolveIdempotent(
   options: KeyedOperation,
@@ -98,7 +94,7 @@ export async function resolveIdempotent(
   const hash = storedKey(withoutUndefined({ operation, key, tenant, keySecret }))
   const outcome =
     verdict === 'rerun' ? verdict : await keptByHand(keepingOf(options, hash), verdict.value)
-  return store.resolve(hash, outcome, ttlMs ?? DEFAULTS.ttlMs)
+  return store.resolve(hash, outcome, ttlMs ?? CALL_ROWS.ttlMs.default)
 }
 
 async function keptByHand(keeping: Keeping, value: unknown): Promise<Outcome> {

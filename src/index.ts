@@ -1,12 +1,7 @@
-/** The public surface of steadycall. Stores with a driver and the testing kit have subpaths. */
+/** The public API of steadycall. Stores that need a driver, and the testing kit, have subpaths of their own. */
 
-export type { ChatClient } from './call/client.ts'
-export type { CallEvent, CallReport } from './call/report.ts'
-export { callReport } from './call/report.ts'
-export type { RunContext } from './call/run.ts'
-export type { Runtime, RuntimeOptions } from './call/runtime.ts'
+export type { Runtime, RuntimeOptions, TargetStatus } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
-export type { TargetStatus } from './call/target-status.ts'
 export type { Again } from './errors/again.ts'
 export type { AttemptReport, OutputIssue, StopReason, Usage, Wait } from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
@@ -14,13 +9,11 @@ export { classifyError } from './errors/classify.ts'
 export type { Executed, FailureKind } from './errors/failure-kinds.ts'
 export { notExecuted } from './errors/not-executed.ts'
 export type { TokenCounts } from './errors/token-counts.ts'
-export type { KeyedOperation } from './guard.ts'
+export type { RunContext } from './function-task.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
 export { canonicalJson } from './idempotency/canonical-json.ts'
 export type { EncryptionOptions } from './idempotency/encryption-options.ts'
-export type { KeepingOptions } from './idempotency/kept-result.ts'
 export { deriveKey } from './idempotency/key.ts'
-export { memoryStore } from './idempotency/memory-store.ts'
 export type {
   Claim,
   ClaimRequest,
@@ -29,19 +22,20 @@ export type {
   Outcome,
   Store,
 } from './idempotency/store.ts'
-export type {
-  CallOptions,
-  CallSettings,
-  Fallback,
-  GuardOptions,
-  SteadyOptions,
-} from './options.ts'
+export type { ChatClient } from './openai/client.ts'
+export type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
+export type { KeepingOptions } from './options/keeping-options.ts'
+export type { Fallback } from './options/nested-options.ts'
+export type { CallOptions, CallSettings, SteadyOptions } from './options/options.ts'
+export type { RetryPolicy, RetryVerdict } from './options/retry-policy.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
 export type { BadAnswer, ReaskMessage, ReaskWording } from './output/reask.ts'
 export type { RepairLevel, RepairRule } from './output/repair-rules.ts'
 export type { RegExpEngine } from './output/schema-engine.ts'
+export type { CallEvent, CallReport } from './report/call-report.ts'
+export { callReport } from './report/call-report.ts'
 export type { FormatReportOptions } from './report/format-report.ts'
 export { formatReport } from './report/format-report.ts'
 export type { Backoff, BackoffOptions, BackoffStep } from './retry/backoff.ts'
@@ -54,7 +48,7 @@ export {
 } from './retry/backoff.ts'
 export type { Limits, LimitsOptions } from './retry/health/limits.ts'
 export type { HedgeOptions } from './retry/hedge.ts'
-export type { RetryContext, RetryPolicy, RetryVerdict } from './retry-function.ts'
+export type { RetryContext } from './retry-function.ts'
 export { retry } from './retry-function.ts'
 export type {
   JsonOptions,
@@ -65,4 +59,5 @@ export type {
   SteadyRequestOptions,
 } from './steady.ts'
 export { steady } from './steady.ts'
+export { memoryStore } from './stores/memory-store.ts'
 export type { Clock } from './time.ts'

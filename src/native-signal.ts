@@ -1,11 +1,11 @@
 import { readProperty } from './errors/hostile.ts'
 
 /**
- * Signals by shape: a polyfill's, and one of another realm, are signals too, but `AbortSignal.any`
- * and `fetch` refuse them. Taken in at the door, so that the rest of steadycall has the platform's.
+ * Recognises signals by their shape. Signals of a polyfill or another realm are valid, but `AbortSignal.any`
+ * and `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
  */
 
-/** An object that says whether it is aborted, and tells when it is. */
+/** Whether the value has `aborted` and `addEventListener`. */
 export function isSignal(value: unknown): value is AbortSignal {
   return (
     typeof value === 'object' &&
@@ -15,23 +15,23 @@ export function isSignal(value: unknown): value is AbortSignal {
   )
 }
 
-/** The signal itself where it is the platform's, else one that follows it, always the same one. */
+/** The signal itself if it is native, otherwise a native one that follows it (always the same one). */
 export function nativeSignal(signal: AbortSignal): AbortSignal {
   if (isPlatforms(signal)) return signal
   const known = followers.get(signal)
   const follower = known ?? new AbortController()
   if (known === undefined) followers.set(signal, follower)
-  // Undefined where the polyfill knows no reasons: the platform's own is taken.
+  // Without a reason (some polyfills have none) `abort` uses its default.
   const follow = () => follower.abort(readProperty(signal, 'reason'))
   if (signal.aborted) follow()
-  // Once for all calls under it: a signal that lives as long as its process gathers no listeners.
+  // One listener for all calls, because a signal may live as long as the process.
   else if (known === undefined) signal.addEventListener('abort', follow)
   return follower.signal
 }
 
 const followers = new WeakMap<AbortSignal, AbortController>()
 
-/** Not by prototype alone: a polyfill may stand on the platform's without being one of its own. */
+/** The prototype is not enough: a polyfill's signal may inherit from the native one without being native. */
 function isPlatforms(signal: AbortSignal): boolean {
   if (!(signal instanceof AbortSignal)) return false
   try {

@@ -1,10 +1,10 @@
 /**
- * Tells the owner of this process something that no caller can be told: a process warning, or a line
- * on the console where nobody shows those.
+ * Reports a problem that concerns the operator of the process rather than a caller: as a process warning, or on
+ * the console if the runtime does not show process warnings.
  */
 export function emitProcessWarning(message: string, code: string): void {
   const emit = globalThis.process?.emitWarning
-  // The process that Workers have emits events to nobody.
+  // Workers have a `process`, but nothing receives its events.
   if (typeof emit === 'function' && globalThis.navigator?.userAgent !== 'Cloudflare-Workers') {
     emit(message, { type: 'SteadycallWarning', code })
     return

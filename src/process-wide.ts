@@ -1,14 +1,14 @@
 /**
- * The one object of its kind in this process, made when it is first asked for. It lives on
- * `globalThis` under a registered symbol, so that several copies of the package share it: two copies
- * in one process are normal. The symbol's name carries the version of what it holds.
+ * A singleton of this process, created on first use. It is stored on `globalThis` under a registered symbol,
+ * so that several copies of this package, which are common, share it. The name of the symbol contains the
+ * version of its contents.
  */
 export function processWide<T extends object>(name: symbol, create: () => T): T {
-  // Only this module sets the symbol, and each symbol has one kind of object.
+  // Safe: only this module sets the symbol, and each symbol has one type of object.
   return (found.get(name) ?? find(name, create)) as T
 }
 
-// Asked for several times in each call, and a property of the global object is slow to find.
+// A cache, because this is called several times per call and global properties are slow to look up.
 const found = new Map<symbol, object>()
 
 function find(name: symbol, create: () => object): object {

@@ -1,70 +1,36 @@
-import type { Ended } from './call/bounds.ts'
 import { call } from './call/call.ts'
-import type { Exchange } from './call/job.ts'
+import type { Ended } from './call/limits.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
-import { attachReport, type CallEvent, callReport } from './call/report.ts'
-import { functionJob } from './call/run.ts'
-import { processRuntime, type Runtime } from './call/runtime.ts'
-import { checkRetryPolicy } from './check-options.ts'
+import { processRuntime } from './call/runtime.ts'
+import type { Exchange } from './call/task.ts'
 import { type CallError, type Failure, isCallError } from './errors/call-error.ts'
 import { FAILURE_KINDS } from './errors/failure-kinds.ts'
 import { readProperty } from './errors/hostile.ts'
 import { isSafeCode } from './errors/safe-code.ts'
-import { show } from './option-check.ts'
-import { DEFAULTS } from './options.ts'
-import { resolveCall } from './resolve-options.ts'
+import { FunctionTask } from './function-task.ts'
+import { checkRetryPolicy } from './options/check-options.ts'
+import { show } from './options/option-check.ts'
+import { resolveCall } from './options/resolve-options.ts'
+import { RETRY_ROWS, type RetryPolicy, type RetryVerdict } from './options/retry-policy.ts'
+import { attachReport, callReport } from './report/call-report.ts'
 import { createTargetState } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
-/** What the function given to `retry` gets. */
+/** The argument of the function given to `retry`. */
 export interface RetryContext {
-  /** Aborts on the attempt's timeout, the call's deadline or the caller's signal: pass it on. */
+  /** Aborts on the attempt's timeout, the call's deadline or the caller's signal. Pass it on to your requests. */
   readonly signal: AbortSignal
-  /** 1 for the first attempt. */
+  /** The number of the attempt, counted from 1. */
   readonly attempt: number
 }
 
-/** What a `classify` says of an error. */
-export interface RetryVerdict {
-  /** The same call may succeed after a wait. */
-  readonly retryable: boolean
-  /** The `code` of the failed attempt in reports and events, if it is a short identifier. */
-  readonly reason?: string
-  /** Never retried sooner than this, milliseconds. @default what the error's own headers ask */
-  readonly retryAfterMs?: number
-}
-
-/** The policy of one `retry`. Nothing of it is shared with other calls: no line, no limit. */
-export interface RetryPolicy {
-  /** Calls of the function, the first included. 1–10. @default 3 */
-  readonly maxAttempts?: number
-  /** Decides for every error of the function but those that an inner steadycall layer gave up. @default classifyError */
-  readonly classify?: (error: unknown) => RetryVerdict
-  /** Milliseconds to wait after attempt number `attempt` failed without a hint. @default fullJitter() */
-  readonly delayForAttempt?: (attempt: number) => number
-  /** How long it may wait between calls of the function, in all. @default 90,000; with `delayForAttempt` the deadline */
-  readonly maxWaitMs?: number
-  /** For the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
-  readonly deadlineMs?: number
-  /** For one attempt. @default no limit but the deadline */
-  readonly attemptTimeoutMs?: number
-  /** Ends an attempt or a wait at once. */
-  readonly signal?: AbortSignal
-  /** Told of every decision, with a frozen object. What it throws is ignored. */
-  readonly onEvent?: (event: CallEvent) => void
-  /** Clock and randomness. @default the process's own */
-  readonly runtime?: Runtime
-  /** In spans and events, 1–255 characters. @default 'retry' */
-  readonly name?: string
-}
-
 /**
- * Calls a function until it succeeds, under the same loop, deadline, abort, events and span as every
- * other call. Throws the function's own last error, untouched; `callReport(error)` tells the attempts.
- * @throws {CallError} `aborted`, `deadline` or `timeout`, where that ended the call and no error of
- * the function did.
- * @throws {TypeError} for an option that is not as documented, or a `classify` or `delayForAttempt`
- * that does not answer as it must; `cause` is then the function's error.
+ * Calls a function until it succeeds, with the same retry loop, deadline, events and spans as any other call.
+ * Throws the function's own last error, unchanged; `callReport(error)` returns the attempts.
+ * @throws {CallError} `aborted`, `deadline` or `timeout`, if that ended the call rather than an error of the
+ * function.
+ * @throws {TypeError} for an invalid option, or if `classify` or `delayForAttempt` throws or returns an invalid
+ * value; `cause` is then the function's error.
  */
 export async function retry<T>(
   fn: (context: RetryContext) => PromiseLike<T> | T,
@@ -74,24 +40,24 @@ export async function retry<T>(
   if (typeof fn !== 'function') {
     throw new TypeError(`retry(): the first argument must be a function, got ${show(fn)}`)
   }
-  const { runtime = processRuntime(), name = 'retry', onEvent } = policy
+  const { runtime = processRuntime(), name = RETRY_ROWS.name.default, onEvent } = policy
   const options = resolveOptions(policy)
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
-  const job = functionJob<T>({
+  const task = new FunctionTask<T>({
     face: 'run',
     name,
     options:
       delayForAttempt === undefined ? options : { ...options, backoff: { delayMs: judge.delayMs } },
-    // Its own: there is no target that calls could share.
+    // Not shared, because there is no common target.
     state: createTargetState({ ...runtime, limits: 'none' }),
     work: ({ signal, attempt }) => fn({ signal, attempt }),
     judge: (failure, exchange) => judge.judge(failure, exchange),
   })
   try {
     const settings = withoutUndefined({ onEvent })
-    const { value, report } = await call(job, { runtime, settings, multiplied: false })
-    // The report of a call inside, which knows the tokens, stays with its result.
+    const { value, report } = await call(task, { runtime, settings, multiplied: false })
+    // If the value already has the report of a nested call, keep that: it includes the tokens.
     if ((callReport(value)?.operation ?? name) === name) attachReport(value, report)
     return value
   } catch (error) {
@@ -100,7 +66,7 @@ export async function retry<T>(
 }
 
 function resolveOptions({
-  maxAttempts = DEFAULTS.maxAttempts,
+  maxAttempts = RETRY_ROWS.maxAttempts.default,
   delayForAttempt,
   maxWaitMs = delayForAttempt === undefined ? undefined : Number.POSITIVE_INFINITY,
   deadlineMs,
@@ -108,21 +74,24 @@ function resolveOptions({
   signal,
 }: RetryPolicy) {
   return resolveCall(
-    {},
+    NO_CLIENT,
     withoutUndefined({ maxAttempts, maxWaitMs, deadlineMs, attemptTimeoutMs, signal }),
     { face: 'run', clientTimeoutMs: Number.POSITIVE_INFINITY },
   )
 }
 
-/** Asks the policy about each failure of one call, and knows what the caller gets in the end. */
+// One object, since resolveCall() remembers what it makes of a client's options.
+const NO_CLIENT = {}
+
+/** Applies the policy to each failure of one call, and determines the error that the caller gets. */
 class Judge {
   readonly #policy: RetryPolicy
   readonly #maxAttempts: number
-  /** The function's own last error, boxed: `undefined` can be thrown too. */
+  /** The function's own last error, in an object because `undefined` can be thrown too. */
   #thrown: { readonly error: unknown } | undefined
   /** The limit that ended the last attempt. */
   #ended: Ended | undefined
-  /** Says that the policy did not answer as it must. */
+  /** The error about an invalid answer of the policy. */
   #defect: unknown
   #delayMs = 0
 
@@ -138,7 +107,7 @@ class Judge {
     if (bounds.ended === undefined) this.#thrown = { error: failure.cause }
     try {
       const judged = bounds.ended === undefined ? this.#opinion(failure) : failure
-      // Drawn here and not when it is needed: a backoff has no way to end the call.
+      // Computed here rather than when it is needed, because a backoff cannot end the call.
       const isHinted = (judged.retryAfterMs ?? 0) > 0
       if (judged.retryable && !isHinted && number < this.#maxAttempts)
         this.#draw(number, failure.cause)
@@ -149,14 +118,14 @@ class Judge {
     }
   }
 
-  /** The function's own error, unless it was the caller, a limit or the policy that ended the call. */
+  /** The function's own error, unless the caller, a limit or the policy ended the call. */
   errorFor(error: CallError): unknown {
     const thrown = this.#defect ?? (this.#isOurs(error) ? error : this.#thrown?.error)
     const report = callReport(error)
-    // An inner layer that gave up has told its attempts already, and it was it that retried.
+    // A nested call that gave up did the retrying, and its error already has a report of its attempts.
     const isTold = isExhausted(thrown) && callReport(thrown) !== undefined
     if (report !== undefined && !isTold) attachReport(thrown, report)
-    // Only where somebody could read it: an error that is thrown again and again stays retryable.
+    // Only inside another call: an error object that the user throws repeatedly must stay retryable.
     if (currentScope() !== undefined) brandExhausted(thrown)
     return thrown
   }
@@ -184,7 +153,7 @@ class Judge {
   }
 }
 
-/** As the loop may see it: it has rules of its own for some kinds, such as asking a model again. */
+/** Adapts a failure to the loop, which has rules of its own for some kinds, such as re-asks. */
 function inLoop(failure: Failure, insists: boolean): Failure {
   const { kind, code = kind } = failure
   const { retry: rule, ours } = FAILURE_KINDS[kind]
@@ -195,7 +164,7 @@ function inLoop(failure: Failure, insists: boolean): Failure {
 const VERDICT = '{ retryable: boolean, reason?: string, retryAfterMs?: milliseconds from 0 }'
 const DELAY = 'a number of milliseconds from 0'
 
-/** Calls the user's own function, whose defect must not be taken for a failure of the call. */
+/** Calls the user's own callback. Its mistakes must not be taken for a failure of the call. */
 function ask<Answer>(
   name: string,
   allowed: string,
@@ -213,7 +182,7 @@ function ask<Answer>(
   }
   const good = read(answer)
   if (good !== undefined) return good
-  // Unhandled, the rejection of an async function would end the process.
+  // The rejection of an async callback would otherwise end the process as unhandled.
   if (answer instanceof Promise) answer.catch(() => {})
   throw new TypeError(`retry(): ${name} must return ${allowed}, got ${show(answer)}`, { cause })
 }

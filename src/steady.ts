@@ -2,42 +2,47 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { call } from './call/call.ts'
-import { beginCall } from './call/call-flow.ts'
-import type { CallPromise } from './call/call-promise.ts'
-import type { ChatParams, RequestOptions } from './call/chat.ts'
-import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './call/client.ts'
-import { dropInCreate } from './call/drop-in.ts'
-import { facadeOf } from './call/facade.ts'
-import { attachReport } from './call/report.ts'
-import { chatRequest, checkJsonParams } from './call/request.ts'
-import { functionJob, type RunContext } from './call/run.ts'
-import { processRuntime, targetState } from './call/runtime.ts'
-import { structuredJob } from './call/structured.ts'
-import { reopenTarget, type TargetStatus, targetStatuses } from './call/target-status.ts'
-import type { CallContext } from './call/work.ts'
+import { beginCall } from './call/nesting.ts'
+import {
+  processRuntime,
+  reopenTarget,
+  type TargetStatus,
+  targetState,
+  targetStatuses,
+} from './call/runtime.ts'
+import type { CallContext } from './call/task.ts'
+import type { AttemptReport, Usage } from './errors/call-error.ts'
+import { FunctionTask, type RunContext } from './function-task.ts'
+import type { CallPromise } from './openai/api-promise.ts'
+import { dropInCreate } from './openai/chat/drop-in.ts'
+import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
+import { type ChatClient, clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
+import { facadeOf } from './openai/facade.ts'
+import type { Params } from './openai/given-params.ts'
+import { apiRequest, type RequestOptions } from './openai/request.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
-  checkOursUnderSteady,
+  checkRequestOptions,
   checkSteadyOptions,
-} from './check-options.ts'
-import type { AttemptReport, Usage } from './errors/call-error.ts'
-import { checkOption, text } from './option-check.ts'
-import type { CallOptions, SteadyOptions } from './options.ts'
+} from './options/check-options.ts'
+import { checkOption, text } from './options/option-check.ts'
+import type { CallOptions, SteadyOptions } from './options/options.ts'
+import { resolveCall } from './options/resolve-options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
-import { resolveCall } from './resolve-options.ts'
+import { attachReport } from './report/call-report.ts'
 import { Closing } from './retry/closing.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion
 type ChatCompletionChunk = OpenAI.Chat.ChatCompletionChunk
 
-/** openai's own request options, with ours under `steady`. */
+/** openai's own request options, plus ours under `steady`. */
 export type SteadyRequestOptions = OpenAI.RequestOptions & { readonly steady?: CallOptions }
 
-/** `chat.completions.create` as openai has it, taking our options too. */
+/** openai's `chat.completions.create`, which also accepts our options. */
 export interface SteadyCreate {
   (
     body: OpenAI.Chat.ChatCompletionCreateParamsNonStreaming,
@@ -53,54 +58,57 @@ export interface SteadyCreate {
   ): APIPromise<Stream<ChatCompletionChunk> | ChatCompletion>
 }
 
-/** A chat completion request, with the schema its answer must match. */
+/** A chat completion request, plus the schema that the answer must match. */
 export type JsonParams<S> = Omit<
   OpenAI.Chat.ChatCompletionCreateParamsNonStreaming,
   'stream' | 'response_format' | 'n'
 > & {
-  /** JSON Schema, or any Standard (JSON) Schema such as zod 4. */
+  /** A JSON Schema, or a Standard (JSON) Schema such as zod 4. */
   readonly schema: S
 }
 
+/** Options of `json`: those of every call, plus openai's own. */
 export interface JsonOptions extends CallOptions {
-  /** openai's own options for the requests: headers, query, timeout, … */
+  /** openai's own request options: headers, query, timeout, … */
   readonly requestOptions?: OpenAI.RequestOptions
 }
 
-/** A valid answer, and how it came about. */
+/** A valid answer and how it was obtained. */
 export interface JsonResult<T> {
   readonly value: T
-  /** The completion it came from. */
+  /** The completion that contained the answer. */
   readonly completion: ChatCompletion
   readonly attempts: readonly AttemptReport[]
-  /** Each change made to the raw output. */
+  /** All changes made to the model's text. */
   readonly repairs: readonly Repair[]
-  /** Given, derived or generated. */
+  /** The key as given by the caller, derived from the payload, or generated. */
   readonly idempotencyKey: string
-  /** `'shared'`: joined a call in flight. */
+  /** `'provider'`: this call did the work. `'store'`: replayed. `'shared'`: joined a call in flight. */
   readonly source: 'provider' | 'store' | 'shared'
-  /** False when the store could not keep a paid result. */
+  /** False if the result should have been stored and could not be. */
   readonly persisted: boolean
-  /** What this call caused: zero when `source` is not `'provider'`. */
+  /** The usage of this call; zero if `source` is not `'provider'`. */
   readonly usage: Usage
-  /** What the work cost when it was done, where it was not done for this call. */
+  /** For a replayed or shared result: the usage of the call that did the work. */
   readonly replayedUsage?: Usage
 }
 
+/** The methods that `steady` adds to a client. */
 export interface SteadyMethods {
   /**
-   * Asks for JSON and returns a value that matched the schema, or throws.
-   * @throws {CallError} of every kind.
-   * @throws {TypeError} for a schema, parameter or option that cannot be used, before any request.
+   * Asks for JSON and returns a value that matches the schema, or throws.
+   * @throws {CallError} of any kind.
+   * @throws {TypeError} for an invalid schema, parameter or option, before any request is sent.
    */
   json<const S extends SchemaInput>(
     params: JsonParams<S>,
     options?: JsonOptions,
   ): Promise<JsonResult<InferSchema<S>>>
   /**
-   * Runs any promise-returning function under the same policy. A key needs a `payload` to bind to,
-   * and its result must be JSON.
-   * @throws {CallError} whose `cause` is what the function threw.
+   * Runs any promise-returning function under the same policy. With an idempotency key, a `payload` is
+   * required, and the result must be JSON.
+   * @throws {CallError} whose `cause` is the error thrown by the function.
+   * @throws {TypeError} for an invalid argument or option.
    */
   run<T>(
     name: string,
@@ -108,36 +116,37 @@ export interface SteadyMethods {
     options?: CallOptions,
   ): Promise<T>
   /**
-   * The health of every target that calls of this client's runtime have gone to, for dashboards:
-   * its state, the limit that was learned, how many requests are in flight and how many calls wait. A snapshot.
+   * A snapshot of the health of every target called in this client's runtime, for dashboards: its state, the
+   * learned limit, the number of requests in flight and of waiting calls.
    */
   targets(): readonly TargetStatus[]
   /**
-   * Opens the line of a target that a hint or an outage has closed: for an operator who knows that it is over.
-   * `target` is a name or an `id` of `targets()`.
-   * @returns false where no target is named so.
+   * Reopens the queue of a target that a hint or an outage has closed, for an operator who knows that the
+   * problem is over. `target` is a name or an `id` from `targets()`.
+   * @returns false if there is no such target.
+   * @throws {TypeError} if `target` is not a string of 1 to 4,096 characters.
    */
   reopen(target: string): boolean
   /**
-   * Ends this client, for a process that shuts down: its calls that wait for a target, or for their own
-   * backoff, end at once with kind `aborted`, and so does every call that is made from now on. A request
-   * in flight may finish; nothing is sent after it. Other clients are not touched, but for those that
-   * `withOptions` has made of this one, or the other way round: they end together.
+   * Closes this client, for a process that shuts down. Calls that wait for a target or for their own backoff
+   * end at once with kind `aborted`, and so does every later call. A request in flight may finish, but no
+   * further one is sent. Clients derived with `withOptions` are closed together with the client they come
+   * from; other clients are not affected.
    */
   close(): void
 }
 
-/** The client, with `create` made dependable and our methods added. */
-// Ours first: what a double's own `create` says of itself is seldom what openai says.
+/** The client with a dependable `create` and our methods. */
+// Our types come first, because the types of a test double's `create` are rarely openai's.
 export type SteadyClient<C> = {
   readonly chat: { readonly completions: { readonly create: SteadyCreate } }
 } & SteadyMethods &
   C
 
 /**
- * Wraps an openai client. The result is used like the client itself: same parameters, results and
- * error classes; `instanceof` holds, and other resources are the client's own.
- * @throws {TypeError} for a client without `chat.completions.create()`, and for any option that is not as documented.
+ * Wraps an openai client. The result is used like the client itself: with the same parameters, results and error
+ * classes. `instanceof` still works, and all other resources are the client's own.
+ * @throws {TypeError} for a client without `chat.completions.create()`, and for an unknown or invalid option.
  * @example
  * const llm = steady(new OpenAI())
  * const { value } = await llm.json({ model, messages, schema })
@@ -162,7 +171,7 @@ export function steady<C extends ChatClient>(
 
 function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClient<C> {
   const own: SteadyMethods = {
-    // The result's type is inferred from the schema; its value is what that schema accepted.
+    // Safe: the type is inferred from the schema, and the value is what the schema accepted.
     json: (params, options) => json(client, context, params, options) as never,
     run: (name, work, options) => run(client, context, name, work, options),
     targets: () => targetStatuses(context.runtime),
@@ -174,32 +183,31 @@ function wrap<C extends ChatClient>(client: C, context: CallContext): SteadyClie
   }
   const facade = facadeOf(client, {
     own: { ...own },
-    create: (params: ChatParams, options?: RequestOptions) =>
-      create(client, context, params, options),
+    create: (params: Params, options?: RequestOptions) => create(client, context, params, options),
     wrapAgain(derived) {
       prepareClient('withOptions()', derived)
       return wrap(derived, context)
     },
   })
-  // The proxy answers exactly the names that SteadyClient adds.
+  // Safe: the proxy provides exactly the members that SteadyClient adds.
   return facade as SteadyClient<C>
 }
 
 function create(
   client: ChatClient,
   context: CallContext,
-  params: ChatParams,
+  params: Params,
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   beginCall()
   const prepare = (given: RequestOptions) => {
     const { steady: own = {}, ...requestOptions } = given ?? {}
     checkNoOptionsIn('create', params)
-    checkOursUnderSteady(requestOptions)
+    checkRequestOptions('create', requestOptions)
     checkCallOptions('create(): steady', own)
-    return { context, request: chatRequest('create', client, context, params, requestOptions, own) }
+    return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
   }
-  // openai waits for options that are a promise.
+  // openai accepts a promise of options as well.
   const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
   return dropInCreate(whenGiven, () => errorClasses(client))
 }
@@ -213,16 +221,17 @@ async function json(
   beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
   checkCallOptions('json()', own)
+  checkRequestOptions('json', requestOptions)
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
-  // openai's options are read by name, like any object's.
-  const request = chatRequest('json', client, context, body, { ...requestOptions }, own)
+  // Spread into a plain object, whose properties can be read by name.
+  const request = apiRequest('json', client, context, body, { ...requestOptions }, own)
   const compiled = compileSchema(schema, request.options.regExp)
-  const { value: answer, report } = await call(structuredJob(request, compiled), context)
+  const { value: answer, report } = await call(new JsonTask(request, compiled), context)
   const { attempts, idempotencyKey, source, persisted, usage, replayedUsage } = report
   const result: JsonResult<unknown> = {
     value: answer.value,
-    // What the client's `create` returned, and `classifyErrorBody` found to be a completion.
+    // Safe: returned by the client's `create`, and recognised as a completion by `classifyErrorBody`.
     completion: answer.completion as ChatCompletion,
     attempts,
     repairs: answer.repairs,
@@ -262,8 +271,8 @@ async function run<T>(
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
   const state = targetState(runtime, target, settings)
-  const job = functionJob<T>({ face: 'run', name, options, state, work })
-  const { value, report } = await call(job, context)
+  const task = new FunctionTask<T>({ face: 'run', name, options, state, work })
+  const { value, report } = await call(task, context)
   attachReport(value, report)
   return value
 }

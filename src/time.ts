@@ -1,20 +1,20 @@
 /**
- * Time as the rest of steadycall sees it. No other file in `src/` calls `setTimeout`, `Date.now`
- * or `performance.now`, so that a test or the simulator can replace the clock.
+ * Time as seen by the rest of steadycall. No other file in `src/` calls `setTimeout`, `Date.now` or
+ * `performance.now`, so that tests and the simulator can replace the clock.
  */
 export interface Clock {
-  /** Wall clock, milliseconds since the epoch: for reports and HTTP dates, never for intervals. */
+  /** Wall clock, milliseconds since the epoch. For reports and HTTP dates, never for intervals. */
   wallMs(): number
-  /** Monotonic clock, milliseconds from an arbitrary start: for every interval and deadline. */
+  /** Monotonic clock, milliseconds from an arbitrary start. For every interval and deadline. */
   monotonicMs(): number
-  /** Calls back once, `delayMs` from now; the returned function cancels. */
+  /** Calls `callback` once after `delayMs` milliseconds. The returned function cancels it. */
   schedule(delayMs: number, callback: () => void): () => void
 }
 
-// Node fires a longer setTimeout at once (it stores the delay in a signed 32-bit integer).
+// Node stores the delay as a signed 32-bit integer and fires a longer setTimeout at once.
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** The real clock. Looks up the globals at each call, so that fake timers reach it. */
+/** The real clock. Looks up the globals on each call, so that a test's fake timers take effect. */
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
@@ -24,7 +24,7 @@ export const systemClock: Clock = {
     const arm = (remainingMs: number) => {
       timer = setTimeout(
         () => {
-          // Node fires up to a millisecond early, which would undercut a provider's hint.
+          // Node may fire up to a millisecond early, which would be too early for a provider's hint.
           const leftMs = endsAt - performance.now()
           if (leftMs > 0) arm(leftMs)
           else callback()
@@ -37,17 +37,17 @@ export const systemClock: Clock = {
   },
 }
 
-// Held on to, so that a test's fake timers do not stop what nobody faked. Not every platform has the first.
+// Captured at load time, so that a test's fake timers do not affect it. Some platforms have no setImmediate.
 const timer = globalThis.setTimeout
 const nextTurn: (callback: () => void) => unknown =
   globalThis.setImmediate ?? ((callback) => timer(callback, 0))
 
-/** Calls back in the event loop's next turn, after all that is due in this one. */
+/** Calls `callback` in the next turn of the event loop, after everything due in this one. */
 export function soon(callback: () => void): void {
   nextTurn(callback)
 }
 
-/** Resolves after `delayMs`, or rejects at once with the signal's reason when it aborts. */
+/** Resolves after `delayMs` milliseconds; rejects with the signal's reason as soon as it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -60,20 +60,20 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     })
     const onAbort = () => {
       cancel()
-      // signal is defined here: only it calls this listener
+      // The listener is only called by the signal, so it is defined here.
       reject(signal?.reason)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
   })
 }
 
-/** A point on the monotonic clock by which work must have ended. May move while callers join. */
+/** The time by which work must have ended. May be extended when further callers join. */
 export interface Deadline {
-  /** Milliseconds left; negative once passed. */
+  /** Milliseconds left; negative after it has passed. */
   remainingMs(): number
 }
 
-/** A deadline `durationMs` from now, or an earlier one that already binds us. */
+/** A deadline `durationMs` from now, limited by an outer one. */
 export function deadlineAfter(clock: Clock, durationMs: number, outer?: Deadline): Deadline {
   const atMs = clock.monotonicMs() + durationMs
   return {

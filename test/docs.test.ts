@@ -1,27 +1,14 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
-import {
-  type CallEvent,
-  createRuntime,
-  memoryStore,
-  parseJson,
-  retry,
-  runIdempotent,
-  steady,
-} from '../src/index.ts'
+import { type CallEvent, parseJson } from '../src/index.ts'
 import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
-import { resolveCall } from '../src/resolve-options.ts'
-import { LIMIT_NUMBERS } from '../src/retry/health/limits.ts'
-import { readHedge } from '../src/retry/hedge.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
 import * as testing from '../src/testing/index.ts'
-import { clientFor, rejection, startServer } from './support/set-up.ts'
+import { namesIn, read, root, tableAfter } from './support/pages.ts'
 
-const root = fileURLToPath(new URL('../', import.meta.url))
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
@@ -109,63 +96,6 @@ describe('docs/reference/failure-kinds.md', () => {
       line_full: true,
     }
     expect(namesIn(page, '| reason | meaning')).toEqual(Object.keys(reasons))
-  })
-})
-
-describe('docs/reference/options.md', () => {
-  const page = 'docs/reference/options.md'
-  const forClient = namesIn(page, '| option | default | allowed | source of the default |', 0)
-  const forBoth = namesIn(page, '| option | default | allowed | source of the default |', 1)
-  const forCall = namesIn(page, '| option | default | allowed | source of the default |', 2)
-
-  it('lists every option of steady()', async () => {
-    const client = clientFor(await startServer())
-    const known = knownIn(() => steady(client, anUnknownOption))
-    expect(known).toEqual([...forClient, ...forBoth].sort())
-  })
-
-  it('lists every option of a call', async () => {
-    const llm = steady(clientFor(await startServer()), { runtime: createRuntime() })
-    const error = await rejection(llm.run('name', () => 1, anUnknownOption))
-    expect(namesOf(error)).toEqual([...forBoth, ...forCall].sort())
-  })
-
-  it('lists every option of runIdempotent()', async () => {
-    const guard = { store: memoryStore(), operation: 'o', payload: 1, ...anUnknownOption }
-    const error = await rejection(runIdempotent(guard, () => 1))
-    const [, section = ''] = read(page).split('## For runIdempotent')
-    const shown = (section.split('\n## ')[0] ?? '').matchAll(/`(\w+)`/g)
-    expect([...new Set([...shown].map(([, name]) => name))].sort()).toEqual(namesOf(error))
-  })
-
-  it('lists every option of retry()', async () => {
-    const error = await rejection(retry(() => 1, anUnknownOption))
-    expect(namesIn(page, '| option of retry | default').sort()).toEqual(namesOf(error))
-  })
-
-  it.each([
-    ['## Limits', LIMIT_NUMBERS],
-    ['## Hedging', readHedge({})],
-    ['## Encryption', { keys: {}, use: 'an id', acceptPlain: false }],
-  ])('lists every field under %s, with its default', (heading, fields) => {
-    const [, section = ''] = read(page).split(`\n${heading}\n`)
-    const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \| `?([\w.]+)/gm)]
-    expect(rows.map(([, name]) => name)).toEqual(Object.keys(fields))
-    for (const [, name = '', shown = ''] of rows.filter(([, , text = '']) => /^\d/.test(text))) {
-      expect([name, Number(shown.replaceAll('_', ''))]).toEqual([name, Reflect.get(fields, name)])
-    }
-  })
-
-  it('gives the defaults that the code has', () => {
-    const rows = tableAfter(page, '| option | default | allowed | source of the default |', 1)
-    const resolved = resolveCall({}, {}, { face: 'json', clientTimeoutMs: 600_000 })
-    const shown = rows.filter(([, value = '']) => /^`(?:[\d_]+|'\w+'|\[\])`$/.test(value))
-    expect(shown.length).toBeGreaterThanOrEqual(11)
-    for (const [name = '', value] of shown) {
-      // Its only value, which is checked at the door and not resolved.
-      const meant = name === '`toolCalls`' ? 'off' : Reflect.get(resolved, name.slice(1, -1))
-      expect([name, value]).toEqual([name, `\`${literal(meant)}\``])
-    }
   })
 })
 
@@ -281,10 +211,6 @@ describe('docs/concepts/traces.md', () => {
   })
 })
 
-function read(path: string): string {
-  return readFileSync(join(root, path), 'utf8')
-}
-
 function isThere(path: string): boolean {
   return existsSync(join(root, path))
 }
@@ -364,49 +290,4 @@ function commandsOf(
       if (program !== 'npm' || ['ci', 'install', 'pack'].includes(verb)) return []
       return [{ script: verb === 'run' ? (rest[0] ?? '') : verb, files }]
     })
-}
-
-/** The rows of the table whose head begins so: the first, or the `nth` of several. */
-function tableAfter(page: string, head: string, nth = 0): readonly (readonly string[])[] {
-  const lines = read(page).split('\n')
-  const heads = lines.flatMap((line, index) => (line.startsWith(head) ? [index] : []))
-  const at = heads[nth]
-  if (at === undefined) throw new Error(`${page} has no table ${head}`)
-  const body = lines.slice(at + 2)
-  const end = body.findIndex((line) => !line.startsWith('|'))
-  return body.slice(0, end === -1 ? undefined : end).map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  )
-}
-
-/** The first column of a table, out of its backticks. */
-function namesIn(page: string, head: string, nth = 0): string[] {
-  return tableAfter(page, head, nth).map(([name = '']) => name.replaceAll('`', ''))
-}
-
-// Far from every name, so that all are listed instead of the nearest.
-const anUnknownOption: object = { qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq: 1 }
-
-function knownIn(call: () => unknown): readonly string[] {
-  try {
-    call()
-  } catch (error) {
-    return namesOf(error)
-  }
-  throw new Error('expected an error')
-}
-
-/** The names that the error for an unknown option lists. */
-function namesOf(error: unknown): readonly string[] {
-  const [, names = ''] = String(error).split('; known are ')
-  return names.split(', ').sort()
-}
-
-/** A value as the tables write it. */
-function literal(value: unknown): string {
-  if (typeof value === 'number') return value.toLocaleString('en-US').replaceAll(',', '_')
-  return typeof value === 'string' ? `'${value}'` : JSON.stringify(value)
 }

@@ -21,12 +21,14 @@ import {
   slow,
   truncatedJson,
 } from '../src/testing/index.ts'
+import { builtApp } from './support/built.ts'
 import { describeWith } from './support/describe-with.ts'
 import { POSTGRES, startPostgres } from './support/postgres-server.ts'
 import { REDIS, startRedis } from './support/redis-server.ts'
 import { startServer } from './support/set-up.ts'
 
 const root = new URL('../', import.meta.url)
+const app = await builtApp()
 const EXAMPLES = [
   '01-drop-in',
   '02-stream',
@@ -67,6 +69,15 @@ describe('an example runs as it stands and says what its page promises:', () => 
       expect.stringMatching(/^[1-9]\d* output tokens$/),
     ])
     expect(server.requests.map(({ fault }) => fault)).toEqual(['overloaded', 'ok'])
+  })
+
+  it('01-drop-in runs from the sources too, as `npm run example` starts it', async () => {
+    const server = await startServer({ answer: 'Nairobi.', perCall: [overloaded()] })
+    const args = ['--conditions=steadycall:source', 'examples/01-drop-in.ts']
+    const environment = { OPENAI_BASE_URL: server.baseURL }
+    const { stdout } = await runIn(fileURLToPath(root), args, environment)
+    expect(stdout[0]).toBe('Nairobi.')
+    expect(server.count).toBe(2)
   })
 
   it('02-stream retries a stream that was cut before its first text', async () => {
@@ -388,20 +399,24 @@ it('no example is left out', () => {
   expect(files).toEqual([...EXAMPLES.map((name) => `${name}.ts`), 'jaeger'])
 })
 
-/** Runs an example as `npm run example` does, with nothing of our own environment. */
-async function run(
+/** Runs an example in an application that has the package, with nothing of our own environment. */
+function run(
   example: (typeof EXAMPLES)[number],
   environment: Readonly<Record<string, string>>,
 ): Promise<{ readonly stdout: readonly string[] }> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=steadycall:source', `examples/${example}.ts`],
-    {
-      cwd: fileURLToPath(root),
-      env: { OPENAI_API_KEY: 'test', NO_COLOR: '1', ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  return runIn(app, [`examples/${example}.ts`], environment)
+}
+
+async function runIn(
+  cwd: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<{ readonly stdout: readonly string[] }> {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { OPENAI_API_KEY: 'test', NO_COLOR: '1', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   onTestFinished(() => {
     child.kill()
   })

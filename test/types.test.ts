@@ -4,8 +4,11 @@ import type OpenAI6 from 'openai-v6'
 import { describe, expectTypeOf, it, type MockedObject, vi } from 'vitest'
 import { z } from 'zod'
 import {
+  type CallOptions,
+  type CallSettings,
   type ChatClient,
   type classifyError,
+  type GuardOptions,
   type JsonResult,
   type RetryContext,
   type RetryPolicy,
@@ -13,9 +16,12 @@ import {
   retry,
   runIdempotent,
   type SteadyClient,
+  type SteadyOptions,
   type Store,
   steady,
 } from '../src/index.ts'
+import { oneOf, type Row } from '../src/options/option-check.ts'
+import type { ResolvedCall } from '../src/options/options.ts'
 
 // Judged by tsc; nothing here runs against a provider.
 declare const llm: SteadyClient<OpenAI>
@@ -108,6 +114,24 @@ describe('the types', () => {
       // @ts-expect-error: an option that is none
       llm.chat.completions.create({ model: 'm', messages }, { steady: { maxRetries: 2 } })
     }))
+
+  it('have each option precisely', () => {
+    expectTypeOf<CallOptions['priority']>().toEqualTypeOf<'normal' | 'bulk' | undefined>()
+    expectTypeOf<CallOptions['maxAttempts']>().toEqualTypeOf<number | undefined>()
+    expectTypeOf<CallOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
+    expectTypeOf<SteadyOptions>().toExtend<CallSettings>()
+    expectTypeOf<CallOptions>().toExtend<CallSettings>()
+    expectTypeOf<GuardOptions['store']>().toEqualTypeOf<Store>()
+    expectTypeOf<Pick<GuardOptions, 'operation' | 'payload'>>().toEqualTypeOf<{
+      readonly operation: string
+      readonly payload: unknown
+    }>()
+    // What a call is resolved to has each of its options.
+    expectTypeOf<keyof CallOptions | 'maxHintMs'>().toEqualTypeOf<keyof ResolvedCall>()
+    // @ts-expect-error: a row must accept each value of its type
+    const row: Row<'normal' | 'bulk'> = oneOf('normal')
+    expectTypeOf(row).toBeObject()
+  })
 
   it('refuse what json refuses', () =>
     types(() => {

@@ -112,7 +112,7 @@ const long: readonly Goal[] = ['pool120', 'open120', 'lone120'].flatMap((id) => 
   { ...goal(id, share(100)), policy: 'steadycall, patient' },
 ])
 const overloads: readonly Goal[] = [10, 60].flatMap((s) =>
-  ['503', 'slots', 'true', 'short', 'long', 'far', 'queue'].map((name) =>
+  ['503', 'quick', 'slots', 'true', 'short', 'long', 'far', 'queue'].map((name) =>
     goal(`x2-${name}-${s}`, share(99), requests(1.2), tail),
   ),
 )

@@ -67,6 +67,10 @@ const bucket = (status: 429 | 503, hintTimes: number): Partial<ProviderSettings>
 })
 const overloads = [10, 60].flatMap((seconds) => [
   overload('503', '503 without a hint', seconds, bucket(503, 0)),
+  overload('quick', '503 without a hint, where answers take 50 ms', seconds, {
+    ...bucket(503, 0),
+    serviceMs: 50,
+  }),
   overload('slots', '503 where all places are taken', seconds, { slots: 100, queue: 0, full: 503 }),
   overload('true', '429 with a true hint', seconds, bucket(429, 1)),
   overload('short', '429 with a hint that is too short', seconds, bucket(429, 0.1)),

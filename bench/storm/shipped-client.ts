@@ -1,8 +1,8 @@
 import { createRuntime, type Runtime } from '../../src/call/runtime.ts'
 import type { Failure } from '../../src/errors/call-error.ts'
 import { classify } from '../../src/errors/classify.ts'
-import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../../src/options.ts'
-import { resolveCall } from '../../src/resolve-options.ts'
+import { DEFAULT_FALLBACK_ON, type ResolvedCall } from '../../src/options/options.ts'
+import { resolveCall } from '../../src/options/resolve-options.ts'
 import {
   createTargetState,
   type TargetSettings,
@@ -77,8 +77,8 @@ export class ShippedClient implements Client {
       tokens: { estimate: () => ESTIMATE },
       attempt: (step) => this.#send(step, deadline),
     }).then((outcome) => {
-      const { ok, attempts } = outcome
-      const end = () => done({ ok, attempts })
+      const { ok, requests } = outcome
+      const end = () => done({ ok, attempts: requests })
       // A call is over when its stream is.
       if (outcome.ok && outcome.value > 0) this.#request.time.after(outcome.value, end)
       else end()

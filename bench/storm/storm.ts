@@ -16,7 +16,7 @@ export async function storm(
   /** Called when the clients are there, before anything has happened and when all is over. */
   watch: (moment: 'before' | 'after') => void = () => {},
 ): Promise<Result> {
-  const time = new VirtualTime('turns' in policy ? policy.turns : 1)
+  const time = new VirtualTime(turnsOf(policy))
   if (scenario.suspended !== undefined) time.suspend(scenario.suspended)
   const randomOf = (part: Part) => seeded(seedFor(seed, PARTS.indexOf(part)))
   const providers = [new Provider(time, randomOf('first'), scenario.provider)]
@@ -65,6 +65,12 @@ type Call = (client: number, ended?: () => void, bulk?: boolean) => void
 
 const PARTS = ['arrivals', 'choice', 'first', 'second', 'clients'] as const
 type Part = (typeof PARTS)[number]
+
+/** Turns of the event loop before the next event: a modelled client makes no promises to wait for. */
+function turnsOf(policy: Policy): number {
+  if ('modelled' in policy) return 0
+  return 'turns' in policy ? policy.turns : 1
+}
 
 /** Makes one more client of the policy. */
 function clientsOf(policy: Policy, request: ClientRequest): () => Client {

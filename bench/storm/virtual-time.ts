@@ -5,16 +5,21 @@ interface Event {
   readonly atMs: number
   /** Of two at the same instant the earlier made goes first. */
   readonly order: number
-  /** Undefined once cancelled: taking it out of the heap would cost more than leaving it. */
+  /** Undefined once cancelled or fired. */
   callback: (() => void) | undefined
 }
+
+/** Below this many events a sweep gains nothing. */
+const WORTH_SWEEPING = 100
 
 /**
  * Discrete events on a virtual clock: a heap, and nothing that waits for real. Modelled code lives
  * in callbacks; the shipped code is made of promises, which run until they wait for the next event.
  */
 export class VirtualTime {
-  readonly #heap: Event[] = []
+  #heap: Event[] = []
+  /** How many events in the heap are cancelled: taking each out at once would cost more. */
+  #cancelled = 0
   #nowMs = 0
   #made = 0
   #awake = false
@@ -35,7 +40,11 @@ export class VirtualTime {
     const event: Event = { atMs: this.#nowMs + Math.max(delayMs, 0), order: this.#made++, callback }
     this.#push(event)
     return () => {
+      if (event.callback === undefined) return
       event.callback = undefined
+      this.#cancelled += 1
+      const { length } = this.#heap
+      if (length > WORTH_SWEEPING && 2 * this.#cancelled > length) this.#sweep()
     }
   }
 
@@ -86,10 +95,23 @@ export class VirtualTime {
       }
       const event = this.#pop()
       if (event === undefined) return
-      if (event.callback === undefined) continue
+      const { callback } = event
+      if (callback === undefined) {
+        this.#cancelled -= 1
+        continue
+      }
+      event.callback = undefined
       this.#nowMs = event.atMs
-      event.callback()
+      callback()
     }
+  }
+
+  /** Takes out what is cancelled: most timeouts are, long before they are due. */
+  #sweep(): void {
+    const left = this.#heap.filter(({ callback }) => callback !== undefined)
+    // An ordered array is a heap.
+    this.#heap = left.sort((a, b) => a.atMs - b.atMs || a.order - b.order)
+    this.#cancelled = 0
   }
 
   #push(event: Event): void {

@@ -1,6 +1,6 @@
 import { Closing } from '../../src/retry/closing.ts'
 import { createTargetState } from '../../src/retry/health/target-state.ts'
-import type { Outcome, Wish } from '../../src/retry/health/waiting.ts'
+import type { PermitRequest, TicketOrRefusal } from '../../src/retry/health/waiting.ts'
 import { virtualClock } from '../../src/testing/index.ts'
 import { table } from '../markdown.ts'
 
@@ -40,16 +40,16 @@ ${table(
 /** Enters a line that a hint has closed. */
 function inLine(
   how: (call: number) => readonly [AbortSignal | undefined, Closing | undefined],
-): (call: number) => Promise<Outcome> {
+): (call: number) => Promise<TicketOrRefusal> {
   const { line } = createTargetState({ clock: virtualClock(), random: () => 0.5 })
-  const ticket = line.enter(wishOf(line.arrive()))
+  const ticket = line.enter(requestOf(line.arrive()))
   const sentAtMs = 0
   line.ended({ ticket, sentAtMs, sign: 'limited', hintMs: 60_000, paid: false })
   line.left()
-  return (call) => line.wait(wishOf(line.arrive()), ...how(call))
+  return (call) => line.wait(requestOf(line.arrive()), ...how(call))
 }
 
-function wishOf(order: number): Wish {
+function requestOf(order: number): PermitRequest {
   return {
     order,
     requests: 0,

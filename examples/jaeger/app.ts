@@ -37,10 +37,10 @@ async function show(incident: Incident): Promise<void> {
 }
 
 function print({ name }: Incident, reports: readonly CallReport[], ids: readonly string[]): void {
-  const told = reports.map(
+  const shown = reports.map(
     (report, number) => `${formatReport(report)}\n${ui}/trace/${ids[number]}`,
   )
-  console.log(`\n${name}\n${told.join('\n').replace(/^/gm, '  ')}`)
+  console.log(`\n${name}\n${shown.join('\n').replace(/^/gm, '  ')}`)
 }
 
 await Promise.all(INCIDENTS.map(show))
@@ -49,7 +49,7 @@ try {
   await Promise.all(stops.map((stop) => stop()))
 } catch {
   console.error(
-    `\nNobody took the traces at ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`,
+    `\nThe traces could not be sent to ${tracesTo}. Is Jaeger running? See docs/guides/jaeger.md.`,
   )
   process.exitCode = 1
 }

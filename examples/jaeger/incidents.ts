@@ -21,25 +21,25 @@ import {
   wrongTypes,
 } from 'steadycall/testing'
 
-/** Something that goes wrong at a provider, and the calls that meet it. */
+/** A failure of a provider, and the calls that meet it. */
 export interface Incident {
   readonly name: string
-  /** What the requests of each call meet, one after the other; then good answers. */
+  /** The faults of each call's requests, in order; then good answers. */
   readonly faults: readonly (readonly Fault[])[]
   readonly settings?: SteadyOptions
   readonly options?: CallOptions
   readonly face?: 'json' | 'stream'
-  /** When the calls after the first begin. @default when the one before has ended */
+  /** When each later call starts. @default when the call before it has ended */
   readonly starts?: { readonly afterMs: number }
-  /** Waited before the last call. */
+  /** A pause before the last call. */
   readonly pauseMs?: number
-  /** The client retries by itself, unseen. */
+  /** The client's `fetch` retries by itself. */
   readonly fetchRetries?: boolean
 }
 
 const KEY = { idempotencyKey: 'ticket-4711' }
 
-/** A day's worth, in ten seconds. */
+/** The incidents of a day, in ten seconds. */
 export const INCIDENTS: readonly Incident[] = [
   { name: 'rate-limit', faults: [[rateLimited({ retryAfterMs: 1_000 })]] },
   {
@@ -64,7 +64,7 @@ export const INCIDENTS: readonly Incident[] = [
   {
     name: 'hedge',
     faults: [[slow(30_000)]],
-    // A process that has only just begun has saved nothing yet for extra requests.
+    // A new process has not yet earned any extra requests.
     settings: { hedge: { delayMs: 1_000, maxExtraLoad: 1 } },
   },
   { name: 'cut-stream', faults: [[cutStream({ afterChunks: 3 })]], face: 'stream' },
@@ -90,8 +90,8 @@ export async function happen(
     baseURL,
     ...(fetchRetries && { fetch: retryingFetch }),
   })
-  // A runtime of its own, as if it happened at another hour; without chance, so that each run tells
-  // the same story.
+  // A runtime of its own, so that incidents do not affect each other; without randomness, so that
+  // each run shows the same.
   const runtime = createRuntime({ random: () => 0.5 })
   const llm = steady(client, { ...settings, runtime })
   const calls: Promise<CallReport>[] = []
@@ -104,7 +104,7 @@ export async function happen(
   return Promise.all(calls)
 }
 
-/** The header by which the fault server tells the calls apart. */
+/** The value of the header by which the fault server recognises a call. */
 export function callId({ name }: Incident, number: number): string {
   return `${name} ${number}`
 }
@@ -147,7 +147,7 @@ const TICKET = {
   additionalProperties: false,
 } as const
 
-/** Somebody's well-meant helper: a second layer of retries. */
+/** A well-meant helper: a second layer of retries. */
 const retryingFetch: typeof fetch = async (url, init) => {
   const response = await fetch(url, init)
   return response.status === 500 ? fetch(url, init) : response

@@ -9,7 +9,7 @@ import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 
 const resource = resourceFromAttributes({ 'service.name': 'ticket-desk' })
 
-/** Exports traces to `tracesTo`; returns what sends the rest. Rejects when nobody answers there. */
+/** Exports traces to `tracesTo`. Returns a function that sends the rest; it rejects on failure. */
 export function exportTraces(tracesTo: string): () => Promise<void> {
   const exporter = new OTLPTraceExporter({ url: `${tracesTo}/v1/traces` })
   const provider = new TracerProvider({

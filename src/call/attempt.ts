@@ -1,57 +1,56 @@
-import type { Failure } from '../errors/call-error.ts'
+import type { AttemptReport, Failure } from '../errors/call-error.ts'
 import { classify } from '../errors/classify.ts'
-import { parseObject } from '../errors/embedded-json.ts'
+import { FailedAnswer } from '../errors/failed-answer.ts'
 import { isNotExecuted } from '../errors/not-executed.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
-import type { TargetState } from '../retry/health/target-state.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
-import type { AttemptSpan } from '../telemetry/telemetry.ts'
+import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { allowancesIn } from './allowances.ts'
-import { FailedAnswer } from './answer.ts'
-import { attemptReport } from './attempt-report.ts'
-import { type Bounds, boundAttempt } from './bounds.ts'
-import { openInFlow } from './call-flow.ts'
-import { gatewayFacts } from './gateways.ts'
+import type { Tell } from './events.ts'
+import type { CallKey, IdempotencyHeaders } from './key.ts'
+import { Bounds } from './limits.ts'
+import { isExhausted, openInFlow, runInScope, type Scope } from './nesting.ts'
+import { attemptReport } from './outcome.ts'
+import { noticeTarget, targetInfo } from './runtime.ts'
 import {
   type AnswerFacts,
   type Exchange,
   isFunction,
-  type Job,
   type Sent,
   type Tail,
-} from './job.ts'
-import type { CallKey, IdempotencyHeaders } from './keys.ts'
-import type { LateWork } from './late-work.ts'
-import { isExhausted, runInScope, type Scope } from './nesting.ts'
-import type { CallRecord } from './record.ts'
-import { noticeTarget, targetInfo } from './target-watch.ts'
-import { judgeUnsendable } from './unsendable.ts'
-import { createWireRecord, multiplied, type WireRecord, wireRequests } from './wire-observer.ts'
+  type Task,
+  type Wire,
+} from './task.ts'
 
-/** What all attempts of a call have in common. */
-export interface AttemptRequest<T> {
-  readonly job: Job<T>
+/** What an attempt needs of the call that makes it. */
+export interface RunningCall<T> {
+  readonly task: Task<T>
+  readonly clock: Clock
   readonly key: CallKey
   readonly headers: IdempotencyHeaders
-  readonly record: CallRecord
-  readonly scope: Scope
-  /** Takes what goes on after a limit cut it off, where that may still be kept. */
-  readonly late?: LateWork<T> | undefined
-  readonly clock: Clock
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
+  readonly scope: Scope
+  readonly span: CallSpan
+  readonly tell: Tell | undefined
   /** The request carries the `traceparent` of its attempt. */
-  readonly propagateTraceparent: boolean
+  readonly propagatesTrace: boolean
+  attemptStarted(): void
+  attemptEnded(report: AttemptReport): void
+  /** A good answer came. */
+  answered(facts: AnswerFacts): void
+  /** A stream has been released: the call is not over before it ends. */
+  streams(): void
+  streamEnded(cut: Failure | undefined, facts: AnswerFacts): void
+  /** A limit has cut the attempt off; what it was waiting for goes on. */
+  goesOn(work: PromiseLike<unknown>, exchange: Exchange): void
   /** Under `'throw'`, a failed attempt whose requests were multiplied fails as that. */
-  readonly onMultiplied: (seen: Multiplication) => 'warn' | 'throw'
-  /** Shown what came and what was sent, until an answer of the target has been; absent where a gateway is named. */
-  readonly onGateway?: ((headers: Headers, sent: Headers | undefined) => void) | undefined
+  multiplied(seen: Multiplication): 'warn' | 'throw'
 }
 
-/** Requests that somebody else made of the one we asked for. */
+/** Requests that something else made of the one we asked for. */
 export interface Multiplication {
   /** Seen on the wire. */
   readonly wireRequests: number
@@ -63,196 +62,209 @@ export interface Multiplication {
 export type AttemptEnd<T> = AttemptResult<T> & { readonly completion?: unknown }
 
 /**
- * One attempt: one request under one set of limits, with a span and a report of its own. Never
- * rejects: whatever the client throws comes back classified.
+ * One attempt: one request under one set of limits, with a span and a report of its own. What its
+ * task sends by is this object.
  */
-export async function makeAttempt<T>(
-  request: AttemptRequest<T>,
-  step: AttemptStep,
-): Promise<AttemptEnd<T>> {
-  const { job, record, clock, headers } = request
-  const open = openAttempt(request, step)
-  const wire = createWireRecord(step.number - 1)
-  const bounds = boundAttempt({
-    clock,
-    timeoutMs: limitMs(job),
-    deadline: request.deadline,
-    signal: either(request.signal, step.signal),
-  })
-  const exchange: Exchange = {
-    number: step.number,
-    cause: step.cause,
-    target: step.target,
-    bounds,
-    wire,
-    clock,
-    key: request.key.text,
-    // Asked for by the gateway's owner: by default nothing of a trace is sent to a provider.
-    traceparent: request.propagateTraceparent ? open.span.traceparent : undefined,
-    showsContent: record.span.showsContent,
-    idempotencyHeader: (body) =>
-      step.cause === 'hedge' ? headers.beside(body) : headers.next(body),
-  }
-  let sent: Sent<T>
-  try {
-    const frame = { scope: request.scope, wire, trace: open.span.context }
-    sent = await open.span.run(() => runInScope(frame, () => job.send(exchange)))
-  } catch (error) {
-    if (bounds.cutOff !== undefined) request.late?.add(bounds.cutOff, exchange)
-    sent = failedSend(request, exchange, error)
-  }
-  if (!sent.ok) sent = { ...sent, failure: judgeUnsendable(sent.failure, wire, bounds) }
-  if (isCompleteAnswer(sent)) headers.answered()
-  if (request.onGateway !== undefined) lookForGateway(request, request.onGateway, sent, exchange)
-  const said = saidOfLimits(request, exchange)
-  const settled = withMultiplication(sent, wire, request)
-  if (settled.ok && settled.onTail !== undefined) {
-    const ended = keepOpen(settled.onTail, { open, wire, step }, request)
-    const { value, pace = NEVER_IDLE } = settled
-    return { ok: true, value, stream: { ended, pace }, ...said }
-  }
-  bounds.dispose()
-  open.end(settled.ok ? 'success' : settled.failure, settled.facts, wire)
-  if (!settled.ok) {
-    const { failure, reask, completion } = settled
-    return withoutUndefined({ ok: false as const, failure, reask, completion, ...said })
-  }
-  record.answered(settled.facts)
-  const tokens = tokensOf(job, step.target, settled.facts)
-  return { ok: true, value: settled.value, ...(tokens !== undefined && { tokens }), ...said }
-}
+export class Attempt<T> implements Exchange {
+  readonly number: number
+  readonly cause: AttemptStep['cause']
+  readonly target: number
+  readonly bounds: Bounds
+  readonly wire: Wire | undefined
+  readonly #call: RunningCall<T>
+  readonly #step: AttemptStep
+  readonly #targetName: string
+  readonly #span: AttemptSpan
+  readonly #startedAtMs: number
+  readonly #startedMs: number
 
-/** The limits that the answer's headers report. */
-function saidOfLimits<T>(
-  { job, clock }: AttemptRequest<T>,
-  { target, wire }: Exchange,
-): Pick<AttemptEnd<T>, 'allowances'> | undefined {
-  const state = job.targets[target]?.state
-  const allowances = state && allowancesIn(state, wire, clock)
-  return allowances && { allowances }
-}
-
-/** An attempt whose sender threw. */
-function failedSend<T>({ job }: AttemptRequest<T>, exchange: Exchange, error: unknown): Sent<T> {
-  const failure = classifyThrown(error, exchange, job.face)
-  return {
-    ok: false,
-    failure: job.judge?.(failure, exchange) ?? failure,
-    facts: thrownFacts(job.targets, exchange),
-  }
-}
-
-// Targets of which a good answer has been looked at: what is in front of them does not change.
-const lookedAt = new WeakSet<TargetState>()
-
-/** A failure may be that of something in front of the gateway, and is looked at each time. */
-function lookForGateway<T>(
-  { job }: AttemptRequest<T>,
-  onGateway: NonNullable<AttemptRequest<T>['onGateway']>,
-  { ok }: Sent<T>,
-  { target, wire: { headers, sent } }: Exchange,
-): void {
-  const state = job.targets[target]?.state
-  if (headers === undefined || state === undefined || lookedAt.has(state)) return
-  if (ok) lookedAt.add(state)
-  onGateway(headers, sent)
-}
-
-/** A released stream: span and report of its attempt wait for its end. */
-function keepOpen<T>(
-  onTail: (listener: (tail: Tail) => void) => void,
-  { open, wire, step }: { open: OpenAttempt; wire: WireRecord; step: AttemptStep },
-  { job, record, onMultiplied }: AttemptRequest<T>,
-): Promise<number | undefined> {
-  record.streaming = true
-  const close = openInFlow(job.targets[step.target]?.state.line)
-  record.firstChunkMs ??= record.elapsedMs
-  return new Promise((resolve) => {
-    onTail(({ failure: cut, facts }) => {
-      // A stream tells only now; it was paid for, so nothing is thrown.
-      if (facts.gatewayMultiplied) tellMultiplied(facts, wire, onMultiplied)
-      open.end(cut ?? 'success', facts, wire)
-      // One that was released in the very moment its rival won is not what the caller reads.
-      if (step.signal?.aborted !== true) {
-        record.answered(facts)
-        record.streamEnd.tell(cut)
-      }
-      close()
-      resolve(tokensOf(job, step.target, facts))
+  constructor(call: RunningCall<T>, step: AttemptStep) {
+    const { task, clock } = call
+    this.#call = call
+    this.#step = step
+    this.number = step.number
+    this.cause = step.cause
+    this.target = step.target
+    const target = task.targets[step.target]
+    this.#targetName = target?.name ?? task.name
+    if (target !== undefined) noticeTarget(call, target)
+    this.#startedAtMs = clock.wallMs()
+    this.#startedMs = clock.monotonicMs()
+    this.#span = this.#begin()
+    this.wire = task.watch?.(step.number)
+    this.bounds = new Bounds({
+      clock,
+      timeoutMs: limitMs(task),
+      deadline: call.deadline,
+      signal: either(call.signal, step.signal),
     })
-  })
+  }
+
+  get clock(): Clock {
+    return this.#call.clock
+  }
+
+  get key(): string {
+    return this.#call.key.text
+  }
+
+  get traceparent(): string | undefined {
+    // Only where it was asked for: by default nothing of a trace is sent to a provider.
+    return this.#call.propagatesTrace ? this.#span.traceparent : undefined
+  }
+
+  get showsContent(): boolean {
+    return this.#call.span.showsContent
+  }
+
+  idempotencyHeader(body: unknown): string {
+    const { headers } = this.#call
+    return this.cause === 'hedge' ? headers.beside(body) : headers.next(body)
+  }
+
+  /** Never rejects: whatever the task throws comes back classified. */
+  async make(): Promise<AttemptEnd<T>> {
+    const { task, scope, headers } = this.#call
+    let sent: Sent<T>
+    try {
+      const frame = { scope, wire: this.wire, trace: this.#span.context }
+      sent = await this.#span.run(() => runInScope(frame, () => task.send(this)))
+    } catch (error) {
+      sent = this.#thrown(error)
+    }
+    sent = this.#judged(sent)
+    if (isCompleteAnswer(sent)) headers.answered()
+    task.lookAround?.(sent.ok, this)
+    const allowances = task.allowances?.(this)
+    return this.#settled(this.#withMultiplication(sent), allowances && { allowances })
+  }
+
+  #settled(sent: Sent<T>, said: Pick<AttemptEnd<T>, 'allowances'> | undefined): AttemptEnd<T> {
+    if (sent.ok && sent.onTail !== undefined) {
+      const { value, pace = NEVER_IDLE } = sent
+      return { ok: true, value, stream: { ended: this.#keepOpen(sent.onTail), pace }, ...said }
+    }
+    this.bounds.dispose()
+    this.#end(sent.ok ? undefined : sent.failure, sent.facts)
+    if (!sent.ok) {
+      const { failure, reask, completion } = sent
+      return withoutUndefined({ ok: false as const, failure, reask, completion, ...said })
+    }
+    this.#call.answered(sent.facts)
+    const tokens = this.#tokensIn(sent.facts)
+    return { ok: true, value: sent.value, ...(tokens !== undefined && { tokens }), ...said }
+  }
+
+  #thrown(error: unknown): Sent<T> {
+    const { task } = this.#call
+    if (this.bounds.cutOff !== undefined) this.#call.goesOn(this.bounds.cutOff, this)
+    const failure = classifyThrown(error, this, task.face)
+    return {
+      ok: false,
+      failure: task.judge?.(failure, this) ?? failure,
+      facts: task.thrownFacts?.(this) ?? {},
+    }
+  }
+
+  #judged(sent: Sent<T>): Sent<T> {
+    const { task } = this.#call
+    if (sent.ok || task.judgeAny === undefined) return sent
+    return { ...sent, failure: task.judgeAny(sent.failure, this) }
+  }
+
+  /** Something below us retries: it is told, and thrown where that was asked for. Never a paid success. */
+  #withMultiplication(sent: Sent<T>): Sent<T> {
+    const { wire } = this
+    // A user's function may send any number of requests: they are no multiplication.
+    if (wire === undefined) return sent
+    if (!wire.isMultiplied && !sent.facts.gatewayMultiplied) return sent
+    // Redirected in a circle: no layer retried.
+    if (!sent.ok && sent.failure.code === TOO_MANY_REDIRECTS) return sent
+    const reaction = this.#call.multiplied(this.#multiplication(sent.facts))
+    if (sent.ok || reaction === 'warn') return sent
+    const { failure } = sent
+    return { ...sent, failure: { ...failure, kind: 'multiplied_retries', retryable: false } }
+  }
+
+  #multiplication({ gatewayAttempts, gatewayMultiplied }: AnswerFacts): Multiplication {
+    return {
+      wireRequests: this.wire?.requests ?? 1,
+      ...(gatewayMultiplied && gatewayAttempts !== undefined && { gatewayAttempts }),
+    }
+  }
+
+  /** A released stream: span and report of its attempt wait for its end. */
+  #keepOpen(onTail: (listener: (tail: Tail) => void) => void): Promise<number | undefined> {
+    const call = this.#call
+    call.streams()
+    const close = openInFlow(call.task.targets[this.target]?.state.line)
+    return new Promise((resolve) => {
+      onTail(({ failure: cut, facts }) => {
+        // A stream tells only now; it was paid for, so nothing is thrown.
+        if (facts.gatewayMultiplied) call.multiplied(this.#multiplication(facts))
+        this.#end(cut, facts)
+        // One that was released in the very moment its rival won is not what the caller reads.
+        if (this.#step.signal?.aborted !== true) call.streamEnded(cut, facts)
+        close()
+        resolve(this.#tokensIn(facts))
+      })
+    })
+  }
+
+  #tokensIn({ usage }: AnswerFacts): number | undefined {
+    return usage && this.#call.task.tokens?.used(this.target, usage)
+  }
+
+  /** Tells of the attempt, and opens its span; makes neither where nobody reads. */
+  #begin(): AttemptSpan {
+    const { tell, span, task } = this.#call
+    this.#call.attemptStarted()
+    if (tell === undefined) return UNWATCHED_ATTEMPT
+    const { number, cause, delayMs, delaySource, waits } = this.#step
+    tell({ type: 'attempt-started', number, cause, target: this.#targetName, delayMs })
+    const target = task.targets[this.target]
+    const isProbe = target?.state.line.isDown === true
+    const info = targetInfo(target)
+    return span.startAttempt({ number, cause, delayMs, delaySource, waits, isProbe, ...info })
+  }
+
+  /** Ends span and report; `failure` is undefined for a success. */
+  #end(failure: Failure | undefined, facts: AnswerFacts): void {
+    const report = attemptReport({
+      step: this.#step,
+      target: this.#targetName,
+      failure,
+      facts,
+      wireRequests: this.wire?.requests,
+      startedAtMs: this.#startedAtMs,
+      durationMs: this.clock.monotonicMs() - this.#startedMs,
+    })
+    this.#span.end(report, { firstChunkMs: facts.firstChunkMs, chunks: facts.chunks })
+    this.#call.attemptEnded(report)
+  }
 }
 
 const NEVER_IDLE: ReadingPace = { idleForMs: () => 0 }
-
-function tokensOf<T>(
-  { tokens }: Job<T>,
-  target: number,
-  { usage }: AnswerFacts,
-): number | undefined {
-  return usage && tokens?.used(target, usage)
-}
 
 function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
   return a === undefined || b === undefined ? (a ?? b) : AbortSignal.any([a, b])
 }
 
 /** Streams wait for their first content; all else for the whole answer. */
-function limitMs<T>({ options, telemetry }: Job<T>): number {
+function limitMs<T>({ options, telemetry }: Task<T>): number {
   return telemetry?.stream === true ? options.firstChunkTimeoutMs : options.attemptTimeoutMs
 }
 
-interface OpenAttempt {
-  readonly span: AttemptSpan
-  end(outcome: 'success' | Failure, facts: AnswerFacts, wire: WireRecord): void
-}
-
-/** Starts the attempt's span, tells of it, and ends both with its report. */
-function openAttempt<T>({ job, record, clock }: AttemptRequest<T>, step: AttemptStep): OpenAttempt {
-  const target = job.targets[step.target]
-  const name = target?.name ?? job.name
-  if (target !== undefined) noticeTarget(record, target)
-  const { number, cause, delayMs, delaySource, waits } = step
-  const startedAtMs = clock.wallMs()
-  const startedMs = clock.monotonicMs()
-  record.attemptStarted({ number, cause, target: name, delayMs })
-  const span = record.span.startAttempt({
-    number,
-    cause,
-    delayMs,
-    delaySource,
-    waits,
-    isProbe: target?.state.line.isDown === true,
-    ...targetInfo(target),
-  })
-  return {
-    span,
-    end(outcome, facts, wire) {
-      const report = attemptReport({
-        step,
-        target: name,
-        failure: outcome === 'success' ? undefined : outcome,
-        facts,
-        wireRequests: isFunction(job.face) ? undefined : wireRequests(wire),
-        startedAtMs,
-        durationMs: clock.monotonicMs() - startedMs,
-      })
-      span.end(report, { firstChunkMs: facts.firstChunkMs, chunks: facts.chunks })
-      record.attemptEnded(report)
-    },
-  }
-}
-
-/** What the client threw, or the limit that made it throw. */
+/** What the task threw, or the limit that made it throw. */
 export function classifyThrown(
   error: unknown,
   { bounds, wire, clock }: Pick<Exchange, 'bounds' | 'wire' | 'clock'>,
-  face: Job<unknown>['face'],
+  face: Task<unknown>['face'],
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
   if (error instanceof FailedAnswer) return error.failure
-  const { status, headers, errorBody: body } = wire
+  const { status, headers, errorBody: body } = wire ?? NOTHING_SEEN
   const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {
     ...found,
@@ -266,6 +278,8 @@ export function classifyThrown(
     }),
   }
 }
+
+const NOTHING_SEEN = { status: undefined, headers: undefined, errorBody: undefined }
 
 /** Ended by the signal of whoever wanted it, when something had been sent. */
 export function abortedBy(signal: AbortSignal | undefined): Failure {
@@ -291,46 +305,4 @@ function isCompleteAnswer<T>(sent: Sent<T>): boolean {
   return (
     status !== undefined && (status >= 500 || (status === 200 && sent.failure.executed === 'yes'))
   )
-}
-
-/** Somebody below us retries: it is told, and thrown where that was asked for. Never a paid success. */
-function withMultiplication<T>(
-  sent: Sent<T>,
-  wire: WireRecord,
-  { onMultiplied, job }: AttemptRequest<T>,
-): Sent<T> {
-  // A user's function may send any number of requests: they are no multiplication.
-  if (isFunction(job.face)) return sent
-  if (!multiplied(wire) && !sent.facts.gatewayMultiplied) return sent
-  // Redirected in a circle: nobody retried.
-  if (!sent.ok && sent.failure.code === TOO_MANY_REDIRECTS) return sent
-  const reaction = tellMultiplied(sent.facts, wire, onMultiplied)
-  if (sent.ok || reaction === 'warn') return sent
-  const { failure } = sent
-  return { ...sent, failure: { ...failure, kind: 'multiplied_retries', retryable: false } }
-}
-
-function tellMultiplied<T>(
-  { gatewayAttempts, gatewayMultiplied }: AnswerFacts,
-  wire: WireRecord,
-  tell: AttemptRequest<T>['onMultiplied'],
-): 'warn' | 'throw' {
-  return tell({
-    wireRequests: wireRequests(wire) ?? 1,
-    ...(gatewayMultiplied && gatewayAttempts !== undefined && { gatewayAttempts }),
-  })
-}
-
-/** The facts of an answer that openai threw: its status, and what the gateway said with it. */
-export function thrownFacts(
-  targets: Job<unknown>['targets'],
-  { target, wire }: Exchange,
-): AnswerFacts {
-  const { status, headers, sent, errorBody = '' } = wire
-  const gateway = targets[target]?.gateway
-  if (gateway === undefined) return withoutUndefined({ status })
-  return withoutUndefined({
-    status,
-    ...gatewayFacts(gateway, { headers, sent, body: parseObject(errorBody) }),
-  })
 }

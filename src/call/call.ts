@@ -1,32 +1,25 @@
-import { againAfter } from '../errors/again.ts'
-import { CallError, type Failure, isCallError } from '../errors/call-error.ts'
-import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
+import { EndSignal } from '../end-signal.ts'
+import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
-import { type OnceResult, once } from '../idempotency/once.ts'
+import { once } from '../idempotency/once.ts'
+import type { OnceResult, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
-import { closedFailure } from '../retry/stop-failure.ts'
+import { attachReport, type CallReport } from '../report/call-report.ts'
+import { runAttempts } from '../retry/loop.ts'
+import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
+import { LogicalCall } from './logical-call.ts'
+import { brandExhausted } from './nesting.ts'
 import {
-  isWatched,
-  readOrigin,
-  startCall,
-  UNWATCHED_CALL,
-  withOrigin,
-} from '../telemetry/telemetry.ts'
-import { type Deadline, deadlineAfter } from '../time.ts'
-import { summaryFacts } from './answer.ts'
-import { Ending } from './ending.ts'
-import { explain } from './explain.ts'
-import { type Codec, isFunction, type Job, type Label } from './job.ts'
-import { type CallKey, resolveKey } from './keys.ts'
-import { brandExhausted, currentScope, currentTrace } from './nesting.ts'
-import type { Waiting } from './reading.ts'
-import { CallRecord, callError } from './record.ts'
+  closedError,
+  deliveredEnd,
+  endOf,
+  noticeError,
+  recheckedError,
+  unexpectedError,
+} from './outcome.ts'
 import { joinedGivenUp } from './repetition.ts'
-import { attachReport, type CallReport } from './report.ts'
 import { defaultStore } from './runtime.ts'
-import { answerOfChunks } from './stored-stream.ts'
-import { type Begun, type StreamProtocol, streamOnce } from './stream-once.ts'
-import { type CallContext, runWork, type WorkRequest } from './work.ts'
+import type { Begun, CallContext, Codec, Label, OnceProtocol, Task, WorkBinding } from './task.ts'
 
 export interface CallResult<T> {
   readonly value: T
@@ -38,59 +31,53 @@ export interface CallResult<T> {
 /**
  * One logical call, top to bottom: deadline, key and span; then the key is claimed in the store and
  * its stored outcome replayed, a call in flight joined, or the work done here, attempt by attempt;
- * then the report. Only `runWork` sends anything, and at most `maxAttempts` times.
+ * then the report. Only `attempts` sends anything: at most `maxRequests` requests in all, of which a
+ * model may have worked on `maxAttempts`.
  * @throws {CallError} whatever went wrong.
+ * @throws {TypeError} for a payload that has no canonical JSON.
  */
-export async function call<T>(job: Job<T>, context: CallContext): Promise<CallResult<T>> {
-  const { runtime, settings } = context
-  const { clock } = runtime
-  const deadline = deadlineAfter(clock, job.options.deadlineMs, currentScope()?.deadline)
-  const key = resolveKey(job, settings, runtime)
-  const span = startSpan(job, key, context)
-  const { onEvent } = settings
-  const record = new CallRecord({ operation: job.operation, key: key.text, span, clock, onEvent })
+export async function call<T>(task: Task<T>, context: CallContext): Promise<CallResult<T>> {
+  const one = new LogicalCall(task, context)
   try {
-    if (context.closing?.isClosed) throw closedError(job, key, record)
-    const work = (flight: WorkRequest<T>['flight']) =>
-      runWork({ job, context, key, record, flight })
-    const protocol = isKept(key) ? throughStore(job, context, { key, record, deadline }) : undefined
-    const tape = protocol && job.tape
-    if (protocol !== undefined && tape !== undefined) {
-      return reported(job, await streamOnce({ tape, protocol, open: work }), record)
+    if (context.closing?.isClosed) throw closedError(one)
+    if (one.isKept && task.once !== undefined) {
+      return reported(one, await task.once(protocolOf(one), (flight) => attempts(one, flight)))
     }
-    const { codec, options } = job
-    if (protocol === undefined || codec === undefined) {
-      const { signal, onUncertain } = options
-      const done = await work({ signal, deadline, onUncertain })
-      if (!done.ok) throw done.error
-      return settle(job, done.value, OWN_WORK, record)
+    if (one.isKept && task.codec !== undefined) {
+      const protocol = protocolOf(one)
+      const kept = labelled(task.codec, protocol.label)
+      const done = await once({ ...protocol, ...kept, work: (flight) => attempts(one, flight) })
+      return finished(one, await checkedAgain(one, done), done)
     }
-    const done = await once({ ...protocol, ...labelled(codec, protocol.label), work })
-    const { signal } = options
-    const value = await checkedAgain(job, done, { key, record, clock, signal, deadline })
-    return settle(job, value, done, record)
+    const { signal, onUncertain } = task.options
+    const done = await attempts(one, { signal, deadline: one.ownDeadline, onUncertain })
+    if (!done.ok) throw done.error
+    return finished(one, done.value, DONE_HERE)
   } catch (error) {
-    throw failed(error, key, record)
+    throw failed(one, error)
   }
 }
 
-type KeptKey = CallKey & { readonly fingerprint: string }
+/** Done here, and not meant to be kept. */
+const DONE_HERE = { source: 'provider', persisted: true } as const
 
-/** Only a key that the caller gave or had derived is kept. */
-function isKept(key: CallKey): key is KeptKey {
-  return key.fingerprint !== undefined
+/**
+ * The work of one call: its attempts, as the retry loop asks for them, within what an outer call
+ * leaves it; and in the end what may be kept under the key.
+ */
+async function attempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
+  const refusal = one.begin(binding)
+  if (refusal !== undefined) return one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
+  const outcome = await runAttempts(one)
+  return outcome.ok ? one.settle(outcome) : one.giveUp(outcome)
 }
 
-/** Done here, and not meant to be kept. */
-const OWN_WORK = { source: 'provider', persisted: true } as const
-
 /** The idempotency protocol's view of this call, but for the work and its result. */
-function throughStore<T>(
-  job: Job<T>,
-  { runtime, settings }: CallContext,
-  { key, record, deadline }: { key: KeptKey; record: CallRecord; deadline: Deadline },
-): StreamProtocol {
-  const { options } = job
+function protocolOf<T>(one: LogicalCall<T>): OnceProtocol {
+  const { task, key, span, tell } = one
+  const { runtime, settings } = one.context
+  const { signal, onUncertain, onStoreError, ttlMs } = task.options
+  const fingerprint = key.fingerprint ?? ''
   return {
     store: settings.store ?? defaultStore(runtime),
     flights: runtime.shared.flights,
@@ -98,31 +85,42 @@ function throughStore<T>(
     random: runtime.random,
     key: key.hash,
     idempotencyKey: key.text,
-    fingerprint: key.fingerprint,
-    onUncertain: options.onUncertain,
-    onStoreError: options.onStoreError,
-    ttlMs: options.ttlMs,
-    ...(options.signal !== undefined && { signal: options.signal }),
-    deadline,
-    keeping: keepingOf(settings, key.hash, key.fingerprint),
-    origin: record.span.traceparent,
-    waiting(leaseLeftMs) {
-      record.tell({ type: 'claim-awaited', leaseLeftMs })
-      record.span.claimAwaited(leaseLeftMs)
-    },
-    joined: (origin) => record.span.linkTo(origin, 'joined'),
-    label: {
-      write: (text) => withOrigin(text, record.span.traceparent),
-      read(kept, source) {
-        const { text, origin } = readOrigin(kept)
-        if (source === 'store') record.span.linkTo(origin, 'replayed')
-        return text
-      },
-    },
-    failure(notice, source) {
-      record.span.linkTo(notice.origin, source === 'store' ? 'replayed' : 'joined')
-      if (source === 'shared') joinedGivenUp(job, notice.kind)
-      return noticeError(job, notice, source, key)
+    fingerprint,
+    onUncertain,
+    onStoreError,
+    ttlMs,
+    ...(signal !== undefined && { signal }),
+    deadline: one.ownDeadline,
+    keeping: keepingOf(settings, key.hash, fingerprint),
+    origin: span.traceparent,
+    showsContent: span.showsContent,
+    waiting: (leaseLeftMs) => tell?.({ type: 'claim-awaited', leaseLeftMs }),
+    joined: (origin) => tell?.({ type: 'result-found', how: 'joined', origin }),
+    label: labelOf(one),
+    failure: (notice, source) => othersFailure(one, notice, source),
+  }
+}
+
+/** What another caller met under this key. */
+function othersFailure<T>(
+  one: LogicalCall<T>,
+  notice: FailureNotice,
+  source: 'store' | 'shared',
+): CallError {
+  const how = source === 'store' ? 'replayed' : 'joined'
+  one.tell?.({ type: 'result-found', how, origin: notice.origin })
+  if (source === 'shared') joinedGivenUp(one.task, notice.kind)
+  return noticeError(one, notice, source)
+}
+
+/** A kept text names the trace of the call that made it. */
+function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
+  return {
+    write: (text) => withOrigin(text, span.traceparent),
+    read(kept, source) {
+      const { text, origin } = readOrigin(kept)
+      if (source === 'store') tell?.({ type: 'result-found', how: 'replayed', origin })
+      return text
     },
   }
 }
@@ -135,170 +133,71 @@ function labelled<T>({ encode, decode }: Codec<T>, label: Label): Codec<T> {
   }
 }
 
-/** A failure that another caller met, as this one's error. */
-function noticeError<T>(
-  { name, targets, options }: Job<T>,
-  { kind, executed = 'maybe', retryAfterMs, status }: FailureNotice,
-  source: 'store' | 'shared',
-  key: CallKey,
-): CallError {
-  const how = source === 'store' ? 'is kept under this key' : 'ended the call that this one joined'
-  return new CallError({
-    kind,
-    message: `A failure (${kind}) at ${targets[0].host ?? name} ${how}.`,
-    retryable: FAILURE_KINDS[kind].retry === 'yes',
-    executed,
-    status,
-    retryAfterMs,
-    onUncertain: options.onUncertain,
-    idempotencyKey: key.text,
-    source,
-  })
-}
-
-/** A client that is closed makes no calls. */
-function closedError<T>({ targets, name }: Job<T>, key: CallKey, record: CallRecord): CallError {
-  const failure = closedFailure()
-  const reason = 'aborted'
-  const message = explain({
-    failure,
-    reason,
-    where: targets[0].host ?? name,
-    attempts: 0,
-    elapsedMs: record.elapsedMs,
-    remainingMs: 0,
-    deterministic: false,
-  })
-  return callError(failure, message, { attempts: [], reason, key: key.text })
-}
-
-/** Everybody checks a kept or shared result against his own schema. */
-async function checkedAgain<T>(
-  job: Job<T>,
-  done: OnceResult<T>,
-  { key, record, ...waiting }: Waiting & { readonly key: CallKey; readonly record: CallRecord },
-): Promise<T> {
+/** Each caller checks a kept or shared result against its own schema. */
+async function checkedAgain<T>(one: LogicalCall<T>, done: OnceResult<T>): Promise<T> {
   const { source, value } = done
+  const { task } = one
   if (source === 'provider') return value
-  if (job.replayedFacts !== undefined) record.replayed(job.replayedFacts(value))
-  if (job.recheck === undefined) return value
-  const checked = await job.recheck(value, waiting)
+  if (task.replayedFacts !== undefined) one.facts = task.replayedFacts(value)
+  if (task.recheck === undefined) return value
+  const { signal } = task.options
+  const checked = await task.recheck(value, { clock: one.clock, signal, deadline: one.ownDeadline })
   if (checked.ok) return checked.value
-  const { failure } = checked
-  const message = explain({
-    failure,
-    reason: 'not_retryable',
-    where: source === 'store' ? 'the store' : 'the joined call',
-    attempts: 0,
-    elapsedMs: record.elapsedMs,
-    remainingMs: 0,
-    deterministic: false,
-  })
-  throw callError(failure, message, { attempts: [], key: key.text, source })
+  throw recheckedError(one, checked.failure, source)
 }
 
-function settle<T>(
-  job: Job<T>,
+function finished<T>(
+  one: LogicalCall<T>,
   value: T,
   { source, persisted }: Pick<OnceResult<T>, 'source' | 'persisted'>,
-  record: CallRecord,
 ): CallResult<T> {
-  if (!record.streaming) {
-    return { value, report: record.succeed({ source, persisted }, job.completionOf?.(value)) }
+  if (!one.isStreaming) {
+    return { value, report: one.succeed({ source, persisted }, one.task.completionOf?.(value)) }
   }
-  const end = new Ending<CallReport>()
+  const ended = new EndSignal<CallReport>()
   // A stream: the span stays open, and the report is not complete, until it has ended.
-  record.streamEnd.whenEnded((failure) => {
-    end.tell(
-      failure === undefined
-        ? record.succeed({ source, persisted })
-        : record.fail(deliveredEnd(failure, source, job.options)),
-    )
-  })
-  return {
-    value,
-    report: record.soFar({ source, persisted }),
-    onEnd: (listener) => end.whenEnded(listener),
-  }
+  one.whenStreamEnds((cut) => ended.tell(streamReport(one, cut, { source, persisted })))
+  return live(one, value, { source, persisted }, ended)
 }
 
 /** The result of a streamed call under a key. A whole stream settles the call at once. */
-function reported<T>(job: Job<T>, begun: Begun<T>, record: CallRecord): CallResult<T> {
+function reported<T>(one: LogicalCall<T>, begun: Begun<T>): CallResult<T> {
   const { value } = begun
   if (begun.type === 'kept') {
-    const { source, persisted, stream } = begun
-    const facts = summaryFacts(stream.summary)
-    const answer = record.span.showsContent ? answerOfChunks(stream.chunks) : undefined
-    record.replayed({ ...facts, ...(answer !== undefined && { answer }) })
-    return { value, report: record.succeed({ source, persisted }) }
+    const { source, persisted, facts } = begun
+    one.facts = facts
+    return { value, report: one.succeed({ source, persisted }) }
   }
   const source = 'provider'
-  const end = new Ending<CallReport>()
+  const ended = new EndSignal<CallReport>()
   void begun.over.then(({ failure, persisted }) =>
-    end.tell(
-      failure === undefined
-        ? record.succeed({ source, persisted })
-        : record.fail(deliveredEnd(failure, source, job.options)),
-    ),
+    ended.tell(streamReport(one, failure, { source, persisted })),
   )
-  const report = record.soFar({ source, persisted: false })
-  return { value, report, onEnd: (listener) => end.whenEnded(listener) }
+  return live(one, value, { source, persisted: false }, ended)
 }
 
-/** A stream that broke in its caller's hands. */
-function deliveredEnd(
-  failure: Failure,
-  source: CallReport['source'],
-  { onUncertain }: Job<unknown>['options'],
-) {
-  const again = againAfter({ ...failure, onUncertain })
-  return { ...failure, reason: 'delivered', source, again } as const
+function live<T>(
+  one: LogicalCall<T>,
+  value: T,
+  how: Pick<CallReport, 'source' | 'persisted'>,
+  ended: EndSignal<CallReport>,
+): CallResult<T> {
+  return { value, report: one.soFar(how), onEnd: (listener) => ended.whenEnded(listener) }
+}
+
+function streamReport<T>(
+  one: LogicalCall<T>,
+  cut: Failure | undefined,
+  how: Pick<CallReport, 'source' | 'persisted'>,
+): CallReport {
+  if (cut === undefined) return one.succeed(how)
+  return one.fail(deliveredEnd(cut, how.source, one.task.options))
 }
 
 /** Ends the span and the report, and marks the error as given up by a steadycall layer. */
-function failed(error: unknown, key: CallKey, record: CallRecord): CallError {
-  const known = isCallError(error) ? error : unexpected(error, key, record)
-  const report = record.fail(known)
-  attachReport(known, report)
+function failed<T>(one: LogicalCall<T>, error: unknown): CallError {
+  const known = isCallError(error) ? error : unexpectedError(one, error)
+  attachReport(known, one.fail(endOf(known)))
   brandExhausted(known)
   return known
-}
-
-/** A defect of ours, or a callback that broke its promise: never hidden, always with its cause. */
-function unexpected(error: unknown, key: CallKey, record: CallRecord): CallError {
-  const failure: Failure = {
-    kind: 'unknown',
-    retryable: false,
-    executed: record.attempts.length === 0 ? 'no' : 'maybe',
-    message: 'unexpected',
-    cause: error,
-  }
-  const message = 'steadycall itself failed: see the cause, and please report it.'
-  return callError(failure, message, { attempts: record.attempts, key: key.text })
-}
-
-function startSpan<T>(job: Job<T>, key: CallKey, { runtime, settings }: CallContext) {
-  const { telemetry, targets, options } = job
-  const { host, port } = targets[0]
-  const around = currentTrace()
-  if (!isWatched(around)) return UNWATCHED_CALL
-  return startCall({
-    operation: isFunction(job.face) ? 'run' : 'chat',
-    name: job.name,
-    clock: runtime.clock,
-    key,
-    isStored: isKept(key) && (job.codec !== undefined || job.tape !== undefined),
-    around,
-    deadlineMs: options.deadlineMs,
-    request: telemetry,
-    providerName: telemetry?.providerName,
-    host,
-    port,
-    // Left open, the standard environment variable decides; it is off by default.
-    content: {
-      capture: settings.telemetry?.captureContent,
-      redact: settings.telemetry?.redact,
-      messages: telemetry?.messages,
-    },
-  })
 }

@@ -1,7 +1,8 @@
-import { memoryStore } from '../idempotency/memory-store.ts'
-import type { Flights } from '../idempotency/once.ts'
+import { hash } from 'node:crypto'
+import type { Failure } from '../errors/call-error.ts'
+import type { Flights } from '../idempotency/flight.ts'
 import type { Store } from '../idempotency/store.ts'
-import { clock as aClock, aFunction, checkOptions } from '../option-check.ts'
+import { clock as aClock, aFunction, checkOptions } from '../options/option-check.ts'
 import { emitProcessWarning } from '../process-warning.ts'
 import { processWide } from '../process-wide.ts'
 import {
@@ -10,7 +11,11 @@ import {
   type TargetSettings,
   type TargetState,
 } from '../retry/health/target-state.ts'
+import { memoryStore } from '../stores/memory-store.ts'
+import { providerName } from '../telemetry/provider-name.ts'
+import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import { type Clock, systemClock } from '../time.ts'
+import type { Tell } from './events.ts'
 
 /**
  * What calls share: the line of each target, calls in flight, and the default store. One per process, unless `createRuntime()` made another for a test or a tenant.
@@ -157,4 +162,103 @@ function dropOldest(map: Map<string, unknown>, limit: number): void {
     map.delete(key)
     return
   }
+}
+
+/** How one target is doing: host, model and credential, or a named function. */
+export interface TargetStatus {
+  /** `host model`, or `run name`. */
+  readonly target: string
+  /** Tells targets of one name apart that differ in credential, settings or layer; no secret. */
+  readonly id: string
+  /** `'down'`: it gets single probes. `'recovering'`: waiting calls are released step by step. */
+  readonly state: 'up' | 'down' | 'recovering'
+  /** How long it has been down, milliseconds; 0 when it is not. */
+  readonly downForMs: number
+  /** Requests that may be in flight at once; absent while no limit is known. */
+  readonly limit?: number
+  readonly inFlight: number
+  /** Calls that wait in its line. */
+  readonly waiting: number
+  /** How long a hint of the provider still closes it, milliseconds; 0 when none does. */
+  readonly closedForMs: number
+}
+
+/** The health of every target of a runtime, most recently made last. */
+export function targetStatuses({ shared }: Runtime): readonly TargetStatus[] {
+  return [...shared.targets].map(([key, target]) => statusOf(key, target))
+}
+
+function statusOf(key: string, { name, state }: KnownTarget): TargetStatus {
+  const { limit, ...status } = state.line.status()
+  return Object.freeze({
+    target: name,
+    id: idOf(key),
+    ...status,
+    ...(limit !== Infinity && { limit }),
+  })
+}
+
+function idOf(key: string): string {
+  return hash('sha256', key).slice(0, 8)
+}
+
+/**
+ * Opens the line of a target, by its name or `id`: no hint closes it, and it counts as up.
+ * @returns false where there is no such target.
+ */
+export function reopenTarget({ shared }: Runtime, which: string): boolean {
+  const found = [...shared.targets].filter(
+    ([key, { name }]) => which === name || which === idOf(key),
+  )
+  for (const [, { state }] of found) state.line.reopen()
+  return found.length > 0
+}
+
+/** A target, as far as it is watched and shown here. */
+interface Shown {
+  readonly name: string
+  readonly model?: string
+  readonly host?: string
+  readonly port?: number | undefined
+  readonly state: TargetState
+}
+
+/** The state of each target that was told last. */
+const told = new WeakMap<TargetState, TargetHealth>()
+
+/**
+ * Tells of each change of a target's state once: in the call that sees it first, mostly the one that
+ * caused it, since every call looks right after its attempt.
+ */
+export function noticeTarget({ tell }: { readonly tell: Tell | undefined }, target: Shown): void {
+  const { name, state } = target
+  const to = state.line.health
+  const from = told.get(state) ?? 'up'
+  if (from === to) return
+  told.set(state, to)
+  tell?.({ type: 'target-changed', target: name, from, to, traced: targetInfo(target) })
+}
+
+/** A provider that is only busy asks for less; with a longer hint somebody should know of it. */
+const LONG_HINT_MS = 10 * 60_000
+
+/** Warns, once for each target, of a hint that closes its line for long. */
+export function noticeLongHint(
+  runtime: Runtime,
+  { name, state }: Shown,
+  { retryAfterMs = 0 }: Failure,
+): void {
+  if (retryAfterMs <= LONG_HINT_MS || state.line.closedForMs <= LONG_HINT_MS) return
+  warnOnce(
+    runtime,
+    'STEADYCALL_LONG_HINT',
+    `${name} asks for ${Math.round(retryAfterMs / 60_000)} minutes without requests: until then its calls wait, or fail where they may not wait as long. If that is wrong, llm.reopen(${JSON.stringify(name)}) opens its line.`,
+    name,
+  )
+}
+
+/** A target as spans and metrics describe it. */
+export function targetInfo(target: Shown | undefined): TargetInfo {
+  const { model, host, port } = target ?? {}
+  return { model, host, port, providerName: host && providerName(host) }
 }

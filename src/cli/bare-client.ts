@@ -3,28 +3,28 @@ import { parseJson } from '../index.ts'
 import { type Scenario, TICKET_SCHEMA } from './scenarios.ts'
 import { callHeader, type TicketRequest, ticketBody } from './steady-client.ts'
 
-/** What stood between the bare client's caller and a valid value. */
+/** Why the caller of the bare client did not get a valid value. */
 export type BareProblem =
   | { readonly kind: 'http'; readonly status: number; readonly code?: string }
-  /** `typed`: it came as the SDK's own connection error, which its caller knows how to catch. */
+  /** `typed`: thrown as the SDK's own connection error, which callers know how to catch. */
   | { readonly kind: 'connection'; readonly typed: boolean }
   | { readonly kind: 'error-body' | 'no-choices' | 'refusal' | 'silent-end' }
   | { readonly kind: 'hung'; readonly afterMs: number }
   | { readonly kind: 'not-json'; readonly cut: boolean }
   | { readonly kind: 'wrong-shape' }
 
-/** How a call went without steadycall. */
+/** The result of a call without steadycall. */
 export interface BareAnswer {
-  /** Absent when the caller got a value that the schema accepts. */
+  /** Absent if the caller got a value that the schema accepts. */
   readonly problem?: BareProblem
-  /** Of the completion received; 0 where there was none. */
+  /** Tokens of the completion received; 0 if there was none. */
   readonly inputTokens: number
   readonly outputTokens: number
 }
 
 /**
- * The same question through the openai client alone, with its own defaults: `create`, `JSON.parse`
- * and a check against the schema, as most code does it. Never rejects.
+ * Sends the same request through the plain openai client with its defaults: `create`, `JSON.parse` and a schema
+ * check, as most code does. Never rejects.
  */
 export async function askBare(
   client: OpenAI,
@@ -56,7 +56,7 @@ function judge(completion: OpenAI.Chat.ChatCompletion): BareAnswer {
     inputTokens: completion.usage?.prompt_tokens ?? 0,
     outputTokens: completion.usage?.completion_tokens ?? 0,
   }
-  // Typed as an array; a gateway's error under status 200 has none.
+  // Typed as an array, but absent in a gateway's error under status 200.
   const choices: unknown = completion.choices
   if (!Array.isArray(choices)) return { ...tokens, problem: { kind: 'error-body' } }
   const choice = completion.choices[0]

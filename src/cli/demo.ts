@@ -16,24 +16,24 @@ import {
   formatTotals,
   formatUnexpected,
 } from './render.ts'
-import { type BareResult, type CallResult, isAsExpected, totalsOf } from './results.ts'
+import { type BareResult, type FinishedCall, isAsExpected, totalsOf } from './results.ts'
 import { GOOD_ANSWER, groupScenarios, SCENARIOS, type Scenario, TICKET_TEXT } from './scenarios.ts'
 import { askSteady, type SteadyOutcome } from './steady-client.ts'
 import type { Terminal } from './terminal.ts'
 
-export const DEMO_USAGE: string = `steadycall demo: the same faults, met with steadycall and without.
+export const DEMO_USAGE: string = `steadycall demo: the same faults, with and without steadycall.
 
 Starts a fault server on this machine, extracts a support ticket ${SCENARIOS.length} times through
-a real openai client, with steadycall and without, and draws what became of each call.
-Beside them, thirty calls meet an outage of three seconds.
+a real openai client, with and without steadycall, and draws what happened to each call.
+In addition, thirty calls meet an outage of three seconds.
 
-  --seed N   draws the random part of each wait; equal seeds wait equally  [1]
+  --seed N   seed for the random part of each wait; equal seeds give equal waits  [1]
   --json     prints one JSON document instead
-  --live     asks a real provider instead, without faults: a few structured calls;
+  --live     calls a real provider instead, without faults: a few structured calls;
              reads OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL
-  --help     prints this
+  --help     prints this help
 
-Exits with 0 when every call ended as it had to, else with 1.
+Exits with 0 if every call ended as expected, otherwise with 1.
 `
 
 const OPTIONS = {
@@ -43,7 +43,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
-/** Runs the demo and says whether every call ended as it had to. */
+/** Runs the demo; the exit code says whether every call ended as expected. */
 export async function demo(args: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context
   const { values } = readOptions(Object.keys(OPTIONS), () =>
@@ -65,7 +65,7 @@ export async function demo(args: readonly string[], context: CommandContext): Pr
       ? await meetFaults(seed, context)
       : await askLive(live, seeded(seed, 'live'), context)
   if (!values.json) show(results, terminal)
-  // Alone: what else this process does would take from the seconds of the outage.
+  // After the other calls, which would otherwise use up part of the outage's three seconds.
   const outage =
     live === undefined ? await meetOutage(MODEL, seeded(seed, 'outage'), context.signal) : undefined
   if (values.json) {
@@ -81,13 +81,13 @@ const MODEL = 'gpt-demo'
 async function meetFaults(
   seed: number,
   { terminal, signal }: CommandContext,
-): Promise<readonly CallResult[]> {
+): Promise<readonly FinishedCall[]> {
   const server = await startFaultServer({
     answer: JSON.stringify(GOOD_ANSWER),
     perCall: (callId) => faultsOf(callId),
   })
   try {
-    const run: Run = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
+    const run: DemoRun = { server, seed, signal, steady: clientOf(server), bare: clientOf(server) }
     await warmUp(run)
     const done = { steady: 0, bare: 0 }
     const watched = async <T>(side: keyof typeof done, call: Promise<T>): Promise<T> => {
@@ -109,16 +109,16 @@ async function meetFaults(
   }
 }
 
-interface Run {
+interface DemoRun {
   readonly server: FaultServer
   readonly seed: number
   readonly signal: AbortSignal
-  /** A client each, so that neither profits from what the other does to it. */
+  /** Two clients, so that neither benefits from the connections of the other. */
   readonly steady: OpenAI
   readonly bare: OpenAI
 }
 
-/** Counts the call when it is over. */
+/** Counts the call when it has ended. */
 type Watched = <T>(call: Promise<T>) => Promise<T>
 
 interface TimedBareAnswer extends BareAnswer {
@@ -143,10 +143,10 @@ function faultsOf(callId: string): Scenario['faults'] {
 }
 
 /**
- * Loads what is loaded on first use and opens the connections, so that the first timelines show
- * their calls alone.
+ * Loads everything that is loaded on first use and opens the connections, so that the first timelines show only
+ * their calls.
  */
-async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
+async function warmUp({ server, signal, steady, bare }: DemoRun): Promise<void> {
   const request = { model: MODEL, text: TICKET_TEXT, callId: 'warm-up', signal }
   const scenario: Scenario = { name: 'warm-up', faults: [], expected: 'success' }
   const both = Array.from({ length: LANES }, () => [
@@ -158,9 +158,9 @@ async function warmUp({ server, signal, steady, bare }: Run): Promise<void> {
   server.reset()
 }
 
-/** A call and those that go with it, in a runtime of their own: no call pays for another's faults. */
+/** Runs a group of calls in a runtime of its own, so that no call is affected by the faults of another group. */
 async function runGroup(
-  run: Run,
+  run: DemoRun,
   group: readonly Scenario[],
   watched: Watched,
 ): Promise<readonly SteadyOutcome[]> {
@@ -173,14 +173,14 @@ async function runGroup(
   return Promise.all(calls)
 }
 
-function runSteady(run: Run, runtime: Runtime, scenario: Scenario): Promise<SteadyOutcome> {
+function runSteady(run: DemoRun, runtime: Runtime, scenario: Scenario): Promise<SteadyOutcome> {
   const { signal } = run
   const callId = steadyId(scenario.name)
   const request = { model: MODEL, text: TICKET_TEXT, callId, signal }
   return askSteady(run.steady, runtime, scenario, request)
 }
 
-async function runBare({ bare, signal }: Run, scenario: Scenario): Promise<TimedBareAnswer> {
+async function runBare({ bare, signal }: DemoRun, scenario: Scenario): Promise<TimedBareAnswer> {
   const { clock } = createRuntime()
   const startedMs = clock.monotonicMs()
   const callId = bareId(scenario.name)
@@ -190,11 +190,11 @@ async function runBare({ bare, signal }: Run, scenario: Scenario): Promise<Timed
 }
 
 function toResult(
-  { server }: Run,
+  { server }: DemoRun,
   index: number,
   outcome: SteadyOutcome,
   bareAnswer: TimedBareAnswer | undefined,
-): CallResult {
+): FinishedCall {
   const scenario = SCENARIOS[index]
   if (scenario === undefined || bareAnswer === undefined) throw new Error('a call was lost')
   const { name, expected, blame } = scenario
@@ -222,7 +222,7 @@ function toResult(
   }
 }
 
-function show(results: readonly CallResult[], terminal: Terminal): void {
+function show(results: readonly FinishedCall[], terminal: Terminal): void {
   const totals = totalsOf(results)
   terminal.write(formatCalls(results, terminal))
   if (totals.bare !== undefined) {
@@ -242,10 +242,10 @@ function showOutage(outage: OutageResult, terminal: Terminal): void {
   terminal.write(formatOutage(outage, terminal))
 }
 
-/** Everything that is known of the run, for programs. */
+/** All results of the run in machine-readable form. */
 function toDocument(
   seed: number,
-  results: readonly CallResult[],
+  results: readonly FinishedCall[],
   outage: OutageResult | undefined,
 ): unknown {
   return {
@@ -262,7 +262,7 @@ function readSeed(text: string): number {
   throw new UsageError(`--seed must be a whole number from 0, got '${text.slice(0, 40)}'`)
 }
 
-/** Numbers in [0, 1) that follow from the seed and the call alone, whatever else runs. */
+/** Random numbers in [0, 1) that depend only on the seed and the name, whatever else runs. */
 function seeded(seed: number, name: string): () => number {
   let drawn = 0
   return () => {
@@ -272,7 +272,7 @@ function seeded(seed: number, name: string): () => number {
   }
 }
 
-/** Works through the items a few at a time, in order; the results have the items' order. */
+/** Processes the items in order, a few at a time; the results are in the order of the items. */
 async function inLanes<T, R>(
   items: readonly T[],
   work: (item: T) => Promise<R>,

@@ -4,8 +4,8 @@ import { WHY_ENDED } from '../report/why-ended.ts'
 import type { BareProblem } from './bare-client.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
-/** How a call came to its end, in one word for a table. */
-export type Ending =
+/** How a call ended, in a word or two for a table. */
+export type CallEnding =
   | 'valid'
   | 'recovered'
   | 'repaired'
@@ -16,8 +16,8 @@ export type Ending =
   | 'gave up'
   | 'unrecoverable'
 
-/** The ending that a report tells; the rarest of several. */
-export function endingOf({ report, repairs, valid }: SteadyOutcome): Ending {
+/** The ending shown by a report; if several apply, the rarest. */
+export function endingOf({ report, repairs, valid }: SteadyOutcome): CallEnding {
   const { outcome, source, attempts, reason } = report
   if (outcome !== 'success') return isFinal(reason) ? 'unrecoverable' : 'gave up'
   if (!valid) return 'gave up'
@@ -29,7 +29,7 @@ export function endingOf({ report, repairs, valid }: SteadyOutcome): Ending {
   return repairs.length > 0 ? 'repaired' : 'valid'
 }
 
-/** One line: what the call met, what was done about it, and why it ended. */
+/** One line: which faults the call met, how it responded, and how it ended. */
 export function explainCall(call: SteadyOutcome): string {
   const { report, repairs } = call
   const ending = endingOf(call)
@@ -56,20 +56,20 @@ export function explainCall(call: SteadyOutcome): string {
   }
 }
 
-/** What is known of a call through the bare client. */
+/** A call through the bare client. */
 export interface BareCall {
-  /** Absent when its caller got a valid value. */
+  /** Absent if its caller got a valid value. */
   readonly problem?: BareProblem
   /** HTTP requests that arrived. */
   readonly requests: number
   readonly durationMs: number
-  /** An earlier call of the demo had asked for the same. */
+  /** Whether an earlier call of the demo had already asked for the same. */
   readonly paidBefore: boolean
-  /** What makes many requests wrong. */
+  /** Why sending several requests was wrong. */
   readonly blame?: string
 }
 
-/** One line: what the bare client's caller got. */
+/** One line: what the caller of the bare client got. */
 export function explainBare(call: BareCall): string {
   const { problem, requests, paidBefore } = call
   if (problem !== undefined) return explainProblem(problem, call)
@@ -114,14 +114,14 @@ function oneRefusal({ status, code }: BareProblem & { readonly kind: 'http' }): 
   return code === undefined ? `throws ${status}` : `throws ${status} ${code}`
 }
 
-/** Another try of this very request would have ended in the same way. */
+/** Whether repeating this request would have ended in the same way. */
 function isFinal(reason: StopReason | undefined): boolean {
   return (
     reason === 'not_retryable' || reason === 'repeated_answer' || reason === 'hint_exceeds_wait'
   )
 }
 
-/** The kinds of failure met, each run of equal ones once. */
+/** The kinds of failures met; consecutive equal ones count once. */
 function met({ attempts }: CallReport): string {
   const kinds = attempts.map(({ outcome }) => outcome).filter((outcome) => outcome !== 'success')
   return kinds.filter((kind, index) => kind !== kinds[index - 1]).join(', ')
@@ -145,7 +145,7 @@ function rules(repairs: readonly Repair[]): string {
   return [...new Set(repairs.map(({ rule }) => rule))].join(', ')
 }
 
-/** A target is `host model`. */
+/** The model of a target, which is written `host model`. */
 function modelOf(attempt: AttemptReport | undefined): string {
   const target = attempt?.target ?? ''
   return target.slice(target.indexOf(' ') + 1)

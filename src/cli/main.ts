@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs'
 import { type Command, type CommandContext, UsageError } from './command.ts'
 import { openTerminal } from './terminal.ts'
 
-/** What `steadycall <name>` can be. Loaded when asked for: help must not need openai. */
+/** The commands, loaded on demand so that help works without openai. */
 const COMMANDS: Readonly<Record<string, { summary: string; load(): Promise<Command> }>> = {
   demo: {
-    summary: 'the same faults, met with steadycall and without',
+    summary: 'the same faults, with and without steadycall',
     load: async () => (await import('./demo.ts')).demo,
   },
   repair: {
-    summary: "a model's answer in, valid JSON out",
+    summary: "turns a model's answer into valid JSON",
     load: async () => (await import('./repair.ts')).repair,
   },
 }
@@ -26,14 +26,14 @@ steadycall help <command>, or <command> --help, explains one. --version prints t
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
-/** 128 + the number of SIGINT, as shells report it. */
+/** 128 + the number of SIGINT, as in shells. */
 const EXIT_INTERRUPTED = 130
 
 const leaving = new AbortController()
-// A second Ctrl-C meets Node's own handling, which ends the process at once.
+// A second Ctrl-C gets Node's default handling, which ends the process at once.
 process.once('SIGINT', () => leaving.abort())
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // The reader has seen enough, as `head` does; there is nobody left to tell.
+  // The reader has closed the pipe, as `head` does.
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
@@ -48,7 +48,7 @@ process.exitCode = await main(process.argv.slice(2), {
 async function main(given: readonly string[], context: CommandContext): Promise<number> {
   const [name, ...args] = helpAsOption(given)
   try {
-    // No command takes a version of its own: it is this one's wherever it stands.
+    // No command has a --version of its own, so it is recognised anywhere.
     if (name === '-v' || [name, ...args].includes('--version')) {
       context.terminal.write(`${version()}\n`)
       return 0
@@ -60,24 +60,24 @@ async function main(given: readonly string[], context: CommandContext): Promise<
     const command = await find(name)
     return await command(args, context)
   } catch (error) {
-    // Takes a progress line away.
+    // Clears the progress line.
     context.terminal.write('')
     if (context.signal.aborted) return complain('interrupted', EXIT_INTERRUPTED)
     const said = error instanceof Error ? error.message : String(error)
     if (error instanceof UsageError) {
-      return complain(`${said}\nRun '${helpFor(name)}' to see what there is.`, EXIT_USAGE)
+      return complain(`${said}\nRun '${helpFor(name)}' for usage.`, EXIT_USAGE)
     }
     return complain(said, EXIT_FAILED)
   }
 }
 
-/** `help repair` as `repair --help`, and `help` alone as `--help`. */
+/** Rewrites `help repair` to `repair --help`, and `help` to `--help`. */
 function helpAsOption([first, ...rest]: readonly string[]): readonly string[] {
   if (first === undefined) return []
   return first === 'help' ? [...rest, '--help'] : [first, ...rest]
 }
 
-/** The same two folders up from the source and from the build. */
+/** package.json is two folders up from this file, in both the source and the build. */
 function version(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return JSON.parse(manifest).version

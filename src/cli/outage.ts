@@ -5,11 +5,11 @@ import { askBare } from './bare-client.ts'
 import { GOOD_ANSWER, type Scenario, TICKET_TEXT } from './scenarios.ts'
 import { askSteady } from './steady-client.ts'
 
-/** How the calls of one client came through an outage. */
+/** How the calls of one client survived an outage. */
 export interface Survived {
   readonly valid: number
   readonly requests: number
-  /** Until the last of the calls had ended. */
+  /** Milliseconds until the last call had ended. */
   readonly tookMs: number
 }
 
@@ -24,7 +24,7 @@ const CALLS = 30
 const OUTAGE_MS = 3_000
 const CALL: Scenario = { name: 'outage', faults: [], expected: 'success' }
 
-/** Thirty calls, made at once, meet a provider that refuses everything for three seconds. */
+/** Makes thirty calls at once to a provider that refuses every request for three seconds. */
 export async function meetOutage(
   model: string,
   random: () => number,
@@ -32,7 +32,7 @@ export async function meetOutage(
 ): Promise<OutageResult> {
   const runtime = createRuntime({ random })
   const request = { model, text: TICKET_TEXT, signal }
-  // A server each: neither client profits from what the other does to it.
+  // Two servers, so that neither client benefits from the requests of the other.
   const [steady, bare] = await Promise.all([
     survive(runtime.clock, async (client, callId) => {
       return (await askSteady(client, runtime, CALL, { ...request, callId })).valid
@@ -54,7 +54,7 @@ async function survive(
   const outage: Fault = {
     name: 'outage',
     apply(exchange) {
-      // It begins with the first request, however long that took to come.
+      // The outage begins with the first request.
       endsMs ??= clock.monotonicMs() + OUTAGE_MS
       return clock.monotonicMs() < endsMs ? refuses.apply(exchange) : exchange.complete()
     },

@@ -2,17 +2,17 @@ import { formatMs } from '../report/format-ms.ts'
 import type { Paint, Style } from '../report/paint.ts'
 import { formatTimeline, lengthMs, TIMELINE_LEGEND } from '../report/timeline.ts'
 import type { OutageResult } from './outage.ts'
-import { type CallResult, isAsExpected, type Totals } from './results.ts'
+import { type FinishedCall, isAsExpected, type Totals } from './results.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The part of a terminal that a pure function may know. */
+/** The part of a terminal that pure functions use. */
 export type Canvas = Pick<Terminal, 'columns' | 'paint'>
 
 /**
- * One timeline for each call, all to the same scale, with what was done and why it ended: beside
- * it where the terminal is wide enough, else on a line of its own.
+ * One timeline per call, all to the same scale, with an explanation: next to it if the terminal is wide enough,
+ * otherwise on a line of its own.
  */
-export function formatCalls(results: readonly CallResult[], { columns, paint }: Canvas): string {
+export function formatCalls(results: readonly FinishedCall[], { columns, paint }: Canvas): string {
   const nameWidth = longest(results.map(({ name }) => name))
   const fixedWidth = MARGIN.length + 2 + 2 + nameWidth + 2 + 2 + TIME_WIDTH
   const explanationWidth = longest(results.map(({ explanation }) => explanation))
@@ -36,11 +36,11 @@ export function formatCalls(results: readonly CallResult[], { columns, paint }: 
 }
 
 /**
- * How both clients fared against the same faults; each count is of HTTP requests. First the calls that
- * only one of them made valid, then those that took them another number of requests.
+ * Compares both clients under the same faults; the numbers count HTTP requests. Calls that only one of them
+ * made valid come first, then those with different numbers of requests.
  */
 export function formatComparison(
-  results: readonly CallResult[],
+  results: readonly FinishedCall[],
   { columns, paint }: Canvas,
 ): string {
   const nameWidth = longest(results.map(({ name }) => name))
@@ -59,12 +59,12 @@ export function formatComparison(
   return `${[head, ...lines].join('\n')}\n`
 }
 
-function difference({ valid, requests, bare }: CallResult): number {
+function difference({ valid, requests, bare }: FinishedCall): number {
   if (bare === undefined || bare.valid !== valid) return 2
   return bare.requests === requests ? 0 : 1
 }
 
-/** The sums, side by side where the bare client was asked too. */
+/** The totals, side by side if the bare client was run too. */
 export function formatTotals(totals: Totals, { paint }: Canvas): string {
   const { bare } = totals
   const rows: (readonly [label: string, steady: string, bare: string])[] = [
@@ -88,7 +88,7 @@ export function formatTotals(totals: Totals, { paint }: Canvas): string {
   return `${[head, ...lines, ...(whyFewer(totals) === '' ? [] : ['', why]), '', verdict].join('\n')}\n`
 }
 
-/** How the calls came through an outage, side by side. */
+/** How the calls survived an outage, side by side. */
 export function formatOutage({ calls, steady, bare }: OutageResult, { paint }: Canvas): string {
   const line = (label: string, ours: string, theirs: string) =>
     `${MARGIN}${label.padEnd(LABEL_WIDTH)}${ours.padStart(COUNT_WIDTH)}${theirs.padStart(COUNT_WIDTH)}`
@@ -101,7 +101,7 @@ export function formatOutage({ calls, steady, bare }: OutageResult, { paint }: C
   return `${lines.join('\n')}\n`
 }
 
-/** Fewer requests look better than they are. */
+/** Explains why the bare client sent fewer requests, which is not an advantage. */
 function whyFewer({ requests, bare }: Totals): string {
   if (bare === undefined || bare.requests >= requests) return ''
   const calls = bare.givenUp === 1 ? '1 call' : `${bare.givenUp} calls`
@@ -109,8 +109,8 @@ function whyFewer({ requests, bare }: Totals): string {
   return `The bare client sent ${requests - bare.requests} fewer: ${saved}.`
 }
 
-/** Names each call that did not end as it had to; empty when there is none. */
-export function formatUnexpected(results: readonly CallResult[], { paint }: Canvas): string {
+/** Names each call that did not end as expected; empty if there is none. */
+export function formatUnexpected(results: readonly FinishedCall[], { paint }: Canvas): string {
   const wrong = results.filter((result) => !isAsExpected(result))
   const lines = wrong.map(({ name, report, valid, expected }) => {
     const ended = report.outcome === 'success' && !valid ? 'an invalid value' : report.outcome
@@ -119,7 +119,7 @@ export function formatUnexpected(results: readonly CallResult[], { paint }: Canv
   return lines.join('')
 }
 
-/** A heading between parts. */
+/** A heading between sections. */
 export function formatHeading(title: string, note: string, { columns, paint }: Canvas): string {
   const rest = cutTo(note, columns - MARGIN.length - title.length - 2)
   return `\n${MARGIN}${paint('bold', title)}  ${paint('dim', rest)}\n\n`
@@ -143,13 +143,13 @@ function formatAxis(width: number, scaleMs: number): string {
 
 function formatVerdict({ calls, valid, asExpected }: Totals, paint: Paint): string {
   const failed = calls - asExpected
-  if (failed > 0) return paint('bad', `✗ ${failed} of ${calls} calls did not end as they had to`)
+  if (failed > 0) return paint('bad', `✗ ${failed} of ${calls} calls did not end as expected`)
   const others = calls - valid
   const rest = others > 0 ? `; no retry can help the other ${others}, which failed at once` : ''
   return paint('good', `✓ ${valid} of ${calls} calls valid${rest}`)
 }
 
-/** In as many lines as the width needs. */
+/** Uses as many lines as the width requires. */
 function formatLegend(columns: number, paint: Paint): readonly string[] {
   const lines: string[] = []
   let width = columns
@@ -166,8 +166,8 @@ function formatLegend(columns: number, paint: Paint): readonly string[] {
 
 const LEGEND_GAP = '   '
 
-/** The last part of an explanation is how the call ended; that is what the eye looks for. */
-function paintEnding(result: CallResult, text: string, paint: Paint): string {
+/** Highlights the last part of an explanation, which says how the call ended. */
+function paintEnding(result: FinishedCall, text: string, paint: Paint): string {
   if (!isAsExpected(result)) return paint('bad', text)
   if (!result.valid) return paint('wait', text)
   const cut = text.lastIndexOf(PARTS) + 1
@@ -194,7 +194,7 @@ function count(value: number | undefined): string {
   return value === undefined ? '-' : String(value)
 }
 
-/** Cut to a width, and shown to be cut. */
+/** Cuts a text to a width, with an ellipsis. */
 function cutTo(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(width - 1, 0))}…`
 }

@@ -6,22 +6,22 @@ import { type Command, readOptions, UsageError } from './command.ts'
 
 const HELP = `steadycall repair [options] < text
 
-Reads a model's answer from the standard input, and writes the JSON value that it stands for. What was
-changed is written to the standard error, one line each: where, and by which rule.
+Reads a model's answer from standard input and writes the JSON value it contains. Each change
+that was made is written to standard error, one per line: the path and the rule.
 
   --schema FILE          a JSON Schema; without one any JSON is valid
   --level LEVEL          off, syntax, safe (default) or lenient
-  --finish-reason REASON the provider's finish_reason; 'length' means that the text is cut
+  --finish-reason REASON the provider's finish_reason; 'length' means that the text was cut
   --max-bytes N          the longest text that is read (4194304)
-  --json                 the whole result as JSON instead: value and repairs, or kind and issues
-  --help
+  --json                 prints the whole result as JSON: value and repairs, or kind and issues
+  --help                 prints this help
 
-Exit code 0: valid. 1: refused. 2: the command itself is wrong.
+Exit code 0: valid. 1: not valid. 2: wrong usage.
 `
 
 const LEVELS: readonly RepairLevel[] = ['off', 'syntax', 'safe', 'lenient']
 
-/** `parseJson` for a shell. */
+/** `parseJson` as a shell command. */
 export const repair: Command = async (args, { terminal }) => {
   const options = readOptions(
     Object.keys(OPTIONS),
@@ -65,7 +65,7 @@ function parsed(
   try {
     return parseJson(text, schema, options)
   } catch (error) {
-    // It throws for the schema alone.
+    // parseJson throws only because of the schema.
     if (error instanceof TypeError) throw new UsageError(error.message, { cause: error })
     throw error
   }
@@ -96,7 +96,7 @@ function unreadable(file: string) {
   }
 }
 
-/** One byte beyond the limit is enough for `parseJson` to refuse it. */
+/** Reads up to the first chunk beyond the limit, which is enough for `parseJson` to reject the text. */
 async function inputUpTo(maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0

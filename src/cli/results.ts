@@ -1,16 +1,16 @@
 import type { FailureKind } from '../index.ts'
 import type { BareAnswer } from './bare-client.ts'
-import type { Ending } from './explain.ts'
+import type { CallEnding } from './explain.ts'
 import type { SteadyOutcome } from './steady-client.ts'
 
-/** One call of the demo as it ended, with the bare client's beside it where that was asked too. */
-export interface CallResult extends SteadyOutcome {
+/** One finished call of the demo, and the bare client's call if there was one. */
+export interface FinishedCall extends SteadyOutcome {
   readonly name: string
   readonly expected: 'success' | FailureKind
-  readonly ending: Ending
-  /** One line for people. */
+  readonly ending: CallEnding
+  /** One line for display. */
   readonly explanation: string
-  /** HTTP requests that arrived; for a real provider, those that were sent. */
+  /** HTTP requests that arrived; for a real provider, requests that were sent. */
   readonly requests: number
   readonly bare?: BareResult
 }
@@ -25,13 +25,13 @@ export interface BareResult extends BareAnswer {
 export interface Totals {
   readonly calls: number
   readonly valid: number
-  /** Calls that ended as they had to: valid, or with the expected kind of failure. */
+  /** Calls that ended as expected: valid, or with the expected kind of failure. */
   readonly asExpected: number
   readonly requests: number
   readonly attempts: number
-  /** Calls whose answer was repaired without asking again. */
+  /** Calls whose answer was repaired without another request. */
   readonly repaired: number
-  /** Calls that asked the model again with its errors. */
+  /** Calls that sent the answer's errors back to the model. */
   readonly reasked: number
   /** Calls answered by the store or by another call in flight. */
   readonly replayed: number
@@ -42,18 +42,18 @@ export interface Totals {
 
 export interface BareTotals
   extends Pick<Totals, 'valid' | 'requests' | 'inputTokens' | 'outputTokens'> {
-  /** Calls that steadycall made valid with more requests than the bare client was ready to send. */
+  /** Calls that steadycall made valid with more requests than the bare client sent. */
   readonly givenUp: number
 }
 
-/** True when the call ended as it had to. */
-export function isAsExpected({ report, valid, expected }: CallResult): boolean {
+/** Whether the call ended as expected. */
+export function isAsExpected({ report, valid, expected }: FinishedCall): boolean {
   return report.outcome === expected && valid === (expected === 'success')
 }
 
-/** Adds the calls up. */
-export function totalsOf(results: readonly CallResult[]): Totals {
-  const count = (holds: (result: CallResult) => boolean) => results.filter(holds).length
+/** Adds up the results. */
+export function totalsOf(results: readonly FinishedCall[]): Totals {
+  const count = (holds: (result: FinishedCall) => boolean) => results.filter(holds).length
   const bare = results.flatMap((result) => (result.bare === undefined ? [] : [result.bare]))
   return {
     calls: results.length,
@@ -78,7 +78,7 @@ export function totalsOf(results: readonly CallResult[]): Totals {
   }
 }
 
-function isGivenUp({ valid, requests, bare }: CallResult): boolean {
+function isGivenUp({ valid, requests, bare }: FinishedCall): boolean {
   return valid && bare?.valid === false && bare.requests < requests
 }
 

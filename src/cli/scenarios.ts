@@ -25,23 +25,23 @@ import {
   wrongTypes,
 } from '../testing/index.ts'
 
-/** One call of the demo: what its requests meet, and how the call has to end. */
+/** One call of the demo: its faults, and how it is expected to end. */
 export interface Scenario {
-  /** Unique, and at most 20 characters: a column of the tables. */
+  /** Unique, and at most 20 characters, since it is a column of the tables. */
   readonly name: string
-  /** The first request of the call meets the first fault, and so on; then good answers. */
+  /** The first request gets the first fault, and so on; then good answers. */
   readonly faults: readonly Fault[]
-  /** `'success'`, or the kind of failure that no retry could have turned into one. */
+  /** `'success'`, or the kind of a failure that no retry can help. */
   readonly expected: 'success' | FailureKind
   /** `'stream'`: a streamed drop-in call. @default 'json' */
   readonly face?: 'json' | 'stream'
   readonly maxCompletionTokens?: number
   readonly options?: CallOptions
-  /** Shares the runtime of the call above it. @default on its own, whenever there is room */
+  /** Shares the runtime of the preceding call. @default a runtime of its own */
   readonly starts?: 'with-previous' | 'after-previous'
-  /** The demo does not wait the bare client's ten minutes for a request that hangs. */
+  /** Limits the wait of the bare client, whose own timeout is ten minutes, for a request that hangs. */
   readonly barePatienceMs?: number
-  /** What makes many requests of the bare client wrong; follows '3 requests in 1.4 s, '. */
+  /** Why several requests of the bare client are wrong; completes '3 requests in 1.4 s, …'. */
   readonly blame?: string
 }
 
@@ -64,7 +64,7 @@ export const INSTRUCTION =
 export const TICKET_TEXT =
   'Hi, I was charged twice for March and the invoice page is blank. Please fix it before Friday. Ada, ada@example.com'
 
-/** What the fault server answers when it answers well. */
+/** The good answer of the fault server. */
 export const GOOD_ANSWER = {
   category: 'billing',
   priority: 2,
@@ -72,7 +72,7 @@ export const GOOD_ANSWER = {
   email: 'ada@example.com',
 } as const
 
-/** Tickets for a real provider, shortest name first. */
+/** Tickets for a real provider, the shortest name first. */
 export const LIVE_TICKETS: readonly { readonly name: string; readonly text: string }[] = [
   { name: 'charged twice', text: TICKET_TEXT },
   {
@@ -93,12 +93,12 @@ export const LIVE_TICKETS: readonly { readonly name: string; readonly text: stri
   },
 ]
 
-/** The model that a call falls back to when the text is too long for the first. */
+/** The fallback model for a text that is too long for the first model. */
 const LARGER_MODEL = 'gpt-demo-large'
 
 const KEY = { idempotencyKey: 'ticket-4711' } as const
 
-/** The calls of the demo, in the order they are shown. */
+/** The calls of the demo in the order of display. */
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'no fault', faults: [], expected: 'success' },
   {
@@ -146,7 +146,7 @@ export const SCENARIOS: readonly Scenario[] = [
     expected: 'success',
     options: { fallbacks: [{ model: LARGER_MODEL }] },
   },
-  // Slow, so that the call below finds it in flight.
+  // Slow, so that the next call finds it in flight.
   { name: 'a key, first call', faults: [slow(250)], expected: 'success', options: KEY },
   {
     name: 'same key, same time',
@@ -182,7 +182,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ]
 
-/** The calls in groups that belong together: a group is a call and those that start with or after it. */
+/** Groups each call with the calls that start with or after it. */
 export function groupScenarios(scenarios: readonly Scenario[]): readonly (readonly Scenario[])[] {
   const groups: Scenario[][] = []
   for (const scenario of scenarios) {

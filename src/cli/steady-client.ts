@@ -10,26 +10,26 @@ import {
 } from '../index.ts'
 import { INSTRUCTION, type Scenario, TICKET_SCHEMA } from './scenarios.ts'
 
-/** What became of one call through the wrapped client. */
+/** The result of one call through the wrapped client. */
 export interface SteadyOutcome {
   readonly report: CallReport
   readonly repairs: readonly Repair[]
-  /** A value that the schema accepted reached the caller. */
+  /** Whether the caller got a value that the schema accepts. */
   readonly valid: boolean
 }
 
 export interface TicketRequest {
   readonly model: string
   readonly text: string
-  /** Names the logical call to a fault server. */
+  /** Identifies the call to a fault server. */
   readonly callId: string
   readonly signal: AbortSignal
 }
 
 /**
- * Asks for a ticket as the scenario says, through `steady(client)` in the given runtime.
+ * Asks for a ticket according to the scenario, through `steady(client)` in the given runtime.
  *
- * @throws whatever is thrown without a report, which no failure of a call is.
+ * @throws any error without a report; failures of a call always have one.
  */
 export async function askSteady(
   client: OpenAI,
@@ -49,7 +49,7 @@ export async function askSteady(
   }
 }
 
-/** The body that both clients send. */
+/** The request body, the same for both clients. */
 export function ticketBody(
   { model, text }: Pick<TicketRequest, 'model' | 'text'>,
   { maxCompletionTokens }: Pick<Scenario, 'maxCompletionTokens'>,
@@ -64,7 +64,7 @@ export function ticketBody(
   }
 }
 
-/** The header by which a fault server tells logical calls apart. */
+/** The header by which a fault server tells calls apart. */
 export function callHeader(callId: string): { readonly 'x-fault-call': string } {
   return { 'x-fault-call': callId }
 }

@@ -1,16 +1,16 @@
 import { colourPaint, type Paint, plainPaint } from '../report/paint.ts'
 
-/** Where a command writes. */
+/** The output of a command. */
 export interface Terminal {
-  /** Characters in a line. */
+  /** Characters per line. */
   readonly columns: number
   readonly paint: Paint
   write(text: string): void
-  /** Shows a line that the next write takes away again; nothing where nobody watches. */
+  /** Shows a line until the next write; does nothing if the output is not a terminal. */
   progress(line: string): void
 }
 
-/** The part of `process.stdout` that is used. */
+/** The used part of `process.stdout`. */
 export interface OutputStream {
   readonly isTTY?: boolean
   readonly columns?: number
@@ -19,12 +19,12 @@ export interface OutputStream {
 
 const MIN_COLUMNS = 60
 const MAX_COLUMNS = 160
-/** Where the output is no terminal: a file, a pipe, the README. */
+/** For output that is not a terminal: a file, a pipe, the README. */
 const PIPE_COLUMNS = 120
 
 /**
- * Colours only on a terminal that can show them, and not under `NO_COLOR` (no-color.org). `COLUMNS`
- * sets the width where the stream has none.
+ * Uses colours only on a terminal that supports them, and not if `NO_COLOR` is set (no-color.org). `COLUMNS`
+ * sets the width if the stream has none.
  */
 export function openTerminal(
   stream: OutputStream,

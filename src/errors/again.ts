@@ -1,9 +1,9 @@
 import type { Executed, FailureKind } from './failure-kinds.ts'
 
 /**
- * What becomes of a new call with the same request, for queues and people: `'later'` may succeed
- * (not before `retryAfterMs`, where that is known), `'never'` cannot, and `'unknown'` may do the work
- * a second time. `retryable` is about the same request within one call.
+ * What to expect of a new call with the same request, for job queues and users: `'later'` may succeed
+ * (not before `retryAfterMs`, if known), `'never'` cannot succeed, and `'unknown'` may do the work a
+ * second time. Compare `retryable`, which is about repeating the request within one call.
  */
 export type Again = 'later' | 'never' | 'unknown'
 
@@ -11,13 +11,13 @@ export interface AgainFacts {
   readonly kind: FailureKind
   /** Whether the provider may have done the work. @default 'no' */
   readonly executed?: Executed | undefined
-  /** The same wrong answer came twice. @default false */
+  /** Whether the same wrong answer came twice. @default false */
   readonly deterministic?: boolean | undefined
-  /** Of the call. @default 'rerun' */
+  /** The call's option of this name. @default 'rerun' */
   readonly onUncertain?: 'rerun' | 'fail' | undefined
 }
 
-/** Is the same request worth a later call of its own? */
+/** Whether the same request is worth a new call later. */
 export function againAfter({ kind, executed, deterministic, onUncertain }: AgainFacts): Again {
   const again = AGAIN[kind]
   if (again === 'unless-deterministic') return deterministic === true ? 'never' : 'later'

@@ -2,102 +2,117 @@ import { type Again, againAfter } from './again.ts'
 import { type Executed, FAILURE_KINDS, type FailureKind } from './failure-kinds.ts'
 import type { TokenCounts } from './token-counts.ts'
 
-/** A part of a call's wait for a target: what it was for, and how long. */
+/** One part of the time a call waited: the reason, and how long. */
 export interface Wait {
   readonly for: 'hint' | 'limit' | 'down' | 'budget' | 'backoff'
   readonly ms: number
 }
 
-/** One attempt of a logical call, as it ended. All times in milliseconds. */
+/** One finished attempt of a call. All durations are in milliseconds. */
 export interface AttemptReport {
-  /** 1 for the first attempt. */
+  /** Counts from 1. */
   readonly number: number
   /** Why this attempt was made. */
   readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
-  /** `host model`, or `run name`. */
+  /** `host model` for a model request, `run name` for a function. */
   readonly target: string
   readonly outcome: 'success' | FailureKind
-  /** Could the same request have been sent again? False for a success. */
+  /** Whether the same request could have been sent again; false for a success. */
   readonly retryable: boolean
   readonly executed: Executed
-  /** HTTP status, where a response came. */
+  /** HTTP status; absent if no response arrived. */
   readonly status?: number
-  /** The provider's or runtime's own code, or the `reason` that the `classify` of `retry` gave. */
+  /** The provider's or runtime's own error code, or the `reason` returned by the `classify` option of `retry`. */
   readonly code?: string
   /** The provider's `x-request-id`. */
   readonly requestId?: string
-  /** Wall clock, milliseconds since the epoch. */
+  /** Wall-clock start, milliseconds since the epoch. */
   readonly startedAtMs: number
   readonly durationMs: number
-  /** Waited before this attempt. */
+  /** How long the call waited before this attempt, in milliseconds. */
   readonly delayMs: number
-  /** What the call's own part of the wait came from: our backoff, or a hint. Absent when there was none. */
+  /** Which of the two set the retry delay: our backoff or the provider's hint. Absent if there was none. */
   readonly delaySource?: 'backoff' | 'hint'
-  /** The parts of that wait: what it was for, and how long. Absent where there was none. */
+  /** `delayMs` split by reason. Absent if the call did not wait. */
   readonly waits?: readonly Wait[]
-  /** How long the provider asked to wait after this attempt. */
+  /** How long the provider asked to wait after this attempt, in milliseconds. */
   readonly retryAfterMs?: number
-  /** HTTP requests really sent during this attempt; more than one is somebody else's retry. */
+  /** HTTP requests actually sent during this attempt; more than one means that another layer retries too. */
   readonly wireRequests?: number
-  /** Requests the gateway made upstream for this attempt, where it told; more than one is its retry. */
+  /** Upstream requests the gateway reports for this attempt; more than one means that the gateway retries. */
   readonly gatewayAttempts?: number
   readonly usage?: TokenCounts
 }
 
-/** Tokens a call caused. `complete` is false when an attempt may have been billed unseen. */
+/** Tokens used by a call. `complete` is false if an attempt may have been billed without reporting its usage. */
 export interface Usage extends TokenCounts {
   readonly complete: boolean
 }
 
-/** Why no further attempt followed. */
+/** Why no further attempt was made. */
 export type StopReason =
+  /** The caller's signal was aborted. */
   | 'aborted'
+  /** Content had already reached the caller, so the request cannot be repeated. */
   | 'delivered'
+  /** The work may have been done, and `onUncertain` is `'fail'`. */
   | 'outcome_unknown'
+  /** `maxAttempts` is reached. */
   | 'max_attempts'
+  /** The call's requests are used up, counting refused ones. */
   | 'max_requests'
+  /** The deadline passed, or leaves no time for another attempt. */
   | 'deadline'
+  /** A failure of this kind is not retried. */
   | 'not_retryable'
+  /** The same wrong answer came twice. */
   | 'repeated_answer'
+  /** `maxReasks` is reached. */
   | 'max_reasks'
+  /** The provider refused the request that asked for a corrected answer. */
   | 'reask_refused'
+  /** The provider asks to wait longer than `maxWaitMs`. */
   | 'hint_exceeds_wait'
+  /** The provider asks to wait longer than the deadline leaves. */
   | 'hint_exceeds_deadline'
+  /** The call waited for `maxWaitMs`, or would have to wait longer. */
   | 'max_wait'
+  /** The target is down, or its queue too long, for the wait to be worthwhile. */
   | 'hopeless_wait'
+  /** Too many calls are already waiting for the target. */
   | 'line_full'
 
 /**
- * One problem of a model's answer: a JSON Pointer into it, and what was expected there. Names that the
- * schema does not say are `*` in the pointer.
+ * One problem in a model's answer: `path` is a JSON Pointer to the value, `message` says what was
+ * expected there. Property names that do not occur in the schema are replaced by `*`.
  */
 export interface OutputIssue {
   readonly path: string
   readonly message: string
 }
 
-/** A failure as the retry layer sees it: one attempt's end, classified. */
+/** The classified end of a failed attempt, as the retry policy sees it. */
 export interface Failure {
   readonly kind: FailureKind
-  /** The same request to the same target may succeed after a wait. */
+  /** Whether the same request to the same target may succeed after a wait. */
   readonly retryable: boolean
   readonly executed: Executed
-  /** Short and free of prompt, answer and secrets. */
+  /** Short; never contains prompt, answer or secrets. */
   readonly message: string
   readonly status?: number
   readonly code?: string
   readonly requestId?: string
   readonly retryAfterMs?: number
   /**
-   * Problems of the answer, for `malformed_output` and `schema_mismatch`. With nothing in it that only the
-   * answer could have said.
+   * Problems of the answer, for `malformed_output` and `schema_mismatch`. Contains nothing that is known
+   * from the answer alone.
    */
   readonly issues?: readonly OutputIssue[]
-  /** What was wrong, where the kind does not say it: for a message, free of content as well. */
+  /** What was wrong, if the kind does not already say it. Shown in the message, so it contains no content. */
   readonly detail?: string
-  /** What to do about it, where the request tells more than the kind does. One sentence or two. */
+  /** What the user can do about it, if the request allows better advice than the kind. One or two sentences. */
   readonly advice?: string
-  /** What was caught, untouched. */
+  /** The value that was caught, unchanged. */
   readonly cause: unknown
 }
 
@@ -113,7 +128,7 @@ export interface CallErrorInit {
   readonly requestId?: string | undefined
   readonly retryAfterMs?: number | undefined
   readonly deterministic?: boolean | undefined
-  /** Of the call: what a new one may do. @default 'rerun' */
+  /** The call's option of this name; decides `again`. @default 'rerun' */
   readonly onUncertain?: 'rerun' | 'fail' | undefined
   readonly issues?: readonly OutputIssue[] | undefined
   readonly attempts?: readonly AttemptReport[]
@@ -127,17 +142,17 @@ export interface CallErrorInit {
 const MARK = Symbol.for('steadycall.call-error.v1')
 
 /**
- * The one error class of `json`, `run` and `runIdempotent`. `kind` says what happened; `cause`
- * is the provider's own error, untouched. The message never holds prompt, answer or secret.
+ * The error thrown by `json`, `run` and `runIdempotent`. `kind` says what happened; `cause` is the
+ * provider's own error, unchanged. The message never contains prompt, answer or secrets.
  */
 export class CallError extends Error {
   override readonly name = 'CallError'
   readonly kind: FailureKind
-  /** Could the same request have been sent again within this call? A queue asks `again`. */
+  /** Whether the same request could have been sent again within this call. For a job queue, see `again`. */
   readonly retryable: boolean
   /**
-   * Whether a new call with the same request is worth making: `'later'`, not before `retryAfterMs`
-   * where that is known; `'never'`; or `'unknown'`, where the work may then be done twice.
+   * Whether a new call with the same request is worth making: `'later'` (not before `retryAfterMs`, if
+   * known), `'never'`, or `'unknown'` (the work may be done twice).
    */
   readonly again: Again
   /** Whether the provider may have done the work. */
@@ -148,20 +163,20 @@ export class CallError extends Error {
   /** The provider's own code, such as `insufficient_quota`. */
   readonly code?: string
   readonly requestId?: string
-  /** How long the provider asked to wait, milliseconds. */
+  /** How long the provider asked to wait, in milliseconds. */
   readonly retryAfterMs?: number
-  /** The same wrong answer came twice: another call will not help. */
+  /** True if the same wrong answer came twice, so that another call will not help. */
   readonly deterministic: boolean
   /** What was wrong with the last answer. */
   readonly issues?: readonly OutputIssue[]
   readonly attempts: readonly AttemptReport[]
-  /** The waits after the last attempt, or without any, that ended in vain. Absent where there were none. */
+  /** Waits that led to no attempt, after the last one or before any. Absent if there were none. */
   readonly waits?: readonly Wait[]
   readonly idempotencyKey?: string
-  /** The last answer, where there was one: a `ChatCompletion`. */
+  /** The last answer, if there was one: a `ChatCompletion`. Not enumerable. */
   declare readonly completion?: unknown
   readonly usage?: Usage
-  /** Where the failure came from: this call's own work, the store, or a joined call. */
+  /** Where the failure came from: this call's own work, the store, or the call it joined. */
   readonly source: 'provider' | 'store' | 'shared'
 
   constructor(init: CallErrorInit) {
@@ -187,17 +202,17 @@ export class CallError extends Error {
   }
 }
 
-/** Not enumerable: a logger that prints an error must not print the model's answer. */
+/** Not enumerable, because loggers print enumerable properties, and the answer must not be logged. */
 function keepCompletion(error: CallError, { completion: value }: CallErrorInit): void {
   if (value !== undefined) Object.defineProperty(error, 'completion', { value, enumerable: false })
 }
 
-/** True for a `CallError`, also one of another copy of this package. */
+/** True for a `CallError`, including one from another copy of this package. */
 export function isCallError(value: unknown): value is CallError {
   return typeof value === 'object' && value !== null && Reflect.get(value, MARK) === true
 }
 
-/** What a user can do about a failure of this kind; one sentence. */
+/** What a user can do about a failure of this kind, in one sentence. */
 export function adviceFor(kind: FailureKind): string {
   return FAILURE_KINDS[kind].advice
 }

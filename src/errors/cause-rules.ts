@@ -1,59 +1,20 @@
-import type { Executed, FailureKind } from './failure-kinds.ts'
+import type { CauseRule } from './cause-rule.ts'
 import { UNSENDABLE_RULES } from './unsendable-rules.ts'
 
-/** What an error without a response must be; all that is given must hold. Everything is lower case. */
-export interface Cause {
-  /** Its `code`; a trailing `*` matches any rest. */
-  readonly code?: string
-  /** Its `name`, or the name of its class. */
-  readonly name?: string
-  /** The name of its own cause. */
-  readonly causeName?: string
-  /** The system call that failed. */
-  readonly syscall?: string
-  /** Its whole message. */
-  readonly message?: string
-  /** Occurs in its message. */
-  readonly text?: string
-  /** Occurs in the stack of one that has no message: the function that gave up. */
-  readonly stack?: string
-}
-
-/** One way for a request to fail without an answer. */
-export interface CauseRule {
-  readonly kind: FailureKind
-  /** `'no'` only where no byte of the request can have been acted upon. */
-  readonly executed: Executed
-  readonly when: Cause
-  /** Names the failure where the error has no code of its own. */
-  readonly code?: string
-  /** Says only that something failed: a cause below it says what. */
-  readonly vague?: true
-  readonly example: {
-    readonly code?: string
-    readonly name?: string
-    readonly syscall?: string
-    readonly message?: string
-    readonly stack?: string
-    readonly cause?: { readonly name: string }
-  }
-}
-
 /**
- * Aborts, timeouts, TLS, name resolution, requests that cannot be sent and the network, the first
- * match wins. The codes are
- * Node's (`errors` and `tls` pages of its documentation, libuv's errno list), undici's and
- * Bun's; the messages those of runtimes and libraries that set no code: a message that says more stands
- * before one that says less.
+ * Aborts, timeouts, TLS, name resolution, requests that cannot be sent, and the network. The first
+ * match wins, so a specific message stands before a general one. The codes come from Node (the `errors`
+ * and `tls` pages of its documentation, and libuv's list of errno values), undici and Bun. Messages are
+ * matched for runtimes and libraries that set no code.
  */
 // biome-ignore format: a rule is one line
 export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'auth', executed: 'no', code: 'no_credentials', when: { text: 'could not resolve authentication method' }, example: { message: 'Could not resolve authentication method. Expected either apiKey or adminAPIKey to be set.' } },
-  // openai's own verdicts of `parse` on an answer that came.
+  // Thrown by openai's `parse` after a complete answer.
   { kind: 'truncated', executed: 'yes', when: { name: 'lengthfinishreasonerror' }, example: { name: 'LengthFinishReasonError' } },
   { kind: 'content_filter', executed: 'yes', when: { name: 'contentfilterfinishreasonerror' }, example: { name: 'ContentFilterFinishReasonError' } },
 
-  // A proxy that does not open its tunnel: undici gives it the code of an abort.
+  // A proxy refused to open a tunnel; undici reports that with the code of an abort.
   { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { text: 'proxy response (407)' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (407) !== 200 when HTTP Tunneling' } },
   { kind: 'auth', executed: 'no', code: 'proxy_authentication', when: { message: 'proxy authentication required' }, example: { message: 'proxy authentication required' } },
   { kind: 'network', executed: 'no', when: { text: '!== 200 when http tunneling' }, example: { code: 'UND_ERR_ABORTED', message: 'Proxy response (502) !== 200 when HTTP Tunneling' } },
@@ -61,7 +22,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'aborted', executed: 'maybe', when: { name: 'apiuseraborterror' }, example: { name: 'APIUserAbortError' } },
   { kind: 'aborted', executed: 'maybe', when: { message: 'request was aborted.' }, example: { message: 'Request was aborted.' } },
   { kind: 'timeout', executed: 'maybe', when: { name: 'timeouterror' }, example: { name: 'TimeoutError' } },
-  // Node's own functions wrap the reason of AbortSignal.timeout().
+  // Node's own functions wrap the TimeoutError of AbortSignal.timeout() in an AbortError.
   { kind: 'timeout', executed: 'maybe', when: { name: 'aborterror', causeName: 'timeouterror' }, example: { name: 'AbortError', cause: { name: 'TimeoutError' } } },
   { kind: 'aborted', executed: 'maybe', when: { name: 'aborterror' }, example: { name: 'AbortError' } },
   { kind: 'aborted', executed: 'maybe', when: { code: 'abort_err' }, example: { code: 'ABORT_ERR' } },
@@ -80,7 +41,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'timeout', executed: 'maybe', when: { message: 'request timed out.' }, example: { message: 'Request timed out.' } },
   { kind: 'timeout', executed: 'maybe', when: { code: 'econnaborted', text: 'timeout of' }, example: { code: 'ECONNABORTED', message: 'timeout of 1000ms exceeded' } },
 
-  // A record garbled on an open connection, not a refused handshake.
+  // A corrupted record on an open connection, as opposed to a failed handshake.
   { kind: 'network', executed: 'maybe', when: { code: 'err_ssl_decryption_failed_or_bad_record_mac' }, example: { code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC' } },
   { kind: 'network', executed: 'maybe', when: { code: 'err_ssl_sslv3_alert_bad_record_mac' }, example: { code: 'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC' } },
   { kind: 'network', executed: 'no', when: { text: 'before secure tls connection was established' }, example: { code: 'ECONNRESET', message: 'Client network socket disconnected before secure TLS connection was established' } },
@@ -102,7 +63,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'tls', executed: 'no', when: { text: 'certificate has expired' }, example: { message: 'certificate has expired' } },
 
   { kind: 'dns', executed: 'no', when: { code: 'enotfound' }, example: { code: 'ENOTFOUND', syscall: 'getaddrinfo' } },
-  // A name that no name can be, as one of 300 letters.
+  // The host name is not a valid one, for example longer than a name may be.
   { kind: 'invalid_request', executed: 'no', code: 'invalid_url', when: { code: 'einval', syscall: 'getaddrinfo' }, example: { code: 'EINVAL', syscall: 'getaddrinfo' } },
   { kind: 'dns', executed: 'no', when: { code: 'enodata' }, example: { code: 'ENODATA' } },
   { kind: 'dns', executed: 'no', when: { code: 'eai_nodata' }, example: { code: 'EAI_NODATA' } },
@@ -145,7 +106,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'maybe', when: { message: 'other side closed' }, example: { message: 'other side closed' } },
   { kind: 'network', executed: 'maybe', when: { message: 'premature close' }, example: { message: 'Premature close' } },
   { kind: 'network', executed: 'maybe', when: { text: ': premature close' }, example: { message: 'Invalid response body while trying to fetch http://127.0.0.1/: Premature close' } },
-  // Deno: hyper's and rustls's words in one message, without a code (hyper's error.rs, hyper-util's legacy client).
+  // Deno passes on the messages of hyper and rustls without a code (hyper's error.rs, hyper-util's legacy client).
   { kind: 'tls', executed: 'no', when: { text: 'invalid peer certificate' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): invalid peer certificate: UnknownIssuer' } },
   { kind: 'network', executed: 'no', when: { text: 'temporary failure in name resolution' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): dns error: failed to lookup address information: Temporary failure in name resolution' } },
   { kind: 'network', executed: 'no', when: { text: 'temporary error during hostname resolution' }, example: { message: 'error sending request for url (https://api.openai.com/): client error (Connect): dns error: This is usually a temporary error during hostname resolution (os error 11002)' } },
@@ -162,7 +123,7 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'maybe', when: { text: 'connection reset by peer (os error' }, example: { message: 'Connection reset by peer (os error 104)' } },
   { kind: 'network', executed: 'maybe', when: { text: 'broken pipe (os error' }, example: { message: 'Broken pipe (os error 32)' } },
   { kind: 'timeout', executed: 'maybe', when: { text: 'connection timed out (os error' }, example: { message: 'Connection timed out (os error 110)' } },
-  // Deno's classes of the same (docs.deno.com/api/deno/~/Deno.errors).
+  // Deno's error classes for the same failures (docs.deno.com/api/deno/~/Deno.errors).
   { kind: 'network', executed: 'no', when: { name: 'connectionrefused' }, example: { name: 'ConnectionRefused' } },
   { kind: 'network', executed: 'maybe', when: { name: 'connectionreset' }, example: { name: 'ConnectionReset' } },
   { kind: 'network', executed: 'maybe', when: { name: 'connectionaborted' }, example: { name: 'ConnectionAborted' } },
@@ -170,14 +131,14 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'network', executed: 'maybe', when: { name: 'brokenpipe' }, example: { name: 'BrokenPipe' } },
   { kind: 'network', executed: 'maybe', when: { name: 'unexpectedeof' }, example: { name: 'UnexpectedEof' } },
   { kind: 'timeout', executed: 'maybe', when: { name: 'timedout' }, example: { name: 'TimedOut' } },
-  // Bun's words, where its code is lost (`FetchTasklet` in its source).
+  // Bun's messages, for errors that lost their code on the way (`FetchTasklet` in Bun's source).
   { kind: 'network', executed: 'no', when: { text: 'is the computer able to access the url' }, example: { message: 'Unable to connect. Is the computer able to access the url?' } },
   { kind: 'network', executed: 'no', when: { text: 'was there a typo in the url or port' }, example: { message: 'Was there a typo in the url or port?' } },
   { kind: 'network', executed: 'maybe', when: { text: 'socket connection was closed unexpectedly' }, example: { message: 'The socket connection was closed unexpectedly. For more information, pass `verbose: true` in the second argument to fetch()' } },
   // workerd (developers.cloudflare.com/workers/observability/errors).
   { kind: 'network', executed: 'maybe', when: { text: 'network connection lost' }, example: { message: 'Network connection lost.' } },
 
-  // Says only that it failed.
+  // General messages that say only that the request failed.
   { kind: 'network', executed: 'maybe', vague: true, when: { code: 'err_network' }, example: { code: 'ERR_NETWORK', message: 'Network Error' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'terminated' }, example: { message: 'terminated' } },
   { kind: 'network', executed: 'maybe', vague: true, when: { message: 'fetch failed' }, example: { message: 'fetch failed' } },

@@ -17,28 +17,28 @@ export { classifyErrorBody, classifyErrorChunk } from './disguise.ts'
 export type { Classification, Evidence } from './judge-response.ts'
 
 /**
- * Says what kind of failure an error is, whether the same request may be sent again, and how long
- * the provider asks to wait. Reads any error by its structure: openai's of any version, fetch's and
- * Node's, other SDKs' with a `status`, a `CallError`, and whatever they were caused by. Never throws.
+ * Classifies an error: its kind, whether the same request may be sent again, and how long the provider
+ * asks to wait. Reads errors by their structure: those of any openai version, of fetch and Node, of
+ * other SDKs (with a `status`), `CallError`s, and all of their causes. Never throws.
  *
- * @param now Wall clock in milliseconds, for a hint given as a date; the current time when absent.
+ * @param now Wall-clock time in milliseconds, used when a hint is a date. @default the current time
  */
 export function classifyError(error: unknown, now?: number): Classification {
   return classify(error, { now })
 }
 
-/** `classifyError` with what the wire observer saw. */
+/** `classifyError`, supplemented by what was observed on the wire. */
 export function classify(error: unknown, evidence: Evidence = {}): Classification {
   const found = judge(error, evidence, { left: MAX_ERRORS }, 0) ?? judgeEvidence(error, evidence)
   return isNotExecuted(error) ? { ...found, executed: 'no' } : found
 }
 
-// A chain of causes in the wild has up to five links; a cyclic one ends here.
+// Real chains of causes have up to five links; the limit also ends a cyclic chain.
 const MAX_DEPTH = 10
 const MAX_ERRORS = 32
 const MAX_MESSAGE_LENGTH = 4_096
 
-/** An error, then what caused it; undefined when none of them says anything. */
+/** Judges an error, then its causes; undefined if none of them matches. */
 function judge(
   error: unknown,
   evidence: Evidence,
@@ -60,7 +60,7 @@ function judge(
   return answered ?? judgeMessage(error, evidence)
 }
 
-/** A client that put the provider's JSON into its message, and kept nothing else of the answer. */
+/** Some clients put the provider's JSON into the message and keep no other part of the response. */
 function judgeMessage(error: unknown, evidence: Evidence): Classification | undefined {
   const message = readText(error, 'message', MAX_MESSAGE_LENGTH)
   if (message === undefined || !readEnvelope(message).fromProvider) return undefined
@@ -77,7 +77,7 @@ function judgeCauses(
   const cause = readProperty(error, 'cause')
   const found = cause === undefined ? undefined : judge(cause, evidence, budget, depth)
   if (found !== undefined) return found
-  // AggregateError, and the retry errors of other SDKs, whose `lastError` is the one to believe
+  // AggregateError has `errors`; retry errors of other SDKs also have `lastError`, which takes precedence.
   const errors = readItems(readProperty(error, 'errors'), MAX_ERRORS).map((part) =>
     judge(part, evidence, budget, depth),
   )
@@ -89,11 +89,11 @@ function judgeCauses(
   return first === undefined || surelyNot ? first : { ...first, executed: 'maybe' }
 }
 
-/** The error itself says nothing: what the wire saw decides. */
+/** The error itself says nothing, so the response observed on the wire decides. */
 function judgeEvidence(error: unknown, evidence: Evidence): Classification {
   const { status } = evidence
   if (isErrorStatus(status)) return judgeResponse({ ...evidence, status }, evidence)
-  // JSON.parse of a good answer that was cut or garbled on its way
+  // JSON.parse failed on a good answer that was cut or corrupted in transit.
   const isCut = status !== undefined && readProperty(error, 'name') === 'SyntaxError'
   return describe({ kind: isCut ? 'network' : 'unknown', executed: 'maybe' }, undefined)
 }
@@ -120,7 +120,7 @@ function fromCallError(error: unknown): Classification | undefined {
       ...(requestId !== undefined && { requestId }),
     }
   } catch {
-    // a proxy that refuses to be read
+    // A proxy whose traps throw.
     return undefined
   }
 }

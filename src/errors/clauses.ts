@@ -1,17 +1,17 @@
-/** A text is read up to this many of its sentences; an error says what it is in its first ones. */
+/** Only this many sentences of a text are read: an error states its reason in the first ones. */
 const MAX_CLAUSES = 48
 
-// A point inside '5.5 MB' or 'api.x.ai' ends no sentence; Chinese marks stand without a space.
+// A dot inside '5.5 MB' or 'api.x.ai' does not end a sentence; Chinese punctuation is followed by no space.
 const END_OF_CLAUSE = /[.!?;](?=\s|$)|[。！？；\n]/
 
 /**
- * What one could do about it: 'create a key with a higher monthly limit' does not say that a limit
- * of the month is reached.
+ * Sentences that only give advice. 'Create a key with a higher monthly limit' does not say that a
+ * monthly limit was reached.
  */
 const ADVICE =
   /^\W*(?:please |to |visit |see |for |upgrade |consider |you can |you may |we recommend |learn more|add |try )/
 
-// Values of the request's own fields, in JSON or in a Python repr; then long quotations.
+// Values of the request's own fields, in JSON or in a Python repr, then any long quotation.
 const ECHOES = [
   /(["'])(?:content|input|text|prompt|arguments|messages)\1\s{0,3}[:=]\s{0,3}(?:"[^"\n]*"|'[^'\n]*')/gi,
   /(?<![\w:]|: |: b|= ?)"[^"\n]{40,}"(?!\w)/g,
@@ -19,14 +19,14 @@ const ECHOES = [
   /(?<![\w:]|: |: b|= ?)'[^'\n]{40,}'(?!\w)/g,
 ]
 
-/** The text without what it quotes of the request: a prompt about rate limits is no rate limit. */
+/** Removes what the text quotes from the request: a prompt about rate limits is not a rate limit. */
 export function withoutEchoes(text: string): string {
   return ECHOES.reduce((rest, echo) => rest.replace(echo, '…'), text)
 }
 
 /**
- * The sentences of an error, without those that only advise, and its codes as words
- * (`FreeUsageLimitError` is 'free usage limit error'). Lower case, each with a space at its end.
+ * The codes as words (`FreeUsageLimitError` becomes 'free usage limit error') and the sentences of an
+ * error, without sentences that only give advice. Lower case, each with a trailing space.
  */
 export function readClauses(text: string, codes: readonly string[]): readonly string[] {
   const sentences = text.toLowerCase().split(END_OF_CLAUSE, MAX_CLAUSES)
@@ -41,7 +41,7 @@ function wordsOfCode(code: string): string {
   return words.trim().toLowerCase()
 }
 
-/** Does a word of the clause begin so? 'limit' is in 'limited', not in 'unlimited'. */
+/** Whether a word of the clause starts with `word`: 'limit' matches 'limited' but not 'unlimited'. */
 export function hasWord(clause: string, word: string): boolean {
   for (let at = clause.indexOf(word); at >= 0; at = clause.indexOf(word, at + 1)) {
     if (at === 0 || !isLetter(clause, at) || !isLetter(clause, at - 1)) return true

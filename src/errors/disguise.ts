@@ -8,9 +8,9 @@ import { readItems, readProperty, readText } from './hostile.ts'
 import { type Classification, type Evidence, judgeResponse, mayRetry } from './judge-response.ts'
 
 /**
- * Judges the parsed body of a 200. Undefined for a completion: an object with at least one choice
- * and no error. Providers report a failure there once the status has been sent; a body with neither
- * error nor choice is `empty_response`.
+ * Classifies the parsed body of a 200 response. Providers report failures this way once the status has
+ * been sent. Returns undefined for a completion, that is, an object with at least one choice and no
+ * error. A body with neither is `empty_response`.
  */
 export function classifyErrorBody(
   body: unknown,
@@ -22,10 +22,10 @@ export function classifyErrorBody(
 }
 
 /**
- * Judges one chunk of a stream, or a completion, that may be an error in disguise: an `error` at its
- * top or in a choice, MiniMax's `base_resp`, fields that only an error has, known words of one where
- * no choice is, a `finish_reason` that says the provider failed, with the error as JSON in the
- * content or with nothing. Undefined for any other, also one without choices.
+ * Classifies one chunk of a stream, or a completion, that may contain an error: an `error` at the top
+ * level or in a choice, MiniMax's `base_resp`, fields that only errors have, a known error message where
+ * there are no choices, or a `finish_reason` that reports a failure (the content may then hold the error
+ * as JSON). Returns undefined for every other chunk, including one without choices.
  */
 export function classifyErrorChunk(
   chunk: unknown,
@@ -37,7 +37,7 @@ export function classifyErrorChunk(
     .find((choice) => choice !== undefined)
   const isAnswer = hasChoice(chunk)
   if (body === undefined && failed === undefined && isAnswer) return undefined
-  // What says that the work goes on may speak of limits and loads in its words.
+  // A progress message may mention limits and load without reporting a failure.
   if (body === undefined && failed === undefined && saysWork(chunk)) return undefined
   const said = body ?? (failed === undefined ? chunk : failed.said)
   const judged = judgeResponse({ ...answerOf(evidence), body: said }, evidence)
@@ -49,7 +49,7 @@ export function classifyErrorChunk(
   return isFlat ? as('empty_response', judged, evidence) : judged
 }
 
-/** The members of a chunk that an error may be in. */
+/** The members of a chunk in which an error may appear. */
 interface Glance extends ErrorFields {
   readonly choices?: unknown
   readonly error?: unknown
@@ -57,16 +57,16 @@ interface Glance extends ErrorFields {
   readonly x_groq?: unknown
 }
 
-/** False where a chunk is surely no error: a glance at each, so that only the rare one costs more. */
+/** False if a chunk is certainly not an error. A cheap check for every chunk, so that few need the full one. */
 export function mayBeError(chunk: Glance): boolean {
   const { choices } = chunk
   if (!Array.isArray(choices) || choices.length === 0) return true
-  // Some send `error: null` with every chunk.
+  // Some providers send `error: null` with every chunk.
   const said = chunk.error ?? chunk.base_resp ?? chunk.x_groq ?? undefined
   return said !== undefined || hasErrorField(chunk) || choices.some(endsOddly)
 }
 
-// openai's own; others deserve a second look.
+// The finish reasons of openai's API; any other gets the full check.
 const GOOD_FINISHES = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call']
 
 interface GlancedChoice {
@@ -80,11 +80,11 @@ function endsOddly(choice: GlancedChoice | null | undefined): boolean {
   return isOdd || (choice?.error ?? undefined) !== undefined
 }
 
-/** The error that an answer of status 200 holds, as a body of its own. */
+/** The error inside a response of status 200, as a body of its own. */
 export function errorInAnswer(answer: unknown): object | undefined {
   const value = typeof answer === 'string' ? parseObject(answer) : answer
   const tops = [value, ...readItems(value, 1)]
-  // Groq, https://console.groq.com/docs/api-reference: why a stream was stopped early
+  // x_groq: Groq's reason for stopping a stream early, https://console.groq.com/docs/api-reference
   for (const part of [...tops, readProperty(value, 'x_groq'), ...choicesOf(value)]) {
     const error = readProperty(part, 'error')
     if (!isTelling(error)) continue
@@ -93,7 +93,7 @@ export function errorInAnswer(answer: unknown): object | undefined {
   }
   const wrapped = wrappedErrorIn(value)
   if (wrapped !== undefined) return wrapped
-  // MiniMax sends it with every answer; 0 is success.
+  // MiniMax sends `base_resp` with every response; 0 means success.
   const base = readProperty(value, 'base_resp')
   const code = readProperty(base, 'status_code')
   if (code !== undefined && code !== null && code !== 0) return { base_resp: base }
@@ -103,9 +103,9 @@ export function errorInAnswer(answer: unknown): object | undefined {
 const MAX_CHOICES = 128
 const MAX_CONTENT_LENGTH = 64 * 1024
 
-/** Finish reasons by which a provider says that it failed; what came before is no whole answer. */
+/** Finish reasons that report a failure of the provider; the content before them is incomplete. */
 const FAILED_FINISHES: Readonly<Record<string, FailedFinish>> = {
-  // A relay that puts the upstream's error into the content.
+  // Sent by a relay that puts the upstream error into the content.
   error_finish: { kind: 'server_error', saysInContent: true },
   // DeepSeek, https://api-docs.deepseek.com/api/create-chat-completion
   insufficient_system_resource: { kind: 'overloaded' },
@@ -117,9 +117,9 @@ interface FailedFinish {
 }
 
 /**
- * By the name of a failure: `error` (OpenRouter, https://openrouter.ai/docs/api-reference/errors; vLLM),
- * `network_error` (Zhipu, https://docs.bigmodel.cn), whatever else somebody calls one. Or by a word for
- * work that was given up in its middle: `abort` (vLLM and SGLang, as when the engine is shut down),
+ * Recognises any other finish reason that names a failure: `error` (vLLM; OpenRouter,
+ * https://openrouter.ai/docs/api-reference/errors), `network_error` (Zhipu, https://docs.bigmodel.cn),
+ * or one that says the work was cut short: `abort` (vLLM and SGLang, for example on shutdown),
  * `timed_out` and `cancelled` (TensorRT-LLM).
  */
 function failedFinish(reason: string): FailedFinish | undefined {
@@ -138,7 +138,7 @@ function hasChoice(answer: unknown): boolean {
   return readItems(readProperty(answer, 'choices'), 1).length > 0
 }
 
-/** A choice whose finish_reason says that it failed: the kind where nothing else tells. */
+/** For a choice whose finish_reason reports a failure: the kind to use if the content says nothing more. */
 function failureInChoice(choice: unknown): { kind: FailureKind; said: unknown } | undefined {
   const reason = finishReasonOf(choice)
   if (reason === undefined) return undefined
@@ -147,7 +147,7 @@ function failureInChoice(choice: unknown): { kind: FailureKind; said: unknown } 
     ? FAILED_FINISHES[known]
     : failedFinish(reason)
   if (finish === undefined) return undefined
-  // Else it is what the model had written before.
+  // Without `saysInContent`, the content is only what the model wrote before the failure.
   const content =
     finish.saysInContent &&
     [
@@ -157,13 +157,13 @@ function failureInChoice(choice: unknown): { kind: FailureKind; said: unknown } 
   return { kind: finish.kind, said: content }
 }
 
-/** What nothing in the body tells more of, as this kind. */
+/** Uses this kind if the body did not determine one. */
 function as(kind: FailureKind, judged: Classification, { headers }: Evidence): Classification {
   if (judged.kind !== 'unknown') return judged
   return { ...judged, kind, retryable: mayRetry(kind, false, headers) }
 }
 
-/** An answer of status 200 unless more is known. */
+/** Assumes status 200 unless another one is known. */
 function answerOf({ status = 200, headers }: Evidence) {
   return { status, headers }
 }

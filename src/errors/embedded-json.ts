@@ -1,20 +1,20 @@
-/** A text cut at the JSON object or array inside it. */
+/** A text split around the JSON object or array it contains. */
 interface SplitText {
   readonly before: string
   readonly value: unknown
   readonly after: string
 }
 
-// A relay quotes an error of a few kilobytes; what is longer is no error body.
+// Relays quote errors of a few kilobytes; anything longer is not an error body.
 const MAX_JSON_LENGTH = 256 * 1024
 
-// An object, or an array of objects: '[1]' and '{model}' are prose.
+// An object, or an array of objects; '[1]' and '{model}' occur in plain text.
 const START = /\{\s*"|\[\s*\{\s*"/
 
 /**
- * Finds the first JSON object or array in a text, behind a prefix such as
- * `litellm.RateLimitError: OpenAIException - ` and before whatever follows. Undefined where there
- * is none that parses. Linear: one search for its start, one scan for its end.
+ * Finds the first JSON object or array in a text, after a prefix such as
+ * `litellm.RateLimitError: OpenAIException - ` and before any trailing text. Undefined if none parses.
+ * Runs in linear time: one search for the start, one scan for the end.
  */
 export function splitAtJson(text: string): SplitText | undefined {
   const whole = parseObject(text)
@@ -29,7 +29,7 @@ export function splitAtJson(text: string): SplitText | undefined {
   return { before: capped.slice(0, start), value, after: capped.slice(end) }
 }
 
-/** The object or array that this text is the JSON of, or undefined. */
+/** The object or array that this text encodes as JSON, or undefined. */
 export function parseObject(text: string): unknown {
   if (text.length > MAX_JSON_LENGTH || !/^\s*[[{]/.test(text)) return undefined
   try {
@@ -39,10 +39,10 @@ export function parseObject(text: string): unknown {
   }
 }
 
-// A string, to its end or the text's, or a bracket outside strings.
+// A string up to its closing quote or the end of the text, or a bracket outside strings.
 const TOKEN = /"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|[{}[\]]/g
 
-/** Behind the bracket that closes the one at `start`; undefined when the text was cut. */
+/** The index after the bracket that closes the one at `start`; undefined if the text was cut. */
 function endOfJson(text: string, start: number): number | undefined {
   let depth = 0
   for (const { 0: token, index } of text.slice(start).matchAll(TOKEN)) {

@@ -4,37 +4,37 @@ import { namesFailure, wordsOf } from './failure-names.ts'
 import { readItems, readMembers, readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
 
-/** What an error body says, whatever shape it came in. */
+/** The contents of an error body, independent of its format. */
 export interface Envelope {
-  /** Every text found, joined and lower-cased for matching. */
+  /** All texts found, joined and in lower case, for matching. */
   readonly text: string
-  /** Its sentences and its codes as words, for rules that know classes of words. */
+  /** Sentences and codes split into words, for rules that match by classes of words. */
   readonly clauses: readonly string[]
-  /** The texts as they came, for hints and their numbers. */
+  /** The texts in their original form, for hints and numbers. */
   readonly message: string
-  /** Codes, types and reasons, lower-cased, the most telling first. */
+  /** Codes, types and reasons in lower case, the most specific first. */
   readonly codes: readonly string[]
-  /** The provider's own code as it wrote it; its type where there is no code. */
+  /** The provider's own code as written, or its type if there is no code. */
   readonly code?: string
-  /** Names of the quotas that were exceeded (`quotaId`), lower-cased. */
+  /** Names of the exceeded quotas (`quotaId`), in lower case. */
   readonly quotas: string
-  /** An HTTP status written into the body, as 'code': 429 or "429". */
+  /** An HTTP status given in the body, such as `"code": 429`. */
   readonly status?: number
-  /** One inside JSON in a text: of the provider that a relay quotes. */
+  /** An HTTP status in JSON inside a text: the status of the provider whose error a relay quotes. */
   readonly innerStatus?: number
-  /** What a gateway says of another try, as `availability.retryable`. */
+  /** Whether a gateway says that a retry may help, such as `availability.retryable`. */
   readonly retryable?: boolean
-  /** JSON with an `error` member: an LLM provider speaks, not a proxy before it. */
+  /** True for JSON with an `error` member: it comes from an LLM provider, not from a proxy in front of it. */
   readonly fromProvider: boolean
-  /** Every JSON object found, the outermost first: hints are fields of one of them. */
+  /** Every JSON object found, the outermost first; hints are fields of one of them. */
   readonly parts: readonly object[]
 }
 
 /**
  * Reads an error body: `{error: {…}}`, `{error: '…'}`, a bare object, `{detail}`, `{errors: […]}`,
- * `{message}`, `{base_resp}`, an array of these, JSON inside a string, also behind a prefix, plain
- * text, HTML, or nothing. Only the fields named below are read, never an echo of the request beside
- * them. A Python repr is not parsed: its codes are found by their keys.
+ * `{message}`, `{base_resp}`, an array of these, JSON inside a string (with or without a prefix), plain
+ * text, HTML, or nothing. Reads only the fields listed below, so an echo of the request is ignored. A
+ * Python repr is not parsed: its codes are found by their keys.
  */
 export function readEnvelope(body: unknown): Envelope {
   const found: Found = {
@@ -72,7 +72,7 @@ interface Found {
   readonly texts: string[]
   readonly codes: string[]
   readonly types: string[]
-  /** Facts that are no code of the provider's: matched, never reported. */
+  /** Facts that are not codes of the provider: used for matching, never reported. */
   readonly marks: string[]
   readonly quotas: string[]
   readonly parts: object[]
@@ -80,22 +80,22 @@ interface Found {
   innerStatus?: number
   retryable?: boolean
   fromProvider: boolean
-  /** Inside JSON that stands in a text: what a relay quotes. */
+  /** True inside JSON that is part of a text, that is, in an error quoted by a relay. */
   isQuoted: boolean
-  /** Values that may still be visited: a body nested a thousand times costs no more than others. */
+  /** How many more values may be visited; limits the cost of a deeply nested body. */
   left: number
 }
 
 const MAX_VALUES = 96
-// A relay's JSON in a message in a relay's JSON, with the wrapper of each.
+// Enough for JSON in a message of a relay that is itself quoted by a relay, with all wrappers.
 const MAX_DEPTH = 20
 const MAX_ITEMS = 10
 const MAX_TEXT_LENGTH = 4_096
-// Longer than a text: what a repr says of its quota stands at its end.
+// Longer than other texts, because a Python repr names its quota at the end.
 const MAX_REPR_LENGTH = 16_384
 const MAX_CODE_LENGTH = 100
 
-// The first is seen on auth, rate, billing and capacity errors alike; the others name the envelope.
+// Types that say nothing: the first occurs on auth, rate, billing and capacity errors alike.
 const UNTELLING = ['invalid_request_error', 'error', 'none', 'null']
 
 const CODE_FIELDS = ['code', 'error_code', 'errorCode', 'statusCode', 'status']
@@ -120,7 +120,7 @@ const NESTED_FIELDS = [
   'details',
   'violations',
   'base_resp',
-  // A router quotes the provider behind it in `metadata.raw`.
+  // A router quotes the upstream provider's error in `metadata.raw`.
   'metadata',
   'raw',
   'provider_specific_fields',
@@ -151,13 +151,13 @@ function visitText(text: string, found: Found, depth: number): void {
     if (words.trim() !== '') found.texts.push(words.slice(0, MAX_TEXT_LENGTH))
   }
   const outside = found.isQuoted
-  // The body itself comes as text too.
+  // At depth 0 the text is the response body itself, not a quotation.
   found.isQuoted = depth > 0
   visit(split.value, found, depth + 1)
   found.isQuoted = outside
 }
 
-// A Python repr, a bytes literal, JSON that was cut or escaped once too often.
+// Matches a Python repr, a bytes literal, and JSON that was cut or escaped once too often.
 const QUOTED_FIELD =
   /["'](code|type|status|reason|error_type|quotaId)\\{0,3}["']: ?\\{0,3}["']?([\w.:-]{1,100})/g
 
@@ -186,7 +186,7 @@ function visitObject(value: object, found: Found, depth: number): void {
 const READ = [...CODE_FIELDS, ...TYPE_FIELDS, ...TEXT_FIELDS, ...NESTED_FIELDS]
 const OTHER_TEXT = /^(?:message|msg|detail|title|reason|status_?text)$/i
 
-/** A member by a name that tells of a failure in other words: `fault`, `Message`, `throttlingException`. */
+/** Visits a member whose name suggests a failure: `fault`, `Message`, `throttlingException`. */
 function visitOther(name: string, member: unknown, found: Found, depth: number): void {
   if (READ.includes(name)) return
   const isFailure = namesFailure(name)
@@ -194,14 +194,14 @@ function visitOther(name: string, member: unknown, found: Found, depth: number):
   if (isFailure || OTHER_TEXT.test(name)) visit(member, found, depth + 1)
 }
 
-/** What providers say in fields of their own. */
+/** Provider-specific fields. */
 function readFacts(value: object, found: Found): void {
   // google.rpc.QuotaFailure
   const quota = readText(value, 'quotaId', MAX_CODE_LENGTH)
   if (quota !== undefined) found.quotas.push(quota)
-  // OpenRouter: why a moderator flagged the prompt
+  // OpenRouter: why moderation flagged the prompt
   if (readItems(readProperty(value, 'reasons'), 1).length > 0) found.marks.push('reasons')
-  // MiniMax numbers its errors as others number theirs, with other meanings
+  // MiniMax uses error numbers that mean something else at other providers, hence the prefix.
   const number = readProperty(value, 'status_code')
   if (typeof number === 'number') found.marks.push(`base_resp.${number}`)
   const status = statusIn(value)
@@ -210,10 +210,10 @@ function readFacts(value: object, found: Found): void {
   if (typeof retryable === 'boolean') found.retryable ??= retryable
 }
 
-// As `code`, but never a provider's own code: `status_code`, `httpStatusCode`, `StatusCode`, `http_code`.
+// Status fields beyond CODE_FIELDS: `status_code`, `httpStatusCode`, `StatusCode`, `http_code`.
 const STATUS_NAME = /^(?:error)?(?:http)?(?:response)?(?:status|code|statuscode)$/
 
-/** The HTTP status of a failure that an object has among its fields, as a number or a text. */
+/** The HTTP error status among the fields of an object, given as a number or a string. */
 export function statusIn(value: unknown): number | undefined {
   const members = typeof value === 'object' && value !== null ? readMembers(value, MAX_VALUES) : []
   const others = members.filter(([name]) => STATUS_NAME.test(wordsOf(name).join('')))
@@ -229,14 +229,14 @@ function readStatus(code: unknown): string | undefined {
   return typeof text === 'string' && /^[45]\d\d$/.test(text) ? text : undefined
 }
 
-/** False for `error: null`, `''`, `false` and `{}`, which some providers send with a good answer. */
+/** False for `error: null`, `''`, `false` and `{}`, which some providers send with a successful response. */
 export function isTelling(error: unknown): boolean {
   if (typeof error === 'string') return error !== ''
   if (typeof error !== 'object' || error === null) return error === true
   try {
     return Object.keys(error).length > 0
   } catch {
-    // a proxy that refuses to be read
+    // A proxy whose traps throw.
     return false
   }
 }

@@ -1,4 +1,4 @@
-/** What can go wrong with an attempt or a call. The table below says what each kind means. */
+/** What can go wrong with an attempt or a call. `FAILURE_KINDS` below says how each kind is handled. */
 export type FailureKind =
   | 'rate_limit'
   | 'quota_exhausted'
@@ -35,24 +35,24 @@ export type FailureKind =
   | 'unknown'
 
 /**
- * Whether the provider may have done the work: `'no'` only when it surely did not,
- * `'yes'` when an answer came back, `'maybe'` for everything between.
+ * Whether the provider may have done the work: `'no'` only if it certainly did not, `'yes'` if an
+ * answer arrived, `'maybe'` in every other case.
  */
 export type Executed = 'no' | 'maybe' | 'yes'
 
 export interface FailureTraits {
   /**
-   * May the same request be sent again? `'once'`: a single time per call. `'reask'`: not
-   * unchanged, but with the bad answer and its errors appended.
+   * Whether the same request may be sent again. `'once'`: one more time per call. `'reask'`: not
+   * unchanged, but with the bad answer and its problems appended.
    */
   readonly retry: 'yes' | 'once' | 'reask' | 'no'
-  /** In the default `on` of a fallback. */
+  /** Whether this kind is in the default `on` of a fallback. */
   readonly fallsBack: boolean
-  /** A final refusal by the provider: kept for an idempotency key's later callers for ten minutes. */
+  /** Whether the provider's refusal is final. Such a failure is stored for ten minutes under the idempotency key. */
   readonly permanent: boolean
-  /** Decided by steadycall itself, not read from a provider or a socket. */
+  /** Whether steadycall itself decides on this kind, rather than reading it from a response or socket. */
   readonly ours: boolean
-  /** What a user can do about it; the last sentence of an error message. */
+  /** What a user can do about it; the last sentence of the error message. */
   readonly advice: string
 }
 
@@ -67,7 +67,7 @@ const transient: Meaning = { ...no, retry: 'yes', fallsBack: true }
 const refused: Meaning = { ...no, permanent: true }
 const ours: Meaning = { ...no, ours: true }
 
-/** The whole table of failure kinds: one row says everything the rest of the code asks of a kind. */
+/** The properties of every failure kind; the rest of the code asks this table instead of comparing kinds. */
 export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   rate_limit: {
     ...transient,
@@ -95,11 +95,11 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   not_found: { ...no, advice: 'Check the model name and the baseURL.' },
   invalid_request: {
     ...refused,
-    advice: 'Correct the request: the cause holds what the provider says of it.',
+    advice: "Correct the request: the provider's own error is in the cause.",
   },
   request_too_large: {
     ...refused,
-    advice: 'Send a smaller request: this one exceeds what one request may ask.',
+    advice: 'Send a smaller request: this one exceeds the limit for a single request.',
   },
   context_length: {
     ...refused,
@@ -129,7 +129,7 @@ export const FAILURE_KINDS: Readonly<Record<FailureKind, FailureTraits>> = {
   circuit_open: {
     ...ours,
     fallsBack: true,
-    advice: 'The target failed repeatedly and is being rested: call again later.',
+    advice: 'The target failed repeatedly, so no calls are sent to it for now: call again later.',
   },
   budget_exhausted: {
     ...ours,

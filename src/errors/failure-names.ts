@@ -1,19 +1,20 @@
 import { readProperty } from './hostile.ts'
 
 /**
- * What names say of a failure, however a provider writes them: `error_message`, `errorMessage`,
- * `ERROR-MESSAGE`, `throttlingException`. Names are hostile, too: of more than a line nothing is read.
+ * Recognises names that report a failure, in any spelling: `error_message`, `errorMessage`,
+ * `ERROR-MESSAGE`, `throttlingException`. Names come from the provider and are not trusted, so longer
+ * ones than `MAX_LENGTH` are not read.
  */
 
 const MAX_LENGTH = 60
 
 const FAILURE = /^(?:errors?|err|errno|fault|exceptions?|failures?)$/
 const FAILED = /^(?:errors?|err|errored|fault|faulted|exception|fail|failed|failure|crashed)$/
-// What a part of an error is called behind the word itself.
+// Words that may follow `error` in the name of one of its parts.
 const PART =
   /^(?:code|message|msg|type|text|string|description|detail|details|info|reason|name|status|body|data|response)$/
 
-/** `Error_Message`, `errorMessage` and `error message` as their words. */
+/** Splits a name into lower-case words: `Error_Message`, `errorMessage` and `error message` give the same. */
 export function wordsOf(name: string): readonly string[] {
   if (name.length > MAX_LENGTH) return []
   return name
@@ -23,7 +24,7 @@ export function wordsOf(name: string): readonly string[] {
     .filter((word) => word !== '')
 }
 
-/** Does a member of this name tell of a failure? `fault`, `err`, `internalServerException`, `faultstring`. */
+/** Whether a member of this name describes a failure: `fault`, `err`, `internalServerException`, `faultstring`. */
 export function namesFailure(name: string): boolean {
   const words = wordsOf(name)
   const last = words.at(-1) ?? ''
@@ -38,27 +39,27 @@ export function namesFailure(name: string): boolean {
   )
 }
 
-/** Is a member of this name true where something failed? `failed`, `is_error`, `hasFailed`. */
+/** Whether a member of this name is true after a failure: `failed`, `is_error`, `hasFailed`. */
 export function asksForFailure(name: string): boolean {
   return FAILED.test(wordsOf(name).at(-1) ?? '')
 }
 
-/** Is a member of this name false where something failed? `success`, `ok`, `is_successful`. */
+/** Whether a member of this name is false after a failure: `success`, `ok`, `is_successful`. */
 export function asksForSuccess(name: string): boolean {
   return /^(?:success|succeeded|successful|ok)$/.test(wordsOf(name).at(-1) ?? '')
 }
 
-/** Is this the name or the state of a failure? `BadRequestError`, `overloaded_error`, `failed`. */
+/** Whether this word names a failure or a failed state: `BadRequestError`, `overloaded_error`, `failed`. */
 export function isFailureWord(word: unknown): boolean {
   return typeof word === 'string' && FAILED.test(wordsOf(word).at(-1) ?? '')
 }
 
-/** Where an event says what it is, and words for one that tells of the work, and of no failure. */
+/** Fields in which an event names its type, and words for types that report progress rather than a failure. */
 const SELF = ['type', 'event', 'status', 'state', 'level', 'kind']
 const WORK =
   /^(?:ping|pong|keepalive|alive|heartbeat|info|notice|comment|log|debug|trace|warning|metadata|meta|usage|metrics|stats|progress|processing|thinking|working|running|waiting|pending|queued|queue|started|start|created|completed|complete|finished|finish|done|end|stop|delta|ok|success|succeeded|active)$/
 
-/** `{type: 'ping'}`, `{event: 'heartbeat'}`, `{status: 'processing'}`, `{type: 'message_start'}`. */
+/** Whether this reports progress: `{type: 'ping'}`, `{event: 'heartbeat'}`, `{status: 'processing'}`. */
 export function saysWork(value: unknown): boolean {
   return SELF.some((name) => {
     const said = readProperty(value, name)
@@ -67,7 +68,7 @@ export function saysWork(value: unknown): boolean {
   })
 }
 
-/** `{status: 'failed'}`, `{result: 'error'}`, `{Type: 'BadRequestError'}`. */
+/** Whether this reports a failure: `{status: 'failed'}`, `{result: 'error'}`, `{Type: 'BadRequestError'}`. */
 export function saysFailure(value: object): boolean {
   return [...SELF, 'result', 'outcome'].some((name) => isFailureWord(readProperty(value, name)))
 }

@@ -10,7 +10,7 @@ import {
 } from './failure-names.ts'
 import { readItems, readMembers, readProperty } from './hostile.ts'
 
-/** Names that only an error gives to what it says, where it has no `error` member for it. */
+/** Names of fields that occur only in errors, at providers that do not use an `error` member. */
 const ERROR_TEXTS = [
   'error_message',
   'error_msg',
@@ -20,12 +20,12 @@ const ERROR_TEXTS = [
 ]
 const ERROR_CODES = ['error_code', 'errorCode']
 
-/** Names that other answers give to their parts, too: an error's where no choices are, and no word of work. */
+/** Names that other responses use too: they mark an error only without choices and without a progress word. */
 const TEXTS = /^(?:message|msg|title|status_?text|status_?message|status_?msg)$/i
 const DETAILS = /^details?$/i
 const CODES = [...ERROR_CODES, 'code', 'status_code', 'status']
 
-/** As far as a glance goes; written out, as it is taken at each chunk of a stream. */
+/** The fields that `hasErrorField` reads. Spelled out for speed, as the check runs on every chunk of a stream. */
 export interface ErrorFields {
   readonly object?: unknown
   readonly error_message?: unknown
@@ -35,7 +35,7 @@ export interface ErrorFields {
   readonly error_type?: unknown
 }
 
-/** Might this be an error by the names of its fields, beside choices? */
+/** Whether a chunk with choices also has fields that only errors have. */
 export function hasErrorField(value: ErrorFields): boolean {
   const said =
     value.error_message ??
@@ -47,10 +47,10 @@ export function hasErrorField(value: ErrorFields): boolean {
 }
 
 /**
- * An error without an `error` member, as it is: `{error_type, error_message}`, `{object: 'error'}`,
- * `{type: 'error'}`, `{fault}`, `{Message}`, `{success: false}`, `{detail}`, `{message, code}`, or nothing but a
- * status. Beside a choice only what no answer would say of itself. What else a chunk without choices
- * may hold, a usage, a ping, whatever somebody adds, is none.
+ * Returns the value if it is an error without an `error` member: `{error_type, error_message}`,
+ * `{object: 'error'}`, `{type: 'error'}`, `{fault}`, `{Message}`, `{success: false}`, `{detail}`,
+ * `{message, code}`, or nothing but a status. If there is a choice, only fields count that a good answer
+ * never has. Other chunks without choices, such as usage or pings, are not errors.
  */
 export function flatErrorIn(value: unknown): object | undefined {
   if (typeof value !== 'object' || value === null) return undefined
@@ -70,13 +70,13 @@ export function flatErrorIn(value: unknown): object | undefined {
   return isError ? value : undefined
 }
 
-/** Names that an answer which is no completion has for what it is about. */
+/** Names of members that may wrap the actual content of a response that is not a completion. */
 const WRAPPERS =
   /^(?:data|body|payload|response|resp|result|output|header|status|message|response meta ?data)$/
 
 /**
- * The error that stands one level further down, where no choice is: `{data: {error}}`,
- * `{status: {code: 500}}`, `{Response: {Error}}`. Only what names itself one: a text proves nothing there.
+ * An error one level further down, if there are no choices: `{data: {error}}`, `{status: {code: 500}}`,
+ * `{Response: {Error}}`. It has to identify itself as an error; a text alone proves nothing at this level.
  */
 export function wrappedErrorIn(value: unknown): object | undefined {
   const isAnswer = readItems(readProperty(value, 'choices'), 1).length > 0
@@ -108,14 +108,14 @@ const MAX_MEMBERS = 50
 
 type Member = readonly [name: string, value: unknown]
 
-/** `success: false`, whatever stands beside it. */
+/** `success: false`, which overrides all other members. */
 function isDenial([name, value]: Member): boolean {
   return (value === false || value === 'false') && asksForSuccess(name)
 }
 
 function tellsOfFailure([name, value]: Member): boolean {
   if (value === true) return asksForFailure(name)
-  // One by the name of `error` has a rule of its own.
+  // A member called `error` is handled by the caller.
   return name !== 'error' && namesFailure(name) && isTelling(value)
 }
 
@@ -125,7 +125,7 @@ function isText([name, value]: Member): boolean {
     : typeof value === 'string' && TEXTS.test(name) && isTelling(value)
 }
 
-/** Some relays send their error fields with every answer. */
+/** Some relays send their error fields with every response, set to a success code. */
 function saysSuccess(value: object): boolean {
   return CODES.some((name) => {
     const code = readProperty(value, name)

@@ -1,7 +1,7 @@
 /**
- * The forms in which a wait is written. Each reader yields milliseconds, never NaN, negative or
- * infinite, or undefined for what is outside its grammar: `parseFloat` would make 10 of '10abc', and
- * `Date.parse` the year 2001 of '5'.
+ * Readers for the formats in which a wait is written. Each returns milliseconds (never NaN, negative or
+ * infinite), or undefined for anything outside its grammar. `parseFloat` and `Date.parse` are too
+ * lenient: they read '10abc' as 10, and '5' as the year 2001.
  */
 
 export const SECOND = 1_000
@@ -9,14 +9,14 @@ const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
-// RFC 9110 §10.2.3 allows whole seconds only; providers send fractions as well.
+// RFC 9110 §10.2.3 allows whole seconds only, but providers also send fractions.
 const DECIMAL = /^\d+(?:\.\d+)?$/
 
 export function readDecimal(text: string | undefined): number | undefined {
   return text !== undefined && DECIMAL.test(text) ? Number(text) : undefined
 }
 
-/** Milliseconds, kept finite: a thousand digits are still a wish to wait, not 'no hint'. */
+/** Milliseconds, kept finite: a number of a thousand digits still asks for a wait. */
 export function scale(value: number | undefined, unitMs: number): number | undefined {
   return value === undefined ? undefined : Math.min(value * unitMs, Number.MAX_SAFE_INTEGER)
 }
@@ -27,14 +27,14 @@ const MONTH = `(?<month>${MONTHS.join('|')})`
 const DAY_NAME = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)'
 const LONG_DAY_NAME = '(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)'
 
-// The three forms of RFC 9110 §5.6.7; `Date.parse` would read '5' as the year 2001.
+// The three date formats of RFC 9110 §5.6.7.
 const HTTP_DATES = [
   new RegExp(`^${DAY_NAME}, (?<day>\\d{2}) ${MONTH} (?<year>\\d{4}) ${TIME} GMT$`),
   new RegExp(`^${LONG_DAY_NAME}, (?<day>\\d{2})-${MONTH}-(?<year>\\d{2}) ${TIME} GMT$`),
   new RegExp(`^${DAY_NAME} ${MONTH} (?<day>\\d{2}| \\d) ${TIME} (?<year>\\d{4})$`),
 ]
 
-/** Milliseconds since the epoch of an HTTP date in any of its three forms, or undefined. */
+/** Milliseconds since the epoch for an HTTP date in any of the three formats, or undefined. */
 export function readHttpDate(text: string, now: number): number | undefined {
   const parts = HTTP_DATES.map((form) => form.exec(text)?.groups).find((groups) => groups)
   if (parts === undefined) return undefined
@@ -46,7 +46,7 @@ const DATE = '(?<year>\\d{4})-(?<month>\\d{2})-(?<day>\\d{2})'
 const ZONE = '(?<fraction>\\.\\d{1,9})?(?<offset>Z|[+-]\\d{2}:\\d{2})'
 const TIMESTAMP = new RegExp(`^${DATE}T${TIME}${ZONE}$`)
 
-/** Milliseconds since the epoch of an RFC 3339 date and time, or undefined. */
+/** Milliseconds since the epoch for an RFC 3339 date and time, or undefined. */
 function readTimestamp(text: string): number | undefined {
   const parts = TIMESTAMP.exec(text)?.groups
   if (parts === undefined) return undefined
@@ -72,12 +72,12 @@ function toInstant(
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined
   const date = new Date(0)
   date.setUTCFullYear(year, month, Number(day))
-  // 31 February would silently become March.
+  // Date would silently turn 31 February into a day of March.
   if (date.getUTCDate() !== Number(day)) return undefined
   return date.setUTCHours(Number(hour), Number(minute), Number(second))
 }
 
-/** Two digits that would lie more than 50 years ahead mean the past century (RFC 9110 §5.6.7). */
+/** A two-digit year more than 50 years ahead belongs to the previous century (RFC 9110 §5.6.7). */
 function fullYear(digits: string, now: number): number {
   if (digits.length === 4) return Number(digits)
   const thisYear = new Date(now).getUTCFullYear()
@@ -85,12 +85,12 @@ function fullYear(digits: string, now: number): number {
   return year > thisYear + 50 ? year - 100 : year
 }
 
-// As Go's time.Duration prints: 1h2m3.5s, 6m0s, 20ms. Days are OpenAI's own.
+// The format of Go's time.Duration: 1h2m3.5s, 6m0s, 20ms. OpenAI adds days.
 const DURATION =
   /^(?=\d)(?:(?<days>\d+)d)?(?:(?<hours>\d+)h)?(?:(?<minutes>\d+)m)?(?:(?<seconds>\d+(?:\.\d+)?)s)?(?:(?<millis>\d+(?:\.\d+)?)ms)?$/
 const DURATION_UNITS = { days: DAY, hours: HOUR, minutes: MINUTE, seconds: SECOND, millis: 1 }
 
-/** Milliseconds of a duration such as `6m0s`; undefined for anything else, a bare number included. */
+/** Milliseconds of a duration such as `6m0s`; undefined for anything else, including a bare number. */
 export function readDuration(text: string | undefined): number | undefined {
   const parts = text === undefined ? undefined : DURATION.exec(text)?.groups
   if (parts === undefined) return undefined
@@ -101,11 +101,11 @@ export function readDuration(text: string | undefined): number | undefined {
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
 }
 
-// A number of seconds from here on is a moment: 1e9 s are 31 years, and as a moment 2001.
+// Larger numbers are an instant, not a number of seconds: 1e9 s would be 31 years; as an instant it is 2001.
 const FIRST_EPOCH_SECONDS = 1e9
 const FIRST_EPOCH_MS = 1e11
 
-/** Milliseconds until a reset: seconds, a duration, a date and time, or a moment of the epoch. */
+/** Milliseconds until a reset, given in seconds, as a duration, as a date and time, or as epoch time. */
 export function readReset(value: string, from: number): number | undefined {
   const plain = readDecimal(value)
   if (plain === undefined) return readDuration(value) ?? untilInstant(readTimestamp(value), from)
@@ -113,7 +113,7 @@ export function readReset(value: string, from: number): number | undefined {
   return untilInstant(plain < FIRST_EPOCH_MS ? plain * SECOND : plain, from)
 }
 
-/** Milliseconds from one instant to a later one; 0: it has passed. */
+/** Milliseconds from `from` to a later instant; 0 if that has passed. */
 export function untilInstant(instant: number | undefined, from: number): number | undefined {
   if (instant === undefined || !Number.isFinite(instant - from)) return undefined
   return Math.min(Math.max(0, instant - from), Number.MAX_SAFE_INTEGER)
@@ -125,7 +125,7 @@ const SPOKEN =
   /(\d{1,15}(?:\.\d{1,9})?) ?(milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)(?![a-z])(?:,? (?:and )?(?=\d))?/iy
 const SPOKEN_UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 
-/** 'Please try again in 6m0s', 'retry after 38 seconds'. */
+/** Reads a wait from a sentence: 'Please try again in 6m0s', 'retry after 38 seconds'. */
 export function readSpokenWait(text: string): number | undefined {
   for (const lead of text.matchAll(LEAD_IN)) {
     const wait = readSpoken(text, lead.index + lead[0].length)

@@ -11,25 +11,25 @@ import {
 import { type HeaderSource, readHeader, readProperty } from './hostile.ts'
 import { HEADER_SCHEMES } from './rate-limit-headers.ts'
 
-/** Where a provider may have said how long to wait. */
+/** The parts of a response in which a provider may say how long to wait. */
 export interface HintEvidence {
-  /** HTTP status: the rate limit headers count only under 429. */
+  /** HTTP status; rate-limit headers count only under 429. */
   readonly status?: number | undefined
   readonly headers?: HeaderSource | undefined
   /** The objects of the JSON body, the outermost first. */
   readonly parts?: readonly object[] | undefined
   /** The error's text. */
   readonly message?: string | undefined
-  /** Wall clock, milliseconds since the epoch: for a date without a `Date` header. */
+  /** Wall clock, milliseconds since the epoch; used for dates if there is no `Date` header. */
   readonly now: number
 }
 
 /**
- * How long the provider asks to wait, in milliseconds, or undefined when it does not say. First
- * found wins: `retry-after-ms`, `retry-after`, the reset of an empty bucket, RetryInfo, a field of the
- * body, a sentence of the message. Of several values of one header the longest counts (RFC 9110
- * §5.2 lets a proxy add its own). Never NaN, negative or infinite; a date that has passed is 0. A
- * value outside its grammar counts as absent.
+ * How long the provider asks to wait, in milliseconds, or undefined if it does not say. The first of
+ * these wins: `retry-after-ms`, `retry-after`, the reset time of an exhausted limit, RetryInfo, a field
+ * of the body, a sentence in the message. If a header has several values, the longest wait counts (RFC
+ * 9110 §5.2 lets a proxy add its own). Never NaN, negative or infinite; 0 for a date that has passed.
+ * Values that do not match the grammar are ignored.
  */
 export function readRetryAfter(evidence: HintEvidence): number | undefined {
   const { parts = [], message } = evidence
@@ -37,13 +37,13 @@ export function readRetryAfter(evidence: HintEvidence): number | undefined {
     readHeaderHint(evidence.headers, evidence) ??
     firstOf(parts, readRetryInfo) ??
     firstOf(parts, readField) ??
-    // OpenRouter hands on the headers of its own limit in `metadata.headers`.
+    // OpenRouter reports the headers of its own limit in `metadata.headers`.
     firstOf(parts, (part) => readHeaderHint(readProperty(part, 'headers'), evidence)) ??
     readSpokenWait(message?.slice(0, MAX_MESSAGE_LENGTH) ?? '')
   )
 }
 
-// A provider says it within its first lines.
+// Providers name the wait in the first lines.
 const MAX_MESSAGE_LENGTH = 4_096
 const MAX_FIELD_LENGTH = 64
 
@@ -62,13 +62,13 @@ function readHeaderHint(
   headers: unknown,
   { status, now }: Pick<HintEvidence, 'status' | 'now'>,
 ): number | undefined {
-  // The server's own clock where it told it: ours may be off by minutes.
+  // The server's own clock if it sent one, because ours may be minutes off.
   const from = readHttpDate(readHeader(headers, 'date') ?? '', now) ?? now
   return (
     longestOf(headers, 'retry-after-ms', (value) => scale(readDecimal(value), 1)) ??
     longestOf(headers, 'retry-after', (value) => readRetryAfterValue(value, from)) ??
     (status === 429 ? readEmptyBuckets(headers, from) : undefined) ??
-    // LiteLLM's proxy hands on the provider's headers of an error under this prefix only.
+    // LiteLLM's proxy passes on a provider's error headers only with this prefix.
     longestOf(headers, `${OF_PROVIDER}retry-after-ms`, (value) => scale(readDecimal(value), 1)) ??
     longestOf(headers, `${OF_PROVIDER}retry-after`, (value) => readRetryAfterValue(value, from))
   )
@@ -81,8 +81,8 @@ function readRetryAfterValue(value: string, from: number): number | undefined {
 }
 
 /**
- * The longest wait that a header names. An application and the proxy in front of it may each send
- * one, which fetch joins as `3, 5`: no request before both have had their time.
+ * The longest wait that a header names. An application and the proxy in front of it may each send one;
+ * fetch joins them as `3, 5`, and the next request has to respect both.
  */
 function longestOf(
   headers: unknown,
@@ -93,7 +93,7 @@ function longestOf(
   return latest(waits)
 }
 
-// The comma after the name of a day is the date's own.
+// Not the comma after the day name inside an HTTP date.
 const BETWEEN_VALUES = /(?<!day|Mon|Tue|Wed|Thu|Fri|Sat|Sun),[ \t]*/
 
 function valuesOf(header: string | undefined): readonly string[] {
@@ -107,7 +107,7 @@ function latest(waits: readonly (number | undefined)[]): number | undefined {
 
 const LIMITS = HEADER_SCHEMES.flat()
 
-/** The latest reset of those with nothing left; every answer carries the others, which prove nothing. */
+/** The latest reset of the exhausted limits. The other limits are sent with every response and prove nothing. */
 function readEmptyBuckets(headers: unknown, from: number): number | undefined {
   const empty = LIMITS.filter(({ remaining }) =>
     valuesOf(readHeader(headers, remaining)).includes('0'),
@@ -121,8 +121,8 @@ function readRetryInfo(part: object): number | undefined {
   return typeof delay === 'string' ? readDuration(delay.slice(0, MAX_FIELD_LENGTH)) : undefined
 }
 
-// Cloudflare's error pages say retry_after, OpenRouter too, Hugging Face's loading models
-// estimated_time.
+// `retry_after`: Cloudflare's error pages and OpenRouter. `estimated_time`: Hugging Face, while a model
+// is loading.
 const BODY_FIELDS = {
   retry_after_ms: 1,
   retry_after: SECOND,

@@ -1,10 +1,9 @@
 /**
- * Reading of values nobody vouches for: what was thrown, and what a provider sent. Getters may
- * throw, proxies may lie, a body may be of any size. Nothing here throws, and nothing reads more
- * than it was told to.
+ * Safe reading of untrusted values: thrown errors and provider responses. Getters and proxies may throw,
+ * and a body may have any size. Nothing here throws, and every read has a limit.
  */
 
-/** The property's value, or undefined where there is none or its getter throws. */
+/** The property's value, or undefined if it does not exist or its getter throws. */
 export function readProperty(value: unknown, key: string | symbol): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
   try {
@@ -14,10 +13,10 @@ export function readProperty(value: unknown, key: string | symbol): unknown {
   }
 }
 
-// Deep enough for any honest chain of causes; a cyclic one ends here.
+// More than any real chain of causes has; ends a cyclic chain.
 const MAX_CAUSES = 10
 
-/** Does this hold for the error, or for one of those it was caused by? */
+/** Whether the predicate holds for the error or for one of its causes. */
 export function someCause(error: unknown, holds: (cause: object) => boolean): boolean {
   let current = error
   for (let depth = 0; depth < MAX_CAUSES; depth++) {
@@ -28,23 +27,23 @@ export function someCause(error: unknown, holds: (cause: object) => boolean): bo
   return false
 }
 
-/** The property as text, at most `maxLength` characters of it; undefined for anything but a string. */
+/** The property as text, cut to `maxLength` characters; undefined if it is not a string. */
 export function readText(value: unknown, key: string, maxLength: number): string | undefined {
   const text = readProperty(value, key)
   return typeof text === 'string' ? text.slice(0, maxLength) : undefined
 }
 
-/** At most `maxItems` items of an array; nothing for any other value. */
+/** At most `maxItems` items of an array; an empty array for any other value. */
 export function readItems(value: unknown, maxItems: number): readonly unknown[] {
   try {
     return Array.isArray(value) ? value.slice(0, maxItems) : []
   } catch {
-    // a revoked proxy, or one with a `slice` of its own
+    // A revoked proxy, or an array whose own `slice` throws.
     return []
   }
 }
 
-/** At most `maxMembers` own members of an object, with their names; nothing of one that refuses to be read. */
+/** At most `maxMembers` own members of an object as name and value; empty for arrays and if reading throws. */
 export function readMembers(
   value: object,
   maxMembers: number,
@@ -57,19 +56,19 @@ export function readMembers(
   }
 }
 
-/** A `Headers`, anything with its `get`, or a plain record of whatever case. */
+/** A `Headers`, anything with its `get` method, or a plain record in any letter case. */
 export type HeaderSource = Headers | Readonly<Record<string, string>>
 
 const MAX_HEADERS = 200
 const MAX_HEADER_LENGTH = 1024
 
 /**
- * One header's value by its lower-case name, several lines of it as `Headers` joins them; undefined
- * when absent, not a string or absurdly long.
+ * The value of one header by its lower-case name, repeated lines joined as `Headers` does. Undefined if
+ * it is absent, not a string, or longer than 1024 characters.
  */
 export function readHeader(headers: unknown, name: string): string | undefined {
   const found = lookUp(headers, name)
-  // undici's own request and many clients give the lines of a repeated header as a list.
+  // undici's own request and many clients represent a repeated header as a list.
   const value = Array.isArray(found) ? found.slice(0, MAX_HEADERS).join(', ') : found
   return typeof value === 'string' && value.length <= MAX_HEADER_LENGTH ? value : undefined
 }

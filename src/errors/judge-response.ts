@@ -6,36 +6,36 @@ import { type HeaderSource, readHeader } from './hostile.ts'
 import { matchWording } from './match-wording.ts'
 import { STATUS_KINDS } from './rules.ts'
 
-/** What a failure means. */
+/** What a failure means for the caller. */
 export interface Classification {
   readonly kind: FailureKind
-  /** The same request, sent again unchanged after a wait, may succeed. */
+  /** Whether the same request may succeed if sent again unchanged after a wait. */
   readonly retryable: boolean
   /** Whether the provider may have done the work. */
   readonly executed: Executed
-  /** How long the provider asks to wait, milliseconds. */
+  /** How long the provider asks to wait, in milliseconds. */
   readonly retryAfterMs?: number
-  /** HTTP status, where a response came. */
+  /** HTTP status; absent if no response arrived. */
   readonly status?: number
   /** The provider's own code, such as `insufficient_quota`, or the runtime's, such as `ECONNRESET`. */
   readonly code?: string
   readonly requestId?: string
 }
 
-/** What was seen on the wire: openai's error drops a body that has no `error` member. */
+/** What was observed on the wire. Needed because openai's error drops a body without an `error` member. */
 export interface Evidence {
-  /** Wall clock, milliseconds since the epoch; the system's when absent. */
+  /** Wall clock, milliseconds since the epoch. @default the clock's time */
   readonly now?: number | undefined
-  /** Asked only where there is something to judge: a good answer needs no time. */
+  /** A clock rather than a time, so that a good answer costs no clock read. */
   readonly clock?: Pick<Clock, 'wallMs'> | undefined
   readonly status?: number | undefined
   readonly headers?: HeaderSource | undefined
-  /** The response's body, as it came. */
+  /** The response body, unparsed. */
   readonly body?: string | undefined
 }
 
-/** An HTTP answer as far as it is known. */
-export interface Answer {
+/** The known parts of an HTTP response. */
+export interface HttpAnswer {
   readonly status: number | undefined
   readonly headers?: HeaderSource | undefined
   readonly body?: unknown
@@ -44,9 +44,9 @@ export interface Answer {
 
 export const MAX_ID_LENGTH = 200
 
-/** Judges an answer by its words, then by its status. */
+/** Classifies a response by its wording, then by its status. */
 export function judgeResponse(
-  answer: Answer,
+  answer: HttpAnswer,
   { now, clock = systemClock }: Evidence,
 ): Classification {
   const { headers } = answer
@@ -77,7 +77,7 @@ export function isErrorStatus(status: unknown): status is number {
   return typeof status === 'number' && Number.isInteger(status) && status >= 300 && status < 600
 }
 
-/** A relay answers 400 to whatever the provider behind it refused or failed with. */
+/** Some relays answer 400 whatever the upstream provider's status was. */
 function statusBehind(status: number | undefined, { innerStatus }: Envelope): number | undefined {
   const isPassing = innerStatus !== undefined && (innerStatus === 429 || innerStatus >= 500)
   return status === 400 && isPassing ? innerStatus : status
@@ -89,12 +89,12 @@ function kindOfStatus(status: number | undefined): FailureKind {
   return STATUS_KINDS[status] ?? byClass
 }
 
-// Money does not come back by waiting, whatever a header says.
+// Waiting restores neither money nor a spent quota, whatever a header says.
 const NEVER_RETRYABLE: readonly FailureKind[] = ['billing', 'quota_exhausted']
 
 /**
- * The kind's own answer, unless the provider knows better: by its `x-should-retry`, or a gateway by
- * what it says in the body.
+ * Whether the kind is retryable, unless the provider says otherwise in `x-should-retry`, or a gateway in
+ * the body.
  */
 export function mayRetry(
   kind: FailureKind,
@@ -109,16 +109,16 @@ export function mayRetry(
   return retry === 'yes' || retry === 'once'
 }
 
-// 408 and 499 come from a server that had begun, 409 may speak of a first attempt that succeeded.
+// The server had already started on 408 and 499; 409 may refer to a first attempt that succeeded.
 const BEGUN = [408, 409, 499]
 
-// Another address for the same request; 303 instead names where its result is.
+// Redirects of the same request. 303 is not one of them: it says where the result is.
 const ELSEWHERE = [301, 302, 307, 308]
 
-// Whoever failed had begun, whatever the status that a relay gave it.
+// Kinds that imply the work had begun, whatever status a relay reports.
 const FAILED: readonly FailureKind[] = ['server_error', 'timeout']
 
-/** A provider that refused did no work; a proxy's error says nothing about what is behind it. */
+/** A provider that refuses a request did no work; a proxy's error says nothing about the server behind it. */
 function executedBy(status: number | undefined, body: Envelope, kind: FailureKind): Executed {
   if (status === undefined || FAILED.includes(kind)) return 'maybe'
   if (status === 503 || status === 529) return body.fromProvider ? 'no' : 'maybe'

@@ -1,8 +1,9 @@
-import { CAUSE_RULES, type Cause, type CauseRule } from './cause-rules.ts'
+import type { Cause, CauseRule } from './cause-rule.ts'
+import { CAUSE_RULES } from './cause-rules.ts'
 import { readProperty, readText } from './hostile.ts'
 import { isSafeCode } from './safe-code.ts'
 
-/** Which way an error without a response failed, or undefined. */
+/** The first rule that matches an error without a response, and the code to report. */
 export function matchCause(error: unknown): { rule: CauseRule; code?: string } | undefined {
   const seen = observe(error)
   const rule = CAUSE_RULES.find(({ when }) => holds(when, seen))
@@ -12,10 +13,10 @@ export function matchCause(error: unknown): { rule: CauseRule; code?: string } |
   return code === undefined ? { rule } : { rule, code }
 }
 
-// The messages of runtimes are a line long.
+// Error messages of runtimes are one line long.
 const MAX_LENGTH = 500
 
-interface Observed {
+interface ObservedError {
   readonly code: string
   readonly names: readonly string[]
   readonly causeNames: readonly string[]
@@ -24,7 +25,7 @@ interface Observed {
   readonly stack: string
 }
 
-function observe(error: unknown): Observed {
+function observe(error: unknown): ObservedError {
   const text = typeof error === 'string' ? error.slice(0, MAX_LENGTH) : undefined
   const message = text?.toLowerCase() ?? lower(error, 'message')
   return {
@@ -33,12 +34,12 @@ function observe(error: unknown): Observed {
     causeNames: namesOf(readProperty(error, 'cause')),
     syscall: lower(error, 'syscall'),
     message,
-    // Made when it is read, and full of file names: only where nothing else is said.
+    // Reading `stack` formats it, and it is full of file names, so it is read only if there is no message.
     stack: message === '' ? lower(error, 'stack') : '',
   }
 }
 
-function holds(when: Cause, seen: Observed): boolean {
+function holds(when: Cause, seen: ObservedError): boolean {
   return (
     (when.code === undefined || codeHolds(when.code, seen.code)) &&
     (when.name === undefined || seen.names.includes(when.name)) &&
@@ -54,7 +55,7 @@ function codeHolds(pattern: string, code: string): boolean {
   return pattern.endsWith('*') ? code.startsWith(pattern.slice(0, -1)) : code === pattern
 }
 
-/** openai's errors set no `name`: their class tells them apart. */
+/** openai's errors set no `name`, so the class name is read as well. */
 function namesOf(error: unknown): readonly string[] {
   return [lower(error, 'name'), lower(readProperty(error, 'constructor'), 'name')]
 }

@@ -4,7 +4,7 @@ import { readSpokenWait } from './hint-grammar.ts'
 import { WORDING_RULES } from './rules.ts'
 import type { StatusTest, Wording, WordingRule } from './wordings/wording.ts'
 
-/** The first line of the table that says what this body says. */
+/** The first rule that matches this body. */
 export function matchWording(body: Envelope, status: number | undefined): WordingRule | undefined {
   return WORDING_RULES.find(({ when }) => holds(when, body, status))
 }
@@ -38,7 +38,7 @@ function saysOnly(text: string, phrases: readonly string[]): boolean {
   let rest = said
   for (const phrase of phrases) rest = rest.replaceAll(phrase, '')
   const isSaid = rest.length < said.length
-  // The name of the provider in brackets, the status.
+  // What may remain: the provider's name in parentheses, 'error', a status.
   return isSaid && /^(?:\([^()]{0,40}\)|error|null|[\s\d.:,'"_-])*$/.test(rest)
 }
 
@@ -54,7 +54,7 @@ function isOneOf(tests: readonly StatusTest[], status: number | undefined): bool
   return tests.some((test) => test === status || test === group)
 }
 
-/** 'limit 7000, used 0, requested 12903': the second number is greater than the first. */
+/** For 'limit 7000, used 0, requested 12903': whether the requested number is greater than the limit. */
 function exceeds(text: string, [limit, requested]: readonly [string, string]): boolean {
   const limitNumber = numberAfter(text, limit)
   const requestedNumber = numberAfter(text, requested)
@@ -62,7 +62,7 @@ function exceeds(text: string, [limit, requested]: readonly [string, string]): b
 }
 
 function numberAfter(text: string, word: string): number | undefined {
-  // The words come from the table, plain letters. 'Limit 30,000', 'Requested ~12903'.
+  // `word` comes from the rules and needs no escaping. Matches 'Limit 30,000' and 'Requested ~12903'.
   const digits = new RegExp(`\\b${word}:? ~?(\\d{1,3}(?:,\\d{3}){1,4}|\\d{1,15})\\b`).exec(
     text,
   )?.[1]

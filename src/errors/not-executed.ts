@@ -2,16 +2,16 @@ import { readProperty, someCause } from './hostile.ts'
 
 const MARK = Symbol.for('steadycall.not-executed.v1')
 
-// Objects that cannot carry the mark: frozen ones, and proxies that refuse it.
+// For objects that cannot carry the mark: frozen objects, and proxies that reject it.
 const marked = new WeakSet<object>()
 
 /**
- * Marks an error thrown by your own function as proof that the work was surely not done: a retry
- * or a later caller of the same idempotency key cannot do it twice. Without the mark a thrown error
- * counts as 'maybe'.
+ * Marks an error thrown by your own function as proof that the work was not done, so that a retry, or a
+ * later call with the same idempotency key, cannot do it twice. Without the mark, a thrown error counts
+ * as `executed: 'maybe'`.
  *
- * An object is marked and returned as it is, a frozen one too; anything else comes back wrapped in
- * an `Error` whose `cause` it is.
+ * Returns the same object, marked, even if it is frozen. A value that is not an object is wrapped in an
+ * `Error` as its `cause`.
  *
  * @example
  * if (!(await inventory.reserve(item))) throw notExecuted(new Error('Sold out.'))
@@ -26,7 +26,7 @@ export function notExecuted(error: unknown): unknown {
   return error
 }
 
-/** True when the error, or one it was caused by, was marked by `notExecuted`. */
+/** True if the error or one of its causes was marked by `notExecuted`. */
 export function isNotExecuted(error: unknown): boolean {
   return someCause(error, (cause) => marked.has(cause) || readProperty(cause, MARK) === true)
 }

@@ -1,31 +1,31 @@
 import { readDecimal, readReset } from './hint-grammar.ts'
 import { readHeader } from './hostile.ts'
 
-/** One limit of a provider, as an answer's headers report it. */
+/** One rate limit of a provider, as reported in response headers. */
 export interface Allowance {
   readonly of: 'requests' | 'tokens'
-  /** Absent: not reported. */
+  /** Absent if not reported. */
   readonly limit?: number
-  /** What is left of it after this answer's request. */
+  /** What is left after this request. */
   readonly remaining: number
-  /** Until it is whole again, milliseconds; absent: not reported. */
+  /** Milliseconds until the limit is fully available again. Absent if not reported. */
   readonly resetMs?: number
-  /** `continuous`: it refills all the time. `window`: all at once, at the reset. */
+  /** `continuous`: refills steadily. `window`: refills all at once at the reset. */
   readonly refill: 'continuous' | 'window'
 }
 
-/** The headers of one limit. */
+/** The header names of one limit. */
 export interface LimitHeaders {
   readonly of: Allowance['of']
   readonly limit: string
   readonly remaining: string
   readonly reset: string
   readonly refill: Allowance['refill']
-  /** Read only when nothing is left: a daily limit, or one of something that is not counted here. */
+  /** Read only if nothing is left: for daily limits, and limits on something we do not count. */
   readonly onlyEmpty?: boolean
 }
 
-/** The headers that come together: a provider that sends one of a scheme sends no other scheme. */
+/** Headers that are sent together. A provider uses exactly one scheme. */
 export type HeaderScheme = readonly LimitHeaders[]
 
 type Names = Pick<LimitHeaders, 'limit' | 'remaining' | 'reset'>
@@ -41,30 +41,30 @@ const anthropic = (of: string): Names => ({
   reset: `anthropic-ratelimit-${of}-reset`,
 })
 
-/** The headers of each provider, as of 2026-11. Without any: Gemini, DeepSeek, Bedrock, Vertex, vLLM. */
+/** Header schemes by provider, as of 2026-11. Gemini, DeepSeek, Bedrock, Vertex and vLLM send no such headers. */
 export const HEADER_SCHEMES: readonly HeaderScheme[] = [
-  // OpenAI, Groq, Fireworks (`6m0s`, `12ms`: when it is full again), Azure (whole seconds). Groq's
-  // requests are a day's, which its resets show.
+  // OpenAI, Groq, Fireworks (`6m0s`, `12ms`: time until full), Azure (whole seconds). Groq's request limit
+  // is a daily one, as its resets show.
   [
     { of: 'requests', refill: 'continuous', ...dashed('requests') },
     { of: 'tokens', refill: 'continuous', ...dashed('tokens') },
   ],
-  // Cerebras (seconds with decimals), Mistral (which does not say when it is whole again)
+  // Cerebras (decimal seconds), Mistral (sends no reset)
   [
     { of: 'tokens', refill: 'continuous', ...dashed('tokens-minute') },
     { of: 'requests', refill: 'continuous', ...dashed('requests-minute') },
     { of: 'requests', refill: 'continuous', ...dashed('req-minute') },
     { of: 'requests', refill: 'window', onlyEmpty: true, ...dashed('requests-day') },
   ],
-  // Anthropic (RFC 3339: when it is full again). Output tokens are counted while they are written, and
-  // `tokens` is the tighter of both.
+  // Anthropic (RFC 3339 time at which the limit is full again). Output tokens are counted while they are
+  // generated, and `tokens` reports the tighter of the two token limits.
   [
     { of: 'requests', refill: 'continuous', ...anthropic('requests') },
     { of: 'tokens', refill: 'continuous', ...anthropic('input-tokens') },
     { of: 'tokens', refill: 'continuous', onlyEmpty: true, ...anthropic('tokens') },
     { of: 'tokens', refill: 'continuous', onlyEmpty: true, ...anthropic('output-tokens') },
   ],
-  // OpenRouter (epoch milliseconds), GitHub (epoch seconds), Together (seconds; a second's limits)
+  // OpenRouter (epoch milliseconds), GitHub (epoch seconds), Together (seconds; limits per second)
   [
     {
       of: 'requests',
@@ -103,15 +103,15 @@ export const HEADER_SCHEMES: readonly HeaderScheme[] = [
   ],
 ]
 
-/** A count in a header; undefined for anything outside that grammar. */
+/** A count in a header; undefined if it does not match the grammar. */
 export function readCount(headers: unknown, name: string): number | undefined {
   const text = readHeader(headers, name)
-  // `100, 100;w=60` of older drafts: the first is the limit.
+  // Older drafts send `100, 100;w=60`, where the first number is the limit.
   const value = readDecimal(text) ?? readDecimal(text?.split(/[,;]/, 1)[0]?.trim())
   return value === undefined || value > Number.MAX_SAFE_INTEGER ? undefined : value
 }
 
-/** What the headers say of this limit; `from`: the provider's clock, milliseconds since the epoch. */
+/** Reads one limit from the headers. `from` is the provider's clock, milliseconds since the epoch. */
 export function readAllowance(
   { of, refill, limit: limitName, reset: resetName }: LimitHeaders,
   remaining: number,

@@ -1,19 +1,18 @@
 import { errorInAnswer } from './disguise.ts'
 import { isTelling } from './envelope.ts'
 import { type HeaderSource, readProperty, readText } from './hostile.ts'
-import { type Answer, type Evidence, isErrorStatus, MAX_ID_LENGTH } from './judge-response.ts'
+import { type Evidence, type HttpAnswer, isErrorStatus, MAX_ID_LENGTH } from './judge-response.ts'
 
 /**
- * The answer an error carries, by the names that clients give its parts: openai's and Anthropic's
- * `status`, `headers`, `error`; the AI SDK's `statusCode`, `responseHeaders`, `responseBody`; axios's
- * `response` with `data`; a `Response` that was thrown, or hangs on an error. Undefined for an error
- * without one.
+ * The response that an error carries, under the names that clients use: `status`, `headers`, `error`
+ * (openai, Anthropic); `statusCode`, `responseHeaders`, `responseBody` (AI SDK); `response` with `data`
+ * (axios); a `Response` that was thrown or attached to an error. Undefined if there is none.
  */
-export function readResponse(error: unknown, evidence: Evidence): Answer | undefined {
+export function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefined {
   const inner = readProperty(error, 'response')
   const status = statusesOf(error, inner).find(isErrorStatus)
   const member = readProperty(error, 'error')
-  // An ErrorEvent carries an Error there, no body.
+  // The `error` of an ErrorEvent is an Error, not a response body.
   const said = isTelling(member) && readProperty(member, 'stack') === undefined
   if (status === undefined && !said) return answerInDisguise(error, inner, evidence)
   const isOurs = evidence.status === undefined || status === undefined || evidence.status === status
@@ -33,13 +32,13 @@ export function readResponse(error: unknown, evidence: Evidence): Answer | undef
   }
 }
 
-// The message of an error that quotes its body: a body is read up to the same length.
+// For an error whose message quotes the body; bodies are read up to the same length.
 const MAX_MESSAGE_LENGTH = 4_096
 const REQUEST_ID_FIELDS = ['requestID', 'request_id', 'requestId']
 
 /**
- * openai 7 also puts a whole body there that has no `error` of its own, as a proxy's `{message}`:
- * only with a code or type is it sure to be a provider's.
+ * openai 7 stores a whole body in `error` if the body has no `error` of its own, such as a proxy's
+ * `{message}`. Only a code or type proves that the object is a provider's error.
  */
 function bodyOfMember(member: unknown): unknown {
   const isWhole =
@@ -50,8 +49,12 @@ function bodyOfMember(member: unknown): unknown {
   return isWhole ? member : { error: member }
 }
 
-/** A client that could not make sense of a 200: it may be an error in disguise. */
-function answerInDisguise(error: unknown, inner: unknown, evidence: Evidence): Answer | undefined {
+/** The client failed to process a 200 response; its body may contain an error. */
+function answerInDisguise(
+  error: unknown,
+  inner: unknown,
+  evidence: Evidence,
+): HttpAnswer | undefined {
   const status = statusesOf(error, inner).find((candidate) => candidate === 200)
   if (status === undefined) return undefined
   const body = bodiesOf(error, inner).map(errorInAnswer).find(isBody)
@@ -79,13 +82,13 @@ function bodiesOf(error: unknown, inner: unknown): readonly unknown[] {
   ]
 }
 
-/** Not of a `Response`: its body is a stream, and node-fetch warns whoever asks for its `data`. */
+/** Skips a `Response`: its body is a stream, and node-fetch warns when `data` is read. */
 function readOutside(source: unknown, name: string): unknown {
   const isResponse = typeof readProperty(source, 'arrayBuffer') === 'function'
   return isResponse ? undefined : readProperty(source, name)
 }
 
-/** Text, or parsed JSON; a stream that nobody has read is none. */
+/** Accepts text or parsed JSON, but not an unread stream. */
 function isBody(candidate: unknown): boolean {
   if (typeof candidate !== 'object' || candidate === null) {
     return typeof candidate === 'string' && candidate !== ''

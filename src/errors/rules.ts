@@ -13,11 +13,11 @@ import { SIZE_WORDINGS } from './wordings/size.ts'
 import type { WordingRule } from './wordings/wording.ts'
 
 /**
- * Providers' wordings, the first match wins. The order is that of the evidence: region, requests at
- * once, money, allowances, filter, context, size, far ends, credentials, rate, overload, breakdowns
- * that only a body tells of, and the names that relays give. Within a subject what is structured
- * (code, quota) stands before the text, and wordings of a provider before classes of words, unless a
- * comment says why not. A wording that is not here falls to `STATUS_KINDS`.
+ * Providers' wordings; the first match wins. The groups are ordered by how conclusive they are: region,
+ * concurrency, money, allowances, content filter, context length, request size, limits that reset hours
+ * later, credentials, rate, overload, breakdowns reported only in a body, and relays' own error names.
+ * Within a group, codes and quotas come before texts, and the wording of a single provider before classes
+ * of words, unless a comment gives a reason. A body that matches no rule is judged by `STATUS_KINDS`.
  */
 export const WORDING_RULES: readonly WordingRule[] = [
   ...REGION_WORDINGS,
@@ -36,11 +36,11 @@ export const WORDING_RULES: readonly WordingRule[] = [
 ]
 
 /**
- * What a status means when the body says nothing more: RFC 9110 §15, RFC 6585 (429), RFC 7725 (451),
- * RFC 8470 (425), Cloudflare's 520–524, and the unregistered 498 and 529 of LLM providers.
+ * What a status means if no wording matches: RFC 9110 §15, RFC 6585 (429), RFC 7725 (451), RFC 8470 (425),
+ * Cloudflare's 520–524, and the unregistered 498 and 529 of LLM providers.
  */
 export const STATUS_KINDS: Readonly<Record<number, FailureKind>> = {
-  // Redirects that the client could not follow, or was told not to.
+  // Redirects that the client did not or could not follow.
   301: 'invalid_request',
   302: 'invalid_request',
   303: 'invalid_request',

@@ -1,14 +1,14 @@
-/** Tokens, as a provider counted them. */
+/** Numbers of tokens, as counted by the provider. */
 export interface TokenCounts {
   readonly inputTokens: number
   readonly outputTokens: number
-  /** Of the input: read from the provider's prompt cache. Absent where it told nothing. */
+  /** The part of `inputTokens` read from the provider's prompt cache. Absent if not reported. */
   readonly cachedInputTokens?: number
-  /** Of the output: spent on reasoning. Absent where it told nothing. */
+  /** The part of `outputTokens` spent on reasoning. Absent if not reported. */
   readonly reasoningOutputTokens?: number
 }
 
-/** All of them together. What nobody told stays absent. */
+/** The sum of the counts. An optional count stays absent if no provider reported it. */
 export function sumOfTokens(counts: readonly TokenCounts[]): TokenCounts {
   const sum: { -readonly [Name in keyof TokenCounts]: TokenCounts[Name] } = {
     inputTokens: 0,

@@ -1,17 +1,17 @@
-import type { CauseRule } from './cause-rules.ts'
+import type { CauseRule } from './cause-rule.ts'
 
-/** A redirect that went nowhere: what was seen more than once on the wire was no retry. */
+/** Also tells the wire observer that the repeated requests were redirects, not retries. */
 export const TOO_MANY_REDIRECTS = 'too_many_redirects'
 
 /**
- * Requests that no `fetch` will ever carry out: sent again they fail again. The messages are those
- * of undici (Node 24), node-fetch 2 and 3, Bun 1.4, Deno 2.9, workerd (2026-11) and Chromium, the
- * codes those of Node's `http`, undici and Bun. A server that only said where else to go has done
- * nothing with the request; where a message leaves open whether one has, it is 'maybe'.
+ * Requests that no `fetch` can carry out, so that sending them again is pointless. The messages are those
+ * of undici (Node 24), node-fetch 2 and 3, Bun 1.4, Deno 2.9, workerd (2026-11) and Chromium; the codes
+ * those of Node's `http`, undici and Bun. A server that only redirected has done no work; if a message
+ * leaves open whether a server has done work, `executed` is 'maybe'.
  */
 // biome-ignore format: a rule is one line
 export const UNSENDABLE_RULES: readonly CauseRule[] = [
-  // A URL. Chromium, undici; then Firefox and node-fetch.
+  // URL: Chromium and undici, then Firefox and node-fetch.
   { kind: 'invalid_request', executed: 'no', code: 'url_credentials', when: { text: 'from a url that includes credentials' }, example: { message: 'Request cannot be constructed from a URL that includes credentials: http://u:p@127.0.0.1/' } },
   { kind: 'invalid_request', executed: 'no', code: 'url_credentials', when: { text: 'is an url with embedded credentials' }, example: { message: 'http://u:p@127.0.0.1/ is an url with embedded credentials.' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_url' }, example: { code: 'ERR_INVALID_URL', message: 'Invalid URL' } },
@@ -55,10 +55,10 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'cannot be replayed for this redirect' }, example: { message: 'Request body is a ReadableStream and cannot be replayed for this redirect' } },
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'can not redeliver a streaming request body' }, example: { message: 'Fetch failed: Can not redeliver a streaming request body after a redirect' } },
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { text: 'a request with a one-time-use body' }, example: { message: 'A request with a one-time-use body (it was initialized from a stream, not a buffer) encountered a redirect requiring the body to be retransmitted.' } },
-  // undici says nothing there: only where its error was made tells a redirect of a stream from any other end.
+  // undici's error has no message; only its stack tells a redirect of a streamed body from other failures.
   { kind: 'invalid_request', executed: 'no', code: 'redirect_refused', when: { name: 'error', message: '', stack: ' httpredirectfetch (' }, example: { name: 'Error', message: '', stack: 'Error\n    at makeNetworkError (node:internal/deps/undici/undici:11843:54)\n    at httpRedirectFetch (node:internal/deps/undici/undici:13546:32)' } },
 
-  // Headers. undici, `new Headers` of Deno and Chromium, then Bun and workerd.
+  // Headers: undici, `new Headers` of Deno and Chromium, then Bun and workerd.
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'headers.append: ' }, example: { message: 'Headers.append: "Bearer a b" is an invalid header value.' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'headers.set: ' }, example: { message: 'Headers.set: "Bearer a b" is an invalid header value.' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'is an invalid header name' }, example: { message: 'Headers.delete: "a b" is an invalid header name.' } },
@@ -72,17 +72,17 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'to initialize a headers object from a sequence' }, example: { message: 'To initialize a Headers object from a sequence, each inner sequence must have exactly two elements.' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_char' }, example: { code: 'ERR_INVALID_CHAR', message: 'Invalid character in header content ["authorization"]' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_http_token' }, example: { code: 'ERR_INVALID_HTTP_TOKEN', message: 'Header name must be a valid HTTP token ["a b"]' } },
-  // openai's own.
+  // openai's own check.
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { text: 'header name must be a valid http token' }, example: { message: 'Header name must be a valid HTTP token ["a b"]' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_header', when: { message: 'expected header name to be a string' }, example: { message: 'expected header name to be a string' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_http_invalid_header_value' }, example: { code: 'ERR_HTTP_INVALID_HEADER_VALUE', message: 'Invalid value "undefined" for header "x"' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_http2_invalid_header_value' }, example: { code: 'ERR_HTTP2_INVALID_HEADER_VALUE', message: 'Invalid value "undefined" for header "x"' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_http2_invalid_connection_headers' }, example: { code: 'ERR_HTTP2_INVALID_CONNECTION_HEADERS', message: 'HTTP/1 Connection specific headers are forbidden: "connection"' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_http2_invalid_pseudoheader' }, example: { code: 'ERR_HTTP2_INVALID_PSEUDOHEADER', message: '":x" is an invalid pseudoheader or is used incorrectly' } },
-  // Only seen while the body is written.
+  // Detected only while the body is being sent.
   { kind: 'invalid_request', executed: 'maybe', when: { code: 'und_err_req_content_length_mismatch' }, example: { code: 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', message: 'Request body length does not match content-length header' } },
 
-  // Method, body, and the other options of a request.
+  // Method, body, and other request options.
   { kind: 'invalid_request', executed: 'no', code: 'invalid_method', when: { text: 'is not a valid http method' }, example: { message: "'PO ST' is not a valid HTTP method." } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_method', when: { text: 'http method is unsupported' }, example: { message: "'TRACE' HTTP method is unsupported." } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_method', when: { text: 'invalid http method string' }, example: { message: 'Invalid HTTP method string: PO ST' } },
@@ -98,7 +98,7 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'body_used', when: { text: 'body object should not be disturbed or locked' }, example: { message: 'Response body object should not be disturbed or locked' } },
   { kind: 'invalid_request', executed: 'no', code: 'body_used', when: { text: 'and cannot be used as a body' }, example: { message: 'This ReadableStream is disturbed (has already been read from), and cannot be used as a body.' } },
   { kind: 'invalid_request', executed: 'no', code: 'body_used', when: { text: 'readablestream is locked or disturbed' }, example: { message: 'ReadableStream is locked or disturbed' } },
-  // Of a request or of an answer: a `fetch` that reads what it hands on.
+  // The body of the request or of the response: a custom `fetch` may have read either before passing it on.
   { kind: 'invalid_request', executed: 'maybe', when: { code: 'err_body_already_used' }, example: { code: 'ERR_BODY_ALREADY_USED', message: 'Body already used' } },
   { kind: 'invalid_request', executed: 'maybe', code: 'body_used', when: { text: 'body is unusable' }, example: { message: 'Body is unusable: Body has already been read' } },
   { kind: 'invalid_request', executed: 'maybe', code: 'body_used', when: { text: 'body used already for' }, example: { message: 'body used already for: http://127.0.0.1/' } },
@@ -115,14 +115,14 @@ export const UNSENDABLE_RULES: readonly CauseRule[] = [
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'request mode cannot be "same-origin"' }, example: { message: 'request mode cannot be "same-origin"' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', text: '.dispatch is not a function' }, example: { name: 'TypeError', message: 'agent.dispatch is not a function' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { code: 'err_assertion', text: 'assert(dispatcher)' }, example: { code: 'ERR_ASSERTION', message: 'The expression evaluated to a falsy value:\n\n  assert(dispatcher)\n' } },
-  // Node's `http`, of what its request is made of.
+  // Node's `http`, about its request options.
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_arg_type', text: 'the "options.' }, example: { code: 'ERR_INVALID_ARG_TYPE', message: 'The "options.agent" property must be one of Agent-like Object, undefined, or false.' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'err_invalid_arg_value', text: 'the property \'options.' }, example: { code: 'ERR_INVALID_ARG_VALUE', message: "The property 'options.family' must be one of: 0, 4, 6. Received 5" } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', text: 'invalid referrerpolicy' }, example: { name: 'TypeError', message: 'Invalid referrerPolicy: x' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'option \'client\' must be null' }, example: { message: "'window' option 'client' must be null" } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { name: 'typeerror', message: 'keepalive' }, example: { name: 'TypeError', message: 'keepalive' } },
   { kind: 'invalid_request', executed: 'no', code: 'invalid_option', when: { text: 'integrity checking is not implemented' }, example: { message: 'Subrequest integrity checking is not implemented. The integrity option must be either undefined or an empty string.' } },
-  // Checked when the answer has been read, whatever its status.
+  // Checked after the response has been read, whatever its status.
   { kind: 'invalid_request', executed: 'maybe', code: 'integrity_mismatch', when: { message: 'integrity mismatch' }, example: { message: 'integrity mismatch' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'und_err_invalid_arg' }, example: { code: 'UND_ERR_INVALID_ARG', message: 'invalid transfer-encoding header' } },
   { kind: 'invalid_request', executed: 'no', when: { code: 'und_err_not_supported' }, example: { code: 'UND_ERR_NOT_SUPPORTED', message: 'expect header not supported' } },

@@ -1,33 +1,33 @@
 import { base64Of } from './base64.ts'
 
 /**
- * The canonical JSON of a value (RFC 8785, JCS): the same text for the same data, whatever the
- * order of its members.
+ * The canonical JSON of a value (RFC 8785, JCS): the same text for the same data, whatever the order of
+ * its members.
  *
- * Stricter than `JSON.stringify`, so that two different payloads never share a text by accident.
- * Kept: own enumerable string members, `__proto__` included. Written as they go over the wire:
- * `Date` and whatever has a `toJSON` (called once); `undefined` members are dropped. Typed arrays
+ * Stricter than `JSON.stringify`, so that two different payloads never share a text by accident. Includes
+ * all own enumerable members with string names, even `__proto__`. A `Date`, or any other object with a
+ * `toJSON` (called once), is written as it would be sent; `undefined` members are dropped. Typed arrays
  * become `{"$b64":"…"}`. Each member is read once.
- * @throws {TypeError} naming the JSON Pointer (RFC 6901) of the first value that has no canonical
- * JSON: NaN and infinities, integers beyond 2^53 − 1, BigInt, lone surrogates, `undefined` and
- * holes in arrays, functions, symbols, class instances (Map, Set, RegExp, Promise …), cycles;
- * nesting deeper than 100; a text longer than 8 Mi (2^23) characters; a getter that throws.
+ * @throws {TypeError} for a value that has no canonical JSON, with the JSON Pointer (RFC 6901) of the first
+ * such value: NaN and infinities, integers beyond 2^53 − 1, BigInt, lone surrogates, `undefined` and holes
+ * in arrays, functions, symbols, class instances (Map, Set, RegExp, Promise …), cycles, nesting deeper than
+ * 100, a text longer than 8 Mi (2^23) characters, a getter that throws.
  */
 export function canonicalJson(value: unknown): string {
   return writtenAs(RFC_8785, value)
 }
 
 /**
- * The same of a request that is sent as JSON, or has been: what JSON can say is taken as it is said,
- * also where RFC 8785 or we refuse it in a value.
+ * The canonical JSON of a request that is sent as JSON: accepts everything that JSON can express, including
+ * what RFC 8785 or `canonicalJson` rejects.
  */
 export function canonicalJsonAsSent(value: unknown): string {
   return writtenAs(AS_SENT, value)
 }
 
 /**
- * The same of what a key stands for: a user's own text need not be whole characters, and what a
- * user's own `toJSON` or getter throws passes through, as it does from a request's parameters.
+ * The canonical JSON of the payload of a key. Accepts lone surrogates, which a user's text may contain, and
+ * rethrows errors of the user's own `toJSON` or getters unchanged, as for a request's parameters.
  */
 export function canonicalPayload(value: unknown): string {
   return writtenAs(PAYLOAD, value)
@@ -42,24 +42,24 @@ function writtenAs(dialect: Dialect, value: unknown): string {
     return text.written
   } catch (error) {
     if (text.thrown !== undefined && error === text.thrown.error) throw error
-    // A proxy may throw at anything that is asked of it, and so do bytes that were transferred.
+    // A proxy may throw on any access, and so does a view of a transferred buffer.
     throw refusal(text, 'a value that cannot be read', error)
   }
 }
 
-/** Half a character. UTF-8 has none, and RFC 8785 neither. */
+/** Half of a surrogate pair, which neither UTF-8 nor RFC 8785 can represent. */
 export const LONE_SURROGATE: RegExp = /\p{Surrogate}/u
 
 const MAX_DEPTH = 100
 const MAX_LENGTH = 2 ** 23
 
-/** What may be hashed besides what RFC 8785 has. */
+/** What is accepted beyond RFC 8785. */
 interface Dialect {
-  /** As JSON.stringify writes them, escaped: a user's text that was cut through an emoji has one. */
+  /** Written escaped, as by JSON.stringify. A user's text that was cut inside an emoji contains one. */
   readonly loneSurrogates: boolean
-  /** Rounded already where they were written down; it is the rounded one that is sent. */
+  /** Integers that were rounded when the value was created: the rounded one is what is sent. */
   readonly roundedIntegers: boolean
-  /** What a `toJSON` or a getter throws is thrown as it is, without a word on where it stands. */
+  /** Errors thrown by a `toJSON` or a getter are rethrown unchanged, without their position. */
   readonly ownErrors: boolean
 }
 
@@ -70,20 +70,20 @@ const AS_SENT: Dialect = { loneSurrogates: true, roundedIntegers: true, ownError
 interface Text {
   readonly dialect: Dialect
   written: string
-  /** Where in the value we are: member names and indices. */
+  /** The position in the value: member names and indices. */
   readonly path: (string | number)[]
   readonly ancestors: Set<object>
-  /** What is to be thrown: the refusal, or the user's own error. */
+  /** The error to be thrown: the refusal, or the user's own error. */
   thrown?: { readonly error: unknown }
 }
 
-/** What `toPlain` leaves: a container is an array, a typed array or an object to be walked. */
+/** The result of `toPlain`. An object is an array, a typed array or an object still to be walked. */
 type Plain = null | boolean | number | string | object
 
 function write(text: Text, value: Plain): void {
   if (typeof value === 'string') append(text, quote(text, value))
   else if (typeof value === 'object' && value !== null) writeContainer(text, value)
-  // ECMAScript's own Number-to-string is what RFC 8785 §3.2.2.3 prescribes; -0 gives 0.
+  // RFC 8785 §3.2.2.3 prescribes ECMAScript's own number format; -0 gives 0.
   else append(text, String(value))
 }
 
@@ -117,7 +117,7 @@ function writeObject(text: Text, object: object): void {
   requireNoSymbols(text, object)
   append(text, '{')
   let separator = ''
-  // sort() without a comparator orders by UTF-16 code units, as RFC 8785 §3.2.3 demands.
+  // sort() without a comparator orders by UTF-16 code units, as RFC 8785 §3.2.3 requires.
   for (const key of Object.keys(object).sort()) {
     const name = quote(text, key)
     text.path.push(key)
@@ -154,7 +154,7 @@ function read(text: Text, container: object, key: string | number): Plain | unde
   return toPlain(text, value, key)
 }
 
-/** The value as it goes over the wire, or undefined where it does not. */
+/** The value as it would be sent, or undefined if it is not sent at all. */
 function toPlain(text: Text, value: unknown, key: string | number): Plain | undefined {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) {
     return requirePlain(text, value)
@@ -171,13 +171,13 @@ function toPlain(text: Text, value: unknown, key: string | number): Plain | unde
   return requirePlain(text, json)
 }
 
-/** Of whichever realm. On the wire it would be null. */
+/** Works for Dates of any realm. JSON would write an invalid one as null. */
 function isInvalidDate(value: object): boolean {
   if (Object.prototype.toString.call(value) !== '[object Date]') return false
   try {
     return Number.isNaN(Date.prototype.getTime.call(value))
   } catch {
-    // It only calls itself a Date.
+    // Not a real Date: only its tag says so.
     return false
   }
 }
@@ -191,7 +191,7 @@ function requirePlain(text: Text, value: unknown): Plain | undefined {
       return value
     case 'number':
       if (!Number.isFinite(value)) throw refusal(text, String(value))
-      // Such integers have been rounded already: two different ones may look the same here.
+      // Such integers may have been rounded, so two different ones could look the same.
       if (
         Number.isInteger(value) &&
         !Number.isSafeInteger(value) &&
@@ -207,10 +207,10 @@ function requirePlain(text: Text, value: unknown): Plain | undefined {
   }
 }
 
-/** JSON.stringify escapes as RFC 8785 §3.2.2.2 prescribes, lone surrogates apart: I-JSON has none. */
+/** JSON.stringify escapes as RFC 8785 §3.2.2.2 prescribes, except for lone surrogates. */
 function quote(text: Text, value: string): string {
   if (value.length > MAX_LENGTH) throw tooLong(text)
-  // Printable ASCII needs no escape: four times as fast, and most names and texts are that.
+  // The common case: printable ASCII needs no escapes. Four times as fast.
   if (/^[ !#-[\]-~]*$/.test(value)) return `"${value}"`
   if (!text.dialect.loneSurrogates && LONE_SURROGATE.test(value)) {
     throw refusal(text, 'a lone surrogate')
@@ -224,7 +224,7 @@ function base64(text: Text, view: ArrayBufferView): string {
   return base64Of(bytes)
 }
 
-/** An object literal or `Object.create(null)`, of whichever realm: its prototype is a root. */
+/** An object literal or `Object.create(null)` of any realm: its prototype has no prototype. */
 function isPlainObject(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === null) return true
@@ -247,7 +247,7 @@ function refusal(text: Text, what: string, cause?: unknown): TypeError {
   return error
 }
 
-/** Of the code that the user's value brings along. */
+/** For an error thrown by the user's own `toJSON` or getter. */
 function ownError(text: Text, what: string, error: unknown): unknown {
   if (!text.dialect.ownErrors) return refusal(text, what, error)
   text.thrown = { error }
@@ -257,7 +257,7 @@ function ownError(text: Text, what: string, error: unknown): unknown {
 function tooLong(text: Text): TypeError {
   const error = new TypeError(
     `A payload longer than ${MAX_LENGTH} characters, reached${place(text.path)}, is not hashed: ` +
-      'pass a shorter one that stands for it',
+      'pass a shorter one that identifies it',
   )
   text.thrown = { error }
   return error

@@ -1,30 +1,30 @@
 import { sleep } from '../time.ts'
-import { type Claimed, type ClaimLimits, claimKey, claimRequest, endingOf } from './claim-key.ts'
-import { AGAIN, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { type Claimed, type ClaimLimits, claimKey, claimRequest, sharedEndOf } from './claim.ts'
+import { AGAIN, type SharedFlight } from './flight.ts'
 import { Lease } from './lease.ts'
-import type { OnceRequest, Sending, WorkOutcome } from './once.ts'
 import { resultTooLarge, storeUnavailable } from './once-errors.ts'
-import { giveBack, recordFailure, recordSuccess, unrecorded } from './settle.ts'
+import type { FlightEnd, OnceRequest, OwnWork, Sending, WorkOutcome } from './protocol.ts'
+import { giveBack, storeFailure, storeSuccess, unrecorded } from './settle.ts'
 
 /**
- * The protocol between processes: claims the key until the store gives an outcome, a refusal or the
- * key itself; with the key, runs the work under a lease and records how it ended.
+ * The protocol between processes. Claims the key until the store returns an outcome, a refusal or
+ * ownership; an owner runs the work under a lease and records its outcome.
  */
 export async function claimAndRun<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   let waitedFor: number | undefined
   let missesLeft = 0
   for (let round = 1; !flight.signal.aborted; round++) {
     const sentAtMs = request.clock.monotonicMs()
     const claimed = await claimKey(request, flight, { waitedFor, ...patience(flight, waitedFor) })
-    const ending = await endingOf(request, claimed)
-    if (ending !== undefined) return ending
+    const sharedEnd = await sharedEndOf(request, claimed)
+    if (sharedEnd !== undefined) return sharedEnd
     if (claimed.state === 'owned') {
-      const landing = await runOwned(request, flight, own, claimed, sentAtMs)
-      if (landing !== 'lost') return landing
+      const end = await runOwned(request, flight, own, claimed, sentAtMs)
+      if (end !== 'lost') return end
       waitedFor = undefined
       missesLeft = 0
     } else if (claimed.state === 'busy') {
@@ -42,8 +42,8 @@ export async function claimAndRun<T>(
 }
 
 /**
- * How long a claim may take. While somebody else is at work there is none of ours to leave time
- * for, and a slow answer must not be taken for a store that is down.
+ * How long a claim may take. While another owner is at work, no time has to be reserved for our own work,
+ * and a slow response must not be mistaken for a store that is down.
  */
 function patience({ signal, deadline }: SharedFlight, waitedFor: number | undefined): ClaimLimits {
   return waitedFor === undefined ? { signal, remainingMs: deadline.remainingMs() } : { signal }
@@ -54,12 +54,12 @@ function countdown<T>({ clock }: OnceRequest<T>, leaseLeftMs: number): () => num
   return () => Math.max(0, endsAtMs - clock.monotonicMs())
 }
 
-/** A caller who knows that somebody is at work does not give up the wait for a hiccup. */
+/** A waiter that knows of an active owner keeps waiting through this many failed polls. */
 const MAX_MISSED_POLLS = 2
 
 /**
- * Full jitter between 50 ms and a ceiling that doubles up to 1 s, so that many processes waiting
- * for one owner spread out. The floor keeps a low draw from polling in a tight loop.
+ * Full jitter between 50 ms and a ceiling that doubles up to 1 s, so that many processes waiting for one
+ * owner spread out. The floor prevents polling in a tight loop.
  */
 async function pause<T>(
   { clock, random }: OnceRequest<T>,
@@ -69,7 +69,7 @@ async function pause<T>(
   if (flight.signal.aborted) return
   const ceilingMs = Math.min(MAX_POLL_MS, MIN_POLL_MS * 2 ** Math.min(round, 10))
   const delayMs = MIN_POLL_MS + random() * (ceilingMs - MIN_POLL_MS)
-  // Abandoned meanwhile: the loop sees that by itself.
+  // The sleep rejects if the flight is abandoned; the loop checks for that itself.
   await sleep(clock, delayMs, flight.signal).catch(() => {})
 }
 
@@ -78,14 +78,14 @@ const MAX_POLL_MS = 1_000
 
 type Owned = Extract<Claimed, { readonly state: 'owned' }>
 
-/** Runs the work under the claim. `'lost'`: it was stopped because the claim could not be kept. */
+/** Runs the work under the claim. `'lost'`: it was stopped because the claim was lost. */
 async function runOwned<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,
   { claim, onUncertain: recorded }: Owned,
   sentAtMs: number,
-): Promise<Landing<T> | 'lost'> {
+): Promise<FlightEnd<T> | 'lost'> {
   const { store, clock, random, onStoreError } = request
   if (flight.signal.aborted) {
     await giveBack(request, flight, claim)
@@ -113,19 +113,19 @@ async function runOwned<T>(
     flight.dispatched = true
   })
   lease.end()
-  if (!outcome.ok) return recordFailure(request, flight, claim, lease, outcome, own)
+  if (!outcome.ok) return storeFailure(request, flight, claim, lease, outcome, own)
   own.outcome = outcome
-  return recordSuccess(request, flight, claim, outcome)
+  return storeSuccess(request, flight, claim, outcome)
 }
 
-/** The store is down: an error, or the work without a record where the caller prefers an answer. */
+/** The store is down: fails, or runs the work without a record under `onStoreError: 'bypass'`. */
 async function withoutStore<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,
   cause: unknown,
-): Promise<Landing<T>> {
-  // Nobody is left: the wait for the store was ended by that, not by the store.
+): Promise<FlightEnd<T>> {
+  // The claim failed because the last participant left, not because of the store.
   if (flight.signal.aborted) return AGAIN
   if (request.onStoreError === 'fail') {
     const executed = flight.dispatched ? 'maybe' : 'no'
@@ -165,7 +165,7 @@ async function run<T>(
   return outcome
 }
 
-/** Work that rejects says nothing about what it did. */
+/** Work should not reject. If it does, it is unknown what it did. */
 function brokenPromise<T>(error: unknown, flight: SharedFlight): WorkOutcome<T> {
   const uncertain = flight.dispatched && flight.onUncertain === 'fail'
   return {

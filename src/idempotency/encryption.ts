@@ -13,7 +13,7 @@ export interface Keyring {
   readonly acceptPlain: boolean
 }
 
-/** Of options that have been checked. */
+/** Reads the keys from validated options. */
 export function readEncryption(options: EncryptionOptions): Keyring {
   const known = keyrings.get(options)
   if (known !== undefined) return known
@@ -30,23 +30,23 @@ export function readEncryption(options: EncryptionOptions): Keyring {
 
 const keyrings = new WeakMap<EncryptionOptions, Keyring>()
 
-/** What an id of a key may look like. */
+/** The format of a key id. */
 export const KEY_ID: RegExp = /^[\w.-]{1,64}$/
 
-/** The bytes of a key; undefined for what is none. */
+/** The bytes of a key; undefined if it is not a valid key. */
 export function keyBytes(key: unknown): Uint8Array | undefined {
   if (key instanceof Uint8Array && key.length === 32) return key
-  // 32 bytes are 43 digits and one to fill up.
+  // 32 bytes are 43 base64 digits and one of padding.
   if (typeof key !== 'string' || !/^[A-Za-z0-9+/]{43}=$/.test(key)) return undefined
   return Uint8Array.from(atob(key), (character) => character.charCodeAt(0))
 }
 
 const ALGORITHM = 'aes-256-gcm'
-/** 96 bits, random: good for 2^32 results under one key (NIST SP 800-38D, §8.3). */
+/** 96 random bits: safe for 2^32 results under one key (NIST SP 800-38D, §8.3). */
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
-/** @returns nonce, ciphertext and tag. `bound` has to be the same for `decrypt`. */
+/** @returns nonce, ciphertext and tag. `bound` is authenticated: `decrypt` needs the same text. */
 export function encrypt({ keys, use }: Keyring, bytes: Uint8Array, bound: string): Uint8Array {
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv(ALGORITHM, keyOf(keys, use), nonce, { authTagLength: TAG_BYTES })
@@ -54,7 +54,7 @@ export function encrypt({ keys, use }: Keyring, bytes: Uint8Array, bound: string
   return concat(nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag())
 }
 
-/** @throws {Error} for an unknown key, and for anything that `encrypt` did not make, with this key. */
+/** @throws {Error} for an unknown key, and for bytes that `encrypt` did not produce with this key and `bound`. */
 export function decrypt(
   { keys }: Keyring,
   id: string,
@@ -74,7 +74,7 @@ function keyOf(keys: ReadonlyMap<string, KeyObject>, id: string): KeyObject {
   return key
 }
 
-/** The parts one after the other. */
+/** Joins the parts. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
   let at = 0

@@ -2,19 +2,18 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CallErrorInit } from '../errors/call-error.ts'
 import { processWide } from '../process-wide.ts'
 import type { Deadline } from '../time.ts'
-import type { WorkOutcome } from './once.ts'
-import type { FailureNotice } from './store.ts'
+import type { FailureNotice, Store } from './store.ts'
 
-/** What a participant brings into a flight. */
+/** A caller taking part in a flight. */
 export interface Participant {
   readonly deadline: Deadline
   readonly onUncertain: 'rerun' | 'fail'
-  /** Somebody outside this process has the key, and must renew its lease within this time. */
+  /** Called if an owner outside this process holds the key; its lease ends in this time unless renewed. */
   waiting?(leaseLeftMs: number): void
 }
 
-/** How a flight ended for those whose own work it did not run. */
-export type Ending =
+/** How a flight ended for the joiners, whose own work it did not run. */
+export type SharedEnd =
   | {
       readonly type: 'result'
       readonly result: string
@@ -26,52 +25,46 @@ export type Ending =
       readonly notice: FailureNotice
       readonly source: 'store' | 'shared'
     }
-  /** Everybody gets an error object of his own, made from this. */
+  /** Each joiner gets an error object of its own, created from `init`. */
   | { readonly type: 'error'; readonly init: CallErrorInit }
-  /** It ended for a reason that is not theirs: who has time left starts anew. */
+  /** It ended for a reason that does not concern the joiners: those with time left start over. */
   | { readonly type: 'again' }
 
-export const AGAIN: Ending = { type: 'again' }
+export const AGAIN: SharedEnd = { type: 'again' }
 
-/** How a flight ended: `own` for the caller whose work it ran, `others` for everybody else. */
-export type Landing<T> =
-  | Ending
-  | {
-      readonly type: 'own'
-      readonly outcome: WorkOutcome<T>
-      readonly persisted: boolean
-      readonly others: Ending
-    }
+/** Flights by store, so that two stores never mix, and by key. */
+export type Flights = Map<Store, Map<string, InFlight>>
 
-/** The work of the caller who started the flight, as far as it has come. */
-export interface OwnWork<T> {
-  running?: Promise<unknown> | undefined
-  outcome?: WorkOutcome<T> | undefined
+/** A flight, and the end that its joiners wait for. */
+export interface InFlight {
+  readonly flight: SharedFlight
+  readonly end: Promise<SharedEnd>
 }
 
 /**
- * A key being asked for or worked on in this process, for all who want it meanwhile. It belongs to
- * nobody: it lasts as long as its most patient participant, and is abandoned with the last.
+ * A key being claimed or worked on in this process, shared by all callers that need it. It does not belong
+ * to the caller that started it: it lasts as long as its most patient participant, and is abandoned when the
+ * last one leaves.
  */
 export class SharedFlight {
   readonly fingerprint: string
-  /** Of the caller who started it, for the traces of those who join. */
+  /** Identifies the call that started the flight, for the traces of joiners. */
   readonly origin: string | undefined
   /** The latest of the participants' deadlines. */
   readonly deadline: Deadline
-  /** The work may have left this process. */
+  /** Whether the work may have left this process. */
   dispatched = false
-  /** Settles where those who joined need not wait for the end. */
-  readonly toldEarly: Promise<Ending>
-  /** How long the lease is still good of the owner outside this process, while it is waited for. */
+  /** Resolves if joiners can be told the end before the work has ended. */
+  readonly toldEarly: Promise<SharedEnd>
+  /** Remaining lease time of an owner outside this process, while the flight waits for it. */
   #leaseLeftMs: (() => number) | undefined
   readonly #participants = new Map<Participant, Binding>()
   readonly #abandoned = new AbortController()
-  #tellEarly: (ending: Ending) => void = () => {}
+  #tellEarly: (end: SharedEnd) => void = () => {}
   #strict = false
   #onStricter: () => void = () => {}
-  #landed = false
-  /** Of the participant who left last: it still binds the work while nobody else's does. */
+  #ended = false
+  /** Binding of the last participant to leave: it applies while there is no other participant. */
   #last: Binding | undefined
 
   constructor(fingerprint: string, origin?: string) {
@@ -83,17 +76,17 @@ export class SharedFlight {
     })
   }
 
-  /** The end for those who joined, ahead of the end of the work. Only the first time counts. */
-  tellEarly(ending: Ending): void {
-    this.#tellEarly(ending)
+  /** Tells joiners the end before the work has ended. Only the first call counts. */
+  tellEarly(end: SharedEnd): void {
+    this.#tellEarly(end)
   }
 
-  /** Aborts when the last participant has left before the end. */
+  /** Aborts if the last participant leaves before the flight has ended. */
   get signal(): AbortSignal {
     return this.#abandoned.signal
   }
 
-  /** The strictest that any participant, past or present, or the record asked for. */
+  /** The strictest policy requested by any participant, past or present, or by the record. */
   get onUncertain(): 'rerun' | 'fail' {
     return this.#strict ? 'fail' : 'rerun'
   }
@@ -104,23 +97,23 @@ export class SharedFlight {
     this.#onStricter()
   }
 
-  /** Calls back when `onUncertain` becomes stricter. */
+  /** Registers a listener for `onUncertain` becoming stricter. */
   whenStricter(listener: () => void): void {
     this.#onStricter = listener
   }
 
-  enter(participant: Participant): void {
+  join(participant: Participant): void {
     this.#participants.set(participant, { deadline: participant.deadline, from: around() })
     this.tighten(participant.onUncertain)
     if (this.#leaseLeftMs !== undefined) participant.waiting?.(this.#leaseLeftMs())
   }
 
-  /** Somebody outside this process has the key. */
+  /** Whether the flight waits for an owner outside this process. */
   get waiting(): boolean {
     return this.#leaseLeftMs !== undefined
   }
 
-  /** All who take part now, or come while it lasts, are told once of the wait for one owner. */
+  /** Notifies all participants, present and future, that the flight waits for an owner elsewhere. */
   waitsFor(leaseLeftMs: () => number): void {
     this.#leaseLeftMs = leaseLeftMs
     for (const participant of this.#participants.keys()) participant.waiting?.(leaseLeftMs())
@@ -130,39 +123,38 @@ export class SharedFlight {
     this.#leaseLeftMs = undefined
   }
 
-  /** `reason` is what the work is aborted with if this was the last participant. */
+  /** `reason` is the abort reason of the work if this was the last participant. */
   leave(participant: Participant, reason: unknown): void {
     const binding = this.#participants.get(participant)
     if (!this.#participants.delete(participant) || this.#participants.size > 0) return
     this.#last = binding
-    if (!this.#landed) this.#abandoned.abort(reason)
+    if (!this.#ended) this.#abandoned.abort(reason)
   }
 
   hasOthersThan(participant: Participant): boolean {
     return this.#participants.size > (this.#participants.has(participant) ? 1 : 0)
   }
 
-  get landed(): boolean {
-    return this.#landed
+  get ended(): boolean {
+    return this.#ended
   }
 
-  /** It has ended: whoever leaves from now on abandons nothing. */
-  land(): void {
-    this.#landed = true
+  /** Marks the flight as ended: from now on a leaving participant abandons nothing. */
+  end(): void {
+    this.#ended = true
   }
 
-  /** Runs this flight's work, so that a key which is used inside itself can be told. */
+  /** Runs this flight's work in a context that lets a nested use of the same key be detected. */
   enclose<R>(work: () => R): R {
     return storage().run(this, work)
   }
 
   /**
-   * Does this flight wait for the code that runs now, which must then not wait for it? It does when
-   * that is part of its work, or of the work of a flight that its work waits for. Each would wait
-   * for the other, under deadlines that are each other's.
+   * Whether this flight waits, directly or through other flights, for the code that is running now. If
+   * that code waited for this flight in turn, neither could finish.
    */
   get waitsForUs(): boolean {
-    // A set is iterated to what is added on the way.
+    // Iterating a Set includes the elements added meanwhile.
     const waiting = new Set([around()])
     for (const flight of waiting) {
       if (flight === this) return true
@@ -171,7 +163,7 @@ export class SharedFlight {
     return false
   }
 
-  /** What binds the work now. Not private to the class: a flight may be another copy's. */
+  /** The current bindings of the work. Public, because the flight may belong to another copy of this package. */
   bindings(): readonly Binding[] {
     if (this.#participants.size > 0) return [...this.#participants.values()]
     return this.#last === undefined ? [] : [this.#last]
@@ -185,25 +177,25 @@ export class SharedFlight {
   }
 }
 
-/** What a participant ties the work to. */
+/** What the work is bound to by a participant. */
 interface Binding {
   readonly deadline: Deadline
-  /** The flight whose work takes part. */
+  /** The flight whose work is the participant, if any. */
   readonly from: SharedFlight | undefined
 }
 
 /**
- * The flight whose work the running code is part of. None once it has landed: nobody waits for what
- * outlives it, and a chain of calls that each begin the next must not be kept in memory.
+ * The flight whose work the running code is part of. None once it has ended: nothing waits for code that
+ * outlives it, and a chain of calls, each started by the one before, must not be kept in memory.
  */
 function around(): SharedFlight | undefined {
   const flight = storage().getStore()
-  return flight?.landed ? undefined : flight
+  return flight?.ended ? undefined : flight
 }
 
 const STORAGE = Symbol.for('steadycall.flights.v1')
 
-/** One storage for all copies of the package, so that they see each other's flights. */
+/** One storage shared by all copies of this package, so that they see each other's flights. */
 function storage(): AsyncLocalStorage<SharedFlight> {
   return processWide(STORAGE, () => new AsyncLocalStorage<SharedFlight>())
 }

@@ -5,9 +5,8 @@ export function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBu
 }
 
 /**
- * Stops soon after `maxBytes`, however much more there is: a gzip bomb of a kilobyte unfolds into a
- * megabyte.
- * @throws {Error} for what is no gzip, and for more than `maxBytes`.
+ * Stops soon after `maxBytes`: a gzip bomb of one kilobyte expands to a megabyte.
+ * @throws {Error} if the bytes are not gzip, or the result exceeds `maxBytes`.
  */
 export function gunzip(
   bytes: Uint8Array<ArrayBuffer>,
@@ -30,7 +29,7 @@ async function through(
     parts.push(value)
     length += value.length
     if (length <= maxBytes) continue
-    // Nobody waits for that: what it says changes nothing.
+    // Not awaited: its outcome changes nothing.
     reader.cancel().catch(() => {})
     throw new Error(`longer than ${maxBytes} bytes`)
   }

@@ -1,47 +1,33 @@
 import { hash } from 'node:crypto'
 import { CallError } from '../errors/call-error.ts'
+import { type KeepingOptions, MAX_RESULT_BYTES } from '../options/keeping-options.ts'
 import { base64Of, bytesOfBase64 } from './base64.ts'
 import { decrypt, encrypt, type Keyring, readEncryption } from './encryption.ts'
-import type { EncryptionOptions } from './encryption-options.ts'
 import { gunzip, gzip } from './gzip.ts'
 
-/** How results are kept: how large at most, and whether in plain text. */
-export interface KeepingOptions {
-  /**
-   * In bytes of its JSON. A larger result is returned to its caller with `persisted: false`; later
-   * callers of its key get an error, and the work is not done again. @default 1,048,576 (1 MiB)
-   */
-  readonly maxResultBytes?: number
-  /** @default none: who can read the store can read the results */
-  readonly encryption?: EncryptionOptions
-}
-
-/** Between a result's text and what a store keeps of it. */
+/** Converts between a result's text and the text a store keeps. */
 export interface Keeping {
-  /** `maxResultBytes`, for who can tell early that a result grows above it. */
+  /** `maxResultBytes`, for callers that can detect early that a result exceeds it. */
   readonly maxBytes: number
-  /** What is kept of a result that grew above it, and was not written to its end. */
+  /** Stored for a result that exceeded the limit before it was complete. */
   readonly tooLarge: string
-  /** `whole: false` where only its size is kept, since it is too large. */
+  /** `whole: false`: the result was too large, so that only its size is stored. */
   seal(text: string): Promise<{ readonly kept: string; readonly whole: boolean }>
   /**
-   * @throws {CallError} `store_unavailable`, not retryable, for all that this key's `seal` did not
-   * make: the work was done, and its result cannot be had.
+   * @throws {CallError} `store_unavailable`, not retryable, for any text that `seal` did not produce for
+   * this key: the work was done, but its result cannot be recovered.
    */
   open(kept: string): Promise<string>
 }
 
-/** An answer of some 250,000 tokens. Every store reads and writes a record whole. */
-const MAX_RESULT_BYTES = 2 ** 20
-
 /**
- * Keeps the results of one key. What is sealed is bound to the key and, where that is known, to the
- * fingerprint of its payload: moved to another record, it is as good as damaged.
+ * Stores the results of one key. A sealed result is bound to its key and, if known, to the fingerprint of
+ * its payload: moved to another record, it counts as damaged.
  *
- * What is kept begins with version and flags, and the id of its encryption key or a checksum:
- * `1:checksum:json`, `1z:checksum:base64` (gzip), `1e:id:base64` (encrypted), `1ze:id:base64`;
- * a `k` where it is bound to the key alone; `1x:size:` for a result that was too large, `1x:more:`
- * where its size is not known.
+ * The stored text starts with a version and flags, followed by a checksum or the id of an encryption key:
+ * `1:checksum:json`, `1z:checksum:base64` (gzip), `1e:id:base64` (encrypted), `1ze:id:base64`. The flag `k`
+ * means that it is bound to the key alone. `1x:size:` stands for a result that was too large, `1x:more:` if
+ * its size is unknown.
  */
 export function keepingOf(
   { maxResultBytes = MAX_RESULT_BYTES, encryption }: KeepingOptions,
@@ -70,7 +56,7 @@ async function seal(place: Place, text: string): ReturnType<Keeping['seal']> {
   const bytes = new TextEncoder().encode(text)
   if (bytes.length > maxResultBytes) return { kept: `${VERSION}x:${bytes.length}:`, whole: false }
   const zipped = bytes.length > COMPRESSED_ABOVE_BYTES ? await gzip(bytes) : bytes
-  // What does not compress is kept as it is.
+  // Compression is kept only if it helps.
   const isZipped = zipped.length < bytes.length
   const flags = (fingerprint === undefined ? 'k' : '') + (isZipped ? 'z' : '')
   if (keyring !== undefined) {
@@ -88,7 +74,7 @@ async function open(place: Place, kept: string): Promise<string> {
   const head = readHead(kept)
   const { flags, label, body } = head
   if (flags === 'x') throw unreadable(tooLarge(label))
-  // Nothing that may be kept is longer, in base64 and with what encryption adds.
+  // No valid text is longer, even with base64 and the overhead of encryption.
   if (body.length > maxResultBytes * 1.4 + 100) throw longerThan(maxResultBytes)
   const isZipped = flags.includes('z')
   if (flags.includes('e')) {
@@ -100,19 +86,19 @@ async function open(place: Place, kept: string): Promise<string> {
   return isZipped ? unzipped(decoded(body), maxResultBytes) : body
 }
 
-/** What a result cannot be moved away from, and its own head. */
+/** What the result is bound to, including its own flags. */
 function boundTo({ key, fingerprint }: Place, flags: string): string {
   return [VERSION + flags, key, flags.includes('k') ? '' : fingerprint].join('\n')
 }
 
 const VERSION = 1
 
-/** Below it there is little to win: base64 takes a third back. */
+/** Compressing smaller results saves little, because base64 adds a third. */
 const COMPRESSED_ABOVE_BYTES = 8_192
 
 interface Head {
   readonly flags: string
-  /** A checksum, the id of a key, or a size. */
+  /** A checksum, a key id or a size. */
   readonly label: string
   readonly body: string
 }
@@ -128,7 +114,7 @@ function readHead(kept: string): Head {
   return { flags, label, body: kept.slice(head.length) }
 }
 
-/** Against accidents. Against people it is `encryption` that helps. */
+/** Detects accidental damage. Protection from deliberate changes needs `encryption`. */
 function checksum(bound: string, body: string): string {
   return hash('sha256', `${bound}\n${body}`).slice(0, 16)
 }
@@ -145,13 +131,13 @@ function decrypted(place: Place, { flags, label, body }: Head): Uint8Array<Array
   const { keyring } = place
   if (keyring === undefined) throw unreadable('it is encrypted, and no encryption is set')
   if (!keyring.keys.has(label)) {
-    throw unreadable(`it is encrypted with the key '${label}', which encryption.keys has not`)
+    throw unreadable(`it is encrypted with the key '${label}', which is not in encryption.keys`)
   }
   const bytes = decoded(body)
   try {
     return decrypt(keyring, label, bytes, boundTo(place, flags))
   } catch (cause) {
-    throw unreadable('it is damaged, or not what was kept under this key', cause)
+    throw unreadable('it is damaged, or was not stored under this key', cause)
   }
 }
 
@@ -164,8 +150,7 @@ async function unzipped(bytes: Uint8Array<ArrayBuffer>, maxBytes: number): Promi
 }
 
 function tooLarge(size: string): string {
-  const bytes = size === 'more' ? 'it had more bytes' : `its ${size} bytes were more`
-  return `${bytes} than maxResultBytes`
+  return size === 'more' ? 'it exceeds maxResultBytes' : `its ${size} bytes exceed maxResultBytes`
 }
 
 function longerThan(maxResultBytes: number): CallError {
@@ -176,7 +161,7 @@ function unreadable(why: string, cause?: unknown): CallError {
   return new CallError({
     kind: 'store_unavailable',
     message:
-      `The work under this key was done, but its result cannot be had from the idempotency store: ` +
+      `The work under this key was done, but its result cannot be read from the idempotency store: ` +
       `${why}. Use another key to do it again.`,
     ...(cause !== undefined && { cause }),
     retryable: false,

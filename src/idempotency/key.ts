@@ -4,11 +4,11 @@ import { canonicalJson, canonicalPayload, LONE_SURROGATE } from './canonical-jso
 export { canonicalJson }
 
 /**
- * A key from the content itself: equal for equal payloads of one operation and tenant. With
- * `keySecret` an HMAC, so that who sees the key cannot confirm a guess at the payload.
- * @returns 64 hex digits.
- * @throws {TypeError} as `canonicalJson`, though not for a lone surrogate within the payload, which
- * is hashed as JSON escapes it; and for an operation, tenant or secret that is empty or has one.
+ * Derives an idempotency key from content: equal for equal payloads of one operation and tenant. With
+ * `keySecret` it is an HMAC, so that a payload cannot be guessed from the key.
+ * @returns 64 hex digits (SHA-256, or HMAC-SHA-256 with `keySecret`).
+ * @throws {TypeError} like `canonicalJson`, except that lone surrogates in the payload are accepted (hashed
+ * in escaped form); also for an operation, tenant or secret that is empty or contains a lone surrogate.
  */
 export function deriveKey(operation: string, payload: unknown, space: DerivedSpace = {}): string {
   return deriveKeyOfJson(operation, canonicalPayload(payload), space)
@@ -19,7 +19,7 @@ interface DerivedSpace {
   readonly keySecret?: string
 }
 
-/** The same from the payload's canonical JSON. */
+/** Like `deriveKey`, from the payload's canonical JSON. */
 export function deriveKeyOfJson(
   operation: string,
   json: string,
@@ -29,10 +29,10 @@ export function deriveKeyOfJson(
 }
 
 /**
- * The hash that tells whether a key came back with another payload. With `keySecret` an HMAC, since
- * a payload that can be guessed can be confirmed by its plain hash.
+ * A hash of the payload, which reveals that a key was reused with a different one. With `keySecret` it is an
+ * HMAC, because a plain hash would confirm a guessed payload.
  * @returns 64 hex digits.
- * @throws {TypeError} as `deriveKey` for a payload.
+ * @throws {TypeError} for the same payloads as `deriveKey`.
  */
 export function fingerprintOf(
   payload: unknown,
@@ -41,7 +41,7 @@ export function fingerprintOf(
   return fingerprintOfJson(canonicalPayload(payload), space)
 }
 
-/** The same from the payload's canonical JSON. */
+/** Like `fingerprintOf`, from the payload's canonical JSON. */
 export function fingerprintOfJson(
   json: string,
   { keySecret }: { readonly keySecret?: string },
@@ -50,12 +50,12 @@ export function fingerprintOfJson(
 }
 
 /**
- * The name a record has in a store: SHA-256, or HMAC-SHA-256 (RFC 2104) with `keySecret`, over the
- * canonical JSON array of version, tenant, operation and key. An array, so that no two different
- * combinations run together into one text.
+ * The name of a record in a store: SHA-256, or HMAC-SHA-256 (RFC 2104) with `keySecret`, of the canonical
+ * JSON array of version, tenant, operation and key. An array keeps different combinations from producing the
+ * same text.
  * @returns 64 hex digits.
- * @throws {TypeError} unless the key is a string of 1 to 255 characters and operation, tenant and
- * secret, where given, are not empty.
+ * @throws {TypeError} unless the key is a string of 1 to 255 characters, and operation, tenant and secret,
+ * if given, are not empty.
  */
 export function storedKey({
   operation,
@@ -83,7 +83,7 @@ export function storedKey({
 
 const MAX_KEY_LENGTH = 255
 
-/** Version, tenant and operation as canonical JSON. The version tells the three hashes apart, too. */
+/** Version, tenant and operation as canonical JSON. The version also separates the three kinds of hashes. */
 function namespace(version: string, operation: string, tenant: string | undefined): string[] {
   requireText('operation', operation)
   if (tenant !== undefined) requireText('tenant', tenant)

@@ -1,22 +1,19 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
-import type { Sending } from './once.ts'
+import { LEASE_MS, type StoreTimeout, withStoreTimeout } from './claim.ts'
 import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
-import { type Patience, withPatience } from './patience.ts'
+import type { Sending } from './protocol.ts'
 import type { Claim, ClaimResult, Store } from './store.ts'
 
 type OnUncertain = 'rerun' | 'fail'
 
-/** How long a claim stands without a heartbeat. A dead owner blocks its key for no longer. */
-export const LEASE_MS = 30_000
-
-/** Two heartbeats may be lost before the lease is. */
+/** Allows two lost heartbeats before the lease expires. */
 const HEARTBEAT_MS = LEASE_MS / 3
 
 /**
- * How long after sending a claim or heartbeat we count on the lease. Earlier than the store's own
- * end of it by a fifth, for clocks that drift and processes that pause (M. Kleppmann, "How to do
- * distributed locking": a lease holder that was paused must not trust it).
+ * How long after sending a claim or heartbeat its owner relies on the lease. A fifth less than the store
+ * grants, to allow for clocks that drift and processes that pause (M. Kleppmann, "How to do distributed
+ * locking": an owner that was paused must not trust its lease).
  */
 const TRUSTED_MS = LEASE_MS * 0.8
 
@@ -26,33 +23,33 @@ export interface LeaseRequest {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly claim: Claim
-  /** As the record had it when it was claimed. */
+  /** The policy of the record when it was claimed. */
   readonly recorded: OnUncertain
   /** When the claim was sent, on the monotonic clock. */
   readonly sentAtMs: number
   readonly onStoreError: 'fail' | 'bypass'
-  /** What the callers of this process want, and hear of what others want. */
+  /** The policy of this process's callers; told about stricter policies found in the record. */
   readonly policy: { readonly onUncertain: OnUncertain; tighten(onUncertain: OnUncertain): void }
-  /** The same claim once more, under the given policy. */
+  /** Repeats the claim with the given policy. */
   claimAgain(onUncertain: OnUncertain): Promise<ClaimResult>
-  /** The callers'. */
+  /** The callers' deadline. */
   readonly deadline: Deadline
-  /** Aborts when no caller is left. */
+  /** Aborts when the last caller has left. */
   readonly signal: AbortSignal
 }
 
 /**
- * A claim held: renewed by heartbeats until `end()`, and given up on by ourselves before the store
- * would give the key to somebody else.
+ * A held claim: renewed by heartbeats until `end()`, and given up by its owner before the store would grant
+ * the key to another one.
  */
 export class Lease {
-  /** Set once the work must stop: `in_progress` for a lost claim, or `store_unavailable`. */
+  /** Set when the work must stop: `in_progress` for a lost claim, or `store_unavailable`. */
   stoppedBy: CallError | undefined
-  /** The store has agreed that the work may leave this process. */
+  /** Whether the store has agreed that the work may leave this process. */
   dispatched = false
   readonly #request: LeaseRequest
   readonly #stop = new AbortController()
-  /** The record's policy, as far as we know: it only ever becomes stricter. */
+  /** The last known policy of the record, which can only become stricter. */
   #recorded: OnUncertain
   #trustedUntilMs: number
   #lost = false
@@ -74,30 +71,31 @@ export class Lease {
   }
 
   /**
-   * Asks the store before the first send, and before each that comes after one whose work may have
-   * been done: somebody may have forbidden that since. Else a lease we can count on is enough.
-   * @throws {CallError} when nothing may be sent.
+   * Asks the store before the first send, and before every send that follows one whose work may have been
+   * done, because another caller may have forbidden that meanwhile. For other sends a trusted lease is
+   * enough.
+   * @throws {CallError} if nothing may be sent.
    */
   async dispatch({ again = false, signal }: Sending = {}): Promise<void> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy
     const isFree = this.dispatched && this.#request.onStoreError === 'bypass'
     if (!isFree && this.#isLost()) throw this.#halt(claimLost())
-    // Written down before anything is sent: who takes over, or asks, must find it.
+    // Recorded before anything is sent, so that the next owner and other callers find it.
     if (again || this.#isUnrecorded()) await this.#agreeToSend(isFree, signal)
     if (this.dispatched) return
     const granted = await this.#askToDispatch()
-    // The answer may have been long in coming.
+    // The answer may have taken so long that the lease is no longer trusted.
     if (!granted || this.#isLost()) throw this.#halt(claimLost())
     this.dispatched = true
   }
 
-  /** A caller of this process wants it stricter than the record has it: it is to be written down. */
+  /** To be called when a caller of this process requests a stricter policy, which is then recorded. */
   policyChanged(): void {
-    // What fails here is made good by the next heartbeat, and before the next send.
+    // A failure here is repaired by the next heartbeat, or before the next send.
     if (!this.#ended && this.#isUnrecorded()) this.#agree().catch(() => {})
   }
 
-  /** Stops renewing. To be called when the work has ended, whatever its end. */
+  /** Stops renewing. To be called when the work has ended in any way. */
   end(): void {
     this.#ended = true
     this.#cancelBeat?.()
@@ -110,7 +108,7 @@ export class Lease {
     let held: boolean
     try {
       const limits = { remainingMs: deadline.remainingMs(), signal: both }
-      // What is about to be done has been paid for once: worth a second connection.
+      // Tried twice, because repeating work that may have been done is expensive.
       held = await this.#agree(limits).catch(() => this.#agree(limits))
     } catch (error) {
       if (both.aborted) throw abandoned(both)
@@ -125,22 +123,22 @@ export class Lease {
   }
 
   /**
-   * Brings the record's policy and the callers' together, in one step of the store that extends the
-   * lease too: the stricter binds both from then on. `false`: the claim is lost.
+   * Merges the record's policy and the callers' in one atomic step, which also extends the lease. The
+   * stricter one binds both from then on. Returns false if the claim is lost.
    */
-  async #agree(limits: Omit<Patience, 'clock'> = {}): Promise<boolean> {
+  async #agree(limits: Omit<StoreTimeout, 'clock'> = {}): Promise<boolean> {
     const { store, clock, claim, policy, claimAgain } = this.#request
     const sentAtMs = clock.monotonicMs()
     const asking = (async () => claimAgain(policy.onUncertain))()
-    const answer = await withPatience(asking, { clock, ...limits })
+    const answer = await withStoreTimeout(asking, { clock, ...limits })
     if (answer.state === 'uncertain') {
-      // Our lease ran out unnoticed, and somebody who does not want it done again has found that.
+      // The lease expired unnoticed, and a caller under 'fail' has marked the record since.
       this.#learn('fail')
       return true
     }
     if (answer.state !== 'owned') return false
     if (answer.claim.fence !== claim.fence) {
-      // The record was gone, and this is a new one that nobody has asked for.
+      // The record had expired, so the claim created a new one, which is not needed.
       await store.release(answer.claim).catch(() => {})
       return false
     }
@@ -158,7 +156,7 @@ export class Lease {
     const { store, claim, onStoreError, clock, deadline, signal } = this.#request
     try {
       const answer = store.dispatch(claim)
-      return await withPatience(answer, { clock, remainingMs: deadline.remainingMs(), signal })
+      return await withStoreTimeout(answer, { clock, remainingMs: deadline.remainingMs(), signal })
     } catch (error) {
       if (signal.aborted) throw abandoned(signal)
       if (onStoreError === 'bypass') return true
@@ -166,7 +164,7 @@ export class Lease {
     }
   }
 
-  /** `spentMs`: how long the last one took, which must not put off the next. */
+  /** `spentMs` is how long the previous heartbeat took, which must not delay the next one. */
   #beatLater(spentMs: number): void {
     const { clock, random } = this.#request
     const delayMs = HEARTBEAT_MS * (0.9 + 0.2 * random()) - spentMs
@@ -180,9 +178,9 @@ export class Lease {
     try {
       held = this.#isUnrecorded()
         ? await this.#agree()
-        : await withPatience(store.heartbeat(claim, LEASE_MS), { clock })
+        : await withStoreTimeout(store.heartbeat(claim, LEASE_MS), { clock })
     } catch {
-      // Unreachable for now: the fence decides when that has lasted too long.
+      // Unreachable for now; the timer of #armFence limits for how long.
     }
     if (this.#ended) return
     if (held === false) {
@@ -211,9 +209,9 @@ export class Lease {
     if (!this.#mayOutlive()) this.#halt(claimLost())
   }
 
-  /** Whether work that has been sent may go on when somebody else might take over. */
+  /** Whether work that was sent may continue although another owner might take over. */
   #mayOutlive(): boolean {
-    // Under 'rerun' the next owner runs the same work: two at once is what a key prevents.
+    // Under 'rerun' the next owner would run the same work at the same time, which a key has to prevent.
     const isSafe = this.#recorded === 'fail' || this.#request.onStoreError === 'bypass'
     return this.dispatched && isSafe
   }
@@ -230,13 +228,13 @@ export class Lease {
   }
 }
 
-/** Whether it may be sent cannot be found out. */
+/** The store cannot say whether the work may be sent again. */
 function unasked(cause: unknown, dispatched: boolean): CallError {
   const executed = dispatched ? 'maybe' : 'no'
   return new CallError(storeUnavailable('be asked whether to send again', cause, executed))
 }
 
-/** For work that is about to send when nobody wants its result any more. */
+/** For work about to be sent after the last caller has left. */
 function abandoned({ reason }: AbortSignal): CallError {
   return new CallError(aborted(reason, 'no'))
 }

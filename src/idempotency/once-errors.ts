@@ -2,8 +2,8 @@ import { adviceFor, type CallErrorInit } from '../errors/call-error.ts'
 import type { Executed, FailureKind } from '../errors/failure-kinds.ts'
 
 /**
- * The errors of the idempotency protocol itself, as what a `CallError` is made from: a failure may
- * concern many callers, and each gets an object of his own.
+ * The errors of the idempotency protocol itself, as the input of `CallError`: a failure may concern many
+ * callers, and each of them gets an error object of its own.
  */
 
 export function aborted(cause: unknown, executed: Executed): CallErrorInit {
@@ -11,12 +11,12 @@ export function aborted(cause: unknown, executed: Executed): CallErrorInit {
 }
 
 export function deadlinePassed(executed: Executed): CallErrorInit {
-  return say('deadline', 'The deadline passed before the work under this key had ended.', {
+  return say('deadline', 'The deadline passed before the work under this key ended.', {
     executed,
   })
 }
 
-/** The deadline passed while somebody else had the key. */
+/** The deadline passed while another caller had the key. */
 export function inProgress(): CallErrorInit {
   return say('in_progress', 'The deadline passed while another caller was running this key.', {
     retryable: true,
@@ -24,11 +24,11 @@ export function inProgress(): CallErrorInit {
   })
 }
 
-/** The work under a key asks for that same key: it would wait for itself. */
+/** The work under a key asks for the same key, so it would wait for itself. */
 export function usedInsideItself(): CallErrorInit {
   // The usual advice, to call again later, would not help here.
   const message =
-    'This key is in use by the very call that this one is part of. Give the inner call another key.'
+    'This key is in use by the call that contains this one. Give the inner call another key.'
   return { kind: 'in_progress', message, executed: 'maybe' }
 }
 
@@ -41,10 +41,14 @@ export function mismatch(): CallErrorInit {
 }
 
 export function outcomeUnknown(source: 'shared' | 'store'): CallErrorInit {
-  return say('outcome_unknown', 'The work under this key was begun, and nobody knows its end.', {
-    executed: 'maybe',
-    source,
-  })
+  return say(
+    'outcome_unknown',
+    'The work under this key was started, and its outcome is unknown.',
+    {
+      executed: 'maybe',
+      source,
+    },
+  )
 }
 
 /** `task` completes "The idempotency store could not …". */
@@ -56,14 +60,14 @@ export function storeUnavailable(task: string, cause: unknown, executed: Execute
   })
 }
 
-/** Said of a result that is done, but above the size that may be kept or shared. */
+/** Stands for a finished result that is too large to be stored or shared. */
 export const TOO_LARGE: unique symbol = Symbol('too large')
 
-/** The work under a key was done, and its result can be given to nobody but the caller who ran it. */
+/** The work was done, but only the caller that ran it can have the result. */
 export function resultTooLarge(): CallErrorInit {
   // The usual advice, to call again later, would not help here.
   const message =
-    'The result under this idempotency key is too large to be kept or shared. Use another key.'
+    'The result under this idempotency key is too large to be stored or shared. Use another key.'
   return { kind: 'store_unavailable', message, executed: 'yes', source: 'shared' }
 }
 

@@ -1,218 +1,109 @@
 import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
-import type { Clock, Deadline } from '../time.ts'
+import type { Clock } from '../time.ts'
 import { claimAndRun } from './claim-and-run.ts'
-import { AGAIN, type Ending, type Landing, type OwnWork, SharedFlight } from './flight.ts'
-import type { Keeping } from './kept-result.ts'
+import { AGAIN, type InFlight, SharedFlight } from './flight.ts'
 import {
   aborted,
   deadlinePassed,
   inProgress,
   mismatch,
   storeUnavailable,
-  type TOO_LARGE,
   unexpected,
   usedInsideItself,
 } from './once-errors.ts'
-import type { FailureNotice, Store } from './store.ts'
-
-/** What the caller of `once` wants run, and under which key. */
-export interface OnceRequest<T> {
-  readonly store: Store
-  /** Calls in flight in this process. One map per Runtime. */
-  readonly flights: Flights
-  readonly clock: Clock
-  /** Uniform in [0, 1). */
-  readonly random: () => number
-  /** Hashed, 64 hex digits. */
-  readonly key: string
-  /** As the caller gave it: for the errors made here, and never given to the store. */
-  readonly idempotencyKey?: string
-  readonly fingerprint: string
-  readonly onUncertain: 'rerun' | 'fail'
-  readonly onStoreError: 'fail' | 'bypass'
-  /** Life of a stored success, and of a record whose owner died. */
-  readonly ttlMs: number
-  readonly signal?: AbortSignal
-  readonly deadline: Deadline
-  /** What those who join this caller's flight may say of it, in a trace; not read here. */
-  readonly origin?: string | undefined
-  /**
-   * Called once for each owner outside this process that is waited for, with the time until its
-   * lease ends, if it does not renew it.
-   */
-  waiting?(leaseLeftMs: number): void
-  /** Called when a flight is joined, with the origin of the caller who started it. */
-  joined?(origin: string | undefined): void
-  /**
-   * Runs the work once. Never rejects, ends soon after its flight's signal aborted, and keeps to
-   * the flight's deadline. It may outlive its caller while others wait for it.
-   */
-  work(flight: Flight): Promise<WorkOutcome<T>>
-  /** Between the result's text and the store: how it is kept. As it is, where absent. */
-  readonly keeping?: Keeping
-  /** The text to keep and share; `TOO_LARGE` for a result that is done, but above what may be kept. */
-  encode(value: T): string | typeof TOO_LARGE
-  /** Called with a result that this caller's own work did not make; `source` as in `OnceResult`. */
-  decode(result: string, source: 'store' | 'shared'): T
-  /** Called when another caller's failure, stored or shared, is what this one gets. */
-  failure(notice: FailureNotice, source: 'store' | 'shared'): CallError
-}
-
-/** What running work may ask of its flight. */
-export interface Flight {
-  /** Aborts when the last participant has left, or when the lease was lost and the work must stop. */
-  readonly signal: AbortSignal
-  /** The latest deadline of the live participants. */
-  readonly deadline: Deadline
-  /** The stricter of the record's and the callers'; may turn to `'fail'` while callers join. */
-  readonly onUncertain: 'rerun' | 'fail'
-  /**
-   * To be awaited before the first byte of every attempt leaves; `onUncertain` may be stricter
-   * afterwards.
-   * @throws {CallError} `in_progress` (the claim is lost), `store_unavailable` or, when nobody is
-   * left, `aborted`: do not send.
-   */
-  dispatch(sending?: Sending): Promise<void>
-  /**
-   * Says early that the result will be `TOO_LARGE`: those who wait for it in this process are told
-   * at once, and so is who joins until the work has ended.
-   */
-  tooLarge(): void
-}
-
-/** What is about to be sent. */
-export interface Sending {
-  /** Something sent before may have been executed: whether this may follow is for the store to say. */
-  readonly again?: boolean
-  /** Ends the wait for the store's answer. */
-  readonly signal?: AbortSignal | undefined
-}
-
-export type WorkOutcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | {
-      readonly ok: false
-      readonly error: unknown
-      /** `keep`: a permanent refusal. `release`: the key is free again. */
-      readonly disposition: 'keep' | 'release' | 'uncertain'
-      /** It may have been done: under `'fail'`, which others may have asked for, it is no `release`. */
-      readonly doubtful?: boolean
-      /** What it was doing goes on, and may succeed yet. Never rejects. */
-      readonly late?: Promise<LateEnd<T>>
-      readonly notice: FailureNotice
-    }
-
-/** How work ended that nobody waited for any more. */
-export type LateEnd<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly executed: 'no' | 'maybe' }
-
-export interface OnceResult<T> {
-  readonly value: T
-  /** `provider`: this caller's own work. `store`: replayed. `shared`: joined a call in flight. */
-  readonly source: 'provider' | 'store' | 'shared'
-  /** False when the store could not keep the result. */
-  readonly persisted: boolean
-}
-
-/** By store, so that two stores never mix; then by key. */
-export type Flights = Map<Store, Map<string, InFlight>>
-
-/** A flight and what those who join it wait for. */
-export interface InFlight {
-  readonly flight: SharedFlight
-  readonly ending: Promise<Ending>
-}
+import type { FlightEnd, OnceRequest, OnceResult, OwnWork } from './protocol.ts'
 
 /**
- * Runs the work once per key: replays a stored outcome, joins a call in flight in this process,
- * waits for one elsewhere, or does the work here under a claim that no other process can share.
+ * Runs the work once per key: replays a stored outcome, joins a flight of this process, waits for an owner
+ * elsewhere, or runs the work here under an exclusive claim.
  *
- * Everybody waits under a signal and deadline of his own. One who leaves disturbs nobody; when the
- * last leaves, the work is aborted. Another caller's `aborted`, `deadline` or `multiplied_retries`
- * is never passed on: one of those with time left starts again. Other failures are shared.
- * @throws {CallError} `aborted` and `deadline`; `in_progress` when the deadline passed while
- * another process had the key; `idempotency_mismatch`; `outcome_unknown`; `store_unavailable`; or
- * what `failure` made of another's failure.
- * @throws what the work gave as its error, to the caller whose work ran.
+ * Each caller waits under its own signal and deadline. A caller that leaves does not affect the others; when
+ * the last one leaves, the work is aborted. A joiner never receives another caller's `aborted`, `deadline` or
+ * `multiplied_retries`: a joiner with time left starts over instead. All other failures are shared.
+ * @throws {CallError} `aborted` and `deadline`; `in_progress` if the deadline passes while another process
+ * has the key; `idempotency_mismatch`; `outcome_unknown`; `store_unavailable`; or what `failure` returns for
+ * another caller's failure.
+ * @throws the error of the work itself, to the caller whose work ran.
  */
 export async function once<T>(request: OnceRequest<T>): Promise<OnceResult<T>> {
   for (;;) {
     refuseIfSpent(request)
-    const landing = await stayAboard(request, board(request))
-    const result = arrive(request, landing)
+    const end = await wait(request, join(request))
+    const result = read(request, end)
     if (result !== 'again') return result
   }
 }
 
-interface Boarding<T> {
+/** A caller's place in a flight. */
+interface Joined<T> {
   readonly flight: SharedFlight
-  readonly landing: Promise<Landing<T>>
+  readonly end: Promise<FlightEnd<T>>
   /** Present for the caller whose work this flight runs. */
   readonly own?: OwnWork<T>
 }
 
 /** Joins the key's flight, or starts one. */
-function board<T>(request: OnceRequest<T>): Boarding<T> {
+function join<T>(request: OnceRequest<T>): Joined<T> {
   const { flights, store, key, fingerprint } = request
   const inFlight = flights.get(store)?.get(key)
-  if (inFlight === undefined) return takeOff(request)
-  const { flight, ending } = inFlight
+  if (inFlight === undefined) return start(request)
+  const { flight, end } = inFlight
   if (flight.waitsForUs) throw onceError(request, usedInsideItself())
   if (flight.fingerprint === fingerprint) {
-    flight.enter(request)
+    flight.join(request)
     request.joined?.(flight.origin)
-    return { flight, landing: ending }
+    return { flight, end }
   }
   if (!flight.signal.aborted) throw onceError(request, mismatch())
-  // Nobody wants that one any more: what the store says once it has ended is what counts.
-  return { flight, landing: ending.then(() => AGAIN) }
+  // The last participant has left that flight. Once it has ended, ask the store.
+  return { flight, end: end.then(() => AGAIN) }
 }
 
-function takeOff<T>(request: OnceRequest<T>): Boarding<T> {
+/** Starts a flight that runs the caller's work. */
+function start<T>(request: OnceRequest<T>): Joined<T> {
   const { flights, store, key, fingerprint, origin } = request
   const flight = new SharedFlight(fingerprint, origin)
-  flight.enter(request)
+  flight.join(request)
   const own: OwnWork<T> = {}
-  const landing = claimAndRun(request, flight, own)
-    .catch((error: unknown): Landing<T> => ({ type: 'error', init: unexpected(error) }))
-    .then((end) => {
-      // Before anybody hears of the end, so that who goes again finds no dead flight.
-      flight.land()
+  const end = claimAndRun(request, flight, own)
+    .catch((error: unknown): FlightEnd<T> => ({ type: 'error', init: unexpected(error) }))
+    .then((ended) => {
+      // Before the end resolves, so that callers that start over do not find this flight.
+      flight.end()
       const sameStore = flights.get(store)
       sameStore?.delete(key)
       if (sameStore?.size === 0) flights.delete(store)
-      return end
+      return ended
     })
-  const landed = landing.then((end) => (end.type === 'own' ? end.others : end))
-  const ending = Promise.race([flight.toldEarly, landed])
+  const othersEnd = end.then((ended) => (ended.type === 'own' ? ended.others : ended))
+  const sharedEnd = Promise.race([flight.toldEarly, othersEnd])
   const sameStore = flights.get(store) ?? new Map<string, InFlight>()
-  flights.set(store, sameStore.set(key, { flight, ending }))
-  return { flight, landing, own }
+  flights.set(store, sameStore.set(key, { flight, end: sharedEnd }))
+  return { flight, end, own }
 }
 
-/** Waits for the landing under the caller's own limits. */
-async function stayAboard<T>(request: OnceRequest<T>, boarding: Boarding<T>): Promise<Landing<T>> {
-  const { flight, landing } = boarding
+/** Waits for the flight's end within the caller's own limits. */
+async function wait<T>(request: OnceRequest<T>, joined: Joined<T>): Promise<FlightEnd<T>> {
+  const { flight, end } = joined
   const limits = watchLimits(request)
   try {
-    const first = await Promise.race([landing, limits.reached])
-    return typeof first === 'string' ? await disembark(request, boarding, first) : first
+    const first = await Promise.race([end, limits.reached])
+    return typeof first === 'string' ? await leave(request, joined, first) : first
   } finally {
     limits.dispose()
     flight.leave(request, undefined)
   }
 }
 
-type Limit = 'aborted' | 'deadline'
+type ReachedLimit = 'aborted' | 'deadline'
 
 function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
-  readonly reached: Promise<Limit>
+  readonly reached: Promise<ReachedLimit>
   dispose(): void
 } {
   let cancel: () => void = () => {}
   let onAbort: () => void = () => {}
-  const reached = new Promise<Limit>((resolve) => {
+  const reached = new Promise<ReachedLimit>((resolve) => {
     const arm = () => {
       const leftMs = deadline.remainingMs()
       if (leftMs <= 0) resolve('deadline')
@@ -233,27 +124,27 @@ function watchLimits<T>({ clock, deadline, signal }: OnceRequest<T>): {
 }
 
 /**
- * How long work whose caller must go is given to say itself how it ended: its error knows the
- * attempts. Well-behaved work needs no time at all.
+ * How long a caller that must leave waits for its own work to end, because the error of the work knows
+ * about the attempts. Well-behaved work needs no time at all.
  */
 const LAST_WORDS_MS = 50
 
-/** The end for a caller whose limit was reached. */
-async function disembark<T>(
+/** Takes a caller that reached its limit out of the flight. */
+async function leave<T>(
   request: OnceRequest<T>,
-  { flight, own }: Boarding<T>,
-  limit: Limit,
-): Promise<Landing<T>> {
+  { flight, own }: Joined<T>,
+  limit: ReachedLimit,
+): Promise<FlightEnd<T>> {
   const { onUncertain } = flight
   const error = onceError(request, { ...limitReached(request, flight, limit), onUncertain })
-  // Past its deadline the work ends by itself; an abort has to be passed on.
+  // The work ends by itself at its deadline, but an abort has to be passed on.
   if (limit === 'aborted') flight.leave(request, request.signal?.reason)
   if (own?.running !== undefined && !flight.hasOthersThan(request)) {
     await lastWords(request.clock, own.running)
   }
   flight.leave(request, error)
   const outcome = own?.outcome
-  // A result that was paid for is worth more than the store's acknowledgement.
+  // A result that was paid for is returned even without the store's acknowledgement.
   if (outcome !== undefined && (limit === 'deadline' || !outcome.ok)) {
     return { type: 'own', outcome, persisted: false, others: AGAIN }
   }
@@ -269,20 +160,20 @@ async function lastWords(clock: Clock, running: Promise<unknown>): Promise<void>
   cancel()
 }
 
-/** What a landing is to one caller. Each gets a value or an error object of his own. */
-function arrive<T>(request: OnceRequest<T>, landing: Landing<T>): OnceResult<T> | 'again' {
-  switch (landing.type) {
+/** Turns a flight's end into one caller's own value or error object. */
+function read<T>(request: OnceRequest<T>, end: FlightEnd<T>): OnceResult<T> | 'again' {
+  switch (end.type) {
     case 'own':
-      if (!landing.outcome.ok) throw landing.outcome.error
-      return { value: landing.outcome.value, source: 'provider', persisted: landing.persisted }
+      if (!end.outcome.ok) throw end.outcome.error
+      return { value: end.outcome.value, source: 'provider', persisted: end.persisted }
     case 'result': {
-      const { result, source, persisted } = landing
+      const { result, source, persisted } = end
       return { value: decoded(request, result, source), source, persisted }
     }
     case 'failure':
-      throw request.failure(landing.notice, landing.source)
+      throw request.failure(end.notice, end.source)
     case 'error':
-      throw onceError(request, landing.init)
+      throw onceError(request, end.init)
     case 'again':
       return 'again'
   }
@@ -307,11 +198,11 @@ function refuseIfSpent<T>(request: OnceRequest<T>): void {
 function limitReached<T>(
   { signal }: OnceRequest<T>,
   flight: SharedFlight,
-  limit: Limit,
+  limit: ReachedLimit,
 ): CallErrorInit {
   const executed = flight.dispatched ? 'maybe' : 'no'
   if (limit === 'aborted') return aborted(signal?.reason, executed)
-  // A flight that nobody else wanted any more, and that has not ended yet, has the key too.
+  // An abandoned flight that has not ended yet also holds the key.
   if (flight.waiting || flight.signal.aborted) return inProgress()
   return deadlinePassed(executed)
 }

@@ -1,9 +1,9 @@
 import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
 
 /**
- * A store whose verbs are steps of a record's life, for a place that can read one record, decide
- * and write it back as one atomic step. `apply` does that: it hands the key's record, if its time
- * is not up, and the place's own time to the step, and keeps what the step made of it.
+ * A store whose operations are pure steps on one record, for a backend that can read a record, decide and
+ * write it back atomically. `apply` does that: it passes the key's unexpired record and the backend's own
+ * time to the step, and stores the record that the step returns.
  */
 export function storeOf(
   apply: <Answer>(key: string, step: Step<Answer>) => Promise<Answer>,
@@ -20,29 +20,29 @@ export function storeOf(
   }
 }
 
-/** What a verb answers, and the record afterwards. Decides only: the same arguments, the same end. */
+/** A pure function of the record and the time: returns the operation's answer and the new record. */
 export type Step<Answer> = (record: KeyRecord | undefined, nowMs: number) => Stepped<Answer>
 
 export interface Stepped<Answer> {
   readonly answer: Answer
-  /** The very record given where nothing is to be written; undefined where it is to be removed. */
+  /** The same object if nothing changes; undefined to remove the record. */
   readonly record: KeyRecord | undefined
 }
 
 export interface KeyRecord {
-  /** `free`: released; stands for its fence and its notice only. */
+  /** `free`: released; only its fence and notice still matter. */
   readonly state: 'claimed' | 'dispatched' | 'uncertain' | 'settled' | 'free'
   readonly owner: string
-  /** The process that `owner` is of, where the place knows whether that is alive. */
+  /** The process of `owner`, if the backend can tell whether that process is alive. */
   readonly process?: string | undefined
   readonly fence: number
   readonly fingerprint: string
   readonly onUncertain: 'rerun' | 'fail'
   readonly leaseUntilMs: number
   readonly expiresAtMs: number
-  /** Present when `settled`, and only then. */
+  /** Present if and only if `settled`. */
   readonly outcome?: Outcome
-  /** What an earlier owner left for those who waited for it. */
+  /** A failure that an earlier owner left for the callers that waited for it. */
   readonly left?: {
     readonly fence: number
     readonly notice: FailureNotice
@@ -50,7 +50,7 @@ export interface KeyRecord {
   }
 }
 
-/** Whether its time is not up: from `expiresAtMs` on it is as if it had never been. */
+/** Whether the record has not expired: from `expiresAtMs` on it counts as absent. */
 export function isAlive({ expiresAtMs }: KeyRecord, nowMs: number): boolean {
   return nowMs < expiresAtMs
 }
@@ -75,7 +75,7 @@ function claimStep(request: ClaimRequest): Step<ClaimResult> {
   }
 }
 
-/** The stricter of both wins. */
+/** The stricter of both policies wins. */
 function tightened(record: KeyRecord, { onUncertain }: ClaimRequest): KeyRecord {
   if (onUncertain === 'rerun' || record.onUncertain === 'fail') return record
   return { ...record, onUncertain }
@@ -101,7 +101,7 @@ function claimUnsettled(
   return { answer, record: uncertainFor(record, nowMs + request.ttlMs) }
 }
 
-/** Makes the request the key's owner, after `earlier` where a record still exists. */
+/** Makes the request the owner of the key, succeeding `earlier` if a record exists. */
 function take(
   { key, fingerprint, owner, leaseMs, onUncertain, ttlMs }: ClaimRequest,
   earlier: KeyRecord | undefined,
@@ -126,7 +126,7 @@ function owned(key: string, record: KeyRecord): Stepped<ClaimResult> {
 
 function leased(record: KeyRecord, nowMs: number, leaseMs: number): KeyRecord {
   const leaseUntilMs = nowMs + leaseMs
-  // A record is never gone before the end of a lease it granted.
+  // A record never expires before the end of a lease it granted.
   return { ...record, leaseUntilMs, expiresAtMs: Math.max(record.expiresAtMs, leaseUntilMs) }
 }
 
@@ -176,7 +176,7 @@ function releaseStep(
     if (doubtMs !== undefined && held.onUncertain === 'fail') {
       return { answer: true, record: uncertainFor(held, nowMs + doubtMs) }
     }
-    // An earlier owner's notice may still have readers.
+    // The notice of an earlier owner may not have been read by all of its waiters yet.
     const left =
       notice === undefined ? held.left : { fence: held.fence, notice, untilMs: nowMs + noticeMs }
     if (left === undefined || left.untilMs <= nowMs) return { answer: true, record: undefined }
@@ -200,7 +200,7 @@ function resolveStep(verdict: 'rerun' | Outcome, ttlMs: number): Step<boolean> {
   return (record, nowMs) => {
     if (record?.state !== 'uncertain') return { answer: false, record }
     if (verdict === 'rerun') return { answer: true, record: undefined }
-    // Nobody's: the owner that left it uncertain must not take this outcome for its own.
+    // Without an owner: the one that left the record uncertain must not take this outcome for its own.
     return {
       answer: true,
       record: settledWith({ ...record, owner: '' }, verdict, nowMs + ttlMs),
@@ -208,7 +208,7 @@ function resolveStep(verdict: 'rerun' | Outcome, ttlMs: number): Step<boolean> {
   }
 }
 
-/** The record while it is this claim's and its owner may still decide about it. */
+/** The record, if it belongs to this claim and its owner may still change it. */
 function heldBy(claim: Claim, record: KeyRecord | undefined): KeyRecord | undefined {
   if (record === undefined || !isOf(claim, record)) return undefined
   return record.state === 'settled' || record.state === 'free' ? undefined : record

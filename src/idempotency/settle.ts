@@ -1,25 +1,24 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Clock, soon } from '../time.ts'
-import { claimKey, endingOf } from './claim-key.ts'
-import { AGAIN, type Ending, type Landing, type OwnWork, type SharedFlight } from './flight.ts'
+import { claimKey, sharedEndOf, withStoreTimeout } from './claim.ts'
+import { AGAIN, type SharedEnd, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
 import type { Lease } from './lease.ts'
-import type { OnceRequest, WorkOutcome } from './once.ts'
 import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
-import { withPatience } from './patience.ts'
+import type { FlightEnd, OnceRequest, OwnWork, WorkOutcome } from './protocol.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
-/** Keeps the result of work that succeeded. The result is returned whatever the store says. */
-export async function recordSuccess<T>(
+/** Stores the result of successful work. The result is returned whatever the store answers. */
+export async function storeSuccess<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
   outcome: Success<T>,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const result = encoded(request, outcome.value)
   const sealed = result === undefined ? undefined : await seal(request, result)
   if (result === undefined || sealed === undefined) {
-    return recordNothing(request, flight, claim, outcome, result)
+    return storeNothing(request, flight, claim, outcome, result)
   }
   const kept = await complete(request, claim, { ok: true, result: sealed.kept }, request.ttlMs)
   return kept === 'lost'
@@ -29,7 +28,7 @@ export async function recordSuccess<T>(
 
 type Sealed = Awaited<ReturnType<Keeping['seal']>>
 
-/** Undefined for what cannot be kept at all. */
+/** Undefined if the result cannot be stored at all. */
 async function seal<T>(
   { keeping }: OnceRequest<T>,
   result: string | typeof TOO_LARGE,
@@ -42,14 +41,14 @@ async function seal<T>(
     : keeping.seal(result).catch(() => undefined)
 }
 
-/** The work was done, and its result cannot be kept. Under 'fail' it must not be run again. */
-async function recordNothing<T>(
+/** The work was done, but its result cannot be stored. Under 'fail' it must not run again. */
+async function storeNothing<T>(
   { store, clock, ttlMs }: OnceRequest<T>,
   { onUncertain }: SharedFlight,
   claim: Claim,
   outcome: Success<T>,
   result: string | typeof TOO_LARGE | undefined,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const strict = onUncertain === 'fail'
   const verdict = () =>
     strict ? store.markUncertain(claim, ttlMs) : store.release(claim, undefined, 0, ttlMs)
@@ -64,35 +63,35 @@ async function recordNothing<T>(
   }
 }
 
-/** Somebody took over while we worked: everybody gets the one outcome that the store has. */
+/** Another owner took over while the work ran: all callers get the one outcome in the store. */
 async function readStored<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   outcome: Success<T>,
   result: string | typeof TOO_LARGE,
   sealed: Sealed,
-): Promise<Landing<T>> {
+): Promise<FlightEnd<T>> {
   const { ttlMs } = request
   const claimed = await claimKey(request, flight)
-  const stored = claimed.state === 'settled' ? await endingOf(request, claimed) : undefined
-  // One that cannot be read is no reason to throw away ours, which was paid for.
+  const stored = claimed.state === 'settled' ? await sharedEndOf(request, claimed) : undefined
+  // If that one is unreadable, our own result is used, since it was paid for.
   if (stored !== undefined && stored.type !== 'error') return stored
-  // The record is gone and the key was free: ours is the one outcome after all.
+  // The record was gone and the key free, so our own result becomes the outcome after all.
   const kept =
     claimed.state === 'owned' &&
     (await complete(request, claimed.claim, { ok: true, result: sealed.kept }, ttlMs)) === 'stored'
   return ownResult(outcome, result, sealed.whole && kept)
 }
 
-/** Records how work failed: kept, given back or left uncertain, as the work itself says. */
-export async function recordFailure<T>(
+/** Handles a failure: stored, released or left uncertain, as the work itself decided. */
+export async function storeFailure<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
   lease: Lease,
   outcome: Failed<T>,
   own: OwnWork<T>,
-): Promise<Landing<T> | 'lost'> {
+): Promise<FlightEnd<T> | 'lost'> {
   const { store, clock, ttlMs } = request
   const { stoppedBy, dispatched } = lease
   const unsent = stoppedBy !== undefined && !dispatched
@@ -101,8 +100,8 @@ export async function recordFailure<T>(
   const stopped = stoppedBy !== undefined && disposition === 'release'
   if (!stopped) own.outcome = outcome
   const notice = stopped ? undefined : noticeForOthers(outcome, flight)
-  // Whoever came next would run it beside what still goes on. Nobody renews the lease, so that the
-  // key waits no longer than that.
+  // The next owner would run at the same time as the work that still continues, so the key is not released.
+  // The lease is no longer renewed, so this ends when it expires.
   const isHeld =
     disposition === 'release' && notice === undefined && doubtful && (await goesOn(outcome))
   switch (disposition) {
@@ -115,15 +114,15 @@ export async function recordFailure<T>(
     case 'release':
       if (!isHeld) await giveBack(request, flight, claim, notice, doubtful)
   }
-  void recordLate(request, flight, claim, outcome, isHeld)
+  void storeLateEnd(request, flight, claim, outcome, isHeld)
   if (!stopped) {
-    return { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+    return { type: 'own', outcome, persisted: false, others: othersEnd(outcome, flight) }
   }
   if (stoppedBy.kind !== 'store_unavailable') return 'lost'
   return { type: 'error', init: storeUnavailable('mark the dispatch', stoppedBy.cause, 'no') }
 }
 
-/** Does work that has failed go on? Most of it ends with its signal, in this very turn. */
+/** Whether failed work continues. Most work ends with its signal, in the same turn of the event loop. */
 async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
   if (late === undefined) return false
   const turn = new Promise<undefined>((resolve) => soon(() => resolve(undefined)))
@@ -132,10 +131,10 @@ async function goesOn<T>({ late }: Failed<T>): Promise<boolean> {
 }
 
 /**
- * The end of work that nobody waited for any more. Its result is kept unless somebody took over, also
- * where it has been said that nobody knows; what was surely not done frees the key.
+ * Handles the end of work that was given up earlier. Its result is stored unless another owner took over,
+ * even if the outcome was reported as unknown. If the work was certainly not done, the key is freed.
  */
-async function recordLate<T>(
+async function storeLateEnd<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   claim: Claim,
@@ -144,12 +143,12 @@ async function recordLate<T>(
 ): Promise<void> {
   const end = await late
   if (end === undefined) return
-  if (end.ok) await recordSuccess(request, flight, claim, { ok: true, value: end.value })
+  if (end.ok) await storeSuccess(request, flight, claim, { ok: true, value: end.value })
   else if (end.executed === 'no') await giveBack(request, flight, claim)
   else if (isHeld) await giveBack(request, flight, claim, undefined, true)
 }
 
-/** Somebody strict may have joined since the work said so. */
+/** A joiner may have made the policy stricter after the work chose its disposition. */
 function dispositionOf<T>(
   { disposition, doubtful }: Failed<T>,
   { onUncertain }: SharedFlight,
@@ -163,37 +162,37 @@ export function unrecorded<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   outcome: WorkOutcome<T>,
-): Landing<T> {
+): FlightEnd<T> {
   return outcome.ok
     ? ownResult(outcome, encoded(request, outcome.value), false)
-    : { type: 'own', outcome, persisted: false, others: othersEnding(outcome, flight) }
+    : { type: 'own', outcome, persisted: false, others: othersEnd(outcome, flight) }
 }
 
-type OwnLanding<T> = Extract<Landing<T>, { readonly type: 'own' }>
+type OwnEnd<T> = Extract<FlightEnd<T>, { readonly type: 'own' }>
 type Success<T> = Extract<WorkOutcome<T>, { readonly ok: true }>
 type Failed<T> = Extract<WorkOutcome<T>, { readonly ok: false }>
 
-/** A refusal that is final stands for a while only: limits and filters change. */
+/** Even a permanent refusal is stored only for a while, because limits and filters change. */
 const KEPT_FAILURE_MS = 10 * 60_000
 
-/** Long enough for everybody who polls to hear of a failure, short enough to try again soon. */
+/** Long enough for every polling waiter to see the failure, short enough for a new attempt soon. */
 const NOTICE_MS = 5_000
 
 function ownResult<T>(
   outcome: Success<T>,
   result: string | typeof TOO_LARGE | undefined,
   persisted: boolean,
-): OwnLanding<T> {
+): OwnEnd<T> {
   return { type: 'own', outcome, persisted, others: shared(result, persisted) }
 }
 
-function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): Ending {
+function shared(result: string | typeof TOO_LARGE | undefined, persisted: boolean): SharedEnd {
   if (result === undefined) return AGAIN
   if (result === TOO_LARGE) return { type: 'error', init: resultTooLarge() }
   return { type: 'result', result, source: 'shared', persisted }
 }
 
-/** A result that has no text can be returned, but neither kept nor shared. */
+/** A result without a text can be returned, but neither stored nor shared. */
 function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_LARGE | undefined {
   try {
     const result: unknown = encode(value)
@@ -203,10 +202,10 @@ function encoded<T>({ encode }: OnceRequest<T>, value: T): string | typeof TOO_L
   }
 }
 
-/** Failures of one caller's own making: no news to another who still has time. */
+/** Failures that concern only one caller: a joiner with time left tries again instead. */
 const PERSONAL: ReadonlySet<FailureKind> = new Set(['aborted', 'deadline', 'multiplied_retries'])
 
-/** What others may know of a failure; undefined where they should rather try for themselves. */
+/** The failure as shown to other callers; undefined if they should try themselves. */
 function noticeForOthers<T>(
   { notice, disposition }: Failed<T>,
   flight: SharedFlight,
@@ -215,14 +214,14 @@ function noticeForOthers<T>(
   return abandoned || PERSONAL.has(notice.kind) ? undefined : notice
 }
 
-function othersEnding<T>(outcome: Failed<T>, flight: SharedFlight): Ending {
+function othersEnd<T>(outcome: Failed<T>, flight: SharedFlight): SharedEnd {
   const notice = noticeForOthers(outcome, flight)
   return notice === undefined ? AGAIN : { type: 'failure', notice, source: 'shared' }
 }
 
 /**
- * Releases the key; once nobody is left, without waiting for that. Where the work may have been
- * done, the store decides whether it is free: another process may have asked for 'fail' meanwhile.
+ * Releases the key; does not wait for the store if the last participant has left. If the work may have been
+ * done, the store decides whether the key is free, because another process may have set 'fail'.
  */
 export async function giveBack<T>(
   { store, clock, ttlMs }: OnceRequest<T>,
@@ -233,11 +232,11 @@ export async function giveBack<T>(
 ): Promise<void> {
   const doubtMs = doubtful ? ttlMs : undefined
   const released = answerOr(clock, () => store.release(claim, notice, NOTICE_MS, doubtMs), false)
-  // Who comes now would wait for a store that hangs, to no purpose: it decides whose the key is.
+  // An abandoned flight must not keep new callers waiting for a store that hangs.
   if (!signal.aborted) await released
 }
 
-/** Tries twice: the outcome of work that was paid for is worth a second connection. */
+/** Tries twice, because the work was paid for. */
 async function complete<T>(
   { store, clock }: OnceRequest<T>,
   claim: Claim,
@@ -248,7 +247,7 @@ async function complete<T>(
   return answerOr(clock, () => attempt().catch(attempt), 'unknown')
 }
 
-/** What the store answers, or `otherwise` when it fails or takes too long: the work is done. */
+/** The store's answer, or `otherwise` if it fails or takes too long. For use after the work is done. */
 async function answerOr<R, O>(clock: Clock, ask: () => Promise<R>, otherwise: O): Promise<R | O> {
-  return withPatience((async () => ask())(), { clock }).catch(() => otherwise)
+  return withStoreTimeout((async () => ask())(), { clock }).catch(() => otherwise)
 }

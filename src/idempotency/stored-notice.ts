@@ -2,12 +2,12 @@ import { isFailureKind } from '../errors/failure-kinds.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import type { FailureNotice } from './store.ts'
 
-/** No notice that we wrote is longer. */
+/** Longer than any notice written by this package. */
 const MAX_LENGTH = 1_000
 
 /**
- * A notice out of the JSON that a store kept, for stores that keep it so. What was kept may be
- * anything by now: undefined for all that is no notice.
+ * Reads a notice from JSON in a store. The stored text is not trusted: undefined for anything that is not a
+ * notice.
  */
 export function readNotice(text: unknown): FailureNotice | undefined {
   if (typeof text !== 'string' || text.length > MAX_LENGTH) return undefined
@@ -44,7 +44,7 @@ function isNotice(
 
 const EXECUTED: readonly unknown[] = ['no', 'maybe', 'yes']
 
-/** What it says is for the trace to judge. */
+/** Only the length is checked here; the telemetry code parses the text. */
 function isOrigin(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 100
 }

@@ -9,8 +9,8 @@ import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from '.
 import { addUniqueItems } from './unique-items.ts'
 
 /**
- * AJV made ready for a schema given as its JSON text. What it returns compiles the schema, and throws a
- * TypeError where that is at fault.
+ * Prepares AJV for a schema given as JSON text. The returned function compiles the schema; it throws a
+ * TypeError if the schema is invalid.
  * @throws {NotLoaded}
  */
 export function ajvCompiler(
@@ -30,7 +30,7 @@ export function ajvCompiler(
     const schema = parseSchema(text)
     const isCounted = recurs(schema)
     const allErrors = !explodes(schema)
-    // Others take a time that is linear in the value anyway, and do not pay for it.
+    // Validators without recursion run in time linear in the value, so they skip the cost of counting.
     if (isCounted) withSteps(schema, 'references')
     const accepts = validatorOf(withSchema(ajv, schema, draft), '')
     return {
@@ -43,7 +43,7 @@ export function ajvCompiler(
   }
 }
 
-/** What is wrong with a value: compiled only where something fails. */
+/** Lists errors. Compiled only after a value has failed. */
 function explaining(
   text: string,
   draft: Draft,
@@ -74,8 +74,8 @@ function explainerOf(text: string, draft: Draft, options: Options, meter: StepMe
 }
 
 /**
- * After each reference AJV copies all errors so far, which takes a time that grows with the square of their
- * number. Never done to the code that gives verdicts: a text of the schema's may look like it.
+ * After each reference AJV copies all errors so far, which takes quadratic time. Never applied to the code
+ * that gives verdicts, because a string of the schema may contain the same characters.
  */
 function withErrorsAppended(code: string): string {
   return code.replace(
@@ -84,7 +84,7 @@ function withErrorsAppended(code: string): string {
   )
 }
 
-/** A validator's own paths start at whatever part it applies; its errors hold the parts themselves. */
+/** Maps each part of a schema to its JSON Pointer. AJV's errors contain the parts, but paths relative to them. */
 export function pointersInto(schema: object): ReadonlyMap<object, string> {
   const pointers = new Map<object, string>()
   const visit = (part: unknown, pointer: string): void => {
@@ -96,7 +96,7 @@ export function pointersInto(schema: object): ReadonlyMap<object, string> {
   return pointers
 }
 
-/** Of its own, so that no two users' schemas meet under one $id, nor outlive their use. */
+/** A separate instance per schema, so that schemas of different users cannot clash by $id or outlive their use. */
 function newAjv(draft: Draft, options: Options, meter: StepMeter): Ajv {
   const ajv = construct(draft, { ...OPTIONS, ...options, meta: false, validateSchema: false })
   addFormats()(ajv)
@@ -111,14 +111,14 @@ function withSchema(ajv: Ajv, schema: object, draft: Draft): Ajv {
   return ajv.addSchema(schema, ROOT)
 }
 
-/** AJV keeps expressions apart by their text, and wants a name for the function in its code. */
+/** AJV tells expressions apart by their text, and needs a name for the function in its generated code. */
 function asAjvTakes(regExp: RegExpEngine): NonNullable<NonNullable<Options['code']>['regExp']> {
   const make = (pattern: string, flags: string) => {
     const made = regExp(pattern, flags)
     const test = (text: string) => made.test(text)
     return { test, toString: () => `/${pattern}/${flags}` }
   }
-  // Of a RegExp, AJV uses `test` alone.
+  // AJV calls only `test`, so an object with `test` is enough.
   return Object.assign(make, { code: 'regExp' }) as never
 }
 
@@ -130,7 +130,7 @@ function validatorOf(ajv: Ajv, pointer: string): ValidateFunction {
 
 const OPTIONS: Options = {
   strict: false,
-  // 1e400 parses as Infinity, which JSON cannot say: no number. Off where `strict` is.
+  // 1e400 parses as Infinity, which JSON cannot express. `strict: false` would turn this check off.
   strictNumbers: true,
   validateFormats: true,
   logger: false,
@@ -138,13 +138,13 @@ const OPTIONS: Options = {
 
 const ROOT = 'root'
 
-// AJV reads data.constructor where a schema names it, which every object inherits, unless it is
-// told to look at own properties, which costs every other schema time.
+// AJV would read an inherited `data.constructor` if a schema names that property. Checking for own
+// properties prevents this, but slows down every validator, so it is enabled only for such schemas.
 function mentionsInherited(text: string): boolean {
   return Object.getOwnPropertyNames(Object.prototype).some((name) => text.includes(`"${name}"`))
 }
 
-/** One per draft: compiling the meta-schema is far dearer than compiling most users' schemas. */
+/** One per draft, because compiling a meta-schema costs far more than compiling most schemas. */
 const checkers = new Map<Draft, Ajv>()
 
 function checkerOf(draft: Draft): Ajv {
@@ -159,7 +159,7 @@ function checkSchema(schema: object, checker: Ajv): void {
   }
 }
 
-/** A draft's own schema, and those it is made of, as AJV brings them. */
+/** The meta-schema of a draft and the vocabularies it consists of, as AJV ships them. */
 export function metaSchemasOf(draft: Draft): ReadonlyMap<string, object> {
   const metaSchemas = new Map<string, object>()
   for (const [address, added] of Object.entries(checkerOf(draft).schemas)) {

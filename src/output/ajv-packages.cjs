@@ -1,5 +1,5 @@
-// AJV is dear to evaluate, and `parseJson` is synchronous: it is CommonJS that can load a package when it
-// is first needed. The build puts this file and the packages into ours, where `require` is no more.
+// Loading AJV is expensive and `parseJson` is synchronous. Only CommonJS can load a package synchronously on
+// first use. The build bundles this file and the packages, so that no `require` remains.
 exports.draft7 = () => require('ajv').Ajv
 exports.draft2019 = () => require('ajv/dist/2019.js').Ajv2019
 exports.draft2020 = () => require('ajv/dist/2020.js').Ajv2020

@@ -1,23 +1,18 @@
-import type { Ajv, Name, _ as Template } from 'ajv'
+import type { Ajv } from 'ajv'
 import { MAX_INLINE_MEMBERS } from './enum-members.ts'
 import { isRecord, own } from './json-value.ts'
+import type { CodeGeneration } from './load-ajv.ts'
 import { partsIn, REFERENCES } from './schema-part.ts'
 import type { Work } from './work.ts'
 
-/** What AJV's code is written with. */
-export interface CodeGeneration {
-  readonly _: typeof Template
-  readonly Name: typeof Name
-}
-
 /**
- * Counts the steps of a validator while it runs: one for each part of the schema and each value that it
- * is held against, so that neither its time nor its list of errors is without end.
+ * Counts the steps of a running validator, one for each part of the schema applied to a value, so that its
+ * running time and its list of errors stay bounded.
  */
 export class StepMeter {
   #work: Work | undefined
 
-  /** Counted for `work` until it returns. @throws {OutOfSteps} */
+  /** Runs a function and counts its steps towards `work`. @throws {OutOfSteps} */
   counted<T>(work: Work | undefined, run: () => T): T {
     const outer = this.#work
     this.#work = work
@@ -28,26 +23,26 @@ export class StepMeter {
     }
   }
 
-  /** Counts what a keyword of ours does beyond looking at a value once. @throws {OutOfSteps} */
+  /** Counts steps that one of our own keywords takes in addition. @throws {OutOfSteps} */
   readonly spend = (steps: number): void => spend(this.#work, steps, 0)
 
-  /** Makes the validators of this AJV count, for schemas that went through `withSteps`. */
+  /** Makes the validators of this AJV count steps, for schemas prepared by `withSteps`. */
   addTo(ajv: Ajv, { _, Name: NameOf }: CodeGeneration): void {
     const step = (steps: number, errors: number): void => spend(this.#work, steps, errors)
     ajv.addKeyword({
       keyword: STEPS,
-      // Before a reference is followed: a recursion has to count before it goes down.
+      // A recursion has to be counted before it is entered, hence before `$ref`.
       before: ajv.getKeyword('$dynamicRef') === false ? '$ref' : '$dynamicRef',
       code({ gen, schema }) {
         const stepped = gen.scopeValue('func', { ref: step })
-        // AJV's own name for the number of errors so far.
+        // `errors` is AJV's own variable for the number of errors so far.
         gen.code(_`${stepped}(${Number(schema)}, ${new NameOf('errors')})`)
       },
     })
   }
 }
 
-/** @throws {OutOfSteps} for one step or one error too many. */
+/** @throws {OutOfSteps} if a limit is exceeded. */
 export function spend(work: Work | undefined, steps: number, errors: number): void {
   work?.spend(steps)
   work?.note(errors)
@@ -56,8 +51,8 @@ export function spend(work: Work | undefined, steps: number, errors: number): vo
 const STEPS = 'steadycall-steps'
 
 /**
- * Marks what is to be counted in a schema, which is changed: every part of it, or those that refer to
- * another part only. No recursion and no union of many branches is without these.
+ * Marks the parts of a schema to be counted, changing it in place: either all parts, or only those that
+ * refer to another part. Every recursion and every recursive union goes through one of the latter.
  */
 export function withSteps(schema: unknown, only: 'all' | 'references'): void {
   if (!isRecord(schema)) return
@@ -67,7 +62,7 @@ export function withSteps(schema: unknown, only: 'all' | 'references'): void {
   if (only === 'all' || refers) marked[STEPS] = stepsOf(schema)
 }
 
-/** A missing property is an error each; other lists are gone through for each value. */
+/** Every required name can cause an error of its own; the other lists are traversed for each value. */
 export function stepsOf(schema: object): number {
   const patterns = Object.keys(Object(own(schema, 'patternProperties'))).length
   const members = Math.min(listIn(schema, 'enum').length, MAX_INLINE_MEMBERS)

@@ -1,12 +1,11 @@
 import { isRecord } from './json-value.ts'
 
 /**
- * What an answer says beside its text and a provider may want to see again, together with the text:
- * its reasoning in whatever form, and the signatures of that. DeepSeek and Moonshot refuse an
- * assistant's turn without its `reasoning_content`
- * (https://api-docs.deepseek.com/guides/thinking_mode), OpenRouter continues from
- * `reasoning_details`, LiteLLM from `thinking_blocks`, Gemini from `extra_content`. `wanted` are
- * names that a refusal has asked for.
+ * Fields of an answer, besides its text, that the provider may require when the answer is sent back:
+ * reasoning in any form, and its signatures. DeepSeek and Moonshot reject an assistant message without
+ * its `reasoning_content` (https://api-docs.deepseek.com/guides/thinking_mode), OpenRouter continues from
+ * `reasoning_details`, LiteLLM from `thinking_blocks`, Gemini from `extra_content`. `wanted` names
+ * further fields, which an earlier refusal asked for.
  */
 export function carriedFields(
   message: unknown,
@@ -20,7 +19,7 @@ export function carriedFields(
   return isShort(found) ? Object.fromEntries(found) : NONE
 }
 
-/** The parts of an answer's content that are not its text, such as blocks of thinking. */
+/** Content parts of an answer that are not text, such as thinking blocks. */
 export function carriedParts(message: unknown): readonly unknown[] {
   const content = isRecord(message) ? message['content'] : undefined
   if (!Array.isArray(content)) return []
@@ -34,7 +33,7 @@ const NOTHING_MORE: ReadonlySet<string> = new Set()
 const CARRIED =
   /^(?:encrypted_|redacted_)?(?:reasoning|thinking|thought)|signature$|^(?:extra_content|provider_specific_fields)$/i
 
-/** What is in the re-ask anyway, or belongs into no request. */
+/** Fields that the re-ask contains anyway, or that do not belong in a request. */
 const NOT_CARRIED: ReadonlySet<string> = new Set([
   'role',
   'content',
@@ -45,7 +44,7 @@ const NOT_CARRIED: ReadonlySet<string> = new Set([
   'function_call',
 ])
 
-// Longer reasoning than any model's. It is left out as a whole: cut, its signatures would not hold.
+// More than any model's reasoning. Longer reasoning is dropped entirely, because its signatures cover all of it.
 const MAX_CARRIED_CHARS = 1024 * 1024
 
 function isShort(found: readonly unknown[]): boolean {
@@ -53,19 +52,19 @@ function isShort(found: readonly unknown[]): boolean {
   try {
     return JSON.stringify(found).length <= MAX_CARRIED_CHARS
   } catch {
-    // Nested too deeply to be written: a client that parsed it itself.
+    // JSON.stringify fails on extreme nesting, possible if the client parsed the answer itself.
     return false
   }
 }
 
-/** Does a refusal speak of one of the fields that were sent along? */
+/** Whether a refusal mentions one of the fields that were sent back. */
 export function speaksOfCarried(refusal: string, message: unknown): boolean {
   const parts = carriedParts(message).map((part) => String(isRecord(part) ? part['type'] : ''))
   const names = [...Object.keys(carriedFields(message)), ...parts]
   return names.some((name) => name !== '' && refusal.includes(name))
 }
 
-/** The fields of the message that were not sent along and that a refusal speaks of. */
+/** Fields of the message that were not sent back although a refusal mentions them. */
 export function missedIn(refusal: string, message: unknown): readonly string[] {
   if (!isRecord(message)) return []
   return Object.keys(message).filter(

@@ -19,7 +19,7 @@ import type { Resting, Work } from './work.ts'
 /** Which rules may be applied. */
 export interface Allowed {
   readonly level: RepairLevel
-  /** Rules that are allowed at every level. */
+  /** Rules allowed at every level. */
   readonly always: ReadonlySet<RepairRule>
 }
 
@@ -30,15 +30,15 @@ function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
 /** A value after coercion. It may still be invalid. */
 export interface Coerced {
   readonly value: unknown
-  /** Empty when nothing could be changed; `value` is then the parsed one itself. */
+  /** If empty, nothing could be changed and `value` is the parsed value itself. */
   readonly repairs: readonly Repair[]
   readonly isAccepted: boolean
 }
 
 /**
- * Changes a value that the schema refuses, only where it refuses it and only by the rules that are
- * allowed. What needs a guess stays as it is: a required property is never made up, and inside a
- * union nothing is changed unless the branches that then fit agree.
+ * Changes a value that the schema rejects, only in the places it rejects and only by the allowed rules.
+ * Nothing is guessed: a missing required property stays missing, and a value inside a union changes only
+ * if all branches that accept the changed value agree.
  * @throws {OutOfSteps}
  */
 export function* coerce(
@@ -73,10 +73,10 @@ interface How {
   readonly work: Work
 }
 
-// A schema that reports one error at a time has one place coerced at a time.
+// A validator that stops at the first error allows only one place to be coerced per round.
 const MAX_ROUNDS = 20
 
-/** Of a value that the schema refuses. */
+/** Coerces a value that the schema rejects. */
 function* coerced(how: How, value: unknown, source: string | undefined): Resting<Coerced> {
   const coercion = new Coercion(how)
   let current = value
@@ -90,27 +90,27 @@ function* coerced(how: How, value: unknown, source: string | undefined): Resting
   return { value: current, repairs: coercion.repairs, isAccepted }
 }
 
-/** A value, where it stands, and which part of the schema it is held against. */
+/** A value, its position, and the part of the schema that applies to it. */
 interface Site {
   readonly value: unknown
   readonly path: string
-  /** JSON Pointer into the schema. */
+  /** JSON Pointer to that part of the schema. */
   readonly at: string
   /** Paths with an error at or below them. */
   readonly failing: ReadonlySet<string>
   readonly source: string | undefined
-  /** `$ref`s followed without going down into the value. */
+  /** How many `$ref`s were followed at this position. */
   readonly refs: number
-  /** Levels of the value above. */
+  /** Nesting depth of the value. */
   readonly depth: number
 }
 
 const MAX_REFS = 20
-// Each level takes several frames of the stack. Nobody's answer is so deep, and it is left as it is there.
+// Each level uses several stack frames. No real answer is as deep; below this depth nothing is coerced.
 const MAX_DEPTH = 200
-// A visit looks for what applies there, and for all rules.
+// A visit looks up the applicable parts of the schema and tries all rules.
 const STEPS_A_VISIT = 10
-// Of a path, so much is written or looked up in the time of a step.
+// Path characters written or compared in the time of one step.
 const CHARS_A_STEP = 16
 
 class Coercion {
@@ -131,7 +131,7 @@ class Coercion {
     return this.#repairs
   }
 
-  /** The value with what fails in it coerced; the value itself where nothing could be. */
+  /** Returns the value with its failing parts coerced, or the same value if none could be. */
   run(value: unknown, source: string | undefined): Resting<unknown> {
     const failing = this.#failing('', '', value)
     return this.#visit({ value, path: '', at: '', failing, source, refs: 0, depth: 0 })
@@ -163,7 +163,7 @@ class Coercion {
     return isRecord(here.value) ? yield* this.#members(here, here.value, schema) : here.value
   }
 
-  /** `then` or `else`, as the value stands. */
+  /** `then` or `else`, depending on the current value. */
   #chosenByIf({ at, value }: Site, schema: SchemaPart): string | undefined {
     if (schema.if === undefined) return undefined
     const keyword = this.#errorsAt(`${at}/if`, value).length === 0 ? 'then' : 'else'
@@ -181,7 +181,7 @@ class Coercion {
       const value = isJson && given !== undefined ? yield* this.#parse(String(given)) : given
       if (value === undefined) continue
       this.#repairs.push({ path: site.path, rule: name })
-      // What was a string may be an object now, with failures of its own.
+      // A string may have become an object, whose members may fail as well.
       return { ...site, value, failing: this.#failing(site.at, site.path, value) }
     }
     return site
@@ -196,11 +196,11 @@ class Coercion {
     }
   }
 
-  /** The value as the only branch has it that fits after coercion; else the value itself. */
+  /** The value as coerced by the only branch that then accepts it, or the value itself. */
   *#union(site: Site, branches: readonly string[]): Resting<unknown> {
     const possible = this.#possible(site, branches)
-    // It fits this one or none, which is seen in the end. To ask on each level of a list or a tree would
-    // take a time that grows with the square of its depth.
+    // The value fits this branch or none, and the final check shows which. Checking on every level of a
+    // nested structure would take quadratic time.
     if (possible.length === 1) return yield* this.#visit({ ...site, at: possible[0] ?? '' })
     const before = this.#repairs
     const fitting: { readonly value: unknown; readonly repairs: Repair[] }[] = []
@@ -212,13 +212,13 @@ class Coercion {
       this.#repairs = before
     }
     const [only, ...others] = fitting
-    // More than one may fit, if they agree: "36" is 36 as an integer and as a number.
+    // Several branches may fit if they agree: "36" becomes 36 both as an integer and as a number.
     if (only === undefined || others.some(({ value }) => value !== only.value)) return site.value
     this.#repairs = [...before, ...only.repairs]
     return only.value
   }
 
-  /** Without the branches for values of other types: no rule changes the type of an object or a list. */
+  /** Drops branches for values of other types: no rule changes the type of an object or array. */
   #possible({ value }: Site, branches: readonly string[]): readonly string[] {
     if (typeof value !== 'object' || value === null) return branches
     const type = typeOfValue(value)
@@ -257,7 +257,7 @@ class Coercion {
       entries.push([key, value])
     }
     if (!changed) return record
-    // Defines own properties, also for the key __proto__.
+    // fromEntries defines own properties, even for the key __proto__.
     const copy: unknown = Object.fromEntries(entries)
     this.#sources.carry(record, Object(copy))
     return copy
@@ -284,7 +284,7 @@ class Coercion {
     return yield* this.#visit({ value, path, at, failing: site.failing, source, refs: 0, depth })
   }
 
-  /** The paths at which the part of the schema refuses the value, and all paths above them. */
+  /** The paths at which this part of the schema rejects the value, and their parent paths. */
   #failing(at: string, base: string, value: unknown): ReadonlySet<string> {
     const paths = new Set<string>()
     for (const { instancePath } of this.#errorsAt(at, value)) {

@@ -8,15 +8,15 @@ import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { OutOfSteps } from './work.ts'
 import { wrongTypeIn } from './wrong-type.ts'
 
-/** Validators by schema text, the least recently used first. */
+/** Validators by schema text, in order of last use. */
 const plainEngines = new Map<string, SchemaEngine>()
 const enginesWith = new WeakMap<RegExpEngine, Map<string, SchemaEngine>>()
 const MAX_ENGINES = 200
 
 /**
- * The validator of a schema, kept for the next one of the same text.
- * @throws {TypeError} for a schema that cannot be compiled; `NotLoaded`, or a RangeError where the stack has
- * no room for compiling it.
+ * The validator of a schema, cached by the schema's text.
+ * @throws {TypeError} if the schema cannot be compiled. Also throws `NotLoaded`, and a RangeError if
+ * compiling overflows the stack.
  */
 export function engineFor(text: string, regExp: RegExpEngine | undefined): SchemaEngine {
   const engines = regExp === undefined ? plainEngines : (enginesWith.get(regExp) ?? new Map())
@@ -33,7 +33,7 @@ export function engineFor(text: string, regExp: RegExpEngine | undefined): Schem
 
 function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEngine {
   const schema: unknown = JSON.parse(text)
-  // AJV's validator of such a schema returns a promise, which would pass for "valid".
+  // AJV's validator of such a schema returns a promise, which is truthy and would mean "valid".
   if (isRecord(schema) && own(schema, '$async') !== undefined) {
     throw new TypeError('schema: $async is not supported')
   }
@@ -52,12 +52,12 @@ function compileEngine(text: string, regExp: RegExpEngine | undefined): SchemaEn
   throw new TypeError(`schema: ${said}`, { cause: first })
 }
 
-/** What the runtime refuses, has no room for, or cannot find. */
+/** Errors caused by the runtime: code generation is forbidden, the stack overflowed, or AJV is missing. */
 function isNoFaultOfTheSchema(error: unknown): boolean {
   return error instanceof NotLoaded || error instanceof EvalError || error instanceof RangeError
 }
 
-/** AJV turns a schema into code, which Workers and strict security policies refuse. */
+/** AJV generates code from a schema, which Workers and strict content security policies forbid. */
 function mayGenerateCode(): boolean {
   try {
     return typeof new Function('return 0') === 'function'
@@ -67,9 +67,9 @@ function mayGenerateCode(): boolean {
 }
 
 /**
- * AJV, and the interpreter from the moment at which AJV cannot go on: it compiles once more when the
- * first answer fails, which Workers may refuse although they let the schema be compiled; and of a
- * few schemas it makes code that is faulty.
+ * Uses AJV, and switches to the interpreter once AJV fails. Two cases are known: AJV compiles again when
+ * the first answer fails, which Workers may forbid even if they allowed the first compilation; and for a
+ * few schemas AJV generates faulty code.
  */
 function compiledByBoth(
   text: string,
@@ -84,7 +84,7 @@ function compiledByBoth(
     try {
       return ask(engine)
     } catch (error) {
-      // Deep nesting overflows any stack, and spent steps are spent.
+      // The interpreter would overflow the stack or exceed the step limit as well.
       if (error instanceof RangeError || error instanceof OutOfSteps || engine !== ajv) throw error
       if (error instanceof EvalError) sayOnce()
       engine = interpreter(text, draft, regExp)()
@@ -99,7 +99,7 @@ function compiledByBoth(
   }
 }
 
-/** Undefined where the runtime lets nobody make code of a text, although it lets `new Function` be called. */
+/** Undefined if the runtime forbids code generation although `new Function` could be called. */
 function compiled(compile: () => SchemaEngine): SchemaEngine | undefined {
   try {
     return compile()
@@ -119,8 +119,8 @@ function sayOnce(): void {
   if (said.isInterpreting) return
   said.isInterpreting = true
   emitProcessWarning(
-    'This runtime does not let AJV make code, so answers are checked by an interpreter: with the ' +
-      'same verdicts, and more slowly.',
+    'This runtime does not allow AJV to generate code, so an interpreter checks the answers: ' +
+      'the verdicts are the same, but it is slower.',
     'STEADYCALL_INTERPRETED',
   )
 }

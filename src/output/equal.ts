@@ -1,6 +1,6 @@
 import { isRecord } from './json-value.ts'
 
-/** Are two JSON values the same? The order of an object's properties says nothing. */
+/** Whether two JSON values are equal. The order of properties does not matter. */
 export function isEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (Array.isArray(a) && Array.isArray(b)) {

@@ -1,22 +1,22 @@
 import type { Resting, Work } from './work.ts'
 
-/** The inside of a string literal, written as JSON has it. */
+/** The content of a string literal as valid JSON. */
 export interface EscapedContent {
-  /** Without its quotes. */
+  /** Without the quotes. */
   readonly json: string
-  /** A backslash was kept that JSON would not allow there. */
+  /** Whether a backslash was kept that JSON does not allow in that place. */
   readonly keptBackslash: boolean
 }
 
 /**
- * Escapes what a model left bare inside a string: quotes, line breaks, and backslashes of LaTeX,
- * regular expressions and Windows paths. An escape JSON does not have keeps its backslash, but for
- * an escaped apostrophe, which Python and JavaScript write.
+ * Escapes what a model failed to escape in a string: quotes, line breaks, and the backslashes of LaTeX,
+ * regular expressions and Windows paths. An escape that JSON does not know keeps its backslash, except an
+ * escaped apostrophe, which is valid in Python and JavaScript.
  *
- * Where a string has such an escape its author did not escape backslashes, so `\b` and `\f`,
- * control characters that no answer means, are backslashes too, and so are `\n`, `\r` and `\t` that
- * begin a LaTeX command or stand in a Windows path. `\frac`, `\beta` and their like need no such
- * company.
+ * A string with an unknown escape was written without escaping backslashes. In such a string, `\b` and
+ * `\f` (control characters that answers never contain) are read as a backslash and a letter, and so are
+ * `\n`, `\r` and `\t` at the start of a LaTeX command or in a Windows path. Commands such as `\frac` and
+ * `\beta` are recognised in any string.
  */
 export function* looseEscapes(content: string, work: Work): Resting<EscapedContent> {
   if (!SPECIAL.test(content)) return { json: content, keptBackslash: false }
@@ -72,7 +72,7 @@ function isLiteral(sequence: string, following: string, isRaw: boolean, isPath: 
 
 const LONGEST_COMMAND = 24
 
-// The LaTeX commands in common use that begin with what JSON takes for an escape.
+// Common LaTeX commands whose first letters look like a JSON escape.
 const LATEX_BF =
   /^\\(?:backslash|bar|beta|begin|bf|big|bigcap|bigcup|binom|bmod|boldsymbol|bot|boxed|bullet|fbox|flat|forall|frac|frown)(?![A-Za-z])/
 const LATEX_NRT =

@@ -1,8 +1,8 @@
 /**
- * False when no number in the text can be one that `isRounded`, but for one that is too large for any
- * double. What a double rounds has 16 digits or more. So many in a row, with a point among them, cover one of every 16
- * characters, which are all that is looked at. The digits of a fraction, which every division has, say
- * nothing without an exponent.
+ * A fast check before `isRounded`: false if no number in the text can be rounded by a double (numbers too
+ * large for any double aside). Such a number has at least 16 digits, so looking at every 16th character is
+ * enough to find it. Long fractions are common, since divisions produce them, and count only with an
+ * exponent.
  */
 export function mayRound(text: string): boolean {
   for (let at = RUN - 1; at < text.length; at += RUN) {
@@ -19,12 +19,12 @@ export function mayRound(text: string): boolean {
 
 const RUN = 16
 
-/** False when no number in the text is written with such an exponent that it can be too large for any double. */
+/** A fast check: false if no number in the text has an exponent large enough to overflow a double. */
 export function mayOverflow(text: string): boolean {
   return OVERFLOWING.test(text)
 }
 
-// The largest double is some 1.8e308.
+// The largest double is about 1.8e308.
 const OVERFLOWING = /\d[eE]\+?\d{3}/
 
 function isDigitOrPoint(text: string, at: number): boolean {
@@ -36,7 +36,7 @@ function isExponent(text: string, at: number): boolean {
   return text[at] === 'e' || text[at] === 'E'
 }
 
-/** How many digits stand there before a point, or anything else. */
+/** The number of digits before a decimal point or any other character. */
 function digitsFrom(text: string, start: number): number {
   let end = start
   while (isDigitOrPoint(text, end) && text[end] !== '.') end += 1
@@ -44,9 +44,9 @@ function digitsFrom(text: string, start: number): number {
 }
 
 /**
- * True when a number beyond 2^52, where doubles hold no fractions, and beyond 2^53 not every integer, is not
- * what was written. Kept are one that the double equals, and one that it prints again, as 1.5e300. Linear in
- * the length of what was written, whatever its exponent.
+ * Whether a number was changed by being read as a double. Only numbers from 2^52 on are checked: there
+ * doubles have no fractions, and from 2^53 on not every integer. A number is unchanged if the double equals
+ * it, or prints the same, as 1.5e300 does. Runs in time linear in the text, whatever the exponent.
  */
 export function isRounded(written: string, value: number): boolean {
   if (Math.abs(value) < 2 ** 52) return false
@@ -54,14 +54,14 @@ export function isRounded(written: string, value: number): boolean {
   const { digits, exponent } = decimalOf(written)
   const printed = decimalOf(String(value))
   if (digits === printed.digits && exponent === printed.exponent) return false
-  // Below one, or with more digits than any double.
+  // Has a fraction, or more digits than any double.
   if (exponent < 0 || digits.length + exponent > MAX_DIGITS) return true
   return BigInt(digits + '0'.repeat(exponent)) !== BigInt(Math.abs(value))
 }
 
 const MAX_DIGITS = 309
 
-/** A number of JSON without its sign, as the digits between its outer zeros, times a power of ten. */
+/** A JSON number without its sign: its digits without outer zeros, and a power of ten. */
 function decimalOf(literal: string): { readonly digits: string; readonly exponent: number } {
   const [mantissa = '', power = '0'] = literal.replace(/^-/, '').split(/e/i)
   const [whole = '', fraction = ''] = mantissa.split('.')

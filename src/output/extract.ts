@@ -2,34 +2,33 @@ import type { RepairRule } from './repair-rules.ts'
 import { matchAt, tokenAt, valueMayFollow } from './scan.ts'
 import type { Resting, Work } from './work.ts'
 
-/** A piece of the answer that may be the JSON asked for. */
+/** A piece of the answer that may be the requested JSON. */
 export interface Candidate {
   readonly text: string
-  /** False when the text ends before its brackets do. */
+  /** False if the text ends before all brackets are closed. */
   readonly closed: boolean
-  /** The text ends inside a string. */
+  /** Whether the text ends inside a string. */
   readonly insideString: boolean
 }
 
 export interface Extraction {
-  /** In the order of the text, each different text once. Only the last can be unclosed. */
+  /** In the order of the text, without repetitions. Only the last one can be unclosed. */
   readonly candidates: readonly Candidate[]
-  /** What had to be dropped to get at them. */
+  /** What was removed to find them. */
   readonly rules: readonly RepairRule[]
-  /** What stands around them, white space and invisible characters trimmed. */
+  /** The text around them, trimmed of white space and invisible characters. */
   readonly prose: string
-  /** A string went on after what seemed to be its end: no candidate can be trusted. */
+  /** True if a string continued after its apparent end, so that no candidate can be trusted. */
   readonly torn: boolean
-  /** There were more than `MAX_CANDIDATES`. */
+  /** True if there were more than `MAX_CANDIDATES`. */
   readonly overflow: boolean
 }
 
 export const MAX_CANDIDATES = 50
 
 /**
- * Finds what may be JSON in a model's answer: outside reasoning blocks, whatever fences, tags and
- * prose are around it. One pass, linear in the length of the text; a bracket inside a JSON string
- * never counts, nor does a fence or a tag.
+ * Finds possible JSON in a model's answer, outside reasoning blocks and inside any code fences, tags and
+ * prose. One pass in linear time. Brackets, fences and tags inside a JSON string are ignored.
  */
 export function* extract(text: string, work: Work): Resting<Extraction> {
   const found = new Findings()
@@ -44,13 +43,13 @@ export function* extract(text: string, work: Work): Resting<Extraction> {
   return found.result()
 }
 
-// What begins at a marker is found by trying several expressions.
+// Several patterns are tried at each marker.
 const STEPS_A_MARKER = 10
 
-// The characters that anything but prose can begin with.
+// Every construct other than prose starts with one of these characters.
 const MARKER = /[<{[`~◁]/g
 
-/** Consumes whatever begins at a marker; returns where it ends. */
+/** Consumes the construct that starts at a marker; returns its end. */
 function* stepAt(text: string, at: number, found: Findings, work: Work): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
@@ -58,7 +57,7 @@ function* stepAt(text: string, at: number, found: Findings, work: Work): Resting
     const candidate = yield* candidateAt(text, at, work)
     found.add(candidate)
     const end = at + candidate.text.length
-    // {"a":"x"}"}: the string had a quote and brackets in it, and did not end where it seemed to.
+    // {"a":"x"}"}: the string contains a quote and a bracket, and did not end where it seemed to.
     if (candidate.closed && text[end] === '"' && text[at - 1] !== '"') found.torn()
     return end
   }
@@ -79,10 +78,10 @@ function* stepAt(text: string, at: number, found: Findings, work: Work): Resting
 
 const FENCE = /(?:`{3,}|~{3,})[\w+-]*/y
 const TAG = /<(?:!\[CDATA\[|[/|]?[A-Za-z_][^<>{}[\]]{0,200}>)/y
-// An object cannot begin with another: of several braces only the last may open one.
+// An object cannot start with another object, so only the last of several braces may open one.
 const RUN = /`+|~+|\{+(?=\{)/y
 
-/** Marks of a reasoning block. A block that never closes holds the rest of the text. */
+/** The marks of reasoning blocks. A block that is never closed extends to the end of the text. */
 const REASONING: readonly Block[] = [
   ...['think', 'thinking', 'thought', 'reasoning', 'reflection', 'scratchpad'].map((name) =>
     blockOf(`<${name}(?:\\s[^<>]{0,200})?>`, `</${name}>`),
@@ -91,18 +90,18 @@ const REASONING: readonly Block[] = [
   blockOf('\\[THINK\\]', '\\[/THINK\\]'),
   // Moonshot's Kimi
   blockOf('◁think▷', '◁/think▷'),
-  // OpenAI's Harmony format; its closing mark closes other blocks too.
+  // OpenAI's Harmony format; its closing mark is also used for other blocks.
   { ...blockOf('<\\|channel\\|>analysis<\\|message\\|>', '<\\|end\\|>'), close: undefined },
 ]
 
-// What all of them begin with: most markers are none of them.
+// The common prefixes of all marks: a cheap test that rejects most positions.
 const ANY_MARK = /<\/?[trs]|<\||\[\/?T|◁/iy
 
 interface Block {
   readonly open: RegExp
-  /** Alone it says that all before it is reasoning. */
+  /** Without an opening mark, it means that everything before it is reasoning. */
   readonly close: RegExp | undefined
-  /** Either, wherever it stands: the closing one is the first group. */
+  /** Finds either mark; the first group is the closing one. */
   readonly marks: RegExp
 }
 
@@ -124,7 +123,7 @@ function reasoningEnd(text: string, at: number, found: Findings): number | undef
     }
     const after = close === undefined ? at : matchAt(close, text, at)
     if (after > at) {
-      // The opening mark was part of the prompt: all that came before is reasoning.
+      // The opening mark was part of the prompt, so everything so far is reasoning.
       found.forget()
       return after
     }
@@ -132,7 +131,7 @@ function reasoningEnd(text: string, at: number, found: Findings): number | undef
   return undefined
 }
 
-/** Blocks within blocks are counted: what only seems to follow the reasoning is no answer. */
+/** Counts nested blocks, so that text inside the outer block is not mistaken for the answer. */
 function endOf(marks: RegExp, text: string, from: number): number {
   let depth = 1
   marks.lastIndex = from
@@ -143,8 +142,8 @@ function endOf(marks: RegExp, text: string, from: number): number {
   return text.length
 }
 
-// Prose is full of brackets: [see below], [TODO], { x | x > 0 }. What follows the bracket must be
-// what JSON, or something close to it, has there.
+// Prose is full of brackets: [see below], [TODO], { x | x > 0 }. The text after the bracket has to look
+// like JSON, or something close to it.
 function looksLikeJson(text: string, at: number): boolean {
   if (text[at] === '{') return OBJECT_START.test(text.slice(at, at + PEEK))
   return text[at] === '[' && ARRAY_START.test(text.slice(at, at + PEEK))
@@ -155,18 +154,17 @@ const OBJECT_START = /^\{[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘}]|\/[/*]|#|
 const ARRAY_START =
   /^\[[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\]]|\/[/*]|#|-?\d|(?:true|false|null|True|False|None)\b|$)/
 
-/** Reads on from an opening bracket until its own closing one. */
+/** Reads from an opening bracket to the matching closing one. */
 function* candidateAt(text: string, start: number, work: Work): Resting<Candidate> {
   const open: string[] = []
   let valueMayStart = true
   for (let at = start; at < text.length; ) {
     const { kind, end, closed } = tokenAt(text, at, valueMayStart)
     if (!closed) return unclosed(text.slice(start), kind === 'string')
-    // The fence around it closes first.
+    // The code fence around the JSON closes before the JSON does.
     if (kind === 'word' && text.startsWith('```', at)) return unclosed(text.slice(start, at), false)
     const state = kind === 'punctuation' ? afterMark(open, text.charAt(at)) : 'open'
-    // Where a broken one ends is unknown. An object further on may be a part of it, so nothing
-    // after it is looked at.
+    // The end of broken JSON is unknown. A later object may be part of it, so the rest is taken as a whole.
     if (state === 'broken') return whole(text.slice(start))
     if (state === 'closed') return whole(text.slice(start, end))
     valueMayStart = valueMayFollow(text, at, kind, valueMayStart)
@@ -178,7 +176,7 @@ function* candidateAt(text: string, start: number, work: Work): Resting<Candidat
 
 const CHARS_A_STEP = 16
 
-/** Keeps the stack of closing brackets that are due. */
+/** Updates the stack of expected closing brackets. */
 function afterMark(open: string[], mark: string): 'open' | 'broken' | 'closed' {
   if (mark === '{') open.push('}')
   else if (mark === '[') open.push(']')
@@ -200,8 +198,8 @@ function unclosed(text: string, insideString: boolean): Candidate {
 const TRAILING_FENCE = /\n(?:`{3,}|~{3,})$/
 
 /**
- * Objects that stand one after the other with nothing between them, as the list of them. Undefined
- * where one stood there twice: of those only one was kept, and how many were meant is unknown.
+ * Joins consecutive objects, with nothing between them, into an array. Undefined if an object was
+ * repeated: only one copy was kept, so it is unknown how many elements were meant.
  */
 export function listOf({ candidates, rules, prose }: Extraction): Candidate | undefined {
   const isObjects = candidates.every(({ text, closed }) => closed && text.startsWith('{'))
@@ -252,7 +250,7 @@ class Findings {
     const rest = visible.trim()
     const candidates = [...this.#candidates.values()]
     if (candidates.length > 0 && rest !== '') this.#rules.add('strip-prose')
-    // No brackets at all: a number or a string that stands alone, in a fence or after reasoning.
+    // No brackets at all: a bare number or string, possibly in a code fence or after reasoning.
     if (candidates.length === 0 && rest !== '') {
       candidates.push({ text: rest, closed: true, insideString: false })
     }

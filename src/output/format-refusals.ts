@@ -1,19 +1,19 @@
 import type { ResponseFormat } from './response-format.ts'
 
 export interface FormatRefusal {
-  /** What the provider says; matched against at most 4,096 characters. */
+  /** Matched against the first 4,096 characters of the provider's message. */
   readonly says: RegExp
-  /** What the refusal leaves to ask for. */
+  /** The best format that remains after this refusal. */
   readonly leaves: ResponseFormat
-  /** It speaks of this schema alone: others may still be asked for as before. */
+  /** Whether the refusal is about this schema only; other schemas keep their format. */
   readonly ofSchema?: true
   readonly example: string
   readonly source: string
 }
 
 /**
- * How providers say that they cannot be asked for JSON in a certain way. The first that matches
- * and leaves less than what was asked for decides.
+ * How providers reject a response format. The first rule decides that matches and leaves a weaker format
+ * than the requested one.
  */
 export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
   {
@@ -104,20 +104,20 @@ export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
     source: 'https://github.com/vectorize-io/hindsight/issues/3300',
   },
   {
-    // Mistral, and others whose checks are pydantic's: what they would have taken.
+    // Mistral, and other APIs that validate with pydantic: lists the accepted values.
     says: /should be '?text'? or '?json_object'?/i,
     leaves: 'json_object',
     example: "Input should be 'text' or 'json_object'",
     source: 'https://docs.pydantic.dev/latest/errors/validation_errors/#literal_error',
   },
   {
-    // Says nothing of which parameter; with `require_parameters` the format is the likeliest.
+    // Does not name the parameter; with `require_parameters` the format is the most likely one.
     says: /No endpoints found that (?:can handle|support) the requested parameters/i,
     leaves: 'none',
     example: 'No endpoints found that can handle the requested parameters.',
     source: 'https://openrouter.ai/docs/guides/routing/provider-selection',
   },
-  // Whatever else names the parameter: down by one.
+  // General rules, last: any other message that names the parameter. One step down.
   {
     says: /json_schema|response_schema|structured output/i,
     leaves: 'json_object',
@@ -135,13 +135,13 @@ export const FORMAT_REFUSALS: readonly FormatRefusal[] = [
 const MAX_CHARS = 4_096
 const ORDER: readonly ResponseFormat[] = ['strict', 'json_schema', 'json_object', 'none']
 
-/** The refusal of this format that the provider's words are; undefined for any other error. */
+/** The rule for the provider's message that applies to this format; undefined for any other error. */
 export function formatAfterRefusal(said: string, asked: ResponseFormat): FormatRefusal | undefined {
   const text = said.slice(0, MAX_CHARS)
   return FORMAT_REFUSALS.find(({ says, leaves }) => asksLess(leaves, asked) && says.test(text))
 }
 
-/** Asks one format less of a provider than another? */
+/** Whether one format demands less of a provider than another. */
 export function asksLess(one: ResponseFormat, other: ResponseFormat): boolean {
   return ORDER.indexOf(one) > ORDER.indexOf(other)
 }

@@ -1,34 +1,34 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 
 /**
- * What may be given as a schema: a library's that can give its JSON Schema (Standard JSON Schema:
- * zod 4.2, ArkType 2.2, Valibot with `toStandardJsonSchema` …), or a JSON Schema (TypeBox's too). One
- * written as a literal in the call is typed; one from a variable is not.
+ * What can be passed as a schema: a schema of a library that can convert it to JSON Schema (Standard JSON
+ * Schema: zod 4.2, ArkType 2.2, Valibot with `toStandardJsonSchema` …), or a JSON Schema, including
+ * TypeBox's. A JSON Schema written as a literal in the call is typed; one in a variable is not.
  */
 export type SchemaInput =
   | StandardJsonSchema
   | boolean
-  // The first for what an editor completes, and for the words of a compiler's error.
+  // `JSONSchema` provides editor completion and readable compiler errors; `object` accepts the rest.
   | (NoLibrary & Exclude<JSONSchema, boolean>)
   | (NoLibrary & object)
 
-/** A library's schema has one of these members, and a JSON Schema has not. */
+/** Members that library schemas have and JSON Schemas do not. */
 interface NoLibrary {
   readonly '~standard'?: GivesNoJsonSchema
-  /** zod 3's, before it had `~standard`. */
+  /** Present on zod 3 schemas, which have no `~standard`. */
   readonly _def?: GivesNoJsonSchema
-  /** A function's. */
+  /** Present on functions. */
   readonly apply?: GivesNoJsonSchema
 }
 
-/** Nothing has this member: a compiler that misses it shows what to do. */
+/** No value has this member; a compiler error about it tells the user what to do. */
 interface GivesNoJsonSchema {
   readonly 'This schema gives no JSON Schema. zod: use zod 4.2 or later (not zod/v3); of zod/mini, pass z.toJSONSchema(schema). Valibot: toStandardJsonSchema(schema) of @valibot/to-json-schema. Others: pass a JSON Schema.': never
 }
 
 /**
- * The type of a valid answer: a library schema's output, what a literal JSON Schema describes,
- * `unknown` for any other schema.
+ * The type of a valid answer: the output type of a library schema, the type described by a literal JSON
+ * Schema, or `unknown` for any other schema.
  *
  * @example
  * declare function json<const S extends SchemaInput>(p: { schema: S }): InferSchema<S>
@@ -43,17 +43,17 @@ export type InferSchema<S> = S extends StandardSchema
         : unknown
       : unknown
 
-// What refers to a definition by name, as TypeBox's Cyclic does, is found to describe nothing.
+// `FromSchema` yields `never` for schemas that refer to a definition by name, such as TypeBox's Cyclic.
 type Described<V> = [V] extends [never] ? unknown : V
 
-/** A schema of `@sinclair/typebox`, a JSON Schema that carries its type. */
+/** A schema of `@sinclair/typebox`: a JSON Schema that also carries its type. */
 interface TypeBoxSchema {
   readonly static: unknown
   readonly params: readonly unknown[]
 }
 
-// `object` and index signatures extend every type whose members are all optional, so they would
-// pass for a JSON Schema that says something.
+// `object` and types with an index signature are assignable to any type with only optional members, so
+// they have to be excluded here.
 type IsLiteralSchema<S> = S extends boolean
   ? false
   : [keyof S] extends [never]
@@ -68,7 +68,7 @@ interface StandardJsonSchema {
   readonly '~standard': StandardProps & Required<Pick<StandardProps, 'jsonSchema'>>
 }
 
-/** The part of Standard Schema and Standard JSON Schema, version 1, that is used here. */
+/** The part of Standard Schema and Standard JSON Schema, version 1, used here. */
 interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': StandardProps<Input, Output>
 }
@@ -77,9 +77,9 @@ export interface StandardProps<Input = unknown, Output = Input> {
   readonly version: 1
   readonly vendor: string
   readonly types?: { readonly input: Input; readonly output: Output } | undefined
-  /** Absent where only the JSON Schema can be had. */
+  /** Absent in schemas that only provide a JSON Schema. */
   readonly validate?: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
-  /** Absent in libraries older than Standard JSON Schema. May throw. */
+  /** Absent in libraries that predate Standard JSON Schema. May throw. */
   readonly jsonSchema?: {
     readonly input: (options: {
       readonly target: 'draft-2020-12' | 'draft-07'

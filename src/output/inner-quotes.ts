@@ -2,10 +2,9 @@ import { matchAt } from './scan.ts'
 import type { Resting, Work } from './work.ts'
 
 /**
- * The text with every quote escaped that cannot end its string, or undefined where that does not
- * make JSON of it. A quote ends a key before a colon; it ends a value of an object before the next
- * key, or before a bracket that closes it. In a list nothing tells where an element ends, so there no
- * quote may stand inside one. Linear in the length of the text.
+ * Escapes every quote that cannot end its string. Returns undefined if the result is not JSON. A quote
+ * ends a key if a colon follows; it ends a property value if the next key or a closing bracket follows.
+ * In an array nothing marks the end of an element, so no quote is escaped there. Runs in linear time.
  */
 export function* withInnerQuotesEscaped(text: string, work: Work): Resting<string | undefined> {
   const quoted = new Requoted(text, work)
@@ -39,7 +38,7 @@ class Requoted {
     return this.#out.join('')
   }
 
-  /** False where a string has no end, or a quote stands inside an element of a list. */
+  /** False if a string does not end, or if an array element contains a quote. */
   *read(): Resting<boolean> {
     for (let at = 0; at < this.#source.length; ) {
       const character = this.#source.charAt(at)
@@ -65,7 +64,7 @@ class Requoted {
     else if (character === ':' || character === ',') this.#isKey = false
   }
 
-  /** Where the string that opens here ends. */
+  /** The index after the string that starts here. */
   *#string(start: number): Resting<number | undefined> {
     const inList = this.#open.at(-1) === '['
     const ends = this.#isKey ? KEY_ENDS : inList ? ELEMENT_ENDS : VALUE_ENDS
@@ -82,7 +81,7 @@ class Requoted {
     return undefined
   }
 
-  /** The next quote that no backslash escapes. */
+  /** The next unescaped quote. */
   #quoteFrom(start: number): number | undefined {
     for (let at = start; at < this.#source.length; at += 1) {
       if (this.#source[at] === '\\') at += 1

@@ -2,12 +2,12 @@ import type { OutputIssue } from '../errors/call-error.ts'
 import { isRecord, own } from './json-value.ts'
 import type { ErrorObject } from './schema-engine.ts'
 
-/** How many problems an answer's report lists at most: more do not help a model, or a reader. */
+/** The maximum number of problems reported for an answer; more help neither a model nor a reader. */
 export const MAX_ISSUES = 12
 
 /**
- * AJV's errors as a model can use them: at most twelve, one per place and cause. A message says
- * what was expected there and never quotes the answer.
+ * Turns AJV's errors into issues that a model can act on: at most twelve, one per place and cause. A
+ * message says what was expected and never quotes the answer.
  */
 export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[] {
   const useful = withoutUnionNoise(errors)
@@ -22,7 +22,7 @@ export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[]
     const identity = `${path} ${said}`
     if (seen.has(identity)) continue
     seen.add(identity)
-    // Of all that is said there, which takes a look at every error.
+    // Combines all errors at this place, which needs a pass over every error; hence after the duplicate check.
     const message = isType ? typesAt(path, useful) : isMember ? membersAt(path, useful) : said
     issues.push({ path, message: capped(message) })
   }
@@ -31,8 +31,8 @@ export function issuesOf(errors: readonly ErrorObject[]): readonly OutputIssue[]
 
 const MAX_MESSAGE = 400
 
-// A union that fails reports itself and every branch. The branches say more, where they say
-// anything; a oneOf that matched twice has none.
+// A failed union reports itself and every branch. The errors of the branches say more, if there are any;
+// a oneOf that matched twice has none.
 function withoutUnionNoise(errors: readonly ErrorObject[]): readonly ErrorObject[] {
   const concrete = errors.filter(({ keyword }) => !UNIONS.has(keyword))
   const explained = new Set<string>()
@@ -51,7 +51,7 @@ function parent(path: string): string {
   return path.slice(0, Math.max(path.lastIndexOf('/'), 0))
 }
 
-/** `expected number or null, got a string`: the branches of a union each name one type. */
+/** `expected number or null, got a string`: collects the types of all branches of a union. */
 function typesAt(path: string, errors: readonly ErrorObject[]): string {
   const here = errors.filter(
     ({ keyword, instancePath }) => keyword === 'type' && instancePath === path,
@@ -68,7 +68,7 @@ function typeNameOf(value: unknown): string {
 
 const MEMBERS = new Set(['const', 'enum'])
 
-/** `expected one of "cat", "dog"`: the branches of a union each name their own. */
+/** `expected one of "cat", "dog"`: collects the members of all branches of a union. */
 function membersAt(path: string, errors: readonly ErrorObject[]): string {
   const here = errors.filter(
     ({ keyword, instancePath }) => MEMBERS.has(keyword) && instancePath === path,
@@ -90,7 +90,7 @@ function declared(schema: unknown): string {
   return `; declared are ${listed(names)}`
 }
 
-/** Formats whose name does not say how they are written (RFC 3339, appendix A). */
+/** Examples for formats whose name does not tell how they are written (RFC 3339, appendix A). */
 const FORMAT_EXAMPLES: ReadonlyMap<unknown, string> = new Map([
   ['date', '2027-03-01'],
   ['time', '09:30:00Z'],
@@ -113,7 +113,7 @@ function wording({ keyword, params, message, parentSchema }: ErrorObject): strin
       return `missing required property ${JSON.stringify(own(params, 'missingProperty'))}`
     case 'additionalProperties':
     case 'unevaluatedProperties':
-      // The property's name is the model's own text.
+      // The property's own name comes from the model, so it is not quoted.
       return `has a property that the schema does not declare${declared(parentSchema)}`
     case 'format':
       return `${message ?? 'violates format'}${exampleOf(own(params, 'format'))}`

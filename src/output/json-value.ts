@@ -1,6 +1,6 @@
 /**
- * A number beyond 2^53 that a JavaScript number would round, kept as the digits it was written with. It
- * stands in a parsed value until a rule turns it into a string, and never leaves this folder.
+ * A number beyond 2^53 that a JavaScript number would round, kept as its original digits. It may be part
+ * of a parsed value until a rule turns it into a string, and never leaves this folder.
  */
 export class LargeNumber {
   readonly source: string
@@ -10,18 +10,18 @@ export class LargeNumber {
   }
 }
 
-/** The JSON Pointer (RFC 6901) of a member of what `path` points at. */
+/** The JSON Pointer (RFC 6901) of a member of the value at `path`. */
 export function childPath(path: string, key: string): string {
   return `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
-/** What a JSON Pointer leads to in a value; undefined where there is nothing. */
+/** The value that a JSON Pointer names; undefined if there is none. */
 export function valueAt(value: unknown, pointer: string): unknown {
   const keys = pointer === '' ? [] : pointer.slice(1).split('/')
   return keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~')).reduce(own, value)
 }
 
-/** An object of a parsed JSON text: no array, no null. */
+/** Whether a parsed JSON value is an object: not an array and not null. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return (
     typeof value === 'object' &&
@@ -31,13 +31,13 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   )
 }
 
-/** An own property, so that a key of the answer such as `constructor` never finds an inherited one. */
+/** Reads an own property, so that a key such as `constructor` never finds an inherited one. */
 export function own(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
   return Reflect.get(value, key)
 }
 
-/** One text for all spellings of a JSON value: keys sorted, no white space. */
+/** The same text for equal JSON values: keys sorted, no white space. */
 export function sortedJson(value: unknown): string {
   if (value instanceof LargeNumber) return value.source
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`

@@ -4,12 +4,12 @@ import type { RepairRule } from './repair-rules.ts'
 import { insideOf, type Token } from './scan.ts'
 import { atOnce, type Work } from './work.ts'
 
-/** JSON, and how it was made, or why it could not be. */
+/** Valid JSON and the rules that produced it, or why none could be produced. */
 export type SyntaxRepair =
   | { readonly ok: true; readonly text: string; readonly rules: readonly RepairRule[] }
   | { readonly ok: false; readonly message: string }
 
-/** Literals of JSON, and those of Python that stand for them. */
+/** JSON's literals, and their Python spellings. */
 export const KEYWORDS: ReadonlyMap<string, string> = new Map([
   ['true', 'true'],
   ['false', 'false'],
@@ -19,8 +19,8 @@ export const KEYWORDS: ReadonlyMap<string, string> = new Map([
   ['None', 'null'],
 ])
 
-// On hostile text the time jsonrepair takes grows with its length and the square of its quotes
-// (version 3.15.0: 29 s for 16 KiB of unclosed strings). These bounds keep it under some 40 ms.
+// On hostile text, jsonrepair's time grows with the length times the square of the number of quotes
+// (version 3.15.0: 29 s for 16 KiB of unclosed strings). These limits keep it below about 40 ms.
 const MAX_JSONREPAIR_CHARS = 32_768
 const MAX_JSONREPAIR_WORK = 2e8
 
@@ -30,7 +30,7 @@ function affordable(text: string): boolean {
   return quotes ** 2 * text.length <= MAX_JSONREPAIR_WORK
 }
 
-/** Refused where the result has not the very content of the text. */
+/** Repairs with jsonrepair; refuses a result that does not keep all content of the text. */
 export function withJsonrepair(text: string, tokens: readonly Token[], work: Work): SyntaxRepair {
   const refused = {
     ok: false,
@@ -55,12 +55,12 @@ export function withJsonrepair(text: string, tokens: readonly Token[], work: Wor
   }
 }
 
-// jsonrepair would make strings of them, or null.
+// jsonrepair would turn these into strings or null.
 const NOT_JSON: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', 'undefined'])
 
 /**
- * Quotes inside an element of a list: ["say "yes", "no""]. In an object the next key tells where a
- * string ends; here nothing does.
+ * Whether an array element contains unescaped quotes: ["say "yes", "no""]. In an object the next key
+ * shows where a string ends; in an array nothing does.
  */
 function hasQuotesInList(text: string, tokens: readonly Token[]): boolean {
   const open: string[] = []
@@ -77,7 +77,7 @@ function hasQuotesInList(text: string, tokens: readonly Token[]): boolean {
   return false
 }
 
-/** Comments out, Python's words translated, no escape left that jsonrepair would unescape. */
+/** Removes comments, translates Python's literals, and protects escapes that jsonrepair would undo. */
 function preparedFor(text: string, { kind, start, end }: Token, work: Work): EscapedContent {
   const raw = text.slice(start, end)
   if (kind === 'comment') return { json: ' ', keptBackslash: false }
@@ -97,7 +97,7 @@ function tryJsonrepair(text: string): string | undefined {
   }
 }
 
-/** All but separators, quotes and white space: equal before and after a repair that lost nothing. */
+/** The text without separators, quotes and white space; a repair that loses nothing leaves it unchanged. */
 function contentOf(text: string): string {
   return text
     .replace(ESCAPE, (found) => ESCAPED_CONTENT.get(found) ?? found)

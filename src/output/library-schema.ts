@@ -1,18 +1,17 @@
 import type { StandardProps } from './infer.ts'
 import { childPath } from './json-value.ts'
 
-/** The `~standard` of a library's schema, where it has one. */
+/** The `~standard` member of a library's schema, if it has one. */
 export function standardProps(schema: object): StandardProps | undefined {
   const props: unknown = Reflect.get(schema, '~standard')
   if (typeof props !== 'object' || props === null) return undefined
-  // The key is reserved for this one interface (standardschema.dev); its members are looked at
-  // before use.
+  // The key is reserved for this interface (standardschema.dev); its members are checked before use.
   return props as StandardProps
 }
 
 const TARGETS = ['draft-2020-12', 'draft-07'] as const
 
-/** @throws {TypeError} where the library has none to give, or the schema says what JSON cannot. */
+/** @throws {TypeError} if the library cannot convert schemas, or cannot express this one as JSON Schema. */
 export function standardJsonSchema(
   schema: object,
   { jsonSchema, vendor }: StandardProps,
@@ -27,7 +26,7 @@ export function standardJsonSchema(
     const said = error instanceof Error ? error.message : String(error)
     throw cannotExpress(vendor, said, pathOfMisfit(converting, { alternatives: true }), error)
   }
-  // It leaves a part open that no JSON can hold, and would then refuse every answer.
+  // ArkType emits an unconstrained part for something JSON cannot hold, and would then reject every answer.
   const open = vendor === 'arktype' && pathOfMisfit(converting, { alternatives: false })
   if (typeof open === 'string') throw cannotExpress(vendor, 'no JSON fits a part of it', open)
   return converted.given
@@ -54,7 +53,7 @@ function cannotExpress(vendor: string, said: string, path: string | undefined, c
   )
 }
 
-/** Checks that JSON Schema cannot express are the library's own, and run after it: not a reason to fail. */
+/** Ignores checks that JSON Schema cannot express: the library runs them itself afterwards. */
 const LIBRARY_OPTIONS: ReadonlyMap<string, { readonly libraryOptions: Record<string, unknown> }> =
   new Map([
     [
@@ -65,7 +64,7 @@ const LIBRARY_OPTIONS: ReadonlyMap<string, { readonly libraryOptions: Record<str
     ],
   ])
 
-/** zod before 3.24, and Valibot before 1.0, which passes for a JSON Schema of any object at all. */
+/** Rejects zod before 3.24 and Valibot before 1.0, whose schemas would pass for a JSON Schema without keywords. */
 export function refuseOldLibraries(schema: object): void {
   if (Reflect.has(schema, '_def') || Reflect.has(schema, '_zod')) throw givesNone(schema, 'zod')
   if (Reflect.has(schema, '_run') || Reflect.has(schema, '~run')) {
@@ -90,15 +89,15 @@ function whoseSchema(schema: object, vendor: string): string {
   if (!Reflect.has(schema, '_zod')) {
     return "this schema is one of zod 3, which gives no JSON Schema. Use zod 4.2 or later (from 'zod', not 'zod/v3'), or pass a JSON Schema."
   }
-  // zod's own schemas have `_def` since version 3.
+  // zod's own schemas have had `_def` since version 3.
   return Reflect.has(schema, '_def')
     ? `this schema is one of zod 4.0 or 4.1, which gives no JSON Schema by itself. Use zod 4.2 or later, or ${FROM_MINI}.`
     : `this schema is one of zod/mini, which gives no JSON Schema by itself: ${FROM_MINI}. Or write it with zod, 4.2 or later.`
 }
 
 /**
- * A JSON Pointer to the first part that JSON Schema cannot express, as far as the library tells. Not one
- * of several alternatives where `alternatives` is false: another may be what the model answers.
+ * A JSON Pointer to the first part that JSON Schema cannot express, if the library reports it. With
+ * `alternatives: false`, branches of a union are skipped, because the model may answer with another one.
  */
 function pathOfMisfit(
   { jsonSchema, vendor }: ConvertingProps,
@@ -116,12 +115,12 @@ function pathOfMisfit(
 
 type ConvertingProps = Pick<StandardProps, 'vendor'> & Required<Pick<StandardProps, 'jsonSchema'>>
 
-/** Stands in the JSON Schema where a library was asked to say what it cannot express. */
+/** Marks, in the generated JSON Schema, a part that the library cannot express. */
 const MARK = 'x-steadycall-misfit'
 const marked = () => ({ [MARK]: true })
 const markedBase = ({ base }: { readonly base?: object }) => ({ ...base, [MARK]: true })
 
-/** Options of each library that let it go on with a mark. */
+/** Library options that add the mark instead of failing. */
 const MARKING: ReadonlyMap<string, Record<string, unknown>> = new Map([
   ['zod', { unrepresentable: marked }],
   [
@@ -148,7 +147,7 @@ function pathOfMark(part: unknown, alternatives: boolean, depth: number): string
   return undefined
 }
 
-/** What a schema can say instead of what no JSON holds. */
+/** Advice on how to write a schema that JSON can express. */
 function insteadOf(vendor: string, said: string): string {
   const name = Object.keys(INSTEAD).find((one) => new RegExp(`\\b${one}s?\\b`, 'i').test(said))
   const instead = name === undefined ? undefined : INSTEAD[name]?.[vendor]

@@ -1,6 +1,13 @@
+import type { Name, _ as Template } from 'ajv'
 import * as packages from './ajv-packages.cjs'
 
-/** What checks answers is not there: nothing is wrong with any schema. */
+/** The helpers with which AJV keywords generate code. */
+export interface CodeGeneration {
+  readonly _: typeof Template
+  readonly Name: typeof Name
+}
+
+/** AJV could not be loaded. Says nothing about the schema. */
 export class NotLoaded extends Error {
   override readonly name = 'NotLoaded'
 }
@@ -16,7 +23,7 @@ function loading<T>(load: () => T): () => T {
   }
 }
 
-/** Each loads a package of AJV's when it is first called. @throws {NotLoaded} */
+/** Each loads its AJV package on the first call. @throws {NotLoaded} */
 export const draft7: typeof packages.draft7 = loading(packages.draft7)
 export const draft2019: typeof packages.draft2019 = loading(packages.draft2019)
 export const draft2020: typeof packages.draft2020 = loading(packages.draft2020)

@@ -1,15 +1,14 @@
 import { isRecord } from './json-value.ts'
 import { DRAFTS, type Draft } from './schema-engine.ts'
 
-/** The schemas of a draft's own schemas, by address. */
+/** The meta-schemas of a draft, by address. */
 export type MetaSchemasOf = (draft: Draft) => ReadonlyMap<string, object>
 
 const ADDRESS = /^https?:\/\/json-schema\.org\//
 
 /**
- * The drafts' own schemas that a schema refers to, which then are part of it: those of its draft
- * and of earlier ones, whose keywords it knows. None for a schema that brings them itself, and
- * none for nearly all schemas, which do not pay for them.
+ * The meta-schemas that a schema refers to: those of its draft and of earlier ones, except those that the
+ * schema itself contains. Empty for nearly all schemas, which then cost nothing extra.
  */
 export function metaSchemasFor(schema: object, draft: Draft, of: MetaSchemasOf): readonly object[] {
   const named: Named = { refers: false, ids: new Set() }
@@ -35,7 +34,7 @@ function look(part: unknown, named: Named): void {
   const { $ref, $id } = part
   if (typeof $ref === 'string' && ADDRESS.test($ref)) named.refers = true
   if (typeof $id === 'string') {
-    // A draft's own schema, given as a schema: it consists of others.
+    // The schema is itself a meta-schema, and these refer to each other.
     if (ADDRESS.test($id)) named.refers = true
     named.ids.add($id.replace(/#$/, ''))
   }

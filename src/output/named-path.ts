@@ -2,9 +2,9 @@ import type { OutputIssue } from '../errors/call-error.ts'
 import { childPath, isRecord, own } from './json-value.ts'
 import { localRef, partAt, type SchemaPart } from './schema-part.ts'
 
-/** An issue as the model is told it, whose own answer it is, and as everybody else may see it. */
+/** An issue in two forms: for the model, which knows its own answer, and for reports and errors. */
 export interface FoundIssue extends OutputIssue {
-  /** With nothing in it that only the answer could have said. */
+  /** Contains nothing that is known from the answer alone. */
   readonly told: OutputIssue
 }
 
@@ -12,20 +12,20 @@ export function toldOf(issues: readonly FoundIssue[]): readonly OutputIssue[] {
   return issues.map(({ told }) => told)
 }
 
-/** For an issue of the answer as a whole. */
+/** An issue with the answer as a whole. */
 export function foundAtRoot(message: string): FoundIssue {
   return { path: '', message, told: { path: '', message } }
 }
 
 /**
- * Paths into an answer with `*` for each name that the schema does not say at its place: it is the
- * model's own text, such as the keys of a map. Indices of arrays stay.
+ * Replaces, in a path into an answer, each name that does not occur in the schema at its place by `*`: it
+ * is the model's own text, such as a key of a map. Array indices are kept.
  */
 export class SchemaNames {
   readonly #root: object
   readonly #ids = new Map<object, number>()
-  readonly #places = new Map<string, Place>()
-  #top: Place | undefined
+  readonly #places = new Map<string, AnswerPlace>()
+  #top: AnswerPlace | undefined
   #anchors: ReadonlyMap<string, readonly object[]> | undefined
 
   constructor(schema: object) {
@@ -53,10 +53,10 @@ export class SchemaNames {
     return { path, message, told: { path: this.path(path, value), message } }
   }
 
-  #step(place: Place, key: string, isIndex: boolean): Step {
+  #step(place: AnswerPlace, key: string, isIndex: boolean): AnswerStep {
     if (isIndex) return { isNamed: true, place: this.#element(place, Number(key)) }
     const isNamed = place.parts.some((part) => names(part, key))
-    // What nobody names is in one place, however many names there are.
+    // All names that are not in the schema share one place.
     const id = isNamed ? `/${key}` : '*'
     const known = place.steps.get(id)
     if (known !== undefined) return known
@@ -65,7 +65,7 @@ export class SchemaNames {
     return step
   }
 
-  #element(place: Place, index: number): Place {
+  #element(place: AnswerPlace, index: number): AnswerPlace {
     const last = Math.max(0, ...place.parts.map(tupleLength))
     const id = `[${Math.min(index, last)}`
     const known = place.steps.get(id)
@@ -75,8 +75,8 @@ export class SchemaNames {
     return made
   }
 
-  /** One place for the same parts, so that a schema that contains itself has finitely many. */
-  #placeOf(parts: readonly unknown[]): Place {
+  /** One place for the same set of parts, so that a recursive schema has finitely many. */
+  #placeOf(parts: readonly unknown[]): AnswerPlace {
     const all = this.#withApplied(parts)
     const id = all
       .map((part) => this.#idOf(part))
@@ -93,7 +93,7 @@ export class SchemaNames {
     return id
   }
 
-  /** The parts, and all that they apply to the same value. */
+  /** The parts, and all further parts that apply to the same value. */
   #withApplied(parts: readonly unknown[]): readonly SchemaPart[] {
     const all = new Set<SchemaPart>()
     const left = [...parts]
@@ -114,7 +114,7 @@ export class SchemaNames {
     ]
   }
 
-  /** By its name, for references that are no pointers. */
+  /** Parts by anchor or `$id`, for references that are not JSON Pointers. */
   #anchored(ref: string): readonly object[] {
     if (ref === '#') return [this.#root]
     this.#anchors ??= anchorsIn(this.#root)
@@ -122,24 +122,24 @@ export class SchemaNames {
   }
 }
 
-// More than any schema of a person's applies to one value; and a bound for one that is no person's.
+// More parts than any hand-written schema applies to one value; a limit for generated ones.
 const MAX_PARTS = 1_000
 
-/** A place of the answer: the parts of the schema that may apply to what stands there. */
-interface Place {
+/** A place in the answer: the parts of the schema that may apply to the value there. */
+interface AnswerPlace {
   readonly parts: readonly SchemaPart[]
-  readonly steps: Map<string, Step>
+  readonly steps: Map<string, AnswerStep>
 }
 
-interface Step {
+interface AnswerStep {
   readonly isNamed: boolean
-  readonly place: Place
+  readonly place: AnswerPlace
 }
 
 const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const
 const LISTS = ['allOf', 'anyOf', 'oneOf'] as const
 const BRANCHES = ['if', 'then', 'else', 'not'] as const
-/** Keywords that hold schemas, or lists of names, by the name of a property. */
+/** Keywords whose keys are property names, and whose values are schemas or lists of names. */
 const BY_NAME = ['dependentSchemas', 'dependentRequired', 'dependencies'] as const
 
 function appliedBy(part: SchemaPart): readonly unknown[] {

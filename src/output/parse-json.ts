@@ -1,5 +1,11 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { aFunction, type Check, checkOptions, number, oneOf } from '../option-check.ts'
+import {
+  aFunction,
+  checkOptions,
+  number,
+  type OptionCheck,
+  oneOf,
+} from '../options/option-check.ts'
 import { type Allowed, type Coerced, coerce } from './coerce.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
@@ -23,13 +29,13 @@ import { atOnce, OutOfSteps, type Resting, saysOutOfSteps, Work } from './work.t
 export type { Repair } from './repair-rules.ts'
 
 export interface ParseOptions {
-  /** How much may be changed. @default 'safe' */
+  /** How much of the text may be repaired. @default 'safe' */
   readonly level?: RepairLevel | undefined
-  /** The provider's `finish_reason`. One that says "cut at a limit" makes any text `truncated`. */
+  /** The provider's `finish_reason`. A reason that reports a length limit makes any text `truncated`. */
   readonly finishReason?: string | undefined
-  /** Longest text that is read at all, UTF-8 bytes. @default 4_194_304 */
+  /** The longest text that is read, in UTF-8 bytes. @default 4_194_304 */
   readonly maxBytes?: number | undefined
-  /** Makes the regular expressions of the schema's patterns. @default `new RegExp` */
+  /** Creates the regular expressions for the schema's patterns. @default `new RegExp` */
   readonly regExp?: RegExpEngine | undefined
 }
 
@@ -40,30 +46,30 @@ export type ParseResult<T> =
 interface ParseFailure<I extends OutputIssue> {
   readonly ok: false
   /**
-   * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON, but not the
-   * schema's. `truncated`: the text ends inside the JSON. `refusal`: the model declined.
+   * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON that the schema does not
+   * accept. `truncated`: the text ends inside the JSON. `refusal`: the model declined to answer.
    */
   readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated' | 'refusal'
   readonly issues: readonly I[]
 }
 
-/** The type of a valid value for a schema, compiled or not; `unknown` where it cannot be known. */
+/** The type of a valid value for a schema, compiled or not; `unknown` if it cannot be inferred. */
 export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
 
 /**
- * Reads a model's answer as JSON that the schema accepts, or says why it cannot. A text that
- * parses and validates as it stands is returned unchanged; every change made to another is listed
- * in `repairs`. Never completes what was cut, makes up a required value, or rounds an integer. Paths name
- * what the schema names; any other name is `*`, since it is the model's own text.
+ * Reads a model's answer as JSON and checks it against a schema. A text that is valid as it stands is
+ * parsed and returned without changes; every change made to another text is listed in `repairs`. Never
+ * completes a truncated text, invents a required value, or rounds an integer. In paths, names that do not
+ * occur in the schema are replaced by `*`, because they are the model's own text.
  *
- * Linear in the text: comparing an answer with the schema ends after a million steps and four more for
- * each character, with an issue that says so.
+ * Runs in time linear in the text: comparing an answer with the schema stops after a million steps plus
+ * four per character, and reports an issue that says so.
  *
- * A Standard Schema's own refinements and transforms run last, and `value` is its output. A
- * compiled schema leaves them to its `finish`.
+ * A Standard Schema's own refinements and transforms run last, and `value` is their output. For a compiled
+ * schema, call its `finish` instead.
  *
- * @throws TypeError when the schema is none, or validates asynchronously, and for an option that is not
- * as documented; never for the text.
+ * @throws TypeError if the schema is invalid or validates asynchronously, or if an option is invalid; never
+ * because of the text.
  *
  * @example
  * const answer = parseJson('The age is {"age": "36",}', {
@@ -84,7 +90,7 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
     validAsItStands(text, validator, reading) ?? atOnce(guarded(text, validator, reading))
   const finished =
     result.ok && validator !== undefined && !isCompiled ? finish(result, validator) : result
-  // The schema accepted the value, or there is none and the type says `unknown`.
+  // Safe: the schema accepted the value, or there is none and the type is `unknown`.
   return (finished.ok ? finished : { ...finished, issues: toldOf(finished.issues) }) as ParseResult<
     ParsedBy<S>
   >
@@ -92,19 +98,20 @@ export function parseJson<const S extends SchemaInput | CompiledSchema | boolean
 
 const NO_OPTIONS: ParseOptions = {}
 
-const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, Check>> = {
+const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, OptionCheck>> = {
   level: oneOf('off', 'syntax', 'safe', 'lenient'),
   finishReason: { allowed: 'a string', accepts: (value) => typeof value === 'string' },
   maxBytes: number(0, Infinity),
   regExp: aFunction,
 }
 
-/** What came of an answer to a request of ours. */
+/** The result of reading an answer to a request of ours. */
 export type AnswerResult = Accepted | ParseFailure<FoundIssue>
 
 /**
- * The same for an answer to a request of ours: `undo` are repairs that only take back what the
- * request asked for. They are made at every level, and not listed. It may rest.
+ * `parseJson` for an answer to a request of ours. `undo` names repairs that only reverse what the request
+ * asked for; they are made at every level and not listed. Yields at intervals, so that long answers do not
+ * block the event loop.
  */
 export function* parseAnswer(
   text: string,
@@ -122,10 +129,10 @@ const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
 type Result = AnswerResult
-type Reading = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
+type ReadOptions = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
 type Accepted = ParseResult<unknown> & { readonly ok: true }
 
-/** What an answer is held against, and how much was done for it. */
+/** What an answer is checked against, which repairs are allowed, and the work done so far. */
 interface Against {
   readonly validator: SchemaValidator | undefined
   readonly allowed: Allowed
@@ -134,7 +141,7 @@ interface Against {
 
 function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
   const compiled = compileSchema(schema, regExp)
-  // compileSchema makes nothing else.
+  // Safe: compileSchema returns nothing else.
   return compiled as SchemaValidator
 }
 
@@ -149,26 +156,26 @@ function finish(accepted: Accepted, validator: SchemaValidator): Result {
       }
 }
 
-/** With the paths that everybody may see. */
+/** Adds the paths that may be shown in reports and errors. */
 function foundIn(
   value: unknown,
   issues: readonly OutputIssue[],
   validator: SchemaValidator | undefined,
 ): readonly FoundIssue[] {
-  // Without a schema there is nobody but the caller who could see them.
+  // Without a schema this is `parseJson`, whose result only the caller sees.
   if (validator === undefined) return issues.map((issue) => ({ ...issue, told: issue }))
   const names = new SchemaNames(validator.jsonSchema)
   return issues.map((issue) => names.found(issue, value))
 }
 
 /**
- * The path of nearly every answer: parsed and validated, and nothing else. Undefined for one that takes
- * a closer look, whatever the reason.
+ * The fast path, taken by nearly every answer: parse and validate, nothing else. Undefined for an answer
+ * that needs a closer look.
  */
 function validAsItStands(
   text: string,
   validator: SchemaValidator | undefined,
-  { finishReason, maxBytes = MAX_BYTES, undo }: Reading,
+  { finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
 ): Accepted | undefined {
   if (undo.has('unwrap') || isLonger(text, maxBytes) || mayBeRounded(text, validator))
     return undefined
@@ -187,13 +194,13 @@ function validAsItStands(
 function* guarded(
   text: string,
   validator: SchemaValidator | undefined,
-  options: Reading,
+  options: ReadOptions,
 ): Resting<Result> {
   try {
     return yield* parse(text, validator, options)
   } catch (error) {
     if (error instanceof OutOfSteps) return failure('schema_mismatch', error.message)
-    // Deep nesting overflows the stack of whatever walks it, AJV included.
+    // Deep nesting overflows the stack of every recursive function, including AJV's.
     if (error instanceof RangeError) return malformed(TOO_DEEP)
     throw error
   }
@@ -202,7 +209,7 @@ function* guarded(
 function* parse(
   text: string,
   validator: SchemaValidator | undefined,
-  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: Reading,
+  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
 ): Resting<Result> {
   const work = new Work(text)
   const against: Against = { validator, allowed: { level, always: undo }, work }
@@ -228,7 +235,7 @@ function* parse(
   return chosen(results, rules) ?? (yield* fromLines(extraction, against)) ?? noneOf(results, text)
 }
 
-/** One object a line where a list of them is asked for (NDJSON). */
+/** Joins NDJSON (one object per line) if the schema asks for an array. */
 function* fromLines(extraction: Extraction, against: Against): Resting<Result | undefined> {
   const { jsonSchema } = against.validator ?? {}
   const lines = own(jsonSchema, 'type') === 'array' ? listOf(extraction) : undefined
@@ -237,7 +244,7 @@ function* fromLines(extraction: Extraction, against: Against): Resting<Result | 
   return list.ok ? withRules(list, [...extraction.rules, 'join-lines']) : undefined
 }
 
-/** A quote that was not escaped made it look cut: with that mended it is whole. */
+/** Whether the text only seemed to be cut, because of an unescaped quote. */
 function* hasInnerQuotes({ text, insideString }: Candidate, work: Work): Resting<boolean> {
   return insideString && (yield* withInnerQuotesEscaped(text.trimEnd(), work)) !== undefined
 }
@@ -253,20 +260,20 @@ function isLonger(text: string, maxBytes: number): boolean {
 }
 
 function bytesOf(text: string): number {
-  // Without a copy, where there is such a thing; not on every platform.
+  // Buffer counts without copying, but does not exist on every platform.
   return globalThis.Buffer?.byteLength(text) ?? new TextEncoder().encode(text).length
 }
 
-/** Where the schema looks at every number it refuses what is none, as Infinity. */
+/** A schema that covers every number rejects an overflow to Infinity by itself. */
 function mayBeRounded(text: string, validator: SchemaValidator | undefined): boolean {
   return mayRound(text) || (validator?.isOpen !== false && mayOverflow(text))
 }
 
-/** JSON, and what it says. */
+/** A JSON text and its parsed value. */
 interface Parsed {
   readonly json: string
   readonly value: unknown
-  /** Only then is there an integer in it that a number would have rounded. */
+  /** Whether the text may contain an integer that a JavaScript number would round. */
   readonly mayBeLarge: boolean
 }
 
@@ -274,10 +281,10 @@ function* parsedOrUndefined(
   text: string,
   { validator, work }: Against,
 ): Resting<Parsed | undefined> {
-  // It may have been parsed and validated as it stands.
+  // The fast path may already have parsed and validated the whole text.
   if (work.didAll()) yield
   try {
-    // Looked for once: it is what valid text pays besides being parsed and validated.
+    // Checked once, because valid text should cost little more than parsing and validating.
     const mayBeLarge = mayBeRounded(text, validator)
     if (!mayBeLarge) {
       const value: unknown = JSON.parse(text)
@@ -292,7 +299,7 @@ function* parsedOrUndefined(
   }
 }
 
-/** One candidate, mended where its syntax needs it. */
+/** Reads one candidate, repairing its syntax if needed. */
 function* read({ text }: Candidate, against: Against): Resting<Result> {
   const { work } = against
   const strict = yield* parsedOrUndefined(text, against)
@@ -313,9 +320,9 @@ function withRules(result: Result, rules: readonly RepairRule[]): Result {
   return { ...result, repairs: [...rules.map((rule) => ({ path: '', rule })), ...result.repairs] }
 }
 
-/** A parsed value against the schema: as it is, else coerced. */
+/** Checks a parsed value against the schema: first as it is, then coerced. */
 function* judged(parsed: Parsed, against: Against): Resting<Result> {
-  // Where it was asked for, the wrapper is none of the answer, also if the schema takes any object.
+  // A wrapper that the request asked for is not part of the answer, even if the schema accepts any object.
   const { value, mayBeLarge } = parsed
   const { validator, allowed, work } = against
   const inner = allowed.always.has('unwrap') ? insideOfWrapper(value) : undefined
@@ -344,7 +351,7 @@ function* judged(parsed: Parsed, against: Against): Resting<Result> {
   return { ok: true, value: coerced.value, repairs }
 }
 
-/** What stopped it, where it takes more steps than it may: then the value stays as it is. */
+/** Coerces the value, or returns the error if that takes too many steps; the value then stays as it is. */
 function* coercedWithin(
   parsed: ParsedJson,
   validator: SchemaValidator,
@@ -354,7 +361,7 @@ function* coercedWithin(
     return yield* coerce(parsed, validator, allowed, work)
   } catch (error) {
     if (error instanceof OutOfSteps) return error
-    // As for `validate`: it stays as it is then, and what is wrong with it is known.
+    // Too deeply nested: the value stays as it is, and its issues are already known.
     if (error instanceof RangeError) return { value: undefined, repairs: [], isAccepted: false }
     throw error
   }
@@ -371,26 +378,26 @@ function named(
   { jsonSchema }: SchemaValidator,
 ): readonly Repair[] {
   const names = new SchemaNames(jsonSchema)
-  // Where it was unwrapped is no part of the value.
+  // The path of an `unwrap` points into the text, outside the value.
   const isOutside = ({ rule }: Repair) => rule === 'unwrap'
   return repairs.map((repair) =>
     isOutside(repair) ? repair : { ...repair, path: names.path(repair.path, value) },
   )
 }
 
-/** What is beside it was not asked for: then it is another object, which has such a property. */
+/** A wrapper with other members next to it was not the requested one, but an object with such a property. */
 function insideOfWrapper(value: unknown): unknown {
   const inner = own(value, ASKED_WRAPPER)
   return inner !== undefined && Object.keys(Object(value)).length === 1 ? inner : undefined
 }
 
-/** As a pointer into the answer, in which the wrapper stands. */
+/** Makes the path point into the answer, which includes the wrapper. */
 function insideWrapper({ path, message, told }: FoundIssue): FoundIssue {
   const within = (inner: string) => `/${ASKED_WRAPPER}${inner}`
   return { path: within(path), message, told: { path: within(told.path), message } }
 }
 
-/** The one answer that several candidates agree on. */
+/** The answer that all valid candidates agree on. */
 function chosen(results: readonly Result[], rules: readonly RepairRule[]): Result | undefined {
   const valid = results.filter((result) => result.ok)
   const [first, ...others] = valid
@@ -403,7 +410,7 @@ function chosen(results: readonly Result[], rules: readonly RepairRule[]): Resul
   return withRules(first, collapsed ? [...rules, 'collapse-duplicates'] : rules)
 }
 
-/** The failure that says most: the candidate nearest to the schema, else the last one. */
+/** The most informative failure: of the candidate closest to the schema, otherwise of the last one. */
 function noneOf(results: readonly Result[], text: string): Result {
   const mismatches = results
     .filter((result) => !result.ok)

@@ -3,21 +3,21 @@ import { LargeNumber, own } from './json-value.ts'
 import { matchAt } from './scan.ts'
 import { atOnce, type Resting, Work } from './work.ts'
 
-/** A parsed text, with the characters each number was written with. */
+/** A parsed text, and the original notation of its numbers. */
 export interface ParsedJson {
   readonly value: unknown
-  /** The value as written, where it is a number itself. */
+  /** The original text, if the whole value is a number. */
   readonly source: string | undefined
   readonly sources: NumberSources
 }
 
-/** How the numbers in parsed objects were written. */
+/** The original notation of the numbers in parsed objects. */
 export class NumberSources {
-  /** One of them would have been rounded. */
+  /** Whether one of them would have been rounded. */
   hasLarge = false
   readonly #written = new WeakMap<object, Map<string, string>>()
 
-  /** The number at `holder[key]` as written; undefined for what is no number. */
+  /** The number at `holder[key]` as written; undefined if that is not a number. */
   of(holder: object, key: string): string | undefined {
     const value = own(holder, key)
     if (value instanceof LargeNumber) return value.source
@@ -25,13 +25,13 @@ export class NumberSources {
     return this.#written.get(holder)?.get(key) ?? String(value)
   }
 
-  /** For a copy whose numbers stand where they stood. */
+  /** Copies the notations to a copy of an object. */
   carry(from: object, to: object): void {
     const known = this.#written.get(from)
     if (known !== undefined) this.#written.set(to, known)
   }
 
-  /** Only what JavaScript would print in another way. Of two members of one name the last one counts. */
+  /** Called only for notations that differ from JavaScript's. The last of several members of one name counts. */
   remember(holder: object, key: string, written: string | undefined): void {
     const known = this.#written.get(holder)
     if (written === undefined) known?.delete(key)
@@ -40,7 +40,7 @@ export class NumberSources {
   }
 }
 
-/** JSON with every number that a double would round as a `LargeNumber`. @throws SyntaxError */
+/** Parses JSON, with a `LargeNumber` for every number that a double would round. @throws SyntaxError */
 export function parseExactly(text: string): unknown {
   return mayRound(text) || mayOverflow(text)
     ? atOnce(parseWithSources(text, new Work(text))).value
@@ -48,16 +48,16 @@ export function parseExactly(text: string): unknown {
 }
 
 /**
- * Parses JSON with every number that a double would round as a `LargeNumber`, and remembers how
- * numbers were written.
- * @throws {SyntaxError} for a text that is no JSON.
+ * Parses JSON, with a `LargeNumber` for every number that a double would round, and remembers how numbers
+ * were written.
+ * @throws {SyntaxError} if the text is not JSON.
  */
 export function* parseWithSources(
   text: string,
   work: Work,
   sources: NumberSources = new NumberSources(),
 ): Resting<ParsedJson> {
-  // What is read below is JSON, then, and nothing has to be checked again.
+  // Throws for invalid JSON, so the reader below need not validate.
   const plain: unknown = JSON.parse(text)
   if (work.did(text.length / CHARS_A_STEP)) yield
   if (typeof plain === 'string') return { value: plain, source: undefined, sources }
@@ -66,18 +66,18 @@ export function* parseWithSources(
   return reader.result()
 }
 
-// JSON.parse reads so much in the time of a step.
+// Characters that JSON.parse reads in the time of one step.
 const CHARS_A_STEP = 16
 
 type Holder = unknown[] | Record<string, unknown>
 
 interface Open {
   readonly holder: Holder
-  /** Of the member that comes next, in an object. */
+  /** The key of the next member, if the holder is an object. */
   key: string
 }
 
-/** Reads JSON one token at a time, without a stack that deep nesting could overflow. */
+/** Reads JSON token by token, without recursion, so that deep nesting cannot overflow the stack. */
 class Reader {
   readonly #text: string
   readonly #open: Open[] = []
@@ -151,7 +151,7 @@ class Reader {
     }
     const { holder } = open
     const key = Array.isArray(holder) ? String(holder.length) : open.key
-    // An own property, also for the key __proto__.
+    // defineProperty creates an own property even for the key __proto__.
     if (Array.isArray(holder)) holder.push(value)
     else if (key === '__proto__') Object.defineProperty(holder, key, { ...MEMBER, value })
     else holder[key] = value
@@ -164,7 +164,7 @@ const SEPARATORS = /[\s,]+/y
 const COLON = /\s*:/y
 const WORD = /[\w.+-]+/y
 
-/** Is the quote there escaped? An even number of backslashes are escaped themselves. */
+/** Whether the quote is escaped, that is, preceded by an odd number of backslashes. */
 function isEscaped(text: string, quote: number): boolean {
   let start = quote
   while (text[start - 1] === '\\') start -= 1

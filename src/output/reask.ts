@@ -5,35 +5,36 @@ import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
 import { parseExactly } from './parse-with-sources.ts'
 
-/** An answer that could not be accepted. */
+/** An answer that was rejected. */
 export interface BadAnswer {
   /** The answer's text, as the model wrote it. */
   readonly answer: string
-  /** At most twelve; `path` is a JSON Pointer into the answer. */
+  /** At most twelve; each `path` is a JSON Pointer into the answer. */
   readonly issues: readonly OutputIssue[]
   readonly kind: 'malformed_output' | 'schema_mismatch'
 }
 
 /**
- * Words a re-ask in the caller's own way: what is appended to the request. `usual` is what would
- * be appended otherwise.
+ * Custom wording of a re-ask: returns the messages to append to the request. `usual` are the messages that
+ * would be appended by default.
  */
 export type ReaskWording = (
   bad: BadAnswer,
   usual: readonly ReaskMessage[],
 ) => readonly ReaskMessage[]
 
+/** A message appended to the request to have a bad answer corrected. */
 export interface ReaskMessage {
   readonly role: 'assistant' | 'user'
   readonly content: string
 }
 
-/** A message of a re-ask with what its provider wants to see again beside the text. */
+/** A re-ask message with the extra fields that the provider requires when its answer is sent back. */
 export type CarryingMessage = Omit<ReaskMessage, 'content'> & {
   readonly content: string | readonly unknown[]
 }
 
-/** The message with the fields and parts that the answer `original` had beside its text. */
+/** Adds the fields and content parts that the `original` answer had in addition to its text. */
 export function carrying(
   message: ReaskMessage,
   original: unknown,
@@ -47,17 +48,17 @@ export function carrying(
 }
 
 /**
- * What is appended to a request to have a bad answer corrected: the answer itself, its middle
- * left out beyond 32,768 characters, then what is wrong with it, at most twelve points. Appended
- * and never inserted, so that the provider's prompt cache still matches all that came before.
- * `reminder` are instructions that the request has not said so far.
+ * The messages appended to a request to have a bad answer corrected: the answer itself (beyond 32,768
+ * characters without its middle), then at most twelve problems. They are appended rather than inserted, so
+ * that the provider's prompt cache still matches the earlier messages. `reminder` repeats the instructions
+ * that the request stated only in its response format.
  */
 export function reaskMessages(
   { answer, issues, kind }: BadAnswer,
   reminder?: string,
 ): ReaskMessage[] {
   const request: ReaskMessage = { role: 'user', content: requestFor(kind, issues, reminder) }
-  // Providers refuse an assistant message without content.
+  // Providers reject an assistant message without content.
   if (answer.trim() === '') return [request]
   return [{ role: 'assistant', content: shortened(answer) }, request]
 }
@@ -87,34 +88,34 @@ function requestFor(
 const MAX_ANSWER_CHARS = 32 * 1024
 const CUT_MARK = '\n[… part of the answer left out …]\n'
 
-/** Both ends are kept: how an answer begins and how it ends is where it goes wrong. */
+/** Keeps both ends, because answers usually go wrong at the beginning or at the end. */
 function shortened(answer: string): string {
   if (answer.length <= MAX_ANSWER_CHARS) return answer
   const half = Math.floor((MAX_ANSWER_CHARS - CUT_MARK.length) / 2)
-  // A cut through a surrogate pair would leave half a character, which is no valid UTF-8.
+  // Cutting a surrogate pair in half would produce invalid UTF-8.
   const head = answer.slice(0, half).replace(/[\ud800-\udbff]$/, '')
   const tail = answer.slice(-half).replace(/^[\udc00-\udfff]/, '')
   return `${head}${CUT_MARK}${tail}`
 }
 
 /**
- * Equal for two answers that are the same answer: by value where they are JSON of up to 131,072
- * characters, by their trimmed text otherwise. 64 hex digits (SHA-256).
+ * Equal for two equal answers: compared by value for JSON of up to 131,072 characters, otherwise by trimmed
+ * text. 64 hex digits (SHA-256).
  */
 export function answerSignature(text: string): string {
   return hash('sha256', normalized(text))
 }
 
-// To be sorted in some milliseconds; longer answers that are the same are so letter by letter.
+// Sorting this much takes a few milliseconds. Longer repeated answers are usually identical as text.
 const MAX_SORTED_CHARS = 128 * 1024
 
 function normalized(text: string): string {
   if (text.length > MAX_SORTED_CHARS) return text.trim()
   try {
-    // Two answers that differ in a number which a double rounds are two answers.
+    // Parsed exactly, because answers that differ in a number a double rounds are different.
     return sortedJson(parseExactly(text))
   } catch {
-    // No JSON, or nested too deeply to be walked.
+    // Not JSON, or nested too deeply.
     return text.trim()
   }
 }

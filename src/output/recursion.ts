@@ -2,17 +2,17 @@ import { isRecord, own } from './json-value.ts'
 import { localRef, partAt, REFERENCES } from './schema-part.ts'
 
 /**
- * True when the time to list all errors of a value can grow exponentially with its depth: where a
- * union may contain itself, every branch is followed into every branch of the level below. Where
- * the first error ends a branch, most branches end at their discriminator.
+ * Whether listing all errors of a value can take time exponential in its depth. If a union may contain
+ * itself, every branch is followed into every branch of the next level. Stopping at the first error avoids
+ * this, because most branches then end at their discriminator.
  */
 export function explodes(schema: object): boolean {
   return mentionsUnion(schema) && recurs(schema)
 }
 
 /**
- * True when a schema may contain itself: where it does so by two ways to the same value, such as two
- * patterns or an `if` and its `then`, checking takes a time that doubles with each level.
+ * Whether a schema may contain itself. If it does so by two routes to the same value, such as two patterns
+ * or an `if` and its `then`, the time of a check doubles with each level.
  */
 export function recurs(schema: object): boolean {
   return refersToItself(schema, schema, new Set(), new Set())
@@ -25,7 +25,7 @@ function mentionsUnion(schema: unknown): boolean {
 
 const UNIONS: ReadonlySet<string> = new Set(['anyOf', 'oneOf'])
 
-/** Depth first over what a schema contains and refers to; true at a reference to what is above. */
+/** Depth-first search through nested parts and references; true if it returns to a part it is inside of. */
 function refersToItself(
   part: object,
   root: object,
@@ -43,7 +43,7 @@ function refersToItself(
   return found
 }
 
-/** Undefined stands for a reference that only AJV can follow, which may lead anywhere. */
+/** Undefined stands for a reference that cannot be followed here and may lead anywhere. */
 function linksOf(part: object, root: object): readonly (object | undefined)[] {
   const children = Object.values(part).filter(
     (child): child is object => typeof child === 'object' && child !== null,

@@ -1,7 +1,6 @@
 /**
- * True when a text without any JSON is a model declining in so many words. Errs towards `false`:
- * a refusal that is taken for a bad answer is asked for again, a bad answer that is taken for a
- * refusal is given up.
+ * Whether a text without JSON is the model declining to answer. Prefers `false` in doubt: a refusal taken
+ * for a bad answer only costs a re-ask, but a bad answer taken for a refusal ends the call.
  */
 export function isRefusal(text: string): boolean {
   return text.length <= MAX_REFUSAL_CHARS && DECLINES.test(text.trim())
@@ -17,9 +16,9 @@ const DECLINES = new RegExp(
 )
 
 /**
- * What the words around a piece of JSON say against it: that the model declines, that the JSON is
- * an example or a template, that a part of it was left out, or that it did not end where it seemed to. Undefined where they say nothing
- * of the kind. Errs towards a re-ask: it costs a request, and a wrong value costs more.
+ * Objections in the text around a piece of JSON: the model declines, or says that the JSON is an example or
+ * a template, or that a part is left out; or the JSON did not end where it seemed to. Undefined if there
+ * are none. Prefers an objection in doubt, because a re-ask costs less than a wrong value.
  */
 export function saidAround(prose: string): string | undefined {
   const words = prose.slice(0, MAX_REFUSAL_CHARS)
@@ -28,7 +27,7 @@ export function saidAround(prose: string): string | undefined {
   return OBJECTIONS.find(({ says }) => says.test(words))?.means
 }
 
-// As an answer, not as a part of its reasons: at the start of a sentence.
+// At the start of a sentence, where it is the answer rather than part of an explanation.
 const DECLINES_SOMEWHERE =
   /(?:^|[.!?\n]\s*)(?:(?:i['’]m |i am )?(?:very |so )?sorry,? (?:but )?|unfortunately,? )?i(?: can['’]?t| cannot|['’]m unable to| am unable to|['’]m not able to) (?:help|assist|comply|fulfil|identify|provide|answer|extract|determine)\b/i
 

@@ -1,17 +1,17 @@
-/** One change made to a model's raw output: where (a JSON Pointer, `''` for the whole text), and which rule. */
+/** One change made to a model's answer: `path` is a JSON Pointer (`''` for the whole text). */
 export interface Repair {
   readonly path: string
   readonly rule: RepairRule
 }
 
 /**
- * How much may be changed. Each level includes the ones before it:
- * `off` parses and validates only; `syntax` finds the JSON and mends its syntax; `safe` also
- * coerces values without loss; `lenient` also applies the rules marked `lenient` below.
+ * How much of an answer may be repaired. Each level includes the ones before it: `off` only parses and
+ * validates; `syntax` finds the JSON and repairs its syntax; `safe` also coerces values without loss;
+ * `lenient` also applies the rules marked `lenient` below.
  */
 export type RepairLevel = 'off' | 'syntax' | 'safe' | 'lenient'
 
-/** The name of a repair. `REPAIR_RULES` says what each does. */
+/** The name of a repair. `REPAIR_RULES` describes each. */
 export type RepairRule =
   | 'strip-invisible'
   | 'strip-reasoning'
@@ -33,7 +33,7 @@ export type RepairRule =
   | 'number-from-text'
   | 'enum-separators'
 
-/** The whole table of repairs: from which level each is applied, and what it does. */
+/** For each repair, the lowest level that applies it, and what it does. */
 const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   'strip-invisible': {
     level: 'syntax',
@@ -49,20 +49,20 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
   'join-lines': {
     level: 'syntax',
-    meaning: 'Objects that stood one after the other were made the list that was asked for.',
+    meaning: 'Consecutive objects were joined into the requested array.',
   },
   'fix-syntax': {
     level: 'syntax',
     meaning:
-      'Commas, colons, quotes, comments, unquoted keys, raw line breaks or Python literals were made JSON.',
+      'Commas, colons, quotes, comments, unquoted keys, raw line breaks or Python literals were corrected.',
   },
   'keep-backslash': {
     level: 'syntax',
-    meaning: 'The backslash of an escape that JSON does not have was kept as a character.',
+    meaning: 'The backslash of an escape that is invalid in JSON was kept as a character.',
   },
   'guess-quotes': {
     level: 'syntax',
-    meaning: 'It was settled where a string ends; no character of the content was changed.',
+    meaning: 'Missing or unescaped quotes were corrected; no character of the content was changed.',
   },
   'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
   'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },
@@ -76,7 +76,7 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
   'string-from-number': {
     level: 'safe',
-    meaning: 'A number where a string is due, digit for digit as it was written.',
+    meaning: 'A number where a string was expected, kept digit for digit.',
   },
   'drop-null': {
     level: 'safe',
@@ -84,7 +84,7 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
   unwrap: {
     level: 'safe',
-    meaning: 'The answer stood alone under a wrapper key such as "result", or in a tool call.',
+    meaning: 'The answer was the only member of a wrapper such as "result", or inside a tool call.',
   },
   'number-from-text': {
     level: 'lenient',

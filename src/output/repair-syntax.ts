@@ -6,9 +6,9 @@ import { insideOf, type Token, tokenAt, valueMayFollow } from './scan.ts'
 import type { Resting, Work } from './work.ts'
 
 /**
- * Makes JSON of a text whose brackets are complete but whose syntax is not JSON's: first by rules
- * that allow one reading only; what they cannot read goes to `jsonrepair`, whose result is taken
- * only when it kept every character of the content. Refuses where content was left out.
+ * Turns a text with complete brackets but invalid syntax into JSON: first by rules that allow only one
+ * reading, then by `jsonrepair`, whose result is accepted only if it keeps every character of the content.
+ * Refuses a text in which content was left out.
  */
 export function* repairSyntax(text: string, work: Work): Resting<SyntaxRepair> {
   const tokens = yield* tokensOf(text, work)
@@ -18,13 +18,13 @@ export function* repairSyntax(text: string, work: Work): Resting<SyntaxRepair> {
       : yield* oneReading(text, tokens, work)
   if (read?.ok === true) return read
   if (tokens !== undefined && (yield* hasSum(text, tokens, work)))
-    return refused('a value is a sum')
+    return refused('a value is an expression')
   const quoted = yield* withInnerQuotesEscaped(text, work)
   if (quoted !== undefined) return { ok: true, text: quoted, rules: ['guess-quotes'] }
   return read ?? withJsonrepair(text, tokens ?? [], work)
 }
 
-/** By the rules that allow one reading only; undefined where they cannot read it. */
+/** Applies only rules that allow one reading; undefined if these do not suffice. */
 function* oneReading(
   text: string,
   tokens: readonly Token[],
@@ -38,7 +38,7 @@ function* oneReading(
     return refused('a template holds a placeholder')
   }
   for (const token of tokens) {
-    if (yield* breaksEscape(text, token, work)) return refused('an escape is torn')
+    if (yield* breaksEscape(text, token, work)) return refused('an escape sequence is broken')
   }
   return yield* written(text, tokens, work)
 }
@@ -91,7 +91,7 @@ function* tokensOf(text: string, work: Work): Resting<readonly Token[] | undefin
 
 const CHARS_A_STEP = 16
 
-// "// ... 40 more rows", "/* rest omitted */", [1, 2, ...]: the model did not write it all.
+// "// ... 40 more rows", "/* rest omitted */", [1, 2, ...]: the model left something out.
 function leavesOut(text: string, { kind, start, end }: Token): boolean {
   if (kind === 'word') return ELLIPSIS.test(text.slice(start, end))
   return kind === 'comment' && OMISSION.test(text.slice(start, end))
@@ -111,7 +111,7 @@ function* hasGap(text: string, tokens: readonly Token[], work: Work): Resting<bo
   return false
 }
 
-// "Dear " + name: not quotes within a string, but a string and what stands in a variable.
+// "Dear " + name: not a string with quotes in it, but a string and a variable of unknown value.
 function* hasSum(text: string, tokens: readonly Token[], work: Work): Resting<boolean> {
   let before: Token['kind'] = 'punctuation'
   for (const { kind, start, end } of tokens) {
@@ -125,7 +125,7 @@ function* hasSum(text: string, tokens: readonly Token[], work: Work): Resting<bo
 
 const GAP_BEFORE: ReadonlySet<string> = new Set([',', ':', '{', '['])
 
-// A continued line in a shell, a backslash that was meant, or an escape that was torn apart.
+// A line continuation as in a shell, a literal backslash, or a damaged escape.
 function* breaksEscape(text: string, { kind, start, end }: Token, work: Work): Resting<boolean> {
   if (work.did(1)) yield
   if (kind !== 'string') return false
@@ -136,11 +136,11 @@ function* breaksEscape(text: string, { kind, start, end }: Token, work: Work): R
   return false
 }
 
-// \u00e is a character that lost a digit; \users and \underline are backslashes that were meant.
+// \u00e lost a digit; \users and \underline have a literal backslash.
 const ESCAPED = /\\(?:u\d[0-9a-fA-F]{0,3}|[\s\S])/g
 const TORN = /[\r\n]$|^\\u\d[0-9a-fA-F]{0,2}$/
 
-// `Dear ${name}`: what stands for the name is unknown.
+// `Dear ${name}`: the value of the name is unknown.
 function hasPlaceholder(text: string, { kind, start, end }: Token): boolean {
   return kind === 'string' && text[start] === '`' && text.slice(start, end).includes('${')
 }
@@ -148,13 +148,13 @@ function hasPlaceholder(text: string, { kind, start, end }: Token): boolean {
 const ELLIPSIS = /\.\.\.|…/
 const OMISSION = /\.\.\.|…|\b(?:omitted|remaining|rest|more|etc|continues?|truncated|similar)\b/i
 
-/** Writes the tokens as JSON, and gives up at the first that could be read in two ways. */
+/** Writes tokens as JSON; gives up at the first one that allows two readings. */
 class Writer {
   readonly #source: string
   readonly #out: string[] = []
   readonly #stack: string[] = []
   #expects: 'value' | 'key' | 'colon' | 'separator' | 'nothing' = 'value'
-  /** Inside a container that has no member yet, or after a comma: a closing bracket may come. */
+  /** Whether a closing bracket may come: in an empty container, or after a trailing comma. */
   #mayClose = false
   #comma = false
   #lineBreak = false
@@ -177,7 +177,7 @@ class Writer {
     return this.#backslash ? ['fix-syntax', 'keep-backslash'] : ['fix-syntax']
   }
 
-  /** False when the token does not fit. `content` is what a string has inside. */
+  /** False if the token does not fit. `content` is the content of a string token. */
   take({ kind, start, end }: Token, content: EscapedContent | undefined): boolean {
     const raw = this.#source.slice(start, end)
     if (kind === 'space' || kind === 'comment') {
@@ -200,16 +200,16 @@ class Writer {
     return taken
   }
 
-  /** "one " + "two": the sum of two strings is one. */
+  /** "one " + "two": concatenates two string literals. */
   #add(string: string): boolean {
     const before = this.#out.pop() ?? ''
-    // Two pieces: of many summands, each is touched twice.
+    // Pushed as two pieces, so that a long concatenation does not copy its beginning repeatedly.
     this.#out.push(before.slice(0, -1), string.slice(1))
     this.#last = 'string'
     return true
   }
 
-  /** `name = "Ada"`, `"name" => "Ada"`, `; "age": 36`: where nothing but a colon or a comma can stand. */
+  /** `name = "Ada"`, `"name" => "Ada"`, `; "age": 36`: signs in places where only a colon or comma can stand. */
   #markFor(word: string): string | undefined {
     if (this.#expects === 'colon' && (word === '=' || word === '=>')) return ':'
     return this.#expects === 'separator' && word === ';' ? ',' : undefined
@@ -237,7 +237,7 @@ class Writer {
   }
 
   #open(bracket: string): boolean {
-    // [{…} {…}]: only a comma can be missing between two brackets.
+    // [{…} {…}]: between two brackets only a comma can be missing.
     if (this.#expects === 'separator' && !this.#inObject && this.#last !== 'word')
       this.#missingComma()
     if (this.#expects !== 'value') return false
@@ -259,7 +259,7 @@ class Writer {
   }
 
   #scalar(string: string | undefined, raw: string): boolean {
-    // A line break, or the colon that must follow a key, tells two strings from one with quotes in it.
+    // Two strings, not one with quotes in it: shown by a line break, or by the colon that must follow a key.
     if (this.#expects === 'separator' && string !== undefined && this.#last !== 'word') {
       if (this.#inObject || this.#lineBreak) this.#missingComma()
     }

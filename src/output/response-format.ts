@@ -7,30 +7,30 @@ import { strictSchema } from './strict-schema.ts'
 import { Work } from './work.ts'
 
 /**
- * How a provider is asked for JSON, from the most to the least it has to know:
- * - `strict`: `json_schema` with `strict: true`, the schema adapted to what that takes
- * - `json_schema`: the schema as it is, without that promise
- * - `json_object`: any JSON object; the schema goes into the messages
- * - `none`: the schema goes into the messages, and nothing else
+ * How a provider is asked for JSON, from the most to the least demanding:
+ * - `strict`: `json_schema` with `strict: true`, the schema adapted to strict mode
+ * - `json_schema`: the unchanged schema, without the guarantee of strict mode
+ * - `json_object`: any JSON object; the schema is stated in the messages
+ * - `none`: no parameter; the schema is stated in the messages
  */
 export type ResponseFormat = 'strict' | 'json_schema' | 'json_object' | 'none'
 
-/** What a request says to get an answer that follows a schema. */
+/** What is added to a request to get an answer that follows a schema. */
 export interface FormatRequest {
   readonly format: ResponseFormat
   /** openai's `response_format`. */
   readonly parameter?: object
-  /** To be added to the messages. */
+  /** Added to the messages. */
   readonly instructions?: string
-  /** The same for a format that says the schema itself: for providers that do not read it there. */
+  /** Like `instructions`, for providers that accept the schema in `parameter` but ignore it. */
   readonly reminder?: string
   /** Repairs that only undo what the request asked for: made at every level, and not listed. */
   readonly undo: ReadonlySet<RepairRule>
 }
 
 /**
- * The request in this format, or in the next one where the schema does not fit it. OpenAI takes
- * objects only, at the root: another schema is asked for as the one property of an object.
+ * Prepares the request in this format, or in the next weaker one if the schema does not fit. OpenAI accepts
+ * only objects at the root, so any other schema is wrapped in an object with one property.
  */
 export function formatRequest(schema: CompiledSchema, format: ResponseFormat): FormatRequest {
   const made = requests.get(schema) ?? new Map<ResponseFormat, FormatRequest>()
@@ -68,10 +68,10 @@ function newRequest({ jsonSchema }: CompiledSchema, format: ResponseFormat): For
   return { format, parameter: parameter(strict.schema, true), ...reminder, undo }
 }
 
-// Some 4,000 tokens, which a request pays twice where the provider does read the format.
+// About 4,000 tokens, which are billed twice if the provider does read the format.
 const MAX_REMINDER_CHARS = 16 * 1024
 
-/** False for an answer that a provider which honours the format could not have given. */
+/** False for an answer that a provider honouring the format could not have given. */
 export function couldBe(
   text: string,
   request: FormatRequest,
@@ -85,8 +85,8 @@ export function couldBe(
 }
 
 /**
- * The issues without those about a null that strict mode asked for, in the place of an absent
- * property: told that it is wrong, a model would make something up.
+ * Removes issues about a null that strict mode requires in place of an absent property: told that the null
+ * is wrong, a model would invent a value.
  */
 export function withoutAskedNulls<I extends OutputIssue>(
   issues: readonly I[],
@@ -102,7 +102,7 @@ export function withoutAskedNulls<I extends OutputIssue>(
   return left.length === 0 ? issues : left
 }
 
-/** What is wrong with an answer by the schema that was sent. */
+/** The issues of an answer according to the schema that was sent. */
 function sentIssues(
   value: unknown,
   text: string,
@@ -121,7 +121,7 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** Letters, digits, `_` and `-`, at most 64: what OpenAI takes for a name. */
+/** OpenAI's rule for names: letters, digits, `_` and `-`, at most 64 characters. */
 function nameFor(title: unknown): string {
   const usable = typeof title === 'string' ? title.replace(/[^\w-]/g, '_').slice(0, 64) : ''
   return usable === '' ? 'answer' : usable
@@ -132,10 +132,10 @@ function isObject(schema: Readonly<Record<string, unknown>>): boolean {
   return (schema['type'] === 'object' || schema['properties'] !== undefined) && !isUnion
 }
 
-/** The property that an answer is asked for under, where its schema describes no object. */
+/** The property under which an answer is requested if its schema does not describe an object. */
 export const ASKED_WRAPPER = 'answer'
 
-/** An object around a schema, with its references still leading where they did. */
+/** Wraps a schema in an object and adjusts its references. */
 function underAnswer(schema: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { $defs, definitions, ...rest } = schema
   return {
@@ -173,8 +173,8 @@ function instructionsFor(what: string, schema: object): string {
 }
 
 /**
- * The messages with the instructions in the last one of the user's: chat templates of some models
- * refuse two messages of one role in a row, or a system message that is not the first.
+ * Adds the instructions to the last user message: the chat templates of some models reject two messages of
+ * the same role in a row, or a system message that is not the first.
  */
 export function withInstructions(messages: unknown, instructions: string): readonly unknown[] {
   const given: readonly unknown[] = Array.isArray(messages) ? messages : []

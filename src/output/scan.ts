@@ -1,16 +1,16 @@
-/** A piece of a text that is nearly JSON. */
+/** A piece of a text that resembles JSON. */
 export interface Token {
   readonly kind: 'space' | 'comment' | 'punctuation' | 'string' | 'word'
   readonly start: number
   readonly end: number
-  /** False for a string or a comment that the text ends in. */
+  /** False for a string or a comment that the text cuts off. */
   readonly closed: boolean
 }
 
 /**
- * The token at `start`, read as leniently as models write: comments, other quotes, bare words.
- * `valueMayStart` says that the token before was an opening bracket, a comma or a colon: only
- * there does an apostrophe open a string. Reading a whole text token by token is linear.
+ * The token at `start`, read leniently: comments, other quotes and bare words are accepted.
+ * `valueMayStart` is true after an opening bracket, a comma or a colon, the only places where an apostrophe
+ * opens a string. Reading a whole text token by token takes linear time.
  */
 export function tokenAt(text: string, start: number, valueMayStart: boolean): Token {
   const first = text[start] ?? ''
@@ -45,25 +45,25 @@ export function valueMayFollow(
   return kind === 'punctuation' && !'}]'.includes(text.charAt(at))
 }
 
-/** What other languages write for a colon or a comma. */
+/** What other languages use in place of a colon or a comma. */
 const SIGN = /=>?|;/y
 
 /**
- * Where a string in Python's triple quotes ends: at the first three that are followed by what follows
- * a value. Undefined where none begins here.
+ * The end of a string in Python's triple quotes: the first three quotes that are followed by what may
+ * follow a value. Undefined if no such string starts here.
  */
 function tripleEnd(text: string, start: number): number | undefined {
   const quotes = text.slice(start, start + 3)
   if (quotes !== '"""' && quotes !== "'''") return undefined
   const end = text.indexOf(quotes, start + 3)
   if (end < 0 || !endsValue(text, end + 3)) return undefined
-  // Quotes that were not escaped can stand in threes too: then the structure lies between them.
+  // Unescaped quotes can also come in threes; then JSON structure lies between them.
   return STRUCTURE.test(text.slice(start + 2, end + 1)) ? undefined : end + 3
 }
 
 const STRUCTURE = /["']\s*[,:}\]]|[{,:[]\s*["']/
 
-/** The inside of a string token, without its quotes. */
+/** The content of a string token, without its quotes. */
 export function insideOf(literal: string): string {
   const isTriple = literal.length >= 6 && /^(?:"""|''')/.test(literal)
   return isTriple ? literal.slice(3, -3) : literal.slice(1, -1)
@@ -71,11 +71,11 @@ export function insideOf(literal: string): string {
 
 const PUNCTUATION = '{}[],:'
 
-/** White space, and the invisible characters that text picks up on its way through editors. */
+/** White space, and invisible characters that editors may insert. */
 const SPACE = /[\s\u200b-\u200d\u2060]+/y
 const WORD = /(?:[^\s\u200b-\u200d\u2060{}[\],:;"/]|\/(?![/*]))+/y
 
-/** What ends a string that does not open with a double quote. */
+/** The closing quote for each opening quote other than a double quote. */
 const CLOSERS: Readonly<Record<string, string>> = {
   "'": "'",
   '`': '`',
@@ -98,7 +98,7 @@ function stringToken(text: string, start: number, closer: string): Token {
   return token('string', start, text.length, false)
 }
 
-// An apostrophe inside 'it's' does not end the string; one before a comma or a bracket does.
+// The apostrophe inside 'it's' does not end the string; one before a comma or a bracket does.
 function endsValue(text: string, at: number): boolean {
   const next = text[matchAt(SPACE, text, at)]
   return next === undefined || ',:]}'.includes(next)
@@ -114,7 +114,7 @@ function commentAt(text: string, start: number): Token | undefined {
   return token('comment', start, end < 0 ? text.length : end)
 }
 
-/** Where a sticky pattern's match at `at` ends; `at` itself where there is none. */
+/** The end of a sticky pattern's match at `at`; `at` itself if it does not match. */
 export function matchAt(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at
   return pattern.test(text) ? pattern.lastIndex : at

@@ -1,49 +1,50 @@
 import type { Work } from './work.ts'
 
-/** A JSON Schema that a validator has compiled: AJV's, or the interpreter's where AJV cannot work. */
+/** A compiled JSON Schema: by AJV, or by the interpreter where AJV cannot run. */
 export interface SchemaEngine {
-  /** @throws {OutOfSteps} where a schema that contains itself takes too many. */
+  /** @throws {OutOfSteps} if a recursive schema takes too many steps. */
   accepts(value: unknown, work?: Work): boolean
   /**
-   * What one part of the schema, named by a JSON Pointer into it, has against the value; empty
-   * when it is valid. All errors, or the first only: see `explodes`.
+   * The errors of a value according to one part of the schema, named by a JSON Pointer; empty if it is
+   * valid. Returns all errors, or only the first for schemas for which `explodes` is true.
    * @throws {OutOfSteps}
    */
   errorsAt(pointer: string, value: unknown, work?: Work): readonly ErrorObject[]
-  /** The first error, without values and parts of the schema, at the price of `accepts`. */
+  /** The first error, without values and schema parts, at the cost of `accepts`. */
   firstErrors(value: unknown, work?: Work): readonly ErrorObject[]
-  /** Where in the schema the `schema` of such an error stands; undefined for what is no part of it. */
+  /** The JSON Pointer of the `schema` of such an error; undefined if it is not a part of the schema. */
   pointerOf(part: object): string | undefined
 }
 
-/** One thing that a schema has against a value, in the shape in which AJV says it. */
+/** One validation error, in AJV's format. */
 export interface ErrorObject {
   readonly keyword: string
-  /** Where in the value, as a JSON Pointer. */
+  /** JSON Pointer to the value. */
   readonly instancePath: string
   readonly params: unknown
   readonly message?: string | undefined
-  /** What the keyword holds, and the schema that it stands in. */
+  /** The value of the keyword, and (below) the schema that contains the keyword. */
   readonly schema?: unknown
   readonly parentSchema?: unknown
   readonly data?: unknown
 }
 
 /**
- * Makes the regular expressions of a schema's patterns, in the place of `new RegExp`: one whose time
- * is linear, such as RE2's, where schemas or patterns come from others. `flags` is `'u'` or `''`.
+ * Creates the regular expressions for a schema's patterns instead of `new RegExp`. Pass an engine with
+ * linear running time, such as RE2, if schemas or patterns come from an untrusted source. `flags` is `'u'`
+ * or `''`.
  */
 export type RegExpEngine = (pattern: string, flags: string) => { test(text: string): boolean }
 
-/** Those that a validator knows, the oldest first. */
+/** The supported drafts, the oldest first. */
 export const DRAFTS = ['draft-07', '2019-09', '2020-12'] as const
 export type Draft = (typeof DRAFTS)[number]
 
-/** The schema as it is checked: without the name of its draft, which is chosen before. */
+/** Parses a schema and removes `$schema`, since the draft has already been chosen. */
 export function parseSchema(text: string): object {
   const schema: unknown = JSON.parse(text)
   if (typeof schema !== 'object' || schema === null) throw new TypeError('not an object')
-  // AJV would look up draft-06 and unknown dialects, and find none.
+  // AJV would look up draft-06 and unknown dialects, and fail.
   Reflect.deleteProperty(schema, '$schema')
   return schema
 }

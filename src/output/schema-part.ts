@@ -1,6 +1,6 @@
 import { childPath, isRecord, own, valueAt } from './json-value.ts'
 
-/** The keywords of a JSON Schema that repairs look at, whatever they hold. */
+/** The JSON Schema keywords that repairs use, with unchecked values. */
 export interface SchemaPart {
   readonly type?: unknown
   readonly enum?: unknown
@@ -23,12 +23,12 @@ export interface SchemaPart {
   readonly format?: unknown
 }
 
-/** Keywords that lead to another schema. */
+/** Keywords that refer to another schema. */
 export const REFERENCES = ['$ref', '$dynamicRef', '$recursiveRef'] as const
 
 /**
- * What stands in a schema where a schema may stand, with its path from there; also in what is no
- * keyword, such as `components`: a reference may lead there.
+ * The nested schemas of a schema and their paths. Includes the values of unknown keywords, such as
+ * `components`, because a reference may point into them.
  */
 export function partsIn(schema: object): readonly (readonly [path: string, part: unknown])[] {
   return Object.entries(schema).flatMap(([keyword, holds]) => {
@@ -40,32 +40,32 @@ export function partsIn(schema: object): readonly (readonly [path: string, part:
   })
 }
 
-/** Keywords that hold schemas by name; the names are none of the schema's keywords. */
+/** Keywords that hold schemas by name, where the names are not keywords. */
 const MAPS: ReadonlySet<string> = new Set([
   ...['properties', 'patternProperties', '$defs', 'definitions'],
   ...['dependentSchemas', 'dependencies'],
 ])
 
-/** Keywords that hold values or names, which may look like schemas. */
+/** Keywords that hold values or names, which may look like schemas but are not. */
 const NO_SCHEMAS: ReadonlySet<string> = new Set([
   ...['const', 'default', 'enum', 'examples', 'dependentRequired'],
 ])
 
-/** The part of a schema that a JSON Pointer names; undefined where that is no object. */
+/** The part of a schema that a JSON Pointer names; undefined if that is not an object. */
 export function partAt(root: object, pointer: string): SchemaPart | undefined {
   const part = valueAt(root, pointer)
   return isRecord(part) ? part : undefined
 }
 
-/** The schema takes values of this type, said by `type` or, without one, by its members. */
+/** Whether the schema accepts values of this type, according to `type` or, without one, its listed values. */
 export function wants({ type, ...schema }: SchemaPart, name: string): boolean {
   if (type !== undefined) return type === name || (Array.isArray(type) && type.includes(name))
   return membersOf(schema).some((member) => typeof member === name)
 }
 
 /**
- * The types of the values that a part of a schema can take, as far as it says: by `type`, by the values
- * it lists, or by what it refers to. Undefined where it does not say.
+ * The types of the values that a part of a schema accepts, according to `type`, the listed values, or the
+ * part it refers to. Undefined if the schema does not say.
  */
 export function typesOf(part: SchemaPart, root: object): readonly string[] | undefined {
   let schema: SchemaPart | undefined = part
@@ -84,8 +84,8 @@ export function typesOf(part: SchemaPart, root: object): readonly string[] | und
 const MAX_REFS = 20
 
 /**
- * False where the schema says of each value what it may be, so that it takes no number without looking at
- * it. True in doubt.
+ * Whether the schema may accept a number without checking it. False if it constrains every value; true in
+ * doubt.
  */
 export function isOpen(part: unknown): boolean {
   if (!isRecord(part)) return part !== false
@@ -103,19 +103,19 @@ export function isOpen(part: unknown): boolean {
   return [...named.flatMap((parts) => Object.values(Object(parts))), ...listed.flat()].some(isOpen)
 }
 
-/** The type of a JSON value in a schema's words; every number is a `number`. */
+/** The JSON Schema type of a JSON value; every number is a `number`. */
 export function typeOfValue(value: unknown): string {
   if (value === null) return 'null'
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-/** The values the schema lists. */
+/** The values listed in `enum` or `const`. */
 export function membersOf(schema: SchemaPart): readonly unknown[] {
   if (Array.isArray(schema.enum)) return schema.enum
   return Object.hasOwn(schema, 'const') ? [schema.const] : []
 }
 
-/** `#/$defs/Person` as a JSON Pointer; other references are left alone. */
+/** `#/$defs/Person` as a JSON Pointer; undefined for other references. */
 export function localRef(schema: SchemaPart): string | undefined {
   const ref = schema.$ref
   if (typeof ref !== 'string') return undefined
@@ -131,7 +131,7 @@ function decoded(fragment: string): string | undefined {
   }
 }
 
-/** The members of a keyword that holds a list of schemas. */
+/** JSON Pointers to the schemas in a list such as `anyOf`. */
 export function partsOf(
   schema: SchemaPart,
   at: string,
@@ -141,7 +141,7 @@ export function partsOf(
   return Array.isArray(parts) ? parts.map((_, index) => `${at}/${keyword}/${index}`) : []
 }
 
-/** The part that applies to an element: 2020-12 has `prefixItems`, draft-07 an array of `items`. */
+/** The part that applies to an item: 2020-12 has `prefixItems`, draft-07 an array of `items`. */
 export function itemPointer(schema: SchemaPart, at: string, index: number): string | undefined {
   const isTuple = Array.isArray(schema.items)
   const prefix = isTuple ? 'items' : 'prefixItems'
@@ -152,8 +152,8 @@ export function itemPointer(schema: SchemaPart, at: string, index: number): stri
 }
 
 /**
- * The part that applies to a property: its own, that of the one pattern which fits its name, or the
- * one for all others. None where two patterns fit: what mends one may break the other.
+ * The part that applies to a property: its own, the only pattern that matches its name, or the one for
+ * additional properties. Undefined if two patterns match: satisfying one may violate the other.
  */
 export function memberPointer(
   schema: SchemaPart,

@@ -9,22 +9,22 @@ import { isOpen } from './schema-part.ts'
 import { ofNearestBranches } from './union-errors.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
-/** A schema made ready for checking answers. */
+/** A schema prepared for checking answers. */
 export interface CompiledSchema {
   /**
-   * What the model is asked to produce: the user's JSON Schema, or a Standard Schema's input
-   * side. A copy; do not change it.
+   * What the model is asked to produce: the user's JSON Schema, or the input side of a Standard Schema. A
+   * copy; do not modify it.
    */
   readonly jsonSchema: object
   /**
-   * What is wrong with a value, at most twelve issues; empty when it is valid. Where that takes more
-   * steps than `work` allows (a million by default), one of them says so.
+   * The issues of a value, at most twelve; empty if it is valid. If checking takes more steps than `work`
+   * allows (a million by default), one of the issues says so.
    */
   validate(value: unknown, work?: Work): readonly OutputIssue[]
   /**
-   * The rest of a Standard Schema's work on a value that `validate` accepts: its refinements,
-   * defaults and transforms. The value itself for a plain JSON Schema. Throws or rejects with what
-   * the user's own transform throws.
+   * Runs a Standard Schema's refinements, defaults and transforms on a value that `validate` accepts.
+   * Returns the value itself for a plain JSON Schema. Throws or rejects with whatever the user's own
+   * transform throws.
    */
   finish(value: unknown): Promise<Finished> | Finished
 }
@@ -34,17 +34,16 @@ export type Finished =
   | { readonly ok: false; readonly issues: readonly OutputIssue[] }
 
 /**
- * Compiles a JSON Schema (an object or a boolean), or a Standard Schema that can give its JSON
- * Schema. The draft is read from `$schema`: draft-07 (also for draft-06), 2019-09 or 2020-12.
- * Without it 2020-12 is tried first, then draft-07, which alone knows an array of `items`.
+ * Compiles a JSON Schema (an object or a boolean), or a Standard Schema that can convert itself to one. The
+ * draft is read from `$schema`: draft-07 (also used for draft-06), 2019-09 or 2020-12. Without `$schema`,
+ * 2020-12 is tried first, then draft-07, the only one that allows an array of `items`.
  *
- * `regExp` makes the regular expressions of `pattern` and `patternProperties`.
+ * `regExp` creates the regular expressions of `pattern` and `patternProperties`.
  *
- * Compiled schemas are kept per object, and validators per schema text, so that a schema built
- * anew for each call compiles once. Changing a schema object after its first use has no effect.
+ * Compiled schemas are cached per object, and validators per schema text, so that a schema built anew for
+ * each call is compiled once. Changing a schema object after its first use has no effect.
  *
- * @throws TypeError when it is no schema, too large (1 MiB of JSON, 100 levels), or one that AJV
- * cannot compile.
+ * @throws TypeError if it is not a schema, too large (1 MiB of JSON, 100 levels), or cannot be compiled.
  */
 export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledSchema {
   if (schema instanceof SchemaValidator) return schema
@@ -73,10 +72,10 @@ export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledS
 const compiledWith = new WeakMap<object, WeakMap<object, SchemaValidator>>()
 const NO_REGEXP = {}
 
-/** What `compileSchema` makes; the rest of this folder also asks it about parts of the schema. */
+/** The result of `compileSchema`, with further methods for this folder. */
 export class SchemaValidator implements CompiledSchema {
   readonly jsonSchema: object
-  /** It may take a number without looking at it. */
+  /** Whether it may accept a number without checking it. */
   readonly isOpen: boolean
   readonly #engine: SchemaEngine
   readonly #standard: StandardProps | undefined
@@ -90,7 +89,7 @@ export class SchemaValidator implements CompiledSchema {
   ) {
     const text = serialized(jsonSchema)
     this.#engine = engineFor(text, regExp)
-    // As AJV saw it: no getters, no toJSON, and out of the user's reach. It is an object's text.
+    // The schema exactly as AJV saw it: without getters or toJSON, and out of the user's reach.
     this.jsonSchema = JSON.parse(text)
     this.isOpen = isOpen(this.jsonSchema)
     this.#standard = standard
@@ -101,7 +100,7 @@ export class SchemaValidator implements CompiledSchema {
     return atOnce(this.issuesWith(value, work))
   }
 
-  /** `validate`, with a rest between its runs of the validator. */
+  /** Like `validate`, but yields between runs of the validator. */
   *issuesWith(value: unknown, work: Work): Resting<readonly OutputIssue[]> {
     try {
       if (this.accepts(value, work)) return []
@@ -115,13 +114,13 @@ export class SchemaValidator implements CompiledSchema {
       return issuesOf(ofNearestBranches(errors, this.jsonSchema, this.#engine, work))
     } catch (error) {
       const first = this.#firstIssues(value)
-      // A branch with a dynamic reference cannot be asked alone: AJV then goes round without an end.
+      // A branch with a dynamic reference cannot be checked alone: AJV would recurse endlessly.
       if (error instanceof RangeError && first.length > 0) return first.slice(0, 1)
       return [...first, outOfSteps(error)]
     }
   }
 
-  /** What can be said where listing all issues would take too long. */
+  /** The issues that can be reported if listing all of them would take too long. */
   #firstIssues(value: unknown): readonly OutputIssue[] {
     const errors = this.#engine.firstErrors(value)
     const shown = errors.slice(0, MAX_FIRST_ERRORS)
@@ -135,14 +134,14 @@ export class SchemaValidator implements CompiledSchema {
     return 'then' in result ? Promise.resolve(result).then(finishedWith) : finishedWith(result)
   }
 
-  /** `finish` for a schema that works synchronously; a TypeError for another. */
+  /** Like `finish`, for a schema that works synchronously; throws a TypeError for any other. */
   finishNow(value: unknown): Finished {
     if (this.#standard?.validate === undefined) return { ok: true, value }
     const result = this.#standard.validate(value)
     if (!('then' in result)) return finishedWith(result)
-    // Nobody is left to hear of its rejection.
+    // The promise is dropped, so its rejection must not become an unhandled one.
     result.then(undefined, () => {})
-    throw new TypeError('schema: validates asynchronously, which needs `finish` of compileSchema')
+    throw new TypeError('schema: validates asynchronously; use compileSchema and its `finish`')
   }
 
   /** @throws {OutOfSteps} */
@@ -150,23 +149,23 @@ export class SchemaValidator implements CompiledSchema {
     return this.#engine.accepts(value, work)
   }
 
-  /** Is this pattern of the schema found in the text? AJV has compiled it with the same flag. */
+  /** Whether the text matches this pattern of the schema. AJV compiles it with the same flag. */
   fits(pattern: string, text: string): boolean {
     const expression = this.#patterns.get(pattern) ?? this.#regExp(pattern, 'u')
     this.#patterns.set(pattern, expression)
     return expression.test(text)
   }
 
-  /** AJV's own errors for one part of the schema, `''` for the whole. @throws {OutOfSteps} */
+  /** AJV's errors for one part of the schema (`''` for the whole). @throws {OutOfSteps} */
   errorsAt(pointer: string, value: unknown, work: Work): readonly ErrorObject[] {
     return this.#engine.errorsAt(pointer, value, work)
   }
 }
 
-// Of a recursive union they are one for each level, with a path as long as the level is deep.
+// A recursive union reports one error per level, each with a path as long as the level is deep.
 const MAX_FIRST_ERRORS = 20
 
-/** @throws any other error. */
+/** Turns `OutOfSteps` into an issue. @throws any other error. */
 function outOfSteps(error: unknown): OutputIssue {
   if (error instanceof OutOfSteps) return { path: '', message: error.message }
   throw error
@@ -195,7 +194,7 @@ function plainSchema(schema: object): object {
     )
   }
   const keys = Object.keys(schema)
-  // AJV ignores what it does not know, so that { name: … } would accept any answer at all.
+  // AJV ignores unknown keywords, so { name: … } would accept any answer.
   if (keys.length > 0 && !keys.some((key) => KEYWORDS.has(key))) {
     throw new TypeError(
       'schema: no JSON Schema keyword in it; wrap fields in { type: "object", properties }',
@@ -204,14 +203,14 @@ function plainSchema(schema: object): object {
   return schema
 }
 
-/** A JSON Schema that a library has made with the caller's options, and can make no more without these. */
+/** Whether the value is a JSON Schema by itself, produced by a library with options given by the caller. */
 function saysItself(schema: object): boolean {
   return isPlain(schema) && Object.keys(schema).some((key) => KEYWORDS.has(key))
 }
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
-  // The second test holds for plain objects of another realm too.
+  // The second test accepts plain objects of another realm.
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
@@ -221,7 +220,7 @@ function kindOf(value: unknown): string {
   return typeof value === 'object' ? 'an instance of a class' : `a ${typeof value}`
 }
 
-// Validation and annotation keywords of draft-07, 2019-09 and 2020-12 that can open a schema.
+// Validation and annotation keywords of draft-07, 2019-09 and 2020-12 that may occur at the root of a schema.
 const KEYWORDS: ReadonlySet<string> = new Set(
   (
     '$schema $id $ref $defs $anchor $comment $dynamicRef $dynamicAnchor $recursiveRef $recursiveAnchor ' +
@@ -238,7 +237,7 @@ const KEYWORDS: ReadonlySet<string> = new Set(
 const MAX_SCHEMA_CHARS = 1024 * 1024
 const MAX_SCHEMA_DEPTH = 100
 
-/** The schema as JSON. AJV turns a schema into code, so its size is bounded first. */
+/** The schema as JSON. Its size is limited, because AJV turns it into code. */
 function serialized(schema: object): string {
   checkSize(schema, 0, { nodes: 0 })
   const text = jsonOf(schema)
@@ -246,8 +245,8 @@ function serialized(schema: object): string {
   return text
 }
 
-// Counted, not only measured in depth: an object that is shared by two others at each of a hundred
-// levels is small in memory and endless as JSON.
+// Nodes are counted too: an object shared by two others at each of a hundred levels is small in memory
+// but enormous as JSON.
 function checkSize(value: unknown, depth: number, seen: { nodes: number }): void {
   if (typeof value !== 'object' || value === null) return
   seen.nodes += 1

@@ -1,19 +1,19 @@
 import { isRecord, own } from './json-value.ts'
 import { localRef, membersOf, partAt, type SchemaPart } from './schema-part.ts'
 
-/** A schema as OpenAI's strict mode takes it: what is sent, never what an answer is checked against. */
+/** A schema adapted to OpenAI's strict mode. It is sent to the provider; answers are checked against the original. */
 export interface StrictSchema {
   readonly schema: Readonly<Record<string, unknown>>
-  /** Optional properties became required ones that may be null; such a null means "absent". */
+  /** Whether optional properties became required and nullable, so that null means "absent". */
   readonly nullMeansAbsent: boolean
 }
 
 /**
- * The schema in the terms of strict mode ("Structured model outputs", section "Supported schemas",
- * OpenAI docs): all properties required and no others allowed, an optional one may be null instead.
- * Keywords that it does not know are left out; so the result may accept more than the schema, in
- * details that are checked here anyway. Undefined where strict mode could not produce every kind of
- * valid answer: maps with free keys, tuples, values of any type, deep nesting.
+ * Adapts a schema to strict mode ("Structured model outputs", section "Supported schemas", OpenAI docs):
+ * all properties are required, no others are allowed, and an optional one may be null instead. Unsupported
+ * keywords are left out, so the result may accept more than the original; answers are checked against the
+ * original anyway. Undefined if strict mode could not express every valid answer: maps with free keys,
+ * tuples, values of any type, deep nesting.
  */
 export function strictSchema(schema: object): StrictSchema | undefined {
   const adapter = new Adapter(schema)
@@ -28,13 +28,13 @@ export function strictSchema(schema: object): StrictSchema | undefined {
 
 class Unsuitable extends Error {}
 
-// The limits and the keywords of that section.
+// The limits and keywords listed in that section of OpenAI's docs.
 const MAX_DEPTH = 10
 const MAX_PROPERTIES = 5_000
 const MAX_ENUM_VALUES = 1_000
-// Of the names of properties and definitions, and of enum and const values, all together.
+// The total length of property names, definition names, and enum and const values.
 const MAX_CHARS = 120_000
-// Of the values of one enum that has more than 250.
+// The total length of the values of one enum with more than 250 values.
 const MAX_LONG_ENUM_CHARS = 15_000
 const LONG_ENUM = 250
 const KEPT =
@@ -52,7 +52,7 @@ const FORMATS: ReadonlySet<unknown> = new Set([
   'ipv6',
   'uuid',
 ])
-// Lookarounds and backreferences are beyond its regular expressions.
+// Strict mode supports neither lookarounds nor backreferences.
 const HARD_PATTERN = /\(\?[=!<]|\\[1-9k]/
 
 type Adapted = Record<string, unknown>
@@ -104,7 +104,7 @@ class Adapter {
   #alternatives(schema: Part, depth: number): Adapted | undefined {
     if (typeof schema.$ref === 'string') {
       this.#refs.push(schema)
-      // It takes no sibling of a reference.
+      // Strict mode allows no siblings of a reference.
       return { $ref: schema.$ref }
     }
     const branches = schema.anyOf ?? schema.oneOf
@@ -128,9 +128,9 @@ class Adapter {
     if (!isRecord(properties) || patternProperties !== undefined) throw new Unsuitable()
     if (isRecord(additionalProperties) || additionalProperties === true) throw new Unsuitable()
     const keys = Object.keys(properties)
-    // What is not declared could not be in an answer.
+    // Strict mode excludes undeclared properties from answers.
     if (namesAskedFor(schema).some((name) => !keys.includes(name))) throw new Unsuitable()
-    // An object that says nothing of its keys is a map.
+    // An object without declared properties is a map.
     if (keys.length === 0 && additionalProperties !== false) throw new Unsuitable()
     this.#properties += keys.length
     if (this.#properties > MAX_PROPERTIES) throw new Unsuitable()
@@ -187,13 +187,13 @@ class Adapter {
   }
 }
 
-/** False for a reference to what has no place in the adapted schema, or another one. */
+/** False for a reference that does not resolve in the adapted schema. */
 function leadsSomewhere(ref: SchemaPart, adapted: object): boolean {
   const target = localRef(ref)
   return target !== undefined && partAt(adapted, target) !== undefined
 }
 
-/** The properties that an object has to have, or may have under a condition. */
+/** The properties that an object must have, or may have under a condition. */
 function namesAskedFor(schema: Part): readonly string[] {
   const { dependentRequired, dependentSchemas, dependencies } = schema
   const dependent = [dependentRequired, dependentSchemas, dependencies]
@@ -215,7 +215,7 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-/** pydantic and others write a described reference as an `allOf` of one. */
+/** pydantic and others write a reference with a description as an `allOf` of one. */
 function onlyPart({ allOf, type, properties }: Part): unknown {
   if (allOf === undefined) return undefined
   if (
@@ -229,7 +229,7 @@ function onlyPart({ allOf, type, properties }: Part): unknown {
   return allOf[0]
 }
 
-/** Strict mode wants a type everywhere: that of the members, or of what the keywords are about. */
+/** Strict mode requires a type everywhere; it is derived from the keywords or the listed values. */
 function typeOf(schema: Part): string | readonly string[] | undefined {
   if (schema.properties !== undefined) return 'object'
   if (schema.items !== undefined) return 'array'
@@ -249,7 +249,7 @@ function orNull(part: Readonly<Record<string, unknown>>): Adapted {
   return { anyOf: [part, { type: 'null' }] }
 }
 
-/** An own property, also for the key __proto__. */
+/** Defines an own property, even for the key __proto__. */
 function define(record: object, key: string, value: unknown): void {
   const descriptor = { value, enumerable: true, writable: true, configurable: true }
   Object.defineProperty(record, key, descriptor)

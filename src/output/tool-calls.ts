@@ -7,18 +7,18 @@ import { type CompiledSchema, compileSchema } from './schema.ts'
 import type { RegExpEngine } from './schema-engine.ts'
 import type { Resting } from './work.ts'
 
-/** The functions a model may call, with what their arguments have to follow. */
+/** The functions a model may call, with the schemas of their arguments. */
 export type Tools = ReadonlyMap<string, CompiledSchema>
 
 /**
  * The function tools of a request.
- * @throws {TypeError} for a tool without a name, or with parameters that are no schema.
+ * @throws {TypeError} if a tool has no name, or parameters that are not a schema.
  */
 export function toolsOf(tools: readonly unknown[], regExp: RegExpEngine | undefined): Tools {
   const found = new Map<string, CompiledSchema>()
   for (const [index, tool] of tools.entries()) {
     const described = own(tool, 'function')
-    // Custom tools take text; there is nothing to check.
+    // Custom tools take free text, so there is nothing to check.
     if (described === undefined) continue
     const name = own(described, 'name')
     if (typeof name !== 'string' || name === '') {
@@ -29,7 +29,7 @@ export function toolsOf(tools: readonly unknown[], regExp: RegExpEngine | undefi
   return found
 }
 
-// What OpenAI takes a tool without parameters for.
+// OpenAI's meaning of a tool without parameters.
 const NO_PARAMETERS = { type: 'object', properties: {} }
 
 function compiled(
@@ -40,24 +40,24 @@ function compiled(
   try {
     return compileSchema(parameters, regExp)
   } catch (cause) {
-    // Nothing is wrong with the parameters then.
+    // Not the fault of the parameters.
     if (cause instanceof NotLoaded || cause instanceof RangeError) throw cause
     const said = cause instanceof Error ? cause.message : String(cause)
     throw new TypeError(`tools[${index}].function.parameters: ${said}`, { cause })
   }
 }
 
-/** A call that cannot be handed on, and what is wrong with it. */
+/** A tool call that was rejected, and its issues. */
 export interface BadCall {
   readonly position: number
-  /** As the model wrote them. */
+  /** Name and arguments as the model wrote them. */
   readonly name: string
   readonly text: string
   readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated'
   readonly issues: readonly FoundIssue[]
-  /** Of the tool that was called; undefined where there is none of that name. */
+  /** The schema of the called tool; undefined if no tool has that name. */
   readonly schema: CompiledSchema | undefined
-  /** It was asked for again, and not called. */
+  /** The model was asked to repeat the call and did not. */
   readonly missed?: true
 }
 
@@ -72,12 +72,12 @@ export interface CallCheck {
   readonly finishReason: string | undefined
 }
 
-/** True for a call of a function; the input of a custom tool is text. */
+/** True for a function call; the input of a custom tool is free text. */
 export function isFunctionCall(call: unknown): boolean {
   return isRecord(own(call, 'function'))
 }
 
-/** The arguments of one call of a function: as its parameters accept them, or what is wrong. */
+/** Checks the arguments of one function call; returns them as accepted by the schema, or their issues. */
 export function* checkCall(
   call: unknown,
   { tools, level, position, finishReason }: CallCheck,
@@ -114,7 +114,7 @@ export function* checkCall(
   return { ok: true, value: parsed.value, repairs }
 }
 
-/** Some providers send no text at all for a call without arguments. */
+/** Some providers send an empty text for a call without arguments. */
 function takesNothing(schema: CompiledSchema): boolean {
   return schema.validate({}).length === 0
 }
@@ -132,7 +132,7 @@ function textOf(value: unknown): string {
   return isRecord(value) ? JSON.stringify(value) : ''
 }
 
-/** Asks for a call again, in a user's message: a call without its result may not be in a request. */
+/** Asks for a corrected call in a user message, because a request may not contain a tool call without its result. */
 export function callAgain(bad: BadCall): { readonly role: 'user'; readonly content: string } {
   const { name, issues, schema, missed } = bad
   const points = issues.map(({ path, message }) => `- ${afterArguments(path)}: ${message}`)

@@ -1,12 +1,12 @@
 import type { Candidate } from './extract.ts'
 
-/** True when the provider itself says that the answer was cut at a limit. */
+/** Whether the provider reports that the answer reached a length limit. */
 export function saysTruncated(finishReason: string | undefined): boolean {
   return finishReason !== undefined && CUT_REASONS.has(finishReason.toLowerCase())
 }
 
-// OpenAI and most others `length`; Anthropic `max_tokens` and `model_context_window_exceeded`;
-// Gemini `MAX_TOKENS`; Mistral `model_length`; OpenAI's Responses API `max_output_tokens`.
+// OpenAI and most others: `length`. Anthropic: `max_tokens`, `model_context_window_exceeded`. Gemini:
+// `MAX_TOKENS`. Mistral: `model_length`. OpenAI's Responses API: `max_output_tokens`.
 const CUT_REASONS: ReadonlySet<string> = new Set([
   'length',
   'max_tokens',
@@ -15,7 +15,7 @@ const CUT_REASONS: ReadonlySet<string> = new Set([
   'model_context_window_exceeded',
 ])
 
-/** True where no output limit was reached, but the end of the model's context. */
+/** Whether the answer reached the end of the model's context rather than the output limit. */
 export function fillsContext(finishReason: string | undefined): boolean {
   return finishReason !== undefined && FULL_REASONS.has(finishReason.toLowerCase())
 }
@@ -23,16 +23,16 @@ export function fillsContext(finishReason: string | undefined): boolean {
 const FULL_REASONS: ReadonlySet<string> = new Set(['model_length', 'model_context_window_exceeded'])
 
 /**
- * True when a text ends inside the JSON it began. A list whose last item is whole is cut too:
- * nobody knows how many items were to follow.
+ * Whether a text ends inside the JSON it started. An array whose last item is complete counts as cut too,
+ * because further items may be missing.
  */
 export function looksCut(
   { text, closed, insideString }: Candidate,
   finishReason?: string,
 ): boolean {
   if (closed) return false
-  // A quote that was not escaped opens a string which swallows the rest. Where the provider says
-  // the model had finished, and the last bracket is there, that is what happened.
+  // An unescaped quote opens a string that swallows the rest. If the provider says the model had finished
+  // and the last bracket is there, that is the likely cause.
   const closesItself = text.trimEnd().endsWith(text.startsWith('{') ? '}' : ']')
   return !(finishReason === 'stop' && insideString && closesItself)
 }

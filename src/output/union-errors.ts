@@ -4,9 +4,9 @@ import { typeOfValue, typesOf } from './schema-part.ts'
 import type { Work } from './work.ts'
 
 /**
- * AJV's errors with those of a union's branches left out, but for the branch that the value was
- * meant for: the one its discriminator names, or the one with the fewest errors. A union that fails
- * reports all of its branches, and what is said of the others would mislead a model.
+ * Reduces the errors of a failed union to those of the branch that the value was meant for: the one named
+ * by its discriminator, or the one with the fewest errors. AJV reports all branches, and errors of the
+ * other branches would mislead a model.
  * @throws {OutOfSteps}
  */
 export function ofNearestBranches(
@@ -23,26 +23,26 @@ interface Search {
   readonly root: object
   readonly engine: SchemaEngine
   readonly work: Work
-  /** Where a union has one branch only for values of that type. */
+  /** Paths of unions that have exactly one branch for the type of the value. */
   readonly settled: ReadonlySet<string>
-  /** So many more may be looked at. */
+  /** How many more unions may be analysed. */
   unions: number
 }
 
-/** Of a list or a tree there is such a union on each level, and this is linear in them. */
+/** Handles recursive lists and trees, which have such a union on each level, in linear time. */
 function settledIn(errors: readonly ErrorObject[], root: object, work: Work): ReadonlySet<string> {
   const settled = new Set<string>()
   for (const error of errors) {
     work.spend(1)
     if (!hasOneBranchFor(error, root)) continue
-    // Looking a path up takes a time of its length.
+    // The cost of hashing a path is proportional to its length.
     work.spend(error.instancePath.length / CHARS_A_STEP)
     settled.add(error.instancePath)
   }
   return settled
 }
 
-/** Without such unions, and what is said there of their branches for values of other types. */
+/** Drops such unions, and the type errors of their branches for other types. */
 function withoutSettled(
   errors: readonly ErrorObject[],
   { root, settled, work }: Search,
@@ -67,7 +67,7 @@ function hasOneBranchFor(error: ErrorObject, root: object): boolean {
   )
 }
 
-/** A number may be of a branch's type, and still none of its values. */
+/** Only containers: a scalar may have a branch's type without being one of its values. */
 function isContainer(data: unknown): boolean {
   return typeof data === 'object' && data !== null
 }
@@ -76,17 +76,17 @@ function isFor(data: unknown, branch: unknown, root: object): boolean {
   return isRecord(branch) && (typesOf(branch, root)?.includes(typeOfValue(data)) ?? true)
 }
 
-/** A oneOf that matched twice has no branch that fails. */
+/** Excludes a oneOf that matched twice, because none of its branches failed. */
 function isUnion({ keyword, params }: ErrorObject): boolean {
   return keyword === 'anyOf' || (keyword === 'oneOf' && !own(params, 'passingSchemas'))
 }
 
-// Each is validated branch by branch, and unions nest.
+// Unions nest, and each is validated branch by branch.
 const MAX_UNIONS = 100
 
 function nearest(errors: readonly ErrorObject[], search: Search): readonly ErrorObject[] {
   const kept: ErrorObject[] = []
-  // Backwards: a union reports itself after its branches, one after the other.
+  // Backwards, because a union's error follows those of its branches.
   let end = errors.length
   for (let error = errors[end - 1]; error !== undefined; error = errors[end - 1]) {
     end -= 1
@@ -97,7 +97,7 @@ function nearest(errors: readonly ErrorObject[], search: Search): readonly Error
       kept.push(error)
       continue
     }
-    // Inside first: a branch that is a union itself is of several types until then.
+    // Inner unions first: until it is reduced, a branch that is itself a union mixes errors of several types.
     const settled = possible(branches, error, search).map((branch) => nearest(branch, search))
     kept.push(...meantOf(settled, error.instancePath).toReversed())
     end = start
@@ -105,7 +105,7 @@ function nearest(errors: readonly ErrorObject[], search: Search): readonly Error
   return kept.reverse()
 }
 
-/** The errors of each branch; undefined for an error that is none of a union's. */
+/** The errors of each branch; undefined if the error is not a union's. */
 function branchesOf(
   error: ErrorObject,
   search: Search,
@@ -125,7 +125,7 @@ function branchesOf(
   })
 }
 
-/** The branches that are not for values of other types only. */
+/** Excludes branches that are only for values of other types. */
 function possible(
   branches: readonly (readonly ErrorObject[])[],
   { schema, data }: ErrorObject,
@@ -162,7 +162,7 @@ function meantOf(
   return meant.filter(({ length }) => length === fewest).flat()
 }
 
-/** The place itself, or a property of what stands there. */
+/** Whether a path is the place itself or a direct property of it. */
 function isNear(path: string, of: string): boolean {
   return path === of || path.lastIndexOf('/') === of.length
 }

@@ -2,8 +2,8 @@ import type { Ajv, SchemaValidateFunction } from 'ajv'
 import { sortedJson } from './json-value.ts'
 
 /**
- * `uniqueItems` in a time that is linear in the array: AJV's own compares each element with every
- * other one where it does not know their types.
+ * `uniqueItems` in time linear in the array. AJV's own compares every pair of elements if their types are
+ * unknown.
  */
 export function addUniqueItems(ajv: Ajv, spend: Spend): void {
   const validate: SchemaValidateFunction = (
@@ -21,7 +21,7 @@ export function addUniqueItems(ajv: Ajv, spend: Spend): void {
 
 type Spend = (steps: number) => void
 
-/** Of the first item that came before: where both are, and what is said of it; undefined for none. */
+/** The indices and error message of the first repeated item; undefined if there is none. */
 export function duplicateIn(
   items: readonly unknown[],
   spend: Spend,
@@ -35,8 +35,7 @@ export function duplicateIn(
   return { params: { i, j }, message }
 }
 
-// Writing an item as text, of which so much takes the time of a step. Lists in lists are written once
-// for each level.
+// Characters of an item serialized in the time of one step. Nested arrays are serialized once per level.
 const CHARS_A_STEP = 16
 
 function firstRepeated(

@@ -3,8 +3,8 @@ import type { SchemaPart } from './schema-part.ts'
 import { lettersOf } from './value-rules.ts'
 
 /**
- * What stands alone under a wrapper key: `{"result": …}`, the schema's own title, or the arguments
- * of a tool call. Undefined where the schema itself declares such a key.
+ * The value inside a wrapper: `{"result": …}`, an object keyed by the schema's own title, or the arguments
+ * of a tool call. Undefined if the schema itself declares such a key.
  */
 export function wrapped(
   value: unknown,
@@ -19,16 +19,16 @@ export function wrapped(
   const isWrapper = isCall
     ? ARGUMENTS.has(key)
     : WRAPPERS.has(key) || ARGUMENTS.has(key) || isTitle(key, schema) || isForeign(key, schema)
-  // Any other name is the model's own.
+  // Any other key is the model's own text and is not shown.
   const isUsual = WRAPPERS.has(key) || ARGUMENTS.has(key)
   return isWrapper ? { key, path: isUsual ? `/${key}` : '/*', value: value[key] } : undefined
 }
 
-// OpenAI's and Anthropic's tool calls, as models imitate them in text.
+// The tool call formats of OpenAI and Anthropic, which models imitate in text.
 const CALL_KEYS: ReadonlySet<string> = new Set(['name', 'type', 'id'])
 const ARGUMENTS: ReadonlySet<string> = new Set(['arguments', 'parameters', 'input'])
 
-// Names that say nothing about the content. An "error" or a "reason" does.
+// Names that say nothing about the content, unlike "error" or "reason".
 const WRAPPERS: ReadonlySet<string> = new Set([
   'answer',
   'data',
@@ -44,7 +44,7 @@ const WRAPPERS: ReadonlySet<string> = new Set([
   'value',
 ])
 
-/** No name that the schema could take, nor one that says something about what it holds. */
+/** Whether the schema cannot accept the key, and the key says nothing about its content. */
 function isForeign(key: string, { additionalProperties, patternProperties }: SchemaPart): boolean {
   const hasNoRoom = additionalProperties === false && patternProperties === undefined
   return hasNoRoom && !SAYS_SOMETHING.test(key)

@@ -5,8 +5,8 @@ import type { SchemaValidator } from './schema.ts'
 import type { Resting, Work } from './work.ts'
 
 /**
- * What is wrong with a parsed value: what the schema says, and what it cannot see, numbers that a
- * double would have rounded (looked for only where `mayBeLarge`) and a schema given back as its answer.
+ * The issues of a parsed value: those of the schema, plus two that the schema cannot detect: numbers that a
+ * double would have rounded (searched only if `mayBeLarge`), and a schema returned as the answer.
  */
 export function* issuesWith(
   value: unknown,
@@ -34,7 +34,7 @@ interface Spot {
   readonly holder: Spot | undefined
 }
 
-/** Where the first numbers stand that would have been rounded: JSON Pointers. */
+/** JSON Pointers to the first numbers that would have been rounded. */
 function* largeNumbersIn(root: unknown, work: Work): Resting<readonly string[]> {
   const found: string[] = []
   const left: Spot[] = isObject(root) ? [{ value: root, key: '', holder: undefined }] : []
@@ -67,7 +67,7 @@ function pathTo(spot: Spot): string {
 const TOO_LARGE = 'integer too large to keep exactly; expected it as a string, or smaller'
 const ECHO = 'expected data that follows the schema, got the schema'
 
-/** JSON that repeats the schema is no data, also where every property is optional. */
+/** JSON that repeats the schema is not data, even if every property is optional. */
 export function echoes(value: unknown, { jsonSchema: schema }: SchemaValidator): boolean {
   const repeated = own(value, 'properties')
   if (!isRecord(repeated)) return false

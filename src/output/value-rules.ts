@@ -4,24 +4,24 @@ import type { RepairRule } from './repair-rules.ts'
 import { JSON_NUMBER } from './repair-syntax.ts'
 import { membersOf, type SchemaPart, wants } from './schema-part.ts'
 
-/** What a rule is told about the one value it may replace. */
+/** The input of a rule: the one value it may replace. */
 interface RuleSite {
   readonly value: unknown
   /** The part of the schema that applies to it. */
   readonly schema: SchemaPart
-  /** The characters a number was written with. */
+  /** The original notation of a number. */
   readonly source: string | undefined
 }
 
 export interface ValueRule {
   readonly name: RepairRule
-  /** The value in its place, or undefined where the rule does not apply. */
+  /** Returns the new value, or undefined if the rule does not apply. */
   readonly apply: (site: RuleSite) => unknown
-  /** What `apply` gives is the text of the value, if it is JSON. */
+  /** The result of `apply` is JSON text, which still has to be parsed. */
   readonly isJson?: true
 }
 
-/** Every rule that replaces one value by another. The first that applies is taken. */
+/** Rules that replace one value by another. The first that applies is used. */
 export const VALUE_RULES: readonly ValueRule[] = [
   {
     name: 'number-from-string',
@@ -79,20 +79,20 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ['FALSE', false],
 ])
 
-// Two groups, or one and a decimal point: "1,234" alone is 1.234 in half of the world.
+// At least two groups, or one and a decimal point: "1,234" alone means 1.234 in half of the world.
 const THOUSANDS = /^-?[1-9]\d{0,2}(?:(?:,\d{3}){2,}(?:\.\d+)?|,\d{3}\.\d+)$/
 
-// No double has more significant digits to say, and nobody writes such a number.
+// More characters than the longest exact double needs.
 const MAX_NUMBER_CHARS = 400
 
-/** The number a string is, digit for digit; undefined where a double would round it. */
+/** The number in a string, digit for digit; undefined if a double would round it. */
 function exactNumber(text: string): number | undefined {
   if (text.length > MAX_NUMBER_CHARS || !JSON_NUMBER.test(text)) return undefined
   const value = Number(text)
   return isRounded(text, value) ? undefined : value
 }
 
-/** The one allowed string that equals the value once both are folded. */
+/** The only allowed string that equals the value after `fold`. */
 function onlyMember(schema: SchemaPart, value: unknown, fold: Fold): string | undefined {
   if (typeof value !== 'string') return undefined
   const only = foldedMembers(schema, fold).get(fold(value))
@@ -101,7 +101,7 @@ function onlyMember(schema: SchemaPart, value: unknown, fold: Fold): string | un
 
 type Fold = (text: string) => string
 
-/** By what they are once folded; undefined where several are the same then. Kept for the next value. */
+/** Members by their folded form; undefined where several have the same one. Cached per schema part. */
 function foldedMembers(schema: SchemaPart, fold: Fold): ReadonlyMap<string, string | undefined> {
   const byFold = foldedBy.get(schema) ?? new Map<Fold, Map<string, string | undefined>>()
   foldedBy.set(schema, byFold)
@@ -131,7 +131,7 @@ function trimmedLowercase(text: string): string {
   return text.trim().toLowerCase()
 }
 
-/** A name without the differences of spelling between conventions. */
+/** A name without the differences between naming conventions. */
 export function lettersOf(name: string): string {
   return name.toLowerCase().replace(/[\s_-]/g, '')
 }

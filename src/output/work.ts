@@ -1,7 +1,7 @@
-/** Work that rests where it has gone on for a while. Driven by `atOnce`, or with others let in between. */
+/** Work in pieces: it yields at intervals. Run it with `atOnce`, or with `inTurns` to let other tasks run. */
 export type Resting<T> = Generator<undefined, T, undefined>
 
-/** Does the work without resting. */
+/** Does the work without pausing. */
 export function atOnce<T>(work: Resting<T>): T {
   for (;;) {
     const step = work.next()
@@ -9,7 +9,7 @@ export function atOnce<T>(work: Resting<T>): T {
   }
 }
 
-/** Does the work, and awaits `rest` wherever it may rest. Ends with what `rest` throws. */
+/** Does the work and awaits `rest` at every pause. Rejects with whatever `rest` throws. */
 export async function inTurns<T>(work: Resting<T>, rest: () => Promise<void>): Promise<T> {
   for (;;) {
     const step = work.next()
@@ -18,7 +18,7 @@ export async function inTurns<T>(work: Resting<T>, rest: () => Promise<void>): P
   }
 }
 
-/** Comparing a value with its schema has taken all it may; the message says so. */
+/** Comparing a value with its schema took too many steps; the message says how many. */
 export class OutOfSteps extends Error {
   override readonly name = 'OutOfSteps'
 
@@ -29,37 +29,37 @@ export class OutOfSteps extends Error {
 
 const NOT_FURTHER = 'not compared further with the schema'
 
-/** Is it the message of an `OutOfSteps`? */
+/** Whether this is the message of an `OutOfSteps`. */
 export function saysOutOfSteps(message: string): boolean {
   return message.startsWith(NOT_FURTHER)
 }
 
-// Of a small text comparing is given up after a few tenths of a second, as a step takes some 20 to 150 ns,
-// and beyond that the time is linear in its length. A list of records takes less than one step a character.
+// For a small text, comparing stops after a few tenths of a second (a step takes about 20 to 150 ns); for
+// larger ones the limit grows with the length. A list of records takes less than one step per character.
 const MIN_STEPS = 1_000_000
 const STEPS_PER_CHAR = 4
 
-// A validator cannot rest while it runs: of a small text it is stopped after some 50 ms.
+// A validator cannot pause while it runs, so for a small text it is stopped after about 50 ms.
 const MIN_STEPS_AT_ONCE = 400_000
 const STEPS_AT_ONCE_PER_CHAR = 3
 
-// A problem takes some 300 bytes, and a microsecond to note and to look through.
+// A problem takes about 300 bytes, and a microsecond to record and process.
 const MIN_PROBLEMS = 30_000
 const CHARS_A_PROBLEM = 4
 const MAX_PROBLEMS = 100_000
 
-// Some milliseconds, so that nobody else waits long, and a turn of the event loop costs nothing beside it.
+// A few milliseconds: short enough for other tasks, and long compared to a turn of the event loop.
 const STEPS_BEFORE_REST = 50_000
 
-// What goes through a text once, such as JSON.parse or a validator, takes the time of a step for so much.
+// Characters that a single pass, such as JSON.parse or a validator, processes in the time of one step.
 const CHARS_A_STEP = 16
 
 /**
- * How much has been done for one text. Reading it is linear in its length, and is only counted to know
- * when to rest. Comparing a value with a schema can take any number of steps, so these are limited.
+ * Measures the work done for one text. Reading is linear in its length and counted only to know when to
+ * pause. Comparing a value with a schema can take any number of steps, so these are limited.
  */
 export class Work {
-  /** The most steps that comparing may take. */
+  /** The maximum number of steps for comparing. */
   readonly limit: number
   readonly #atOnce: number
   readonly #problems: number
@@ -77,7 +77,7 @@ export class Work {
     this.#left = this.limit
   }
 
-  /** @throws {OutOfSteps} when all are spent, or as many as may be before the next rest. */
+  /** @throws {OutOfSteps} if no steps are left in total, or none before the next pause. */
   spend(steps: number): void {
     this.#left -= steps
     this.#sinceRest += steps
@@ -87,24 +87,24 @@ export class Work {
     throw new OutOfSteps(`that takes more than ${limit} steps`)
   }
 
-  /** Problems are collected until all are known. @throws {OutOfSteps} when they are too many. */
+  /** Limits the number of problems collected so far. @throws {OutOfSteps} if there are too many. */
   note(problems: number): void {
     if (problems <= this.#problems) return
     throw new OutOfSteps(`more than ${Math.floor(this.#problems)} problems`)
   }
 
-  /** Counts what is linear in the text anyway. True when it is time to rest. */
+  /** Counts work that is linear in the text. Returns true when it is time to pause. */
   did(steps: number): boolean {
     this.#sinceRest += steps
     return this.mayRest()
   }
 
-  /** The same for what went through the whole text at once. */
+  /** Like `did`, for one pass over the whole text. */
   didAll(): boolean {
     return this.did(this.#length / CHARS_A_STEP)
   }
 
-  /** True, once, when enough was done since the last time. */
+  /** Returns true once whenever enough work was done since the last pause. */
   mayRest(): boolean {
     if (this.#sinceRest < STEPS_BEFORE_REST) return false
     this.#sinceRest = 0

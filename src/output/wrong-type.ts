@@ -2,8 +2,8 @@ import { isRecord } from './json-value.ts'
 import { partsIn } from './schema-part.ts'
 
 /**
- * The first `type` of a schema that JSON Schema does not have, in words, and what to write instead:
- * TypeBox has types of its own for what no JSON holds. Undefined where there is none.
+ * Describes the first `type` in a schema that JSON Schema does not know, and what to write instead.
+ * (TypeBox has types of its own for values that JSON cannot hold.) Undefined if there is none.
  */
 export function wrongTypeIn(schema: unknown, path = '', depth = 0): string | undefined {
   if (!isRecord(schema) || depth > MAX_DEPTH) return undefined
@@ -11,7 +11,7 @@ export function wrongTypeIn(schema: unknown, path = '', depth = 0): string | und
   const wrong = types.find((type) => typeof type === 'string' && !TYPES.includes(type))
   if (typeof wrong === 'string') {
     const instead = INSTEAD[wrong] ?? `Its types are ${TYPES.join(', ')}.`
-    return `at ${path || '/'}, '${wrong.slice(0, 40)}' is no type of JSON Schema. ${instead}`
+    return `at ${path || '/'}, '${wrong.slice(0, 40)}' is not a JSON Schema type. ${instead}`
   }
   for (const [within, part] of partsIn(schema)) {
     const found = wrongTypeIn(part, `${path}${within}`, depth + 1)

@@ -1,4 +1,4 @@
-/** A duration for people: `0.4 ms` is `<1 ms`, then `12 ms`, `1.2 s`, `120 s`. */
+/** A duration for display: `<1 ms` below half a millisecond, then `12 ms`, `1.2 s`, `120 s`. */
 export function formatMs(durationMs: number): string {
   if (durationMs < 0.5) return '<1 ms'
   if (durationMs < 999.5) return `${Math.round(durationMs)} ms`

@@ -1,22 +1,22 @@
-import type { CallReport } from '../call/report.ts'
 import type { AttemptReport, Wait } from '../errors/call-error.ts'
+import type { CallReport } from './call-report.ts'
 import { formatMs } from './format-ms.ts'
 import { colourPaint, type Paint, plainPaint } from './paint.ts'
 import { formatTimeline } from './timeline.ts'
 import { WHY_ENDED } from './why-ended.ts'
 
 export interface FormatReportOptions {
-  /** Characters of the timeline, 10 to 500. @default 60 */
+  /** Width of the timeline in characters, 10 to 500. @default 60 */
   readonly width?: number
-  /** ANSI colours, for a terminal. @default false */
+  /** Whether to use ANSI colours, for a terminal. @default false */
   readonly colour?: boolean
 }
 
 /**
- * A call for people: how it ended, a timeline drawn to scale, and a line for each attempt with what
- * it waited for and met, and for a last wait that was in vain. Several lines, without one at the end. Holds nothing of prompt, answer or
- * key.
- * @throws {TypeError} for what is no report, and for a width that is none.
+ * Formats a report for display: how the call ended, a timeline drawn to scale, a line for each attempt with
+ * its wait and result, and a last line for a wait that led to no attempt. Several lines without a trailing
+ * newline. Contains nothing of prompt, answer or key.
+ * @throws {TypeError} if the report is not a `CallReport`, or the width is invalid.
  * @example
  * console.error(formatReport(report))
  * // chat: success after 2 attempts, 1.2 s
@@ -75,14 +75,14 @@ function attemptLines(attempts: readonly AttemptReport[], paint: Paint): readonl
 function waitOf(attempt: AttemptReport, paint: Paint): readonly string[] {
   const { delayMs, delaySource, cause, waits = [] } = attempt
   if (delayMs <= 0) return []
-  // A hedge waits for the first attempt's answer, not for leave to go.
+  // A hedge waits because the first attempt is slow, not for permission to start.
   const source = cause === 'hedge' ? 'slow' : delaySource
   return [paint('wait', waited(delayMs, cause === 'hedge' ? [] : waits, source))]
 }
 
-/** The parts of a wait by what they were for; without any, `source`. */
+/** The parts of a wait by reason; `source` if there are none. */
 function waited(ms: number, waits: readonly Wait[], source?: string): string {
-  // Parts of a millisecond say nothing.
+  // Parts below a millisecond are not worth showing.
   const parts = waits.filter((part) => part.ms >= 1)
   const said =
     parts.length > 1
@@ -91,7 +91,7 @@ function waited(ms: number, waits: readonly Wait[], source?: string): string {
   return `waited ${formatMs(ms)}${said === undefined ? '' : ` (${said})`}`
 }
 
-/** What a call waited for when it was given up. */
+/** The wait during which the call was given up. */
 function vainLines({ waits = [] }: CallReport, paint: Paint): readonly string[] {
   const ms = waits.reduce((sum, part) => sum + part.ms, 0)
   return ms < 1 ? [] : [`${paint('dim', '-  in vain')}  ${paint('wait', waited(ms, waits))}`]
@@ -112,12 +112,12 @@ function metBy(attempt: AttemptReport, paint: Paint): string {
 
 function repairLines({ repairs = [] }: CallReport, paint: Paint): readonly string[] {
   if (repairs.length === 0) return []
-  // Only the rules: a path may hold a name that the model made up.
+  // Only the rules, because a path may contain a name invented by the model.
   const rules = [...new Set(repairs.map(({ rule }) => rule))]
   return [`${paint('note', 'repaired')}: ${rules.join(', ')}`]
 }
 
-/** Names come from configuration and from providers: no control character reaches the terminal. */
+/** Removes control characters, because names come from configuration and providers. */
 function shown(text: string): string {
   return text.replace(/\p{C}/gu, '?').slice(0, 200)
 }

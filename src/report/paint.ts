@@ -1,7 +1,7 @@
-/** What a piece of text means; a terminal may give each a colour. */
+/** The meaning of a piece of text, which a terminal may show as a colour. */
 export type Style = 'good' | 'bad' | 'wait' | 'note' | 'dim' | 'bold'
 
-/** Marks up a piece of text, or returns it as it is. */
+/** Adds markup to a piece of text, or returns it unchanged. */
 export type Paint = (style: Style, text: string) => string
 
 /** Without colours. */
@@ -14,7 +14,7 @@ export const colourPaint: Paint = (style, text) => {
   return `\u001B[${on}m${text}\u001B[${off}m`
 }
 
-// Green, red, yellow, cyan, faint, bold, and what ends each: ECMA-48, SGR.
+// Green, red, yellow, cyan, faint and bold, each with the code that ends it: ECMA-48, SGR.
 const COLOURS: Readonly<Record<Style, readonly [on: number, off: number]>> = {
   good: [32, 39],
   bad: [31, 39],

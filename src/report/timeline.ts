@@ -1,17 +1,17 @@
-import type { CallReport } from '../call/report.ts'
 import type { AttemptReport } from '../errors/call-error.ts'
+import type { CallReport } from './call-report.ts'
 import { type Paint, plainPaint, type Style } from './paint.ts'
 
 export interface TimelineOptions {
-  /** Characters to fill. Fewer than the attempts need are exceeded. @default 40 */
+  /** Width in characters. Exceeded if the attempts need more. @default 40 */
   readonly width?: number
-  /** What the whole width stands for, milliseconds. @default the call's own length */
+  /** The time that the full width represents, in milliseconds. @default the duration of this call */
   readonly scaleMs?: number
-  /** @default without colours */
+  /** @default no colours */
   readonly paint?: Paint
 }
 
-/** What the characters of a timeline mean. */
+/** The meaning of the characters of a timeline. */
 export const TIMELINE_LEGEND: readonly (readonly [Style, string, string])[] = [
   ['dim', '━', 'request'],
   ['wait', '┄', 'wait'],
@@ -23,8 +23,8 @@ export const TIMELINE_LEGEND: readonly (readonly [Style, string, string])[] = [
 ]
 
 /**
- * A call's attempts and the waits between them, as one line drawn to scale. Each attempt ends with
- * its mark, however short it was; a call without attempts was answered by another one.
+ * A call's attempts and the waits between them as one line, drawn to scale. Each attempt ends with its mark,
+ * however short it was. A call without attempts was answered by another call.
  *
  * @example
  * formatTimeline(report, { width: 16 }) // '✗┄┄┄┄┄┄┄✗┄┄┄━━━✓'
@@ -41,16 +41,16 @@ export function formatTimeline(
   return drawn.join('') + ' '.repeat(Math.max(width - total(pieces), 0))
 }
 
-/** What a timeline shows of a call. */
+/** The part of a report that a timeline shows. */
 type Drawn = Pick<CallReport, 'attempts' | 'outcome' | 'waits'>
 
-/** How long the waits and attempts of a call took together, milliseconds. */
+/** The total duration of a call's waits and attempts, in milliseconds. */
 export function lengthMs({ attempts, waits }: Pick<CallReport, 'attempts' | 'waits'>): number {
   const made = attempts.reduce((sum, { delayMs, durationMs }) => sum + delayMs + durationMs, 0)
   return made + inVainMs({ waits })
 }
 
-/** How long it waited for an attempt that it could not make. */
+/** The duration of waits that led to no attempt. */
 function inVainMs({ waits = [] }: { readonly waits: CallReport['waits'] }): number {
   return waits.reduce((sum, { ms }) => sum + ms, 0)
 }
@@ -59,16 +59,16 @@ interface Piece {
   readonly style: Style
   readonly mark: string
   readonly count: number
-  /** Cells it must keep. */
+  /** Minimum number of cells. */
   readonly least: 0 | 1
 }
 
-/** The last cell that a moment reaches. */
+/** The last cell reached by this time. */
 function cellAt(ms: number, scaleMs: number, width: number): number {
   return scaleMs > 0 ? Math.round((ms / scaleMs) * width) : 0
 }
 
-/** The pieces at their places, which may run past the end where many are short. */
+/** Places the pieces. With many short ones, they may exceed the width. */
 function draw(
   { attempts, outcome, waits }: Drawn,
   toCell: (ms: number) => number,
@@ -90,7 +90,7 @@ function draw(
     ms += attempt.durationMs
     const running = Math.max(toCell(ms) - total(pieces) - 1, 0)
     pieces.push({ style: 'dim', mark: '━', count: running, least: 0 })
-    // A drop-in call may fail after an attempt that succeeded, when its stream breaks.
+    // A drop-in call may fail after a successful attempt, if its stream breaks.
     const isEnd = attempt === attempts.at(-1) && vainMs <= 0
     pieces.push(isEnd ? ending : endMark(attempt.outcome))
   }
@@ -111,7 +111,7 @@ function causeMark({ cause }: AttemptReport): readonly Piece[] {
   return []
 }
 
-/** Takes cells from the longest pieces until all fit, so that no mark is lost. */
+/** Removes cells from the longest pieces until all pieces fit, so that no mark is lost. */
 function shrink(pieces: readonly Piece[], width: number): readonly Piece[] {
   let fitted = pieces
   while (total(fitted) > width) {

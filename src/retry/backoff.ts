@@ -1,44 +1,46 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type NumberOption, readNumber, readNumbers } from './number-options.ts'
 
-/** How long to wait before a retry when the provider gave no hint. */
+/** How long to wait before a retry if the provider gave no hint. */
 export interface Backoff {
   /**
-   * The wait in milliseconds, finite and not negative. Where it throws or returns anything else,
-   * the default, `fullJitter()`, decides instead.
+   * The wait in milliseconds, finite and not negative. If it throws or returns anything else, the default
+   * `fullJitter()` is used instead.
    */
   delayMs(step: BackoffStep): number
 }
 
+/** What a backoff knows about the next retry. */
 export interface BackoffStep {
-  /** 1 for the first retry on this target. */
+  /** The number of the retry on this target, counted from 1. */
   readonly retry: number
-  /** What the attempt before failed with. */
+  /** The failure kind of the previous attempt. */
   readonly kind: FailureKind
-  /** The wait before the retry before this one; 0 for the first. */
+  /** The wait before the previous retry, in milliseconds; 0 for the first. */
   readonly previousDelayMs: number
-  /** Uniform in [0, 1). */
+  /** Random numbers, uniform in [0, 1). */
   readonly random: () => number
 }
 
+/** Bounds of a backoff, in milliseconds. */
 export interface BackoffOptions {
-  /** Upper bound of the first wait, milliseconds. @default 500 */
+  /** Upper bound of the first wait, in milliseconds. @default 500 */
   readonly baseMs?: number | undefined
   /**
-   * The same after a rate limit, where half a second is rarely enough for a window to move.
-   * @default 1000
+   * The same after a rate limit, in milliseconds: half a second is rarely long enough for it to reset.
+   * @default 1_000
    */
   readonly rateLimitBaseMs?: number | undefined
-  /** No wait is longer, milliseconds. @default 20000 */
+  /** Upper bound of every wait, in milliseconds. @default 20_000 */
   readonly capMs?: number | undefined
 }
 
 /**
- * The default: U(0, min(cap, base × 2^(retry − 1))). Of the jitters it spreads callers widest and
- * sends least ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). The cap of 20 s
- * is that of the AWS SDKs' standard retry mode.
+ * The default: U(0, min(cap, base × 2^(retry − 1))). Of the usual kinds of jitter it spreads callers the most
+ * and sends the fewest requests ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). The cap of
+ * 20 s is that of the standard retry mode of the AWS SDKs.
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for an invalid option.
  */
 export function fullJitter(options: BackoffOptions = {}): Backoff {
   const bounds = readBounds('fullJitter', options)
@@ -46,10 +48,9 @@ export function fullJitter(options: BackoffOptions = {}): Backoff {
 }
 
 /**
- * Half of the exponential wait for certain, the other half random: never at once, at the price of
- * a narrower spread.
+ * Half of the exponential wait is fixed, the other half random: never immediate, but with a narrower spread.
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for an invalid option.
  */
 export function equalJitter(options: BackoffOptions = {}): Backoff {
   const bounds = readBounds('equalJitter', options)
@@ -57,10 +58,10 @@ export function equalJitter(options: BackoffOptions = {}): Backoff {
 }
 
 /**
- * min(cap, U(base, 3 × previous wait)): grows from what was really waited instead of from the
- * retry's number (the third variant of the AWS article named at `fullJitter`).
+ * min(cap, U(base, 3 × previous wait)): grows from the previous wait rather than the number of the retry (the
+ * third variant in the AWS article cited at `fullJitter`).
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for an invalid option.
  */
 export function decorrelatedJitter(options: BackoffOptions = {}): Backoff {
   const bounds = readBounds('decorrelatedJitter', options)
@@ -75,10 +76,10 @@ export function decorrelatedJitter(options: BackoffOptions = {}): Backoff {
 }
 
 /**
- * Always the same wait, in milliseconds. Without jitter callers that failed together come back
- * together: for tests, and for a single caller.
+ * Always the same wait, in milliseconds. Without jitter, callers that failed together retry together, so use
+ * it only for tests or a single caller.
  *
- * @throws TypeError, RangeError for a bad delay.
+ * @throws TypeError, RangeError for an invalid delay.
  */
 export function fixed(delayMs: number): Backoff {
   const value = readNumber('fixed: delayMs', delayMs, { ...MILLISECONDS, fallback: Number.NaN })
@@ -88,38 +89,41 @@ export function fixed(delayMs: number): Backoff {
 /**
  * min(cap, base × 2^(retry − 1)), without jitter; see the warning at `fixed`.
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for an invalid option.
  */
 export function exponential(options: BackoffOptions = {}): Backoff {
   const bounds = readBounds('exponential', options)
   return { delayMs: (step) => ceilingMs(bounds, step) }
 }
 
-/** What the default knows of a retry besides. */
+/** Further facts used by the default backoff. */
 export interface RetryStep extends BackoffStep {
-  /** The target is down. */
+  /** Whether the target is down. */
   readonly isDown: boolean
-  /** How long the attempt before took, where it ended by a timeout; else 0. */
+  /** How long the previous attempt took if it timed out, otherwise 0; in milliseconds. */
   readonly slowMs: number
-  /** How long the call may still wait, milliseconds. */
+  /** How long the call may still wait, in milliseconds. */
   readonly leftMs: number
-  /** How long it has waited so far, milliseconds. */
+  /** How long the call has waited so far, in milliseconds. */
   readonly waitedMs: number
-  /** The call has one request left, and its target has refused everybody lately. */
+  /** Whether the call has one request left while its target is failing. */
   readonly isLast: boolean
 }
 
 /**
- * The wait before a retry without a hint: as the given backoff says, or by default `fullJitter()` up
- * to 5 s, since a line that is open needs no long waits. While the target is down the waits grow to
- * 20 s, and never to nothing by chance, so that the 12 requests of a lone caller outlast 90 s. The last
- * request comes after a fifth of what the call may still wait, but at most 6 s or as long again as it has
- * waited, so that few requests outlast a short outage and many a long one. After a timeout the waits grow with what it took, since a target that is slow is asked too often
- * already. No wait is longer than the call may wait: its end is the best moment there is left. Found
- * by simulation (docs/concepts/storms.md).
+ * The wait before a retry without a hint: that of the given backoff, or by default `fullJitter()` up to 5 s,
+ * since an open line needs no long waits. The default has three exceptions:
+ * - While the target is down, the waits grow to 20 s and are never close to 0, so that the 12 requests of a
+ *   single caller last for 90 s.
+ * - The last request waits for a fifth of the remaining time, but at most 6 s or as long as the call has
+ *   waited so far, so that few requests outlast a short outage and many a long one.
+ * - After a timeout, the waits grow with the time it took, because a slow target already gets too many
+ *   requests.
  *
- * A backoff that is the user's own may have bugs, and those must not decide the fate of a call: the
- * default steps in.
+ * No wait exceeds what the call may still wait; it is shortened to end just before that. All numbers were
+ * found by simulation (docs/concepts/storms.md).
+ *
+ * A bug in a user's own backoff must not decide the fate of a call, so the default is used instead.
  */
 export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): number {
   try {
@@ -127,7 +131,7 @@ export function drawDelayMs(backoff: Backoff | undefined, step: RetryStep): numb
     if (delayMs !== undefined && Number.isFinite(delayMs) && delayMs >= 0) return delayMs
   } catch {}
   const delayMs = defaultDelayMs(step)
-  // With less left another wait would only be a burst of requests at the end.
+  // With less time left, the next wait would only add to a burst of requests at the end.
   return step.leftMs < END.fromMs ? delayMs : Math.min(delayMs, step.leftMs - END.slackMs)
 }
 
@@ -144,18 +148,18 @@ function defaultDelayMs(step: RetryStep): number {
 
 const DOWN = { baseMs: 250, growth: 1.8, capMs: 20_000, jitter: 0.25 }
 const LAST = { share: 0.2, mostMs: 6_000 }
-/** The attempt after a wait that was cut short starts so long before the end, for the timer's sake. */
+/** An attempt after a shortened wait starts this long before the end, because timers may be late. */
 const END = { fromMs: 500, slackMs: 100 }
 const MOST_SLOW_MS = 10_000
 
-type Bounds = Record<keyof BackoffOptions, number>
+type BackoffBounds = Record<keyof BackoffOptions, number>
 
-// A longer delay than a signed 32-bit integer holds would fire a Node timer at once.
+// Node fires a timer at once if its delay exceeds a signed 32-bit integer.
 const MILLISECONDS: NumberOption = { fallback: 0, min: 0, max: 2 ** 31 - 1 }
 
 const DEFAULT = fullJitter({ capMs: 5_000 })
 
-function readBounds(owner: string, options: BackoffOptions): Bounds {
+function readBounds(owner: string, options: BackoffOptions): BackoffBounds {
   return readNumbers<keyof BackoffOptions>(owner, options, {
     baseMs: { ...MILLISECONDS, fallback: 500 },
     rateLimitBaseMs: { ...MILLISECONDS, fallback: 1_000 },
@@ -163,12 +167,12 @@ function readBounds(owner: string, options: BackoffOptions): Bounds {
   })
 }
 
-function ceilingMs(bounds: Bounds, step: BackoffStep): number {
-  // 2^1023 is the last finite power of two; past it a base of 0 would give 0 × Infinity, NaN.
+function ceilingMs(bounds: BackoffBounds, step: BackoffStep): number {
+  // 2^1023 is the last finite power of two; beyond it, a base of 0 would give 0 × Infinity = NaN.
   const doublings = Math.min(step.retry - 1, 1023)
   return Math.min(baseOf(bounds, step) * 2 ** doublings, bounds.capMs)
 }
 
-function baseOf(bounds: Bounds, step: BackoffStep): number {
+function baseOf(bounds: BackoffBounds, step: BackoffStep): number {
   return step.kind === 'rate_limit' ? bounds.rateLimitBaseMs : bounds.baseMs
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../time.ts'
 
-/** The cause of the error of a call that `close()` has ended. */
+/** The cause of the error of a call that was ended by `close()`. */
 export class ClientClosed extends Error {
   override readonly name = 'ClientClosed'
 
@@ -10,8 +10,8 @@ export class ClientClosed extends Error {
 }
 
 /**
- * The end of one wrapped client: those of its calls that wait are ended at once. Not a signal, since
- * those take long to forget one of many listeners, and a hundred thousand calls may wait.
+ * The closing of one client: ends all of its waiting calls at once. Not an AbortSignal, because removing one
+ * of many listeners from a signal is slow, and a hundred thousand calls may wait.
  */
 export class Closing {
   #isClosed = false
@@ -26,17 +26,17 @@ export class Closing {
     for (const end of this.#waiting) end()
   }
 
-  /** A wait begins that `end` can end. */
+  /** Registers a wait; `end` is called when the client is closed. */
   begin(end: () => void): void {
     this.#waiting.add(end)
   }
 
-  /** It is over. */
+  /** Unregisters a wait that has ended. */
   over(end: () => void): void {
     this.#waiting.delete(end)
   }
 
-  /** Resolves after so long, or at once when the signal aborts or the client is closed. */
+  /** Resolves after `delayMs` milliseconds, or at once when the signal aborts or the client is closed. */
   sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {

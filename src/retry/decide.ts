@@ -2,132 +2,154 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/rate-limit-headers.ts'
 import type { Held } from './health/line-contract.ts'
-import type { HeldBy, NoLeave } from './health/waiting.ts'
+import type { HeldBy, PermitRefusal } from './health/waiting.ts'
 
-/** The part of the policy that has a number for everybody. */
+/** The fixed numbers of the policy. */
 export const DEFAULT_LIMITS = {
-  /** No attempt starts with less time left than this, milliseconds: it could only be cut off. */
+  /** No attempt starts with less time left than this, in milliseconds: it would only be cut off. */
   minAttemptMs: 250,
   /**
-   * A wait that is thought to be longer goes to a fallback that can take the call now, milliseconds.
+   * If the expected wait is longer than this (milliseconds), a fallback that can take the call now is
+   * preferred.
    */
   longWaitMs: 2_000,
 } as const
 
-/** What happens after an attempt. */
+/** What to do after an attempt. */
 export type Verdict =
   | { readonly verdict: 'accept' }
+  | GoOn
+  | { readonly verdict: 'stop'; readonly reason: StopReason }
+
+/** A verdict after which the call goes on. */
+export type GoOn =
   | {
       readonly verdict: 'retry'
-      /** Milliseconds to wait, finite and not negative. */
+      /** The wait in milliseconds, finite and not negative. */
       readonly delayMs: number
       readonly delaySource: 'backoff' | 'hint'
     }
-  /** The attempt that is planned waits in its target's line. */
+  /** The planned attempt waits in the line of its target. */
   | { readonly verdict: 'wait'; readonly held: Held }
   | { readonly verdict: 'reask' }
   | { readonly verdict: 'fallback'; readonly target: number }
-  | { readonly verdict: 'stop'; readonly reason: StopReason }
 
-/** An attempt that failed, or was refused before it was sent. */
+/** An attempt that failed, or that was not sent. */
 export interface FailedAttempt {
   readonly ok: false
   readonly failure: Failure
-  /** What is left of the hint that the other of two hedged attempts was given, milliseconds. */
+  /** What is left of the hint given to the other of two hedged attempts, in milliseconds. */
   readonly otherHintMs?: number
-  /** Content has reached the caller: nothing may be sent again. */
+  /** Whether content has reached the caller, so that nothing may be sent again. */
   readonly delivered?: boolean
-  /** Not sent yet: its line holds it, and `failure` says what closed the line. */
+  /** Set if it was not sent yet because its line holds it; `failure` says what closed the line. */
   readonly held?: Held
-  /** Not sent: it has waited in vain. */
-  readonly noLeave?: NoLeave
-  /** What the refusal says of its target's limits. */
+  /** Set if it was not sent because its wait ended without permission. */
+  readonly permitRefusal?: PermitRefusal
+  /** The target's limits, as reported with the refusal. */
   readonly allowances?: readonly Allowance[]
-  /** Never sent: leave to send it was refused in the last moment, and `failure` says why. */
+  /** Whether permission to send was withdrawn at the last moment; `failure` says why. */
   readonly withheld?: boolean
   /**
-   * May the model be asked again with its bad answer? `repeated`: it gave this very answer before.
-   * Absent: yes for the kinds whose retry is a re-ask, no for the others.
+   * Whether the model may be asked again with its bad answer. `repeated`: it has given this answer before. If
+   * absent, this depends on the failure kind.
    */
   readonly reask?: 'allowed' | 'repeated' | 'no'
 }
 
-/** Everything a verdict depends on. */
+/** Everything that a verdict depends on. */
 export interface DecideInput {
   readonly result: { readonly ok: true } | FailedAttempt
   readonly policy: {
-    /** Includes the first attempt. */
+    /** Maximum number of attempts that a model may have worked on, including the first. */
     readonly maxAttempts: number
     readonly maxReasks: number
-    /** Requests of any kind, those that were refused unexecuted too. */
+    /** Maximum number of requests of any kind, including those refused without being executed. */
     readonly maxRequests: number
     readonly onUncertain: 'rerun' | 'fail'
-    /** Something that was sent earlier in the call may have been executed. @default false */
+    /** Whether something sent earlier in the call may have been executed. @default false */
     readonly mayHaveRun?: boolean
     /** @default 250 */
     readonly minAttemptMs?: number
   }
-  /** Attempts so far that a model may have worked on, whatever caused them. */
+  /** Number of attempts so far that a model may have worked on, whatever their cause. */
   readonly attempts: number
-  /** Requests so far. */
+  /** Number of requests so far. */
   readonly requests: number
   readonly reasks: number
-  /** The caller's signal has fired. */
+  /** Whether the caller's signal has aborted. */
   readonly aborted: boolean
-  /** Until the deadline, milliseconds. */
+  /** Whether the client is closed, so that nothing more is sent. @default false */
+  readonly closed?: boolean
+  /** Whether the provider refused the additions of a re-ask to a request it accepted before. @default false */
+  readonly reaskRefused?: boolean
+  /** Time until the deadline, in milliseconds. */
   readonly remainingMs: number
-  /** How long the call may still wait, milliseconds. */
+  /** How long the call may still wait, in milliseconds. */
   readonly patienceMs: number
-  /** `false`: it waits for nothing but its own backoff, and that counts against its deadline only. */
+  /** `false`: the call waits only for its own backoff, which counts only against its deadline. */
   readonly waits: boolean
-  /** Its own hint, milliseconds from now, the longest that it was given. 0: backoff decides. */
+  /** What is left of the longest hint the call was given, in milliseconds; 0 if it has none. */
   readonly hintMs: number
-  /** A kind that may be retried once has had its retry in this call. */
+  /** Whether a failure kind that is retried once per call has had its retry. */
   readonly retriedOnce: boolean
-  /** What the line of the current target would do to a retry that comes after so long, milliseconds. */
+  /** What would hold a retry on the current target after this delay in milliseconds. */
   readonly heldAfter: (delayMs: number) => Held
-  /** Draws the wait to use without a hint. */
+  /** Draws the backoff to use without a hint. */
   readonly backoffMs: () => number
-  /** Targets after the current one, in order. */
+  /** The targets after the current one, in order. */
   readonly fallbacks: readonly FallbackChoice[]
 }
 
 export interface FallbackChoice {
   readonly target: number
-  /** Failures it takes over. */
+  /** The failure kinds it takes over. */
   readonly on: ReadonlySet<FailureKind>
-  /** It can take the call now: its line is free, and equal calls have left it attempts. */
+  /** Whether it can take the call now: its line is free, and equal calls have not used up its attempts. */
   readonly available: boolean
 }
 
 /**
- * The retry policy, as one pure function. The first step that applies decides:
+ * The retry policy as one pure function. The first rule that applies decides:
  *
  * 1. the caller aborted → stop
  * 2. content was delivered → stop
- * 3. under `onUncertain: 'fail'` the attempt, or one before it, may have been executed → stop
- * 4. attempts, requests or deadline are spent → stop; where nothing could have helped, that is the reason
+ * 3. `onUncertain: 'fail'`, and this attempt or an earlier one may have been executed → stop
+ * 4. attempts, requests or time are used up → stop; if nothing could have helped anyway, that is the reason
  * 5. an output failure → re-ask, unless the limit is reached or the answer repeats
- * 6. the same target may be tried again and can be expected to let the call through in time → retry,
- *    or wait on where the attempt is planned already; but a long wait, and the last attempt or
- *    request, are left to a fallback of step 7
- * 7. a fallback is left, takes this kind and can take the call now → fall back
+ * 6. the same target may be tried again, and is expected to let the call through in time → retry, or keep
+ *    waiting if the attempt is already planned; but a long wait, and the last attempt or request, are left to
+ *    a fallback (7)
+ * 7. a fallback is left that takes over this kind and can take the call now → fall back
  * 8. stop, with the reason from 5 or 6
+ *
+ * Two rules apply on top: a closed client sends nothing more, and if the provider refused the additions of a
+ * re-ask, that is the reason to stop.
  */
 export function decide(input: DecideInput): Verdict {
+  const verdict = firstThatApplies(input)
+  const { result, closed, reaskRefused } = input
+  if (result.ok) return verdict
+  const isStop = verdict.verdict === 'stop'
+  // The failure of an attempt in flight is the reason, even if the client was closed meanwhile.
+  if (closed && !(isStop && result.held === undefined)) return stop('aborted')
+  return isStop && verdict.reason !== 'aborted' && reaskRefused ? stop('reask_refused') : verdict
+}
+
+function firstThatApplies(input: DecideInput): Verdict {
   const { result, policy } = input
   if (result.ok) return { verdict: 'accept' }
   const { kind, executed } = result.failure
 
   if (input.aborted || kind === 'aborted') return stop('aborted')
   if (result.delivered === true) return stop('delivered')
-  // What is planned was allowed; a stricter caller who has joined since is asked before it is sent.
-  const isPlanned = result.held !== undefined || result.noLeave !== undefined
+  // A planned attempt was already allowed; a stricter policy set by a joiner is checked just before sending.
+  const isPlanned = result.held !== undefined || result.permitRefusal !== undefined
   const mayHaveRun = executed !== 'no' || policy.mayHaveRun === true
   if (!isPlanned && policy.onUncertain === 'fail' && mayHaveRun) return stop('outcome_unknown')
   const next = input.fallbacks.find(({ on, available }) => available && on.has(kind))
   const end = outOfMeans(kind, isPlanned, input)
-  // With a fallback left, one more attempt would have been worth having.
+  // A usable fallback means that one more attempt could have helped.
   if (end !== undefined) {
     return stop(next === undefined && isHopeless(result, input) ? 'not_retryable' : end)
   }
@@ -143,9 +165,9 @@ function stop(reason: StopReason): Stop {
   return { verdict: 'stop', reason }
 }
 
-/** What to do where there is no other target. */
+/** The verdict without regard to other targets. */
 function stay(result: FailedAttempt, input: DecideInput): Stay {
-  if (result.noLeave !== undefined) return inVain(result.noLeave, input)
+  if (result.permitRefusal !== undefined) return inVain(result.permitRefusal, input)
   if (result.held !== undefined) return wait(result.held, input)
   return isOutputFailure(result) ? reask(result, input) : retry(result, input)
 }
@@ -153,25 +175,25 @@ function stay(result: FailedAttempt, input: DecideInput): Stay {
 type Stop = Extract<Verdict, { readonly verdict: 'stop' }>
 type Stay = Exclude<Verdict, { readonly verdict: 'accept' | 'fallback' }>
 
-/** A long wait, and what may be sent last, had better go to a target that can take the call now. */
+/** A long wait, and the last attempt or request, are better spent on a target that can take the call now. */
 function isBetterElsewhere(here: Stay, input: DecideInput): boolean {
   const { longWaitMs } = DEFAULT_LIMITS
   if (here.verdict === 'wait') return here.held.expectedMs > longWaitMs
   if (here.verdict !== 'retry') return false
   const { policy } = input
-  // Retries spent to the last would leave nothing for the target that was named for this failure.
+  // Using up all retries here would leave nothing for the fallback configured for this failure.
   if (input.attempts + 1 >= policy.maxAttempts) return true
   if (input.requests + 1 >= policy.maxRequests) return true
   return input.heldAfter(here.delayMs).expectedMs > longWaitMs
 }
 
-/** Nothing has let it through in time. Its deadline may have moved since, when others joined. */
-function inVain({ why }: NoLeave, input: DecideInput): Stay {
+/** The wait ended without permission to send. The deadline may have been extended meanwhile, by joiners. */
+function inVain({ why }: PermitRefusal, input: DecideInput): Stay {
   if (why === 'aborted') return stop('aborted')
   if (why === 'full') return stop('line_full')
   if (why === 'hopeless') return stop('hopeless_wait')
   const latestMs = latestOf(input)
-  // A hint that came while it waited may be disproved, or be one that it has the patience for.
+  // The hint that was too long may have been disproved, or the call may have the patience for it.
   if (why === 'too_long') return wait(input.heldAfter(0), input)
   if (latestMs < 1) return stop('deadline')
   return input.patienceMs < 1 ? stop('max_wait') : wait(input.heldAfter(0), input)
@@ -187,20 +209,20 @@ function wait(held: Held, input: DecideInput): Stay {
   return { verdict: 'wait', held }
 }
 
-/** It would have to wait longer than its deadline, or else its patience, allows. */
+/** The wait would be longer than the deadline or the patience allows. */
 function tooLong(by: HeldBy, leastMs: number, input: DecideInput): Stop {
   const isHint = by === 'hint'
-  // No option lengthens what is left of a deadline: where both are too short, it is the reason.
+  // If both are too short, the deadline is the reason, because raising `maxWaitMs` alone would not help.
   if (leastMs > latestOf(input)) return stop(isHint ? 'hint_exceeds_deadline' : 'deadline')
   return stop(isHint ? 'hint_exceeds_wait' : 'max_wait')
 }
 
-/** Until an attempt must have started. Timers drop fractions of a millisecond. */
+/** Milliseconds until the last moment at which an attempt may start. Rounded down, as timers do. */
 function latestOf(input: DecideInput): number {
   return Math.floor(input.remainingMs - minAttemptMs(input))
 }
 
-/** Undefined: there are an attempt, a request and the time for it left. */
+/** The reason if no attempt, request or time is left; otherwise undefined. */
 function outOfMeans(
   kind: FailureKind,
   isPlanned: boolean,
@@ -212,7 +234,7 @@ function outOfMeans(
   return input.remainingMs < minAttemptMs(input) || kind === 'deadline' ? 'deadline' : undefined
 }
 
-/** No further attempt at this target would help, however many were allowed. */
+/** Whether no further attempt at this target would help, however many were allowed. */
 function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
   const { failure } = result
   if (FAILURE_KINDS[failure.kind].ours || isOutputFailure(result)) return false
@@ -234,7 +256,7 @@ function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
   const { hintMs, patienceMs } = input
   const latestMs = latestOf(input)
   const isHint = hintMs > 0
-  // Down to whole milliseconds a timer would undercut the hint.
+  // Rounded up, because a timer in whole milliseconds would fire before the hint ends.
   const delayMs = isHint ? Math.ceil(hintMs) : input.backoffMs()
   const isOwnAffair = !isHint && !input.waits
   if (isOwnAffair && delayMs > latestMs) return stop('deadline')
@@ -250,7 +272,7 @@ function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
   return { verdict: 'retry', delayMs, delaySource: isHint ? 'hint' : 'backoff' }
 }
 
-/** May the same target be sent the same again? A kind that is retried once may have been. */
+/** Whether the same request may be sent to the same target again. Some kinds are retried only once per call. */
 function isRetryable({ kind, retryable }: Failure, { retriedOnce }: DecideInput): boolean {
   return retryable && !(retriedOnce && FAILURE_KINDS[kind].retry === 'once')
 }

@@ -8,86 +8,86 @@ import type {
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
-import { type Leave, sendAttempt } from './send.ts'
+import { type Permit, sendAttempt } from './send.ts'
 
 export interface HedgedAttempt<T> {
   readonly request: LoopRequest<T>
   readonly target: LoopTarget
   readonly step: AttemptStep
-  readonly leave: Leave
-  /** Counts one attempt more and returns its number, or undefined when all are spent. */
+  readonly permit: Permit
+  /** Counts one more attempt and returns its number; undefined if none are left. */
   takeAttempt(): number | undefined
-  /** The one that was taken was not made. */
+  /** Undoes `takeAttempt` for an attempt that was not made. */
   returnAttempt(): void
 }
 
 /**
- * A first attempt on a target with hedging. When it is slow it gets a second one beside it, but no
- * sooner than enough is known of how long others took.
+ * Sends a first attempt to a target with hedging. If it is slow, a second one is sent in parallel, once enough
+ * durations are known.
  */
 export async function sendWithHedge<T>(
   attempt: HedgedAttempt<T>,
   hedging: Hedging,
 ): Promise<AttemptResult<T>> {
-  const { request, target, step, leave } = attempt
+  const { request, target, step, permit } = attempt
   const { clock } = request
   const startedMs = clock.monotonicMs()
   const { delayMs } = hedging
   const result =
     delayMs === undefined || !mayHedge(request.policy)
-      ? await sendAttempt(request, target, step, leave)
+      ? await sendAttempt(request, target, step, permit)
       : await sendHedged(attempt, delayMs)
-  // Of a hedged attempt too: else only the fast ones would be known, and hedges come ever sooner.
+  // Includes hedged attempts. Otherwise only fast ones would be recorded, and hedges would come ever sooner.
   if (result.ok) hedging.attemptSucceeded(clock.monotonicMs() - startedMs)
   return result
 }
 
 /**
- * An attempt that gets a second one beside it when it is slow. The first good answer wins and the
- * other is aborted; a failure that no repetition can mend ends both; of two that could be mended
- * the later one is the result. Settles when both have ended, so that both are in the report.
+ * Sends an attempt, and a second one in parallel if it is slow. The first good answer wins and the other
+ * attempt is aborted. A failure that cannot be retried ends both. If both failures can be retried, the later
+ * one is the result. Resolves when both have ended, so that both are in the report.
  */
 async function sendHedged<T>(
   attempt: HedgedAttempt<T>,
   delayMs: number,
 ): Promise<AttemptResult<T>> {
-  const { request, target, step, leave } = attempt
+  const { request, target, step, permit } = attempt
   const aside = new AbortController()
-  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, leave)
+  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, permit)
   const isSlow = await slowerThan(first, delayMs, request)
   const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
   if (hedge === undefined) return first
   const returned = hedge.result.then((result) => {
     if (isWithheld(result)) attempt.returnAttempt()
   })
-  // Whoever waits for the result itself hears of it.
+  // Its rejection is handled by the code that waits for `hedge.result` itself.
   returned.catch(() => {})
   return contest({ result: first, aside }, hedge, request.clock)
 }
 
-/** One of the two, which can be ended alone. */
+/** One of two parallel attempts, which can be aborted by itself. */
 interface Rival<T> {
   readonly result: Promise<AttemptResult<T>>
   readonly aside: AbortController
 }
 
-/** The second attempt, if by now there may be one. */
+/** Sends the second attempt, if it is allowed by now. */
 function startHedge<T>(
-  { request, target, step, leave, takeAttempt }: HedgedAttempt<T>,
+  { request, target, step, permit, takeAttempt }: HedgedAttempt<T>,
   delayMs: number,
 ): Rival<T> | undefined {
   const { policy, deadline, signal } = request
   const { line, hedging } = target.state
-  // A caller who forbids it may have joined since.
+  // Checked again, because a joiner with a stricter policy may have arrived meanwhile.
   if (hedging === undefined || !mayHedge(policy) || signal?.aborted) return undefined
   const remainingMs = deadline.remainingMs()
   const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
   if (remainingMs < minMs || remainingMs < hedging.usualMs) return undefined
-  // Extra load is for a target that is well, and it never waits: its turn would come too late.
-  if (!hedging.isAllowed || !line.isWell(leave.tokens)) return undefined
+  // Extra load is only for a healthy target. A hedge never waits, because its turn would come too late.
+  if (!hedging.isAllowed || !line.isWell(permit.tokens)) return undefined
   const number = takeAttempt()
   if (number === undefined) return undefined
-  const ticket = line.enterBeside(leave.tokens)
+  const ticket = line.enterBeside(permit.tokens)
   hedging.spend()
   const aside = new AbortController()
   const own: AttemptStep = {
@@ -97,7 +97,7 @@ function startHedge<T>(
     delayMs,
     signal: aside.signal,
   }
-  return { result: sendAttempt(request, target, own, { ...leave, ticket }), aside }
+  return { result: sendAttempt(request, target, own, { ...permit, ticket }), aside }
 }
 
 // Under `onUncertain: 'fail'` nothing may be sent twice on purpose.
@@ -116,18 +116,18 @@ async function contest<T>(
   const other = winner === first ? second : first
   if (isWithheld(early)) return other.result
   if (!early.ok && early.failure.retryable) return afterBoth(early, other, clock)
-  // Good, or bad beyond repair: either way there is nothing to wait for.
+  // A success, or a failure that cannot be retried: no need to wait for the other.
   other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
   await other.result
   return early
 }
 
-/** Not sent after all: its rival is alone, and decides. */
+/** Whether it was not sent after all; then the other attempt alone decides. */
 function isWithheld<T>(result: AttemptResult<T>): boolean {
   return !result.ok && result.withheld === true
 }
 
-/** What the other came to; where both failed, the retry obeys the hint of the earlier one as well. */
+/** The result of the other attempt. If both failed, the retry also obeys the hint of the earlier one. */
 async function afterBoth<T>(
   early: FailedAttempt,
   other: Rival<T>,
@@ -142,7 +142,7 @@ async function afterBoth<T>(
   return otherHintMs > 0 ? { ...late, otherHintMs } : late
 }
 
-/** Does the work take longer? Rejects as the work does. */
+/** Whether the work takes longer than `delayMs`. Rejects if the work rejects first. */
 function slowerThan(
   work: Promise<unknown>,
   delayMs: number,

@@ -10,56 +10,63 @@ import type { ReadingPace } from './health/stream-places.ts'
 import type { TargetState } from './health/target-state.ts'
 import type { HeldBy } from './health/waiting.ts'
 
-/** What `runAttempts` is asked. */
+/** Input of `runAttempts`. */
 export interface LoopRequest<T> {
   readonly policy: LoopPolicy
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** The caller's. Attempts must obey it themselves; the loop obeys it between them. */
+  /** The caller's signal. Attempts must obey it themselves; the loop obeys it between attempts. */
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
-  /** Of the client whose call it is: closed, it lets nothing more be sent, and no wait go on. */
+  /** The closing of the call's client: once closed, nothing more is sent and every wait ends. */
   readonly closing?: Closing | undefined
   /** The primary target, then its fallbacks in order; at least one. */
   readonly targets: readonly LoopTarget[]
   /**
-   * The failure of an equal call which has spent all attempts that this one might make at a target:
-   * that target is passed over.
+   * The failure of an equal call that has used up all attempts which this call could make at a target. That
+   * target is skipped.
    */
   spentAt?(target: number): Failure | undefined
-  /** Estimates the tokens of a request to a target; asked only where tokens are counted. */
+  /** Estimates the tokens of a request to a target; called only if tokens are counted. */
   readonly tokens?: { estimate(target: number): number } | undefined
-  /** Makes one attempt and says how it ended. Never rejects; ends by the signal and the deadline. */
+  /** Requests sent earlier in this call by work that was interrupted; they count. `failure` ended that work. */
+  readonly sentBefore?:
+    | { readonly requests: number; readonly refused: number; readonly failure: Failure }
+    | undefined
+  /** Makes one attempt and reports how it ended. Must not reject, and must obey the signal and the deadline. */
   attempt(step: AttemptStep): Promise<AttemptResult<T>>
-  /** Told of every verdict, before it is obeyed. Must not throw. */
-  readonly onVerdict?: ((event: VerdictEvent) => void) | undefined
+  /** Called with every verdict before it is carried out. Must not throw. */
+  onVerdict?(event: VerdictEvent): void
 }
 
 export interface LoopPolicy {
-  /** Attempts of the call that a model may have worked on, the first included. */
+  /** Maximum number of attempts that a model may have worked on, including the first. */
   readonly maxAttempts: number
-  /** Requests of the call, those that were refused unexecuted too. */
+  /** Maximum number of requests, including those refused without being executed. */
   readonly maxRequests: number
   readonly maxReasks: number
-  /** How long the call may wait in all, milliseconds; 0: for its own backoff only. */
+  /** How long the call may wait in total, in milliseconds; 0: only for its own backoff. */
   readonly maxWaitMs: number
-  /** How long it may wait for hints, where that is longer; without meaning for a call that does not wait. @default maxWaitMs */
+  /**
+   * How long it may wait for hints, in milliseconds, if that is longer. Ignored for a call that does not wait.
+   * @default maxWaitMs
+   */
   readonly maxHintMs?: number
-  /** @default as docs/concepts/retries.md says */
+  /** @default as described in docs/concepts/retries.md */
   readonly backoff?: Backoff | undefined
   readonly onUncertain: 'rerun' | 'fail'
-  /** Something that was sent earlier in the call may have been executed. @default false */
+  /** Whether something sent earlier in the call may have been executed. @default false */
   readonly mayHaveRun?: boolean
   /** @default 250 */
   readonly minAttemptMs?: number
-  /** The first attempt may get a hedge where its target has hedging. @default false */
+  /** Whether the first attempt may be hedged, if its target has hedging. @default false */
   readonly mayHedge?: boolean
-  /** An attempt in flight waits for this call. @default false */
+  /** Whether an attempt in flight waits for this call. @default false */
   readonly nested?: boolean
-  /** Does the attempt that waits for this call have its place in this line? @default false */
+  /** Whether the attempt that waits for this call occupies a place in this line. @default false */
   holdsPlaceIn?(line: Line): boolean
-  /** It yields to calls that are not. @default false */
+  /** Whether the call yields to calls that are not bulk. @default false */
   readonly bulk?: boolean
 }
 
@@ -67,28 +74,28 @@ export interface LoopTarget {
   /** For messages: `host model`. */
   readonly name: string
   readonly state: TargetState
-  /** Failures of an earlier target that it takes over; not read for the primary. */
+  /** Failure kinds of an earlier target that it takes over; ignored for the primary target. */
   readonly on: ReadonlySet<FailureKind>
 }
 
 export interface AttemptStep {
-  /** 1 for the first attempt of the call. */
+  /** Counts from 1. */
   readonly number: number
   readonly cause: 'initial' | 'retry' | 'reask' | 'fallback' | 'hedge'
   /** Index into `targets`. */
   readonly target: number
-  /** Waited before this attempt, time in the line included, milliseconds. */
+  /** The wait before this attempt including the time in the line, in milliseconds. */
   readonly delayMs: number
-  /** What it waited for; absent where it did not. */
+  /** The wait split by reason; absent if it did not wait. */
   readonly waits?: readonly Wait[]
   readonly delaySource?: 'backoff' | 'hint'
-  /** Ends this attempt alone: its rival, hedge or hedged, has won. */
+  /** Aborts only this attempt, when the other of two hedged attempts has won. */
   readonly signal?: AbortSignal
 }
 
-/** A stream that has been handed to its reader. */
+/** A stream that has been passed to its reader. */
 export interface GoingOn {
-  /** Settles when it has ended, with the tokens that it used, where it says so. */
+  /** Resolves when it has ended, with the number of tokens used if reported. */
   readonly ended: Promise<number | undefined>
   readonly pace: ReadingPace
 }
@@ -97,48 +104,48 @@ export type AttemptResult<T> =
   | {
       readonly ok: true
       readonly value: T
-      /** For a stream, which goes on after this. */
+      /** Set for a stream, which continues after this. */
       readonly stream?: GoingOn
-      /** Tokens that it used, where it says so. */
+      /** Number of tokens used, if reported. */
       readonly tokens?: number
-      /** The limits that its headers report. */
+      /** The rate limits reported in its headers. */
       readonly allowances?: readonly Allowance[]
     }
   | FailedAttempt
 
 export interface VerdictEvent {
   readonly verdict: Verdict
-  /** Requests made so far. */
-  readonly attempts: number
+  /** Number of requests sent so far. */
+  readonly requests: number
   /** Index of the target the verdict is about. */
   readonly target: number
-  /** What was judged; absent for `accept`. */
+  /** The judged failure; absent for `accept`. */
   readonly failure?: Failure
 }
 
-/** A bad answer, and what the request that asked for another one met. */
+/** A bad answer, and the refusal of the request for a corrected one. */
 export interface RefusedReask {
   readonly answer: Failure
   readonly refusal: Failure
 }
 
 export type LoopOutcome<T> =
-  | { readonly ok: true; readonly value: T; readonly attempts: number }
+  | { readonly ok: true; readonly value: T; readonly requests: number }
   | {
       readonly ok: false
       readonly failure: Failure
       /** Why no further attempt was made. */
       readonly reason: StopReason
-      /** The model gave the same wrong answer again: another call will not help. */
+      /** Whether the model gave the same wrong answer again, so that another call will not help. */
       readonly deterministic: boolean
-      /** For `'reask_refused'`: what the answer's re-ask met, and the answer's own failure. */
+      /** For `'reask_refused'`: the failure of the answer, and that of its re-ask. */
       readonly refused?: RefusedReask
-      /** Requests really made: 0 when the first was refused. */
-      readonly attempts: number
-      /** How long it waited in all, milliseconds. */
+      /** Number of requests sent; 0 if the first attempt was held or refused. */
+      readonly requests: number
+      /** Total time waited, in milliseconds. */
       readonly waitedMs: number
-      /** The waits since the last attempt; absent where there were none. */
+      /** The waits since the last attempt; absent if there were none. */
       readonly waits?: readonly Wait[]
-      /** What held the call back, where a wait that could not end in time ended it. */
+      /** What held the call back, if the call ended because a wait could not end in time. */
       readonly heldBy?: HeldBy
     }

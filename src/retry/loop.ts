@@ -1,5 +1,5 @@
 import pRetry from 'p-retry'
-import { AttemptFailed } from './attempt-failed.ts'
+import type { FailedAttempt } from './decide.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { Run } from './run.ts'
 
@@ -15,39 +15,71 @@ export type {
 } from './loop-contract.ts'
 
 /**
- * Makes the attempts of one logical call, one after the other, until `decide` accepts or stops.
+ * Makes the attempts of one call, one after the other, until `decide` accepts or stops.
  *
- * It owns the counters: whatever causes an attempt, a model works on at most `maxAttempts` of them, and
- * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and none
- * begins that could not end before the deadline. Failures of attempts are returned, never thrown; it
- * rejects only when `attempt` or `onVerdict` breaks its promise not to.
+ * It owns the counters: whatever the causes of attempts, a model works on at most `maxAttempts` of them, and
+ * at most `maxRequests` requests are sent. Every wait ends at once when the signal aborts, and no wait starts
+ * that could not end before the deadline. Failures of attempts are returned, never thrown; it rejects only if
+ * `attempt` or `onVerdict` throws, which they must not.
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  // Where nothing is in its way, the first attempt is sent before anybody gets another turn.
-  const maySend = run.mayStart(undefined)
-  if (!(typeof maySend === 'boolean' ? maySend : await maySend)) return run.stopped()
-  const first = await run.attempt()
-  if (first.ok) return { ok: true, value: first.value, attempts: run.attempts }
-  // Most calls end here, and pay for no loop.
-  if (!(await run.mayStart(first))) return run.stopped()
+  // If nothing is in its way, the first attempt is sent synchronously.
+  const held = run.start()
+  if (held !== undefined && !(await goesOn(run, held))) return run.stopped
+  const first = await run.send()
+  if (first.ok) return { ok: true, value: first.value, requests: run.requests }
+  if (!(await goesOn(run, first))) return run.stopped
   try {
-    const value = await pRetry(() => attemptOrThrow(run), {
-      // decide() has the one counter, and its limit may move while the call runs.
+    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no
+    // limit of its own: `decide` keeps the only counter, and its limit may change during the call.
+    const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
-      shouldRetry: ({ error }) => error instanceof AttemptFailed && run.mayStart(error.result),
+      shouldRetry: ({ error }) => error instanceof AttemptFailed && goesOn(run, error.result),
     })
-    return { ok: true, value, attempts: run.attempts }
+    return { ok: true, value, requests: run.requests }
   } catch (error) {
-    if (error instanceof AttemptFailed) return run.stopped()
+    if (error instanceof AttemptFailed) return run.stopped
     throw error
   }
 }
 
-/** p-retry wants failures thrown. */
-async function attemptOrThrow<T>(run: Run<T>): Promise<T> {
-  const result = await run.attempt()
+/**
+ * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next
+ * attempt. Returns true if that attempt may be sent, false if the call is over.
+ */
+async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
+  let judged: FailedAttempt | undefined = failed
+  while (judged !== undefined) {
+    const verdict = run.decide(judged)
+    run.tell(verdict, judged.failure)
+    if (verdict.verdict === 'accept') return false
+    if (verdict.verdict === 'stop') {
+      run.stop(verdict.reason, judged)
+      return false
+    }
+    judged = (await run.obey(verdict, judged)) ?? run.admit()
+  }
+  return true
+}
+
+/** Adapts `send` to p-retry, which expects failures to be thrown. */
+async function sendOrThrow<T>(run: Run<T>): Promise<T> {
+  const result = await run.send()
   if (result.ok) return result.value
   throw new AttemptFailed(result)
+}
+
+/**
+ * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does
+ * not retry it.
+ */
+class AttemptFailed extends Error {
+  readonly result: FailedAttempt
+
+  constructor(result: FailedAttempt) {
+    super('attempt failed')
+    this.result = result
+  }
 }

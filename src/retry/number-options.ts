@@ -1,21 +1,20 @@
-import { nearestOf } from '../option-check.ts'
+import { nearestOf } from '../options/option-check.ts'
 
-/** What one numeric option accepts, and its value when it is not given. */
+/** The range of a numeric option, and its default. */
 export interface NumberOption {
   readonly fallback: number
   readonly min: number
   readonly max: number
 }
 
-/** What each of some options accepts, seen together: one's range may depend on another. */
+/** The ranges of several options, by name. */
 export type NumberOptions<Name extends string> = Readonly<Record<Name, NumberOption>>
 
 /**
- * Reads an options object whose fields are all numbers, at construction. `undefined` means the
- * fallback.
+ * Reads an object of numeric options. `undefined` means the fallback.
  *
- * @throws TypeError for something that is no object, an unknown option name or a value that is no
- * number; RangeError for a number outside its range. Both name the option and what it accepts.
+ * @throws TypeError if it is not an object, an option name is unknown or a value is not a number; RangeError
+ * if a number is out of range. Both name the option and what is allowed.
  */
 export function readNumbers<Name extends string>(
   owner: string,
@@ -32,16 +31,16 @@ export function readNumbers<Name extends string>(
     const near = nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
     throw new TypeError(`${owner}: unknown option ${describe(name)}; accepted are ${names}${near}`)
   }
-  // Every value below is checked before it is stored, and every name of `accepted` is visited.
+  // Safe: every name in `accepted` is visited, and every value is checked before it is stored.
   const numbers = {} as Record<Name, number>
-  // The keys of a Record<Name, …> are Names.
+  // Safe: the keys of a Record<Name, …> are Names.
   for (const name of Object.keys(accepted) as Name[]) {
     numbers[name] = readNumber(`${owner}: ${name}`, given[name], accepted[name])
   }
   return numbers
 }
 
-/** Reads one number; `label` opens the message of the error. */
+/** Reads one number; `label` is the beginning of the error message. */
 export function readNumber(label: string, given: unknown, accepted: NumberOption): number {
   const value = given === undefined ? accepted.fallback : given
   const { min, max } = accepted

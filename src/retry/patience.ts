@@ -4,18 +4,18 @@ import { type Line, TIMER_SLACK_MS } from './health/line.ts'
 import type { HeldBy } from './health/waiting.ts'
 import type { LoopPolicy } from './loop-contract.ts'
 
-/** A wait that has ended. */
+/** A finished wait. */
 export interface Waited {
   readonly fromMs: number
-  /** The call's own part of it: its backoff, or a hint that it was given. */
+  /** The call's own part of the wait: its backoff, or a hint it was given. */
   readonly delayMs: number
   readonly own: 'backoff' | 'hint'
   readonly line: Line
-  /** It needed a token of the retry budget. */
+  /** Whether it needed a token of the retry budget. */
   readonly paying?: boolean
 }
 
-/** How long one call has waited, for what, and how much longer it may. */
+/** Tracks how long a call has waited, for what reasons, and how much longer it may wait. */
 export class Patience {
   readonly #maxWaitMs: number
   /** How much longer it may wait for hints. */
@@ -27,18 +27,17 @@ export class Patience {
 
   constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
     this.#maxWaitMs = maxWaitMs
-    // A call that does not wait does not wait for hints either. With both infinite the difference would
-    // be NaN.
+    // A call that does not wait does not wait for hints either. Infinity − Infinity would be NaN.
     this.#hintsMs = maxWaitMs > 0 && maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
     this.#clock = clock
   }
 
-  /** Waited in all, milliseconds. */
+  /** Total time waited, in milliseconds. */
   get waitedMs(): number {
     return this.#waitedMs
   }
 
-  /** How much longer it may wait, milliseconds; a hint of its target, or its own, may take longer. */
+  /** How much longer it may wait, in milliseconds; extended by the hints of the target and of the call. */
   leftMs(line: Line, ownHintMs = 0): number {
     const hintsMs = this.#forHintsMs + Math.max(line.toldForMs, ownHintMs, 0)
     return Math.max(this.#maxWaitMs - this.#waitedMs + Math.min(hintsMs, this.#hintsMs), 0)
@@ -49,13 +48,13 @@ export class Patience {
     const ownMs = Math.min(delayMs, tookMs)
     const { hintMs, downMs } = line.reasonsSince(fromMs + ownMs)
     const restMs = tookMs - ownMs - hintMs - downMs
-    // The slack of a timer belongs to what it was set for.
+    // A late timer's delay is attributed to what the timer was set for.
     const slackMs = ownMs > 0 && restMs < TIMER_SLACK_MS ? restMs : 0
     this.#add(own, ownMs + slackMs)
     this.#add('hint', hintMs)
     this.#add('down', downMs)
     this.#add(paying ? 'budget' : 'limit', restMs - slackMs)
-    // Under `maxWaitMs: 0` its backoff counts only against the deadline.
+    // With `maxWaitMs: 0` the backoff counts only against the deadline.
     if (this.#maxWaitMs > 0) this.#waitedMs += tookMs
   }
 

@@ -1,28 +1,14 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { sleep } from '../time.ts'
+import { Admission, type PlannedSend } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
-import {
-  DEFAULT_LIMITS,
-  type DecideInput,
-  decide,
-  type FailedAttempt,
-  type Verdict,
-} from './decide.ts'
-import { fallbacksAfter, targetAt } from './fallbacks.ts'
+import { type DecideInput, decide, type FailedAttempt, type GoOn, type Verdict } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
-import type { NoLeave, Wish } from './health/waiting.ts'
+import type { PermitRefusal } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
-import type {
-  AttemptResult,
-  AttemptStep,
-  LoopOutcome,
-  LoopRequest,
-  LoopTarget,
-} from './loop-contract.ts'
-import { Patience } from './patience.ts'
+import type { AttemptResult, AttemptStep, LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { refusesReask, withRefusal } from './refused-reask.ts'
-import { type Leave, sendAttempt } from './send.ts'
+import { type Permit, sendAttempt } from './send.ts'
 import {
   abortedFailure,
   closedFailure,
@@ -30,36 +16,29 @@ import {
   ownFailure,
   stopFailure,
 } from './stop-failure.ts'
+import { fallbacksAfter } from './target.ts'
 
-/**
- * One call on its way through its attempts: what has been sent and waited, and what comes next. It
- * asks `decide` and obeys; it has no opinion of its own.
- */
+/** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {
   readonly #request: LoopRequest<T>
-  readonly #patience: Patience
-  /** Requests sent. */
+  readonly #admission: Admission<T>
+  /** Number of requests sent. */
   #requests = 0
-  /** Those among them that were refused unexecuted: no model has worked on them. */
+  /** How many of them were refused without being executed, so that no model worked on them. */
   #refused = 0
-  #target: LoopTarget
-  /** Its place among the calls that came to this target. */
-  #order = 0
   #next: NextAttempt = FIRST
-  /** `#next` has not been sent yet. */
+  /** Whether `#next` has not been sent yet. */
   #pending = true
-  #leave: Leave | undefined
+  #permit: Permit | undefined
   #last: FailedAttempt | undefined
-  /** What the latest wait in a line came to, where it brought no leave. */
-  #inVain: FailedAttempt | undefined
-  /** When the last attempt took longer than it may, how long it took, milliseconds. */
+  /** How long the last attempt took if it timed out, otherwise 0; in milliseconds. */
   #slowMs = 0
-  /** Its own hint ends then, on the monotonic clock. */
+  /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
   #hintEndsMs = 0
-  /** The own wait of `#next` ends then: no other wait may cut it short. */
+  /** When the own wait of `#next` ends; no other wait may cut it short. */
   #notBeforeMs = 0
   #reasks = 0
-  /** What the current target is, or was last, asked again for. */
+  /** The failure that caused the current or last re-ask at this target. */
   #badAnswer: Failure | undefined
   #retriesHere = 0
   #previousDelayMs = 0
@@ -68,27 +47,60 @@ export class Run<T> {
 
   constructor(request: LoopRequest<T>) {
     this.#request = request
-    this.#target = targetAt(request, 0)
-    this.#patience = new Patience(request.policy, request.clock)
+    this.#admission = new Admission(request)
+    const { requests = 0, refused = 0 } = request.sentBefore ?? {}
+    this.#requests = requests
+    this.#refused = refused
   }
 
-  get attempts(): number {
+  get requests(): number {
     return this.#requests
   }
 
-  stopped(): Stopped {
+  /** How the call ended without a good answer, once the loop has stopped. */
+  get stopped(): Stopped {
     if (this.#outcome === undefined) throw new Error('The retry loop ended without an outcome')
     return this.#outcome
   }
 
-  /** Sends the attempt that `mayStart` has allowed. */
-  async attempt(): Promise<AttemptResult<T>> {
+  /** Returns undefined if the first attempt may be sent now, otherwise what holds or refuses it. */
+  start(): FailedAttempt | undefined {
+    // If an equal call has used up all attempts, its failure is also this call's.
+    const spent = this.#request.spentAt?.(0)
+    if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
+    return this.#spentBefore() ?? this.admit()
+  }
+
+  /** Work that was interrupted may have used up every attempt: its failure is the call's. */
+  #spentBefore(): FailedAttempt | undefined {
+    const { policy, sentBefore } = this.#request
+    if (sentBefore === undefined) return undefined
+    const isSpent =
+      this.#requests - this.#refused >= policy.maxAttempts || this.#requests >= policy.maxRequests
+    return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
+  }
+
+  /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
+  admit(): FailedAttempt | undefined {
+    if (this.#permit !== undefined) return undefined
+    if (this.#request.signal?.aborted) return { ok: false, failure: this.#abortedAfterLast() }
+    if (this.#admission.untilDeadlineMs() < 0) {
+      return this.#refusal(ownFailure('deadline', 'No time for an attempt', this.#last?.failure))
+    }
+    const entered = this.#admission.enter(this.#planned())
+    if (isHeld(entered)) return { ...this.#refusal(this.#heldFailure(entered)), held: entered }
+    this.#permit = entered
+    return undefined
+  }
+
+  /** Sends the admitted attempt. */
+  async send(): Promise<AttemptResult<T>> {
     this.#requests += 1
     this.#pending = false
     const sentAtMs = this.#nowMs()
-    const result = await this.#send()
+    const result = await this.#send(this.#takePermit())
     if (result.ok) {
-      this.#tell({ verdict: 'accept' })
+      this.tell({ verdict: 'accept' })
       return result
     }
     if (result.withheld === true) this.#requests -= 1
@@ -101,57 +113,74 @@ export class Run<T> {
     return result
   }
 
-  /**
-   * Judges what failed, obeys the verdict, and judges again whatever then holds the next attempt,
-   * until an attempt may start (true) or the call is over (false). Without a failure it starts with
-   * what might hold the first attempt.
-   */
-  mayStart(failed: FailedAttempt | undefined): boolean | Promise<boolean> {
-    const refused = failed ?? this.#spentHere() ?? this.#admit()
-    return refused === undefined || this.#overcome(refused)
+  decide(judged: FailedAttempt): Verdict {
+    return decide(this.#inputFor(judged))
   }
 
-  /** Where an equal call has spent everything, its failure is this one's. */
-  #spentHere(): FailedAttempt | undefined {
-    const failure = this.#request.spentAt?.(this.#next.index)
-    return failure && { ok: false, failure: { ...failure, executed: 'no' } }
+  /** Reports a verdict before it is carried out. */
+  tell(verdict: Verdict, failure?: Failure): void {
+    if (this.#request.onVerdict === undefined) return
+    const event = { verdict, requests: this.#requests, target: this.#next.index }
+    this.#request.onVerdict(failure === undefined ? event : { ...event, failure })
   }
 
-  async #overcome(first: FailedAttempt): Promise<boolean> {
-    let refused: FailedAttempt | undefined = first
-    while (refused !== undefined) {
-      const verdict = this.#named(this.#decided(refused), refused)
-      this.#tell(verdict, refused.failure)
-      if (!(await this.#obey(verdict, refused))) return false
-      refused = this.#leave === undefined ? (this.#inVain ?? this.#admit()) : undefined
-      this.#inVain = undefined
+  /** Carries out the verdict, including its wait. Returns what to judge next if the wait ended without permission. */
+  async obey(verdict: GoOn, { failure }: FailedAttempt): Promise<FailedAttempt | undefined> {
+    switch (verdict.verdict) {
+      case 'reask':
+        this.#reasks += 1
+        if (!refusesReask(failure)) this.#badAnswer = failure
+        this.#plan({ ...FIRST, cause: 'reask', index: this.#next.index })
+        return undefined
+      case 'fallback':
+        this.#fallBack(verdict.target)
+        return undefined
+      case 'retry':
+        this.#planRetry(verdict, failure)
+        this.#tellOfLine(verdict.delayMs, failure)
+        return this.#wait(verdict.delayMs)
+      case 'wait':
+        return this.#wait(0)
     }
-    return true
   }
 
-  /** Nothing follows for a client that is closed; what an attempt in flight met is told all the same. */
-  #decided(refused: FailedAttempt): Verdict {
-    const verdict = decide(this.#inputFor(refused))
-    const isOver = verdict.verdict === 'stop' && refused.held === undefined
-    const isClosed = this.#request.closing?.isClosed === true
-    return isClosed && !isOver ? { verdict: 'stop', reason: 'aborted' } : verdict
+  stop(reason: StopReason, { failure, reask, permitRefusal, held }: FailedAttempt): void {
+    const { waitedMs, line } = this.#admission
+    const requests = this.#requests
+    if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
+      const refused = { answer: this.#badAnswer, refusal: failure }
+      const told = { failure: withRefusal(refused), reason, refused, deterministic: false }
+      this.#outcome = { ok: false, ...told, requests, waitedMs }
+      return
+    }
+    const heldBy = (permitRefusal ?? held)?.by
+    const waits = this.#admission.takeWaits()
+    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), line.toldForMs)
+    const isLate = reason === 'aborted' && failure.kind !== 'aborted'
+    this.#outcome = {
+      ok: false,
+      failure: isLate ? this.#abortedAfter(failure) : stopFailure(reason, failure, { hintMs }),
+      reason,
+      deterministic: reask === 'repeated',
+      requests,
+      waitedMs,
+      ...(waits.length > 0 && { waits }),
+      ...(heldBy !== undefined && { heldBy }),
+    }
   }
 
-  /** A re-ask's final refusal is of what it added: the bad answer before it is why the call fails. */
-  #named(verdict: Verdict, { failure }: FailedAttempt): Verdict {
-    if (verdict.verdict !== 'stop' || verdict.reason === 'aborted') return verdict
-    const isRefused = this.#badAnswer !== undefined && refusesReask(failure)
-    return isRefused ? { verdict: 'stop', reason: 'reask_refused' } : verdict
+  #takePermit(): Permit {
+    const permit = this.#permit
+    if (permit === undefined) throw new Error('An attempt needs a permit of its line')
+    this.#permit = undefined
+    return permit
   }
 
-  #send(): Promise<AttemptResult<T>> {
+  #send(permit: Permit): Promise<AttemptResult<T>> {
     const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
-    const target = this.#target
-    const leave = this.#leave
-    if (leave === undefined) throw new Error('An attempt needs leave of its line')
-    this.#leave = undefined
-    const waits = this.#patience.takeWaits()
+    const { target } = this.#admission
+    const waits = this.#admission.takeWaits()
     const delayMs = waits.length === 0 ? 0 : this.#nowMs() - plannedMs
     const step: AttemptStep = {
       number: this.#requests,
@@ -163,7 +192,7 @@ export class Run<T> {
     }
     const { hedging } = target.state
     if (hedging === undefined || cause !== 'initial') {
-      return sendAttempt(request, target, step, leave)
+      return sendAttempt(request, target, step, permit)
     }
     const takeAttempt = () => {
       const { maxAttempts, maxRequests } = request.policy
@@ -174,68 +203,27 @@ export class Run<T> {
     const returnAttempt = () => {
       this.#requests -= 1
     }
-    return sendWithHedge({ request, target, step, leave, takeAttempt, returnAttempt }, hedging)
+    return sendWithHedge({ request, target, step, permit, takeAttempt, returnAttempt }, hedging)
   }
 
-  /** Undefined: the next attempt has leave. Else what holds or refuses it. */
-  #admit(): FailedAttempt | undefined {
-    const { signal } = this.#request
-    if (signal?.aborted) return { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
-    if (this.#untilDeadlineMs() < 0) {
-      return this.#refusal(ownFailure('deadline', 'No time for an attempt', this.#last?.failure))
+  /** Waits for the call's turn. Then it has permission to send, or the failed wait is to be judged. */
+  async #wait(delayMs: number): Promise<FailedAttempt | undefined> {
+    const { policy, closing } = this.#request
+    if (policy.maxWaitMs === 0) {
+      await this.#admission.pause(this.#planned(), delayMs)
+      this.#notBeforeMs = 0
+      return closing?.isClosed ? { ok: false, failure: this.#abortedAfterLast() } : undefined
     }
-    const wish = this.#wish(0)
-    const { line } = this.#target.state
-    const ticket = line.enter(wish)
-    if (ticket === 0) return this.#heldBack(line.held(wish))
-    // A call that does not wait takes no token of the retry budget.
-    this.#leave = { ticket, paying: wish.paying && !wish.impatient, tokens: wish.tokens }
+    const outcome = await this.#admission.wait(this.#planned(), delayMs)
+    if (isHeld(outcome))
+      return { ...this.#refusal(this.#heldFailure(outcome)), permitRefusal: outcome }
+    this.#permit = outcome
     return undefined
   }
 
-  #heldBack(held: Held): FailedAttempt {
-    return { ...this.#refusal(this.#heldFailure(held)), held }
-  }
-
-  #heldFailure(held: Held | NoLeave): Failure {
-    const { name, state } = this.#target
-    return heldFailure(held, state.line, name, this.#last?.failure)
-  }
-
-  /** Where a retry or re-ask is held, the failure before it is judged anew. */
-  #refusal(failure: Failure): FailedAttempt {
-    const { cause } = this.#next
-    if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
-      const { failure: last } = this.#last
-      const { retryAfterMs } = failure
-      return { ok: false, failure: retryAfterMs === undefined ? last : { ...last, retryAfterMs } }
-    }
-    return { ok: false, failure }
-  }
-
-  /** What the next attempt asks of its line, when its own wait ends in `delayMs`. */
-  #wish(delayMs: number, paying = this.#next.paying): Wish {
-    const { policy, tokens } = this.#request
-    const { line } = this.#target.state
-    if (this.#order === 0) this.#order = line.arrive()
-    const nowMs = this.#nowMs()
-    return {
-      order: this.#order,
-      requests: this.#requests,
-      notBeforeMs: Math.max(nowMs + delayMs, this.#notBeforeMs),
-      latestMs: nowMs + Math.min(this.#patienceMs(), this.#untilDeadlineMs()),
-      paying,
-      nested: policy.nested === true,
-      reentrant: policy.holdsPlaceIn?.(line) === true,
-      impatient: policy.maxWaitMs === 0,
-      bulk: policy.bulk === true,
-      tokens: line.countsTokens ? (tokens?.estimate(this.#next.index) ?? 0) : 0,
-    }
-  }
-
   #inputFor(result: FailedAttempt): DecideInput {
-    const { policy, random, deadline } = this.#request
-    const { line } = this.#target.state
+    const { policy, random, deadline, signal, closing } = this.#request
+    const admission = this.#admission
     const { failure } = result
     return {
       result,
@@ -243,53 +231,42 @@ export class Run<T> {
       attempts: this.#requests - this.#refused,
       requests: this.#requests,
       reasks: this.#reasks,
-      aborted: this.#aborted(),
+      aborted: signal?.aborted ?? false,
+      closed: closing?.isClosed === true,
+      reaskRefused: this.#badAnswer !== undefined && refusesReask(failure),
       remainingMs: deadline.remainingMs(),
-      patienceMs: this.#patienceMs(),
+      patienceMs: admission.patienceMs(this.#hintEndsMs),
       waits: policy.maxWaitMs > 0,
       hintMs: this.#pending ? 0 : Math.max(this.#hintEndsMs - this.#nowMs(), 0),
       retriedOnce: this.#retriedOnce && !this.#pending,
-      heldAfter: (delayMs) => line.held(this.#wish(delayMs, isRepeated(failure))),
-      backoffMs: () =>
-        drawDelayMs(policy.backoff, {
+      heldAfter: (delayMs) => admission.heldAfter(this.#planned(isRepeated(failure)), delayMs),
+      backoffMs: () => {
+        const leftMs = admission.leftMs(this.#hintEndsMs)
+        return drawDelayMs(policy.backoff, {
           retry: this.#retriesHere + 1,
           kind: failure.kind,
           previousDelayMs: this.#previousDelayMs,
           random,
-          isDown: line.isDown,
-          // It leaves time for two more waits like it.
-          slowMs: Math.min(this.#slowMs, this.#leftMs() / 3),
-          leftMs: this.#leftMs(),
-          waitedMs: this.#patience.waitedMs,
+          isDown: admission.line.isDown,
+          // Leaves time for two more waits of the same length.
+          slowMs: Math.min(this.#slowMs, leftMs / 3),
+          leftMs,
+          waitedMs: admission.waitedMs,
           isLast: this.#isLast(failure),
-        }),
+        })
+      },
       fallbacks: fallbacksAfter(this.#next.index, this.#request),
     }
   }
 
-  async #obey(verdict: Verdict, judged: FailedAttempt): Promise<boolean> {
-    switch (verdict.verdict) {
-      case 'accept':
-        return false
-      case 'stop':
-        this.#stop(verdict.reason, judged)
-        return false
-      case 'reask':
-        this.#reasks += 1
-        if (!refusesReask(judged.failure)) this.#badAnswer = judged.failure
-        this.#plan({ ...FIRST, cause: 'reask', index: this.#next.index })
-        return true
-      case 'fallback':
-        this.#fallBack(verdict.target)
-        return true
-      case 'retry':
-        this.#planRetry(verdict, judged.failure)
-        this.#tellOfLine(verdict.delayMs, judged.failure)
-        await this.#standInLine(verdict.delayMs)
-        return true
-      case 'wait':
-        await this.#standInLine(0)
-        return true
+  #planned(paying = this.#next.paying): PlannedSend {
+    return {
+      index: this.#next.index,
+      requests: this.#requests,
+      paying,
+      own: this.#next.delaySource === 'hint' ? 'hint' : 'backoff',
+      notBeforeMs: this.#notBeforeMs,
+      hintEndsMs: this.#hintEndsMs,
     }
   }
 
@@ -309,8 +286,7 @@ export class Run<T> {
   }
 
   #fallBack(index: number): void {
-    this.#target = targetAt(this.#request, index)
-    this.#order = 0
+    this.#admission.moveTo(index)
     this.#hintEndsMs = 0
     this.#badAnswer = undefined
     this.#retriesHere = 0
@@ -318,70 +294,33 @@ export class Run<T> {
     this.#plan({ ...FIRST, cause: 'fallback', index })
   }
 
-  /** Where more than its own wait holds the retry, that is told too. */
+  /** If the line holds the retry longer than its own wait does, that is reported as well. */
   #tellOfLine(delayMs: number, failure: Failure): void {
-    const { policy, onVerdict } = this.#request
-    if (onVerdict === undefined || policy.maxWaitMs === 0) return
-    const held = this.#target.state.line.held(this.#wish(delayMs))
+    const { policy } = this.#request
+    if (this.#request.onVerdict === undefined || policy.maxWaitMs === 0) return
+    const held = this.#admission.heldAfter(this.#planned(), delayMs)
     const own = this.#next.delaySource
-    if (held.by !== 'backoff' && held.by !== own) this.#tell({ verdict: 'wait', held }, failure)
+    if (held.by !== 'backoff' && held.by !== own) this.tell({ verdict: 'wait', held }, failure)
   }
 
-  /** Waits for its turn: then it has leave, or what it has waited for in vain is judged. */
-  async #standInLine(delayMs: number): Promise<void> {
-    const { clock, signal, policy, closing } = this.#request
-    const { line } = this.#target.state
-    const fromMs = this.#nowMs()
-    const own = this.#next.delaySource === 'hint' ? 'hint' : 'backoff'
-    if (policy.maxWaitMs === 0) {
-      // Its own wait is its own affair; then the line takes it at once, or not at all.
-      const pause = () => closing?.sleep(clock, delayMs, signal) ?? sleep(clock, delayMs, signal)
-      if (delayMs > 0) await pause().catch(() => {})
-      if (closing?.isClosed)
-        this.#inVain = { ok: false, failure: this.#abortedAfter(this.#last?.failure) }
-      this.#notBeforeMs = 0
-      this.#patience.waited({ fromMs, delayMs, own, line })
-      return
-    }
-    const wish = this.#wish(delayMs)
-    const outcome = await line.wait(wish, signal, closing)
-    this.#patience.waited({ fromMs, delayMs, own, line, paying: wish.paying })
-    if (typeof outcome === 'number') {
-      this.#leave = { ticket: outcome, paying: wish.paying, tokens: wish.tokens }
-      return
-    }
-    this.#inVain = { ...this.#refusal(this.#heldFailure(outcome)), noLeave: outcome }
+  #heldFailure(held: Held | PermitRefusal): Failure {
+    const { target, line } = this.#admission
+    return heldFailure(held, line, target.name, this.#last?.failure)
   }
 
-  #stop(reason: StopReason, { failure, reask, noLeave, held }: FailedAttempt): void {
-    const { waitedMs } = this.#patience
-    if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
-      const refused = { answer: this.#badAnswer, refusal: failure }
-      this.#outcome = {
-        ok: false,
-        failure: withRefusal(refused),
-        reason,
-        deterministic: false,
-        attempts: this.#requests,
-        waitedMs,
-        refused,
-      }
-      return
+  /** If a retry or re-ask is held, the failure of the previous attempt is judged again. */
+  #refusal(failure: Failure): FailedAttempt {
+    const { cause } = this.#next
+    if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
+      const { failure: last } = this.#last
+      const { retryAfterMs } = failure
+      return { ok: false, failure: retryAfterMs === undefined ? last : { ...last, retryAfterMs } }
     }
-    const heldBy = (noLeave ?? held)?.by
-    const waits = this.#patience.takeWaits()
-    const hintMs = Math.max(this.#hintEndsMs - this.#nowMs(), this.#target.state.line.toldForMs)
-    const isLate = reason === 'aborted' && failure.kind !== 'aborted'
-    this.#outcome = {
-      ok: false,
-      failure: isLate ? this.#abortedAfter(failure) : stopFailure(reason, failure, { hintMs }),
-      reason,
-      deterministic: reask === 'repeated',
-      attempts: this.#requests,
-      waitedMs,
-      ...(waits.length > 0 && { waits }),
-      ...(heldBy !== undefined && { heldBy }),
-    }
+    return { ok: false, failure }
+  }
+
+  #abortedAfterLast(): Failure {
+    return this.#abortedAfter(this.#last?.failure)
   }
 
   #abortedAfter(last: Failure | undefined): Failure {
@@ -390,42 +329,11 @@ export class Run<T> {
     return isClosed ? closedFailure(last) : abortedFailure(last, signal?.reason)
   }
 
-  #tell(verdict: Verdict, failure?: Failure): void {
-    const { onVerdict } = this.#request
-    if (onVerdict === undefined) return
-    const event = { verdict, attempts: this.#requests, target: this.#next.index }
-    onVerdict(failure === undefined ? event : { ...event, failure })
-  }
-
-  /** How long the call may still wait for its next attempt, milliseconds. */
-  #leftMs(): number {
-    const untilDeadlineMs = Math.max(this.#untilDeadlineMs(), 0)
-    // Then its backoff counts only against the deadline.
-    if (this.#request.policy.maxWaitMs === 0) return untilDeadlineMs
-    return Math.min(untilDeadlineMs, this.#patienceMs())
-  }
-
-  /** Until the last moment at which an attempt may start; negative: it is over. */
-  #untilDeadlineMs(): number {
-    const { deadline, policy } = this.#request
-    return deadline.remainingMs() - (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)
-  }
-
-  /** How long it may still wait, whatever its deadline. */
-  #patienceMs(): number {
-    const ownHintMs = this.#hintEndsMs === 0 ? 0 : this.#hintEndsMs - this.#nowMs()
-    return this.#patience.leftMs(this.#target.state.line, ownHintMs)
-  }
-
-  /** The next request is the last one. Not after the first refusal: that may be a moment's. */
+  /** Whether the next request is the last. Not after the first refusal, which may be momentary. */
   #isLast({ executed }: Failure): boolean {
     const { maxRequests, maxWaitMs } = this.#request.policy
     if (maxWaitMs === 0 || executed !== 'no' || this.#retriesHere === 0) return false
-    return this.#requests + 1 === maxRequests && this.#target.state.line.isFailing
-  }
-
-  #aborted(): boolean {
-    return this.#request.signal?.aborted ?? false
+    return this.#requests + 1 === maxRequests && this.#admission.line.isFailing
   }
 
   #nowMs(): number {
@@ -435,14 +343,14 @@ export class Run<T> {
 
 type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
 
-/** The attempt to be made next. */
+/** The next attempt. */
 interface NextAttempt {
   readonly cause: AttemptStep['cause']
   readonly index: number
   /** When it was planned, on the monotonic clock. */
   readonly plannedMs: number
   readonly delaySource?: 'backoff' | 'hint'
-  /** It repeats what may have been executed. */
+  /** Whether it repeats an attempt that may have been executed. */
   readonly paying: boolean
 }
 
@@ -450,7 +358,11 @@ const FIRST: NextAttempt = { cause: 'initial', index: 0, plannedMs: 0, paying: f
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 
-/** What may have been executed costs the provider something when it is sent again. */
+function isHeld<Held extends object>(outcome: Permit | Held): outcome is Held {
+  return !('ticket' in outcome)
+}
+
+/** Repeating an attempt that may have been executed costs the provider something. */
 function isRepeated({ executed }: Failure): boolean {
   return executed !== 'no'
 }

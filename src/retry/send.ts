@@ -12,21 +12,21 @@ import type {
 } from './loop-contract.ts'
 import { closedFailure } from './stop-failure.ts'
 
-/** Permission to send one attempt, from the target's line. */
-export interface Leave {
+/** Permission to send one attempt, granted by the target's line. */
+export interface Permit {
   readonly ticket: Ticket
-  /** It repeats an attempt that may have been executed. */
+  /** Whether it repeats an attempt that may have been executed. */
   readonly paying: boolean
-  /** Estimated tokens; 0 where tokens are not counted. */
+  /** Estimated tokens; 0 if tokens are not counted. */
   readonly tokens: number
 }
 
-/** Sends one attempt, tells the line how it ended, and gives back its place. */
+/** Sends one attempt, reports to the line how it ended, and gives its place back. */
 export async function sendAttempt<T>(
   request: LoopRequest<T>,
   { state }: LoopTarget,
   step: AttemptStep,
-  leave: Leave,
+  permit: Permit,
 ): Promise<AttemptResult<T>> {
   const { clock } = request
   const { line, hedging } = state
@@ -38,27 +38,27 @@ export async function sendAttempt<T>(
     return result
   } finally {
     try {
-      // What the line learns may draw from the user's `random`, which may throw.
-      line.ended(endOf(result, leave, sentAtMs, step.signal?.aborted === true))
+      // May throw, because the line may call the user's `random`.
+      line.ended(endOf(result, permit, sentAtMs, step.signal?.aborted === true))
     } finally {
-      giveBack(line, result, leave.tokens)
+      giveBack(line, result, permit.tokens)
     }
   }
 }
 
-/** The client may have been closed since the line let the call go. */
+/** Checks again whether the client was closed after the line granted permission. */
 function unlessClosed<T>(
-  { attempt, closing }: LoopRequest<T>,
+  request: LoopRequest<T>,
   step: AttemptStep,
 ): Promise<AttemptResult<T>> | FailedAttempt {
-  if (!closing?.isClosed) return attempt(step)
+  if (!request.closing?.isClosed) return request.attempt(step)
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 
-/** Only an `attempt` that broke its promise and rejected has left no result. */
+/** How the attempt ended. There is no result only if `attempt` rejected, which it must not. */
 function endOf<T>(
   result: AttemptResult<T> | undefined,
-  { ticket, paying }: Leave,
+  { ticket, paying }: Permit,
   sentAtMs: number,
   isAborted: boolean,
 ): End {
@@ -84,7 +84,7 @@ function giveBack<T>(line: Line, result: AttemptResult<T> | undefined, thought: 
   else line.left(used)
 }
 
-/** A stream is in flight until it ends or its reader goes idle. */
+/** A stream keeps its place until it ends or its reader is idle. */
 function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void {
   let used = thought
   const leave = line.streams(pace, () => (thought === 0 ? 0 : used - thought))
@@ -94,7 +94,7 @@ function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void 
   })
 }
 
-/** Tokens used beyond the estimate; negative: fewer. */
+/** Tokens used beyond the estimate; negative if fewer were used. */
 function tokensBeyond<T>(thought: number, result: AttemptResult<T> | undefined): number {
   if (thought === 0 || result === undefined) return 0
   if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought

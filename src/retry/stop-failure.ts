@@ -2,11 +2,12 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import { ClientClosed } from './closing.ts'
 import type { Line } from './health/line.ts'
-import type { NoLeave } from './health/waiting.ts'
+import type { PermitRefusal } from './health/waiting.ts'
 
 /**
- * The failure a call ends with when its last attempt's was `failure` and `reason` stopped it: what
- * the attempt met, which is what there is to mend, whatever kept another one back.
+ * The failure that a call ends with if its last attempt failed with `failure` and `reason` stopped it.
+ * Usually that is the attempt's own failure, because that is what the user has to fix, whatever prevented
+ * another attempt.
  */
 export function stopFailure(
   reason: StopReason,
@@ -14,10 +15,10 @@ export function stopFailure(
   facts: { readonly hintMs: number },
 ): Failure {
   if (facts.hintMs > 0 && AFTER_A_HINT.has(reason)) {
-    // The hint may be another call's, kept by the line.
-    return { ...failure, retryAfterMs: Math.ceil(facts.hintMs) }
+    // The hint may have been given to another call and kept by the line.
+    return { ...failure, retryAfterMs: wholeMs(facts.hintMs) }
   }
-  // An answer that came ('yes') has a known outcome, even if it is a bad one.
+  // With 'yes' an answer arrived, so the outcome is known even if the answer is bad.
   if (reason === 'outcome_unknown' && failure.executed === 'maybe') {
     return { ...failure, ...ownFailure('outcome_unknown', failure.message, failure) }
   }
@@ -31,12 +32,12 @@ const AFTER_A_HINT: ReadonlySet<StopReason> = new Set([
   'hopeless_wait',
 ])
 
-/** The caller aborted, and gave `cause` as the reason. */
+/** The caller aborted; `cause` is the abort reason. */
 export function abortedFailure(last: Failure | undefined, cause: unknown): Failure {
   return { ...ownFailure('aborted', 'The caller aborted the call', last), cause }
 }
 
-/** Nothing more is sent for a client that is closed. */
+/** The client was closed, so nothing more is sent. */
 export function closedFailure(last?: Failure): Failure {
   return {
     ...ownFailure('aborted', 'The client was closed', last),
@@ -47,11 +48,11 @@ export function closedFailure(last?: Failure): Failure {
 }
 
 /**
- * The failure of a call that its line did not let through: kind and status of what closed the line, and
- * nothing else of the call that met it. Where too many calls wait already, that is the reason.
+ * The failure of a call that its line did not let through: the kind and status of the failure that closed the
+ * line, but nothing else of the call that met it. If too many calls are waiting, that is the failure.
  */
 export function heldFailure(
-  { by, why }: Pick<NoLeave, 'by'> & { readonly why?: NoLeave['why'] },
+  { by, why }: Pick<PermitRefusal, 'by'> & { readonly why?: PermitRefusal['why'] },
   line: Line,
   name: string,
   last?: Failure,
@@ -60,7 +61,7 @@ export function heldFailure(
   const seen = line.seen(by)
   const kind = seen?.kind ?? (by === 'hint' ? 'rate_limit' : 'overloaded')
   const failure = ownFailure(kind, `${name} cannot take it now`, last)
-  const retryAfterMs = by === 'hint' || by === 'limit' ? Math.ceil(line.toldForMs) : 0
+  const retryAfterMs = by === 'hint' || by === 'limit' ? wholeMs(line.toldForMs) : 0
   return {
     ...failure,
     ...(seen?.status !== undefined && { status: seen.status }),
@@ -68,7 +69,7 @@ export function heldFailure(
   }
 }
 
-/** A failure decided here, whose cause is what was caught last. */
+/** A failure decided here; its cause is the last caught error. */
 export function ownFailure(kind: FailureKind, message: string, last: Failure | undefined): Failure {
   return {
     kind,
@@ -77,4 +78,9 @@ export function ownFailure(kind: FailureKind, message: string, last: Failure | u
     message,
     cause: last?.cause,
   }
+}
+
+/** Rounded up; sums of a monotonic clock are off by less than a microsecond. */
+function wholeMs(ms: number): number {
+  return Math.ceil(Math.round(ms * 1_000) / 1_000)
 }

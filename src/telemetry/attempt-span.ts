@@ -24,7 +24,7 @@ import {
 import { type Instruments, measure } from './metrics.ts'
 import { annotate, endSpan, openSpan, traceparentOf, withSpan } from './spans.ts'
 
-/** The span of one attempt, below its call's. It carries no `gen_ai.*`: nothing counts twice. */
+/** The span of one attempt, a child of its call's span. Has no `gen_ai.*` attributes, so nothing counts twice. */
 export class AttemptSpan {
   /** The call's context with this span in it. */
   readonly context: Context
@@ -32,7 +32,7 @@ export class AttemptSpan {
   readonly #span: Span | undefined
   #ended = false
 
-  /** Without `parts` nobody watches. */
+  /** Without `parts`, the span does nothing. */
   constructor(parts: AttemptParts | undefined) {
     this.context = ROOT_CONTEXT
     if (parts === undefined) return
@@ -51,7 +51,7 @@ export class AttemptSpan {
     })
   }
 
-  /** Calls `fn` once, with this span active, and returns or throws what it does. */
+  /** Calls `fn` once with this span active; returns or throws whatever `fn` does. */
   run<T>(fn: () => T): T {
     if (this.#target === undefined) return fn()
     let called = false
@@ -61,13 +61,13 @@ export class AttemptSpan {
         return fn()
       })
     } catch (error) {
-      // A context manager that fails before it calls us must not cost the attempt.
+      // A context manager that fails before calling `fn` must not fail the attempt.
       if (called) throw error
       return fn()
     }
   }
 
-  /** W3C `traceparent` of this span: for a gateway that continues the trace. */
+  /** W3C `traceparent` of this span, for a gateway that continues the trace. */
   get traceparent(): string | undefined {
     return traceparentOf(this.#span)
   }
@@ -90,7 +90,7 @@ export class AttemptSpan {
   }
 }
 
-/** The attempt's span of every call that nobody watches. */
+/** Shared by all attempts that are neither traced nor measured. */
 export const UNWATCHED_ATTEMPT: AttemptSpan = new AttemptSpan(undefined)
 
 function tellInterruption(
@@ -130,15 +130,15 @@ function measureAttempt(measured: Instruments, target: CallInfo, report: Attempt
 
 const NO_ATTRIBUTES = () => ({})
 
-/** What is known of an attempt that was a stream. */
+/** Facts about an attempt that was a stream. */
 export interface StreamFacts {
-  /** From sending the request to its first chunk. */
+  /** Time from sending the request to the first chunk. */
   readonly firstChunkMs?: number | undefined
-  /** How many came, where content has reached the caller. */
+  /** Number of chunks received; set if content has reached the caller. */
   readonly chunks?: number | undefined
 }
 
-/** What a call hands to its attempt. */
+/** What a call passes to the span of its attempt. */
 export interface AttemptParts {
   readonly call: CallInfo
   readonly attempt: AttemptInfo

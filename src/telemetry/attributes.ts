@@ -1,10 +1,10 @@
 /**
- * Every name steadycall puts into a trace or a metric, and nothing else.
+ * All names that steadycall uses in traces and metrics.
  *
- * `gen_ai.*`, `openai.*`, `http.*`, `server.*` and `error.*` are OpenTelemetry semantic conventions
- * in version 1.41, the last one to define `gen_ai.*` beside the rest; those for generative AI have
- * the status Development there and may be renamed. `steadycall.*` is our own. Durations are
- * seconds, as the conventions ask.
+ * `gen_ai.*`, `openai.*`, `http.*`, `server.*` and `error.*` are OpenTelemetry semantic conventions, version
+ * 1.41, the last one to define `gen_ai.*` together with the others. The conventions for generative AI have the
+ * status Development in that version and may still be renamed. `steadycall.*` is our own. Durations are in
+ * seconds, as the conventions require.
  */
 
 /** The instrumentation scope of all spans and metrics. */
@@ -14,35 +14,35 @@ export const SCOPE_VERSION = '0.1.0'
 /** https://opentelemetry.io/docs/specs/otel/schemas/ */
 export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.41.0'
 
-/** First word of a logical span's name: a chat completion; the model follows. */
+/** First word of the name of a call's span, for a chat completion; followed by the model. */
 export const SPAN_CHAT = 'chat'
-/** First word of a logical span's name: a guarded call of the user's own; its name follows. */
+/** First word of the name of a call's span, for `run`; followed by the name given to `run`. */
 export const SPAN_RUN = 'run'
-/** First word of a child span's name: one attempt; the model or the run's name follows. */
+/** First word of the name of an attempt's span; followed by the model or the name given to `run`. */
 export const SPAN_ATTEMPT = 'attempt'
 
-/** Event on a logical span: another attempt of the same request will follow after a wait. */
+/** Event on a call's span: the same request will be sent again after a wait. */
 export const EVENT_RETRY_SCHEDULED = 'steadycall.retry.scheduled'
-/** Event on a logical span: no further attempt follows, and why. */
+/** Event on a call's span: no further attempt will be made, with the reason. */
 export const EVENT_RETRY_STOPPED = 'steadycall.retry.stopped'
-/** Event on a logical span: the model is told what was wrong with its answer. */
+/** Event on a call's span: the model is told what was wrong with its answer. */
 export const EVENT_REASK_SENT = 'steadycall.reask.sent'
-/** Event on a logical span: the next attempt goes to another target. */
+/** Event on a call's span: the next attempt goes to another target. */
 export const EVENT_FALLBACK_SELECTED = 'steadycall.fallback.selected'
-/** Event on a logical span: somebody else retries too, below or above steadycall. */
+/** Event on a call's span: another layer, below or above steadycall, retries too. */
 export const EVENT_RETRIES_MULTIPLIED = 'steadycall.retries.multiplied'
-/** Event on a logical span: another process has the key, and is waited for. */
+/** Event on a call's span: the call waits for another process that has the key. */
 export const EVENT_CLAIM_AWAITED = 'steadycall.claim.awaited'
-/** Event on a logical span: an answer was made valid locally, without another request. */
+/** Event on a call's span: an answer was repaired locally, without another request. */
 export const EVENT_OUTPUT_REPAIRED = 'steadycall.output.repaired'
-/** Event on a logical span: its next attempt waits in the line of its target. */
+/** Event on a call's span: the next attempt waits in the queue of its target. */
 export const EVENT_WAIT = 'steadycall.wait'
-/** Event on a logical span: a target was found in another state. */
+/** Event on a call's span: a target has changed its state. */
 export const EVENT_TARGET_CHANGED = 'steadycall.target.changed'
 /** Event on an attempt's span: its stream broke after content had reached the caller. */
 export const EVENT_STREAM_INTERRUPTED = 'steadycall.stream.interrupted'
 
-/** string, on spans and metrics: the `FailureKind`. Absent on success and on a caller's abort. */
+/** string, on spans and metrics: the `FailureKind`. Absent on success and after an abort by the caller. */
 export const ERROR_TYPE = 'error.type'
 /** string: host of the target. */
 export const SERVER_ADDRESS = 'server.address'
@@ -52,14 +52,14 @@ export const SERVER_PORT = 'server.port'
 export const HTTP_RESPONSE_STATUS_CODE = 'http.response.status_code'
 /** int, on attempts caused by a retry: 1 for the first resend of the same request. */
 export const HTTP_REQUEST_RESEND_COUNT = 'http.request.resend_count'
-/** string[], on attempts: the provider's request id, what its support asks for. */
+/** string[], on attempts: the provider's request id, which its support team asks for. */
 export const HTTP_RESPONSE_HEADER_X_REQUEST_ID = 'http.response.header.x-request-id'
 
 /** string: always `chat`. */
 export const GEN_AI_OPERATION_NAME = 'gen_ai.operation.name'
 /** string: `openai` unless the target is known to be another provider. */
 export const GEN_AI_PROVIDER_NAME = 'gen_ai.provider.name'
-/** string: the model asked for. */
+/** string: the requested model. */
 export const GEN_AI_REQUEST_MODEL = 'gen_ai.request.model'
 /** int: the limit on output tokens. */
 export const GEN_AI_REQUEST_MAX_TOKENS = 'gen_ai.request.max_tokens'
@@ -79,7 +79,7 @@ export const GEN_AI_REQUEST_PRESENCE_PENALTY = 'gen_ai.request.presence_penalty'
 export const GEN_AI_REQUEST_CHOICE_COUNT = 'gen_ai.request.choice.count'
 /** boolean: only when true. */
 export const GEN_AI_REQUEST_STREAM = 'gen_ai.request.stream'
-/** string: `json` or `text`, where a format was asked for. */
+/** string: `json` or `text`, if a format was requested. */
 export const GEN_AI_OUTPUT_TYPE = 'gen_ai.output.type'
 /** string: the provider's id of the completion returned. */
 export const GEN_AI_RESPONSE_ID = 'gen_ai.response.id'
@@ -89,23 +89,23 @@ export const GEN_AI_RESPONSE_MODEL = 'gen_ai.response.model'
 export const GEN_AI_RESPONSE_FINISH_REASONS = 'gen_ai.response.finish_reasons'
 /** double, seconds: from the start of the call to the first chunk of its stream. */
 export const GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = 'gen_ai.response.time_to_first_chunk'
-/** int: sum over all attempts that reported usage, for each of them is billed. */
+/** int: sum over all attempts that reported usage, because each of them is billed. */
 export const GEN_AI_USAGE_INPUT_TOKENS = 'gen_ai.usage.input_tokens'
-/** int: sum over all attempts that reported usage, for each of them is billed. */
+/** int: sum over all attempts that reported usage, because each of them is billed. */
 export const GEN_AI_USAGE_OUTPUT_TOKENS = 'gen_ai.usage.output_tokens'
-/** int: of the input tokens, those read from the provider's prompt cache, where it told. */
+/** int: the part of the input tokens read from the provider's prompt cache, if reported. */
 export const GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS = 'gen_ai.usage.cache_read.input_tokens'
-/** int: of the output tokens, those spent on reasoning, where the provider told. */
+/** int: the part of the output tokens spent on reasoning, if reported. */
 export const GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = 'gen_ai.usage.reasoning.output_tokens'
-/** string, opt-in: a JSON array of the messages sent, shaped as the conventions define. */
+/** string, opt-in: a JSON array of the messages sent, in the conventions' format. */
 export const GEN_AI_INPUT_MESSAGES = 'gen_ai.input.messages'
-/** string, opt-in: a JSON array of the messages returned, shaped as the conventions define. */
+/** string, opt-in: a JSON array of the messages returned, in the conventions' format. */
 export const GEN_AI_OUTPUT_MESSAGES = 'gen_ai.output.messages'
 /** string, on a metric: `input` or `output`. */
 export const GEN_AI_TOKEN_TYPE = 'gen_ai.token.type'
 /** string: always `chat_completions`. */
 export const OPENAI_API_TYPE = 'openai.api.type'
-/** string: the tier asked for, unless that is `auto`. */
+/** string: the requested tier, unless it is `auto`. */
 export const OPENAI_REQUEST_SERVICE_TIER = 'openai.request.service_tier'
 /** string: the tier that answered; `_OTHER` for one OpenAI does not define. */
 export const OPENAI_RESPONSE_SERVICE_TIER = 'openai.response.service_tier'
@@ -116,55 +116,55 @@ export const OPENAI_RESPONSE_SYSTEM_FINGERPRINT = 'openai.response.system_finger
 export const OUTCOME = 'steadycall.outcome'
 /** string: `provider`, `store` (replayed) or `shared` (joined a call in flight). */
 export const SOURCE = 'steadycall.source'
-/** double, seconds: what the call was given. */
+/** double, seconds: the deadline given to the call. */
 export const DEADLINE = 'steadycall.deadline'
 /** string: the `StopReason`. */
 export const STOP_REASON = 'steadycall.stop_reason'
-/** string, on every span and event of a keyed call: first 12 hex digits of the stored hash. */
+/** string, on all spans and events of a call with a key: the first 12 hex digits of the stored hash. */
 export const KEY_HASH = 'steadycall.idempotency.key_hash'
-/** boolean, on calls whose result is to be kept: false when the store could not keep it. */
+/** boolean, on calls whose result should be stored: false if the store could not store it. */
 export const PERSISTED = 'steadycall.idempotency.persisted'
-/** boolean: false when an attempt may have been billed unseen. */
+/** boolean: false if an attempt may have been billed without reporting its usage. */
 export const USAGE_COMPLETE = 'steadycall.usage.complete'
-/** int, on replayed and joined calls: tokens the work took when it was done. */
+/** int, on replayed and joined calls: tokens used by the call that did the work. */
 export const REPLAYED_INPUT_TOKENS = 'steadycall.replayed_usage.input_tokens'
-/** int, on replayed and joined calls: tokens the work took when it was done. */
+/** int, on replayed and joined calls: tokens used by the call that did the work. */
 export const REPLAYED_OUTPUT_TOKENS = 'steadycall.replayed_usage.output_tokens'
-/** string, on links: `joined` (waited for that call) or `replayed` (it did the work). */
+/** string, on links: `joined` (this call waited for the linked one) or `replayed` (the linked one did the work). */
 export const LINK_KIND = 'steadycall.link.kind'
-/** boolean: true when captured messages were shortened to fit. */
+/** boolean: true if captured messages were shortened to fit. */
 export const CONTENT_TRUNCATED = 'steadycall.content.truncated'
-/** string: `below` (an SDK, a fetch: seen on the wire) or `above` (a loop around the call). */
+/** string: `below` (an SDK or fetch, observed on the wire) or `above` (a loop around the call). */
 export const MULTIPLIED_BY = 'steadycall.multiplied_by'
-/** int: changes made to the answer locally. */
+/** int: number of local repairs of the answer. */
 export const REPAIR_COUNT = 'steadycall.repair.count'
-/** string[]: the rules that made them. */
+/** string[]: the rules that were applied. */
 export const REPAIR_RULES = 'steadycall.repair.rules'
-/** int: problems named in a re-ask. */
+/** int: number of problems listed in a re-ask. */
 export const REASK_ISSUE_COUNT = 'steadycall.reask.issue_count'
-/** string: the state that a target left: `up`, `down` or `recovering`. */
+/** string: the previous state of a target: `up`, `down` or `recovering`. */
 export const TARGET_FROM = 'steadycall.target.from'
-/** string: the state it is in. */
+/** string: the new state of a target. */
 export const TARGET_TO = 'steadycall.target.to'
-/** string: what a line holds a call back for: `hint`, `limit`, `down`, `budget` or `backoff`. */
+/** string: why a call waits: `hint`, `limit`, `down`, `budget` or `backoff`. */
 export const WAIT_FOR = 'steadycall.wait.for'
-/** double, seconds: the expected wait; absent where it cannot be known. */
+/** double, seconds: the expected wait; absent if it cannot be known. */
 export const WAIT_EXPECTED = 'steadycall.wait.expected'
-/** int: calls that waited in the line already. */
+/** int: number of calls already waiting. */
 export const WAIT_AHEAD = 'steadycall.wait.ahead'
-/** double, seconds, on attempts, and on calls that waited in vain: for a hint of the provider. */
+/** double, seconds, on attempts, and on calls that gave up waiting: wait for a hint of the provider. */
 export const WAIT_HINT = 'steadycall.wait.hint'
-/** double, seconds, on attempts, and on calls that waited in vain: for a place within a limit. */
+/** double, seconds, on attempts, and on calls that gave up waiting: wait for a place within a limit. */
 export const WAIT_LIMIT = 'steadycall.wait.limit'
-/** double, seconds, on attempts, and on calls that waited in vain: for a target that was down. */
+/** double, seconds, on attempts, and on calls that gave up waiting: wait for a target that was down. */
 export const WAIT_DOWN = 'steadycall.wait.down'
-/** double, seconds, on attempts, and on calls that waited in vain: for the retry budget. */
+/** double, seconds, on attempts, and on calls that gave up waiting: wait for the retry budget. */
 export const WAIT_BUDGET = 'steadycall.wait.budget'
-/** double, seconds, on attempts, and on calls that waited in vain: for its own backoff. */
+/** double, seconds, on attempts, and on calls that gave up waiting: the call's own backoff. */
 export const WAIT_BACKOFF = 'steadycall.wait.backoff'
 /** string, on events: host and model. */
 export const TARGET = 'steadycall.target'
-/** int: chunks of a stream that had come. */
+/** int: number of chunks received of a stream. */
 export const STREAM_CHUNKS = 'steadycall.stream.chunks'
 /** string: the target that failed, by its configured name. */
 export const FALLBACK_FROM = 'steadycall.fallback.from'
@@ -172,40 +172,40 @@ export const FALLBACK_FROM = 'steadycall.fallback.from'
 export const FALLBACK_TO = 'steadycall.fallback.to'
 /** string, on metrics: the name given to `run`. */
 export const RUN_NAME = 'steadycall.run.name'
-/** double, seconds: waited before an attempt. */
+/** double, seconds: the wait before an attempt. */
 export const DELAY_DURATION = 'steadycall.delay.duration'
 /** string: `backoff` or `hint`. */
 export const DELAY_SOURCE = 'steadycall.delay.source'
-/** int: attempts made in all. */
+/** int: number of attempts made. */
 export const ATTEMPT_COUNT = 'steadycall.attempt.count'
 /** int: 1 for the first. */
 export const ATTEMPT_NUMBER = 'steadycall.attempt.number'
 /** string: `initial`, `retry`, `reask`, `fallback` or `hedge`. */
 export const ATTEMPT_CAUSE = 'steadycall.attempt.cause'
-/** boolean, on failed attempts: the same request could have been sent again. */
+/** boolean, on failed attempts: whether the same request could have been sent again. */
 export const ATTEMPT_RETRYABLE = 'steadycall.attempt.retryable'
-/** string, on failed attempts: `no`, `maybe` or `yes`: did the provider do the work? */
+/** string, on failed attempts: whether the provider did the work: `no`, `maybe` or `yes`. */
 export const ATTEMPT_EXECUTED = 'steadycall.attempt.executed'
 /** double, seconds: how long the provider asked to wait. */
 export const ATTEMPT_RETRY_AFTER = 'steadycall.attempt.retry_after'
-/** int: requests seen on the wire; more than one is somebody else's retry. */
+/** int: requests observed on the wire; more than one means that another layer retries. */
 export const ATTEMPT_WIRE_REQUESTS = 'steadycall.attempt.wire_requests'
-/** int: requests the gateway made upstream for this attempt, where it told. */
+/** int: upstream requests that the gateway reports for this attempt. */
 export const ATTEMPT_GATEWAY_ATTEMPTS = 'steadycall.attempt.gateway_attempts'
 /** boolean, only when true: the attempt is a probe of a target that is down. */
 export const ATTEMPT_PROBE = 'steadycall.attempt.probe'
-/** int: tokens this attempt was billed. */
+/** int: input tokens billed for this attempt. */
 export const ATTEMPT_INPUT_TOKENS = 'steadycall.attempt.usage.input_tokens'
-/** int: tokens this attempt was billed. */
+/** int: output tokens billed for this attempt. */
 export const ATTEMPT_OUTPUT_TOKENS = 'steadycall.attempt.usage.output_tokens'
-/** int: of this attempt's input tokens, those read from the provider's prompt cache. */
+/** int: the part of this attempt's input tokens read from the provider's prompt cache. */
 export const ATTEMPT_CACHE_READ_INPUT_TOKENS = 'steadycall.attempt.usage.cache_read.input_tokens'
-/** int: of this attempt's output tokens, those spent on reasoning. */
+/** int: the part of this attempt's output tokens spent on reasoning. */
 export const ATTEMPT_REASONING_OUTPUT_TOKENS = 'steadycall.attempt.usage.reasoning.output_tokens'
 /** double, seconds: from sending to the first chunk of the stream. */
 export const ATTEMPT_TIME_TO_FIRST_CHUNK = 'steadycall.attempt.time_to_first_chunk'
 
-/** Histogram, s: one logical chat call, retries and waits included. */
+/** Histogram, s: one chat call, including retries and waits. */
 export const METRIC_OPERATION_DURATION = 'gen_ai.client.operation.duration'
 /** Histogram, s: from the start of a streamed call to its first content. */
 export const METRIC_TIME_TO_FIRST_CHUNK = 'gen_ai.client.operation.time_to_first_chunk'
@@ -213,32 +213,32 @@ export const METRIC_TIME_TO_FIRST_CHUNK = 'gen_ai.client.operation.time_to_first
 export const METRIC_TOKEN_USAGE = 'gen_ai.client.token.usage'
 /** Histogram, s: one attempt. */
 export const METRIC_ATTEMPT_DURATION = 'steadycall.attempt.duration'
-/** Histogram, {attempt}: attempts of one logical call; 0 for a replay. */
+/** Histogram, {attempt}: attempts of one call; 0 for a replay. */
 export const METRIC_CALL_ATTEMPTS = 'steadycall.call.attempts'
 /** Counter, {retry}: retries scheduled. */
 export const METRIC_RETRIES = 'steadycall.retries'
-/** double, seconds: until the lease on the key ends, if its owner does not renew it. */
+/** double, seconds: time until the lease on the key expires, unless renewed. */
 export const LEASE_LEFT = 'steadycall.claim.lease_left'
 
-/** Histogram, s: waits before retries, by what they came from. */
+/** Histogram, s: waits before retries, by their source. */
 export const METRIC_RETRY_DELAY = 'steadycall.retry.delay'
-/** Counter, {request}: requests that somebody else's retries added, by who adds them. */
+/** Counter, {request}: requests added by the retries of another layer, by which layer. */
 export const METRIC_MULTIPLIED_RETRIES = 'steadycall.multiplied_retries'
 /** Counter, {repair}: local repairs of answers. */
 export const METRIC_REPAIRS = 'steadycall.repairs'
-/** Counter, {reask}: answers sent back to the model, by what was wrong with them. */
+/** Counter, {reask}: answers sent back to the model, by failure kind. */
 export const METRIC_REASKS = 'steadycall.reasks'
-/** Counter, {lookup}: calls with a kept key, by where their outcome came from. */
+/** Counter, {lookup}: calls with a stored key, by the source of their outcome. */
 export const METRIC_KEY_LOOKUPS = 'steadycall.idempotency.lookups'
-/** Counter, {token}: tokens that a replayed or joined call did not cost. */
+/** Counter, {token}: tokens saved by replayed and joined calls. */
 export const METRIC_SAVED_TOKENS = 'steadycall.idempotency.saved_tokens'
 /** Counter, {transition}: changes of a target's state. */
 export const METRIC_TARGET_TRANSITIONS = 'steadycall.target.transitions'
-/** Gauge: 0 up, 1 recovering, 2 down, as last seen by a call. */
+/** Gauge: 0 up, 1 recovering, 2 down; as last observed by a call. */
 export const METRIC_TARGET_STATE = 'steadycall.target.state'
-/** Histogram, s: waits before attempts and in vain, by what they were for. */
+/** Histogram, s: waits, with or without a following attempt, by reason. */
 export const METRIC_WAIT_DURATION = 'steadycall.wait.duration'
-/** Counter, {call}: calls that ended because they could not wait any longer, by what for. */
+/** Counter, {call}: calls that ended because they could not wait any longer, by reason of the wait. */
 export const METRIC_WAITS_IN_VAIN = 'steadycall.wait.in_vain'
-/** UpDownCounter, {call}: logical calls that have not ended. */
+/** UpDownCounter, {call}: calls that have not ended. */
 export const METRIC_ACTIVE_CALLS = 'steadycall.active_calls'

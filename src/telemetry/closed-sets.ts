@@ -1,21 +1,21 @@
-/** Stands for a name that is not told apart, as in the semantic conventions. */
+/** Stands for any further name, as in the semantic conventions. */
 const OTHER = '_OTHER'
 
 /**
- * How many models, hosts and names of `run` a process tells apart in its metrics. An SDK keeps one
- * series for each combination, in memory, for as long as the process lives.
+ * The maximum number of models, hosts and `run` names in the metrics of a process. An SDK keeps a time series
+ * in memory for each combination, for as long as the process lives.
  */
 const MAX_VALUES = 100
 
 /**
- * Which values may become attributes of metrics. Models, hosts and the names given to `run` come
- * from the application, so they are few; where they are not (a model named by an end user, an id in
- * the name of a `run`), the first hundred of each attribute are kept and the rest is `_OTHER`.
+ * Limits the values of metric attributes. Models, hosts and `run` names come from the application, so there
+ * should be few. If there are not (a model chosen by end users, an id in the name of a `run`), the first
+ * hundred values of each attribute are kept, and the rest become `_OTHER`.
  */
 export class ClosedSets {
   readonly #known = new Map<string, Set<string>>()
 
-  /** The value, or `_OTHER` where there are too many. */
+  /** The value, or `_OTHER` if there are too many. */
   admit(attribute: string, value: string): string {
     const known = this.#known.get(attribute) ?? new Set()
     if (known.has(value)) return value
@@ -24,13 +24,13 @@ export class ClosedSets {
     return value
   }
 
-  /** The same for a name that has no spaces; `_OTHER` too for what looks like a text. */
+  /** Like `admit`, for names without spaces; anything that looks like free text becomes `_OTHER`. */
   admitName(attribute: string, value: string): string {
     return isName(value) ? this.admit(attribute, value) : OTHER
   }
 }
 
-/** An id, a model, a host; a sentence (of a prompt, say) is none. */
+/** Accepts an id, a model or a host, but not a sentence, which could come from a prompt. */
 export function isName(value: string): boolean {
   return /^[!-~]{1,200}$/.test(value)
 }

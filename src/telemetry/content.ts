@@ -1,13 +1,13 @@
-/** Whether prompts and answers go onto the span, and what is done to them first. */
+/** Whether prompts and answers are recorded on the span, and how they are redacted. */
 export interface ContentCapture {
   /**
-   * True captures, false does not.
-   * @default what `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says: `true` captures
+   * Whether to capture content.
+   * @default true if the environment variable `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `true`
    */
   readonly capture?: boolean | undefined
   /**
-   * Gets a copy of the messages, in OpenAI's shape, and returns what may be seen of them: an array
-   * of messages. When it throws, or returns anything else, no content is captured.
+   * Receives a copy of the messages in OpenAI's format, and returns the array of messages to record. If it
+   * throws, or returns anything else, no content is captured.
    */
   readonly redact?: ((messages: unknown) => unknown) | undefined
   /** The messages sent. */
@@ -17,14 +17,14 @@ export interface ContentCapture {
 /** Messages as one JSON string of at most 16 KiB in UTF-8. */
 export interface CapturedMessages {
   readonly json: string
-  /** Texts were cut, or old messages dropped, to make it fit. */
+  /** Whether texts were cut or old messages dropped to make it fit. */
   readonly truncated: boolean
 }
 
-// The variable that OpenTelemetry's own GenAI instrumentations read.
+// The variable read by OpenTelemetry's own GenAI instrumentations.
 const CAPTURE_VARIABLE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT'
 
-/** True when the user opted in to content on spans. */
+/** Whether the user opted in to content on spans. */
 export function capturesContent(content: ContentCapture | undefined): boolean {
   if (content?.capture !== undefined) return content.capture
   if (typeof process === 'undefined') return false
@@ -32,9 +32,9 @@ export function capturesContent(content: ContentCapture | undefined): boolean {
 }
 
 /**
- * OpenAI messages in the form the semantic conventions define for `gen_ai.input.messages` and
- * `gen_ai.output.messages` (role and parts). Images, audio and files are named, not included.
- * Undefined when there is nothing to show. Throws what `redact` throws.
+ * Converts OpenAI messages to the format that the semantic conventions define for `gen_ai.input.messages` and
+ * `gen_ai.output.messages` (role and parts). Images, audio and files are named but not included. Undefined if
+ * there is nothing to show. Throws whatever `redact` throws.
  */
 export function captureMessages(
   messages: unknown,
@@ -45,7 +45,7 @@ export function captureMessages(
   return serialize(visible)
 }
 
-/** The messages of an answer: one per choice of a ChatCompletion, or an array as it is. */
+/** The messages of an answer: one per choice of a ChatCompletion; an array is returned unchanged. */
 export function answerMessages(answer: unknown): unknown {
   const choices = field(answer, 'choices')
   if (!Array.isArray(choices)) return answer
@@ -56,10 +56,10 @@ export function answerMessages(answer: unknown): unknown {
 }
 
 function redacted(messages: unknown, redact: (messages: unknown) => unknown): unknown {
-  // A copy: a hook that edits in place must not edit the request that is about to be sent.
+  // A copy, because a hook that edits in place must not change the request about to be sent.
   const result = redact(structuredClone(messages))
   if (result instanceof Promise) {
-    // A promise is not an array, so nothing is captured; its rejection must not end the process.
+    // A promise is not an array, so nothing is captured, but its rejection must not crash the process.
     result.catch(() => undefined)
   }
   return result
@@ -71,8 +71,8 @@ const MAX_MESSAGES = 1_000
 const MAX_PARTS = 100
 const encoder = new TextEncoder()
 
-// First every long text is shortened, then the oldest messages go: a viewer needs valid JSON, and
-// the last messages say most about the answer.
+// Shortens long texts first, then drops the oldest messages: viewers need valid JSON, and the last messages
+// say most about the answer.
 function serialize(messages: readonly unknown[]): CapturedMessages | undefined {
   let kept = messages.slice(-MAX_MESSAGES)
   let maxText = MAX_BYTES
@@ -110,7 +110,7 @@ class Shortener {
   }
 }
 
-type Part = Readonly<Record<string, string | undefined>>
+type MessagePart = Readonly<Record<string, string | undefined>>
 
 function toMessage(message: unknown, shortener: Shortener): unknown {
   const role = shortener.text(field(message, 'role'))
@@ -119,7 +119,7 @@ function toMessage(message: unknown, shortener: Shortener): unknown {
   return { role, parts, finish_reason: shortener.text(field(message, 'finish_reason')) }
 }
 
-function toolResponse(message: unknown, shortener: Shortener): Part {
+function toolResponse(message: unknown, shortener: Shortener): MessagePart {
   const content = field(message, 'content')
   const response = Array.isArray(content)
     ? shortener
@@ -134,11 +134,11 @@ function toolResponse(message: unknown, shortener: Shortener): Part {
   }
 }
 
-function messageParts(message: unknown, shortener: Shortener): readonly Part[] {
+function messageParts(message: unknown, shortener: Shortener): readonly MessagePart[] {
   const content = field(message, 'content')
   const refusal = field(message, 'refusal')
   const toolCalls = field(message, 'tool_calls')
-  const parts: Part[] = []
+  const parts: MessagePart[] = []
   if (typeof content === 'string') parts.push({ type: 'text', content: shortener.text(content) })
   if (Array.isArray(content)) {
     parts.push(...shortener.list(content).map((part) => contentPart(part, shortener)))
@@ -150,14 +150,14 @@ function messageParts(message: unknown, shortener: Shortener): readonly Part[] {
   return parts
 }
 
-function contentPart(part: unknown, shortener: Shortener): Part {
+function contentPart(part: unknown, shortener: Shortener): MessagePart {
   return {
     type: shortener.text(field(part, 'type')) ?? 'unknown',
     content: shortener.text(field(part, 'text')),
   }
 }
 
-function toolCall(call: unknown, shortener: Shortener): Part {
+function toolCall(call: unknown, shortener: Shortener): MessagePart {
   const called = field(call, 'function') ?? field(call, 'custom')
   return {
     type: 'tool_call',
@@ -167,7 +167,7 @@ function toolCall(call: unknown, shortener: Shortener): Part {
   }
 }
 
-/** A property of what may be anything. */
+/** A property of an untrusted value. */
 export function field(value: unknown, name: string): unknown {
   return isObject(value) ? Reflect.get(value, name) : undefined
 }

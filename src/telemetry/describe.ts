@@ -1,12 +1,13 @@
 import type { Attributes } from '@opentelemetry/api'
+import type { EventOf } from '../call/events.ts'
 import type { AttemptReport, Wait } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
+import type { CallReport } from '../report/call-report.ts'
 import * as names from './attributes.ts'
 import type {
   AttemptInfo,
   CallInfo,
-  CallOutcome,
   RequestInfo,
   ResponseInfo,
   TargetInfo,
@@ -14,7 +15,7 @@ import type {
 } from './call-info.ts'
 import { type ClosedSets, isName } from './closed-sets.ts'
 
-/** What the conventions want at the creation of a chat span, for samplers to see. */
+/** Attributes that the conventions require when a chat span is created, for samplers. */
 export function samplingAttributes(info: CallInfo): Attributes {
   const attributes: Attributes = {
     [names.GEN_AI_OPERATION_NAME]: 'chat',
@@ -26,7 +27,7 @@ export function samplingAttributes(info: CallInfo): Attributes {
   return attributes
 }
 
-/** The rest of what is known of a call when it starts. */
+/** Further attributes known when a call starts. */
 export function callAttributes(info: CallInfo): Attributes {
   const own = {
     [names.DEADLINE]: info.deadlineMs / 1_000,
@@ -54,38 +55,38 @@ function requestAttributes(request: RequestInfo = {}): Attributes {
   }
 }
 
-/** How a call ended. */
+/** Attributes of the outcome of a call. */
 export function outcomeAttributes(
   info: CallInfo,
-  outcome: CallOutcome,
-  repairs: number,
+  { report, traced: { response, firstChunkMs } }: EventOf<'call-settled'>,
 ): Attributes {
   const chat = info.operation === 'chat'
+  const ok = report.outcome === 'success'
   return {
-    [names.OUTCOME]: outcomeName(outcome),
-    [names.SOURCE]: outcome.source,
-    [names.ATTEMPT_COUNT]: outcome.attempts.length,
-    [names.ERROR_TYPE]: errorType(failureOf(outcome)),
-    [names.STOP_REASON]: outcome.ok ? undefined : outcome.reason,
-    ...(!outcome.ok && waitAttributes(outcome.waits)),
-    // Of a call whose result is nowhere to be kept it would say nothing.
-    [names.PERSISTED]: outcome.ok && info.isStored === true ? outcome.persisted : undefined,
-    [names.REPAIR_COUNT]: repairs > 0 ? repairs : undefined,
-    ...(chat && usageAttributes(outcome)),
-    [names.REPLAYED_INPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.inputTokens : undefined,
-    [names.REPLAYED_OUTPUT_TOKENS]: outcome.ok ? outcome.replayedUsage?.outputTokens : undefined,
-    ...(chat && outcome.ok && responseAttributes(outcome.response)),
-    ...(chat && { [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(outcome.firstChunkMs) }),
+    [names.OUTCOME]: outcomeName(report),
+    [names.SOURCE]: report.source,
+    [names.ATTEMPT_COUNT]: report.attempts.length,
+    [names.ERROR_TYPE]: errorType(report.outcome),
+    [names.STOP_REASON]: report.reason,
+    ...(!ok && waitAttributes(report.waits)),
+    // Meaningless for a call whose result is not to be stored.
+    [names.PERSISTED]: ok && info.isStored === true ? report.persisted : undefined,
+    [names.REPAIR_COUNT]: report.repairs?.length,
+    ...(chat && usageAttributes(report)),
+    [names.REPLAYED_INPUT_TOKENS]: ok ? report.replayedUsage?.inputTokens : undefined,
+    [names.REPLAYED_OUTPUT_TOKENS]: ok ? report.replayedUsage?.outputTokens : undefined,
+    ...(chat && ok && responseAttributes(response)),
+    ...(chat && { [names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK]: seconds(firstChunkMs) }),
   }
 }
 
-// A replay or a joined call was billed nothing, or its tokens are on the owner's span.
-function usageAttributes(outcome: CallOutcome): Attributes {
-  if ((outcome.source ?? 'provider') !== 'provider') return {}
-  const billed = outcome.attempts.flatMap(({ usage }) => usage ?? [])
+// A replayed call was billed nothing, and the tokens of a joined call are on the owner's span.
+function usageAttributes({ source, attempts, usage }: CallReport): Attributes {
+  if (source !== 'provider') return {}
+  const billed = attempts.flatMap(({ usage: used }) => used ?? [])
   return {
     ...(billed.length > 0 && tokenAttributes(sumOfTokens(billed))),
-    [names.USAGE_COMPLETE]: outcome.usage?.complete,
+    [names.USAGE_COMPLETE]: usage.complete,
   }
 }
 
@@ -114,7 +115,7 @@ function knownTier(tier: string | undefined): string | undefined {
   return tier === undefined || SERVICE_TIERS.has(tier) ? tier : '_OTHER'
 }
 
-// As openai's own types have them.
+// The tiers in openai's types.
 const SERVICE_TIERS: ReadonlySet<string> = new Set(['auto', 'default', 'flex', 'scale', 'priority'])
 
 // OpenAI accepts n up to 128.
@@ -127,7 +128,7 @@ const FINISH_REASONS: ReadonlySet<string> = new Set([
   'function_call',
 ])
 
-/** The call as one of its attempts sees it: a fallback has another model, and maybe another host. */
+/** The call with the target of one of its attempts: a fallback has another model and possibly another host. */
 export function attemptTarget(call: CallInfo, attempt: TargetInfo): CallInfo {
   const { model = call.name, providerName = call.providerName, host = call.host, port } = attempt
   const samePort = attempt.host === undefined || port === call.port
@@ -142,7 +143,7 @@ export function attemptTarget(call: CallInfo, attempt: TargetInfo): CallInfo {
   }
 }
 
-/** What is known of an attempt when it starts. */
+/** Attributes known when an attempt starts. */
 export function attemptAttributes(
   target: CallInfo,
   attempt: AttemptInfo,
@@ -162,7 +163,7 @@ export function attemptAttributes(
   }
 }
 
-/** How an attempt ended. */
+/** Attributes of the result of an attempt. */
 export function reportAttributes(
   report: AttemptReport,
   firstChunkMs: number | undefined,
@@ -190,7 +191,7 @@ export function reportAttributes(
   }
 }
 
-/** What every metric says of its call: what the application configured, and of that few values. */
+/** The attributes of every metric: only values configured by the application, limited in number. */
 export function metricAttributes(info: CallInfo, closed: ClosedSets): Attributes {
   if (info.operation === 'run') {
     return { [names.RUN_NAME]: closed.admit(names.RUN_NAME, info.name) }
@@ -206,42 +207,40 @@ export function metricAttributes(info: CallInfo, closed: ClosedSets): Attributes
 }
 
 /** `recovered`: the call succeeded although an attempt had failed. */
-export function outcomeName(outcome: CallOutcome): 'success' | 'recovered' | 'failed' | 'aborted' {
-  if (!outcome.ok) return outcome.kind === 'aborted' ? 'aborted' : 'failed'
-  const recovered = outcome.attempts.some((attempt) => errorType(attempt.outcome) !== undefined)
+export function outcomeName({
+  outcome,
+  attempts,
+}: CallReport): 'success' | 'recovered' | 'failed' | 'aborted' {
+  if (outcome !== 'success') return outcome === 'aborted' ? 'aborted' : 'failed'
+  const recovered = attempts.some((attempt) => errorType(attempt.outcome) !== undefined)
   return recovered ? 'recovered' : 'success'
 }
 
-/** The same words for one attempt. */
+/** Like `outcomeName`, for one attempt. */
 export function attemptOutcome({ outcome }: AttemptReport): 'success' | 'failed' | 'aborted' {
   return outcome === 'success' || outcome === 'aborted' ? outcome : 'failed'
 }
 
-/** An outcome in the form a report has it. */
-export function failureOf(outcome: CallOutcome): 'success' | FailureKind {
-  return outcome.ok ? 'success' : outcome.kind
-}
-
 /**
- * `error.type`, or undefined where there is no error. A caller who aborts did not meet one
- * (semantic conventions for HTTP spans, version 1.41).
+ * `error.type`, or undefined if there is no error. An abort by the caller is not an error (semantic conventions
+ * for HTTP spans, version 1.41).
  */
 export function errorType(outcome: 'success' | FailureKind): FailureKind | undefined {
   return outcome === 'success' || outcome === 'aborted' ? undefined : outcome
 }
 
-/** A status that HTTP can have (RFC 9110 §15), else undefined. */
+/** A valid HTTP status (RFC 9110 §15), or undefined. */
 export function httpStatus(status: number | undefined): number | undefined {
   if (status === undefined || !Number.isInteger(status)) return undefined
   return status >= 100 && status <= 599 ? status : undefined
 }
 
-/** First 12 digits of a hash of 64 hex digits. Undefined for anything else: it may be a raw key. */
+/** The first 12 digits of a hash of 64 hex digits. Undefined for anything else, which may be a raw key. */
 export function shortHash(hash: string | undefined): string | undefined {
   return hash !== undefined && /^[0-9a-f]{64}$/.test(hash) ? hash.slice(0, 12) : undefined
 }
 
-// Ids come from the provider and are shown as they are.
+// Ids come from the provider and are shown unchanged, so anything that is not a plain id is dropped.
 function identifier(value: string | undefined): string | undefined {
   return value !== undefined && isName(value) ? value : undefined
 }

@@ -12,7 +12,7 @@ import * as names from './attributes.ts'
 import { ClosedSets } from './closed-sets.ts'
 import { quietly } from './spans.ts'
 
-/** What steadycall measures; units and meanings are beside the names in `attributes.ts`. */
+/** The instruments; their units and meanings are documented next to their names in `attributes.ts`. */
 export interface Instruments {
   readonly operationDuration: Histogram
   readonly timeToFirstChunk: Histogram
@@ -31,7 +31,7 @@ export interface Instruments {
   readonly waitDuration: Histogram
   readonly waitsInVain: Counter
   readonly activeCalls: UpDownCounter
-  /** What a configured name may be in an attribute. */
+  /** Limits the values of attributes. */
   readonly closed: ClosedSets
 }
 
@@ -43,13 +43,13 @@ export function measure(record: (measured: Instruments) => void): void {
   })
 }
 
-/** Has the application registered a MeterProvider? */
+/** Whether the application has registered a MeterProvider. */
 export function isMeasured(): boolean {
   return quietly(instruments) !== undefined
 }
 
-// The API has no proxy for meters: an instrument made before the application registers its
-// provider records nothing for ever. So they are made on use, once for each provider seen.
+// The API has no proxy for meters: an instrument created before the application registers its provider never
+// records anything. So instruments are created on first use, once per provider.
 const byProvider = new WeakMap<MeterProvider, Instruments | 'none'>()
 
 function instruments(): Instruments | undefined {
@@ -65,7 +65,7 @@ function instruments(): Instruments | undefined {
   return known === 'none' ? undefined : known
 }
 
-// The two semantic-convention metrics come with these boundaries (gen-ai-metrics, version 1.41).
+// The boundaries that the conventions define for both `gen_ai` metrics (gen-ai-metrics, version 1.41).
 const SECONDS = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ]
@@ -73,7 +73,7 @@ const TOKENS = [
   1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
   67_108_864,
 ]
-// maxAttempts is at most 10; a bound is the last value of its bucket, so replays stand alone at 0.
+// maxAttempts is at most 10. A boundary belongs to the bucket below it, so 0 (replays) has a bucket of its own.
 const ATTEMPTS = [0, 1, 2, 3, 4, 5, 7, 10]
 
 function create(meter: Meter): Instruments {
@@ -113,7 +113,7 @@ function create(meter: Meter): Instruments {
       advice: { explicitBucketBoundaries: SECONDS },
     }),
     multipliedRetries: meter.createCounter(names.METRIC_MULTIPLIED_RETRIES, {
-      description: 'Requests added by retries of somebody else',
+      description: 'Requests added by the retries of another layer',
       unit: '{request}',
     }),
     repairs: meter.createCounter(names.METRIC_REPAIRS, {
@@ -126,11 +126,11 @@ function create(meter: Meter): Instruments {
     }),
     ...createForTargets(meter),
     keyLookups: meter.createCounter(names.METRIC_KEY_LOOKUPS, {
-      description: 'Calls with a kept key',
+      description: 'Calls with a stored idempotency key',
       unit: '{lookup}',
     }),
     savedTokens: meter.createCounter(names.METRIC_SAVED_TOKENS, {
-      description: 'Tokens not spent, as the result was there',
+      description: 'Tokens saved by replayed and joined calls',
       unit: '{token}',
     }),
     activeCalls: meter.createUpDownCounter(names.METRIC_ACTIVE_CALLS, {
@@ -141,20 +141,20 @@ function create(meter: Meter): Instruments {
   }
 }
 
-/** The instruments of targets and of the waits for them. */
+/** The instruments for targets and the waits for them. */
 function createForTargets(
   meter: Meter,
 ): Pick<Instruments, 'targetTransitions' | 'targetState' | 'waitDuration' | 'waitsInVain'> {
   return {
     targetTransitions: meter.createCounter(names.METRIC_TARGET_TRANSITIONS, {
-      description: 'Changes of the state of targets',
+      description: 'State changes of targets',
       unit: '{transition}',
     }),
     targetState: meter.createGauge(names.METRIC_TARGET_STATE, {
       description: 'State of targets: 0 up, 1 recovering, 2 down',
     }),
     waitDuration: meter.createHistogram(names.METRIC_WAIT_DURATION, {
-      description: 'Waits for a target, before attempts and in vain',
+      description: 'Waits for a target, with or without a following attempt',
       unit: 's',
     }),
     waitsInVain: meter.createCounter(names.METRIC_WAITS_IN_VAIN, {

@@ -1,6 +1,6 @@
 import { readTraceparent } from './spans.ts'
 
-/** A kept result, and the span that made it. */
+/** A stored result, and the trace of the call that produced it. */
 export interface Original {
   readonly text: string
   /** W3C `traceparent` of the call that did the work. */
@@ -10,14 +10,14 @@ export interface Original {
 const LENGTH = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'.length
 
 /**
- * A result's text as it is kept, with the span that made it on a line before it, so that a replay
- * can link to that span from any process. Unchanged where no span was made.
+ * Prepends a line with the `traceparent` of the call to a result's text, so that a replay can link to that call
+ * from any process. Unchanged if there is none.
  */
 export function withOrigin(text: string, origin: string | undefined): string {
   return origin === undefined ? text : `${origin}\n${text}`
 }
 
-/** Takes apart what {@link withOrigin} put together. Results are JSON, which never begins like one. */
+/** Reverses {@link withOrigin}. Results are JSON, which never starts like a `traceparent`. */
 export function readOrigin(kept: string): Original {
   const origin = kept.slice(0, LENGTH)
   if (kept[LENGTH] !== '\n' || readTraceparent(origin) === undefined) {

@@ -15,14 +15,14 @@ import {
 import * as names from './attributes.ts'
 
 /**
- * Our tracer for a call below `parent`; asked for at every call, because the application may register
- * its provider at any time. Undefined where nobody would record a span, and none is around to pass
- * on. Not `trace.getTracer()`: versions 1.9 and 1.10 of the API drop the schema URL there.
+ * Our tracer for a call under `parent`. Looked up for every call, because the application may register its
+ * provider at any time. Undefined if spans are not recorded and there is no parent span to propagate. Avoids
+ * `trace.getTracer()`, which drops the schema URL in versions 1.9 and 1.10 of the API.
  */
 export function currentTracer(parent: Context): Tracer | undefined {
   return quietly(() => {
     const provider = trace.getTracerProvider()
-    // The API's stand-in until an SDK is registered.
+    // ProxyTracerProvider is the API's placeholder until an SDK is registered.
     return parent === ROOT_CONTEXT && provider instanceof ProxyTracerProvider
       ? provider.getDelegateTracer(names.SCOPE_NAME, names.SCOPE_VERSION, SCOPE_OPTIONS)
       : provider.getTracer(names.SCOPE_NAME, names.SCOPE_VERSION, SCOPE_OPTIONS)
@@ -32,8 +32,8 @@ export function currentTracer(parent: Context): Tracer | undefined {
 const SCOPE_OPTIONS = { schemaUrl: names.SCHEMA_URL }
 
 /**
- * Starts a span, or yields undefined where that fails. The parent is passed on explicitly, so that
- * attempts nest below their call without a context manager too.
+ * Starts a span, or returns undefined if that fails. The parent is passed explicitly, so that attempts are
+ * nested in their call even without a context manager.
  */
 export function openSpan(
   tracer: Tracer | undefined,
@@ -47,29 +47,29 @@ export function openSpan(
 }
 
 /**
- * What a new call hangs below: the caller's active span; or, where the application has no context
- * manager that could know it, the attempt it is made in.
+ * The parent of a new call: the caller's active span, or, if the application has no context manager, the
+ * attempt in which the call is made.
  */
 export function parentOf(around: Context | undefined): Context {
   const active = quietly(() => context.active()) ?? ROOT_CONTEXT
   if (around === undefined || active !== ROOT_CONTEXT) return active
-  // With a manager, nothing active was somebody's decision.
+  // With a context manager, an empty active context is intended.
   const isManaged = quietly(() => context.with(around, () => context.active() === around))
   return isManaged === true ? active : around
 }
 
-/** The context with the span in it; unchanged where there is no span, or no SDK to make one. */
+/** The context with the span in it; unchanged if there is no span, or no SDK that created a real one. */
 export function withSpan(parent: Context, span: Span | undefined): Context {
   if (span === undefined) return parent
   return quietly(() => (isNoop(span) ? parent : trace.setSpan(parent, span))) ?? parent
 }
 
-// Without an SDK every span has the invalid id, which would say nothing to those below it.
+// Without an SDK every span has the invalid id, which is useless as a parent.
 function isNoop(span: Span): boolean {
   return span.spanContext().spanId === INVALID_SPANID
 }
 
-/** Runs `work` on a span that somebody records; on any other it costs next to nothing. */
+/** Runs `work` if the span is being recorded; otherwise costs next to nothing. */
 export function annotate(span: Span | undefined, work: (span: Span) => void): void {
   if (span === undefined) return
   quietly(() => {
@@ -82,7 +82,7 @@ export function endSpan(span: Span | undefined): void {
   if (span !== undefined) quietly(() => span.end())
 }
 
-/** The span's context as a W3C `traceparent` header; undefined where no SDK made one. */
+/** The span's context as a W3C `traceparent` header; undefined if no SDK created it. */
 export function traceparentOf(span: Span | undefined): string | undefined {
   if (span === undefined) return undefined
   return quietly(() => {
@@ -93,7 +93,7 @@ export function traceparentOf(span: Span | undefined): string | undefined {
   })
 }
 
-/** The context that a `traceparent` names. Undefined for what is none: it may come from a store. */
+/** Parses a `traceparent`. Undefined if it is invalid, since it may come from a store. */
 export function readTraceparent(text: string): SpanContext | undefined {
   const [, traceId, spanId, flags] = TRACEPARENT.exec(text) ?? []
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
@@ -104,7 +104,7 @@ export function readTraceparent(text: string): SpanContext | undefined {
 // https://www.w3.org/TR/trace-context/#traceparent-header, version 00
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
 
-/** The result of `work`, or undefined when it throws: telemetry never changes a call's outcome. */
+/** The result of `work`, or undefined if it throws: telemetry never changes the outcome of a call. */
 export function quietly<T>(work: () => T): T | undefined {
   try {
     return work()

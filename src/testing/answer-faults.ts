@@ -2,7 +2,7 @@ import { checkNames, describe } from './check-options.ts'
 import { type CompletionInit, type FinishReason, isRecord } from './completion.ts'
 import type { Fault } from './exchange.ts'
 
-/** A complete answer with this text: what a model said, word for word. */
+/** A complete answer with exactly this text. @default finishReason 'stop' */
 export function answers(
   text: string,
   options: { readonly finishReason?: FinishReason } = {},
@@ -14,19 +14,19 @@ export function answers(
   return says('answers', { content: text, finishReason: options.finishReason ?? 'stop' })
 }
 
-/** Calls one tool, with these arguments as their raw text: valid JSON or not. */
+/** Calls one tool; the arguments are raw text and need not be valid JSON. */
 export function callsTool(name: string, argumentsText: string): Fault {
   return says('callsTool', { toolCalls: [{ name, arguments: argumentsText }] })
 }
 
-/** A completion whose `choices` is empty: billed, and no answer. */
+/** A completion whose `choices` is empty: billed, but without an answer. */
 export function emptyChoices(): Fault {
   return says('emptyChoices', { content: '', choices: 0 })
 }
 
 /**
- * No JSON and not repairable: the good answer's keys, with arrows and prose where the values belong.
- * A request without a schema gets its sentence under the key `answer`; so with all of these faults.
+ * Not JSON and not repairable: the good answer's keys, with arrows and prose in place of the values. As with
+ * all of these faults, a request without a schema gets its sentence under the key `answer`.
  */
 export function malformedJson(): Fault {
   return distorts('malformedJson', (good) => {
@@ -38,8 +38,8 @@ export function malformedJson(): Fault {
 }
 
 /**
- * The good answer, damaged in its syntax only: single quotes, trailing commas and `True`, as Python
- * has them; an answer with no place for any of these has a comment.
+ * The good answer with damaged syntax: single quotes, trailing commas and `True`, as in Python. An answer
+ * without strings, lists, objects or booleans gets a comment instead.
  */
 export function damagedJson(): Fault {
   return distorts('damagedJson', (good) => {
@@ -48,7 +48,7 @@ export function damagedJson(): Fault {
   })
 }
 
-/** The good answer as a chat model wraps it: a sentence, then a Markdown code fence. */
+/** The good answer as a chat model wraps it: a sentence, then the JSON in a Markdown code fence. */
 export function fencedJson(): Fault {
   return distorts('fencedJson', (good) => ({
     content: `Here is the JSON:\n\`\`\`json\n${JSON.stringify(good, null, 2)}\n\`\`\``,
@@ -56,8 +56,8 @@ export function fencedJson(): Fault {
 }
 
 /**
- * Valid JSON of the wrong shape, which no lossless repair can mend: each scalar of the top level is
- * a list, each list or object a string. A schema that allows anything there will accept it.
+ * Valid JSON of the wrong shape, which no lossless repair can fix: each scalar at the top level becomes a list,
+ * each list or object a string. A schema that allows any value there accepts it.
  */
 export function schemaInvalid(): Fault {
   return distorts('schemaInvalid', (good) => {
@@ -73,8 +73,8 @@ export function schemaInvalid(): Fault {
 }
 
 /**
- * The right values in the wrong types, which lossless coercion can mend: numbers and booleans as
- * strings; where the good answer has none, the whole of it as a JSON string.
+ * The right values in the wrong types, which lossless coercion can fix: numbers and booleans as strings. If the
+ * good answer has none, the whole answer becomes a JSON string.
  */
 export function wrongTypes(): Fault {
   return distorts('wrongTypes', (good) => {
@@ -86,7 +86,7 @@ export function wrongTypes(): Fault {
   })
 }
 
-/** The first half of the good answer, with finish reason `length`: the output limit cut it. */
+/** The first half of the good answer with finish reason `length`, as if cut by the output limit. */
 export function truncatedJson(): Fault {
   return distorts('truncatedJson', (good) => {
     const text = JSON.stringify(good)
@@ -104,12 +104,12 @@ export function contentFilter(): Fault {
   return says('contentFilter', { content: '', finishReason: 'content_filter' })
 }
 
-/** A fault that is a complete answer, the same to every request. */
+/** A fault that gives the same complete answer to every request. */
 function says(name: string, answer: CompletionInit): Fault {
   return { name, apply: (exchange) => exchange.complete(answer) }
 }
 
-/** A fault that is a complete answer, made from the value of the good one. */
+/** A fault that gives a complete answer derived from the good one. */
 function distorts(name: string, distort: (good: unknown) => CompletionInit): Fault {
   return {
     name,

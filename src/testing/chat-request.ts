@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import { type ChatBody, isChatBody } from './completion.ts'
 
-/** The request a provider would take, or the refusal it would send. */
+/** A request that a provider would accept, or the refusal it would send. */
 export type ReadChat =
   | { readonly ok: true; readonly body: ChatBody }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
-// Far above any request a model takes; a runaway test shall not eat the machine's memory.
+// Far above any real request; keeps a runaway test from using up the machine's memory.
 const MAX_BODY_BYTES = 32 * 2 ** 20
 
-// Azure's clients put the deployment, which is the model, into the path.
+// Azure's clients put the deployment, which stands for the model, into the path.
 const PATH = /^\/v1\/(?:deployments\/[^/]+\/)?chat\/completions$/
 
-/** Judges a request as OpenAI does: 404 for the address, 413 for the size, 400 for the body. */
+/** Checks a request as OpenAI does: 404 for the path, 413 for the size, 400 for the body. */
 export function readChat(method: string, path: string, rawBody: Buffer): ReadChat {
   if (method !== 'POST' || !PATH.test(path)) {
     return { ok: false, status: 404, message: `Invalid URL (${method} ${path})` }
@@ -34,8 +34,8 @@ export function readChat(method: string, path: string, rawBody: Buffer): ReadCha
 }
 
 /**
- * The whole body, or undefined when the client left before it was complete. Of a body that is too
- * large, just enough is kept to show that it is.
+ * The whole body, or undefined if the client disconnected before it was complete. A body that is too large is
+ * read only far enough to detect that.
  */
 export async function readBody(incoming: IncomingMessage): Promise<Buffer | undefined> {
   const parts: Buffer[] = []

@@ -1,6 +1,6 @@
-import { nearestOf } from '../option-check.ts'
+import { nearestOf } from '../options/option-check.ts'
 
-/** What a number given to the testing kit must be. Both bounds are included. */
+/** The allowed range of a number. Both bounds are inclusive. */
 export interface NumberRange {
   readonly min: number
   readonly max?: number
@@ -8,10 +8,10 @@ export interface NumberRange {
 }
 
 /**
- * Refuses a number that would make a fault or a clock do something else than it says.
+ * Rejects a number that would make a fault or a clock behave differently from what it says.
  *
- * @throws TypeError when the value is no number, RangeError when it is out of range. Both name the
- * option, the value and what is allowed.
+ * @throws TypeError if the value is not a number, RangeError if it is out of range. Both name the option, the
+ * value and what is allowed.
  */
 export function checkNumber(label: string, value: unknown, range: NumberRange): void {
   const kind = range.integer === true ? 'an integer' : 'a finite number'
@@ -24,9 +24,9 @@ export function checkNumber(label: string, value: unknown, range: NumberRange): 
 }
 
 /**
- * Refuses an option name that is not known, so that a misspelt option is no silent default.
+ * Rejects an unknown option name, so that a misspelt option is not silently ignored.
  *
- * @throws TypeError naming what was given and the names allowed.
+ * @throws TypeError naming the unknown option and the allowed names.
  */
 export function checkNames(owner: string, given: unknown, names: readonly string[]): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
@@ -45,7 +45,7 @@ function near(name: string, names: readonly string[]): string {
   return nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
 }
 
-/** A value as an error message shows it: short, and never a whole object. */
+/** A value for an error message: short, and never a whole object. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60))
   if (Array.isArray(value)) return 'an array'

@@ -1,36 +1,36 @@
-// Taken once, from the module: fake timers that replace the global cannot stop the virtual clock.
+// Imported rather than global, so that fake timers cannot stop the virtual clock.
 import { setImmediate } from 'node:timers'
 import type { Clock } from '../time.ts'
 import { checkNumber } from './check-options.ts'
 
-/** A clock that stands still until it is told to move. */
+/** A clock that only moves when told to. */
 export interface VirtualClock extends Clock {
-  /** Timers armed and neither fired nor cancelled. */
+  /** Number of scheduled timers that have neither fired nor been cancelled. */
   readonly pending: number
   /**
-   * Moves both clocks on by `ms` and fires every timer that falls due on the way, in time order and,
-   * at the same instant, in the order they were armed. During a callback the clock shows that
-   * timer's own time, and a timer armed on the way fires in the same call if it falls due.
+   * Moves both clocks forward by `ms` milliseconds and fires every timer that becomes due, in order of time
+   * and, at the same instant, in the order of scheduling. During a callback the clock shows that timer's due
+   * time. A timer scheduled meanwhile fires in the same call if it becomes due.
    *
-   * Before the first timer, after each one and at the end, promise chains and immediates run out.
-   * Real I/O does not: await it apart, then advance.
+   * Before the first timer, after each timer and at the end, pending promise chains and immediates run. Real
+   * I/O does not: await it separately, then advance.
    *
-   * @throws RangeError for a negative or not finite `ms`; Error while another advance is running;
-   * whatever a timer's callback throws, with the clock left at that timer.
+   * @throws RangeError if `ms` is negative or not finite; Error while another advance is running; whatever a
+   * timer's callback throws (the clock then stays at that timer).
    */
   advance(ms: number): Promise<void>
   /**
-   * Advances to the timer that falls due next and fires it, with all others of the same instant.
-   * Resolves to the milliseconds moved.
+   * Advances to the next due timer and fires it, with all others due at the same instant. Resolves to the
+   * number of milliseconds advanced.
    *
-   * @throws Error when no timer is armed that will ever fall due.
+   * @throws Error if no timer is scheduled that will ever be due.
    */
   advanceToNext(): Promise<number>
   /**
-   * Moves the wall clock alone, as an NTP correction or a resumed laptop does; negative is back.
-   * No timer fires and the monotonic clock does not move.
+   * Moves only the wall clock, like an NTP correction or a laptop waking up; negative values move it back. No
+   * timer fires, and the monotonic clock does not move.
    *
-   * @throws RangeError when `ms` is not finite.
+   * @throws RangeError if `ms` is not finite.
    */
   jumpWall(ms: number): void
 }
@@ -41,11 +41,11 @@ interface Timer {
 }
 
 /**
- * Virtual time for tests: a wait of an hour takes no time, and a test can stand one millisecond
- * before an instant and then on it.
+ * Virtual time for tests: waiting an hour takes no time, and a test can check the state one millisecond before an
+ * instant and exactly at it.
  *
- * The wall clock starts at `startMs` (milliseconds since the epoch, default 0), the monotonic clock
- * at 0, so that a mix-up of the two shows.
+ * The wall clock starts at `startMs` (milliseconds since the epoch, default 0) and the monotonic clock at 0, so
+ * that code which confuses the two can be detected.
  *
  * @example
  * const clock = virtualClock()
@@ -91,7 +91,7 @@ export function virtualClock(startMs = 0): VirtualClock {
     wallMs: () => nowMs + wallOffsetMs,
     monotonicMs: () => nowMs,
     schedule(delayMs, callback) {
-      // A real timer fires at once for NaN, which would hide the bug that computed it.
+      // A real timer would fire at once for NaN, which would hide the bug that produced it.
       if (Number.isNaN(delayMs)) throw new RangeError('virtualClock: schedule was given NaN')
       const timer: Timer = { dueMs: nowMs + Math.max(delayMs, 0), callback }
       timers.add(timer)
@@ -121,7 +121,7 @@ export function virtualClock(startMs = 0): VirtualClock {
   }
 }
 
-/** The timer that falls due first; of equals, the one armed first (a Set keeps that order). */
+/** The timer due next; of several due at once, the one scheduled first (a Set keeps that order). */
 function nextDue(timers: ReadonlySet<Timer>): Timer | undefined {
   let first: Timer | undefined
   for (const timer of timers) {
@@ -131,8 +131,8 @@ function nextDue(timers: ReadonlySet<Timer>): Timer | undefined {
 }
 
 /**
- * Lets everything run that waits for no timer and no I/O. One immediate comes after all microtasks
- * there are; the second is for code that itself goes through an immediate.
+ * Lets all code run that waits for neither timers nor I/O. One immediate runs after all pending microtasks; the
+ * second is for code that uses an immediate itself.
  */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) {

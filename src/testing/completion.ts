@@ -1,11 +1,11 @@
-/** One message of a request, as far as the server reads it. */
+/** One message of a request; only `role` and `content` are read. */
 export interface ChatMessage {
   readonly role: string
   readonly content?: unknown
   readonly [name: string]: unknown
 }
 
-/** The body of a chat completion request that passed the server's check. */
+/** The body of a chat completion request that the server has accepted. */
 export interface ChatBody {
   readonly model: string
   readonly messages: readonly ChatMessage[]
@@ -16,7 +16,7 @@ export interface ChatBody {
   readonly [name: string]: unknown
 }
 
-/** True for what OpenAI, too, would take as a chat completion request. */
+/** Whether OpenAI, too, would accept this as a chat completion request. */
 export function isChatBody(value: unknown): value is ChatBody {
   if (!isRecord(value)) return false
   const { model, messages, stream } = value
@@ -29,27 +29,28 @@ export function isChatBody(value: unknown): value is ChatBody {
   )
 }
 
-/** True for an object that is no array. */
+/** True for an object that is not an array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A field of something that may be no object. */
+/** A field of a value that need not be an object. */
 export function field(value: unknown, name: string): unknown {
   return isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined
 }
 
+/** The `finish_reason` of a choice. */
 export type FinishReason = 'stop' | 'length' | 'content_filter' | 'tool_calls'
 
-/** What a completion is to say. Everything left out is what a plain good answer has. */
+/** The contents of a completion. Everything left out is as in a plain good answer. */
 export interface CompletionInit {
-  /** The assistant's text. `null`: none, as beside a refusal or a tool call. */
+  /** The assistant's text. `null` means no text, as with a refusal or a tool call. */
   readonly content?: string | null
   readonly refusal?: string
   readonly toolCalls?: readonly { readonly name: string; readonly arguments: string }[]
   /** @default 'tool_calls' with `toolCalls`, else 'stop' */
   readonly finishReason?: FinishReason
-  /** How many choices, each with the same message. @default the request's `n`, else 1 */
+  /** Number of choices, each with the same message. @default the request's `n`, or 1 */
   readonly choices?: number
 }
 
@@ -68,7 +69,7 @@ interface Message {
   readonly tool_calls?: readonly ToolCall[]
 }
 
-/** The `chat.completion` object of the OpenAI API reference, as the server sends it. */
+/** The `chat.completion` object of the OpenAI API reference, as sent by the server. */
 export interface Completion {
   readonly id: string
   readonly object: 'chat.completion'
@@ -85,7 +86,7 @@ export interface Completion {
   readonly usage: CompletionUsage
 }
 
-/** Estimated at four characters a token and at least one, so that a test can see totals add up. */
+/** Estimated at four characters per token and at least one, so that tests can check totals. */
 interface CompletionUsage {
   readonly prompt_tokens: number
   readonly completion_tokens: number
@@ -132,9 +133,9 @@ export function buildCompletion(
 }
 
 /**
- * The same completion as a stream's server-sent events: for each choice one chunk with the role,
- * then the text in pieces of eight characters, then the finish reason; after that the usage, if the
- * request asks for it with `stream_options.include_usage`, and `[DONE]`.
+ * The completion as the server-sent events of a stream: for each choice a chunk with the role, then the text in
+ * pieces of eight characters, then the finish reason; finally the usage, if the request sets
+ * `stream_options.include_usage`, and `[DONE]`.
  */
 export function toEvents(completion: Completion, body: ChatBody): CompletionEvents {
   const wantsUsage = field(body.stream_options, 'include_usage') === true
@@ -168,17 +169,17 @@ export function toEvents(completion: Completion, body: ChatBody): CompletionEven
   }
 }
 
-/** A good answer's stream, in the order it is sent. */
+/** The events of a stream, in the order they are sent. */
 export interface CompletionEvents {
-  /** The role of each choice: no content yet. */
+  /** One event per choice with the role, without content. */
   readonly head: readonly string[]
   /** The text, refusal or tool calls, in pieces. */
   readonly content: readonly string[]
-  /** Finish reasons, usage where asked for, `[DONE]`. */
+  /** Finish reasons, usage if requested, `[DONE]`. */
   readonly tail: readonly string[]
 }
 
-/** One server-sent event (WHATWG HTML, 9.2) with this payload. */
+/** One server-sent event (WHATWG HTML, section 9.2) with this payload. */
 export function event(payload: unknown): string {
   return `data: ${JSON.stringify(payload)}\n\n`
 }
@@ -198,7 +199,7 @@ function contentDeltas(message: Message): object[] {
   ]
 }
 
-/** Cut between code points, so that no piece is an unpaired surrogate. */
+/** Cut between code points, so that no piece contains a lone surrogate. */
 function pieces(text: string): string[] {
   const points = Array.from(text)
   return Array.from({ length: Math.ceil(points.length / PIECE_CHARACTERS) }, (_, index) =>

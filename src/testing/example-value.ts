@@ -1,22 +1,21 @@
 import { isRecord } from './completion.ts'
 
 /**
- * A small value that a JSON Schema accepts: what the fault server answers to a request with a
+ * A small value that a JSON Schema accepts. The fault server answers with it to a request with a
  * `json_schema` response format.
  *
- * Takes `const`, the first of `enum` or `examples`, `default`; else builds by type, with required
- * properties only and lists as short as allowed. Knows local `$ref`, `allOf`, the first branch of
- * `anyOf` and `oneOf` that can be built, the bounds of numbers, strings and lists, and common
- * formats.
+ * Uses `const`, the first of `enum` or `examples`, or `default`. Otherwise builds a value by type, with
+ * required properties only and lists as short as allowed. Supports local `$ref`s, `allOf`, the first branch
+ * of `anyOf` or `oneOf` that can be built, bounds of numbers, strings and lists, and common formats.
  *
- * @throws Error for what it cannot build: `pattern` without an example, `uniqueItems` of more than
- * one item, a required recursion, a contradiction, more than 10,000 parts.
+ * @throws Error if no value can be built: `pattern` without an example, `uniqueItems` with more than one
+ * item, a required recursion, a contradiction, or more than 10,000 parts.
  */
 export function exampleValue(schema: unknown): unknown {
   return new Builder(schema).build(schema, [])
 }
 
-// A schema can name one definition twice at every level, which doubles the value each time.
+// A schema that uses a definition twice at every level doubles the value with each level.
 const MAX_PARTS = 10_000
 
 class Builder {
@@ -27,7 +26,7 @@ class Builder {
     this.#root = root
   }
 
-  /** `open` holds the references being followed: one met again would never end. */
+  /** `open` holds the references being followed; meeting one again means an endless recursion. */
   build(schema: unknown, open: readonly string[]): unknown {
     this.#parts += 1
     if (this.#parts > MAX_PARTS) throw new Error(`the value has more than ${MAX_PARTS} parts`)
@@ -45,7 +44,7 @@ class Builder {
     return this.#ofType(schema, open)
   }
 
-  #follow(schema: Schema, reference: string, open: readonly string[]): unknown {
+  #follow(schema: ExampleSchema, reference: string, open: readonly string[]): unknown {
     if (open.includes(reference)) throw new Error(`${reference} requires itself`)
     const { $ref: _, ...beside } = schema
     const target = lookUp(this.#root, reference)
@@ -55,7 +54,7 @@ class Builder {
     ])
   }
 
-  #merged(schema: Schema, parts: readonly unknown[], open: readonly string[]): unknown {
+  #merged(schema: ExampleSchema, parts: readonly unknown[], open: readonly string[]): unknown {
     const { allOf: _, ...beside } = schema
     const resolved = parts.map((part) =>
       isSchema(part) && typeof part.$ref === 'string' ? lookUp(this.#root, part.$ref) : part,
@@ -63,7 +62,11 @@ class Builder {
     return this.build(resolved.filter(isSchema).reduce(mergeSchemas, beside), open)
   }
 
-  #firstBranch(schema: Schema, branches: readonly unknown[], open: readonly string[]): unknown {
+  #firstBranch(
+    schema: ExampleSchema,
+    branches: readonly unknown[],
+    open: readonly string[],
+  ): unknown {
     const { anyOf: _, oneOf: __, ...beside } = schema
     let reason: unknown
     for (const branch of branches) {
@@ -76,7 +79,7 @@ class Builder {
     throw new Error('no branch can be built', { cause: reason })
   }
 
-  #ofType(schema: Schema, open: readonly string[]): unknown {
+  #ofType(schema: ExampleSchema, open: readonly string[]): unknown {
     const type = Array.isArray(schema.type) ? schema.type[0] : schema.type
     switch (type ?? impliedType(schema)) {
       case 'object':
@@ -98,10 +101,10 @@ class Builder {
     }
   }
 
-  #object(schema: Schema, open: readonly string[]): unknown {
+  #object(schema: ExampleSchema, open: readonly string[]): unknown {
     const properties = isRecord(schema.properties) ? schema.properties : {}
     const required = Array.isArray(schema.required) ? schema.required.map(String) : []
-    // fromEntries defines own properties, also one that is named __proto__
+    // fromEntries defines own properties, even one named __proto__.
     return Object.fromEntries(
       required.map((name) => [
         name,
@@ -110,7 +113,7 @@ class Builder {
     )
   }
 
-  #array(schema: Schema, open: readonly string[]): unknown {
+  #array(schema: ExampleSchema, open: readonly string[]): unknown {
     const count = numberOr(schema.minItems, 0)
     if (count > 1 && schema.uniqueItems === true) throw new Error('uniqueItems is not supported')
     if (count > MAX_PARTS) throw new Error(`minItems is above ${MAX_PARTS}`)
@@ -121,8 +124,8 @@ class Builder {
   }
 }
 
-/** The keywords read here; what they hold is the caller's and checked where it is read. */
-interface Schema {
+/** The supported keywords. Their values come from the caller and are checked where they are read. */
+interface ExampleSchema {
   readonly $ref?: unknown
   readonly const?: unknown
   readonly default?: unknown
@@ -148,7 +151,7 @@ interface Schema {
   readonly exclusiveMaximum?: unknown
 }
 
-function isSchema(value: unknown): value is Schema {
+function isSchema(value: unknown): value is ExampleSchema {
   return isRecord(value)
 }
 
@@ -168,8 +171,8 @@ function lookUp(root: unknown, reference: string): unknown {
   return found
 }
 
-/** All keywords of both; where both have one, the other's, except that properties add up. */
-function mergeSchemas(one: Schema, other: Schema): Schema {
+/** Combines the keywords of both. If both have one, the second wins, except that properties are merged. */
+function mergeSchemas(one: ExampleSchema, other: ExampleSchema): ExampleSchema {
   const merged = { ...one, ...other }
   if (isRecord(one.properties) && isRecord(other.properties)) {
     merged.properties = { ...one.properties, ...other.properties }
@@ -180,14 +183,14 @@ function mergeSchemas(one: Schema, other: Schema): Schema {
   return merged
 }
 
-function impliedType(schema: Schema): string {
+function impliedType(schema: ExampleSchema): string {
   if ('items' in schema || 'prefixItems' in schema || 'minItems' in schema) return 'array'
   if ('minLength' in schema || 'pattern' in schema || 'format' in schema) return 'string'
   if ('minimum' in schema || 'maximum' in schema) return 'number'
   return 'object'
 }
 
-/** One valid text for each format of JSON Schema 2020-12 (Validation, section 7.3) in common use. */
+/** A valid text for each common format of JSON Schema 2020-12 (Validation, section 7.3). */
 const FORMATS: Readonly<Record<string, string>> = {
   date: '2024-01-31',
   'date-time': '2024-01-31T12:00:00Z',
@@ -201,7 +204,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   uuid: '123e4567-e89b-42d3-a456-426614174000',
 }
 
-function exampleString(schema: Schema): string {
+function exampleString(schema: ExampleSchema): string {
   if ('pattern' in schema) throw new Error('pattern is not supported')
   const format = schema.format
   if (typeof format === 'string' && Object.hasOwn(FORMATS, format)) return FORMATS[format] ?? ''
@@ -210,7 +213,7 @@ function exampleString(schema: Schema): string {
   return 'text'.padEnd(minLength, '.').slice(0, numberOr(schema.maxLength, minLength + 4))
 }
 
-function exampleNumber(schema: Schema, integer: boolean): number {
+function exampleNumber(schema: ExampleSchema, integer: boolean): number {
   const step = numberOr(schema.multipleOf, integer ? 1 : 0)
   const low = numberOr(schema.minimum, Number.NEGATIVE_INFINITY)
   const high = numberOr(schema.maximum, Number.POSITIVE_INFINITY)

@@ -9,16 +9,16 @@ import {
 import type { RawResponse, ReceivedHeaders } from './raw-response.ts'
 
 /**
- * What the server does to one request. The catalogue in `faults.ts` is made of these; your own is
- * one more such object.
+ * What the server does with one request. `faults.ts` and its neighbours define the built-in ones; a custom fault
+ * is an object of the same shape.
  *
  * @example
  * const teapot: Fault = { name: 'teapot', apply: (exchange) => exchange.json(418, {}) }
  */
 export interface Fault {
-  /** Kept with each request it was applied to. */
+  /** Recorded with each request the fault was applied to. */
   readonly name: string
-  /** Answers, or does not. A throw shows as status 500 and makes the server's `close` reject. */
+  /** Answers the request, or does not. If it throws, the response is a 500 and the server's `close` rejects. */
   apply(exchange: Exchange): void | Promise<void>
 }
 
@@ -26,65 +26,65 @@ export interface Fault {
 export interface ChatRequest {
   readonly headers: ReceivedHeaders
   readonly body: ChatBody
-  /** The logical call this request belongs to, as `callOf` told. */
+  /** The call this request belongs to, as returned by `callOf`. */
   readonly callId: string
-  /** 1 for the first request of its call. */
+  /** The number of the request within its call, counted from 1. */
   readonly number: number
 }
 
-/** One request and the means to answer it, rightly or wrongly. */
+/** One request, and the means to answer it correctly or incorrectly. */
 export interface Exchange {
   readonly request: ChatRequest
-  /** The server's clock: a fault that waits waits on it. */
+  /** The server's clock, to be used by faults that wait. */
   readonly clock: Clock
-  /** Aborts when the exchange is over: answered, disconnected, or the server closed. */
+  /** Aborts when the exchange is over: answered, disconnected, or server closed. */
   readonly signal: AbortSignal
-  /** Node's own response. Headers set on it go out with whatever is sent. */
+  /** Node's own response. Headers set on it are sent with any answer. */
   readonly response: RawResponse
   /** The text of the good answer to this request. */
   goodAnswer(): string
-  /** Sends a whole JSON body. */
+  /** Sends a complete JSON body. */
   json(status: number, body: unknown, headers?: Readonly<Record<string, string>>): void
-  /** Sends a whole body of any type. */
+  /** Sends a complete body of any type. */
   text(status: number, contentType: string, body: string): void
   /**
-   * Sends a whole completion: as server-sent events when the request asks for a stream, else as
-   * JSON. Without `content`, `refusal` or `toolCalls` it says the good answer.
+   * Sends a complete completion: as server-sent events if the request asks for a stream, otherwise as JSON.
+   * Without `content`, `refusal` or `toolCalls` its text is the good answer.
    */
   complete(init?: CompletionInit): void
-  /** The good answer as the pieces it would be sent in, for faults that send only some. */
+  /** The good answer in the pieces in which it would be sent, for faults that send only some of them. */
   pieces(): AnswerPieces
-  /** Sends status 200 with the pieces' content type. */
+  /** Sends status 200 and the content type of the pieces. */
   begin(headers?: Readonly<Record<string, string>>): void
-  /** Sends a part of the body; resolves once it was handed to the system, or the client is gone. */
+  /** Sends a part of the body; resolves once it was passed to the system or the client has disconnected. */
   write(text: string): Promise<void>
   /** Breaks the connection: `close` sends a FIN, `reset` an RST (RFC 9293). */
   disconnect(how: 'close' | 'reset'): void
 }
 
 /**
- * A body in parts. Of a stream, `content` holds one event per piece of text. Of a plain completion,
- * `head` is empty, `content` the first half of the JSON text and `tail` the rest.
+ * A body in parts. For a stream, `content` has one event per piece of text. For a plain completion, `head` is
+ * empty, `content` is the first half of the JSON text and `tail` the rest.
  */
 export type AnswerPieces = CompletionEvents
 
-/** What the server knows of an exchange and tells it. */
+/** What the server provides for an exchange. */
 export interface ExchangeContext {
   readonly request: ChatRequest
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly response: RawResponse
-  /** Identifies the completion. */
+  /** The id of the completion. */
   readonly id: string
   readonly goodAnswer: () => string
-  /** Called before the server itself breaks the connection. */
+  /** Called before the server itself closes the connection. */
   readonly onDisconnect: () => void
 }
 
 const EVENT_STREAM = 'text/event-stream; charset=utf-8'
 const JSON_TYPE = 'application/json'
 
-/** Puts the exchange's verbs on top of a Node response. */
+/** Creates the methods of an exchange on top of a Node response. */
 export function createExchange(context: ExchangeContext): Exchange {
   const { request, clock, signal, response, goodAnswer } = context
   const { body } = request
@@ -142,7 +142,7 @@ export function createExchange(context: ExchangeContext): Exchange {
           signal.removeEventListener('abort', done)
           resolve()
         }
-        // The socket of a client that has left never calls back.
+        // The socket of a disconnected client never calls back.
         signal.addEventListener('abort', done)
         if (signal.aborted) done()
         else response.write(part, done)

@@ -3,38 +3,40 @@ import { checkNames, checkNumber, describe } from './check-options.ts'
 import type { Fault } from './exchange.ts'
 import { ok } from './faults.ts'
 
-/** Which requests get which fault. At most one of the three; without any, all answers are good. */
+/** Which requests get which fault. At most one of the three may be given; without any, all answers are good. */
 export interface FaultPlan {
-  /** One fault for each request, whatever its call, in the order they arrive. Then good answers. */
+  /** One fault per request of any call, in the order of arrival; then good answers. */
   readonly script?: readonly Fault[]
   /**
-   * Faults that each logical call goes through from the start: its first request gets the first
-   * one. Then good answers. A function gives each call its own.
+   * Faults for each call separately: its first request gets the first fault, and so on; then good answers. A
+   * function returns the faults of a given call.
    */
   readonly perCall?: readonly Fault[] | ((callId: string) => readonly Fault[])
+  /** Reproducible random faults. */
   readonly mixture?: Mixture
 }
 
 /**
- * Random faults that are the same on every run: whether a request fails, and how, follows from the
- * seed, its call and its number within the call, not from the order of arrival.
+ * Random faults that are the same on every run: whether and how a request fails depends on the seed, its call
+ * and its number within the call, but not on the order of arrival.
  */
 export interface Mixture {
+  /** An integer. */
   readonly seed: number
-  /** Share of requests that get a fault, from 0 to 1. */
+  /** The proportion of requests that get a fault, from 0 to 1. */
   readonly rate: number
-  /** Drawn from with equal chances; name one twice to get it twice as often. */
+  /** Chosen from with equal probability; list a fault twice to get it twice as often. */
   readonly faults: readonly Fault[]
 }
 
-/** Tells the fault of the next request: the `number`th (from 1) of its call. */
+/** Returns the fault for the next request, the `number`th (from 1) of its call. */
 export type NextFault = (callId: string, number: number) => Fault
 
-/** The names `FaultPlan` has, for checking options that extend it. */
+/** The option names of `FaultPlan`, for checking options that extend it. */
 export const PLAN_NAMES: readonly string[] = ['script', 'perCall', 'mixture']
 
 /**
- * Checks a plan and starts following it.
+ * Checks a plan and starts it.
  *
  * @throws TypeError or RangeError naming the option, the value and what is allowed.
  */
@@ -74,13 +76,13 @@ function followMixture(mixture: Mixture, good: Fault): NextFault {
   }
 }
 
-/** Two independent numbers in [0, 1), from a text alone. */
+/** Two independent numbers in [0, 1), determined by the text. */
 function draws(text: string): [number, number] {
   const digest = createHash('sha256').update(text).digest()
   return [digest.readUInt32BE(0) / 2 ** 32, digest.readUInt32BE(4) / 2 ** 32]
 }
 
-/** Copied, so that a caller's later change to the list does not shift a running script. */
+/** Copies the list, so that later changes by the caller do not affect a running script. */
 function checkFaults(label: string, faults: unknown): readonly Fault[] {
   if (!Array.isArray(faults)) {
     throw new TypeError(`${label} is ${describe(faults)}; allowed is a list of faults`)

@@ -12,72 +12,74 @@ import type { ReceivedHeaders } from './raw-response.ts'
 
 export interface FaultServerOptions extends FaultPlan {
   /**
-   * Names the logical call a request belongs to. Must give a retry and a re-ask the name of the
-   * first request. @default the header `x-fault-call`, else a hash of the model and the first user
-   * message, which a re-ask keeps since it appends messages; a fallback to another model does not
+   * Returns the id of the call that a request belongs to; a retry and a re-ask must have the id of the first
+   * request.
+   * @default the header `x-fault-call`, or a hash of the model and the first user message. A re-ask keeps both,
+   * since it appends messages; a fallback to another model does not.
    */
   readonly callOf?: (request: Pick<ChatRequest, 'headers' | 'body'>) => string
   /**
-   * The content of good answers. @default a small value for the schema of the request's
-   * `response_format`, `{}` for `json_object`, else a sentence
+   * The content of good answers.
+   * @default a small value for the schema of the request's `response_format`, `{}` for `json_object`, otherwise
+   * a sentence
    */
   readonly answer?: string | ((request: ChatRequest) => string)
-  /** For `atMs`, `created` and faults that wait. @default the real clock */
+  /** Used for `atMs`, `created` and faults that wait. @default the real clock */
   readonly clock?: Clock
 }
 
-/** A local server that speaks OpenAI chat completions and follows a plan of faults. */
+/** A local server for OpenAI chat completions that follows a plan of faults. */
 export interface FaultServer {
-  /** For the client's `baseURL`: `http://127.0.0.1:<port>/v1`. */
+  /** The client's `baseURL`: `http://127.0.0.1:<port>/v1`. */
   readonly baseURL: string
-  /** Every request that arrived, in the order their bodies were complete. Grows while you look. */
+  /** All requests that arrived, in the order in which their bodies were complete. A live list. */
   readonly requests: readonly RecordedRequest[]
-  /** How many requests arrived, well formed or not. */
+  /** Number of requests that arrived, well-formed or not. */
   readonly count: number
-  /** The well-formed requests of one logical call. */
+  /** The well-formed requests of one call. */
   requestsFor(callId: string): readonly RecordedRequest[]
   /**
-   * Forgets all requests and starts the plan again, or another one.
+   * Forgets all requests and restarts the plan, or starts another one.
    *
-   * @throws TypeError or RangeError for a plan that is none; the old one then stays.
+   * @throws TypeError or RangeError for an invalid plan; the old one then stays.
    */
   reset(plan?: FaultPlan): void
   /**
-   * Destroys every socket, also of hanging requests, and stops listening.
+   * Destroys every socket, including those of hanging requests, and stops listening.
    *
-   * @throws Error when `callOf`, `answer`, `perCall` or a fault threw while the server ran.
+   * @throws Error if `callOf`, `answer`, `perCall` or a fault threw while the server ran.
    */
   close(): Promise<void>
 }
 
-/** One HTTP request as it arrived, and what became of it. */
+/** One HTTP request as it arrived, and what happened to it. */
 export interface RecordedRequest {
-  /** Empty for a request that was not well formed and got a 400, 404 or 413, or never was complete. */
+  /** Empty if the request was malformed (answered with 400, 404 or 413) or never complete. */
   readonly callId: string
-  /** 1 for the first request of its call; 0 for one that was not well formed. */
+  /** The number of the request within its call, counted from 1; 0 if it was malformed. */
   readonly number: number
   readonly method: string
-  /** Without the query. */
+  /** Without the query string. */
   readonly path: string
   readonly headers: ReceivedHeaders
-  /** Absent when the request was not well formed. */
+  /** Absent if the request was malformed. */
   readonly body?: ChatBody
-  /** Empty when the client left before it was complete. */
+  /** Empty if the client disconnected before it was complete. */
   readonly rawBody: string
   /** Milliseconds since the server started, on its clock. */
   readonly atMs: number
   /** The name of the fault applied: `ok` for a good answer, `refused` for a malformed request. */
   readonly fault: string
-  /** The client left before it had the whole answer. Known once its disconnect has arrived. */
+  /** Whether the client disconnected before it had the whole answer. Set when the server notices. */
   readonly aborted: boolean
 }
 
 /**
  * Starts a fault server on a free port of 127.0.0.1.
  *
- * It takes `POST {baseURL}/chat/completions`, and Azure's form of it with `/deployments/{name}`.
- * Anything else gets 404, an unusable body 400, both as OpenAI answers them; such requests are
- * recorded but use up no fault. Keep-alive connections are never closed for being idle.
+ * Accepts `POST {baseURL}/chat/completions`, and Azure's variant with `/deployments/{name}`. Any other request
+ * gets 404 and an unusable body 400, as from OpenAI. Such requests are recorded but use up no fault. Idle
+ * keep-alive connections are never closed.
  *
  * @throws TypeError or RangeError naming the option, the value and what is allowed.
  *
@@ -91,7 +93,7 @@ export interface RecordedRequest {
 export async function startFaultServer(options: FaultServerOptions = {}): Promise<FaultServer> {
   checkNames('startFaultServer', options, [...PLAN_NAMES, 'callOf', 'answer', 'clock'])
   checkCallbacks(options)
-  const state: State = {
+  const state: ServerState = {
     options,
     clock: options.clock ?? systemClock,
     startedAtMs: (options.clock ?? systemClock).monotonicMs(),
@@ -104,9 +106,9 @@ export async function startFaultServer(options: FaultServerOptions = {}): Promis
   }
   let plan: FaultPlan = options
 
-  // Serving never rejects: what it meets goes into the state.
+  // `serve` never rejects: errors are stored in the state.
   const server = createServer((incoming, response) => void serve(state, incoming, response))
-  // A connection closed for idleness while a request is under way would be a fault of our own.
+  // Closing an idle connection while a request is on its way would be an unplanned fault.
   server.keepAliveTimeout = 0
   server.requestTimeout = 0
   await new Promise<void>((resolve, reject) => {
@@ -151,23 +153,23 @@ export async function startFaultServer(options: FaultServerOptions = {}): Promis
 
 type Recording = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] }
 
-interface State {
+interface ServerState {
   readonly options: FaultServerOptions
   readonly clock: Clock
   readonly startedAtMs: number
   readonly requests: Recording[]
   readonly counts: Map<string, number>
   nextFault: ReturnType<typeof followPlan>
-  /** Numbers the answers of the server's whole life, so that ids stay unique over a reset. */
+  /** Counts all answers of the server, so that ids stay unique after a reset. */
   sequence: number
-  /** Exchanges not over yet. */
+  /** Exchanges that are not over yet. */
   readonly open: Set<AbortController>
   closing: boolean
   failure?: Error
 }
 
 async function serve(
-  state: State,
+  state: ServerState,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -177,7 +179,7 @@ async function serve(
   const over = new AbortController()
   let weDisconnect = false
   response.setHeader('x-request-id', `req_fault_${id}`)
-  // Writing to a client that has left is an error event on some paths; it is expected here.
+  // On some paths, writing to a disconnected client emits an error event, which is expected here.
   response.on('error', () => undefined)
   response.on('close', () => {
     recording.aborted = !(response.writableFinished || weDisconnect || state.closing)
@@ -215,12 +217,12 @@ async function serve(
     })
     await fault.apply(exchange)
   } catch (error) {
-    // Once the exchange is over, what throws is the missing client.
+    // After the exchange is over, errors are only due to the missing client.
     if (!over.signal.aborted) fail(state, response, error)
   }
 }
 
-function begin(state: State, incoming: IncomingMessage): Recording {
+function begin(state: ServerState, incoming: IncomingMessage): Recording {
   return {
     callId: '',
     number: 0,
@@ -234,8 +236,8 @@ function begin(state: State, incoming: IncomingMessage): Recording {
   }
 }
 
-/** Counts the request towards its logical call. */
-function assign(state: State, recording: Recording, body: ChatBody): ChatRequest {
+/** Counts the request towards its call. */
+function assign(state: ServerState, recording: Recording, body: ChatBody): ChatRequest {
   const { callOf = defaultCallOf } = state.options
   const callId = callOf({ headers: recording.headers, body })
   if (typeof callId !== 'string') {
@@ -263,8 +265,8 @@ function goodAnswer(answer: FaultServerOptions['answer'], request: ChatRequest):
   throw new TypeError(`answer gave ${describe(text)}; allowed is a string`)
 }
 
-/** A mistake of the test, not of the client: shown to both, and not to be retried. */
-function fail(state: State, response: ServerResponse, error: unknown): void {
+/** A mistake in the test rather than in the client: reported by the server and in the response, not retryable. */
+function fail(state: ServerState, response: ServerResponse, error: unknown): void {
   const reason = error instanceof Error ? error.message : describe(error)
   state.failure ??= new Error(`fault server: ${reason}`, { cause: error })
   if (response.headersSent) {

@@ -4,12 +4,12 @@ import { event } from './completion.ts'
 import type { Exchange, Fault } from './exchange.ts'
 import { UPSTREAM_ERROR } from './stream-faults.ts'
 
-/** No fault: the good answer. Fills a place in a script. */
+/** No fault: the good answer. For use in a script. */
 export function ok(): Fault {
   return { name: 'ok', apply: (exchange) => exchange.complete() }
 }
 
-/** 429 `insufficient_quota`: the money is spent and no wait helps (OpenAI guide 'Error codes'). */
+/** 429 `insufficient_quota`: the quota is used up and waiting does not help (OpenAI guide 'Error codes'). */
 export function insufficientQuota(): Fault {
   const text =
     'You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.'
@@ -42,7 +42,7 @@ export function overloaded529(): Fault {
   })
 }
 
-/** 400 for a parameter the endpoint does not know. */
+/** 400 for a parameter that the endpoint does not know. */
 export function badRequest(): Fault {
   const text = 'Unrecognized request argument supplied: temprature'
   return fails('badRequest', 400, openaiError(text, 'invalid_request_error', null))
@@ -55,7 +55,7 @@ export function invalidApiKey(): Fault {
   return fails('invalidApiKey', 401, openaiError(text, 'invalid_request_error', 'invalid_api_key'))
 }
 
-/** 400 `context_length_exceeded`, in OpenAI's wording for chat completions. */
+/** 400 `context_length_exceeded` with OpenAI's message for chat completions. */
 export function contextLength(): Fault {
   const text =
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9731 tokens. Please reduce the length of the messages."
@@ -64,9 +64,9 @@ export function contextLength(): Fault {
 }
 
 /**
- * Any status with any JSON body: for a provider's error that the catalogue lacks.
+ * Any status with any JSON body, for provider errors that have no fault of their own here.
  *
- * @throws RangeError when `status` is not from 200 to 599.
+ * @throws RangeError if `status` is not from 200 to 599.
  */
 export function httpError(
   status: number,
@@ -77,7 +77,7 @@ export function httpError(
   return fails(`httpError(${status})`, status, body, headers)
 }
 
-/** The HTML page of a proxy in front of the provider (nginx's own), without a JSON body. */
+/** The HTML error page of a proxy in front of the provider (nginx's), without a JSON body. */
 export function htmlError(status = 502): Fault {
   checkNumber('htmlError: status', status, { min: 400, max: 599, integer: true })
   return {
@@ -91,8 +91,8 @@ export function htmlError(status = 502): Fault {
 }
 
 /**
- * Status 200, and the body is an error: what gateways do when the provider behind them fails
- * (OpenRouter docs, 'Errors'). A stream gets it as its only event.
+ * Status 200 with an error as its body, as gateways send when the upstream provider fails (OpenRouter docs,
+ * 'Errors'). In a stream it is the only event.
  */
 export function errorBodyUnder200(): Fault {
   return {
@@ -108,15 +108,15 @@ export function errorBodyUnder200(): Fault {
   }
 }
 
-/** Takes the request and never answers, not even with headers. */
+/** Accepts the request and never answers, not even with headers. */
 export function hangs(): Fault {
   return { name: 'hangs', apply: () => undefined }
 }
 
 /**
- * Waits `delayMs` on the server's clock, then does `then`; nothing if the client has left.
+ * Waits `delayMs` on the server's clock, then applies `then`; does nothing if the client has disconnected.
  *
- * @throws TypeError or RangeError when `delayMs` is no number from 0 up.
+ * @throws TypeError or RangeError if `delayMs` is not a number from 0 up.
  */
 export function slow(delayMs: number, then: Fault = ok()): Fault {
   checkNumber('slow: delayMs', delayMs, { min: 0 })
@@ -133,7 +133,7 @@ export function slow(delayMs: number, then: Fault = ok()): Fault {
   }
 }
 
-/** Resets the connection (RST) before a byte of the answer: the client sees ECONNRESET. */
+/** Resets the connection (RST) before the first byte of the answer: the client sees ECONNRESET. */
 export function resetBeforeResponse(): Fault {
   return {
     name: 'resetBeforeResponse',
@@ -141,7 +141,7 @@ export function resetBeforeResponse(): Fault {
   }
 }
 
-/** Resets the connection (RST) after headers and half of the body. */
+/** Resets the connection (RST) after the headers and half of the body. */
 export function resetInBody(): Fault {
   return {
     name: 'resetInBody',
@@ -155,8 +155,8 @@ export function resetInBody(): Fault {
 }
 
 /**
- * Announces a whole body with `content-length`, sends half and closes in good order (FIN): the
- * client must notice that bytes are missing (RFC 9112, section 8).
+ * Announces the whole body in `content-length`, sends half and closes the connection normally (FIN). The client
+ * has to notice that bytes are missing (RFC 9112, section 8).
  */
 export function truncatedBody(): Fault {
   return {
@@ -172,8 +172,8 @@ export function truncatedBody(): Fault {
 }
 
 /**
- * Another fault with `x-should-retry` on its response: OpenAI's own word to its clients on whether
- * to retry, over what the status says.
+ * Adds `x-should-retry` to the response of another fault: OpenAI's instruction to its clients whether to retry,
+ * which overrides the status.
  */
 export function shouldRetry(value: boolean, fault: Fault): Fault {
   if (typeof value !== 'boolean') {

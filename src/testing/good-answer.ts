@@ -2,10 +2,10 @@ import { type ChatBody, field } from './completion.ts'
 import { exampleValue } from './example-value.ts'
 
 /**
- * What a good answer says unless the test says otherwise: for a `json_schema` response format the
- * JSON of a small value that the schema accepts, for `json_object` an empty object, else a sentence.
+ * The default good answer: for a `json_schema` response format, the JSON of a small value that the schema
+ * accepts; for `json_object`, an empty object; otherwise a sentence.
  *
- * @throws Error for a schema of which `exampleValue` can build no value.
+ * @throws Error if `exampleValue` cannot build a value for the schema.
  */
 export function defaultAnswer(body: ChatBody): string {
   const type = field(body.response_format, 'type')
@@ -15,7 +15,7 @@ export function defaultAnswer(body: ChatBody): string {
     const schema = field(field(body.response_format, 'json_schema'), 'schema')
     return JSON.stringify(exampleValue(schema))
   } catch (error) {
-    throw new Error('no example for this schema can be built; pass the option answer', {
+    throw new Error('cannot build an example for this schema; pass the option answer', {
       cause: error,
     })
   }

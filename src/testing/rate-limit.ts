@@ -3,25 +3,25 @@ import type { Exchange, Fault } from './exchange.ts'
 import { openaiError } from './faults.ts'
 
 export interface RateLimit {
-  /** How long the provider asks to wait. @default no hint at all */
+  /** How long the provider asks to wait, in milliseconds. @default no hint */
   readonly retryAfterMs?: number
   /**
-   * Where the hint stands in the headers: `retry-after` as whole seconds (RFC 9110, section 10.2.3),
-   * `retry-after-ms` as any number, `retry-after-date` as an HTTP date of whole seconds beside the
-   * server's own `Date`, `x-ratelimit-reset` as the reset of the bucket of requests, whose remaining
-   * count is 0, beside one of tokens that is not empty (OpenAI guide 'Rate limits'). `none`: nowhere.
-   * @default 'retry-after' for whole seconds, else 'retry-after-ms'; 'none' with `field`
+   * The header that carries the hint: `retry-after` in whole seconds (RFC 9110, section 10.2.3),
+   * `retry-after-ms` as any number, `retry-after-date` as an HTTP date in whole seconds together with the
+   * server's own `Date`, or `x-ratelimit-reset` as the reset of the requests limit, whose remaining count is 0,
+   * together with a tokens limit that is not exhausted (OpenAI guide 'Rate limits'). `none`: no header.
+   * @default 'retry-after' for whole seconds, otherwise 'retry-after-ms'; 'none' if `field` is given
    */
   readonly header?: (typeof HEADERS)[number]
   /**
-   * Where it stands in the body instead: `retry_after` (seconds; Cloudflare), `estimated_time`
+   * The field of the body that carries the hint instead: `retry_after` (seconds; Cloudflare), `estimated_time`
    * (seconds; Hugging Face) or `retryDelay` (google.rpc.RetryInfo; Gemini).
-   * @default nowhere
+   * @default none
    */
   readonly field?: (typeof FIELDS)[number]
-  /** How far the server's clock, hence its `Date` header, is ahead of the true time; negative: behind. @default 0 */
+  /** How far the server's clock, and so its `Date` header, is ahead of the true time, in milliseconds. @default 0 */
   readonly clockSkewMs?: number
-  /** The message instead of OpenAI's, which names the limit and, with a hint, the wait. */
+  /** Replaces OpenAI's message, which names the limit and, if there is a hint, the wait. */
   readonly text?: string
 }
 
@@ -36,10 +36,10 @@ const FIELDS = ['retry_after', 'estimated_time', 'retryDelay'] as const
 const WHOLE_SECONDS: readonly unknown[] = ['retry-after', 'retry-after-date']
 
 /**
- * 429 `rate_limit_exceeded`: a rolling limit on requests per minute. Body and message as OpenAI
- * sends them (guide 'Rate limits', platform.openai.com/docs/guides/rate-limits).
+ * 429 `rate_limit_exceeded`: a rolling limit on requests per minute. Body and message are OpenAI's (guide 'Rate
+ * limits', platform.openai.com/docs/guides/rate-limits).
  *
- * @throws TypeError or RangeError for options that contradict each other or are out of range.
+ * @throws TypeError or RangeError if options contradict each other or are out of range.
  */
 export function rateLimited(limit: RateLimit = {}): Fault {
   check(limit)
@@ -74,7 +74,7 @@ function bodyOf({ retryAfterMs = 0, field }: RateLimit, message: string): unknow
 
 function headersOf(limit: RateLimit, { clock }: Exchange): Record<string, string> {
   const { retryAfterMs, clockSkewMs = 0 } = limit
-  // Node's own `Date` says what time the machine thinks it is.
+  // Without skew, Node's own `Date` header shows the machine's time.
   const date = new Date(clock.wallMs() + clockSkewMs)
   const skewed = limit.clockSkewMs === undefined ? {} : { date: date.toUTCString() }
   if (retryAfterMs === undefined) return skewed
@@ -137,7 +137,7 @@ function checkOneOf(name: string, value: unknown, allowed: readonly string[]): v
   )
 }
 
-/** A duration as OpenAI's rate limit messages write it: 20ms, 9.816s, 6m0s. */
+/** A duration as in OpenAI's rate limit messages: 20ms, 9.816s, 6m0s. */
 function spoken(durationMs: number): string {
   if (durationMs < 1000) return `${durationMs}ms`
   if (durationMs < 60_000) return `${durationMs / 1000}s`

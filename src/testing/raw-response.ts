@@ -1,4 +1,4 @@
-/** A request's headers as Node gives them, under lower-case names. */
+/** A request's headers as Node provides them, with lower-case names. */
 export interface ReceivedHeaders {
   readonly [name: string]: string | string[] | undefined
   readonly accept?: string | undefined
@@ -12,8 +12,8 @@ export interface ReceivedHeaders {
 type HeaderValue = number | string | string[]
 
 /**
- * The part of Node's `ServerResponse` that faults are made with, in types that need no
- * `@types/node`. What is given to a fault is Node's own, with all the rest.
+ * The part of Node's `ServerResponse` that faults use, in types that do not need `@types/node`. Faults receive
+ * Node's own response, with all other members as well.
  */
 export interface RawResponse {
   statusCode: number
@@ -21,7 +21,7 @@ export interface RawResponse {
   readonly destroyed: boolean
   readonly writableEnded: boolean
   readonly writableFinished: boolean
-  /** Absent once the connection is gone. */
+  /** Null once the connection is closed. */
   readonly socket: RawSocket | null
   setHeader(name: string, value: HeaderValue): this
   getHeader(name: string): HeaderValue | undefined

@@ -5,11 +5,11 @@ import type { Exchange, Fault } from './exchange.ts'
 import { openaiError } from './faults.ts'
 
 /**
- * Status and headers at once, then nothing of the body for `delayMs` on the server's clock, then the
- * good answer: a model that thinks behind a proxy that has answered already. A timeout that ends
- * with the headers, as the openai client's does, does not see it.
+ * Sends status and headers at once, nothing for `delayMs` on the server's clock, then the good answer: a slow
+ * model behind a proxy that answers early. A timeout that ends with the headers, as the openai client's does,
+ * does not notice it.
  *
- * @throws TypeError or RangeError when `delayMs` is no number from 0 up.
+ * @throws TypeError or RangeError if `delayMs` is not a number from 0 up.
  */
 export function slowFirstByte(delayMs: number): Fault {
   checkNumber('slowFirstByte: delayMs', delayMs, { min: 0 })
@@ -26,10 +26,10 @@ export function slowFirstByte(delayMs: number): Fault {
 }
 
 /**
- * The good answer, one character every `everyMs` on the server's clock: a connection that is never silent
- * for long and never done (the client's side of the attack known as slowloris).
+ * The good answer, one character every `everyMs` on the server's clock: a connection that is never silent for
+ * long and never finishes (a reversed slowloris attack).
  *
- * @throws TypeError or RangeError when `everyMs` is no number from 0 up.
+ * @throws TypeError or RangeError if `everyMs` is not a number from 0 up.
  */
 export function dripping(everyMs: number): Fault {
   checkNumber('dripping: everyMs', everyMs, { min: 0 })
@@ -49,23 +49,22 @@ export function dripping(everyMs: number): Fault {
 
 export interface Endless {
   /**
-   * What a stream repeats: `chunks` of text, `empty` ones without content, or SSE `comments`, which
-   * keep a connection alive and say nothing (OpenRouter sends `: OPENROUTER PROCESSING`; HTML
-   * standard, section 9.2.6).
+   * What a stream repeats: `chunks` with text, `empty` chunks without content, or SSE `comments`, which only
+   * keep a connection alive (OpenRouter sends `: OPENROUTER PROCESSING`; HTML standard, section 9.2.6).
    * @default 'chunks'
    */
   readonly stream?: 'chunks' | 'empty' | 'comments'
   /** 200, or an error status whose body never ends. @default 200 */
   readonly status?: number
-  /** Between two parts of a kilobyte or one event, on the server's clock. @default 1 */
+  /** Milliseconds between two parts (one kilobyte or one event) on the server's clock. @default 1 */
   readonly everyMs?: number
 }
 
 /**
- * A body that never ends: blanks where JSON is due (RFC 8259 allows any number of them), or events.
- * Only a limit of the client's own ends it.
+ * A body that never ends: white space where JSON is expected (RFC 8259 allows any amount), or events. Only a
+ * limit of the client ends it.
  *
- * @throws TypeError or RangeError for options that are out of range.
+ * @throws TypeError or RangeError if an option is out of range.
  */
 export function endlessBody(options: Endless = {}): Fault {
   checkNames('endlessBody', options, ['stream', 'status', 'everyMs'])
@@ -87,7 +86,7 @@ export function endlessBody(options: Endless = {}): Fault {
   }
 }
 
-/** Sends the head; returns what follows for ever. */
+/** Sends the beginning; returns the part to be repeated endlessly. */
 function begin(
   exchange: Exchange,
   status: number,
@@ -109,7 +108,7 @@ function begin(
   return event({ id: 'endless', object: 'chat.completion.chunk', created: 0, model, choices })
 }
 
-/** False once the client has left, or the server closes. */
+/** False once the client has disconnected or the server closes. */
 async function waited({ clock, signal }: Exchange, ms: number): Promise<boolean> {
   try {
     await sleep(clock, ms, signal)

@@ -10,19 +10,19 @@ import type {
 import { sleep, systemClock } from '../time.ts'
 import { stretched } from './stretched-store.ts'
 
-/** A store to be tested, fresh or shared: every test uses keys of its own. */
+/** A store to be tested. It may be shared, because every test uses keys of its own. */
 export interface StoreFixture {
   readonly store: Store
   /**
-   * Moves the store's clock. Without it the suite waits, a few hundred milliseconds at a time, and
-   * does again in longer time what failed when a lease may have ended because the machine was slow.
+   * Moves the store's clock forward. Without it the suite waits in real time, a few hundred milliseconds at a
+   * time, and repeats a failed test with longer times if a lease may have expired because the machine was slow.
    */
   advance?(ms: number): void | Promise<void>
   /** Called at the end of every test. */
   close?(): void | Promise<void>
 }
 
-/** The functions of a test runner that the suite needs: vitest's and jest's fit as they are. */
+/** The functions of a test runner that the suite needs; those of vitest and jest fit. */
 export interface TestFunctions {
   readonly describe: (name: string, define: () => void) => unknown
   readonly it: (name: string, test: () => Promise<void>, timeoutMs: number) => unknown
@@ -31,15 +31,15 @@ export interface TestFunctions {
 
 export interface StoreSuiteOptions {
   /**
-   * Whether the store has a clock of its own, such as a server's, so that its clients' must not
-   * count. Then this process's `Date` is wrong during one of the tests. @default false
+   * Whether the store has a clock of its own, such as a server's, so that its clients' clocks must not matter.
+   * One additional test then runs with a wrong `Date` in this process. @default false
    */
   readonly ownClock?: boolean
 }
 
 /**
- * Conformance tests for any `Store`: what its contract says, one test per sentence. To be called
- * at the top level of a test file.
+ * Conformance tests for any `Store`: one test for each statement of its contract. Call it at the top level of a
+ * test file. `makeStore` is called for each test.
  */
 export function storeSuite(
   name: string,
@@ -80,14 +80,14 @@ type DefineTest = (
   test: (bench: Bench, expect: TestFunctions['expect']) => Promise<void>,
 ) => void
 
-// Short, for stores whose clock cannot be moved. A machine too slow for it gets more, below.
+// Short, for stores whose clock cannot be moved. Tests repeated on a slow machine use multiples of it.
 const LEASE_MS = 500
-// Every verb that has to come before the end of a lease or a record has at least 200 ms left for all
-// verbs before it and itself.
+// An operation that must happen before a lease or record ends has at least 200 ms for itself and all operations
+// before it.
 const SLACK_MS = 150
-// A lease of half a minute.
+// With this factor a lease lasts half a minute.
 const MOST_TIMES = 64
-// For a test that was late three times, and then took its time.
+// For a test that was repeated three times.
 const TIMEOUT_MS = 300_000
 const TTL_MS = 60_000
 const DONE: Outcome = { ok: true, result: '{"answer":42}' }
@@ -111,12 +111,12 @@ const BUSY: FailureNotice = {
   origin: ORIGIN,
 }
 
-/** A key of its own and a store, with the words the tests are written in. */
+/** A store with a key of its own, and helpers for the tests. */
 class Bench {
   readonly store: Store
   readonly key: string = hash(randomUUID())
   readonly #fixture: StoreFixture
-  /** How long a millisecond lasts here. */
+  /** The factor by which all durations are stretched. */
   readonly #times: number
   readonly #startedAtMs = systemClock.monotonicMs()
   #advancedMs = 0
@@ -128,14 +128,14 @@ class Bench {
     this.store = times === 1 ? fixture.store : stretched(fixture.store, times)
   }
 
-  /** Whether the verbs took so long that what should have lasted until one of them had ended. */
+  /** Whether the operations took so long that a lease or record may have expired too early. */
   get mayHaveBeenLate(): boolean {
     if (!this.#isTimed || this.#fixture.advance !== undefined) return false
     const tookMs = systemClock.monotonicMs() - this.#startedAtMs
     return tookMs / this.#times - this.#advancedMs > SLACK_MS
   }
 
-  /** From here on every lease is long, and how it ends says nothing about the machine. */
+  /** From here on leases are long, so that a slow machine cannot cause a failure. */
   untimed(): void {
     this.#isTimed = false
   }
@@ -156,7 +156,7 @@ class Bench {
     return (await this.claim(changes)).state
   }
 
-  /** A claim that has to succeed. */
+  /** A claim that must succeed. */
   async own(changes: Partial<ClaimRequest> = {}): Promise<Claim> {
     const claimed = await this.claim(changes)
     if (claimed.state === 'owned') return claimed.claim
@@ -175,7 +175,7 @@ class Bench {
     else await this.#fixture.advance(ms * this.#times)
   }
 
-  /** Until after the lease's end, but long before any record's. */
+  /** Advances beyond the end of the lease, but not of any record. */
   outlastLease(): Promise<void> {
     return this.advance(LEASE_MS + 100)
   }
@@ -197,7 +197,7 @@ function claims(promise: DefineTest): void {
       onUncertain: 'rerun',
     })
   })
-  promise('tells who comes later the fence and the rest of the lease', async (bench, expect) => {
+  promise('reports fence and remaining lease to a later claim', async (bench, expect) => {
     const { fence } = await bench.own()
     const busy = await bench.claim()
     expect(busy.state === 'busy' && busy.fence === fence).toEqual(true)
@@ -247,7 +247,7 @@ function claims(promise: DefineTest): void {
 }
 
 function repetitions(promise: DefineTest): void {
-  promise('tells its owner what others have made of its policy', async (bench, expect) => {
+  promise('tells its owner about a stricter policy set by others', async (bench, expect) => {
     const request = { owner: 'me', onUncertain: 'rerun' } as const
     const claim = await bench.ownDispatched(request)
     expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
@@ -313,7 +313,7 @@ function lapses(promise: DefineTest): void {
     const claimed = await bench.claim({ onUncertain: 'rerun' })
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('fail')
   })
-  promise('that became uncertain is so for the ttlMs of who found it', async (bench, expect) => {
+  promise('that became uncertain stays so for the ttlMs of that claim', async (bench, expect) => {
     await bench.ownDispatched({ onUncertain: 'fail', ttlMs: LEASE_MS + 300 })
     await bench.outlastLease()
     expect(await bench.state({ ttlMs: TTL_MS })).toEqual('uncertain')
@@ -353,7 +353,7 @@ function fingerprints(promise: DefineTest): void {
     expect((await bench.own(another)).fence).toEqual(claim.fence + 1)
     expect(await bench.state()).toEqual('mismatch')
   })
-  promise('does not bind a key that was given back', async (bench, expect) => {
+  promise('does not bind a key that was released', async (bench, expect) => {
     await bench.store.release(await bench.own(), BUSY, TTL_MS)
     expect(await bench.state(another)).toEqual('owned')
   })
@@ -366,7 +366,7 @@ function renewals(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state()).toEqual('busy')
   })
-  promise('renew a lease that ran out unnoticed', async (bench, expect) => {
+  promise('renew a lease that expired unnoticed', async (bench, expect) => {
     const claim = await bench.own()
     await bench.outlastLease()
     expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(true)
@@ -397,7 +397,7 @@ function renewals(promise: DefineTest): void {
 }
 
 function outcomes(promise: DefineTest): void {
-  promise('is given to everybody after it, to the letter', async (bench, expect) => {
+  promise('is returned to every later claim, unchanged', async (bench, expect) => {
     const outcome: Outcome = { ok: true, result: '{"Grüße":"😀 \\u0000 \\\\ \' \\" \u2028"}' }
     expect(await bench.store.complete(await bench.ownDispatched(), outcome, TTL_MS)).toEqual(
       'stored',
@@ -410,7 +410,7 @@ function outcomes(promise: DefineTest): void {
     await bench.store.complete(await bench.own(), outcome, TTL_MS)
     expect(await bench.claim()).toEqual({ state: 'settled', outcome })
   })
-  promise('may be a refusal, with all that its notice says', async (bench, expect) => {
+  promise('may be a refusal, with its whole notice', async (bench, expect) => {
     await bench.store.complete(await bench.own(), REFUSED, TTL_MS)
     expect(await bench.claim()).toEqual({ state: 'settled', outcome: REFUSED })
   })
@@ -425,20 +425,20 @@ function outcomes(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state()).toEqual('settled')
   })
-  promise('may be reported again, and the first report stands', async (bench, expect) => {
+  promise('may be stored again, and the first one is kept', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.complete(claim, DONE, TTL_MS)
     expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
     expect(await bench.store.complete(claim, OTHER, TTL_MS)).toEqual('stored')
     expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
   })
-  promise('counts when it comes late but nobody took over', async (bench, expect) => {
+  promise('is stored even late, if there is no new owner', async (bench, expect) => {
     const claim = await bench.ownDispatched()
     await bench.outlastLease()
     expect(await bench.store.complete(claim, DONE, TTL_MS)).toEqual('stored')
     expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
   })
-  promise('ends an uncertainty that arose in silence', async (bench, expect) => {
+  promise('replaces an uncertain state that arose in silence', async (bench, expect) => {
     const claim = await bench.ownDispatched({ onUncertain: 'fail' })
     await bench.outlastLease()
     expect(await bench.state({ onUncertain: 'fail' })).toEqual('uncertain')
@@ -469,7 +469,7 @@ function releases(promise: DefineTest): void {
     expect(await bench.store.release(uncertain)).toEqual(true)
     expect(await bench.state()).toEqual('owned')
   })
-  promise("of what may have been done frees the key under 'rerun'", async (bench, expect) => {
+  promise("of work that may have been done frees the key under 'rerun'", async (bench, expect) => {
     const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
     expect(await bench.store.release(claim, BUSY, TTL_MS, TTL_MS)).toEqual(true)
     expect(await bench.claim({ waitedFor: claim.fence })).toEqual({ state: 'left', notice: BUSY })
@@ -477,7 +477,7 @@ function releases(promise: DefineTest): void {
     expect(claimed.state === 'owned' && claimed.onUncertain).toEqual('rerun')
   })
   promise(
-    "of what may have been done is uncertain once somebody asked for 'fail'",
+    "of work that may have been done is uncertain once a caller asked for 'fail'",
     async (bench, expect) => {
       const claim = await bench.ownDispatched({ onUncertain: 'rerun' })
       expect(await bench.state({ onUncertain: 'fail' })).toEqual('busy')
@@ -525,7 +525,7 @@ function releases(promise: DefineTest): void {
 
 function notices(promise: DefineTest): void {
   promise(
-    'tells those who waited for its fence why, with all that its notice says',
+    'is returned to callers that waited for its fence, with all its fields',
     async (bench, expect) => {
       const claim = await bench.own()
       expect(await bench.store.release(claim, BUSY, TTL_MS)).toEqual(true)
@@ -534,32 +534,32 @@ function notices(promise: DefineTest): void {
       expect(await bench.claim({ waitedFor: claim.fence })).toEqual(left)
     },
   )
-  promise('tells nobody else, and raises the fence for the next', async (bench, expect) => {
+  promise('is not returned to others, and the next fence is higher', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)
     expect((await bench.own({ waitedFor: claim.fence + 7 })).fence).toEqual(claim.fence + 1)
   })
-  promise('is told also while the next owner is at work', async (bench, expect) => {
+  promise('is returned even while the next owner is at work', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)
     expect(await bench.state()).toEqual('owned')
     expect(await bench.state({ waitedFor: claim.fence })).toEqual('left')
     expect(await bench.state()).toEqual('busy')
   })
-  promise('is told for its noticeMs only', async (bench, expect) => {
+  promise('is returned for its noticeMs only', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, LEASE_MS)
     await bench.outlastLease()
     expect(await bench.state({ waitedFor: claim.fence })).toEqual('owned')
   })
-  promise('is told for its noticeMs only, whoever is at work by then', async (bench, expect) => {
+  promise('is returned for its noticeMs only, even under a new owner', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, LEASE_MS)
     await bench.own({ leaseMs: TTL_MS })
     await bench.outlastLease()
     expect(await bench.state({ waitedFor: claim.fence })).toEqual('busy')
   })
-  promise('is told also when the next owner has left without a word', async (bench, expect) => {
+  promise('is returned even after the next owner released silently', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.release(claim, BUSY, TTL_MS)
     const next = await bench.own()
@@ -570,7 +570,7 @@ function notices(promise: DefineTest): void {
 }
 
 function uncertainties(promise: DefineTest): void {
-  promise('is nobody’s to run, under either policy', async (bench, expect) => {
+  promise('is granted to no caller, under either policy', async (bench, expect) => {
     expect(await bench.store.markUncertain(await bench.ownDispatched(), TTL_MS)).toEqual(true)
     expect(await bench.claim({ onUncertain: 'rerun' })).toEqual({ state: 'uncertain' })
     expect(await bench.claim({ onUncertain: 'fail' })).toEqual({ state: 'uncertain' })
@@ -581,14 +581,14 @@ function uncertainties(promise: DefineTest): void {
     await bench.outlastLease()
     expect(await bench.state()).toEqual('owned')
   })
-  promise('is neither renewed nor sent by its owner', async (bench, expect) => {
+  promise('cannot be renewed or dispatched by its owner', async (bench, expect) => {
     const claim = await bench.own()
     await bench.store.markUncertain(claim, TTL_MS)
     expect(await bench.store.heartbeat(claim, LEASE_MS)).toEqual(false)
     expect(await bench.store.dispatch(claim)).toEqual(false)
     expect(await bench.state()).toEqual('uncertain')
   })
-  promise('may be left late', async (bench, expect) => {
+  promise('may be marked late', async (bench, expect) => {
     const claim = await bench.ownDispatched()
     await bench.outlastLease()
     expect(await bench.store.markUncertain(claim, TTL_MS)).toEqual(true)
@@ -601,7 +601,7 @@ function uncertainties(promise: DefineTest): void {
     expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(true)
     expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
   })
-  promise('cannot be resolved after its time', async (bench, expect) => {
+  promise('cannot be resolved after it has expired', async (bench, expect) => {
     await bench.store.markUncertain(await bench.own(), LEASE_MS)
     await bench.outlastLease()
     expect(await bench.store.resolve(bench.key, DONE, TTL_MS)).toEqual(false)
@@ -634,7 +634,7 @@ function uncertainties(promise: DefineTest): void {
 }
 
 function zombies(promise: DefineTest): void {
-  promise('can change nothing any more', async (bench, expect) => {
+  promise('can no longer change anything', async (bench, expect) => {
     const zombie = await bench.own()
     await bench.outlastLease()
     const successor = await bench.own()
@@ -644,7 +644,7 @@ function zombies(promise: DefineTest): void {
     expect(await actAs(zombie, bench)).toEqual([false, false, 'lost', false, false])
     expect(await bench.claim()).toEqual({ state: 'settled', outcome: DONE })
   })
-  promise('is not its successor, though a new record counts from 1', async (bench, expect) => {
+  promise('is not its successor, even if a new record starts at fence 1', async (bench, expect) => {
     const zombie = await bench.own({ ttlMs: 1 })
     await bench.outlastLease()
     expect((await bench.own()).fence).toEqual(zombie.fence)
@@ -655,8 +655,8 @@ function zombies(promise: DefineTest): void {
 
 function clocks(promise: DefineTest): void {
   for (const [how, skewMs] of Object.entries({ slow: -10 * YEAR_MS, fast: 10 * YEAR_MS })) {
-    promise(`does not count, be it ten years ${how}`, async (bench, expect) => {
-      // Long, so that what follows is not a matter of this machine's speed.
+    promise(`does not matter, even if it is ten years ${how}`, async (bench, expect) => {
+      // Long, so that the test does not depend on the speed of this machine.
       const leaseMs = TTL_MS / 2
       const earlier = await bench.own({ leaseMs })
       const key = hash(randomUUID())
@@ -677,10 +677,10 @@ function clocks(promise: DefineTest): void {
 
 const YEAR_MS = 365 * 24 * 60 * 60_000
 
-/** The real `Date`, whatever a test that runs beside this one has made of it. */
+/** The real `Date`, whatever other tests replace it with. */
 const RealDate = Date
 
-/** Runs `act` while `Date` is as far ahead. */
+/** Runs `act` with a `Date` that is ahead by `skewMs`. */
 async function withSkew(skewMs: number, act: () => Promise<void>): Promise<void> {
   globalThis.Date = new Proxy(RealDate, {
     construct: (_, time) =>
@@ -695,7 +695,7 @@ async function withSkew(skewMs: number, act: () => Promise<void>): Promise<void>
   }
 }
 
-/** Every verb of an owner, in turn. */
+/** Every operation of an owner, one after the other. */
 async function actAs(claim: Claim, { store }: Bench): Promise<unknown[]> {
   return [
     await store.heartbeat(claim, LEASE_MS),

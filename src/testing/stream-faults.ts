@@ -3,24 +3,24 @@ import { buildCompletion, event } from './completion.ts'
 import type { Exchange, Fault } from './exchange.ts'
 
 export interface StreamCut {
-  /** Pieces of text sent before it happens; a piece is eight characters. @default 1 */
+  /** Pieces of text sent before the fault; a piece is eight characters. @default 1 */
   readonly afterChunks?: number
 }
 
 /**
- * The stream ends in good order after some text: no finish reason, no `[DONE]`. To a request that
- * does not stream: half of the JSON, ended as if it were whole.
+ * The stream ends normally after some text, without a finish reason or `[DONE]`. A request that does not stream
+ * gets half of the JSON, ended as if it were complete.
  */
 export function cutStream(cut: StreamCut = {}): Fault {
   return afterSomeText('cutStream', cut, (exchange) => exchange.response.end())
 }
 
-/** The stream ends in good order after the role, before any text. */
+/** The stream ends normally after the role, before any text. */
 export function cutStreamBeforeContent(): Fault {
   return { ...cutStream({ afterChunks: 0 }), name: 'cutStreamBeforeContent' }
 }
 
-/** The stream goes silent after some text and stays open. Half of the JSON, where none streams. */
+/** The stream goes silent after some text and stays open; without streaming, after half of the JSON. */
 export function stalledStream(cut: StreamCut = {}): Fault {
   return afterSomeText('stalledStream', cut, () => undefined)
 }
@@ -29,21 +29,20 @@ export interface StreamError extends StreamCut {
   /**
    * - `data`: a chunk `{ error }` (OpenRouter docs, 'Error handling during streaming'; OpenAI, vLLM)
    * - `event`: the same as an SSE event named `error` (Anthropic API reference, 'Streaming messages')
-   * - `finish-reason`: a chunk whose finish reason is `error`, with the error in its choice
-   * - `content`: a throttle as JSON text in `delta.content`, under the finish reason `error_finish`,
-   *   as one relay sends it
-   * - `flat`: a chunk without `error`: `choices: null`, `error_type`, `error_message` and the status in
+   * - `finish-reason`: a chunk with finish reason `error`, and the error in its choice
+   * - `content`: a rate limit error as JSON text in `delta.content`, with finish reason `error_finish`, as sent
+   *   by a relay
+   * - `flat`: a chunk without `error`: `choices: null`, `error_type`, `error_message`, and the status in
    *   `error_code` (NousResearch/hermes-agent#68451)
-   * - `object`: `{ object: 'error', message, type, code }`, as vLLM had it before 0.10
-   * - `detail`: `{ detail }`, as FastAPI says it
+   * - `object`: `{ object: 'error', message, type, code }`, as in vLLM before 0.10
+   * - `detail`: `{ detail }`, as in FastAPI
    * @default 'data'
    */
   readonly form?: 'data' | 'event' | 'finish-reason' | 'content' | 'flat' | 'object' | 'detail'
 }
 
 /**
- * An error in the middle of the stream, then its end. To a request that does not stream:
- * `errorBodyUnder200`.
+ * An error in the middle of the stream, then its end. A request that does not stream gets `errorBodyUnder200`.
  */
 export function streamErrorEvent(options: StreamError = {}): Fault {
   checkNames('streamErrorEvent', options, ['afterChunks', 'form'])
@@ -65,7 +64,7 @@ export function streamErrorEvent(options: StreamError = {}): Fault {
   }
 }
 
-/** A gateway's word that the provider behind it failed (OpenRouter docs, 'Errors'). */
+/** The error of a gateway whose upstream provider failed (OpenRouter docs, 'Errors'). */
 export const UPSTREAM_ERROR: { readonly error: Readonly<Record<string, unknown>> } = {
   error: { message: 'Provider returned error', type: 'server_error', param: null, code: 502 },
 }
@@ -107,16 +106,16 @@ const ERROR_FORMS: Readonly<Record<string, string>> = {
 }
 
 export interface NoFinishReason {
-  /** What every choice of every chunk has for its `finish_reason`. @default null */
+  /** The `finish_reason` of every choice of every chunk. @default null */
   readonly reason?: string | null
-  /** Does `[DONE]` end it? @default true */
+  /** Whether the stream ends with `[DONE]`. @default true */
   readonly done?: boolean
 }
 
 /**
- * The whole text, but no finish reason: with `[DONE]` all the same (openclaw/openclaw#97994), or
- * just an end. `reason` is what stands in its place: `''` (ollama/ollama#4357, sgl-project/sglang#3912)
- * or `'null'` (PowerShell/AIShell#350). To a request that does not stream: a completion with it.
+ * The whole text but no finish reason, with `[DONE]` (openclaw/openclaw#97994) or without. `reason` is what
+ * providers send instead: `''` (ollama/ollama#4357, sgl-project/sglang#3912) or `'null'`
+ * (PowerShell/AIShell#350). A request that does not stream gets a completion with this `finish_reason`.
  */
 export function noFinishReason(options: NoFinishReason = {}): Fault {
   checkNames('noFinishReason', options, ['reason', 'done'])
@@ -141,7 +140,7 @@ export function noFinishReason(options: NoFinishReason = {}): Fault {
   }
 }
 
-/** An event that is not JSON, after some text: a gateway's own words. Half of the JSON, where none streams. */
+/** After some text, an event that is not JSON but a gateway's own message; without streaming, half of the JSON. */
 export function malformedEvent(cut: StreamCut = {}): Fault {
   return afterSomeText('malformedEvent', cut, (exchange) =>
     exchange.response.end('data: {"choices": [oops\n\n'),
@@ -159,8 +158,8 @@ export interface NotAStream {
 }
 
 /**
- * Status 200 and `text/event-stream`, but the body is none. openai's decoder finds no event in it, and
- * ends as if the answer had been empty.
+ * Status 200 and `text/event-stream`, but the body is not an event stream. openai's decoder finds no event and
+ * ends as if the answer were empty.
  */
 export function notAStream(options: NotAStream = {}): Fault {
   checkNames('notAStream', options, ['body'])

@@ -1,8 +1,8 @@
 import type { Store } from '../idempotency/store.ts'
 
 /**
- * The same store for those to whom a millisecond lasts `times` as long: each duration that they give
- * or are told is of that length. Verbs take the time they take.
+ * A store in which all durations, given or returned, are scaled by `times`. The operations themselves take as
+ * long as before.
  */
 export function stretched(store: Store, times: number): Store {
   const longer = (ms: number | undefined) => (ms === undefined ? undefined : ms * times)

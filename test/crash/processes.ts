@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { builtPrograms } from '../support/built.ts'
 import type { Told, Work } from './worker.ts'
 
-const program = fileURLToPath(new URL('worker.ts', import.meta.url))
+// Started some two hundred times.
+const program = join(await builtPrograms('test/crash', ['worker']), 'worker.js')
 
 /** A process that does some work, and how it goes on. */
 export interface Process {
@@ -18,11 +20,9 @@ export interface Process {
 
 /** Starts a process of its own for the work. */
 export function start(work: Work): Process {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=steadycall:source', program, JSON.stringify(work)],
-    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
-  )
+  const child = spawn(process.execPath, [program, JSON.stringify(work)], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
   let output = ''
   let errors = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serverError, startFaultServer, wrongTypes } from '../../src/testing/index.ts'
+import { builtPackage } from '../support/built.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -22,10 +23,7 @@ async function declaredDependencies(): Promise<readonly string[]> {
 /** An app of a stranger: the built package, its declared dependencies, and nothing else. */
 beforeAll(async () => {
   app = await mkdtemp(join(tmpdir(), 'steadycall-packed-'))
-  const home = join(app, 'node_modules', 'steadycall')
-  await mkdir(home, { recursive: true })
-  await run('npx', ['rolldown', '-c', '-d', join(home, 'dist')], { cwd: root })
-  await cp(join(root, 'package.json'), join(home, 'package.json'))
+  await cp(await builtPackage(), join(app, 'node_modules', 'steadycall'), { recursive: true })
   for (const name of await declaredDependencies()) {
     const target = join(app, 'node_modules', name)
     await mkdir(dirname(target), { recursive: true })

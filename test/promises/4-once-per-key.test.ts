@@ -406,7 +406,7 @@ describe('a key that is used inside itself', () => {
     const error = await llm.run('op', inner, keyed)
     expect(error).toMatchObject({
       kind: 'in_progress',
-      message: expect.stringContaining('the very call that this one is part of'),
+      message: expect.stringContaining('the call that contains this one'),
     })
   })
 })

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import {
   createRuntime,
   isCallError,
@@ -12,6 +11,7 @@ import {
   type Store,
   steady,
 } from '../../src/index.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import {
   answers,
   type Fault,

@@ -257,6 +257,58 @@ describe('nothing of prompt, answer or key leaves the process unasked', () => {
   })
 })
 
+describe('onEvent', () => {
+  it('gets the documented fields of each event, and none that only the trace shows', async () => {
+    const fields = new Map<string, readonly string[]>()
+    const of = 'idempotencyKey operation type'.split(' ')
+    const { llm } = await setUp(
+      {
+        callOf: ({ body }) => body.model,
+        perCall: (id) =>
+          id === 'gpt-test'
+            ? [overloaded(), contextLength(), contextLength()]
+            : [
+                answers('{"name":"Ada"}'),
+                answers('```json\n{"name":"Ada","age":36}\n```'),
+                insufficientQuota(),
+              ],
+      },
+      {
+        fallbacks: [{ model: 'gpt-large' }],
+        telemetry: { captureContent: true },
+        onEvent: (event) => {
+          const own = Object.keys(event).filter((name) => !of.includes(name))
+          fields.set(event.type, own.sort())
+          expect(Object.keys(event)).toEqual(expect.arrayContaining(of))
+        },
+      },
+    )
+    await llm.json({ ...ask('who?'), schema: person })
+    await rejection(llm.json({ ...ask('and she?'), schema: person }))
+    expect(Object.fromEntries(fields)).toEqual({
+      'attempt-started': ['cause', 'delayMs', 'number', 'target'],
+      'attempt-ended': ['attempt'],
+      'retry-scheduled': ['delayMs', 'delaySource', 'kind', 'number'],
+      'fallback-selected': ['kind', 'number', 'target'],
+      'reask-sent': ['kind', 'number'],
+      'call-stopped': ['kind', 'number', 'reason'],
+      'call-settled': ['report'],
+    })
+    const shown = spans().calls.flatMap(({ events }) => events)
+    expect(
+      shown.map(({ name, attributes }) => [name, attributes?.['steadycall.fallback.from']]),
+    ).toEqual([
+      ['steadycall.retry.scheduled', undefined],
+      ['steadycall.fallback.selected', expect.stringContaining('gpt-test')],
+      ['steadycall.reask.sent', undefined],
+      ['steadycall.output.repaired', undefined],
+      ['steadycall.fallback.selected', expect.stringContaining('gpt-test')],
+      ['steadycall.retry.stopped', undefined],
+    ])
+    expect(spans().calls[0]?.attributes['gen_ai.output.messages']).toContain('Ada')
+  })
+})
+
 describe('without OpenTelemetry', () => {
   it('onEvent tells the same story, with frozen objects', async () => {
     const events: CallEvent[] = []

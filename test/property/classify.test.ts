@@ -9,6 +9,7 @@ import {
 } from '../../src/errors/classify.ts'
 import { FAILURE_KINDS } from '../../src/errors/failure-kinds.ts'
 import { WORDING_RULES } from '../../src/errors/rules.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 const FIELDS = [
   'status',
@@ -155,7 +156,7 @@ describe('classification', () => {
         expectWhole(classifyError(error, 0))
         expectWhole(classify(error, { status, body, now: 0 }))
       }),
-      { numRuns: 1_000 },
+      { numRuns: fuzzRuns(300) },
     )
   })
 
@@ -169,7 +170,7 @@ describe('classification', () => {
           }
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: fuzzRuns(300) },
     )
   })
 
@@ -221,7 +222,7 @@ describe('classification', () => {
           expect(classify({ status }, { body: wrapped, now: 0 }).kind).toBe(kind)
         },
       ),
-      { numRuns: 500 },
+      { numRuns: fuzzRuns(300) },
     )
   })
 })

@@ -4,6 +4,7 @@ import { classify, classifyError, classifyErrorBody } from '../../src/errors/cla
 import { readEnvelope } from '../../src/errors/envelope.ts'
 import { FAILURE_KINDS } from '../../src/errors/failure-kinds.ts'
 import { readRetryAfter } from '../../src/errors/hints.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 const anything = fc.anything({
   withBigInt: true,
@@ -144,7 +145,7 @@ describe('hints', () => {
         if (found !== undefined) expect(values.some((one) => grammar.test(one))).toBe(true)
         if (/^\d{1,9}(\.\d+)?$/.test(value)) expect(found).toBe(Number(value) * 1000)
       }),
-      { numRuns: 500 },
+      { numRuns: fuzzRuns(500) },
     )
   })
 
@@ -188,7 +189,7 @@ describe('classification', () => {
           expect(verdict.retryAfterMs).toSatisfy(isHint)
         }
       }),
-      { numRuns: 500 },
+      { numRuns: fuzzRuns(500) },
     )
   })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canonicalJson, storedKey } from '../../src/idempotency/key.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 /** Values that RFC 8785 and our stricter rules both take. */
 const { json } = fc.letrec<{ json: unknown }>((tie) => ({
@@ -55,7 +56,7 @@ describe('canonicalJson', () => {
         const same = JSON.stringify(sorted(one)) === JSON.stringify(sorted(other))
         expect(canonicalJson(one) === canonicalJson(other)).toBe(same)
       }),
-      { numRuns: 100_000 },
+      { numRuns: fuzzRuns(20_000) },
     )
   })
 
@@ -64,7 +65,7 @@ describe('canonicalJson', () => {
       fc.property(fraction(), (value) => {
         expect(Number(canonicalJson(value))).toBe(value)
       }),
-      { numRuns: 20_000 },
+      { numRuns: fuzzRuns(5_000) },
     )
   })
 })
@@ -79,7 +80,7 @@ describe('storedKey', () => {
           one.tenant === other.tenant && one.operation === other.operation && one.key === other.key
         expect(storedKey(one) === storedKey(other)).toBe(same)
       }),
-      { numRuns: 1_000 },
+      { numRuns: fuzzRuns(1_000) },
     )
   })
 })

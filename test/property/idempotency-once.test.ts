@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { memoryStore } from '../../src/idempotency/memory-store.ts'
 import type { Claim, Store } from '../../src/idempotency/store.ts'
+import { memoryStore } from '../../src/stores/memory-store.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { type Answer, answerOf, type Process, World } from '../unit/idempotency/harness.ts'
 import type { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 
@@ -67,7 +68,7 @@ describe('once, whatever callers, clocks and stores do', () => {
             expect(sent.filter(Boolean).length).toBeLessThanOrEqual(1)
           }
         }),
-        { numRuns: 300 },
+        { numRuns: fuzzRuns(300) },
       )
     },
   )

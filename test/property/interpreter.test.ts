@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { ajvCompiler } from '../../src/output/ajv-engine.ts'
 import { interpreter } from '../../src/output/interpreter/interpreter.ts'
 import type { Draft, SchemaEngine } from '../../src/output/schema-engine.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 const NAMES = ['a', 'b', 'constructor', '__proto__', 'a/b~']
 const name = fc.constantFrom(...NAMES)
@@ -119,7 +120,7 @@ it.each<Draft>(['draft-07', '2019-09', '2020-12'])(
         fc.pre(ajv !== 'a fault')
         expect(outcome(interpreter(text, draft, undefined), answer)).toEqual(ajv)
       }),
-      { numRuns: 200 },
+      { numRuns: fuzzRuns(200) },
     )
   },
   300_000,

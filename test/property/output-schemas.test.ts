@@ -5,11 +5,11 @@ import { parseJson, parseAnswer as parsing } from '../../src/output/parse-json.t
 import { formatRequest } from '../../src/output/response-format.ts'
 import { compileSchema } from '../../src/output/schema.ts'
 import { atOnce } from '../../src/output/work.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 const parseAnswer = (...given: Parameters<typeof parsing>) => atOnce(parsing(...given))
 
-/** More by option: FUZZ_RUNS=100000 npx vitest run test/property/output-schemas.test.ts */
-const numRuns = Number(process.env['FUZZ_RUNS'] ?? 300)
+const numRuns = fuzzRuns(100)
 
 /** A schema, and a value that it accepts. */
 interface Pair {

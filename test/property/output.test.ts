@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../src/output/parse-json.ts'
 import { compileSchema } from '../../src/output/schema.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 
-/** More by option: FUZZ_RUNS=1000000 npx vitest run test/property/output.test.ts */
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 500)
+const RUNS = fuzzRuns(500)
 
 const SCHEMA = compileSchema({
   type: 'object',
@@ -223,7 +223,7 @@ describe('parseJson', () => {
           else expect(result.issues).not.toEqual([])
         },
       ),
-      { numRuns: 500 },
+      { numRuns: fuzzRuns(500) },
     )
   })
 
@@ -232,7 +232,7 @@ describe('parseJson', () => {
       fc.property(fc.oneof(tricky, fc.string()), fc.boolean(), (text, typed) => {
         expect(parseJson(text, typed ? SCHEMA : undefined)).toHaveProperty('ok')
       }),
-      { numRuns: 1_000 },
+      { numRuns: fuzzRuns(1_000) },
     )
   })
 })

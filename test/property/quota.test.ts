@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest'
 import type { Allowance } from '../../src/errors/rate-limit-headers.ts'
 import { readLimits } from '../../src/retry/health/limits.ts'
 import { Line } from '../../src/retry/health/line.ts'
-import type { Wish } from '../../src/retry/health/waiting.ts'
+import type { PermitRequest } from '../../src/retry/health/waiting.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { VirtualClock } from '../unit/retry/virtual-clock.ts'
 
 /** Held by nothing that is learned: what was told of limits is alone. */
-const CALL: Wish = {
+const CALL: PermitRequest = {
   order: 1,
   requests: 0,
   notBeforeMs: 0,
@@ -106,7 +107,7 @@ describe('what a target says of its limits', () => {
         }
         expect(beyond).toBe(0)
       }),
-      { numRuns: 100 },
+      { numRuns: fuzzRuns(100) },
     )
   })
 
@@ -129,7 +130,7 @@ describe('what a target says of its limits', () => {
           }
           expect(stoodMs).toBeLessThanOrEqual(STEP_MS)
         }),
-        { numRuns: 20 },
+        { numRuns: fuzzRuns(20) },
       )
     },
   )
@@ -148,7 +149,7 @@ describe('what a target says of its limits', () => {
           expect(bucket.served).toBeGreaterThan(limit * 11)
         },
       ),
-      { numRuns: 12 },
+      { numRuns: fuzzRuns(12) },
     )
   })
 })

@@ -4,6 +4,7 @@ import OpenAI from 'openai'
 import OpenAIv6 from 'openai-v6'
 import { describe, expect, it } from 'vitest'
 import { createRuntime, fixed, steady } from '../../src/index.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { startRawServer } from '../support/raw-server.ts'
 
 /** Makes the same value anew, since some say something else each time they are asked. */
@@ -153,7 +154,7 @@ describe('the body of a request', () => {
           expect(server.bodies).toEqual([expected, expected, expected, expected])
         },
       ),
-      { numRuns: 100 },
+      { numRuns: fuzzRuns(100) },
     )
   })
 })

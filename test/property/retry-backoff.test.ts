@@ -10,6 +10,7 @@ import {
   fullJitter,
 } from '../../src/retry/backoff.ts'
 import { decide } from '../../src/retry/decide.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { failureOf } from '../unit/retry/failures.ts'
 
 // The keys of a Record<FailureKind, …> are FailureKinds.
@@ -101,7 +102,7 @@ describe('decide', () => {
       fc.constant({ delivered: true }),
       fc.record({ held }),
       fc.record({
-        noLeave: fc.record({
+        permitRefusal: fc.record({
           by: fc.constantFrom(...BY),
           why: fc.constantFrom('patience', 'hopeless', 'too_long', 'full', 'aborted'),
         }),
@@ -138,7 +139,7 @@ describe('decide', () => {
         const isOwnAffair = !given.waits && given.hintMs === 0
         if (!isOwnAffair) expect(verdict.delayMs).toBeLessThanOrEqual(given.patienceMs)
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 
@@ -146,7 +147,7 @@ describe('decide', () => {
     fc.assert(
       fc.property(input, (given) => {
         const { verdict } = decide(inputFor(given))
-        const isPlanned = 'held' in given.result || 'noLeave' in given.result
+        const isPlanned = 'held' in given.result || 'permitRefusal' in given.result
         const isSpent = !isPlanned && (given.attempts >= 3 || given.requests >= 12)
         const isOver = given.aborted || given.remainingMs < 250 || 'delivered' in given.result
         const mustNot = !isPlanned && given.onUncertain === 'fail' && given.executed !== 'no'
@@ -155,7 +156,7 @@ describe('decide', () => {
         const { leastMs } = 'held' in given.result ? given.result.held : given.heldAfter
         expect(leastMs).toBeLessThanOrEqual(Math.min(given.remainingMs - 250, given.patienceMs))
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 
@@ -167,7 +168,7 @@ describe('decide', () => {
         expect(verdict.target).toBe(given.fallbacks.indexOf(true) + 1)
         expect(verdict.target).toBeGreaterThan(0)
       }),
-      { numRuns: 2_000 },
+      { numRuns: fuzzRuns(2_000) },
     )
   })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Sign } from '../../src/retry/health/signs.ts'
 import { Tokens } from '../../src/retry/health/tokens.ts'
 import { Traffic } from '../../src/retry/health/traffic.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { type Caller, Desk, isSent, ticketOf } from '../unit/retry/health/desk.ts'
 
 type Command =
@@ -98,7 +99,7 @@ class World {
 
   async obey(command: Command): Promise<void> {
     const { desk } = this
-    const { by, leastMs } = desk.line.held(desk.wish({ order: 1 }))
+    const { by, leastMs } = desk.line.held(desk.request({ order: 1 }))
     const isClosed = by === 'hint' && leastMs > 0
     const before = this.#sentAtMs.length
     switch (command.does) {
@@ -204,7 +205,7 @@ describe('a line', () => {
         for (const command of sequence) await world.obey(command)
         await world.end()
       }),
-      { numRuns: 150 },
+      { numRuns: fuzzRuns(150) },
     )
   })
 

@@ -7,6 +7,7 @@ import type { Sign } from '../../src/retry/health/signs.ts'
 import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
 import { type AttemptResult, type LoopTarget, runAttempts } from '../../src/retry/loop.ts'
 import { deadlineAfter } from '../../src/time.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { failureOf } from '../unit/retry/failures.ts'
 import { VirtualClock } from '../unit/retry/virtual-clock.ts'
 
@@ -116,7 +117,7 @@ describe('a call', () => {
           }),
         )
         stopAbort()
-        expect(outcome.attempts).toBe(attempts)
+        expect(outcome.requests).toBe(attempts)
         expect(executed).toBeLessThanOrEqual(given.maxAttempts)
         expect(attempts).toBeLessThanOrEqual(given.maxRequests)
         // Its backoff is no wait where it does not wait.
@@ -129,7 +130,7 @@ describe('a call', () => {
           expect(state.line.status()).toMatchObject({ inFlight: 0, waiting: 0 })
         }
       }),
-      { numRuns: 500 },
+      { numRuns: fuzzRuns(500) },
     )
   })
 })

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CallError } from '../../src/errors/call-error.ts'
-import { memoryStore } from '../../src/idempotency/memory-store.ts'
-import type { Flight, LateEnd, WorkOutcome } from '../../src/idempotency/once.ts'
+import type { Flight, LateEnd, WorkOutcome } from '../../src/idempotency/protocol.ts'
 import type { Claim, ClaimResult, Store } from '../../src/idempotency/store.ts'
+import { memoryStore } from '../../src/stores/memory-store.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { answerOf, World } from '../unit/idempotency/harness.ts'
 import type { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 
@@ -53,7 +54,7 @@ describe('callers of several policies under one key', () => {
         sentAgain += witness.sentAgain
         forbidden += witness.forbidden
       }),
-      { numRuns: 400 },
+      { numRuns: fuzzRuns(400) },
     )
     // The histories have what they are about.
     expect(sentAgain).toBeGreaterThan(0)

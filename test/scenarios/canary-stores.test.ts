@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import OpenAI from 'openai'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { redisStore } from '../../src/idempotency/redis-store.ts'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import { type CallEvent, isCallError, memoryStore, type Store } from '../../src/index.ts'
+import { redisStore } from '../../src/stores/redis-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import {
   answers,
   callsTool,

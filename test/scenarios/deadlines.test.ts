@@ -12,6 +12,7 @@ import {
   steady,
 } from '../../src/index.ts'
 import { virtualClock } from '../../src/testing/index.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { ask, rejection } from '../support/set-up.ts'
 import { callAs, faces } from './faces.ts'
 import { chunk, finish, good, pieces, type Reply, type Stage, stageFor, watch } from './stage.ts'
@@ -90,7 +91,7 @@ describe('any script of answers, delays, hints and aborts', () => {
         expect(settled).toHaveLength(1)
         expect(told('attempt-ended')).toHaveLength(told('attempt-started').length)
       }),
-      { numRuns: 400 },
+      { numRuns: fuzzRuns(400) },
     )
   })
 })

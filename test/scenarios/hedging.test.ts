@@ -95,7 +95,7 @@ describe('a hedge', () => {
     const clock = virtualClock()
     const state = hedgingTarget(clock)
     const { outcome, steps, aborted } = await attempts(state, clock, [60_000, 50])
-    expect(outcome).toMatchObject({ ok: true, value: 2, attempts: 2 })
+    expect(outcome).toMatchObject({ ok: true, value: 2, requests: 2 })
     expect(steps.map(({ number, cause, delayMs }) => [number, cause, delayMs])).toEqual([
       [1, 'initial', 0],
       [2, 'hedge', 500],

@@ -11,6 +11,7 @@ import {
   serverError,
   shouldRetry,
 } from '../../src/testing/index.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { ask, rejection, setUp } from '../support/set-up.ts'
 import { callAs } from './faces.ts'
 import { finish, good, type Reply, stageFor } from './stage.ts'
@@ -77,7 +78,7 @@ describe('any response script', () => {
         expect(ended).toHaveLength(startedAtMs.length)
         expect(getEventListeners(signal, 'abort')).toEqual([])
       }),
-      { numRuns: 300 },
+      { numRuns: fuzzRuns(300) },
     )
   })
 })

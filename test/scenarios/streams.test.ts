@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
 import { callReport, type FailureKind } from '../../src/index.ts'
+import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { ask } from '../support/set-up.ts'
 import { chunk, finish, pieces, type Reply, type Stage, stageFor } from './stage.ts'
 
@@ -136,7 +137,7 @@ describe('a stream, wherever it is cut and however its bytes are parted', () => 
         }
       }),
       {
-        numRuns: 400,
+        numRuns: fuzzRuns(400),
         // Cut within the name of the first field.
         examples: [
           [

@@ -57,7 +57,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         },
       }
     },
-    noticed: 'tells its owner what others have made of its policy',
+    noticed: 'tells its owner about a stricter policy set by others',
   },
   'a claim that is repeated leaves the policy as it was': {
     spoil({ claim }) {
@@ -74,11 +74,11 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'a claim tells of a notice to everybody': {
     spoil: ({ claim }) => ({ claim: (request) => claim({ ...request, waitedFor: 1 }) }),
-    noticed: 'does not bind a key that was given back',
+    noticed: 'does not bind a key that was released',
   },
   'a complete ignores owner and fence': {
     spoil: (store) => withCurrent(store, (current) => ({ complete: current(store.complete) })),
-    noticed: 'can change nothing any more',
+    noticed: 'can no longer change anything',
   },
   'a complete cuts what is long': {
     spoil: ({ complete }) => ({
@@ -103,7 +103,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         },
       }
     },
-    noticed: 'may be reported again, and the first report stands',
+    noticed: 'may be stored again, and the first one is kept',
   },
   'an outcome lives for ever': {
     spoil: ({ complete }) => ({
@@ -128,36 +128,36 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'a release drops its notice': {
     spoil: ({ release }) => ({ release: (claim) => release(claim) }),
-    noticed: 'tells those who waited for its fence why, with all that its notice says',
+    noticed: 'is returned to callers that waited for its fence, with all its fields',
   },
   'a release frees what may have been done, whoever forbade that': {
     spoil: ({ release }) => ({
       release: (claim, notice, noticeMs) => release(claim, notice, noticeMs),
     }),
-    noticed: "of what may have been done is uncertain once somebody asked for 'fail'",
+    noticed: "of work that may have been done is uncertain once a caller asked for 'fail'",
   },
   'a release takes all that may have been done for uncertain': {
     spoil: ({ release, markUncertain }) => ({
       release: (claim, notice, noticeMs, doubtMs) =>
         doubtMs === undefined ? release(claim, notice, noticeMs) : markUncertain(claim, doubtMs),
     }),
-    noticed: "of what may have been done frees the key under 'rerun'",
+    noticed: "of work that may have been done frees the key under 'rerun'",
   },
   'a release says less than it was told': {
     spoil: ({ release }) => ({
       release: (claim, notice, ...more) => release(claim, notice && { kind: notice.kind }, ...more),
     }),
-    noticed: 'tells those who waited for its fence why, with all that its notice says',
+    noticed: 'is returned to callers that waited for its fence, with all its fields',
   },
   'a notice is told for ever': {
     spoil: ({ release }) => ({
       release: (claim, notice, _, doubtMs) => release(claim, notice, 1e12, doubtMs),
     }),
-    noticed: 'is told for its noticeMs only, whoever is at work by then',
+    noticed: 'is returned for its noticeMs only, even under a new owner',
   },
   'an uncertainty frees its key': {
     spoil: ({ release }) => ({ markUncertain: (claim) => release(claim) }),
-    noticed: 'is nobody’s to run, under either policy',
+    noticed: 'is granted to no caller, under either policy',
   },
   'a verdict may not be a refusal': {
     spoil: ({ resolve }) => ({

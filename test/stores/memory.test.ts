@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryStore } from '../../src/idempotency/memory-store.ts'
+import { memoryStore } from '../../src/stores/memory-store.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { VirtualClock } from '../unit/idempotency/virtual-clock.ts'
 

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { migrate, postgresStore } from '../../src/idempotency/postgres-store.ts'
 import { type Store, steady } from '../../src/index.ts'
+import { migrate, postgresStore } from '../../src/stores/postgres-store.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES, type PostgresServer } from '../support/postgres-server.ts'
 import {

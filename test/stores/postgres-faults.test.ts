@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { migrate, type PostgresPool, postgresStore } from '../../src/idempotency/postgres-store.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from '../../src/index.ts'
 import { isCallError, runIdempotent, steady } from '../../src/index.ts'
+import { migrate, type PostgresPool, postgresStore } from '../../src/stores/postgres-store.ts'
 import { type CutProxy, startCutProxy } from '../support/cut-proxy.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES } from '../support/postgres-server.ts'
@@ -23,9 +23,10 @@ const LEASE_MS = 3_600_000
 const DONE: Outcome = { ok: true, result: '{"answer":42}' }
 const OTHER: Outcome = { ok: true, result: '{"answer":43}' }
 
-describeWith([POSTGRES], 'postgres: an answer that is lost on the way', () => {
-  const postgres = usePostgres()
+/** For all that leave it as it is. */
+const postgres = usePostgres()
 
+describeWith([POSTGRES], 'postgres: an answer that is lost on the way', () => {
   /** A store that speaks through the proxy, with a warm connection, and one that does not. */
   async function throughProxy() {
     const { store: direct, database } = await postgres.store()
@@ -134,8 +135,6 @@ describeWith([POSTGRES], 'postgres: an answer that is lost on the way', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a record that somebody has locked', () => {
-  const postgres = usePostgres()
-
   it('is waited for, two seconds at most, and nothing of that stays in the session', async () => {
     const { store, pool, database } = await postgres.store()
     const key = newKey()
@@ -170,23 +169,23 @@ describeWith([POSTGRES], 'postgres: a record that somebody has locked', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a server that goes away', () => {
-  const postgres = usePostgres()
+  const mortal = usePostgres()
 
   it('is a rejection while it is down, and all is as it was when it is back', async () => {
-    const { store } = await postgres.store()
+    const { store } = await mortal.store()
     const key = newKey()
     const proof = await own(store, key)
     // Several connections that will be dead without knowing it.
     await Promise.all(Array.from({ length: 8 }, () => claim(store, newKey())))
-    await postgres.server.stop('fast')
+    await mortal.server.stop('fast')
     await expect(store.dispatch(proof)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
-    await postgres.server.start()
+    await mortal.server.start()
     await expect(store.dispatch(proof)).resolves.toBe(true)
     await expect(claim(store, key)).resolves.toMatchObject({ state: 'busy' })
   })
 
   it('in a crash loses nothing that was acknowledged', async () => {
-    const { store } = await postgres.store()
+    const { store } = await mortal.store()
     const acknowledged = new Map<string, string>()
     let crashed = false
     const work = async (worker: number) => {
@@ -205,10 +204,10 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
     }
     const workers = Array.from({ length: 8 }, (_, worker) => work(worker))
     await vi.waitUntil(() => acknowledged.size >= 100)
-    await postgres.server.stop('immediate')
+    await mortal.server.stop('immediate')
     crashed = true
     await Promise.all(workers)
-    await postgres.server.start()
+    await mortal.server.start()
     for (const [key, result] of acknowledged) {
       const settled = { state: 'settled', outcome: { ok: true, result } }
       expect(await claim(store, key)).toEqual(settled)
@@ -216,14 +215,14 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
   })
 
   it('that may only be read rejects every verb, and keeps what it has', async () => {
-    const { store, database } = await postgres.store()
+    const { store, database } = await mortal.store()
     const key = newKey()
     const proof = await own(store, key)
-    await postgres.server.execute(
+    await mortal.server.execute(
       'postgres',
       `ALTER DATABASE ${database} SET default_transaction_read_only = on`,
     )
-    const readOnly = postgresStore(postgres.pool(postgres.server.url(database)))
+    const readOnly = postgresStore(mortal.pool(mortal.server.url(database)))
     for (const verb of [
       () => claim(readOnly, newKey()),
       () => readOnly.heartbeat(proof, LEASE_MS),
@@ -241,8 +240,6 @@ describeWith([POSTGRES], 'postgres: a server that goes away', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a table that somebody has locked', () => {
-  const postgres = usePostgres()
-
   it('is a store that is down; under statement_timeout no claim is made afterwards', async () => {
     const { database, pool } = await postgres.store()
     const url = postgres.server.url(database)
@@ -272,8 +269,6 @@ describeWith([POSTGRES], 'postgres: a table that somebody has locked', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
-  const postgres = usePostgres()
-
   it('is a store that is down; a claim that gets through late keeps nobody waiting', async () => {
     const { database } = await postgres.store()
     const pool = postgres.pool(postgres.server.url(database), { max: 1 })
@@ -294,10 +289,10 @@ describeWith([POSTGRES], 'postgres: a pool with no free connection', () => {
 
 describeWith([POSTGRES], 'postgres: a file that cannot grow, as on a full disk', () => {
   // Room for the catalog and for write-ahead segments of 16 MB, not for all of the results below.
-  const postgres = usePostgres({ maxFileKilobytes: 20_000 })
+  const bounded = usePostgres({ maxFileKilobytes: 20_000 })
 
   it('rejects a result it cannot keep; the record stays as it was, and is usable', async () => {
-    const { store } = await postgres.store()
+    const { store } = await bounded.store()
     const fillers: string[] = []
     let refused:
       | { readonly key: string; readonly proof: Claim; readonly error: unknown }
@@ -324,8 +319,6 @@ describeWith([POSTGRES], 'postgres: a file that cannot grow, as on a full disk',
 })
 
 describeWith([POSTGRES], 'postgres: clocks and time zones of clients', () => {
-  const postgres = usePostgres()
-
   it('do not matter', async () => {
     const { store, database } = await postgres.store()
     const key = newKey()
@@ -345,7 +338,6 @@ describeWith([POSTGRES], 'postgres: clocks and time zones of clients', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a damaged record', () => {
-  const postgres = usePostgres()
   const constraints = ['state', 'on_uncertain', 'fence', 'schema_version'].map(
     (column) => `DROP CONSTRAINT steadycall_idempotency_${column}_check`,
   )
@@ -441,8 +433,6 @@ describeWith([POSTGRES], 'postgres: a damaged record', () => {
 })
 
 describeWith([POSTGRES], 'postgres: a dump', () => {
-  const postgres = usePostgres()
-
   it.each([
     { kept: 'as it came', encryption: undefined, shown: 1 },
     {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
+import type { Claim, Store } from '../../src/index.ts'
 import {
   migrate,
   type PostgresPool,
   postgresStore,
   schemaSql,
-} from '../../src/idempotency/postgres-store.ts'
-import type { Claim, Store } from '../../src/index.ts'
+} from '../../src/stores/postgres-store.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { POSTGRES } from '../support/postgres-server.ts'
 import { rejection } from '../support/set-up.ts'
@@ -15,9 +15,10 @@ import { usePostgres } from '../support/use-postgres.ts'
 const TTL_MS = 60_000
 const DONE = { ok: true, result: '{"answer":42}' } as const
 
-describeWith([POSTGRES], 'postgres: the table', () => {
-  const postgres = usePostgres()
+/** For all that leave it as it is. */
+const postgres = usePostgres()
 
+describeWith([POSTGRES], 'postgres: the table', () => {
   /** A pool of a new database, with nothing in it. */
   async function emptyDatabase() {
     const database = await postgres.server.createDatabase()
@@ -116,15 +117,17 @@ describeWith([POSTGRES], 'postgres: the table', () => {
       ADD CONSTRAINT newer CHECK (schema_version IN (1, 2) AND (schema_version = 2 OR state <> 'claimed'))
       NOT VALID`)
     await expect(migrate(pool)).rejects.toThrow('has schema 2, and this version of steadycall')
-    await expect(claim(store, 'other')).rejects.toThrow('was made by another version of steadycall')
-    await expect(store.heartbeat(proof, TTL_MS)).rejects.toThrow('was made by another version')
+    await expect(claim(store, 'other')).rejects.toThrow(
+      'was created by another version of steadycall',
+    )
+    await expect(store.heartbeat(proof, TTL_MS)).rejects.toThrow('was created by another version')
   })
 
   it("of somebody else's is left alone", async () => {
     const { pool } = await emptyDatabase()
     await pool.query('CREATE TABLE steadycall_idempotency (key text PRIMARY KEY, price numeric)')
-    await expect(migrate(pool)).rejects.toThrow("is not a table of steadycall's")
-    await expect(claim(postgresStore(pool), 'k')).rejects.toThrow('by somebody else')
+    await expect(migrate(pool)).rejects.toThrow('was not created by steadycall')
+    await expect(claim(postgresStore(pool), 'k')).rejects.toThrow('by another program')
     const { rows } = await pool.query('TABLE steadycall_idempotency')
     expect(rows).toEqual([])
   })
@@ -154,8 +157,6 @@ describeWith([POSTGRES], 'postgres: the table', () => {
 })
 
 describeWith([POSTGRES], 'postgres: records that have expired', () => {
-  const postgres = usePostgres()
-
   async function expire(store: Store, count: number): Promise<void> {
     for (let n = 0; n < count; n++) await own(store, `expired-${n}`, { leaseMs: 1, ttlMs: 1 })
     await new Promise((resolve) => setTimeout(resolve, 5))
@@ -219,8 +220,6 @@ describeWith([POSTGRES], 'postgres: records that have expired', () => {
 })
 
 describeWith([POSTGRES], 'postgres: durations', () => {
-  const postgres = usePostgres()
-
   it.each([Number.POSITIVE_INFINITY, 1e300, 12.5, 1])(
     'a life of %d ms has an end',
     async (ttlMs) => {

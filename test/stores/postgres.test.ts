@@ -3,7 +3,7 @@ import {
   migrate,
   type PostgresStoreOptions,
   postgresStore,
-} from '../../src/idempotency/postgres-store.ts'
+} from '../../src/stores/postgres-store.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { type RedisClient, redisStore } from '../../src/idempotency/redis-store.ts'
 import { isCallError, type Store, steady } from '../../src/index.ts'
+import { type RedisClient, redisStore } from '../../src/stores/redis-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { describeWith } from '../support/describe-with.ts'

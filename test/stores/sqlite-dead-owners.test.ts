@@ -2,19 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { claim, opened, temporaryPlace } from '../support/sqlite-files.ts'
+import { sqlitePrograms } from '../support/sqlite-programs.ts'
 
 /** A process that has claimed these keys. */
 async function holder(
   path: string,
   { onUncertain = 'rerun', how = 'claimed', keys = ['a'] } = {},
 ): Promise<ChildProcess> {
-  const file = fileURLToPath(new URL('programs/sqlite-hold.ts', import.meta.url))
-  const flags = ['--conditions=steadycall:source', '--no-warnings']
-  const child = spawn(process.execPath, [...flags, file, path, onUncertain, how, ...keys], {
+  const file = join(sqlitePrograms, 'sqlite-hold.js')
+  const args = ['--no-warnings', file, path, onUncertain, how, ...keys]
+  const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => {

@@ -13,7 +13,7 @@ import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { claim, opened, type Place, temporaryPlace } from '../support/sqlite-files.ts'
 
 /** What a process may do beside a store that is open, each with the file under another of its names. */
@@ -34,7 +34,7 @@ const BESIDE: Readonly<Record<string, (place: Place) => unknown>> = {
   },
   'a store of another copy of the package': async ({ file }) => {
     vi.resetModules()
-    const copy = await import('../../src/idempotency/sqlite-store.ts')
+    const copy = await import('../../src/stores/sqlite-store.ts')
     expect(copy.sqliteStore).not.toBe(sqliteStore)
     await copy.sqliteStore(file).close()
   },
@@ -47,7 +47,7 @@ const BESIDE: Readonly<Record<string, (place: Place) => unknown>> = {
   },
   'a store that is refused': ({ directory, file }) => {
     writeFileSync(join(directory, 'notes.db'), 'some notes '.repeat(100))
-    expect(() => sqliteStore(join(directory, 'notes.db'))).toThrow('is no SQLite database')
+    expect(() => sqliteStore(join(directory, 'notes.db'))).toThrow('is not an SQLite database')
     expect(() => sqliteStore(file, { maxFileBytes: 1 })).toThrow('maxFileBytes')
   },
 }

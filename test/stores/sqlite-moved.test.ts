@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import { createRuntime, runIdempotent, type Store } from '../../src/index.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { systemClock } from '../../src/time.ts'
 import { claim, opened, type Place, temporaryPlace } from '../support/sqlite-files.ts'
 
@@ -195,7 +195,7 @@ describe('a file that is no longer what its name leads to:', writesToDisk, () =>
     const { file } = temporaryPlace()
     const store = opened(sqliteStore(file))
     removeAll(file)
-    await expect(claim(store, 'a')).rejects.toThrow('open the path anew')
+    await expect(claim(store, 'a')).rejects.toThrow('open the path again')
     await store.close()
     expect((await claim(opened(sqliteStore(file)), 'a')).state).toBe('owned')
   })

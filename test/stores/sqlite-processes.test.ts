@@ -4,11 +4,11 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { startServer } from '../support/set-up.ts'
+import { sqlitePrograms } from '../support/sqlite-programs.ts'
 
 describe('sqliteStore, between processes', () => {
   it('gives each of 1000 keys to one of eight processes, and nobody sees a lock', async () => {
@@ -63,7 +63,7 @@ describe('sqliteStore, between processes', () => {
     chmodSync(join(path, '..'), 0o777)
     chmodSync(path, 0o444)
     const file = await start('sqlite-open', [path, 'as nobody']).output
-    expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db may not be written$/)
+    expect(file).toMatch(/^Error: sqliteStore\(\): .*store\.db is not writable$/)
     chmodSync(join(path, '..'), 0o555)
     const other = join(path, '..', 'other.db')
     const directory = await start('sqlite-open', [other, 'as nobody']).output
@@ -105,10 +105,9 @@ function start(
   args: readonly string[],
   { flags = [] }: { flags?: readonly string[] } = {},
 ): Run {
-  const file = fileURLToPath(new URL(`programs/${program}.ts`, import.meta.url))
   const child = spawn(
     process.execPath,
-    [...flags, '--conditions=steadycall:source', '--no-warnings', file, ...args],
+    [...flags, '--no-warnings', join(sqlitePrograms, `${program}.js`), ...args],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   onTestFinished(() => {

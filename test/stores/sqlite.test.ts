@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { advanced } from '../../src/idempotency/file-clock.ts'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import type { ClaimRequest } from '../../src/idempotency/store.ts'
 import { memoryStore, type Store, steady } from '../../src/index.ts'
+import { advanced } from '../../src/stores/file-clock.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { slow } from '../../src/testing/index.ts'
 import { storeSuite } from '../../src/testing/store-suite.ts'
 import { passed, patientClock } from '../support/patient-clock.ts'
@@ -205,12 +205,16 @@ describe('a file that cannot be used is refused at once:', () => {
   it.each<[string, (path: string) => string | undefined, RegExp]>([
     ['no directory', (path) => join(path, 'missing', 'a.db'), /missing\/a\.db has no directory/],
     ['a directory', () => tmpdir(), /is a directory/],
-    ['a short text', (path) => written(path, 'x'), /is no SQLite database/],
-    ['a long text', (path) => written(path, 'some notes '.repeat(1_000)), /is no SQLite database/],
+    ['a short text', (path) => written(path, 'x'), /is not an SQLite database/],
+    [
+      'a long text',
+      (path) => written(path, 'some notes '.repeat(1_000)),
+      /is not an SQLite database/,
+    ],
     [
       'a database whose first page is damaged',
       (path) => written(path, `SQLite format 3\0${'x'.repeat(5_000)}`),
-      /is no SQLite database|is damaged/,
+      /is not an SQLite database|is damaged/,
     ],
     [
       "another program's database",

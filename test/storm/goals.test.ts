@@ -13,6 +13,8 @@ const SCENARIOS = [
   'lone8',
   'lone30',
   'x2-503-10',
+  'x2-quick-10',
+  'x2-quick-60',
   'x2-slots-10',
   'x2-true-10',
   'x2-short-10',

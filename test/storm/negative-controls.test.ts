@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { figuresOf } from '../../bench/storm/judging.ts'
-import { policyNamed } from '../../bench/storm/policies.ts'
 import { scenarioNamed } from '../../bench/storm/scenarios.ts'
-import { storm } from '../../bench/storm/storm.ts'
-import { PATIENCE } from './medians-of.ts'
+import { PATIENCE, runsOf } from './medians-of.ts'
 
 type Figure = keyof ReturnType<typeof figuresOf>
 
@@ -36,8 +34,7 @@ const CONTROLS: readonly (readonly [
 
 describe.each(CONTROLS)('%s: %s', (part, _what, scenario, figure, bound) => {
   const isKept = async (policy: string) => {
-    const played = scenarioNamed(scenario)
-    const value = figuresOf(played, [await storm(played, policyNamed(policy), 1)])[figure]
+    const value = figuresOf(scenarioNamed(scenario), await runsOf(scenario, policy))[figure]
     return 'least' in bound ? value >= bound.least : value <= bound.most
   }
 

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-v5'
 import { createClient } from 'redis'
 import { createClient as createClient5 } from 'redis-v5'
-import type { RedisClient } from '../../src/idempotency/redis-store.ts'
+import type { RedisClient } from '../../src/stores/redis-store.ts'
 
 export interface Connected {
   readonly client: RedisClient

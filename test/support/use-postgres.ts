@@ -1,13 +1,15 @@
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
-import { migrate, type PostgresStore, postgresStore } from '../../src/idempotency/postgres-store.ts'
+import { migrate, type PostgresStore, postgresStore } from '../../src/stores/postgres-store.ts'
 import {
+  POSTGRES,
   type PostgresServer,
   type PostgresServerOptions,
   startPostgres,
 } from './postgres-server.ts'
+import { pathOf } from './programs.ts'
 
-/** A server for the tests of one `describe`, and pools that end with it. */
+/** A server for the tests of a `describe` or of a file, and pools that end with it. */
 export interface PostgresInUse {
   readonly server: PostgresServer
   /** A pool that survives the end of its connections, as everybody's should. */
@@ -22,12 +24,16 @@ export interface StoreInUse {
   readonly database: string
 }
 
-/** To be called in a `describe`; what it returns may be used in tests. */
+/**
+ * To be called in a `describe`, or in a file whose tests leave the server as it is; what it returns
+ * may be used in tests.
+ */
 export function usePostgres(options: PostgresServerOptions = {}): PostgresInUse {
   let server: PostgresServer | undefined
   const pools: pg.Pool[] = []
   beforeAll(async () => {
-    server = await startPostgres(options)
+    // Where there is none, the tests are skipped.
+    if (pathOf(POSTGRES) !== undefined) server = await startPostgres(options)
   })
   afterAll(async () => {
     await Promise.all(pools.map((pool) => pool.end()))

@@ -22,6 +22,14 @@ const UNKNOWN: readonly [object, string][] = [
     "unknown option 'limits.requestPerMinute', got 3; did you mean 'requestsPerMinute'? (known are concurrency, requestsPerMinute, tokensPerMinute)",
   ],
   [
+    { limits: { concurency: 3 } },
+    "unknown option 'limits.concurency', got 3; did you mean 'concurrency'? (known are concurrency, requestsPerMinute, tokensPerMinute)",
+  ],
+  [
+    { gateway: { name: 'litellm', fallback: 'keep' } },
+    "unknown option 'gateway.fallback', got a string of 4; did you mean 'fallbacks'? (known are name and fallbacks)",
+  ],
+  [
     { limits: { maxInFlight: 5 } },
     "unknown option 'limits.maxInFlight', got 5; known are concurrency, requestsPerMinute, tokensPerMinute",
   ],

@@ -1,7 +1,7 @@
 import OpenAI, * as openaiModule from 'openai'
 import { describe, expect, it } from 'vitest'
 import { type CallOptions, memoryStore, runIdempotent, steady } from '../../src/index.ts'
-import { type CallFace, resolveCall } from '../../src/resolve-options.ts'
+import { type CallFace, resolveCall } from '../../src/options/resolve-options.ts'
 
 const client = new OpenAI({ apiKey: 'test', baseURL: 'http://127.0.0.1:1/v1' })
 
@@ -92,6 +92,9 @@ describe('options of steady()', () => {
     ['onevent', "unknown option 'onevent'; did you mean 'onEvent'?"],
     ['idempotencyKey', "unknown option 'idempotencyKey'"],
     ['__proto__x', "unknown option '__proto__x'"],
+    ['concurency', "unknown option 'concurency'; did you mean 'limits.concurrency'?"],
+    ['captureContent', "unknown option 'captureContent'; did you mean 'telemetry.captureContent'?"],
+    ['maxExtraload', "unknown option 'maxExtraload'; did you mean 'hedge.maxExtraLoad'?"],
   ])('refuses the unknown %s and names what is near', (name, message) => {
     expect(() => steadyWith({ [name]: 1 })).toThrow(message)
   })
@@ -255,6 +258,12 @@ describe('options of one call', () => {
     ).rejects.toThrow('create(): steady: unknown option')
   })
 
+  it('are refused by name where requestOptions is misspelt', async () => {
+    await expect(llm.json(request, { requestOption: {} } as object)).rejects.toThrow(
+      "json(): unknown option 'requestOption'; did you mean 'requestOptions'?",
+    )
+  })
+
   it('name a key that is too long without repeating it', async () => {
     const idempotencyKey = 'k'.repeat(256)
     await expect(llm.json(request, { idempotencyKey })).rejects.toThrow(
@@ -345,6 +354,10 @@ describe('options of runIdempotent()', () => {
     [{ ...good, operation: '' }, 'runIdempotent(): operation must be a string of 1 to 255'],
     [{ ...good, payload: undefined }, 'runIdempotent(): payload is missing'],
     [{ ...good, maxReasks: 1 }, "runIdempotent(): unknown option 'maxReasks'"],
+    [
+      { ...good, deadlineMS: 1 },
+      "runIdempotent(): unknown option 'deadlineMS'; did you mean 'deadlineMs'?",
+    ],
   ])('%# are refused by name', async (options, message) => {
     await expect(runIdempotent(options as never, () => 1)).rejects.toThrow(message)
   })

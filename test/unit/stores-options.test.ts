@@ -1,8 +1,5 @@
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { postgresStore } from '../../src/idempotency/postgres-store.ts'
-import { redisStore } from '../../src/idempotency/redis-store.ts'
-import { sqliteStore } from '../../src/idempotency/sqlite-store.ts'
 import {
   createRuntime,
   exponential,
@@ -12,6 +9,9 @@ import {
   parseJson,
   steady,
 } from '../../src/index.ts'
+import { postgresStore } from '../../src/stores/postgres-store.ts'
+import { redisStore } from '../../src/stores/redis-store.ts'
+import { sqliteStore } from '../../src/stores/sqlite-store.ts'
 import { httpError, rateLimited, startFaultServer } from '../../src/testing/index.ts'
 
 // What untyped callers may give.
@@ -33,7 +33,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'sqlite memory',
       () => sqliteStore(':memory:'),
-      `${PATH}':memory:': for that there is memoryStore()`,
+      `${PATH}':memory:': use memoryStore() for that`,
     ],
     [
       'sqlite URL',
@@ -64,7 +64,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'redis an address',
       () => redisStore(loosely('redis://u:p@h')),
-      `${CLIENT}a string of 13: make a client of it`,
+      `${CLIENT}a string of 13 characters: create a client from it`,
     ],
     [
       'redis a promise',
@@ -74,7 +74,7 @@ describe('what is given to a function of steadycall is refused by name, with wha
     [
       'redis a pipeline',
       () => redisStore(loosely({ evalsha() {}, eval() {} })),
-      `${CLIENT}what gives no answer to each command, such as a pipeline`,
+      `${CLIENT}an object that does not answer each command, such as a pipeline`,
     ],
     [
       'redis near name',

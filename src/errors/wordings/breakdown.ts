@@ -3,8 +3,8 @@ import type { StatusTest, WordingRule } from './wording.ts'
 const none: readonly StatusTest[] = ['none']
 
 /**
- * What a status of 5xx would have said, where there is none, in a 200 or in a stream, or where a
- * router gave it another status.
+ * Failures that usually come with a 5xx, reported without one: in a 200, in a stream, or under another
+ * status chosen by a router.
  */
 // biome-ignore format: a rule is one line, its example the next
 export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
@@ -32,7 +32,7 @@ export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
     example: [200, '{"base_resp":{"status_code":1013,"status_msg":"unknown error"},"choices":null}'] },
   { kind: 'server_error', when: { code: 'base_resp.1024' },
     example: [200, '{"base_resp":{"status_code":1024,"status_msg":"internal error"},"choices":null}'] },
-  // LM Studio answers 400 when the model's process has died
+  // LM Studio answers 400 when the model's process has crashed.
   { kind: 'server_error', when: { text: 'the model has crashed' },
     example: [400, '{"error":"The model has crashed without additional information. (Exit code: null)"}'] },
   { kind: 'server_error', when: { status: none, text: 'internal server error' },
@@ -44,10 +44,10 @@ export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
   // MiniMax: invalid parameters
   { kind: 'invalid_request', when: { code: 'base_resp.2013' },
     example: [200, '{"base_resp":{"status_code":2013,"status_msg":"invalid params"},"choices":null}'] },
-  // A template that fails on these messages will fail on them again.
+  // A chat template that fails on these messages will fail on them again.
   { kind: 'invalid_request', when: { status: ['5xx', 'none'], clause: [['jinja', 'chat template', 'at row'], ['exception', 'error', 'column', 'fail']] },
     example: [500, '{"error":{"code":500,"message":"Value is not callable: null at row 49, column 79:","type":"server_error"}}'] },
-  // A relay passes on a failure under the status of a refusal, with its words or with none.
+  // A relay reports an upstream failure under the status of a refusal, with or without its words.
   { kind: 'timeout', when: { status: ['4xx'], notStatus: [402, 429], clause: [['upstream', 'provider', 'backend', 'origin'], ['timed out', 'timeout', 'time out', 'in time']], except: ['must be', 'parameter', 'invalid'] },
     example: [403, '{"error":{"message":"Upstream service failed to respond in time"}}'] },
   { kind: 'server_error', when: { status: ['4xx'], notStatus: [429], code: 'server_error' },
@@ -64,7 +64,7 @@ export const BREAKDOWN_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":{"message":"Temporary routing error (400)."}}'] },
   { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [429], only: ['error from provider', 'upstream request failed', 'upstream error', 'upstream failed', 'bad gateway', 'internal server error'] },
     example: [400, '{"error":{"message":"Error from provider (Console Go): Upstream request failed","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}'] },
-  // Under 400 it is what the provider thought of the request.
+  // Under 400 the text is the provider's verdict on the request.
   { kind: 'server_error', when: { status: ['4xx', 'none'], notStatus: [400, 402, 413, 422, 429], only: ['provider returned error', 'provider returned an error', 'provider error'] },
     example: [404, '{"error":{"message":"Provider returned error","code":404,"metadata":{"raw":"","provider_name":"Nvidia","is_byok":false}}}'] },
 ]

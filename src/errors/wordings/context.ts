@@ -1,12 +1,12 @@
 import type { Wording, WordingRule } from './wording.ts'
 
-// A throttle counts tokens too ('Too many tokens, please wait'): never a 429 or a plea to wait.
+// Rate limits count tokens too ('Too many tokens, please wait'), so a 429 or a request to wait is excluded.
 const throttled: Pick<Wording, 'notStatus' | 'without'> = {
   notStatus: [429],
   without: 'please wait',
 }
 
-// What else may be too long or too many: the output, one string of many, files, limits of a minute.
+// Other things that may be too long or too many: the output, one of many strings, files, per-minute limits.
 const notThePrompt = [
   'max_tokens',
   'max_new_tokens',
@@ -42,7 +42,7 @@ const notThePrompt = [
   'too many requests',
 ]
 
-/** Under any other status, 5xx included: some servers and routers wrap an overflow in 500 or 502. */
+/** Apply under any other status, including 5xx: some servers and routers report an overflow as 500 or 502. */
 // biome-ignore format: a rule is one line, its example the next
 export const CONTEXT_WORDINGS: readonly WordingRule[] = [
   { kind: 'context_length', when: { ...throttled, code: 'context_length_exceeded' },
@@ -104,10 +104,10 @@ export const CONTEXT_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":{"message":"Input length 265330 exceeds the maximum allowed input length of 262144 tokens.","type":"invalid_request_error","param":null,"code":null}}'] },
   { kind: 'context_length', when: { ...throttled, clause: [['context window full', 'context window is full', 'context is full', 'context full', 'context limit reached', 'context length reached']] },
     example: [400, '{"error":{"message":"Context window full: 204800 of 200000 tokens"}}'] },
-  // Two numbers, and no word that the one is greater.
+  // Two numbers, without saying that one exceeds the other.
   { kind: 'context_length', when: { ...throttled, notStatus: [401, 402, 403, 429], clause: [['prompt', 'input', 'context', 'messages', 'this request', 'your request'], ['tokens'], ['limit is', 'maximum is', 'only fits', 'only supports', 'only accepts', 'only allows', 'can hold', 'at most']], except: [...notThePrompt, 'stop', 'per '] },
     example: [413, '{"error":{"message":"Prompt contains 210000 tokens, the limit is 200000."}}'] },
-  // Images are counted with the text.
+  // Images count towards the same limit as text.
   { kind: 'context_length', when: { ...throttled, clause: [['total tokens', 'total token'], ['exceed'], ['max', 'limit', 'context']], except: ['per minute', 'per day', 'rate', 'quota', 'budget', 'output'] },
     example: [400, '{"error":{"code":"InvalidParameter","message":"Total tokens of image and text exceed max message tokens"}}'] },
   { kind: 'context_length', when: { ...throttled, text: ['too large to process', 'batch size'] },

@@ -1,6 +1,6 @@
 import { refused, type WordingRule } from './wording.ts'
 
-/** Key, permission and model: refusals that arrive under one another's status. */
+/** Key, permission and model errors; providers mix up their statuses. */
 // biome-ignore format: a rule is one line, its example the next
 export const CREDENTIALS_WORDINGS: readonly WordingRule[] = [
   { kind: 'auth', when: { status: refused, code: 'invalid_api_key' },
@@ -23,10 +23,10 @@ export const CREDENTIALS_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}'] },
   { kind: 'auth', when: { status: refused, text: 'invalid api key' },
     example: [400, '{"error":{"message":"Invalid API key.","type":"invalid_request_error"}}'] },
-  // A relay's own 5xx around what the provider behind it refused.
+  // A relay's own 5xx around the upstream provider's refusal.
   { kind: 'auth', when: { status: ['5xx'], clause: [['incorrect api key', 'invalid api key', 'api key not valid', 'invalid x-api-key', 'api key is invalid']] },
     example: [500, '{"error":{"message":"litellm.APIConnectionError: OpenAIException - Incorrect API key provided: sk-x"}}'] },
-  // FastAPI's own words where no credential came, also where a relay sends them under 200.
+  // FastAPI's message for missing credentials; relays also send it under 200.
   { kind: 'auth', when: { status: refused, text: 'not authenticated' },
     example: [200, '{"detail":"Not authenticated"}'] },
   { kind: 'auth', when: { status: refused, text: 'security token included in the request' },

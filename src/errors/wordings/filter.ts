@@ -1,6 +1,6 @@
 import type { StatusTest, WordingRule } from './wording.ts'
 
-// Where a provider says what it thinks of a prompt.
+// Statuses under which a provider reports its verdict on a prompt.
 const judged: readonly StatusTest[] = [400, 403, 422, 451, 'none']
 
 // biome-ignore format: a rule is one line, its example the next

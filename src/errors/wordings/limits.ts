@@ -1,6 +1,6 @@
 import type { WordingRule } from './wording.ts'
 
-// Words by which a provider says that a limit, an allowance, a period or its end is meant.
+// Classes of words: a limit or allowance, its period, and its exhaustion.
 const limits = [
   'limit',
   'quota',
@@ -79,14 +79,14 @@ const perMinute = [
 
 const AN_HOUR_MS = 60 * 60 * 1000
 
-/** Requests at once: some come to an end by themselves, whatever status and type say. */
+/** Limits on simultaneous requests. They clear as requests finish, whatever status and type say. */
 // biome-ignore format: a rule is one line, its example the next
 export const CONCURRENCY_WORDINGS: readonly WordingRule[] = [
   { kind: 'rate_limit', when: { clause: [['concurren', 'parallel', 'simultaneous', 'at the same time', 'in-flight', 'in flight', 'active request', 'open connection', 'active session', '并发'], ['limit', 'too many', 'exceed', 'reach', 'max', 'high', 'threshold', 'quota', 'exhaust', 'already', 'in use', '过高', '超']], except: ['tool', 'must be', 'parameter', 'credit', 'budget'] },
     example: [403, `{"error":{"message":"You've reached your concurrent request limit. Please wait for your ongoing requests to finish and try again.","type":"permission_error"},"type":"error"}`] },
 ]
 
-/** Bills and allowances by classes of words, where no wording of a single provider was found. */
+/** Bills and allowances recognised by classes of words, after the wordings of single providers. */
 // biome-ignore format: a rule is one line, its example the next
 export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
   { kind: 'billing', when: { clause: [['insufficient', 'not enough', 'too low', 'depleted', 'run out', 'ran out', 'out of', 'used up', 'negative', 'exhausted', 'no remaining', 'is empty'], ['credit', 'balance', 'fund', 'points', 'prepaid', 'extra usage', 'money']], except: ['load balanc'] },
@@ -97,7 +97,7 @@ export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
     example: [403, '{"error":{"message":"AI Gateway requires a valid credit card on file to service requests.","type":"internal_server_error"}}'] },
   { kind: 'billing', when: { clause: [['subscription', 'plan', 'trial', '套餐'], ['expired', 'has ended', 'inactive', 'lapsed', 'past due', 'unpaid', 'cancelled', '到期']] },
     example: [429, '{"error":{"code":"1309","message":"您的 GLM Coding Plan 套餐已到期,暂无法使用,前往官方续订后即可恢复"}}'] },
-  // A relay's own 5xx around what the provider behind it refused.
+  // A relay's own 5xx around the upstream provider's refusal.
   { kind: 'billing', when: { status: ['5xx', '4xx', 'none'], clause: [['payment required', 'payment is required']] },
     example: [502, '{"error":{"message":"Provider error (Kimi K2.6 (HF)): HuggingFace Router API error 402: Payment Required","type":"provider_error"}}'] },
 
@@ -107,7 +107,7 @@ export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
     example: [429, '{"error":{"code":"1310","message":"come back later"}}'] },
   { kind: 'quota_exhausted', when: { code: 'monthly_request_count' },
     example: [402, '{"message":"You have reached the limit.","reason":"MONTHLY_REQUEST_COUNT"}'] },
-  // A bucket of a day that rolls says how many minutes to wait.
+  // A rolling daily limit names a wait of minutes.
   { kind: 'quota_exhausted', when: { clause: [limits, periods, spent], without: 'try again in' },
     example: [429, '{"error":{"code":"429","message":"Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-03-06 22:19:54"}}'] },
   { kind: 'quota_exhausted', when: { clause: [['too many', 'exceed', 'limit'], ['tokens per day', 'requests per day', 'tokens per month', 'requests per month']], without: 'try again in' },
@@ -116,14 +116,14 @@ export const ALLOWANCE_WORDINGS: readonly WordingRule[] = [
     example: [429, '{"error":{"message":"Denied.","type":null,"param":null,"code":"organization_spend_limit_exceeded"}}'] },
   { kind: 'quota_exhausted', when: { clause: [['free'], ['usage', 'quota', 'allocat'], [...spent, 'limit']], except: [...perMinute, 'access to'] },
     example: [429, '{"type":"error","error":{"type":"FreeUsageLimitError","message":"Rate limit exceeded. Please try again later."}}'] },
-  // Under 429 these words also name limits per minute.
+  // Under 429 these words also occur in per-minute limits.
   { kind: 'quota_exhausted', when: { status: ['4xx', 'none'], notStatus: [429, 413], clause: [['quota', 'quote', 'allowance', 'allocation', 'usage limit'], [...spent, 'insufficient', 'no ']], except: perMinute },
     example: [400, '{"message":"Your request exceeds the service quota for your account."}'] },
   { kind: 'quota_exhausted', when: { clause: [['subscription', 'account', 'plan'], ['quota', 'allowance', 'usage'], spent], except: [...perMinute, 'fair us', 'frequency'], without: 'current quota' },
     example: [429, '{"error":{"message":"The usage of your plan is exhausted."}}'] },
 ]
 
-/** An open end after hours is no rolling limit. Behind what no wait can help. */
+/** A limit that reopens only after hours is not a rolling one. Comes after kinds that no wait can help. */
 // biome-ignore format: a rule is one line, its example the next
 export const FAR_WORDINGS: readonly WordingRule[] = [
   { kind: 'quota_exhausted', when: { status: ['4xx', 'none'], waitsAtLeastMs: AN_HOUR_MS, clause: [['limit', 'quota', 'capacity', 'usage', 'throttl', 'too many']] },

@@ -1,17 +1,17 @@
 import type { WordingRule } from './wording.ts'
 
 /**
- * A wait brings back a rolling limit, never a spent allowance or an unpaid bill: what only looks
- * like money comes first, then bills, then allowances.
+ * Waiting restores a rolling limit, but not a spent allowance or an unpaid bill. Wordings that only look
+ * like money come first, then bills, then allowances.
  */
 // biome-ignore format: a rule is one line, its example the next
 export const MONEY_WORDINGS: readonly WordingRule[] = [
-  // Credit that requests in flight have reserved comes back when they settle.
+  // Credit reserved by requests in flight becomes available again when they finish.
   { kind: 'rate_limit', when: { code: 'in_flight_budget_exhausted' },
     example: [402, '{"error":{"message":"This request would exceed your available credits given your current in-flight requests. Retry after in-flight requests settle, or add credits.","code":402,"metadata":{"reason":"in_flight_budget_exhausted","limit_source":"openrouter_in_flight_budget"}}}'] },
   { kind: 'rate_limit', when: { code: 'openrouter_in_flight_budget' },
     example: [402, '{"error":{"message":"Budget in use","code":402,"metadata":{"limit_source":"openrouter_in_flight_budget"}}}'] },
-  // Alibaba's limit per minute wears OpenAI's code and sentence; only the link tells.
+  // Alibaba's per-minute limit uses OpenAI's code and sentence; only the link differs.
   { kind: 'rate_limit', when: { status: [429, 'none'], text: 'error-code#token-limit' },
     example: [429, '{"error":{"message":"You exceeded your current quota, please check your plan and billing details. For details, see: https://help.aliyun.com/zh/model-studio/error-code#token-limit","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}'] },
 
@@ -27,7 +27,7 @@ export const MONEY_WORDINGS: readonly WordingRule[] = [
     example: [200, '{"error":{"message":"Provider returned error","metadata":{"error_type":"payment_required"}}}'] },
   { kind: 'billing', when: { code: 'billing_error' },
     example: [403, `{"type":"error","error":{"type":"billing_error","message":"There's an issue with your billing or payment information."}}`] },
-  // Zhipu: no balance and no package, or arrears
+  // Zhipu: no balance and no package, or overdue payment
   { kind: 'billing', when: { code: '1113' },
     example: [429, '{"error":{"code":"1113","message":"您的账户已欠费，请充值后重试。"}}'] },
   { kind: 'billing', when: { code: 'base_resp.1008' },
@@ -75,24 +75,24 @@ export const MONEY_WORDINGS: readonly WordingRule[] = [
     example: [429, '{"error":{"message":"LiteLLM User: engineer-1, over its limit for model=claude-opus-4-8","type":"budget_exceeded","param":null,"code":"429"}}'] },
   { kind: 'quota_exhausted', when: { code: 'servicequotaexceededexception' },
     example: [400, '{"__type":"ServiceQuotaExceededException","message":"Your request exceeds the service quota for your account."}'] },
-  // MiniMax: the limit of a window of hours
+  // MiniMax: a limit over several hours
   { kind: 'quota_exhausted', when: { code: 'base_resp.2056' },
     example: [200, '{"base_resp":{"status_code":2056,"status_msg":"usage limit exceeded"},"choices":null}'] },
   { kind: 'quota_exhausted', when: { code: 'setlimitexceeded' },
     example: [429, '{"error":{"code":"SetLimitExceeded","message":"Your account [2100000000] has reached the set inference limit for the [doubao-seed-1-6-flash] model, and the model service has been paused.","type":"TooManyRequests"}}'] },
   { kind: 'quota_exhausted', when: { code: 'allocationquota.freetieronly' },
     example: [403, '{"error":{"code":"AllocationQuota.FreeTierOnly","message":"The free tier of the model has been exhausted.","type":"AllocationQuota.FreeTierOnly"}}'] },
-  // Zhipu: the limit of a window of hours
+  // Zhipu: a limit over several hours
   { kind: 'quota_exhausted', when: { code: '1308' },
     example: [429, '{"error":{"code":"1308","message":"已达到 5 小时的使用上限。您的限额将在 2026-08-25 07:41:44 重置。"}}'] },
-  // Gemini opens its limits per minute and per day with one sentence, and says 'retry in 38s' for both.
+  // Gemini uses the same opening sentence for per-minute and daily limits, and 'retry in 38s' for both.
   { kind: 'quota_exhausted', when: { quota: 'perday' },
     example: [429, '[{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details. Please retry in 38s.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue":"20"}]},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"38s"}]}}]'] },
   { kind: 'quota_exhausted', when: { text: ['quota exceeded', 'per_day'] },
     example: [429, '{"error":{"code":429,"message":"Quota exceeded for metric: generativelanguage.googleapis.com/generate_requests_per_model_per_day, limit: 250","status":"RESOURCE_EXHAUSTED"}}'] },
   { kind: 'quota_exhausted', when: { status: [429, 'none'], text: 'limit: 0' },
     example: [429, '[{"error":{"code":429,"message":"You exceeded your current quota. * Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 0, model: gemini-2.5-pro","status":"RESOURCE_EXHAUSTED"}}]'] },
-  // OpenAI's sentence without its code; Gemini's limits per minute open with it too, so the link decides.
+  // OpenAI's sentence without its code. Gemini's per-minute limits open with it too, so the link decides.
   { kind: 'quota_exhausted', when: { text: ['you exceeded your current quota', 'platform.openai.com'] },
     example: [429, '{"detail":"You exceeded your current quota, please check your plan and billing details. For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."}'] },
   { kind: 'quota_exhausted', when: { text: 'billing hard limit has been reached' },
@@ -117,7 +117,7 @@ export const MONEY_WORDINGS: readonly WordingRule[] = [
     example: [400, '{"error":{"message":"litellm.BadRequestError: OpenAIException - Budget has been exceeded! Current cost: 14.352, Max budget: 10.0","type":null,"param":null,"code":"400"}}'] },
   { kind: 'quota_exhausted', when: { text: 'exceeded budget' },
     example: [429, '{"error":{"message":"No deployments available - crossed budget: Exceeded budget for deployment model_name: x: 0.363 >= 1d","type":"None","param":"None","code":"429"}}'] },
-  // Amazon API Gateway's usage plan; 'Rate limit exceeded' and the like say more.
+  // Amazon API Gateway's usage plan; more specific than 'Rate limit exceeded' and the like.
   { kind: 'quota_exhausted', when: { status: [429], whole: 'limit exceeded' },
     example: [429, '{"message":"Limit Exceeded"}'] },
 ]

@@ -1,9 +1,9 @@
 import type { StatusTest, WordingRule } from './wording.ts'
 
-// 503 and 529 say it by themselves, and a 522 only guesses at what is behind it.
+// 503 and 529 need no wording, and the text of a 522 is only a guess about the server behind the proxy.
 const strained: readonly StatusTest[] = [429, 500, 502, 503, 'none']
 
-// Under these only the caller can change something.
+// Statuses that need a change by the caller.
 const lasting: readonly StatusTest[] = [401, 402, 405, 407, 451]
 
 const servers = [
@@ -65,7 +65,7 @@ export const OVERLOAD_WORDINGS: readonly WordingRule[] = [
     example: [200, '{"error":{"message":"The service is down for now.","status":"UNAVAILABLE"}}'] },
   { kind: 'overloaded', when: { status: strained, code: 'server_is_overloaded' },
     example: [500, '{"error":{"code":"server_is_overloaded","message":"Please try again later.","param":null,"type":"service_unavailable_error"}}'] },
-  // Zhipu: too many calls of this model by everybody
+  // Zhipu: too many calls of this model by all customers
   { kind: 'overloaded', when: { code: '1305' },
     example: [429, '{"error":{"code":"1305","message":"该模型当前访问量过大，请您稍后再试"}}'] },
   { kind: 'overloaded', when: { status: strained, text: 'overload' },

@@ -1,8 +1,8 @@
 import type { WordingRule } from './wording.ts'
 
 /**
- * What a relay calls an error is weaker than any word of the provider inside: LiteLLM has answered
- * `ContentPolicyViolationError` around an invalid schema.
+ * A relay's own error name is weaker evidence than any words of the provider inside: LiteLLM has returned
+ * `ContentPolicyViolationError` for an invalid schema.
  */
 // biome-ignore format: a rule is one line, its example the next
 export const RELAY_WORDINGS: readonly WordingRule[] = [

@@ -1,11 +1,8 @@
 import { membership } from '../enum-members.ts'
 import { isEqual } from '../equal.ts'
 import { duplicateIn } from '../unique-items.ts'
-import { type Check, type Complaint, fail, type Schema } from './checks.ts'
-import type { Compiler } from './interpreter.ts'
-
-/** Makes the check of a keyword; undefined where it says nothing. */
-export type Keyword = (holds: unknown, schema: Schema, compiler: Compiler) => Check | undefined
+import { type Complaint, fail, type Schema } from './checks.ts'
+import type { Compiler, Keyword } from './keyword.ts'
 
 /** A keyword whose check is a test of the value alone. */
 function asserting<T>(
@@ -18,9 +15,9 @@ function asserting<T>(
   ) => Pick<Complaint, 'params' | 'message'> & { readonly accepts: (value: never) => boolean },
 ): readonly [string, Keyword] {
   const make: Keyword = (holds, schema, compiler) => {
-    if (!isKind(holds)) throw new TypeError(`${keyword} has no value that it can have`)
+    if (!isKind(holds)) throw new TypeError(`${keyword} has an invalid value`)
     const { accepts, params, message } = assertion(holds, schema, compiler)
-    // A group of keywords applies to values of its type only.
+    // Safe: keywords are grouped by type and checked only against values of that type.
     const isAccepted = accepts as (value: unknown) => boolean
     const complaint = { keyword, params, message, schema: holds, parentSchema: schema }
     return (place, run) => isAccepted(place.value) || fail(run, place, complaint)
@@ -88,7 +85,7 @@ function formatLimit(keyword: string, comparison: string, isWithin: (order: numb
   })
 }
 
-/** Keywords of every type of value. */
+/** Keywords for values of every type. */
 export const ANY_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
   asserting('const', isAnything, (allowedValue) => ({
     accepts: (value) => isEqual(value, allowedValue),
@@ -111,7 +108,7 @@ export const NUMBER_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
   bound('exclusiveMaximum', '<', (value, limit) => value < limit),
   bound('exclusiveMinimum', '>', (value, limit) => value > limit),
   asserting('multipleOf', isNumber, (multipleOf) => ({
-    // As AJV divides, so that both round alike.
+    // Divides in the same way as AJV, so that both round alike.
     accepts: (value: number) => {
       const times = value / multipleOf
       return multipleOf !== 0 && times === Number.parseInt(String(times), 10)
@@ -145,7 +142,7 @@ export const ARRAY_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
   size('minItems', lengthOf, 'items'),
 ]
 
-/** Asked after what the items are. */
+/** Checked after the items themselves, as AJV does. */
 export const UNIQUE_ITEMS: readonly [string, Keyword] = [
   'uniqueItems',
   (holds, schema) => {
@@ -171,7 +168,7 @@ export const OBJECT_ASSERTIONS: readonly (readonly [string, Keyword])[] = [
   [
     'required',
     (holds, schema) => {
-      if (!isList(holds)) throw new TypeError('required has no value that it can have')
+      if (!isList(holds)) throw new TypeError('required has an invalid value')
       if (holds.length === 0) return undefined
       return (place, run) => {
         let valid = true

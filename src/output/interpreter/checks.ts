@@ -5,38 +5,42 @@ import type { Work } from '../work.ts'
 /** A JSON Schema that is an object. */
 export type Schema = Readonly<Record<string, unknown>>
 
-/** What a schema is applied to. */
-export interface Place {
+/** A value and its position. */
+export interface LocatedValue {
   readonly value: unknown
-  /** JSON Pointer; empty where no errors are collected. */
+  /** JSON Pointer; empty if no errors are collected. */
   readonly path: string
 }
 
-/** One checking of a value. */
-export interface Run {
-  /** Undefined where only the verdict is asked for. */
+/** The settings and state of one validation. */
+export interface Validation {
+  /** Undefined if only the verdict is needed. */
   readonly errors: ErrorObject[] | undefined
-  /** All errors of a value, or the first one. */
+  /** Whether to collect all errors rather than only the first. */
   readonly all: boolean
-  /** The first error need not be the last word: in a branch of a union. */
+  /** Inside a branch of a union, an error does not decide the verdict. */
   readonly inUnion: boolean
-  /** Through which addresses the schema was reached, the last one first. */
-  readonly scope: Scope | undefined
-  /** Where steps are counted. */
+  /** The chain of schema addresses that led here, the most recent first. */
+  readonly scope: DynamicScope | undefined
+  /** Set if steps are counted. */
   readonly work?: Work | undefined
 }
 
-export interface Scope {
+export interface DynamicScope {
   readonly address: string
-  readonly outer: Scope | undefined
+  readonly outer: DynamicScope | undefined
 }
 
-/** Does it accept the value? Errors are collected in the run. */
-export type Check = (place: Place, run: Run, evaluated: Evaluated | undefined) => boolean
+/** Whether a schema accepts the value. Adds errors to the validation. */
+export type Check = (
+  place: LocatedValue,
+  run: Validation,
+  evaluated: Evaluated | undefined,
+) => boolean
 
-/** What schemas in the same place have looked at, for `unevaluatedItems` and `unevaluatedProperties`. */
+/** Items and properties evaluated so far, for `unevaluatedItems` and `unevaluatedProperties`. */
 export class Evaluated {
-  /** The first items, this many. */
+  /** How many items, counted from the first. */
   items = 0
   allProperties = false
   readonly properties: Set<string> = new Set()
@@ -48,7 +52,7 @@ export class Evaluated {
   }
 }
 
-/** What an error says of its keyword. */
+/** The parts of an error that come from its keyword. */
 export interface Complaint {
   readonly keyword: string
   readonly params: unknown
@@ -57,8 +61,12 @@ export interface Complaint {
   readonly parentSchema: unknown
 }
 
-/** Notes the complaint where errors are collected. */
-export function fail({ errors }: Run, { value, path }: Place, complaint: Complaint): false {
+/** Adds an error to the validation, if errors are collected. */
+export function fail(
+  { errors }: Validation,
+  { value, path }: LocatedValue,
+  complaint: Complaint,
+): false {
   errors?.push({ ...complaint, instancePath: path, data: value })
   return false
 }
@@ -67,31 +75,36 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A member of the place, as a place. */
-export function memberOf(place: Place, key: string | number, value: unknown, run: Run): Place {
+/** A member of the value, with its position. */
+export function memberOf(
+  place: LocatedValue,
+  key: string | number,
+  value: unknown,
+  run: Validation,
+): LocatedValue {
   return { value, path: run.errors === undefined ? '' : childPath(place.path, String(key)) }
 }
 
-/** The run without errors: only the verdict counts. */
-export function silent(run: Run): Run {
+/** A run that collects no errors. */
+export function silent(run: Validation): Validation {
   return { ...run, errors: undefined, all: false }
 }
 
-/** The run of a branch: what it complains of does not end the run. */
-export function branching(run: Run): Run {
+/** A run for a branch of a union, in which an error does not end the validation. */
+export function branching(run: Validation): Validation {
   return run.inUnion ? run : { ...run, inUnion: true }
 }
 
-/** Every element, or up to the first that fails where the first error is enough. */
+/** Checks every element, or stops at the first failure if one error is enough. */
 export function each<T>(
   elements: readonly T[],
-  run: Run,
+  run: Validation,
   accepts: (element: T, index: number) => boolean,
 ): boolean {
   let valid = true
-  // Not by an iterator, which takes much of the stack: a value may be nested the deeper.
+  // An index loop: an iterator uses more of the stack, which limits how deeply a value may be nested.
   for (let at = 0; at < elements.length && (valid || run.all); at += 1) {
-    // Below the length there is one.
+    // `at` is below the length, so the element exists.
     valid = accepts(elements[at] as T, at) && valid
   }
   return valid

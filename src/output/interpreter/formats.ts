@@ -2,17 +2,17 @@ import { fullFormats } from '../load-ajv.ts'
 
 export type Formats = ReadonlyMap<string, Format>
 
-/** How a format is checked: for strings or for numbers, never for both. */
+/** The checks of a format, either for strings or for numbers. */
 interface Format {
   readonly string?: (value: string) => boolean
   readonly number?: (value: number) => boolean
-  /** Which of two values comes first; undefined for what has no order. */
+  /** Compares two values; undefined if the format has no order. */
   readonly compare?: (a: string, b: string) => number | undefined
 }
 
 let all: Formats | undefined
 
-/** The formats of ajv-formats, which are functions and expressions and need no code. */
+/** The formats of ajv-formats, which are functions and regular expressions and work without code generation. */
 export function formatsOfAjv(): Formats {
   all ??= new Map(Object.entries(fullFormats()).map(([name, format]) => [name, asFormat(format)]))
   return all
@@ -33,7 +33,7 @@ function asFormat(format: Full[keyof Full]): Format {
   }
 }
 
-/** What ajv-formats writes; AJV's type of it allows much more. */
+/** The shape that ajv-formats uses, narrower than AJV's type. */
 interface Ordered {
   readonly validate: RegExp | ((value: unknown) => boolean)
   readonly type?: 'string' | 'number'

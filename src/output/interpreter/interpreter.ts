@@ -8,17 +8,18 @@ import {
   type RegExpEngine,
   type SchemaEngine,
 } from '../schema-engine.ts'
-import { type Check, Evaluated, fail, isObject, type Run, type Schema } from './checks.ts'
+import { type Check, Evaluated, fail, isObject, type Schema, type Validation } from './checks.ts'
 import { type Formats, formatsOfAjv } from './formats.ts'
+import type { Compiler } from './keyword.ts'
 import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
 import { References } from './references.ts'
 import { isOfType, typeCheck, typesOf } from './types.ts'
 
 /**
- * Makes ready a validator that reads the schema while it checks, for runtimes that refuse the code
- * which AJV makes of it. Same verdicts, and errors of the same shape and wording.
+ * Prepares a validator that interprets the schema, for runtimes that forbid code generation and hence AJV.
+ * Its verdicts are the same, and its errors have the same shape and wording.
  *
- * @throws TypeError, from what it returns, when the text is no valid schema of the draft.
+ * @throws TypeError (from the returned function) if the text is not a valid schema of the draft.
  */
 export function interpreter(
   text: string,
@@ -28,14 +29,14 @@ export function interpreter(
   return () => {
     const schema = parseSchema(text)
     checkSchema(schema, draft)
-    const compiler = new Compiler(schema, draft, regExp)
+    const compiler = new SchemaCompiler(schema, draft, regExp)
     const all = !explodes(schema)
     const isCounted = recurs(schema)
     const whole = compiler.checkAt('')
     let pointers: ReadonlyMap<object, string> | undefined
     return {
       accepts(value, work) {
-        // Only a schema that contains itself can take more steps than are linear in the value.
+        // Only a recursive schema can take more steps than linear in the value.
         const run = isCounted ? { ...VERDICT_ONLY, work } : VERDICT_ONLY
         return whole({ value, path: '' }, run, undefined)
       },
@@ -46,7 +47,7 @@ export function interpreter(
       },
       errorsAt(pointer, value, work) {
         const errors: ErrorObject[] = []
-        const run: Run = { errors, all, inUnion: false, scope: undefined, work }
+        const run: Validation = { errors, all, inUnion: false, scope: undefined, work }
         compiler.checkAt(pointer)({ value, path: '' }, run, undefined)
         return errors
       },
@@ -58,13 +59,13 @@ export function interpreter(
   }
 }
 
-const VERDICT_ONLY: Run = { errors: undefined, all: false, inUnion: false, scope: undefined }
+const VERDICT_ONLY: Validation = { errors: undefined, all: false, inUnion: false, scope: undefined }
 
-/** The draft's own schema says what a schema of the draft is; as with AJV, without its formats. */
+/** Checks the schema against the meta-schema of its draft, without formats, as AJV does. */
 function checkSchema(schema: object, draft: Draft): void {
   const errors: ErrorObject[] = []
-  const run: Run = { errors, all: false, inUnion: false, scope: undefined }
-  const compiler = new Compiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
+  const run: Validation = { errors, all: false, inUnion: false, scope: undefined }
+  const compiler = new SchemaCompiler({ $ref: META_SCHEMAS[draft] }, draft, undefined, NO_FORMATS)
   if (compiler.checkAt('')({ value: schema, path: '' }, run, undefined)) return
   const said = errors.map(({ instancePath, message }) => `schema${instancePath} ${message}`)
   throw new TypeError(said.join(', '))
@@ -78,8 +79,8 @@ const META_SCHEMAS: Readonly<Record<Draft, string>> = {
   '2020-12': 'https://json-schema.org/draft/2020-12/schema',
 }
 
-/** Makes checks of a schema's parts, each once. */
-export class Compiler {
+/** Creates the checks of a schema's parts, each once. */
+class SchemaCompiler implements Compiler {
   readonly draft: Draft
   readonly references: References
   readonly regExp: RegExpEngine
@@ -100,31 +101,29 @@ export class Compiler {
     this.#groups = groupsOf(draft)
   }
 
-  /** The check of what a JSON Pointer into the schema leads to. */
+  /** The check of the part that a JSON Pointer names. */
   checkAt(pointer: string): Check {
     const { schema, base } = this.references.at(pointer)
     return this.checkIn(schema, base)
   }
 
-  /** The check of a part that stands in another one. */
   checkOf(part: unknown, around: Schema): Check {
     return this.checkIn(part, this.references.baseOf(around, ''))
   }
 
   checkIn(part: unknown, around: string): Check {
     const known = this.#checks.get(part)
-    // It may still be in the making: a schema can contain itself.
+    // A recursive schema may still be under construction here, so `check` is read when it runs.
     if (known !== undefined) return (place, run, evaluated) => known.check(place, run, evaluated)
     if (part === true) return () => true
     if (part === false) return nothing
-    if (!isObject(part)) throw new TypeError('a part of it is no schema')
+    if (!isObject(part)) throw new TypeError('a part of it is not a schema')
     const made = { check: nothing }
     this.#checks.set(part, made)
     made.check = this.#make(part, this.references.baseOf(part, around))
     return made.check
   }
 
-  /** Does it hold no keyword that could refuse a value? */
   isAlwaysValid(part: unknown): boolean {
     return part === true || (isObject(part) && !Object.keys(part).some((key) => KEYWORDS.has(key)))
   }
@@ -143,15 +142,15 @@ export class Compiler {
   }
 }
 
-/** The keywords of a schema for values of one type, or of all. */
+/** The checks of a schema for values of one type, or of any type. */
 interface Used {
   readonly type: string | undefined
   readonly checks: readonly Check[]
-  /** Asked of values of other types. */
+  /** Applied to values of other types. */
   readonly otherwise: readonly Check[]
 }
 
-/** AJV asks for a single type where it looks at the type's keywords, else first. */
+/** AJV checks a single type together with the type's keywords, several types before all keywords. */
 function withType(used: readonly Used[], types: readonly string[], ofType: Check): readonly Used[] {
   const [only, ...others] = types
   const at = others.length > 0 ? -1 : used.findIndex(({ type }) => type === only)
@@ -160,8 +159,8 @@ function withType(used: readonly Used[], types: readonly string[], ofType: Check
 }
 
 /**
- * Group by group, up to the first check that fails where the first error is enough. In one function: the
- * fewer frames of the stack a level takes, the deeper a value may be nested.
+ * Checks the groups in order, and stops at the first failure if one error is enough. A single function,
+ * because every stack frame per level reduces the nesting depth that a value may have.
  */
 function ofGroups(groups: readonly Used[]): Check {
   const every = groups.map(ofGroup)
@@ -193,7 +192,7 @@ function hasUnevaluated(schema: Schema): boolean {
   return Object.hasOwn(schema, 'unevaluatedItems') || Object.hasOwn(schema, 'unevaluatedProperties')
 }
 
-/** What counts as looked at is what this schema has looked at, not those around it. */
+/** Starts a new record of evaluated members, because a schema may only use its own. */
 function evaluating(check: Check): Check {
   return (place, run, outer) => {
     const own = new Evaluated()
@@ -203,7 +202,7 @@ function evaluating(check: Check): Check {
   }
 }
 
-/** Refuses every value. */
+/** Rejects every value. */
 const nothing: Check = (place, run) =>
   fail(run, place, {
     keyword: 'false schema',
@@ -214,8 +213,8 @@ const nothing: Check = (place, run) =>
   })
 
 /**
- * Counts the steps of a part of the schema before it is gone through (see `StepMeter`), and notes the address
- * that it belongs to, for references that depend on the way to them.
+ * Counts the steps of a part of the schema before it is applied (see `StepMeter`), and extends the scope
+ * with the part's address, which dynamic references depend on.
  */
 function counting(schema: Schema, address: string, check: Check): Check {
   const steps = stepsOf(schema)

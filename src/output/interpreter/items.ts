@@ -1,20 +1,18 @@
 import type { Draft } from '../schema-engine.ts'
-import type { Keyword } from './assertions.ts'
 import {
   branching,
   type Check,
   each,
   fail,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
+import type { Keyword, KeywordArguments } from './keyword.ts'
 import { forget } from './unions.ts'
 
-type Made = Parameters<Keyword>
-
-/** Keywords that apply schemas to the items of a list. */
+/** Keywords that apply schemas to the items of an array. */
 export const ITEMS_OF_2020: readonly (readonly [string, Keyword])[] = [
   ['prefixItems', (...made) => tuple('prefixItems', ...made)],
   ['items', itemsBehindPrefix],
@@ -29,29 +27,29 @@ export const ITEMS_BEFORE_2020: readonly (readonly [string, Keyword])[] = [
 
 export const UNEVALUATED_ITEMS: readonly [string, Keyword] = ['unevaluatedItems', unevaluatedItems]
 
-function itemsBehindPrefix(...[holds, schema, compiler]: Made): Check {
+function itemsBehindPrefix(...[holds, schema, compiler]: KeywordArguments): Check {
   const { prefixItems } = schema
   const from = Array.isArray(prefixItems) ? prefixItems.length : 0
   return rest('items', from, holds, schema, compiler)
 }
 
-/** A schema for all items, or one for each. */
-function items(...[holds, schema, compiler]: Made): Check {
+/** One schema for all items, or an array with one schema for each. */
+function items(...[holds, schema, compiler]: KeywordArguments): Check {
   if (Array.isArray(holds)) return tuple('items', holds, schema, compiler)
   return rest('items', 0, holds, schema, compiler)
 }
 
-function additionalItems(...[holds, schema, compiler]: Made): Check | undefined {
+function additionalItems(...[holds, schema, compiler]: KeywordArguments): Check | undefined {
   const { items: tupled } = schema
   if (!Array.isArray(tupled)) return undefined
   return rest('additionalItems', tupled.length, holds, schema, compiler)
 }
 
-function listIn({ value }: Place): readonly unknown[] {
+function listIn({ value }: LocatedValue): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
+function tuple(keyword: string, ...[holds, schema, compiler]: KeywordArguments): Check {
   if (!Array.isArray(holds)) throw new TypeError(`${keyword} value must be ["array"]`)
   const checks = holds.map((part) => compiler.checkOf(part, schema))
   return (place, run, evaluated) => {
@@ -63,20 +61,24 @@ function tuple(keyword: string, ...[holds, schema, compiler]: Made): Check {
   }
 }
 
-/** All items from some index on. */
-function rest(keyword: string, from: number, ...[holds, schema, compiler]: Made): Check {
+/** Applies to all items from an index on. */
+function rest(
+  keyword: string,
+  from: number,
+  ...[holds, schema, compiler]: KeywordArguments
+): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run, evaluated) => {
     if (evaluated !== undefined) evaluated.items = Number.POSITIVE_INFINITY
     const list = listIn(place)
-    // AJV says that there are too many where none are allowed behind others.
+    // AJV reports too many items if no further ones are allowed.
     if (
       holds === false &&
       (from > 0 || schema['prefixItems'] !== undefined || keyword === 'additionalItems')
     ) {
       return list.length <= from || fail(run, place, tooMany(keyword, from, schema))
     }
-    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    // A loop instead of a function: every stack frame per level reduces the possible nesting depth.
     let valid = true
     for (let index = from; index < list.length; index += 1) {
       if (check(memberOf(place, index, list[index], run), run, undefined)) continue
@@ -100,8 +102,8 @@ function tooMany(keyword: string, limit: number, schema: Schema) {
 function eachFrom(
   from: number,
   list: readonly unknown[],
-  place: Place,
-  run: Run,
+  place: LocatedValue,
+  run: Validation,
   check: Check,
 ): boolean {
   const left = [...list.entries()].slice(from)
@@ -110,7 +112,7 @@ function eachFrom(
   )
 }
 
-function contains(...[holds, schema, compiler]: Made): Check | undefined {
+function contains(...[holds, schema, compiler]: KeywordArguments): Check | undefined {
   const check = compiler.checkOf(holds, schema)
   const { min, max } = countsOf(schema, compiler.draft)
   if (min === 0 && max === undefined) return undefined
@@ -132,20 +134,20 @@ function contains(...[holds, schema, compiler]: Made): Check | undefined {
     return count
   }
   return (place, run, evaluated) => {
-    // As AJV has it; the specification says: those that fit.
+    // AJV marks all items as evaluated; the specification says only the matching ones.
     if (evaluated !== undefined && looksAtItems) evaluated.items = Number.POSITIVE_INFINITY
     const before = run.errors?.length ?? 0
     const count = countIn(place, branching(run))
     if (count >= min && count <= (max ?? count)) return forget(run, before)
-    // The first error is this one, not those of the items.
+    // If only the first error counts, it is this one rather than an item's.
     if (!run.all && !run.inUnion) forget(run, before)
     return fail(run, place, complaint)
   }
 }
 
-type Counting = (place: Place, run: Run) => number
+type Counting = (place: LocatedValue, run: Validation) => number
 
-/** How many items have to fit, and may. */
+/** How many items must match, and how many may. */
 function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
   const isKnown = draft !== 'draft-07'
   return {
@@ -154,7 +156,7 @@ function countsOf({ minContains, maxContains }: Schema, draft: Draft) {
   }
 }
 
-function unevaluatedItems(...[holds, schema, compiler]: Made): Check {
+function unevaluatedItems(...[holds, schema, compiler]: KeywordArguments): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run, evaluated) => {
     const from = evaluated?.items ?? 0

@@ -2,7 +2,6 @@ import type { Draft } from '../schema-engine.ts'
 import {
   ANY_ASSERTIONS,
   ARRAY_ASSERTIONS,
-  type Keyword,
   NUMBER_ASSERTIONS,
   OBJECT_ASSERTIONS,
   STRING_ASSERTIONS,
@@ -10,17 +9,18 @@ import {
 } from './assertions.ts'
 import type { Check } from './checks.ts'
 import { ITEMS_BEFORE_2020, ITEMS_OF_2020, UNEVALUATED_ITEMS } from './items.ts'
+import type { Keyword } from './keyword.ts'
 import { DEPENDENT, PROPERTIES, UNEVALUATED_PROPERTIES } from './properties.ts'
 import { dynamicRef, recursiveRef, ref } from './refer.ts'
 import { UNIONS } from './unions.ts'
 
-/** Keywords that apply to values of one type, or of all. In AJV's order, which is that of errors. */
+/** Keywords for values of one type, or of any type. In AJV's order, which determines the order of errors. */
 export interface Group {
   readonly type?: string
   readonly keywords: readonly (readonly [string, Keyword])[]
 }
 
-/** AJV knows it from other drafts, and refuses it. */
+/** The `id` of older drafts, which AJV rejects. */
 const ID: Keyword = (): Check => {
   throw new TypeError('NOT SUPPORTED: keyword "id", use "$id" for schema ID')
 }
@@ -60,7 +60,7 @@ export function groupsOf(draft: Draft): readonly Group[] {
   ]
 }
 
-/** All that can refuse a value, of any draft. */
+/** All keywords of any draft that can reject a value. */
 export const KEYWORDS: ReadonlySet<string> = new Set([
   'type',
   ...groupsOf('2019-09').flatMap(({ keywords }) => keywords.map(([keyword]) => keyword)),

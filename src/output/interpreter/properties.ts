@@ -1,4 +1,3 @@
-import type { Keyword } from './assertions.ts'
 import {
   branching,
   type Check,
@@ -6,14 +5,13 @@ import {
   each,
   fail,
   isObject,
+  type LocatedValue,
   memberOf,
-  type Place,
-  type Run,
   type Schema,
+  type Validation,
 } from './checks.ts'
+import type { Keyword, KeywordArguments } from './keyword.ts'
 import { merged } from './unions.ts'
-
-type Made = Parameters<Keyword>
 
 /** Keywords that apply schemas to the properties of an object. */
 export const PROPERTIES: readonly (readonly [string, Keyword])[] = [
@@ -27,9 +25,9 @@ export const PROPERTIES: readonly (readonly [string, Keyword])[] = [
 export const DEPENDENT: readonly (readonly [string, Keyword])[] = [
   [
     'dependentRequired',
-    (...[holds, schema]: Made) => dependentNames('dependentRequired', holds, schema),
+    (...[holds, schema]: KeywordArguments) => dependentNames('dependentRequired', holds, schema),
   ],
-  ['dependentSchemas', (...made: Made) => dependentSchemas(...made)],
+  ['dependentSchemas', (...made: KeywordArguments) => dependentSchemas(...made)],
 ]
 
 export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
@@ -37,22 +35,22 @@ export const UNEVALUATED_PROPERTIES: readonly [string, Keyword] = [
   unevaluatedProperties,
 ]
 
-function objectIn({ value }: Place): Readonly<Record<string, unknown>> {
+function objectIn({ value }: LocatedValue): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {}
 }
 
-/** The members of a keyword that holds something by name. */
+/** The entries of a keyword whose value is an object. */
 function namedIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
   if (!isObject(holds)) throw new TypeError(`${keyword} value must be ["object"]`)
   return Object.entries(holds)
 }
 
-/** As AJV has it for all but the dependent keywords, `__proto__` is no name. */
+/** Without `__proto__`, which AJV ignores in all but the dependent keywords. */
 function declaredIn(keyword: string, holds: unknown): readonly (readonly [string, unknown])[] {
   return namedIn(keyword, holds).filter(([name]) => name !== '__proto__')
 }
 
-function propertyNames(...[holds, schema, compiler]: Made): Check {
+function propertyNames(...[holds, schema, compiler]: KeywordArguments): Check {
   const check = compiler.checkOf(holds, schema)
   return (place, run) =>
     each(Object.keys(objectIn(place)), run, (propertyName) => {
@@ -67,10 +65,13 @@ function propertyNames(...[holds, schema, compiler]: Made): Check {
     })
 }
 
-/** For a property of which nothing else speaks: it is held against a schema, or refused. */
-function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compiler]: Made) {
+/** Checks a property that no other keyword covers: against a schema, or rejects it. */
+function leftover(
+  what: 'additional' | 'unevaluated',
+  ...[holds, schema, compiler]: KeywordArguments
+) {
   const check = compiler.checkOf(holds, schema)
-  return (place: Place, run: Run, name: string, value: unknown): boolean => {
+  return (place: LocatedValue, run: Validation, name: string, value: unknown): boolean => {
     if (holds !== false) return check(memberOf(place, name, value, run), run, undefined)
     return fail(run, place, {
       keyword: `${what}Properties`,
@@ -82,7 +83,7 @@ function leftover(what: 'additional' | 'unevaluated', ...[holds, schema, compile
   }
 }
 
-function additionalProperties(...made: Made): Check {
+function additionalProperties(...made: KeywordArguments): Check {
   const [, schema, compiler] = made
   const accepts = leftover('additional', ...made)
   const { properties: declared = {}, patternProperties: patterned = {} } = schema
@@ -99,14 +100,14 @@ function additionalProperties(...made: Made): Check {
   }
 }
 
-function properties(...[holds, schema, compiler]: Made): Check {
+function properties(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = declaredIn('properties', holds).map(
     ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
   )
   return (place, run, evaluated) => {
     const object = objectIn(place)
     for (const [name] of checks) evaluated?.properties.add(name)
-    // A loop here, not a function: each frame of the stack is one level less that a value may have.
+    // A loop instead of a function: every stack frame per level reduces the possible nesting depth.
     let valid = true
     for (const [name, check] of checks) {
       if (!Object.hasOwn(object, name)) continue
@@ -118,7 +119,7 @@ function properties(...[holds, schema, compiler]: Made): Check {
   }
 }
 
-function patternProperties(...[holds, schema, compiler]: Made): Check {
+function patternProperties(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = declaredIn('patternProperties', holds).map(([pattern, part]) => ({
     expression: compiler.regExp(pattern, 'u'),
     check: compiler.checkOf(part, schema),
@@ -133,8 +134,8 @@ function patternProperties(...[holds, schema, compiler]: Made): Check {
     )
 }
 
-/** Of draft-07: names that a property needs beside it, or a schema that it brings. */
-function dependencies(...[holds, schema, compiler]: Made): Check {
+/** draft-07: property names that a property requires, or a schema that applies if it is present. */
+function dependencies(...[holds, schema, compiler]: KeywordArguments): Check {
   const entries = declaredIn('dependencies', holds)
   const names = entries.filter(([, needed]) => Array.isArray(needed))
   const schemas = entries.filter(([, needed]) => !Array.isArray(needed))
@@ -170,7 +171,7 @@ function dependentNames(keyword: string, holds: unknown, schema: Schema): Check 
   }
 }
 
-function dependentSchemas(...[holds, schema, compiler]: Made): Check {
+function dependentSchemas(...[holds, schema, compiler]: KeywordArguments): Check {
   const checks = namedIn('dependentSchemas', holds).map(
     ([name, part]) => [name, compiler.checkOf(part, schema)] as const,
   )
@@ -180,7 +181,7 @@ function dependentSchemas(...[holds, schema, compiler]: Made): Check {
     )
 }
 
-function unevaluatedProperties(...made: Made): Check {
+function unevaluatedProperties(...made: KeywordArguments): Check {
   const accepts = leftover('unevaluated', ...made)
   return (place, run, evaluated) => {
     const left = evaluated?.allProperties

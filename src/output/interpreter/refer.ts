@@ -1,21 +1,18 @@
-import type { Keyword } from './assertions.ts'
-import type { Check, Schema, Scope } from './checks.ts'
-import type { Compiler } from './interpreter.ts'
+import type { Check, DynamicScope, Schema } from './checks.ts'
+import type { Compiler, KeywordArguments } from './keyword.ts'
 import type { Located } from './references.ts'
 
-type Made = Parameters<Keyword>
-
-/** `$ref`: the schema that it names, in the place of the one it stands in. */
-export function ref(...[holds, schema, compiler]: Made): Check {
+/** `$ref`: applies the schema it names. */
+export function ref(...[holds, schema, compiler]: KeywordArguments): Check {
   const { schema: target, base } = targetOf('$ref', holds, schema, compiler)
   return compiler.checkIn(target, base)
 }
 
 /**
- * `$dynamicRef` of 2020-12: as `$ref`, but a dynamic anchor of the same name in a schema through
- * which the way led here takes its place; the one that is farthest out.
+ * `$dynamicRef` of 2020-12: like `$ref`, unless a schema in the current scope has a dynamic anchor of the
+ * same name; then the outermost of these applies.
  */
-export function dynamicRef(...[holds, schema, compiler]: Made): Check {
+export function dynamicRef(...[holds, schema, compiler]: KeywordArguments): Check {
   const target = targetOf('$dynamicRef', holds, schema, compiler)
   const name = compiler.references.dynamicName(baseOf(schema, compiler), String(holds))
   const plain = compiler.checkIn(target.schema, target.base)
@@ -25,8 +22,8 @@ export function dynamicRef(...[holds, schema, compiler]: Made): Check {
   )
 }
 
-/** `$recursiveRef` of 2019-09: its own schema, or the outermost one, where both say that they recur. */
-export function recursiveRef(...[holds, schema, compiler]: Made): Check {
+/** `$recursiveRef` of 2019-09: its own schema, or the outermost one if both set `$recursiveAnchor`. */
+export function recursiveRef(...[holds, schema, compiler]: KeywordArguments): Check {
   const target = targetOf('$recursiveRef', holds, schema, compiler)
   const plain = compiler.checkIn(target.schema, target.base)
   const recurs = (found: Located | undefined) =>
@@ -47,7 +44,7 @@ function targetOf(keyword: string, holds: unknown, schema: Schema, compiler: Com
 function outermost(
   compiler: Compiler,
   plain: Check,
-  find: (scope: Scope) => Located | undefined,
+  find: (scope: DynamicScope) => Located | undefined,
 ): Check {
   return (place, run, evaluated) => {
     let found: Located | undefined

@@ -3,22 +3,22 @@ import { type MetaSchemasOf, metaSchemasFor } from '../meta-schemas.ts'
 import type { Draft } from '../schema-engine.ts'
 import { partsIn } from '../schema-part.ts'
 
-/** A schema, and the address that its own references are relative to. */
+/** A schema, and the base address of its references. */
 export interface Located {
   readonly schema: unknown
   readonly base: string
 }
 
-/** What the parts of a schema can be referred to as: by `$id`, anchor and JSON Pointer. */
+/** Resolves references to the parts of a schema: by `$id`, anchor and JSON Pointer. */
 export class References {
-  /** Schemas with an address of their own, by it. */
+  /** Schemas with an address of their own, by that address. */
   readonly #resources = new Map<string, object>()
-  /** Parts that an anchor names, by address and anchor. */
+  /** Parts with an anchor, by address and anchor. */
   readonly #anchors = new Map<string, Located>()
   readonly #dynamicAnchors = new Map<string, Located>()
   readonly #bases = new Map<object, string>()
 
-  /** @throws TypeError for two parts of the same name. */
+  /** @throws TypeError if two parts have the same name. */
   constructor(schema: object, draft: Draft, metaSchemasOf: MetaSchemasOf) {
     for (const metaSchema of metaSchemasFor(schema, draft, metaSchemasOf)) {
       this.#collect(metaSchema, ROOT)
@@ -27,24 +27,24 @@ export class References {
     this.#collect(schema, ROOT)
   }
 
-  /** The schema itself. */
+  /** The whole schema. */
   get root(): Located {
     const schema = this.#resources.get(ROOT)
     return { schema, base: this.baseOf(schema, ROOT) }
   }
 
-  /** What a JSON Pointer into the schema leads to. */
+  /** The part that a JSON Pointer names. */
   at(pointer: string): Located {
     const schema = valueAt(this.#resources.get(ROOT), pointer)
     return { schema, base: this.baseOf(schema, ROOT) }
   }
 
-  /** The address that a part's references are relative to; that of what it stands in, if none. */
+  /** The base address of a part's references; `around` if the part has none. */
   baseOf(part: unknown, around: string): string {
     return (isRecord(part) ? this.#bases.get(part) : undefined) ?? around
   }
 
-  /** @throws TypeError when nothing is there. */
+  /** @throws TypeError if the reference cannot be resolved. */
   resolve({ base, ref }: { readonly base: string; readonly ref: string }): Located {
     const found = this.#find(base, ref)
     if (found?.schema !== undefined) return found
@@ -53,7 +53,7 @@ export class References {
     )
   }
 
-  /** The name of a dynamic anchor that the reference leads to; it may then lead elsewhere. */
+  /** The name of the dynamic anchor that the reference resolves to, if it is one. */
   dynamicName(base: string, ref: string): string | undefined {
     const { address, fragment } = addressOf(base, ref)
     return this.#dynamicAnchors.has(`${address}#${fragment}`) ? fragment : undefined
@@ -63,7 +63,7 @@ export class References {
     return this.#dynamicAnchors.get(`${address}#${name}`)
   }
 
-  /** The schema whose address it is. */
+  /** The schema with this address. */
   resource(address: string): Located | undefined {
     const schema = this.#resources.get(address)
     return schema === undefined ? undefined : { schema, base: address }
@@ -86,7 +86,7 @@ export class References {
     for (const [, child] of partsIn(part)) this.#collect(child, base)
   }
 
-  /** Its address, noted with its anchors. */
+  /** Registers a part's address and anchors; returns the address. */
   #named(part: Readonly<Record<string, unknown>>, around: string): string {
     const id = own(part, '$id')
     const { address, fragment } =
@@ -98,7 +98,7 @@ export class References {
     }
     const anchor = own(part, '$anchor')
     const dynamic = own(part, '$dynamicAnchor')
-    // draft-07 has anchors in $id.
+    // draft-07 writes an anchor as the fragment of $id.
     for (const name of [fragment, anchor, dynamic]) {
       if (typeof name !== 'string' || name === '') continue
       if (this.#anchors.has(`${address}#${name}`)) throw ambiguous(`#${name}`)
@@ -111,7 +111,7 @@ export class References {
   }
 }
 
-/** Of a schema without `$id`: addresses are resolved as any URL's. */
+/** The base of a schema without `$id`, so that addresses can be resolved as URLs. */
 const ROOT = 'schema://root/'
 
 function addressOf(
@@ -124,7 +124,7 @@ function addressOf(
 }
 
 function absolute(base: string, path: string): string {
-  // Of a base that nothing is relative to, such as a URN, the reference stands alone.
+  // Nothing is relative to a base such as a URN; the reference is then used as it is.
   return URL.canParse(path, base) ? new URL(path, base).href : path
 }
 

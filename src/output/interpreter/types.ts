@@ -1,4 +1,11 @@
-import { type Check, fail, isObject, type Place, type Run, type Schema } from './checks.ts'
+import {
+  type Check,
+  fail,
+  isObject,
+  type LocatedValue,
+  type Schema,
+  type Validation,
+} from './checks.ts'
 
 const NAMES: ReadonlySet<unknown> = new Set([
   'string',
@@ -10,7 +17,7 @@ const NAMES: ReadonlySet<unknown> = new Set([
   'array',
 ])
 
-/** Is the value of this type? A number that is none of JSON's, such as Infinity, is of no type. */
+/** Whether the value has this type. Numbers that JSON cannot express, such as Infinity, have none. */
 export function isOfType(value: unknown, type: string): boolean {
   switch (type) {
     case 'null':
@@ -28,7 +35,7 @@ export function isOfType(value: unknown, type: string): boolean {
   }
 }
 
-/** The types that a schema allows, OpenAPI's `nullable` among them; none where it does not say. */
+/** The types that a schema allows, including OpenAPI's `nullable`; empty if it names none. */
 export function typesOf({ type, nullable }: Schema): readonly string[] {
   const types: readonly unknown[] = Array.isArray(type) ? type : type ? [type] : []
   const isName = (name: unknown): name is string => NAMES.has(name)
@@ -53,6 +60,6 @@ export function typeCheck(schema: Schema, types: readonly string[]): Check {
     schema: schema['type'],
     parentSchema: schema,
   }
-  return (place: Place, run: Run) =>
+  return (place: LocatedValue, run: Validation) =>
     types.some((type) => isOfType(place.value, type)) || fail(run, place, complaint)
 }

@@ -1,5 +1,5 @@
-import type { Keyword } from './assertions.ts'
-import { branching, type Check, Evaluated, fail, type Run, silent } from './checks.ts'
+import { branching, type Check, Evaluated, fail, silent, type Validation } from './checks.ts'
+import type { Keyword } from './keyword.ts'
 
 const isList = (holds: unknown): holds is readonly unknown[] => Array.isArray(holds)
 
@@ -8,7 +8,7 @@ function branchesOf(keyword: string, holds: unknown): readonly unknown[] {
   return holds
 }
 
-/** Keywords that apply schemas to the very value that they stand for. */
+/** Keywords that apply further schemas to the same value. */
 export const UNIONS: readonly (readonly [string, Keyword])[] = [
   ['not', not],
   ['anyOf', anyOf],
@@ -37,7 +37,7 @@ function anyOf(...[holds, schema, compiler]: Parameters<Keyword>): Check {
     const inBranch = branching(run)
     let valid = false
     for (const branch of branches) {
-      // All are looked at where it matters what they have looked at.
+      // All branches have to run if the evaluated members are recorded.
       if (valid && evaluated === undefined) break
       valid = merged(branch, place, inBranch, evaluated) || valid
     }
@@ -108,11 +108,11 @@ function conditional(...[holds, schema, compiler]: Parameters<Keyword>): Check |
   }
 }
 
-/** What a schema has looked at counts only where it accepts the value. */
+/** Records the members that a schema evaluated, but only if it accepts the value. */
 export function merged(
   check: Check,
   place: Parameters<Check>[0],
-  run: Run,
+  run: Validation,
   evaluated: Evaluated | undefined,
 ): boolean {
   if (evaluated === undefined) return check(place, run, undefined)
@@ -122,8 +122,8 @@ export function merged(
   return valid
 }
 
-/** A branch that fits makes the errors of the others none. */
-export function forget({ errors }: Run, before: number): true {
+/** Drops the errors of the other branches once one branch accepts the value. */
+export function forget({ errors }: Validation, before: number): true {
   if (errors !== undefined) errors.length = before
   return true
 }

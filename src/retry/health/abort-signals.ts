@@ -1,24 +1,24 @@
-import type { Waiting } from './waiting.ts'
+import type { WaitingCall } from './waiting.ts'
 
-/** Calls that wait with the same signal. */
-interface Group {
-  readonly calls: Set<Waiting>
+/** The waiting calls that share a signal. */
+interface SignalGroup {
+  readonly calls: Set<WaitingCall>
   readonly listener: () => void
 }
 
 /**
- * The signals of the waiting calls. However many calls share a signal, it gets one listener: adding one
- * costs Node a walk along all that are there.
+ * The signals of the waiting calls. However many calls share a signal, it gets a single listener, because
+ * adding one to a signal takes Node time linear in the number of its listeners.
  */
 export class AbortSignals {
-  readonly #groups = new Map<AbortSignal, Group>()
-  readonly #onAbort: (calls: Iterable<Waiting>) => void
+  readonly #groups = new Map<AbortSignal, SignalGroup>()
+  readonly #onAbort: (calls: Iterable<WaitingCall>) => void
 
-  constructor(onAbort: (calls: Iterable<Waiting>) => void) {
+  constructor(onAbort: (calls: Iterable<WaitingCall>) => void) {
     this.#onAbort = onAbort
   }
 
-  add(signal: AbortSignal, call: Waiting): void {
+  add(signal: AbortSignal, call: WaitingCall): void {
     const known = this.#groups.get(signal)
     if (known !== undefined) {
       known.calls.add(call)
@@ -33,7 +33,7 @@ export class AbortSignals {
     this.#groups.set(signal, { calls, listener })
   }
 
-  delete(signal: AbortSignal, call: Waiting): void {
+  delete(signal: AbortSignal, call: WaitingCall): void {
     const group = this.#groups.get(signal)
     if (group === undefined) return
     group.calls.delete(call)

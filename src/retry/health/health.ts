@@ -10,9 +10,9 @@ import { Rate } from './rate.ts'
 import type { Sign } from './signs.ts'
 import { Tokens } from './tokens.ts'
 import { Traffic } from './traffic.ts'
-import type { HeldBy, Room, Ticket, Wish } from './waiting.ts'
+import type { HeldBy, PermitRequest, Room, Ticket } from './waiting.ts'
 
-/** The replaceable parts of a target's health: the simulator replaces one at a time to show its use. */
+/** The parts of a target's health. The simulator replaces them one at a time to measure what each contributes. */
 export interface LineParts {
   readonly Limit: typeof Limit
   readonly Outage: typeof Outage
@@ -23,27 +23,27 @@ export interface LineParts {
 
 export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, Tokens }
 
-/** After a longer hint the waiting calls are released gradually. */
+/** After a longer hint, waiting calls are released gradually. */
 const SHORT_HINT_MS = 2_000
-/** A second outage this soon after the last one means that calls were released too fast. */
+/** An outage this soon after the previous one means that calls were released too fast. */
 const RELAPSE_MS = 10_000
-/** With fewer attempts in flight slow answers are no sign of overload. */
+/** With fewer attempts in flight, slow answers are not a sign of overload. */
 const FEW_IN_FLIGHT = 8
 /**
- * How many may go at once at first. A probe has shown that an outage is over; after a hint all
- * processes that were told the same come back in the same moment, and nobody has asked yet.
+ * How many attempts may be in flight at first. After an outage a probe has shown that the target is up. After
+ * a hint there was no probe, and all processes with the same hint return at the same moment.
  */
 const AFTER_OUTAGE = 2
 const AFTER_HINT = 1
 const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
 
 /**
- * The health of one target, and whether it can take a request now: hints, outage, concurrency limit,
- * rate limits, retry budget. It learns from how attempts end and knows nothing of the waiting calls;
- * only the target's line uses it.
+ * The health of one target, and whether it can take a request now: hints, outage, concurrency limit, rate
+ * limits, retry budget. It learns from how attempts end and does not know the waiting calls. Used only by the
+ * target's line.
  *
- * Tickets number the attempts in the order in which they were sent, so that "sent after" is a
- * comparison of numbers. All times are milliseconds of the monotonic clock.
+ * Tickets number the attempts in the order they were sent, so that "sent after" is a comparison of numbers.
+ * All times are milliseconds on the monotonic clock.
  */
 export class Health {
   readonly #hint: Hint
@@ -56,19 +56,21 @@ export class Health {
   readonly #bounds: LineLimits
   readonly #requests: Rate | undefined
   readonly #tokensUsed: Rate | undefined
-  /** Absent until the target reports a limit that matters. */
+  /** Absent until the target reports a limit that is relevant. */
   #quota: Quota | undefined
   #lastTicket = 0
   #inFlight = 0
-  /** Attempts in flight whose answers have begun, and go on as streams. */
+  /** Number of attempts in flight that have become streams. */
   #streaming = 0
-  /** While a long hint closes the line: how many attempts in flight were good before it. */
+  /** While a long hint closes the line: how many attempts in flight the target handled before. */
   #reopenWith: number | undefined
-  /** The limit before the current run of failures. */
+  /** The limit before the current series of failures. */
   #limitBefore = Infinity
-  /** How many attempts in flight were good before the outage. */
+  /** Whether the limit was cut during the current series of failures. */
+  #isCutInRow = false
+  /** How many attempts in flight the target handled before the outage. */
   #good = Infinity
-  /** The latest failure behind each reason to hold a call. */
+  /** The latest failure for each reason to hold a call. */
   readonly #seen: Partial<Record<'hint' | 'down' | 'limit' | 'budget', Seen | undefined>> = {}
   #downSinceMs = -Infinity
   #downUntilMs = -Infinity
@@ -81,7 +83,7 @@ export class Health {
     this.#hint = new Hint(random)
     this.#traffic = new Traffic(nowMs)
     this.#latency = new parts.Latency()
-    this.#independence = new parts.Independence()
+    this.#independence = new parts.Independence(this.#traffic, this.#latency)
     this.#limit = new parts.Limit(this.#traffic, this.#latency)
     this.#outage = new parts.Outage(this.#traffic, this.#latency, random)
     this.#tokens = new parts.Tokens(this.#traffic, nowMs)
@@ -95,7 +97,7 @@ export class Health {
     return this.#outage.isDown
   }
 
-  /** The latest attempts have failed; it may be chance. */
+  /** Whether the latest attempts have failed, possibly by chance. */
   get inRow(): boolean {
     return this.#outage.inRow
   }
@@ -105,30 +107,30 @@ export class Health {
     return this.#limit.isRecovering ? 'recovering' : 'up'
   }
 
-  /** Whom the limits of calls in flight let through. */
+  /** Which calls the concurrency limits let through. */
   get room(): Room {
     if (this.#inFlight < this.concurrency()) return 'all'
     return this.#inFlight < this.#bounds.concurrency ? 'nested' : 'reentrant'
   }
 
-  /** Calls wait that there is no room for. */
+  /** Records that calls are waiting because of the learned limit. */
   holds(nowMs: number): void {
     if (this.#inFlight >= this.#limit.value) this.#limit.held(nowMs)
   }
 
-  /** A limit that has held nobody for a while is forgotten, and what it was learned from. */
+  /** Forgets a limit that has held no call for a while, and the failure it was learned from. */
   forgetUnused(nowMs: number): void {
-    // A long hint, and an outage, come before the limit.
+    // A long hint or an outage has to end before the limit is judged.
     if (this.#outage.isDown || this.#reopenWith !== undefined) return
     if (this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
   }
 
-  /** A token limit is in force: set by hand, or reported by the target. */
+  /** Whether a token limit applies, set by hand or reported by the target. */
   countsTokens(nowMs: number): boolean {
     return this.#tokensUsed !== undefined || this.#quota?.countsTokens(nowMs) === true
   }
 
-  /** The limits that the target reports may hold calls back. */
+  /** Whether limits reported by the target may hold calls back. */
   isRationed(nowMs: number): boolean {
     return this.#quota?.binds(nowMs) === true
   }
@@ -138,19 +140,19 @@ export class Health {
     if (by === 'backoff') return undefined
     if (by !== 'limit') return this.#seen[by]
     if (this.#limit.value < this.#bounds.concurrency) return this.#seen.limit
-    // Nothing was refused yet, but the next request would be.
+    // No request was refused yet, but the next one would be.
     return this.isRationed(nowMs) ? RATIONED : undefined
   }
 
   /**
-   * How long until the provider's hint ends or the limits that it reports have room again, milliseconds,
-   * without the spread.
+   * Milliseconds until the provider's hint ends, without the random spread, or until the limits it reports
+   * have room again.
    */
   toldForMs(nowMs: number): number {
     return Math.max(this.#hint.leftMs(nowMs), (this.#quota?.freeAtMs(0, nowMs) ?? nowMs) - nowMs, 0)
   }
 
-  /** All but the number of waiting calls. */
+  /** The status except for the number of waiting calls. */
   status(nowMs: number): Omit<LineStatus, 'waiting'> {
     const { sinceMs } = this.#outage
     return {
@@ -162,7 +164,7 @@ export class Health {
     }
   }
 
-  /** By an operator: drops the hint and ends the outage. True if there was an outage. */
+  /** For an operator: drops the hint and ends the outage. Returns whether there was an outage. */
   reopen(nowMs: number): boolean {
     if (this.#hint.closedUntilMs > nowMs) this.#disprove(nowMs)
     const isUp = this.#outage.reopened(nowMs)
@@ -171,8 +173,8 @@ export class Health {
   }
 
   /**
-   * Of the time since then: how long a hint closed the line, and how long the target was down without
-   * one, milliseconds.
+   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without
+   * a hint, in milliseconds.
    */
   reasonsSince(
     fromMs: number,
@@ -191,48 +193,51 @@ export class Health {
     return this.#outage.isDown ? this.#outage.probeAtMs(nowMs) : nowMs
   }
 
-  /** When the next token comes without a success. */
+  /** When the next token of the retry budget arrives without a success. */
   tokenAtMs(nowMs: number): number {
     return this.#tokens.nextAtMs(nowMs)
   }
 
-  /** What holds a call whose turn it is; undefined: nothing. */
-  heldBy(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
-    return this.isOpen(nowMs) ? this.heldBeyondHint(wish, nowMs) : 'hint'
+  /** What holds a call whose turn it is; undefined if nothing does. */
+  heldBy(request: PermitRequest, nowMs: number): Exclude<HeldBy, 'backoff'> | undefined {
+    return this.isOpen(nowMs) ? this.heldBeyondHint(request, nowMs) : 'hint'
   }
 
-  /** What holds it, whether a hint closes the line or not. */
-  heldBeyondHint(wish: Wish, nowMs: number): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
+  /** What holds the call apart from a hint. */
+  heldBeyondHint(
+    request: PermitRequest,
+    nowMs: number,
+  ): Exclude<HeldBy, 'backoff' | 'hint'> | undefined {
     const { isDown } = this.#outage
     if (isDown && this.#outage.probeAtMs(nowMs) > nowMs) return 'down'
-    const byHand = wish.impatient || wish.nested
-    if (wish.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
+    const byHand = request.impatient || request.nested
+    if (request.reentrant !== true && this.#inFlight >= this.concurrency(byHand)) {
       if (!byHand) this.holds(nowMs)
       return 'limit'
     }
-    if (this.rateAtMs(wish.tokens, nowMs, wish.impatient) > nowMs) return 'limit'
-    if (!wish.paying || wish.impatient) return undefined
+    if (this.rateAtMs(request.tokens, nowMs, request.impatient) > nowMs) return 'limit'
+    if (!request.paying || request.impatient) return undefined
     return this.hasToken(nowMs) ? undefined : 'budget'
   }
 
   /**
-   * Waiting has no prospect: the target has been down for minutes, or the `before` calls ahead take far
-   * longer than the call can wait. Judged of new calls: what a call has spent already is not given up.
+   * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far
+   * longer than the call can wait. Applies only to calls that have sent nothing yet.
    */
-  isHopeless(wish: Wish, before: number, nowMs: number): boolean {
+  isHopeless(request: PermitRequest, before: number, nowMs: number): boolean {
     const { sinceMs, endedMs } = this.#outage
-    if (wish.bulk || wish.requests > 0) return false
+    if (request.bulk || request.requests > 0) return false
     if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
     if (nowMs - endedMs < RELAPSE_MS) return false
     const perSecond = this.#servedPerSecond(nowMs)
     if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
     const neededMs = (before / perSecond) * 1_000
-    return neededMs > HOPELESS.times * (wish.latestMs - nowMs)
+    return neededMs > HOPELESS.times * (request.latestMs - nowMs)
   }
 
   /**
-   * Successes a second while the line was open; undefined where it was closed, or the target down, for
-   * most of the time that the rate is taken from.
+   * Successes per second while the line was open; undefined if it was closed or the target down for most of
+   * the measured period.
    */
   #servedPerSecond(nowMs: number): number | undefined {
     const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
@@ -243,15 +248,14 @@ export class Health {
   }
 
   /**
-   * How many attempts may be in flight. Probes, nested calls and those that do not wait (`byHand`) obey
-   * only the limit set by hand.
+   * How many attempts may be in flight. With `byHand`, and for probes, only the limit set by hand applies.
    */
   concurrency(byHand = false): number {
     const { concurrency } = this.#bounds
     return byHand || this.#outage.isDown ? concurrency : Math.min(concurrency, this.#limit.value)
   }
 
-  /** When rate limits allow a request: those set by hand and, unless `byHand`, those of the target. */
+  /** When the rate limits allow a request: those set by hand and, unless `byHand`, those of the target. */
   rateAtMs(tokens: number, nowMs: number, byHand = false): number {
     const requests = this.#requests?.nextAtMs(1, nowMs) ?? nowMs
     const atMs = Math.max(requests, this.#tokensUsed?.nextAtMs(tokens, nowMs) ?? nowMs)
@@ -259,39 +263,39 @@ export class Health {
     return Math.max(atMs, this.#quota.freeAtMs(tokens, nowMs))
   }
 
-  /** The shortest possible wait, milliseconds. */
-  leastMs(by: HeldBy, { tokens }: Wish, nowMs: number): number {
+  /** The shortest possible wait in milliseconds. */
+  leastMs(by: HeldBy, { tokens }: PermitRequest, nowMs: number): number {
     if (by === 'hint') return this.#hint.endsMs - nowMs
-    // With nothing in flight that could bring a token, only time brings one.
+    // With nothing in flight, only the passage of time brings a token.
     if (by === 'budget') return this.#inFlight === 0 ? this.#tokens.nextAtMs(nowMs) - nowMs : 0
     if (by !== 'limit') return 0
-    // Without the limits that the target reports: its next report may have more room.
+    // Ignores the limits reported by the target, because its next report may show more room.
     if (this.#inFlight === 0) return this.rateAtMs(tokens, nowMs, true) - nowMs
-    // Without the token limit: attempts in flight may return tokens that were overestimated.
+    // Ignores the token limit, because attempts in flight may have been overestimated.
     return (this.#requests?.nextAtMs(1, nowMs) ?? nowMs) - nowMs
   }
 
-  /** The expected wait with `before` calls ahead, milliseconds; Infinity while the target is down. */
-  expectedMs(by: HeldBy, wish: Wish, before: number, nowMs: number): number {
+  /** The expected wait in milliseconds with `before` calls ahead; Infinity while the target is down. */
+  expectedMs(by: HeldBy, request: PermitRequest, before: number, nowMs: number): number {
     if (this.#outage.isDown && by !== 'backoff') return Infinity
     if (by === 'hint') return this.#hint.closedUntilMs - nowMs
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
-    const rateMs = this.rateAtMs(wish.tokens, nowMs, wish.impatient) - nowMs
+    const rateMs = this.rateAtMs(request.tokens, nowMs, request.impatient) - nowMs
     const perSecond = this.#servedPerSecond(nowMs) ?? 0
     const ahead = before + 1
     if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
     if (rateMs > 0) return rateMs
-    return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(wish.impatient), 1)
+    return (this.#latency.meanMs * ahead) / Math.max(this.concurrency(request.impatient), 1)
   }
 
-  /** Probes need no token: there is one at a time. */
+  /** Whether the retry budget has a token. Probes need none, since there is one at a time. */
   hasToken(nowMs: number): boolean {
     return !this.#bounds.learns || this.#outage.isDown || this.#tokens.balance(nowMs) >= 1
   }
 
-  /** Counts an attempt that is sent now; returns its ticket. */
-  sent({ paying, impatient, tokens }: Wish, nowMs: number): Ticket {
+  /** Counts an attempt that is sent now, and returns its ticket. */
+  sent({ paying, impatient, tokens }: PermitRequest, nowMs: number): Ticket {
     const ticket = this.#lastTicket + 1
     this.#lastTicket = ticket
     this.#inFlight += 1
@@ -305,7 +309,7 @@ export class Health {
     return ticket
   }
 
-  /** An attempt in flight has become a stream. */
+  /** Counts an attempt in flight that has become a stream. */
   streams(): void {
     this.#streaming += 1
   }
@@ -320,7 +324,7 @@ export class Health {
     if (tokens !== 0) this.#tokensUsed?.take(tokens, nowMs)
   }
 
-  /** Learns from the end of an attempt, which stays in flight until `left`. */
+  /** Learns from the end of an attempt, which counts as in flight until `left`. */
   ended(end: End, nowMs: number): void {
     const { ticket, sentAtMs, sign, hintMs, paid, seen } = end
     if (end.unsent === true) this.#returnCosts(ticket, paid, nowMs)
@@ -348,7 +352,7 @@ export class Health {
     }
   }
 
-  /** What `sent` took for an attempt that was not sent after all, but for its place and its tokens. */
+  /** Returns what `sent` took for an attempt that was not sent after all, except its place and its LLM tokens. */
   #returnCosts(ticket: number, paid: boolean, nowMs: number): void {
     this.#requests?.take(-1, nowMs)
     if (paid && !this.#outage.isProbe(ticket)) this.#tokens.giveBack(nowMs)
@@ -396,9 +400,9 @@ export class Health {
     }
     if (this.#limit.isNews(ticket) && !this.#outage.isDown) this.#cut('limited', nowMs)
     if (hintMs === 0) return
-    // While the target is down the hint says when it may be probed again.
+    // While the target is down, the hint only postpones the next probe.
     this.#outage.saidNothing(ticket)
-    // After the cut, so that the line reopens with the limit as it is now.
+    // After the cut, so that the line reopens with the reduced limit.
     this.#close(ticket, hintMs, nowMs)
   }
 
@@ -406,9 +410,8 @@ export class Health {
     if (!this.#bounds.closes) return
     const isSlow = sign === 'slow'
     if (isSlow) this.#tokens.timedOut(nowMs)
-    // Within a run of refusals the limit is not cut below what is in flight: whether the target is
-    // down is for the length of the run to show.
-    const isFirst = !this.#outage.inRow
+    // After one cut, a series of refusals does not cut the limit below what is in flight. Whether the target
+    // is down is decided by the length of the series.
     this.#beforeRow()
     const slowMs = isSlow ? tookMs : 0
     if (this.#outage.failed(isSlow ? 2 : 1, ticket, this.#lastTicket, slowMs, nowMs)) {
@@ -421,7 +424,8 @@ export class Health {
     else if (this.#independence.isSign) {
       const before = Math.min(this.#limit.value, this.#traffic.peak(nowMs))
       this.#independence.cut(before, nowMs)
-      this.#cut('refused', nowMs, isFirst ? 1 : this.#inFlight)
+      this.#cut('refused', nowMs, this.#isCutInRow ? this.#inFlight : 1)
+      this.#isCutInRow = true
     }
   }
 
@@ -451,7 +455,9 @@ export class Health {
   }
 
   #beforeRow(): void {
-    if (!this.#outage.inRow && !this.#outage.isDown) this.#limitBefore = this.#limit.value
+    if (this.#outage.inRow || this.#outage.isDown) return
+    this.#limitBefore = this.#limit.value
+    this.#isCutInRow = false
   }
 
   #down(nowMs: number): void {
@@ -467,14 +473,14 @@ export class Health {
     if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER_OUTAGE, this.#lastTicket, nowMs)
   }
 
-  /** Notes how many attempts in flight were good before the outage; half of that after a relapse. */
+  /** Remembers how many attempts in flight the target handled before the outage; half as many after a relapse. */
   #remember(nowMs: number): void {
     const isRelapse = nowMs - this.#outage.endedMs < RELAPSE_MS
     const good = Math.max(Math.min(this.#traffic.peak(nowMs), this.#limitBefore), 1)
     this.#good = isRelapse ? Math.max(Math.min(this.#good, good) / 2, 1) : good
   }
 
-  /** No hint closes the line. */
+  /** Whether no hint closes the line. */
   isOpen(nowMs: number): boolean {
     if (nowMs < this.#hint.closedUntilMs) return false
     if (this.#reopenWith !== undefined) {
@@ -497,5 +503,5 @@ export class Health {
   }
 }
 
-/** What a request beyond a reported limit would meet. */
+/** The failure that a request beyond a reported limit would meet. */
 const RATIONED: Seen = { kind: 'rate_limit', status: 429 }

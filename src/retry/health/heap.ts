@@ -1,13 +1,13 @@
 /** An item of a heap. */
 export interface Leaving {
-  /** It is no longer wanted: a heap that meets it drops it. */
+  /** Whether it is no longer wanted; the heap then drops it. */
   readonly hasLeft: boolean
 }
 
 /**
- * A binary heap: the first by `isBefore` is found at once, one is added or taken in O(log n). One
- * that leaves early is only marked, and dropped when it comes to the front or when half of the heap
- * has left, so that leaving costs O(1) on average and keeps nothing alive for long.
+ * A binary heap: finds the first item by `isBefore` in O(1), adds or removes one in O(log n). An item that
+ * leaves early is only marked, and dropped when it reaches the front or when half of the items have left. So
+ * leaving costs O(1) on average and keeps nothing in memory for long.
  */
 export class Heap<Item extends Leaving> {
   #isBefore: (a: Item, b: Item) => boolean
@@ -18,7 +18,7 @@ export class Heap<Item extends Leaving> {
     this.#isBefore = isBefore
   }
 
-  /** The first that has not left. */
+  /** The first item that has not left. */
   first(): Item | undefined {
     for (;;) {
       const first = this.#items[0]
@@ -33,19 +33,19 @@ export class Heap<Item extends Leaving> {
     this.#rise(this.#items.length - 1)
   }
 
-  /** Takes out what `first` has just returned. */
+  /** Removes the item that `first` has just returned. */
   takeFirst(): void {
     this.#takeFirst()
   }
 
-  /** One of its items has left. */
+  /** To be called when one of the items has left. */
   dropped(): void {
     this.#left += 1
     if (this.#left * 2 <= this.#items.length) return
     this.sort(this.#isBefore)
   }
 
-  /** Sorts by another order from now on. */
+  /** Changes the order. */
   sort(isBefore: (a: Item, b: Item) => boolean): void {
     const kept = this.#items.filter(({ hasLeft }) => !hasLeft)
     this.#isBefore = isBefore
@@ -63,7 +63,7 @@ export class Heap<Item extends Leaving> {
 
   #rise(from: number): void {
     const items = this.#items
-    // In range: `from` is the index of an item, and so are its parents.
+    // Safe: `from` is the index of an item, and so are its parents.
     const item = items[from] as Item
     let at = from
     while (at > 0) {

@@ -1,18 +1,17 @@
-/** No hint closes a line for longer. */
+/** The longest time a hint can close a line. */
 const LONGEST_MS = 24 * 3_600_000
 const SPREAD = 0.1
 const TINY_SPREAD_MS = 30_000
 const DISPROVED_MS = 5 * 60_000
 
 /**
- * How long a target has asked all calls to wait, and a little longer, chosen at random, so that
- * processes with the same hint do not return together. All times are milliseconds of the monotonic
- * clock.
+ * How long a target has asked all calls to wait, plus a random spread, so that processes with the same hint
+ * do not return at the same moment. All times are milliseconds on the monotonic clock.
  */
 export class Hint {
   readonly #random: () => number
   #closedUntilMs = -Infinity
-  /** The same without the spread. */
+  /** `#closedUntilMs` without the spread. */
   #endsMs = -Infinity
   #closedFromMs = -Infinity
   #ticket = 0
@@ -26,37 +25,37 @@ export class Hint {
     return this.#closedUntilMs
   }
 
-  /** What was said, without the spread. */
+  /** The end of the hint itself, without the spread. */
   get endsMs(): number {
     return this.#endsMs
   }
 
-  /** What was said is over; only its spread closes the line. */
+  /** Whether the hint is over and only its spread still closes the line. */
   isSpread(nowMs: number): boolean {
     return this.#endsMs <= nowMs && nowMs < this.#closedUntilMs
   }
 
-  /** How much of what was said is left. */
+  /** What is left of the hint itself, in milliseconds. */
   leftMs(nowMs: number): number {
     return this.#closedUntilMs > nowMs ? Math.max(this.#endsMs - nowMs, 0) : 0
   }
 
-  /** How long of this time it has closed the line. */
+  /** For how long within this period it closed the line, in milliseconds. */
   closedWithin(fromMs: number, toMs: number): number {
     return Math.max(Math.min(this.#closedUntilMs, toMs) - Math.max(this.#closedFromMs, fromMs), 0)
   }
 
   /**
-   * An attempt was told so; `isTiny`: by a process that makes few calls, and must be one of many. Says
-   * whether the line was open until now.
+   * Records a hint given to an attempt. `isTiny`: this process makes few calls, so it is probably one of
+   * many. Returns whether the line was open until now.
    */
   told(ticket: number, hintMs: number, isTiny: boolean, nowMs: number): boolean {
-    // Hints of this target were wrong a moment ago: they bind the call that is given one.
+    // Hints of this target were wrong a moment ago, so a new one binds only the call it is given to.
     if (nowMs < this.#personalUntilMs) return false
     const heldMs = Math.min(hintMs, LONGEST_MS)
     const untilMs = nowMs + heldMs
     this.#endsMs = Math.max(this.#endsMs, untilMs)
-    // One spread for all that are told of the same end.
+    // Hints with the same end share one spread.
     if (untilMs <= this.#closedUntilMs) return false
     const wasOpen = this.#closedUntilMs <= nowMs
     if (wasOpen) this.#closedFromMs = nowMs
@@ -66,7 +65,7 @@ export class Hint {
     return wasOpen
   }
 
-  /** An attempt has succeeded; says whether that shows the hint to be wrong. */
+  /** Whether the success of this attempt shows that the hint is wrong. */
   isDisprovedBy(ticket: number, nowMs: number): boolean {
     return ticket > this.#ticket && this.#closedUntilMs > nowMs
   }

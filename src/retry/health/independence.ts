@@ -1,21 +1,31 @@
-/** How many of the latest results count. */
+import type { Latency } from './latency.ts'
+import type { Traffic } from './traffic.ts'
+
+/** Number of latest results that count. */
 const RESULTS = 64
 const ENOUGH = 40
-/** Enough where cuts have taken three quarters of the limit already: they were most of the experiment. */
+/** Enough if cuts have already taken three quarters of the limit, because they served as most of the experiment. */
 const ENOUGH_FOR_FEW = 16
 const CUTS = 3
-/** With so few in flight there is nothing left to cut: a process that begins with refusals comes here at once. */
+/** A limit this low cannot be cut further. A process that starts with refusals gets here at once. */
 const FLOOR = 2
+/** A target that answers faster serves many calls per second even with few in flight. */
+const QUICK_MS = 100
 const WITHIN_MS = 60_000
-/** A lower share of failures is not worth an experiment; a higher one is an outage. */
-const SHARE = { from: 0.05, until: 0.9 }
+/**
+ * A smaller share of failures is not worth an experiment. With a larger one, even a quarter of the load may
+ * be too much.
+ */
+const SHARE = { from: 0.05, until: 0.75 }
+/** If the usual share is known, overload means that this share of the remaining attempts fails as well. */
+const BEYOND_USUAL = { sign: 0.4, followed: 0.3 }
 const FAILURES = 3
 const PAUSE = { firstMs: 60_000, mostMs: 16 * 60_000 }
 
 interface Experiment {
   readonly fromTicket: number
   readonly share: number
-  /** The next limit if the load is not the reason (`restore`), and if it is (`back`). */
+  /** The next limit if the load is not the cause (`restore`), and if it is (`back`). */
   readonly restore: number
   readonly back: number
   results: number
@@ -24,16 +34,18 @@ interface Experiment {
 
 export type Change = {
   readonly limit: number
-  /** The limit was wrong: it may grow again as if there had been no overload. */
+  /** Set if the cuts were wrong: the limit may grow again as if there had been no overload. */
   readonly acquitted?: true
 }
 
 /**
- * Recognises refusals that do not depend on the load. Where cuts of the limit do not end them, an
- * experiment at a quarter of the limit decides: if refusals come as before, the limit from before the
- * cuts is restored, and from then on only a share well above the usual one is a sign of overload.
+ * Recognises refusals that do not depend on the load. If cutting the limit does not end them, an experiment
+ * at a quarter of the limit decides: if refusals stay as frequent, the limit from before the cuts is
+ * restored, and from then on only a share well above the usual one is a sign of overload.
  */
 export class Independence {
+  readonly #traffic: Traffic
+  readonly #latency: Latency
   readonly #failed = new Uint8Array(RESULTS)
   #sent = 0
   #failures = 0
@@ -41,17 +53,23 @@ export class Independence {
   #experiment: Experiment | undefined
   #nextMs = -Infinity
   #pauseMs: number = PAUSE.firstMs
-  /** The share of refusals that has nothing to do with the load. */
+  /** The share of refusals that does not depend on the load. */
   #usual: number | undefined
 
-  /** Is a refusal now a sign of overload? */
+  constructor(traffic: Traffic, latency: Latency) {
+    this.#traffic = traffic
+    this.#latency = latency
+  }
+
+  /** Whether a refusal is currently a sign of overload. */
   get isSign(): boolean {
     if (this.#experiment !== undefined) return false
     if (this.#usual === undefined) return true
-    return this.#seen >= ENOUGH && this.#share > this.#usual + 0.3 * (1 - this.#usual)
+    const sign = this.#usual + BEYOND_USUAL.sign * (1 - this.#usual)
+    return this.#seen >= ENOUGH && this.#share > Math.min(sign, SHARE.until)
   }
 
-  /** An attempt is sent. */
+  /** Records that an attempt is sent. */
   sent(ticket: number): void {
     const at = ticket % RESULTS
     this.#failures -= this.#failed[at] ?? 0
@@ -59,14 +77,14 @@ export class Independence {
     this.#sent += 1
   }
 
-  /** The limit was cut because of a refusal; `before`: what it was, at most what was in flight. */
+  /** Records that the limit was cut because of a refusal. `before` is the old limit, at most what was in flight. */
   cut(before: number, nowMs: number): void {
     while (this.#cuts[0] !== undefined && nowMs - this.#cuts[0].atMs > WITHIN_MS) this.#cuts.shift()
     this.#cuts.push({ atMs: nowMs, before })
     if (this.#usual !== undefined) this.#forget()
   }
 
-  /** An attempt was answered or refused. Returns the new limit where it is to change. */
+  /** Records that an attempt was answered or refused. Returns the new limit if it is to change. */
   result(
     failed: boolean,
     ticket: number,
@@ -80,12 +98,15 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isAtFloor(limit)) return this.#acquit(this.#share, this.#before(limit))
-    else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit)
+    else if (this.#isAtFloor(limit) && !this.#isQuick) {
+      return this.#acquit(this.#share, this.#before(limit))
+    } else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs)) {
+      return this.#begin(lastTicket, limit, nowMs)
+    }
     return undefined
   }
 
-  /** An outage explains the refusals so far. */
+  /** Records an outage, which explains the refusals so far. */
   outage(): void {
     this.#forget()
     this.#cuts.length = 0
@@ -100,7 +121,7 @@ export class Independence {
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
   }
 
-  /** No cut can end what comes with so few in flight. */
+  /** Whether the limit is so low that no cut could end the refusals. */
   #isAtFloor(limit: number): boolean {
     if (limit > FLOOR || this.#cuts.length === 0 || this.#seen < ENOUGH_FOR_FEW) return false
     const share = this.#share
@@ -114,8 +135,9 @@ export class Independence {
     return { limit, acquitted: true }
   }
 
-  #begin(lastTicket: number, limit: number): Change {
+  #begin(lastTicket: number, limit: number, nowMs: number): Change {
     const restore = this.#before(limit)
+    const places = Math.max(Math.min(restore / 4, this.#served(nowMs)), 1)
     this.#experiment = {
       fromTicket: lastTicket,
       share: this.#share,
@@ -124,7 +146,21 @@ export class Independence {
       results: 0,
       failures: 0,
     }
-    return { limit: restore / 4 }
+    return { limit: places }
+  }
+
+  /**
+   * With a fast target, a quarter of the places yields as many requests as all of them, because refusals free
+   * their places at once. So the experiment allows only as many as the target serves (Little's law), which
+   * load cannot explain.
+   */
+  #served(nowMs: number): number {
+    if (!this.#isQuick) return Infinity
+    return Math.floor(this.#traffic.successesPerSecond(nowMs) * (this.#latency.meanMs / 1_000))
+  }
+
+  get #isQuick(): boolean {
+    return this.#latency.meanMs > 0 && this.#latency.meanMs < QUICK_MS
   }
 
   /** The limit before the cuts. */
@@ -142,12 +178,14 @@ export class Independence {
     if (failed) trying.failures += 1
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined
     this.#experiment = undefined
-    this.#cuts.length = 0
-    // Refusals come sooner than answers: an attempt in flight has not failed.
+    // Refusals arrive sooner than answers, so an attempt in flight counts as not failed.
     const share = trying.failures / (lastTicket - trying.fromTicket)
     if (share >= 0.4 * trying.share && trying.failures >= 2) {
       return this.#acquit(trying.share, trying.restore)
     }
+    // With so few attempts in flight, another experiment costs little.
+    if (trying.back <= FLOOR) return { limit: trying.back }
+    this.#cuts.length = 0
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE.mostMs)
     return { limit: trying.back }
@@ -157,7 +195,7 @@ export class Independence {
     if (this.#usual === undefined || this.#sent % ENOUGH !== 0 || this.#seen < ENOUGH) return
     const share = this.#share
     if (share < 0.3 * this.#usual) this.#usual = undefined
-    else if (share <= this.#usual + 0.3 * (1 - this.#usual)) {
+    else if (share <= this.#usual + BEYOND_USUAL.followed * (1 - this.#usual)) {
       this.#usual += (share - this.#usual) / 4
     }
   }
@@ -166,7 +204,7 @@ export class Independence {
     return Math.min(this.#sent, RESULTS)
   }
 
-  /** Of the latest attempts; one in flight has not failed. */
+  /** The share of failures among the latest attempts; one in flight counts as not failed. */
   get #share(): number {
     return this.#failures / Math.max(this.#seen, 1)
   }

@@ -1,14 +1,14 @@
-/** How many of the latest answers count. */
+/** Number of latest answers that count. */
 const RECENT = 24
-/** One answer moves the baseline by at most this share, and by the share of a minute that it took to come. */
+/** One answer moves the baseline by at most this share, and at most by the share of a minute since the last one. */
 const FOLLOW = 1 / 100
 const FOLLOW_MS = 60_000
 const CALM = Math.log(2)
 const SLOW = Math.log(3)
 
 /**
- * How long the latest answers took, compared with calm times. Means are of logarithms: a mixture of
- * short and long calls must not look like a change.
+ * Compares the durations of the latest answers with those of calm times. Uses means of logarithms, so that a
+ * mixture of short and long calls does not look like a change.
  */
 export class Latency {
   readonly #logs: number[] = []
@@ -19,24 +19,24 @@ export class Latency {
   #notedMs = 0
   #bornMs: number | undefined
 
-  /** Mean of calm times, milliseconds; 0 before anything is known. */
+  /** Mean duration in calm times, in milliseconds; 0 while unknown. */
   get meanMs(): number {
     return this.#meanMs
   }
 
-  /** The latest answers take less than twice what they take in calm times. */
+  /** Whether the latest answers take less than twice as long as in calm times. */
   get isCalm(): boolean {
     return this.#logs.length === 0 || this.#recentLog() < this.#baseLog + CALM
   }
 
-  /** Even the fastest of the latest answers takes three times as long. */
+  /** Whether even the fastest of the latest answers takes three times as long as in calm times. */
   get isSlow(): boolean {
     if (this.#logs.length < RECENT || this.#known < RECENT) return false
     const limit = this.#baseLog + SLOW
     return this.#logs.every((log) => log > limit)
   }
 
-  /** `quiet`: nothing has shown an overload lately, so this may be what calm times are like. */
+  /** Records an answer. `quiet`: there was no recent sign of overload, so it may represent calm times. */
   note(durationMs: number, quiet: boolean, nowMs: number): void {
     const log = Math.log(Math.max(durationMs, 1))
     this.#logs[this.#next] = log
@@ -44,7 +44,7 @@ export class Latency {
     if (!quiet) return
     this.#known += 1
     this.#bornMs ??= nowMs
-    // In a young process only short calls have ended.
+    // In a young process only short calls have ended, so the baseline follows faster.
     const isYoung = nowMs - this.#bornMs < FOLLOW_MS
     const followed = isYoung ? FOLLOW : Math.min(FOLLOW, (nowMs - this.#notedMs) / FOLLOW_MS)
     const weight = this.#known <= RECENT ? 1 / this.#known : followed
@@ -53,7 +53,7 @@ export class Latency {
     this.#meanMs += (durationMs - this.#meanMs) * weight
   }
 
-  /** The latest answers have been acted upon. */
+  /** Drops the latest answers after they have been acted on. */
   forgetRecent(): void {
     this.#logs.length = 0
     this.#next = 0

@@ -2,43 +2,43 @@ import type { Latency } from './latency.ts'
 import type { Sign } from './signs.ts'
 import type { Traffic } from './traffic.ts'
 
-/** What one sign of overload leaves of the limit. */
+/** The share of the limit that remains after a sign of overload. */
 const CUT = 0.7
 /** A cut by the measured rate leaves at least this share. */
 const MOST_OF_A_CUT = 0.25
-/** Room above what the target has just served. */
+/** Room above what the target has recently served. */
 const HEADROOM = 1.5
-/** The limit grows only where it is what holds calls back. */
+/** The limit grows only if at least this share of it is in use. */
 const IN_USE = 0.8
 const FORGET_MS = 60_000
 /**
- * Near where it was cut last it grows slowly for a while: there is nothing to be had beyond, and
- * each time it is tried costs a refusal. (The plateau of CUBIC, RFC 9438, for the same reason.)
+ * Close to the point of its last cut, the limit grows slowly for a while: little can be gained beyond it, and
+ * each try costs a refusal. (The plateau of CUBIC, RFC 9438, has the same purpose.)
  */
 const PLATEAU = { from: 0.75, slowness: 0.15, forMs: 20_000 }
-/** After an outage the limit begins at this share of what was good before it. */
+/** After an outage the limit starts at this share of what the target handled before. */
 const FIRST_SHARE = 0.25
-/** What a success adds once the limit is back at what was good. */
+/** What a success adds once the limit is back at that level. */
 const AFTER_GOOD = 0.1
 
-/** What a limit is cut at. */
+/** The circumstances of a cut. */
 interface CutAt {
-  /** Of the attempt sent last. */
+  /** The ticket of the attempt sent last. */
   readonly lastTicket: number
   readonly inFlight: number
-  /** Those in flight whose answers have begun. */
+  /** How many of those in flight have become streams. */
   readonly streaming: number
-  /** The cut leaves at least this. */
+  /** Lower bound of the new limit. */
   readonly least: number
 }
 
 /**
- * How many attempts one target may have in flight, learned from it: unlimited until it first shows
- * an overload, cut by each sign of it, raised by success, forgotten after a minute in which it held
- * nobody back.
+ * The learned number of attempts that may be in flight at one target: unlimited until the target first shows
+ * overload, cut at each sign of overload, raised by successes, and forgotten after a minute without holding
+ * any call back.
  *
- * What an attempt says counts only if it was sent after the last cut: the others were under way
- * already and would cut again for the same overload.
+ * Only attempts sent after the last cut count: earlier ones were already on their way and would cut again for
+ * the same overload.
  */
 export class Limit {
   readonly #traffic: Traffic
@@ -46,12 +46,12 @@ export class Limit {
   #value = Infinity
   #cutTicket = 0
   #signMs = -Infinity
-  /** Where it was cut last. */
+  /** The level at the last cut. */
   #ceiling = Infinity
-  /** Up to here it may grow fast: nothing that was learned speaks against it. */
+  /** Up to here the limit may grow fast, because nothing that was learned speaks against it. */
   #good: number | undefined
   #isAfterOutage = false
-  /** When it last held a call back. */
+  /** When the limit last held a call back. */
   #heldMs = -Infinity
 
   constructor(traffic: Traffic, latency: Latency) {
@@ -63,24 +63,24 @@ export class Limit {
     return this.#value
   }
 
-  /** Time since the last sign of overload, milliseconds. */
+  /** Time since the last sign of overload, in milliseconds. */
   quietMs(nowMs: number): number {
     return nowMs - this.#signMs
   }
 
-  /** It recovers from an outage and is still below what was good before. */
+  /** Whether it is recovering from an outage, still below what the target handled before. */
   get isRecovering(): boolean {
     return this.#isAfterOutage && this.#good !== undefined && this.#value < this.#good
   }
 
-  /** It holds a call back. */
+  /** Records that the limit holds a call back. */
   held(nowMs: number): void {
     this.#heldMs = nowMs
   }
 
   /**
-   * Forgets a limit that neither a sign of overload nor a call that it held back has confirmed for a
-   * minute; says whether it did so now.
+   * Forgets a limit that was not confirmed for a minute, neither by a sign of overload nor by holding a call.
+   * Returns whether it was forgotten now.
    */
   forgetUnused(nowMs: number): boolean {
     if (this.#value === Infinity) return false
@@ -91,12 +91,12 @@ export class Limit {
     return true
   }
 
-  /** Was this attempt sent after the last cut? */
+  /** Whether this attempt was sent after the last cut. */
   isNews(ticket: number): boolean {
     return ticket > this.#cutTicket
   }
 
-  /** A sign of overload. */
+  /** Cuts the limit after a sign of overload. */
   cut(sign: Sign, { lastTicket, inFlight, streaming, least }: CutAt, nowMs: number): void {
     const level = Math.min(this.#value, Math.max(inFlight, 1))
     let next = level * CUT
@@ -105,7 +105,7 @@ export class Limit {
         this.#traffic.bestSecond(nowMs),
         this.#traffic.successesPerSecond(nowMs),
       )
-      // Little's law, of the time until an answer begins; the streams that are open are served for sure.
+      // Little's law for the time until an answer begins; open streams are certainly being served.
       const served = perSecond * (this.#latency.meanMs / 1_000) + streaming
       next = Math.min(next, Math.max(served * HEADROOM, level * MOST_OF_A_CUT))
     }
@@ -114,7 +114,7 @@ export class Limit {
     this.#latency.forgetRecent()
   }
 
-  /** Sets the limit itself, as after a sign of overload. */
+  /** Sets the limit, as after a sign of overload. */
   set(value: number, lastTicket: number, nowMs: number): void {
     this.#value = Math.max(value, 1)
     this.#cutTicket = lastTicket
@@ -123,13 +123,13 @@ export class Limit {
     this.#isAfterOutage = false
   }
 
-  /** A good answer to an attempt that was sent after the last cut. */
+  /** Records a good answer to an attempt sent after the last cut. */
   succeeded(inFlight: number, nowMs: number): void {
     if (this.#value === Infinity) return
     if (inFlight < this.#value * IN_USE) return
     if (this.#good !== undefined) this.#value += this.#value < this.#good ? 1 : AFTER_GOOD
     else if (this.#latency.isCalm) {
-      // One more per round trip or per second, whichever is longer.
+      // Grows by one per round trip or per second, whichever is longer.
       const step = 1 / Math.max(this.#value, this.#traffic.successesPerSecond(nowMs))
       this.#value += step * (this.#isNearCeiling(nowMs) ? PLATEAU.slowness : 1)
     }
@@ -139,16 +139,16 @@ export class Limit {
     return this.#value >= this.#ceiling * PLATEAU.from && this.quietMs(nowMs) < PLATEAU.forMs
   }
 
-  /** The cuts had nothing to do with the load: the limit is restored. */
+  /** Restores the limit, because the cuts had nothing to do with the load. */
   resume(good: number, lastTicket: number, nowMs: number): void {
     this.set(good, lastTicket, nowMs)
-    // Calls have queued up meanwhile, and no overload is known: it grows fast until one shows.
+    // Calls have queued up meanwhile and no overload is known, so it grows fast until one shows.
     this.#good = Infinity
   }
 
   /**
-   * An outage or a long hint has ended: the waiting calls are released gradually, at first `least` at
-   * once or a share of what was good.
+   * After an outage or a long hint, releases the waiting calls gradually: at first a share of what the target
+   * handled before, but at least `least`.
    */
   letOut(good: number, least: number, lastTicket: number, nowMs: number): void {
     this.set(Math.max(least, good * FIRST_SHARE), lastTicket, nowMs)

@@ -1,39 +1,39 @@
 import { type NumberOptions, readNumbers } from '../number-options.ts'
 
-/** Bounds of a target that are known beforehand. What is learned of it may only be lower. */
+/** Known limits of a target. What is learned about the target can only lower them. */
 export interface LimitsOptions {
-  /** Attempts in flight at the same time; streams count until they end. @default none */
+  /** Maximum number of attempts in flight; a stream counts until it ends. @default none */
   readonly concurrency?: number | undefined
-  /** Requests in any minute, spread evenly. @default none */
+  /** Maximum number of requests in any minute, spread evenly. @default none */
   readonly requestsPerMinute?: number | undefined
   /**
-   * Tokens in any minute, of prompt and answer: estimated when a request is sent, corrected when it
-   * ends. @default none
+   * Maximum number of tokens in any minute, of prompts and answers together. Estimated when a request is
+   * sent, and corrected when it ends. @default none
    */
   readonly tokensPerMinute?: number | undefined
 }
 
 /**
- * `'auto'`: what a target can take is learned from it. `'off'`: only hints and outages hold calls
- * back. Bounds set by hand apply beside what is learned.
+ * `'auto'`: limits are learned from the target. `'off'`: only hints and outages hold calls back. An object
+ * sets limits by hand, in addition to learned ones.
  */
 export type Limits = 'auto' | 'off' | LimitsOptions
 
-/** `'none'`: for a user's own function, which no other call shares: nothing closes its line. */
+/** `'none'`: for a user's own function, which is not shared with other calls and never held back. */
 export type AnyLimits = Limits | 'none'
 
-/** Limits as a line reads them. */
+/** Limits in the form used by a line. */
 export interface LineLimits {
   readonly learns: boolean
-  /** A hint or an outage closes it. */
+  /** Whether hints and outages close the line. */
   readonly closes: boolean
-  /** Infinity: none was set. */
+  /** Infinity if not set; the same for those below. */
   readonly concurrency: number
   readonly requestsPerMinute: number
   readonly tokensPerMinute: number
 }
 
-/** @throws TypeError, RangeError naming the option, its value and what is accepted. */
+/** @throws TypeError, RangeError naming the option, its value and what is allowed. */
 export function readLimits(limits: AnyLimits = 'auto'): LineLimits {
   const given = typeof limits === 'string' ? {} : limits
   const closes = limits !== 'none'

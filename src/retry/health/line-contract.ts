@@ -3,27 +3,27 @@ import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import type { Sign } from './signs.ts'
 import type { HeldBy } from './waiting.ts'
 
-/** How an attempt ended, for the line. */
+/** How an attempt ended, as reported to the line. */
 export interface End {
-  /** From `enter`. */
+  /** The ticket returned by `enter`. */
   readonly ticket: number
   readonly sentAtMs: number
   readonly sign: Sign
-  /** How long the target asked to be left alone, milliseconds; 0: it did not say. */
+  /** How long the target asked to wait, in milliseconds; 0 if it did not say. */
   readonly hintMs: number
-  /** It took a token of the retry budget. */
+  /** Whether it took a token of the retry budget. */
   readonly paid: boolean
-  /** It was not sent after all. @default false */
+  /** Whether it was not sent after all. @default false */
   readonly unsent?: boolean
-  /** What failed, for calls that wait in vain because of it. */
+  /** The failure, for calls whose wait fails because of it. */
   readonly seen?: Seen | undefined
-  /** Tokens it used, where it says so. */
+  /** Number of tokens used, if reported. */
   readonly tokens?: number | undefined
-  /** The limits that its headers report. */
+  /** The rate limits reported in its headers. */
   readonly allowances?: readonly Allowance[] | undefined
 }
 
-/** What closed a line, without anything of the call that met it. */
+/** The failure that closed a line, without any details of the call that met it. */
 export interface Seen {
   readonly kind: FailureKind
   readonly status?: number | undefined
@@ -32,23 +32,23 @@ export interface Seen {
 /** What holds a call back, and for how long. */
 export interface Held {
   readonly by: HeldBy
-  /** The shortest possible wait, milliseconds. */
+  /** The shortest possible wait, in milliseconds. */
   readonly leastMs: number
-  /** The expected wait, spread included, milliseconds; Infinity while the target is down. */
+  /** The expected wait including the spread of a hint, in milliseconds; Infinity while the target is down. */
   readonly expectedMs: number
-  /** Waiting calls that go before this one. */
+  /** Number of waiting calls before this one. */
   readonly ahead: number
 }
 
-/** How a target is doing, for `llm.targets()`. */
+/** The status of a target, for `llm.targets()`. */
 export interface LineStatus {
   readonly state: 'up' | 'down' | 'recovering'
-  /** Attempts that may be in flight at once; Infinity: no limit is known. */
+  /** How many attempts may be in flight; Infinity if no limit is known. */
   readonly limit: number
   readonly inFlight: number
   readonly waiting: number
-  /** How long a hint still closes it, milliseconds; 0 when none does. */
+  /** How much longer a hint closes it, in milliseconds; 0 if none does. */
   readonly closedForMs: number
-  /** How long it has been down, milliseconds; 0 when it is not. */
+  /** How long it has been down, in milliseconds; 0 if it is up. */
   readonly downForMs: number
 }

@@ -8,27 +8,27 @@ import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import {
   ANYBODY,
   type HeldBy,
-  type NoLeave,
-  type Outcome,
+  type PermitRefusal,
+  type PermitRequest,
   Queue,
   type Ticket,
-  Waiting,
-  type Wish,
+  type TicketOrRefusal,
+  WaitingCall,
 } from './waiting.ts'
 
-/** At most this many calls wait for one target; the next is refused at once. */
+/** Maximum number of calls waiting for one target; further calls are refused at once. */
 const MOST_WAITING = 100_000
-/** How late timers may fire on a busy machine: no call is given up for that. */
+/** How late timers may fire on a busy machine without a call being given up. */
 export const TIMER_SLACK_MS = 50
-/** How long a call without prospect waits: a pool of workers must not burn through its input. */
+/** How long a call without prospect still waits, so that a pool of workers does not fail its whole input at once. */
 const HOPELESS_WAIT_MS = 2_000
 
 /**
- * The line of one target: every request to it goes through here, in the order in which the calls
- * came. The target's health says whether it can take a request now; the line says whose turn it is. A
- * free line costs a call one synchronous check.
+ * The queue in front of one target, called its line. Every request to the target passes through it, in the
+ * order in which the calls arrived. The target's health decides whether a request can be sent now, the line
+ * decides which call is next. If the line is free, it costs a call one synchronous check.
  *
- * One synchronous state machine with one timer, however many calls wait.
+ * A synchronous state machine with a single timer, however many calls are waiting.
  */
 export class Line {
   readonly #clock: Clock
@@ -37,9 +37,9 @@ export class Line {
   readonly #streams = new StreamPlaces()
   readonly #signals = new AbortSignals((calls) => this.#aborted(calls))
   #arrived = 0
-  /** The waiting calls are sorted for probes. */
+  /** Whether the waiting calls are sorted for probes. */
   #isProbing = false
-  /** Idle streams are giving back their places: each place that comes free must not start that anew. */
+  /** Set while idle streams give their places back, which frees places and would otherwise start this again. */
   #isTakingPlaces = false
   #wakeAtMs = Infinity
   #cancelWake: (() => void) | undefined
@@ -64,70 +64,74 @@ export class Line {
     return this.#health.state
   }
 
-  /** A token limit is in force: set by hand, or reported by the target. */
+  /** Whether a token limit applies, set by hand or reported by the target. */
   get countsTokens(): boolean {
     return this.#health.countsTokens(this.#nowMs())
   }
 
-  /** The limits that the target reports may hold calls back. */
+  /** Whether limits reported by the target may hold calls back. */
   get isRationed(): boolean {
     return this.#health.isRationed(this.#nowMs())
   }
 
-  /** The rank of a new call: the lower goes first, with its retries too. */
+  /** The rank of a new call. A lower rank goes first, including its retries. */
   arrive(): number {
     this.#arrived += 1
     return this.#arrived
   }
 
-  /** A ticket, where the line is free; 0: the call has to wait. */
-  enter(wish: Wish): Ticket | 0 {
+  /** Returns a ticket if the call may send now, or 0 if it has to wait. */
+  enter(request: PermitRequest): Ticket | 0 {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    if (wish.notBeforeMs > nowMs) return 0
-    if (this.#isBehind(wish, nowMs)) return 0
-    if (this.#health.heldBy(wish, nowMs) !== undefined) return 0
-    return this.#health.sent(wish, nowMs)
+    if (request.notBeforeMs > nowMs) return 0
+    if (this.#isBehind(request, nowMs)) return 0
+    if (this.#health.heldBy(request, nowMs) !== undefined) return 0
+    return this.#health.sent(request, nowMs)
   }
 
-  /** Could a new call be sent now, without waiting? */
+  /** Whether a new call could be sent now, without waiting. */
   get isFree(): boolean {
     return this.#isFreeFor(ANYBODY)
   }
 
-  #isFreeFor(wish: Wish): boolean {
+  #isFreeFor(request: PermitRequest): boolean {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    return !this.#hasOlder(nowMs) && this.#health.heldBy(wish, nowMs) === undefined
+    return !this.#hasOlder(nowMs) && this.#health.heldBy(request, nowMs) === undefined
   }
 
   /**
-   * The line is free for a request of this many tokens, and the latest attempts have not failed: an
-   * extra one does no harm.
+   * Whether the line is free for a request of this many tokens and the latest attempts have not failed, so
+   * that an extra request does no harm.
    */
   isWell(tokens: number): boolean {
     return this.#isFreeFor({ ...ANYBODY, tokens }) && !this.#health.inRow
   }
 
-  /** Down, or on the way there: nothing has succeeded since the latest failures. */
+  /** Whether the target is down or may be about to: nothing has succeeded since the latest failures. */
   get isFailing(): boolean {
     return this.isDown || this.#health.inRow
   }
 
-  /** A ticket for a hedge; only where the target `isWell`. */
+  /** Returns a ticket for a hedge. To be called only if `isWell`. */
   enterBeside(tokens: number): Ticket {
     return this.#health.sent({ ...ANYBODY, tokens }, this.#nowMs())
   }
 
-  /** What holds this call back, and for how long; `backoff` where only its own wait does. */
-  held(wish: Wish): Held {
+  /** What holds this call back, and for how long; `backoff` if only its own wait does. */
+  held(request: PermitRequest): Held {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
     const by =
-      this.#health.heldBy(wish, nowMs) ?? (this.#isBehind(wish, nowMs) ? 'limit' : 'backoff')
-    const leastMs = Math.max(this.#health.leastMs(by, wish, nowMs), wish.notBeforeMs - nowMs, 0)
-    const ahead = this.#queue.before(wish)
-    const expectedMs = Math.max(this.#health.expectedMs(by, wish, ahead, nowMs), leastMs)
+      this.#health.heldBy(request, nowMs) ?? (this.#isBehind(request, nowMs) ? 'limit' : 'backoff')
+    const leastMs = Math.max(
+      this.#health.leastMs(by, request, nowMs),
+      request.notBeforeMs - nowMs,
+      0,
+    )
+    const ahead = this.#queue.before(request)
+    const expectedMs = Math.max(this.#health.expectedMs(by, request, ahead, nowMs), leastMs)
     return { by, leastMs, expectedMs, ahead }
   }
 
@@ -136,12 +140,12 @@ export class Line {
     return this.#health.seen(by, this.#nowMs())
   }
 
-  /** How long a hint still closes it, milliseconds; 0: it does not. */
+  /** How much longer a hint closes it, in milliseconds; 0 if none does. */
   get closedForMs(): number {
     return Math.max(this.#health.hint.closedUntilMs - this.#nowMs(), 0)
   }
 
-  /** How long until the hint itself ends or the reported limits have room again, milliseconds. */
+  /** Milliseconds until the hint itself ends or the reported limits have room again. */
   get toldForMs(): number {
     return this.#health.toldForMs(this.#nowMs())
   }
@@ -152,29 +156,29 @@ export class Line {
     return { ...this.#health.status(nowMs), waiting: this.#queue.size }
   }
 
-  /** By an operator: drops the hint, and treats the target as if a probe had succeeded. */
+  /** For an operator: drops the hint, and treats the target as if a probe had succeeded. */
   reopen(): void {
     const nowMs = this.#nowMs()
     this.#health.reopen(nowMs)
     this.#pump(nowMs)
   }
 
-  /** A ticket as soon as it is the call's turn, or why there is none. */
-  wait(wish: Wish, signal?: AbortSignal, closing?: Closing): Promise<Outcome> {
+  /** Resolves to a ticket when it is the call's turn, or to the reason why it gets none. */
+  wait(request: PermitRequest, signal?: AbortSignal, closing?: Closing): Promise<TicketOrRefusal> {
     const nowMs = this.#nowMs()
     this.#review(nowMs)
-    const by = this.#health.heldBy(wish, nowMs) ?? 'limit'
+    const by = this.#health.heldBy(request, nowMs) ?? 'limit'
     if (signal?.aborted === true || closing?.isClosed === true)
       return Promise.resolve({ by, why: 'aborted' })
     if (this.#queue.size >= MOST_WAITING) return Promise.resolve({ by, why: 'full' })
-    if (this.#health.hint.endsMs > wish.latestMs)
+    if (this.#health.hint.endsMs > request.latestMs)
       return Promise.resolve({ by: 'hint', why: 'too_long' })
-    const isHopeless = this.#health.isHopeless(wish, this.#queue.before(wish), nowMs)
+    const isHopeless = this.#health.isHopeless(request, this.#queue.before(request), nowMs)
     const patient = isHopeless
-      ? { ...wish, latestMs: Math.min(wish.latestMs, nowMs + HOPELESS_WAIT_MS) }
-      : wish
+      ? { ...request, latestMs: Math.min(request.latestMs, nowMs + HOPELESS_WAIT_MS) }
+      : request
     return new Promise((resolve) => {
-      const waiting = new Waiting(patient, isHopeless, (outcome) => {
+      const waiting = new WaitingCall(patient, isHopeless, (outcome) => {
         if (signal !== undefined) this.#signals.delete(signal, waiting)
         closing?.over(end)
         resolve(outcome)
@@ -188,14 +192,14 @@ export class Line {
   }
 
   /**
-   * Of the time since then: how long a hint closed the line, and how long the target was down without
-   * one, milliseconds.
+   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without
+   * a hint, in milliseconds.
    */
   reasonsSince(fromMs: number): { readonly hintMs: number; readonly downMs: number } {
     return this.#health.reasonsSince(fromMs, this.#nowMs())
   }
 
-  /** Learns from the end of an attempt, which stays in flight until `left`. */
+  /** Learns from the end of an attempt, which counts as in flight until `left`. */
   ended(end: End): void {
     const nowMs = this.#nowMs()
     const { hint } = this.#health
@@ -213,7 +217,7 @@ export class Line {
     this.#pump(nowMs)
   }
 
-  /** The attempt has become a stream and stays in flight. Returns the function that ends that. */
+  /** The attempt has become a stream and keeps its place. Call the returned function when the stream ends. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
     this.#health.streams()
     return this.#streams.hold(pace, () => {
@@ -222,7 +226,7 @@ export class Line {
     })
   }
 
-  /** The learned limit is forgotten after a while, unless calls wait for it. */
+  /** Forgets the learned limit after a while, unless calls are waiting for it. */
   #review(nowMs: number): void {
     if (this.#queue.size > 0 && this.#health.room !== 'all' && this.#hasOlder(nowMs)) {
       this.#health.holds(nowMs)
@@ -230,29 +234,29 @@ export class Line {
     this.#health.forgetUnused(nowMs)
   }
 
-  /** Do waiting calls go before this one? */
-  #isBehind({ impatient, nested }: Wish, nowMs: number): boolean {
+  /** Whether waiting calls go before this one. */
+  #isBehind({ impatient, nested }: PermitRequest, nowMs: number): boolean {
     return !impatient && !nested && this.#hasOlder(nowMs)
   }
 
-  /** Does a call wait that could be sent now? It goes before a new one. */
+  /** Whether a waiting call could be sent now; it goes before a new one. */
   #hasOlder(nowMs: number): boolean {
     if (this.#queue.size === 0) return false
     this.#queue.ripen(nowMs)
     return this.#queue.hasReady(this.#health.hasToken(nowMs))
   }
 
-  #aborted(calls: Iterable<Waiting>): void {
+  #aborted(calls: Iterable<WaitingCall>): void {
     const nowMs = this.#nowMs()
     for (const waiting of calls) this.#giveUp(waiting, 'aborted', nowMs)
     this.#arm(nowMs)
   }
 
-  #giveUp(waiting: Waiting, why: NoLeave['why'], nowMs: number): void {
+  #giveUp(waiting: WaitingCall, why: PermitRefusal['why'], nowMs: number): void {
     if (waiting.hasLeft) return
-    const { wish } = waiting
-    const own = wish.notBeforeMs > nowMs ? 'backoff' : 'limit'
-    waiting.leave({ by: this.#health.heldBy(wish, nowMs) ?? own, why })
+    const { request } = waiting
+    const own = request.notBeforeMs > nowMs ? 'backoff' : 'limit'
+    waiting.leave({ by: this.#health.heldBy(request, nowMs) ?? own, why })
     this.#queue.left(waiting)
   }
 
@@ -264,13 +268,13 @@ export class Line {
     this.#review(nowMs)
     this.#sortForProbes()
     this.#queue.ripen(nowMs)
-    // After a suspension of the process some calls are past their time: nothing is sent for them.
+    // After the process was suspended, some calls are past their time and must not be sent.
     this.#endPatience(nowMs - TIMER_SLACK_MS, nowMs)
     this.#takeIdlePlaces(nowMs)
     this.#sendHasty(nowMs)
     for (;;) {
       const next = this.#next(nowMs)
-      if (next === undefined || this.#health.rateAtMs(next.wish.tokens, nowMs) > nowMs) break
+      if (next === undefined || this.#health.rateAtMs(next.request.tokens, nowMs) > nowMs) break
       this.#send(next, nowMs)
     }
     this.#endPatience(nowMs, nowMs)
@@ -278,7 +282,7 @@ export class Line {
   }
 
   #takeIdlePlaces(nowMs: number): void {
-    // Each place that comes free lets the next call go.
+    // Prevents recursion: each place that becomes free sends the next call.
     if (this.#isTakingPlaces) return
     this.#isTakingPlaces = true
     const isNeeded = () => this.#health.room !== 'all' && this.#hasOlder(nowMs)
@@ -286,27 +290,27 @@ export class Line {
     this.#isTakingPlaces = false
   }
 
-  #send(waiting: Waiting, nowMs: number): void {
-    waiting.leave(this.#health.sent(waiting.wish, nowMs))
+  #send(waiting: WaitingCall, nowMs: number): void {
+    waiting.leave(this.#health.sent(waiting.request, nowMs))
     this.#queue.sent(waiting)
   }
 
-  /** The spread of a hint gives way to the calls that could not wait for its end. */
+  /** Sends calls that could not wait for the end of a hint's spread before it ends. */
   #sendHasty(nowMs: number): void {
     if (!this.#health.hint.isSpread(nowMs)) return
     for (;;) {
       const hasty = this.#queue.expired(nowMs + TIMER_SLACK_MS)
-      if (hasty === undefined || hasty.wish.notBeforeMs > nowMs) return
-      if (this.#health.heldBeyondHint(hasty.wish, nowMs) !== undefined) return
+      if (hasty === undefined || hasty.request.notBeforeMs > nowMs) return
+      if (this.#health.heldBeyondHint(hasty.request, nowMs) !== undefined) return
       this.#send(hasty, nowMs)
     }
   }
 
-  /** The calls that cannot wait for the end of a hint wait no longer. */
+  /** Gives up the calls that cannot wait for the end of a hint. */
   #endBefore(hintEndsMs: number, nowMs: number): void {
     for (;;) {
       const hasty = this.#queue.expired(hintEndsMs)
-      if (hasty === undefined || hasty.wish.latestMs >= hintEndsMs) return
+      if (hasty === undefined || hasty.request.latestMs >= hintEndsMs) return
       this.#giveUp(hasty, hasty.isHopeless ? 'hopeless' : 'too_long', nowMs)
     }
   }
@@ -319,8 +323,8 @@ export class Line {
     }
   }
 
-  /** The next call to be sent, rate limits aside. */
-  #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): Waiting | undefined {
+  /** The next call to be sent, ignoring rate limits. */
+  #next(nowMs: number, withToken = this.#health.hasToken(nowMs)): WaitingCall | undefined {
     if (!this.#health.isOpen(nowMs)) return undefined
     if (!this.#health.isDown) return this.#queue.next(this.#health.room, withToken)
     if (this.#health.probeAtMs(nowMs) > nowMs) return undefined
@@ -331,7 +335,7 @@ export class Line {
     return this.#clock.monotonicMs()
   }
 
-  /** Sets the one timer to whatever is due first. */
+  /** Sets the single timer to the next due event. */
   #arm(nowMs: number): void {
     const atMs = this.#queue.size === 0 ? Infinity : this.#nextMs(nowMs)
     if (atMs === this.#wakeAtMs) return
@@ -350,7 +354,7 @@ export class Line {
     return Math.min(this.#queue.nextMs(), this.#nextLeaveMs(nowMs))
   }
 
-  /** When the passage of time alone may free a call; Infinity: an attempt has to end before. */
+  /** When time alone may free a call; Infinity if an attempt has to end first. */
   #nextLeaveMs(nowMs: number): number {
     if (!this.#queue.hasReady(true)) return Infinity
     const { hint } = this.#health
@@ -361,14 +365,15 @@ export class Line {
     const probeAtMs = this.#health.probeAtMs(nowMs)
     if (probeAtMs > nowMs) return probeAtMs
     const next = this.#next(nowMs)
-    if (next !== undefined) return Math.max(this.#health.rateAtMs(next.wish.tokens, nowMs), nowMs)
+    if (next !== undefined)
+      return Math.max(this.#health.rateAtMs(next.request.tokens, nowMs), nowMs)
     const poor = this.#next(nowMs, true)
     return poor === undefined
       ? this.#streams.nextLookMs(nowMs)
       : Math.max(this.#health.tokenAtMs(nowMs), nowMs + 1)
   }
 
-  /** While the target is down the call with the fewest requests goes first, else the oldest. */
+  /** While the target is down, the call with the fewest requests goes first, then the oldest. */
   #sortForProbes(): void {
     if (this.#isProbing === this.#health.isDown) return
     this.#isProbing = this.#health.isDown

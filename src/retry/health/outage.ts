@@ -2,32 +2,32 @@ import type { Latency } from './latency.ts'
 import type { Traffic } from './traffic.ts'
 
 const FOLLOW = 1 / 32
-/** A row of failures is an outage where chance brings one so long less often than this. */
+/** A series of failures is an outage if chance would produce one of that length less often than this. */
 const CHANCE = 1e-4
 const ROW = { least: 5, most: 25 }
-/** Under way, beside those that failed, in an outage that answers at once. */
+/** In an outage that answers at once, at most this many attempts are pending per failed one. */
 const PENDING = 0.25
 const PROBE = { firstMs: 500, growth: 1.5, mostMs: 5_000, jitter: 0.2 }
-/** Of a process that makes few calls: it is one of many. */
+/** For processes that make few calls: such a process is probably one of many. */
 const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
 const LEASE = { leastMs: 1_000, latencies: 5 }
 
 /**
- * Notices that a target is down, by failures in a row, and says when the next probe may be sent: one
- * at a time, at growing intervals, until one of them succeeds.
+ * Detects that a target is down from a series of failures (a "row"), and decides when the next probe may be
+ * sent: one at a time, at growing intervals, until one succeeds.
  */
 export class Outage {
   readonly #traffic: Traffic
   readonly #latency: Latency
   readonly #random: () => number
-  /** Failures among the results, outside of rows that have not ended. */
+  /** The usual share of failures among results, not counting rows that have not ended. */
   #share = 0
   #row = 0
-  /** Attempts up to this one were sent before the row began. */
+  /** Attempts up to this ticket were sent before the row began. */
   #rowTicket = 0
-  /** Failures of attempts that were sent since. */
+  /** Failures of attempts sent since the row began. */
   #failedSince = 0
-  /** Those that were sent since and ended without a word of this. */
+  /** Attempts sent since the row began that ended without showing whether the target is down. */
   #silentSince = 0
   #limitedRow = 0
   #limitedTicket = 0
@@ -38,7 +38,7 @@ export class Outage {
   #probeTicket = 0
   #leaseEndsMs = 0
   #endedMs = -Infinity
-  /** Failures in the row that began the latest outage. */
+  /** Length of the row that started the latest outage. */
   #rowAtStart = 0
   #wasChance = false
 
@@ -52,12 +52,12 @@ export class Outage {
     return this.#sinceMs !== undefined
   }
 
-  /** Failures in a row have begun, and may be chance. */
+  /** Whether a row of failures has begun, possibly by chance. */
   get inRow(): boolean {
     return this.#row > 0 || this.#limitedRow > 0
   }
 
-  /** When it was found to be down. */
+  /** When the current outage was detected. */
   get sinceMs(): number | undefined {
     return this.#sinceMs
   }
@@ -67,24 +67,25 @@ export class Outage {
     return this.#endedMs
   }
 
-  /** The latest outage ended with its first probe: the row before it was chance, for all that is known. */
+  /** Whether the latest outage ended with its first probe, so that its row may have been chance. */
   get wasChance(): boolean {
     return this.#wasChance
   }
 
-  /** This process makes so few calls that it must be one of many, or does not matter. */
+  /** Whether this process makes so few calls that it is either one of many or insignificant. */
   isTiny(nowMs: number): boolean {
     return this.#traffic.gapMs(nowMs) > TINY.fromGapMs
   }
 
-  /** When the next probe may be sent; Infinity while one is under way. */
+  /** When the next probe may be sent; Infinity while one is in flight. */
   probeAtMs(nowMs: number): number {
     if (this.#probeTicket === 0) return this.#nextProbeMs
-    // A dead peer would be asked once per attempt's timeout; a crowd of tiny ones had better be.
+    // With a dead peer this means one probe per attempt timeout. For many tiny processes that is best; others
+    // send another probe after a while.
     return this.isTiny(nowMs) ? Infinity : Math.max(this.#nextProbeMs, this.#leaseEndsMs)
   }
 
-  /** Is this attempt the probe that is under way? */
+  /** Whether this attempt is the probe in flight. */
   isProbe(ticket: number): boolean {
     return ticket === this.#probeTicket
   }
@@ -96,13 +97,13 @@ export class Outage {
     this.#probes += 1
   }
 
-  /** An attempt has ended, and not shown whether the target is down. */
+  /** Records the end of an attempt that did not show whether the target is down. */
   saidNothing(ticket: number): void {
     if (ticket === this.#probeTicket) this.#probeTicket = 0
     if (ticket > this.#rowTicket) this.#silentSince += 1
   }
 
-  /** A failure; says whether the target is down from now on. `tookMs`: of one that was slow. */
+  /** Records a failure; returns whether the target is down from now on. `tookMs`: the duration of a slow failure. */
   failed(
     weight: number,
     ticket: number,
@@ -122,15 +123,15 @@ export class Outage {
     }
     const isSince = ticket > this.#rowTicket
     if (isSince) this.#failedSince += 1
-    // What was sent together fails together, and is one event; a timeout has had its time.
+    // Requests sent together fail together and count as one event, except for timeouts.
     if (isFirst || isSince || tookMs > 0) this.#row += weight
     if (this.#row < this.#longestRow()) return false
     return (tookMs > 0 || this.#allFail(lastTicket)) && this.#begin(lastTicket, tookMs, nowMs)
   }
 
   /**
-   * Refusals come sooner than answers: while many that were sent since the row began are still under
-   * way, a row of refusals says little.
+   * Refusals arrive sooner than answers: while many attempts sent since the row began are still in flight, a
+   * row of refusals proves little.
    */
   #allFail(lastTicket: number): boolean {
     const ended = this.#failedSince + this.#silentSince
@@ -138,7 +139,7 @@ export class Outage {
     return pending <= this.#failedSince * PENDING
   }
 
-  /** A rate limit that does not say for how long. */
+  /** Records a rate limit without a hint. */
   limited(ticket: number, lastTicket: number, nowMs: number): boolean {
     if (this.#sinceMs !== undefined) {
       this.#probeFailed(ticket, 0, nowMs)
@@ -151,7 +152,7 @@ export class Outage {
     return this.#limitedRow >= ROW.least && this.#begin(lastTicket, 0, nowMs)
   }
 
-  /** The target is well, as an attempt shows; says whether that ends an outage. */
+  /** Records an attempt that shows that the target is up; returns whether that ends an outage. */
   succeeded(ticket: number, nowMs: number): boolean {
     if (this.#sinceMs !== undefined) {
       if (ticket <= this.#downTicket) return false
@@ -173,7 +174,7 @@ export class Outage {
     return false
   }
 
-  /** Somebody says that it is up; says whether that ends an outage. */
+  /** Records an operator's statement that the target is up; returns whether that ends an outage. */
   reopened(nowMs: number): boolean {
     return this.#sinceMs !== undefined && this.succeeded(Infinity, nowMs)
   }
@@ -220,7 +221,7 @@ export class Outage {
     return Math.max(grownMs * jitter, this.#slowMs(tookMs, nowMs))
   }
 
-  /** After a slow failure: at least half of what it took; tiny processes twice, and twice again. */
+  /** The wait after a slow failure: at least half of its duration; for tiny processes its duration, then doubling. */
   #slowMs(tookMs: number, nowMs: number): number {
     if (tookMs === 0) return 0
     if (!this.isTiny(nowMs)) return tookMs / 2

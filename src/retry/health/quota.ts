@@ -1,7 +1,7 @@
 import type { Allowance } from '../../errors/rate-limit-headers.ts'
 import { Stock } from './stock.ts'
 
-/** How long reported limits bind after the last sign that they matter. */
+/** How long reported limits apply after the last sign that they are relevant. */
 const BINDS_MS = 5 * 60_000
 /** Weight of one answer in the mean of tokens per request. */
 const NEW = 0.1
@@ -9,35 +9,35 @@ const NEW = 0.1
 /** The end of an attempt, as far as limits are concerned. */
 export interface ToldWith {
   readonly ticket: number
-  /** Of the attempt sent last. */
+  /** The ticket of the attempt sent last. */
   readonly lastTicket: number
-  /** It was refused for a limit. */
+  /** Whether it was refused because of a limit. */
   readonly isRefused: boolean
   readonly allowances: readonly Allowance[] | undefined
-  /** Tokens it used, where it says so. */
+  /** Number of tokens used, if reported. */
   readonly tokens: number | undefined
 }
 
 /**
- * The limits that a target reports in the headers of its answers. They bind from the first refusal, or
- * once little is left of one of them, until neither has been seen for minutes: a target far from its
- * limits holds no call back. Reports may be wrong, and other clients may draw on the same limits: the
- * learned limit applies beside them.
+ * The limits that a target reports in response headers. They apply from the first refusal, or once one of
+ * them is nearly used up, until neither has been seen for minutes, so that a target far from its limits holds
+ * no call back. Reports may be wrong, and other clients may use the same limits, so the learned limit applies
+ * as well.
  */
 export class Quota {
   readonly #stocks: Partial<Record<Allowance['of'], Stock>> = {}
-  /** Tokens of all requests sent, and for each attempt in flight that sum when it was sent. */
+  /** Total tokens of all requests sent, and that total at the time each attempt in flight was sent. */
   #sentTokens = 0
   readonly #sentAt = new Map<number, number>()
   #meanTokens = 0
   #bindsUntilMs = -Infinity
 
-  /** Do the reported limits bind? */
+  /** Whether the reported limits apply. */
   binds(nowMs: number): boolean {
     return nowMs < this.#bindsUntilMs
   }
 
-  /** Does a reported token limit bind? */
+  /** Whether a reported token limit applies. */
   countsTokens(nowMs: number): boolean {
     return this.#stocks.tokens !== undefined && this.binds(nowMs)
   }
@@ -76,7 +76,7 @@ export class Quota {
       requests?.freeAtMs(1, nowMs) ?? nowMs,
       stock?.freeAtMs(tokens, nowMs) ?? nowMs,
     )
-    // While it holds calls back, answers need not show that little is left.
+    // Extends the period while calls are held back, because answers then need not show that little is left.
     if (atMs > nowMs) this.#bindsUntilMs = nowMs + BINDS_MS
     return atMs
   }
@@ -86,7 +86,7 @@ export class Quota {
     this.#meanTokens = mean === 0 ? tokens : mean + NEW * (tokens - mean)
   }
 
-  /** Requests that were sent before tokens were counted are taken at the mean. */
+  /** Requests sent before tokens were counted are assumed to have the mean size. */
   #tokensAfter(ticket: number, lastTicket: number): number {
     const then = this.#sentAt.get(ticket)
     return then === undefined ? (lastTicket - ticket) * this.#meanTokens : this.#sentTokens - then

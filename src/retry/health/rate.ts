@@ -1,9 +1,9 @@
 const MINUTE_MS = 60_000
 
 /**
- * A limit per minute: a token bucket that holds one second's worth, so that the allowance is spread
- * evenly. A cost above what the bucket holds waits for a full bucket and leaves a debt; where such costs
- * occur, the sum of the last minute is bounded as well.
+ * A limit per minute: a token bucket that holds one second's worth, so that requests are spread evenly. A
+ * cost above the bucket's capacity waits for a full bucket and leaves a debt; if such costs occur, the total
+ * of the last minute is limited too.
  */
 export class Rate {
   readonly #capacity: number
@@ -12,10 +12,10 @@ export class Rate {
   #level: number
   #atMs: number
 
-  /** `inLumps`: one cost may exceed what a second brings. */
+  /** `inLumps`: a single cost may exceed what one second adds. */
   constructor(perMinute: number, nowMs: number, inLumps = false) {
     this.#capacity = Math.max(1, perMinute / 60)
-    // What a full bucket adds to a minute is taken off its refill.
+    // The refill is reduced by what a full bucket adds to a minute.
     this.#perMs = (perMinute - this.#capacity + 1) / MINUTE_MS
     this.#lastMinute = inLumps ? new LastMinute(perMinute) : undefined
     this.#level = this.#capacity
@@ -26,12 +26,12 @@ export class Rate {
   nextAtMs(cost: number, nowMs: number): number {
     this.#refill(nowMs)
     const missing = Math.min(cost, this.#capacity) - this.#level
-    // Up, or the rounding of fractions would bring it a moment too early.
+    // Rounded up, because rounding down would return a moment too early.
     const atMs = missing <= 0 ? nowMs : Math.ceil(nowMs + missing / this.#perMs)
     return Math.max(atMs, this.#lastMinute?.nextAtMs(cost, nowMs) ?? nowMs)
   }
 
-  /** May leave a debt; a negative cost returns what was overestimated. */
+  /** May leave a debt. A negative cost returns what was overestimated. */
   take(cost: number, nowMs: number): void {
     this.#refill(nowMs)
     this.#level = Math.min(this.#level - cost, this.#capacity)
@@ -46,10 +46,10 @@ export class Rate {
 }
 
 const SLOT_MS = 500
-/** A minute, and the slot that is not over yet. */
+/** A minute, plus the current slot. */
 const SLOTS = MINUTE_MS / SLOT_MS + 1
 
-/** What was taken in the last minute, in slots of half a second: rounded up to more than a minute. */
+/** The total of the last minute in slots of half a second, so rounded up to slightly more than a minute. */
 class LastMinute {
   readonly #most: number
   readonly #taken = new Float64Array(SLOTS)
@@ -60,7 +60,7 @@ class LastMinute {
     this.#most = most
   }
 
-  /** When the cost fits within the bound; a cost above the bound waits until nothing else counts. */
+  /** When the cost fits within the limit; a cost above the limit waits until nothing else counts. */
   nextAtMs(cost: number, nowMs: number): number {
     this.#moveTo(nowMs)
     let excess = this.#sum + Math.min(cost, this.#most) - this.#most
@@ -79,7 +79,7 @@ class LastMinute {
       this.#sum += cost
       return
     }
-    // Returned from the oldest slot on: what stays counted must not expire too early.
+    // Returned from the oldest slot on, so that what remains does not expire too early.
     let left = -cost
     for (let back = SLOTS - 1; back >= 0 && left > 0; back -= 1) {
       const part = Math.min(this.#taken[this.#at(back)] ?? 0, left)

@@ -2,15 +2,15 @@ import type { Failure } from '../../errors/call-error.ts'
 import { FAILURE_KINDS, type FailureKind } from '../../errors/failure-kinds.ts'
 
 /**
- * What the end of an attempt says of its target:
+ * What the end of an attempt says about its target:
  *
  * - `success`: a good answer
- * - `answered`: not what was wanted, but the target is well (a 400, a spent quota, a bad answer)
+ * - `answered`: another answer that shows that the target is up (a 400, an exhausted quota, a bad answer)
  * - `limited`: a rate limit
- * - `refused`: no capacity, or no connection: it was not executed
+ * - `refused`: not executed, because of missing capacity or connection
  * - `slow`: no answer in time
- * - `error`: it failed after it had begun
- * - `nothing`: never sent, aborted, or a failure that never reached it
+ * - `error`: failed after execution had begun
+ * - `nothing`: never sent, aborted, or a failure that did not reach the target
  */
 export type Sign = 'success' | 'answered' | 'limited' | 'refused' | 'slow' | 'error' | 'nothing'
 
@@ -19,12 +19,12 @@ const SIGNS: Partial<Record<FailureKind, Sign>> = {
   overloaded: 'refused',
   timeout: 'slow',
   server_error: 'error',
-  // These never reached the target, for reasons other than its load.
+  // These did not reach the target, for reasons other than its load.
   dns: 'nothing',
   tls: 'nothing',
 }
 
-/** What a failed attempt says of its target. */
+/** What a failed attempt says about its target. */
 export function signOf({ kind, executed, status }: Failure): Sign {
   if (kind === 'network') return executed === 'no' ? 'refused' : 'error'
   const known = SIGNS[kind]

@@ -1,15 +1,15 @@
 import type { Allowance } from '../../errors/rate-limit-headers.ts'
 
 const MINUTE_MS = 60_000
-/** With a longer reset (an hour, a day) a limit sets no pace: a refusal says when it is spent. */
+/** A limit with a longer reset (an hour, a day) is not used for pacing; a refusal shows when it is used up. */
 const LONGEST_RESET_MS = MINUTE_MS + 1_000
-/** Less than this share of the limit is little. */
+/** Below this share of the limit, little is left. */
 const LITTLE = 0.1
 
 /**
- * What is left of one limit: as the provider reported it, less what was sent since, plus what was
- * refilled. The report holds until its reset. From then on the limit is assumed to be whole, less what is
- * sent, for as long again; then the report has expired.
+ * What is left of one limit: as reported by the provider, minus what was sent since, plus what was refilled.
+ * A report is valid until its reset. After that the limit is assumed to be full, minus what is sent, for the
+ * same time again; then the report has expired.
  */
 export class Stock {
   #limit = Infinity
@@ -21,17 +21,17 @@ export class Stock {
   #longestResetMs = 0
   #ticket = 0
   #isLittle = false
-  /** Nothing was sent after the request whose answer had the report. */
+  /** Whether nothing was sent after the request whose answer carried the report. */
   #isUntouched = true
 
-  /** Little was left by the last report. */
+  /** Whether little was left according to the last report. */
   get isLittle(): boolean {
     return this.#isLittle
   }
 
   /**
-   * A report, with the answer to this ticket; `sentSince`: what was sent after that request. Reports
-   * with answers to older requests are ignored.
+   * Records the report in the answer to this ticket. `sentSince` is what was sent after that request. Reports
+   * in answers to older requests are ignored.
    */
   told(said: Allowance, ticket: number, sentSince: number, nowMs: number): void {
     if (ticket <= this.#ticket) return
@@ -50,12 +50,12 @@ export class Stock {
       this.#forget()
       return
     }
-    // Requests arrive within moments, and a provider's count does not go below zero.
+    // Requests arrive almost at once, and a provider's count does not go below zero.
     this.#level = Math.max((resetMs === 0 ? limit : remaining) - sentSince, 0)
     this.#perMs = refill === 'window' ? 0 : perMsOf(missing, resetMs, limit)
     this.#isUntouched = sentSince === 0
     const resetAtMs = nowMs + resetMs
-    // An answer describes the moment its request arrived: of several ends of a window the first holds.
+    // An answer describes the time its request arrived, so of several ends of one window the earliest is right.
     const isSameWindow = refill === 'window' && this.#resetAtMs > nowMs
     this.#resetAtMs = isSameWindow ? Math.min(this.#resetAtMs, resetAtMs) : resetAtMs
     this.#longestResetMs = Math.max(this.#longestResetMs, resetMs)
@@ -67,7 +67,7 @@ export class Stock {
     this.#isUntouched = false
   }
 
-  /** When enough is left for the cost, as far as is known. A cost above the limit waits for a whole limit. */
+  /** When enough is left for the cost, as far as known. A cost above the limit waits for a full limit. */
   freeAtMs(cost: number, nowMs: number): number {
     this.#catchUp(nowMs)
     const missing = Math.min(cost, this.#limit) - this.#level
@@ -76,7 +76,7 @@ export class Stock {
     return Math.min(refilledAtMs, this.#endsAtMs(nowMs))
   }
 
-  /** When the report, or the assumption that follows it, ends. */
+  /** When the report, or the assumption that follows it, expires. */
   #endsAtMs(nowMs: number): number {
     return nowMs < this.#resetAtMs ? this.#resetAtMs : this.#resetAtMs + this.#longestResetMs
   }
@@ -90,7 +90,7 @@ export class Stock {
     else this.#level = Math.min(this.#level + (nowMs - fromMs) * this.#perMs, this.#limit)
   }
 
-  /** A limit that refills continuously is whole at the reset only if nothing was taken meanwhile. */
+  /** A continuously refilling limit is full at its reset only if nothing was taken meanwhile. */
   #isReset(fromMs: number, nowMs: number): boolean {
     if (fromMs >= this.#resetAtMs || nowMs < this.#resetAtMs) return false
     return this.#perMs === 0 || this.#isUntouched

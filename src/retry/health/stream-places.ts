@@ -1,21 +1,21 @@
-/** How a stream is being read. Apart from the stream, which must be free to become garbage. */
+/** How a stream is being read. Separate from the stream, so that the stream can be garbage-collected. */
 export interface ReadingPace {
-  /** How long its reader has not asked for more, milliseconds; 0 while it waits for the provider. */
+  /** For how long the reader has not asked for more, in milliseconds; 0 while it waits for the provider. */
   idleForMs(): number
 }
 
-/** A reader idle for this long may have stopped, or may wait for a call that needs this place. */
+/** A reader idle for this long may have stopped reading, or may itself wait for a call that needs this place. */
 const IDLE_MS = 5_000
 const LOOK_EVERY_MS = 1_000
 
-/** The places in flight that streams hold, until they end or their readers go idle. */
+/** The places in flight occupied by streams, until they end or their readers are idle. */
 export class StreamPlaces {
-  readonly #open = new Set<Place>()
-  /** Found idle by the latest look. */
-  #idle: Place[] = []
+  readonly #open = new Set<StreamPlace>()
+  /** Streams found idle by the latest check. */
+  #idle: StreamPlace[] = []
   #nextLookMs = -Infinity
 
-  /** Returns the function for the stream's end. `leave` runs once: then, or when the reader is idle. */
+  /** Call the returned function when the stream ends. `leave` is called once: then, or when the reader is idle. */
   hold(pace: ReadingPace, leave: () => void): () => void {
     const place = { pace, leave }
     this.#open.add(place)
@@ -24,7 +24,7 @@ export class StreamPlaces {
     }
   }
 
-  /** Takes back places of streams whose readers are idle, while they are needed. */
+  /** Takes back places of streams with idle readers for as long as places are needed. */
   takeIdle(isNeeded: () => boolean, nowMs: number): void {
     if (nowMs >= this.#nextLookMs) {
       this.#nextLookMs = nowMs + LOOK_EVERY_MS
@@ -32,23 +32,23 @@ export class StreamPlaces {
     }
     while (this.#idle.length > 0 && isNeeded()) {
       const place = this.#idle.pop()
-      // It may have ended since, or be read again.
+      // It may have ended meanwhile, or be read again.
       if (place !== undefined && isIdle(place) && this.#open.delete(place)) place.leave()
     }
   }
 
-  /** When to look again while a call waits for a place. */
+  /** When to check again while a call waits for a place. */
   nextLookMs(nowMs: number): number {
     if (this.#open.size === 0) return Infinity
     return this.#nextLookMs > nowMs ? this.#nextLookMs : nowMs + LOOK_EVERY_MS
   }
 }
 
-interface Place {
+interface StreamPlace {
   readonly pace: ReadingPace
   readonly leave: () => void
 }
 
-function isIdle({ pace }: Place): boolean {
+function isIdle({ pace }: StreamPlace): boolean {
   return pace.idleForMs() >= IDLE_MS
 }

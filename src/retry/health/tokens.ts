@@ -1,17 +1,17 @@
 import type { Traffic } from './traffic.ts'
 
-/** Tokens at the start: all that the retries of one call may take, after timeouts too. */
+/** Tokens at the start: as many as the retries of one call may take, even after timeouts. */
 const START = 6
-/** The first success leaves at most this many, and time alone fills the budget up to this. */
+/** The first success reduces the balance to at most this, and time alone fills it up to this. */
 const USUAL = 2
 const LEAST = -2
-/** What a timeout takes beyond its retry's token: it held a place at the provider to the end. */
+/** What a timeout costs on top of its retry's token, because it occupied a place at the provider to the end. */
 const TIMEOUT_COST = 2
 
 /**
- * The retry budget of a target, for retries of attempts that may have been executed. Every success
- * brings a token and time brings a few, so that it binds only where retries feed an overload; a retry
- * that finds it empty waits for the next token.
+ * The retry budget of a target, for retries of attempts that may have been executed. Every success adds a
+ * token and time adds a few, so that the budget matters only if retries feed an overload. A retry that finds
+ * it empty waits for the next token.
  */
 export class Tokens {
   readonly #traffic: Traffic
@@ -29,7 +29,7 @@ export class Tokens {
     return this.#balance
   }
 
-  /** When the next whole token comes without a success. */
+  /** When the next whole token arrives without a success. */
   nextAtMs(nowMs: number): number {
     this.#accrue(nowMs)
     return nowMs + Math.max(1 - this.#balance, 0) * this.#periodMs(nowMs)
@@ -40,7 +40,7 @@ export class Tokens {
     this.#balance -= 1
   }
 
-  /** The retry that took it was not sent. */
+  /** Returns the token of a retry that was not sent. */
   giveBack(nowMs: number): void {
     this.#accrue(nowMs)
     this.#balance += 1
@@ -48,7 +48,7 @@ export class Tokens {
 
   succeeded(paid: boolean, usualInFlight: number, nowMs: number): void {
     this.#accrue(nowMs)
-    // What a process may spend before it knows its target is too much for every process of a fleet.
+    // What a process may spend before it knows its target would be too much for every process of a fleet.
     if (!this.#hasSucceeded) this.#balance = Math.min(this.#balance, USUAL)
     this.#hasSucceeded = true
     const capacity = 10 * this.#traffic.successesPerSecond(nowMs) + Math.max(usualInFlight, USUAL)

@@ -1,17 +1,17 @@
-/** How many seconds the rates and peaks look back. */
+/** How many seconds back the rates and the peaks look. */
 const RATE_S = 10
 const PEAK_S = 30
 
-/** The ring has a place more than it looks back: the second that is not over yet. */
+/** One slot more than the peaks look back, for the current second. */
 const RING = PEAK_S + 1
 
-/** Successes per second, and attempts in flight at once, over the last seconds. Constant in size. */
+/** Successes per second and peak attempts in flight over the last seconds. Constant in size. */
 export class Traffic {
   readonly #bornMs: number
   readonly #successes = new Float64Array(RING)
   readonly #peaks = new Float64Array(RING)
   #second: number
-  /** Successes with a memory of half a minute. */
+  /** Exponentially decaying count of successes (half a minute). */
   #recent = 0
   #recentAtMs: number
 
@@ -33,7 +33,7 @@ export class Traffic {
     this.#recentAtMs = nowMs
   }
 
-  /** Successes a second, the mean of ten seconds, or of the process's life. */
+  /** Successes per second, averaged over ten seconds or the life of the process. */
   successesPerSecond(nowMs: number): number {
     this.#at(nowMs)
     let sum = 0
@@ -43,13 +43,16 @@ export class Traffic {
     return sum / this.rateSpanS(nowMs)
   }
 
-  /** The seconds that `successesPerSecond` is the mean of. */
+  /** The number of seconds that `successesPerSecond` averages over. */
   rateSpanS(nowMs: number): number {
     const ageS = (nowMs - this.#bornMs) / 1_000
     return Math.min(Math.max(ageS, 1), RATE_S + (nowMs / 1_000 - Math.floor(nowMs / 1_000)))
   }
 
-  /** Successes in the best of the last three seconds: at the onset of an overload the mean is of before. */
+  /**
+   * Successes in the best of the last three seconds. When an overload starts, the mean still shows the time
+   * before.
+   */
   bestSecond(nowMs: number): number {
     this.#at(nowMs)
     let best = 0
@@ -59,7 +62,7 @@ export class Traffic {
     return best
   }
 
-  /** Most attempts in flight at once in the last half minute. */
+  /** The maximum number of attempts in flight in the last half minute. */
   peak(nowMs: number): number {
     this.#at(nowMs)
     let most = 0
@@ -68,8 +71,8 @@ export class Traffic {
   }
 
   /**
-   * The usual time between this process's own successes, milliseconds. A process that is younger
-   * than half a minute does not know yet: 0.
+   * The usual time between this process's own successes, in milliseconds; 0 if the process is younger than
+   * half a minute and does not know yet.
    */
   gapMs(nowMs: number): number {
     if (nowMs - this.#bornMs < MEMORY_MS) return 0
@@ -80,7 +83,7 @@ export class Traffic {
     return this.#recent * Math.exp((this.#recentAtMs - nowMs) / MEMORY_MS)
   }
 
-  /** The slot of this second; those of the seconds in between are emptied. */
+  /** The slot of the current second; clears the slots of the seconds in between. */
   #at(nowMs: number): number {
     const second = Math.floor(nowMs / 1_000)
     if (second > this.#second) {

@@ -1,34 +1,35 @@
 import { Heap } from './heap.ts'
 
-/** What a call asks of its line: permission to send one attempt. */
-export interface Wish {
-  /** Rank by arrival: the oldest call goes first, with its retries too. */
+/** A call's request to its line for permission to send one attempt. */
+export interface PermitRequest {
+  /** Rank by arrival: the oldest call goes first, including its retries. */
   readonly order: number
-  /** Requests that the call has sent: the call with the fewest sends the next probe. */
+  /** Number of requests the call has sent: the call with the fewest sends the next probe. */
   readonly requests: number
-  /** The call's own backoff or hint ends then, on the monotonic clock. */
+  /** When the call's own backoff or hint ends, on the monotonic clock. */
   readonly notBeforeMs: number
-  /** When the call gives up: its patience or its deadline ends. */
+  /** When the call gives up, because its patience or its deadline ends. */
   readonly latestMs: number
-  /** It repeats an attempt that may have been executed: it needs a token of the retry budget. */
+  /** Whether it repeats an attempt that may have been executed, which needs a token of the retry budget. */
   readonly paying: boolean
-  /** An attempt in flight waits for it: no learned limit may hold it. */
+  /** Whether an attempt in flight waits for this call, so that no learned limit may hold it. */
   readonly nested: boolean
   /**
-   * That attempt has its place in this line: a limit set by hand would have it wait for itself.
+   * Whether that attempt occupies a place in this line, so that a limit set by hand would make it wait for
+   * itself.
    * @default false
    */
   readonly reentrant?: boolean
-  /** `maxWaitMs: 0`: neither what is learned nor the retry budget holds it. */
+  /** Whether `maxWaitMs` is 0: then neither learned limits nor the retry budget hold it. */
   readonly impatient: boolean
-  /** It yields to calls that are not. */
+  /** Whether it yields to calls that are not bulk. */
   readonly bulk: boolean
-  /** Estimated tokens of the request; read where tokens are counted. */
+  /** Estimated tokens of the request; used only if tokens are counted. */
   readonly tokens: number
 }
 
 /** An ordinary new call. */
-export const ANYBODY: Wish = {
+export const ANYBODY: PermitRequest = {
   order: 0,
   requests: 0,
   notBeforeMs: 0,
@@ -40,61 +41,67 @@ export const ANYBODY: Wish = {
   tokens: 0,
 }
 
-/** What holds a call back: `backoff` is its own wait. */
+/** What holds a call back; `backoff` is its own wait. */
 export type HeldBy = 'hint' | 'down' | 'limit' | 'budget' | 'backoff'
 
-/** Permission to send: the attempt's number among all that were sent to this target. */
+/** Permission to send: the number of the attempt among all attempts sent to this target. */
 export type Ticket = number
 
-/** A call got no permission to send. */
-export interface NoLeave {
+/** The call did not get permission to send. */
+export interface PermitRefusal {
   readonly by: HeldBy
   /**
-   * - `patience`: it has waited as long as it can
+   * - `patience`: it has waited as long as it may
    * - `hopeless`: the target has been down for minutes, or the line is far too long
-   * - `too_long`: a hint ends after its patience
-   * - `full`: too many calls wait already
-   * - `aborted`: by its caller
+   * - `too_long`: a hint ends after the call's patience
+   * - `full`: too many calls are already waiting
+   * - `aborted`: by the caller
    */
   readonly why: 'patience' | 'hopeless' | 'too_long' | 'full' | 'aborted'
 }
 
-export type Outcome = Ticket | NoLeave
+export type TicketOrRefusal = Ticket | PermitRefusal
 
 /** A waiting call. */
-export class Waiting {
-  readonly wish: Wish
+export class WaitingCall {
+  readonly request: PermitRequest
   hasLeft = false
-  /** It waits for a moment only: there is no prospect of its turn. */
+  /** Whether it waits only briefly, because it has no prospect of its turn. */
   readonly isHopeless: boolean
-  /** The calls that it stands among: those in their own backoff, or those that are ready. */
-  heap: Heap<Waiting> | undefined
-  readonly #settle: (outcome: Outcome) => void
+  /** The heap it is in: that of calls in their own backoff, or one of those that are ready. */
+  heap: Heap<WaitingCall> | undefined
+  readonly #settle: (outcome: TicketOrRefusal) => void
 
-  constructor(wish: Wish, isHopeless: boolean, settle: (outcome: Outcome) => void) {
-    this.wish = wish
+  constructor(
+    request: PermitRequest,
+    isHopeless: boolean,
+    settle: (outcome: TicketOrRefusal) => void,
+  ) {
+    this.request = request
     this.isHopeless = isHopeless
     this.#settle = settle
   }
 
-  leave(outcome: Outcome): void {
+  leave(outcome: TicketOrRefusal): void {
     this.hasLeft = true
     this.#settle(outcome)
   }
 }
 
-const byOrder = (a: Waiting, b: Waiting) => a.wish.order < b.wish.order
-const byRequests = (a: Waiting, b: Waiting) =>
-  a.wish.requests === b.wish.requests ? byOrder(a, b) : a.wish.requests < b.wish.requests
+const byOrder = (a: WaitingCall, b: WaitingCall) => a.request.order < b.request.order
+const byRequests = (a: WaitingCall, b: WaitingCall) =>
+  a.request.requests === b.request.requests
+    ? byOrder(a, b)
+    : a.request.requests < b.request.requests
 
-/** Bulk calls get at least this share of the places that come free. */
+/** At least one of this many freed places goes to a bulk call. */
 const BULK_EVERY = 20
 
-/** The first goes before the others. */
+/** In order of precedence. */
 const LANES = ['reentrant', 'nested', 'normal', 'bulk'] as const
 type Lane = (typeof LANES)[number]
 
-/** Whom the limits of calls in flight let through: all, nested calls, or reentrant ones only. */
+/** Which calls the concurrency limits let through: all, nested and reentrant ones, or reentrant ones only. */
 export type Room = 'all' | 'nested' | 'reentrant'
 const LANES_WITH: Record<Room, readonly Lane[]> = {
   all: LANES,
@@ -102,15 +109,15 @@ const LANES_WITH: Record<Room, readonly Lane[]> = {
   reentrant: ['reentrant'],
 }
 
-/** The waiting calls, in the order in which they are sent. */
+/** The waiting calls, in the order in which they are to be sent. */
 export class Queue {
   readonly #free = laneHeaps()
   readonly #paying = laneHeaps()
-  readonly #delayed = new Heap<Waiting>((a, b) => a.wish.notBeforeMs < b.wish.notBeforeMs)
-  readonly #patience = new Heap<Waiting>((a, b) => a.wish.latestMs < b.wish.latestMs)
+  readonly #delayed = new Heap<WaitingCall>((a, b) => a.request.notBeforeMs < b.request.notBeforeMs)
+  readonly #patience = new Heap<WaitingCall>((a, b) => a.request.latestMs < b.request.latestMs)
   readonly #counts: Record<Lane, number> = { reentrant: 0, nested: 0, normal: 0, bulk: 0 }
   #size = 0
-  /** Number of the next call that is sent, counted from 1. */
+  /** The number of the next call to be sent, counted from 1. */
   #turns = 1
 
   get size(): number {
@@ -118,78 +125,78 @@ export class Queue {
   }
 
   /**
-   * How many go before this call, about: all that yield to it left out, and none where it is a retry
-   * that keeps a place at the front.
+   * About how many calls go before this one. Calls that yield to it do not count; in its own lane none do if
+   * it is a retry that keeps its place at the front.
    */
-  before(wish: Wish): number {
-    const own = laneOf(wish)
+  before(request: PermitRequest): number {
+    const own = laneOf(request)
     let before = 0
     for (const lane of LANES) {
       if (lane === own) break
       before += this.#counts[lane]
     }
     const first = this.#first(own, true)
-    return first !== undefined && wish.order < first.wish.order
+    return first !== undefined && request.order < first.request.order
       ? before
       : before + this.#counts[own]
   }
 
-  add(waiting: Waiting, nowMs: number): void {
+  add(waiting: WaitingCall, nowMs: number): void {
     this.#size += 1
-    this.#counts[laneOf(waiting.wish)] += 1
+    this.#counts[laneOf(waiting.request)] += 1
     this.#patience.add(waiting)
-    const isDelayed = waiting.wish.notBeforeMs > nowMs
-    this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.wish))
+    const isDelayed = waiting.request.notBeforeMs > nowMs
+    this.#put(waiting, isDelayed ? this.#delayed : this.#heapOf(waiting.request))
   }
 
-  /** It has left, with permission to send. */
-  sent(waiting: Waiting): void {
+  /** Removes a call that got permission to send. */
+  sent(waiting: WaitingCall): void {
     this.left(waiting)
     this.#turns += 1
   }
 
-  /** It has left, for whatever reason. */
-  left(waiting: Waiting): void {
+  /** Removes a call that has left for any reason. */
+  left(waiting: WaitingCall): void {
     this.#size -= 1
-    this.#counts[laneOf(waiting.wish)] -= 1
+    this.#counts[laneOf(waiting.request)] -= 1
     this.#patience.dropped()
     waiting.heap?.dropped()
   }
 
-  /** Calls whose own wait has ended become ready. */
+  /** Moves calls whose own wait has ended to the ready ones. */
   ripen(nowMs: number): void {
     for (;;) {
       const first = this.#delayed.first()
-      if (first === undefined || first.wish.notBeforeMs > nowMs) return
+      if (first === undefined || first.request.notBeforeMs > nowMs) return
       this.#delayed.takeFirst()
-      this.#put(first, this.#heapOf(first.wish))
+      this.#put(first, this.#heapOf(first.request))
     }
   }
 
-  /** The call whose patience ends first, if it does so by then. */
-  expired(untilMs: number): Waiting | undefined {
+  /** The call whose patience ends first, if it ends by `untilMs`. */
+  expired(untilMs: number): WaitingCall | undefined {
     const first = this.#patience.first()
-    return first !== undefined && first.wish.latestMs <= untilMs ? first : undefined
+    return first !== undefined && first.request.latestMs <= untilMs ? first : undefined
   }
 
-  /** When the first patience ends. */
+  /** When the first call's patience ends. */
   get latestMs(): number {
-    return this.#patience.first()?.wish.latestMs ?? Infinity
+    return this.#patience.first()?.request.latestMs ?? Infinity
   }
 
-  /** When the next call's own wait ends, or its patience. */
+  /** When the next call's own wait or patience ends. */
   nextMs(): number {
-    const ripe = this.#delayed.first()?.wish.notBeforeMs ?? Infinity
+    const ripe = this.#delayed.first()?.request.notBeforeMs ?? Infinity
     return Math.min(ripe, this.latestMs)
   }
 
-  /** Does any call wait for the target alone? */
+  /** Whether any call waits only for the target, not for its own backoff. */
   hasReady(withToken: boolean): boolean {
     return LANES.some((lane) => this.#first(lane, withToken) !== undefined)
   }
 
   /** The next call to be sent. */
-  next(room: Room, withToken: boolean): Waiting | undefined {
+  next(room: Room, withToken: boolean): WaitingCall | undefined {
     const reentrant = this.#first('reentrant', withToken)
     if (reentrant !== undefined || room === 'reentrant') return reentrant
     const nested = this.#first('nested', withToken)
@@ -201,8 +208,8 @@ export class Queue {
   }
 
   /** The call that sends the next probe. */
-  prober(room: Room): Waiting | undefined {
-    let best: Waiting | undefined
+  prober(room: Room): WaitingCall | undefined {
+    let best: WaitingCall | undefined
     for (const lane of LANES_WITH[room]) {
       for (const heaps of [this.#free, this.#paying]) {
         const first = heaps[lane].first()
@@ -212,37 +219,37 @@ export class Queue {
     return best
   }
 
-  /** While the target is down the call with the fewest requests goes first, else the oldest. */
+  /** While the target is down, the call with the fewest requests goes first, then the oldest. */
   sortForProbes(probing: boolean): void {
     for (const heaps of [this.#free, this.#paying]) {
       for (const lane of LANES) heaps[lane].sort(probing ? byRequests : byOrder)
     }
   }
 
-  #first(lane: Lane, withToken: boolean): Waiting | undefined {
+  #first(lane: Lane, withToken: boolean): WaitingCall | undefined {
     const free = this.#free[lane].first()
     const paying = withToken ? this.#paying[lane].first() : undefined
     if (free === undefined || paying === undefined) return free ?? paying
     return byOrder(paying, free) ? paying : free
   }
 
-  #put(waiting: Waiting, heap: Heap<Waiting>): void {
+  #put(waiting: WaitingCall, heap: Heap<WaitingCall>): void {
     waiting.heap = heap
     heap.add(waiting)
   }
 
-  #heapOf(wish: Wish): Heap<Waiting> {
-    return (wish.paying ? this.#paying : this.#free)[laneOf(wish)]
+  #heapOf(request: PermitRequest): Heap<WaitingCall> {
+    return (request.paying ? this.#paying : this.#free)[laneOf(request)]
   }
 }
 
-function laneOf({ reentrant, nested, bulk }: Wish): Lane {
+function laneOf({ reentrant, nested, bulk }: PermitRequest): Lane {
   if (reentrant === true) return 'reentrant'
   if (nested) return 'nested'
   return bulk ? 'bulk' : 'normal'
 }
 
-function laneHeaps(): Record<Lane, Heap<Waiting>> {
+function laneHeaps(): Record<Lane, Heap<WaitingCall>> {
   return {
     reentrant: new Heap(byOrder),
     nested: new Heap(byOrder),

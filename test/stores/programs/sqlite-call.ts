@@ -1,6 +1,6 @@
 import OpenAI from 'openai'
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
 import { steady } from '../../../src/index.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 
 /** One keyed call, as one of several processes. */
 const [path = '', baseURL = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 import { systemClock } from '../../../src/time.ts'
 
 /** Claims keys 0 to `count` - 1, in an order of its own, 20 at a time; says which it owns. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 
 /** Claims and completes keys until it is killed; says each one that the store has acknowledged. */
 const [path = ''] = process.argv.slice(2)

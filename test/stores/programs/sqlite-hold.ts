@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 
 /** Claims keys for ten minutes, says so, and does nothing more until it is ended. */
 const [path = '', onUncertain, how, ...keys] = process.argv.slice(2)

@@ -1,4 +1,4 @@
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 
 /** Says how opening the file ends; 'as nobody', for a user to whom something is forbidden. */
 const [path = '', who] = process.argv.slice(2)

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { sqliteStore } from '../../../src/idempotency/sqlite-store.ts'
+import { sqliteStore } from '../../../src/stores/sqlite-store.ts'
 
 /** Opens the file in a thread, claims a key there, closes the store, and says so. */
 const store = sqliteStore(String(workerData))

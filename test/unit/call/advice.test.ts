@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { adviceOn } from '../../../src/call/advice.ts'
-import { explain } from '../../../src/call/explain.ts'
+import { adviceOn, explain } from '../../../src/call/explain.ts'
 import type { Failure, StopReason } from '../../../src/errors/call-error.ts'
 import {
   FAILURE_KINDS,

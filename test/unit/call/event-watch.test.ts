@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EventWatch } from '../../../src/call/event-watch.ts'
+import { EventWatch } from '../../../src/stream/event-watch.ts'
+import { fuzzRuns } from '../../support/fuzz-runs.ts'
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
@@ -66,7 +67,7 @@ describe('a watch over the bytes of a stream', () => {
         expect([watch.isDone, watch.isCapped]).toEqual([isDone, true])
         expect(watch.text.length).toBeLessThan(320_000)
       }),
-      { numRuns: 20 },
+      { numRuns: fuzzRuns(20) },
     )
   })
 

@@ -76,7 +76,7 @@ describe('a stream above 1 MiB', () => {
     })
     expect(callReport(await waiter)).toMatchObject({ outcome: 'store_unavailable' })
     const later = await rejection(keyed(processOf(source.client, store)))
-    expect(later).toMatchObject({ message: expect.stringContaining('more bytes than max') })
+    expect(later).toMatchObject({ message: expect.stringContaining('exceeds maxResultBytes') })
     expect(callReport(later)).toMatchObject({ outcome: 'store_unavailable', source: 'store' })
     expect(source.requests).toBe(1)
   })

@@ -161,6 +161,41 @@ describe('options of ours beside steady', () => {
     },
   )
 
+  it.each([
+    ['deadlineMS', 'steady.deadlineMs'],
+    ['maxAttempt', 'steady.maxAttempts'],
+    ['stedy', 'steady'],
+  ])('are refused where they are misspelt, with the name that is near: %s', async (name, near) => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const error = await rejection(llm.chat.completions.create(asked, loosely({ [name]: 1 })))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(String(error)).toContain(`create(): unknown option '${name}'; did you mean '${near}'?`)
+    expect(server.count).toBe(0)
+  })
+
+  it.each([
+    [
+      'deadlineMs',
+      'deadlineMs is no request option of openai; it belongs beside requestOptions: json(params, { deadlineMs })',
+    ],
+    ['maxAttempt', "unknown option 'requestOptions.maxAttempt'; did you mean 'maxAttempts'?"],
+    ['breaker', "unknown option 'breaker'; a call waits for a target that is down"],
+  ])('are refused among the request options of json: %s', async (name, said) => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const requestOptions = loosely({ [name]: 1 })
+    const error = await rejection(llm.json({ ...asked, schema: person }, { requestOptions }))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(String(error)).toContain(`json(): ${said}`)
+    expect(server.count).toBe(0)
+  })
+
+  it('are not seen in what only openai may know', async () => {
+    const { llm, server } = await setUp({ script: [ok()] })
+    const theirs = { defaultBaseURL: 'x', __metadata: {}, __security: {}, pollIntervalMs: 5 }
+    await llm.chat.completions.create(asked, loosely(theirs))
+    expect(server.count).toBe(1)
+  })
+
   it("are openai's where it has them too", async () => {
     const { llm, server } = await setUp({ script: [ok()] })
     const { signal } = new AbortController()

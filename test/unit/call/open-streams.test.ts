@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { beginCall, isWithinOpenStream, openInFlow } from '../../../src/call/call-flow.ts'
+import { beginCall, isWithinOpenStream, openInFlow } from '../../../src/call/nesting.ts'
 
 /** A call that hands out a stream; returns what is called at the stream's end. */
 async function openStream(): Promise<() => void> {

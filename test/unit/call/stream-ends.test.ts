@@ -15,6 +15,7 @@ import {
   text,
   whole,
 } from '../../support/event-streams.ts'
+import { fuzzRuns } from '../../support/fuzz-runs.ts'
 import { ask, rejection } from '../../support/set-up.ts'
 
 /** What stands where others send null. */
@@ -263,7 +264,7 @@ describe.each(majors)('a stream of %s', (_, Client) => {
           expect(seen.outcome).toBe(outcome)
         },
       ),
-      { numRuns: 150 },
+      { numRuns: fuzzRuns(150) },
     )
     for (const { body, outcome } of bodies) {
       const everyByte = Array.from({ length: 400 }, (_byte, index) => index / 400)

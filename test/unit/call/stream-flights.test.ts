@@ -4,7 +4,13 @@ import OpenAI from 'openai'
 import type { Stream } from 'openai/streaming'
 import { describe, expect, it, vi } from 'vitest'
 import { callReport, type SteadyOptions } from '../../../src/index.ts'
-import { cutStream, stalledStream, streamErrorEvent } from '../../../src/testing/index.ts'
+import {
+  cutStream,
+  type Fault,
+  stalledStream,
+  streamErrorEvent,
+} from '../../../src/testing/index.ts'
+import { role, stop, text } from '../../support/event-streams.ts'
 import { passed } from '../../support/patient-clock.ts'
 import { rejection, setUp } from '../../support/set-up.ts'
 import {
@@ -13,9 +19,20 @@ import {
   heldStream,
   keyed,
   sentence,
+  streamed,
   textIn,
   twoProcesses,
 } from '../../support/streams.ts'
+
+/** One choice from its beginning to its end; the other never comes. */
+const firstOfTwo: Fault = {
+  name: 'firstOfTwo',
+  async apply(exchange) {
+    exchange.begin()
+    for (const piece of [role, text('all of it'), stop]) await exchange.write(piece)
+    await new Promise((resolve) => exchange.signal.addEventListener('abort', resolve))
+  },
+}
 
 describe('those who want a stream that is under way', () => {
   it('wait for its end and replay it, while its owner reads it as it comes', async () => {
@@ -211,6 +228,21 @@ describe('a flight of a stream belongs to nobody', () => {
     expect(callReport(again)).toMatchObject({ source: 'store' })
     await expect(chunksOf(again)).resolves.toHaveLength(11)
     expect(server.count).toBe(1)
+  })
+
+  it('who leaves when one of two choices has ended has not had the whole answer: its request ends', async () => {
+    const { llm, server } = await setUp({ ...sentence, perCall: [firstOfTwo] })
+    const stream = await llm.chat.completions.create(
+      { ...streamed, n: 2 },
+      { steady: { idempotencyKey: 'k' } },
+    )
+    for await (const { choices } of stream) if (choices[0]?.finish_reason) break
+    expect(callReport(stream)).toMatchObject({
+      outcome: 'success',
+      persisted: false,
+      attempts: [{ outcome: 'success' }],
+    })
+    await vi.waitUntil(() => server.requests[0]?.aborted)
   })
 
   it('an owner who is out of time before the first content leaves it to the others', async () => {

@@ -216,14 +216,14 @@ describe('steadycall', () => {
     [['help', 'repare'], "unknown command 'repare'", 'steadycall --help'],
     [
       ['demo', '--live'],
-      '--live asks a real provider: set OPENAI_API_KEY (and OPENAI_BASE_URL for another than OpenAI)',
+      '--live calls a real provider: set OPENAI_API_KEY (and OPENAI_BASE_URL unless it is OpenAI)',
       'steadycall demo --help',
     ],
   ])('answers %j with a message, its help and exit code 2', async (args, said, help) => {
     expect(await runCli(args)).toEqual({
       exitCode: 2,
       stdout: '',
-      stderr: `steadycall: ${said}\nRun '${help}' to see what there is.\n`,
+      stderr: `steadycall: ${said}\nRun '${help}' for usage.\n`,
     })
   })
 
@@ -244,7 +244,7 @@ describe('steadycall', () => {
     [['help'], 'steadycall: makes LLM calls dependable.'],
     [['help', '--help'], 'steadycall: makes LLM calls dependable.'],
     [['help', 'repair'], 'steadycall repair [options] < text'],
-    [['demo', '--help'], 'steadycall demo: the same faults, met with steadycall and without.'],
+    [['demo', '--help'], 'steadycall demo: the same faults, with and without steadycall.'],
   ])('explains itself on %j', async (args, said) => {
     const { exitCode, stdout, stderr } = await runCli(args)
     expect([exitCode, stdout.split('\n')[0], stderr]).toEqual([0, said, ''])

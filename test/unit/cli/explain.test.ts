@@ -113,7 +113,7 @@ describe('explainCall', () => {
       'an exhausted call',
       failure({ reason: 'max_attempts' }),
       'gave up',
-      'gave up: overloaded — every attempt is spent',
+      'gave up: overloaded — no attempts left',
     ],
     [
       'a drop-in answer that is not valid',

@@ -5,13 +5,13 @@ import {
   formatTotals,
   formatUnexpected,
 } from '../../../src/cli/render.ts'
-import { type CallResult, totalsOf } from '../../../src/cli/results.ts'
+import { type FinishedCall, totalsOf } from '../../../src/cli/results.ts'
 import { openTerminal } from '../../../src/cli/terminal.ts'
 import { formatMs } from '../../../src/report/format-ms.ts'
 import { plainPaint } from '../../../src/report/paint.ts'
 import { attempt, report } from './reports.ts'
 
-const clean: CallResult = {
+const clean: FinishedCall = {
   name: 'clean',
   expected: 'success',
   ending: 'valid',
@@ -29,7 +29,7 @@ const clean: CallResult = {
     explanation: 'valid',
   },
 }
-const refused: CallResult = {
+const refused: FinishedCall = {
   name: 'a spent quota',
   expected: 'quota_exhausted',
   ending: 'unrecoverable',
@@ -117,11 +117,11 @@ describe('formatComparison', () => {
 
 describe('formatTotals', () => {
   it('sets the sums of both clients side by side', () => {
-    const repaired: CallResult = {
+    const repaired: FinishedCall = {
       ...clean,
       repairs: [{ path: '', rule: 'strip-fence' }],
     }
-    const replayed: CallResult = {
+    const replayed: FinishedCall = {
       ...clean,
       requests: 0,
       report: report([], {
@@ -129,7 +129,7 @@ describe('formatTotals', () => {
         usage: { inputTokens: 0, outputTokens: 0, complete: true },
       }),
     }
-    const reasked: CallResult = {
+    const reasked: FinishedCall = {
       ...clean,
       requests: 2,
       report: report([attempt({ outcome: 'malformed_output' }), attempt({ cause: 'reask' })]),
@@ -168,7 +168,7 @@ describe('formatTotals', () => {
 
 describe('formatUnexpected', () => {
   it('names each call that did not end as it had to, and no other', () => {
-    const results: CallResult[] = [
+    const results: FinishedCall[] = [
       clean,
       refused,
       { ...refused, expected: 'success' },

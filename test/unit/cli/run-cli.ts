@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { builtPackage } from '../../support/built.ts'
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
+const MAIN = join(await builtPackage(), 'dist', 'cli', 'main.js')
 
 /** How a run of the command ended. */
 export interface CliRun {
@@ -16,7 +17,7 @@ export function startCli(
   env: NodeJS.ProcessEnv = {},
   input?: string,
 ): ChildProcess {
-  const child = spawn(process.execPath, ['--conditions=steadycall:source', MAIN, ...args], {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })

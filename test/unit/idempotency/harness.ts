@@ -1,16 +1,16 @@
 import { CallError } from '../../../src/errors/call-error.ts'
 import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
-import { memoryStore } from '../../../src/idempotency/memory-store.ts'
-import {
-  type Flight,
-  type Flights,
-  type OnceRequest,
-  type OnceResult,
-  once,
-  type Sending,
-  type WorkOutcome,
-} from '../../../src/idempotency/once.ts'
+import type { Flights } from '../../../src/idempotency/flight.ts'
+import { once } from '../../../src/idempotency/once.ts'
+import type {
+  Flight,
+  OnceRequest,
+  OnceResult,
+  Sending,
+  WorkOutcome,
+} from '../../../src/idempotency/protocol.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
+import { memoryStore } from '../../../src/stores/memory-store.ts'
 import { type Deadline, deadlineAfter } from '../../../src/time.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 

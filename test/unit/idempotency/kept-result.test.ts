@@ -69,7 +69,7 @@ describe('a kept result', () => {
     expect((await keeping.seal('"éééé"')).whole).toBe(true)
     const { kept, whole } = await keeping.seal('"éééé0"')
     expect([kept, whole]).toEqual(['1x:11:', false])
-    await expectUnreadable(keeping.open(kept), 'its 11 bytes were more than maxResultBytes')
+    await expectUnreadable(keeping.open(kept), 'its 11 bytes exceed maxResultBytes')
   })
 
   it('may be 1 MiB by default', async () => {
@@ -139,7 +139,7 @@ describe('an encrypted result', () => {
     const without = { keys: { new: newKey }, use: 'new' }
     await expectUnreadable(
       keepingOf({ encryption: without }, key, fingerprint).open(kept),
-      "encrypted with the key 'old', which encryption.keys has not",
+      "encrypted with the key 'old', which is not in encryption.keys",
     )
     const other = { keys: { old: newKey }, use: 'old' }
     const error = await rejection(keepingOf({ encryption: other }, key, fingerprint).open(kept))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { memoryStore } from '../../../src/idempotency/memory-store.ts'
 import type { Claim, ClaimRequest, Store } from '../../../src/idempotency/store.ts'
+import { memoryStore } from '../../../src/stores/memory-store.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const MINUTE_MS = 60_000

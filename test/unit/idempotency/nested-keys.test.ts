@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
-import type { Flight, OnceRequest, OnceResult } from '../../../src/idempotency/once.ts'
+import type { Flight, OnceRequest, OnceResult } from '../../../src/idempotency/protocol.ts'
 import {
   answerOf,
   type CallChanges,
@@ -20,7 +20,7 @@ describe('a key used inside itself', () => {
     const call = here.call({ work: calling(here) })
     await expect(call).rejects.toMatchObject({
       kind: 'in_progress',
-      message: expect.stringContaining('the very call that this one is part of'),
+      message: expect.stringContaining('the call that contains this one'),
       retryable: false,
     })
     expect(here.flights.size).toBe(0)

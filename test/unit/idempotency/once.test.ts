@@ -1,8 +1,8 @@
 import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
-import { memoryStore } from '../../../src/idempotency/memory-store.ts'
 import type { Store } from '../../../src/idempotency/store.ts'
+import { memoryStore } from '../../../src/stores/memory-store.ts'
 import { answerOf, latestJob as job, peek, settle, setUp, World, withVerbs } from './harness.ts'
 
 const rejections: unknown[] = []

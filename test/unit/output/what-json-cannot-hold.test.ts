@@ -103,19 +103,27 @@ describe('what no JSON can hold', () => {
     [
       "@sinclair/typebox's Type.Date()",
       { type: 'object', properties: { when: { type: 'Date', [Symbol('kind')]: 'Date' } } },
-      `at /properties/when, 'Date' is no type of JSON Schema. ${typeBoxDate}`,
+      `at /properties/when, 'Date' is not a JSON Schema type. ${typeBoxDate}`,
     ],
     [
       'such a type at the root',
       { type: 'Date' },
-      `at /, 'Date' is no type of JSON Schema. ${typeBoxDate}`,
+      `at /, 'Date' is not a JSON Schema type. ${typeBoxDate}`,
     ],
-    ['such a type among others', { type: ['null', 'Date'] }, "at /, 'Date' is no type"],
-    ['in a list', { items: { type: 'Uint8Array' } }, "at /items, 'Uint8Array' is no type"],
+    [
+      'such a type among others',
+      { type: ['null', 'Date'] },
+      "at /, 'Date' is not a JSON Schema type",
+    ],
+    [
+      'in a list',
+      { items: { type: 'Uint8Array' } },
+      "at /items, 'Uint8Array' is not a JSON Schema type",
+    ],
     [
       'a slip of the pen',
       { type: 'object', properties: { a: { type: 'strin' } } },
-      "at /properties/a, 'strin' is no type of JSON Schema. Its types are string, number, integer, boolean, object, array, null.",
+      "at /properties/a, 'strin' is not a JSON Schema type. Its types are string, number, integer, boolean, object, array, null.",
     ],
   ])('%s is refused with its path and what to write', (_, schema, said) => {
     expect(refusal(schema)).toContain(`schema: ${said}`)
@@ -124,7 +132,9 @@ describe('what no JSON can hold', () => {
   it('is not looked for in names and values that only look like it', () => {
     const properties = { type: { type: 'string' }, default: { enum: [{ type: 'Date' }] } }
     expect(refusal({ type: 'object', properties })).toBe('accepted')
-    expect(refusal({ type: 'object', properties, required: 'x' })).not.toContain('is no type')
+    expect(refusal({ type: 'object', properties, required: 'x' })).not.toContain(
+      'is not a JSON Schema type',
+    )
   })
 
   it('is refused before any request', async () => {

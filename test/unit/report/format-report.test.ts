@@ -55,7 +55,7 @@ describe('formatReport', () => {
     ] as const
     const given = { reason: 'max_wait', durationMs: 7_060, waits } as const
     expect(formatReport(report([limited], given), { width: 20 }).split('\n')).toEqual([
-      'chat: rate_limit (it may not wait any longer) after 1 attempt, 7.1 s',
+      'chat: rate_limit (maxWaitMs is used up) after 1 attempt, 7.1 s',
       '✗┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄✗',
       '1  initial  api.openai.com gpt-5-mini  rate_limit 429 rate_limit_exceeded in 60 ms, it asks for 3 s, req_7',
       '-  in vain  waited 7 s (down 4 s, limit 3 s)',

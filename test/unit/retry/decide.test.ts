@@ -8,7 +8,7 @@ import {
   type FallbackChoice,
 } from '../../../src/retry/decide.ts'
 import type { Held } from '../../../src/retry/health/line-contract.ts'
-import type { HeldBy, NoLeave } from '../../../src/retry/health/waiting.ts'
+import type { HeldBy, PermitRefusal } from '../../../src/retry/health/waiting.ts'
 import { failureOf } from './failures.ts'
 
 const FALLBACK = { target: 1, on: new Set<FailureKind>(['server_error']), available: true }
@@ -305,9 +305,9 @@ describe('an attempt that its line holds', () => {
 })
 
 describe('a call that has waited in vain', () => {
-  const inVain = (why: NoLeave['why'], by: HeldBy = 'down'): Facts => ({
+  const inVain = (why: PermitRefusal['why'], by: HeldBy = 'down'): Facts => ({
     kind: 'overloaded',
-    result: { noLeave: { by, why } },
+    result: { permitRefusal: { by, why } },
   })
 
   it.each<{ what: string; facts: Facts; expected: object }>([

@@ -157,7 +157,7 @@ describe('the first attempt', () => {
     const call = start([GOOD], { signal })
     await microtasks()
     expect(call.clock.pendingTimers).toBe(0)
-    expect(await call.work).toEqual({ ok: true, value: 'good', attempts: 1 })
+    expect(await call.work).toEqual({ ok: true, value: 'good', requests: 1 })
     expect(listeners).toBe(0)
     expect(call.steps).toEqual([{ number: 1, cause: 'initial', target: 0, delayMs: 0 }])
     expect(call.verdicts).toEqual(['accept'])
@@ -165,21 +165,21 @@ describe('the first attempt', () => {
 
   it('is the only one after a permanent failure', async () => {
     const call = start([failing('auth', { executed: 'no' })])
-    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 1 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', requests: 1 })
   })
 
   it('is not made for a caller who has aborted', async () => {
     const reason = new Error('gone')
     const call = start([], { signal: AbortSignal.abort(reason) })
     const outcome = failed(await call.end())
-    expect(outcome).toMatchObject({ reason: 'aborted', attempts: 0 })
+    expect(outcome).toMatchObject({ reason: 'aborted', requests: 0 })
     expect(outcome.failure).toMatchObject({ kind: 'aborted', executed: 'no' })
     expect(outcome.failure.cause).toBe(reason)
   })
 
   it.each([
-    { deadlineMs: 249, replies: [], expected: { ok: false, reason: 'deadline', attempts: 0 } },
-    { deadlineMs: 250, replies: [GOOD], expected: { ok: true, attempts: 1 } },
+    { deadlineMs: 249, replies: [], expected: { ok: false, reason: 'deadline', requests: 0 } },
+    { deadlineMs: 250, replies: [GOOD], expected: { ok: true, requests: 1 } },
   ])('needs 250 ms: with $deadlineMs ms → $expected', async ({ deadlineMs, replies, expected }) => {
     expect(await start(replies, { deadlineMs }).end()).toMatchObject(expected)
   })
@@ -193,7 +193,7 @@ describe('the first attempt', () => {
 describe('a retry', () => {
   it('waits for the backoff and says so', async () => {
     const call = start([DOWN, GOOD])
-    expect(await call.end()).toEqual({ ok: true, value: 'good', attempts: 2 })
+    expect(await call.end()).toEqual({ ok: true, value: 'good', requests: 2 })
     expect(call.startedAtMs).toEqual([0, 400])
     expect(call.steps[1]).toEqual({
       number: 2,
@@ -220,7 +220,7 @@ describe('a retry', () => {
 
   it('is never made beyond maxAttempts', async () => {
     const outcome = failed(await start([DOWN, DOWN, DOWN]).end())
-    expect(outcome).toMatchObject({ reason: 'max_attempts', attempts: 3, deterministic: false })
+    expect(outcome).toMatchObject({ reason: 'max_attempts', requests: 3, deterministic: false })
     expect(outcome.failure.kind).toBe('server_error')
   })
 
@@ -228,14 +228,14 @@ describe('a retry', () => {
     const busy = failing('overloaded', { executed: 'no', status: 503 })
     const call = start([busy, DOWN, busy, DOWN, busy, DOWN])
     const outcome = failed(await call.end())
-    expect(outcome).toMatchObject({ reason: 'max_attempts', attempts: 6 })
+    expect(outcome).toMatchObject({ reason: 'max_attempts', requests: 6 })
     expect(call.steps.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6])
   })
 
   it('is never made beyond maxRequests, whatever they met', async () => {
     const busy = failing('overloaded', { executed: 'no', status: 503 })
     const outcome = failed(await start(Array(12).fill(busy)).end())
-    expect(outcome).toMatchObject({ reason: 'max_requests', attempts: 12 })
+    expect(outcome).toMatchObject({ reason: 'max_requests', requests: 12 })
     expect(outcome.failure).toMatchObject({ kind: 'overloaded', status: 503 })
   })
 
@@ -244,7 +244,7 @@ describe('a retry', () => {
     const busy = failing('overloaded', { executed: 'no', status: 503 })
     const policy = { maxAttempts: 3, maxRequests: 3, backoff: undefined }
     const call = start([busy, busy, GOOD], { clock, policy })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 3 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 3 })
     expect(call.startedAtMs[1]).toBeLessThan(1_000)
     expect(call.startedAtMs[2]).toBeGreaterThan(4_000)
     expect(call.startedAtMs[2]).toBeLessThan(8_000)
@@ -269,7 +269,7 @@ describe('a retry', () => {
     const hinted = failing('server_error', { status: 500, retryAfterMs: 40_000 })
     const policy = { maxWaitMs: 20_000, maxHintMs: 60_000 }
     const call = start([hinted, GOOD], { policy })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 2 })
     expect(call.startedAtMs).toEqual([0, 40_000])
   })
 
@@ -278,7 +278,7 @@ describe('a retry', () => {
     const clock = new VirtualClock()
     const targets = [targetOf(clock), targetOf(clock, {}, ['overloaded'])]
     const call = start([hinted, DOWN, GOOD], { clock, targets })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 3 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 3 })
     expect(call.startedAtMs).toEqual([0, 0, 400])
   })
 
@@ -310,19 +310,19 @@ describe('a retry', () => {
   it('follows an empty response once', async () => {
     const empty = failing('empty_response', { executed: 'yes' })
     const outcome = failed(await start([empty, empty]).end())
-    expect(outcome).toMatchObject({ reason: 'not_retryable', attempts: 2 })
+    expect(outcome).toMatchObject({ reason: 'not_retryable', requests: 2 })
   })
 
   it('survives whatever the failure was caused by, a TypeError too', async () => {
     const call = start([failing('network', { cause: new TypeError('bug') }), GOOD])
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 2 })
   })
 
   it('arms no timer for a hint that is too long, and keeps the hint', async () => {
     const call = start([failing('rate_limit', { retryAfterMs: 91_000 })])
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 1, waitedMs: 0 })
+    expect(outcome).toMatchObject({ reason: 'hint_exceeds_wait', requests: 1, waitedMs: 0 })
     expect(outcome.failure).toMatchObject({ kind: 'rate_limit', retryAfterMs: 91_000 })
   })
 
@@ -356,7 +356,7 @@ describe('a retry', () => {
     const target = targetOf(clock)
     const call = start([DOWN, GOOD], { clock, targets: [target] })
     clock.schedule(100, () => told(target, 3_000))
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 2 })
     expect(tokensOf(target)).toBe(4)
   })
 
@@ -380,7 +380,7 @@ describe('a retry', () => {
     const cause = new Error('reset')
     const call = start([failing('network', { cause })], { policy: { onUncertain: 'fail' } })
     const outcome = failed(await call.end())
-    expect(outcome).toMatchObject({ reason: 'outcome_unknown', attempts: 1 })
+    expect(outcome).toMatchObject({ reason: 'outcome_unknown', requests: 1 })
     expect(outcome.failure).toMatchObject({ kind: 'outcome_unknown', executed: 'maybe', cause })
   })
 })
@@ -390,14 +390,14 @@ describe('a re-ask', () => {
 
   it('waits for nothing and spends an attempt', async () => {
     const call = start([bad, bad, bad])
-    expect(failed(await call.end())).toMatchObject({ reason: 'max_attempts', attempts: 3 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'max_attempts', requests: 3 })
     expect(call.steps.map(({ cause }) => cause)).toEqual(['initial', 'reask', 'reask'])
     expect(call.startedAtMs).toEqual([0, 0, 0])
   })
 
   it('stops at a repeated answer and calls it deterministic', async () => {
     const outcome = failed(await start([bad, { ...bad, reask: 'repeated' }]).end())
-    expect(outcome).toMatchObject({ reason: 'repeated_answer', deterministic: true, attempts: 2 })
+    expect(outcome).toMatchObject({ reason: 'repeated_answer', deterministic: true, requests: 2 })
   })
 
   it('calls the answer deterministic also when attempts are spent as it repeats', async () => {
@@ -411,7 +411,7 @@ describe('a re-ask', () => {
     const target = targetOf(clock)
     const call = start([bad, GOOD], { clock, targets: [target] })
     broughtDown(target)
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 2 })
     expect(call.startedAtMs).toEqual([0, 500])
     expect(call.verdicts).toEqual(['reask', 'wait', 'accept'])
   })
@@ -431,7 +431,7 @@ describe('an abort', () => {
     controller.abort(reason)
     await microtasks()
     expect(call.clock.pendingTimers).toBe(0)
-    expect(outcome).toMatchObject({ ok: false, reason: 'aborted', attempts: 1 })
+    expect(outcome).toMatchObject({ ok: false, reason: 'aborted', requests: 1 })
     expect(outcome).toHaveProperty('failure.kind', 'aborted')
     expect(outcome).toHaveProperty('failure.executed', 'maybe')
     expect(outcome).toHaveProperty('failure.cause', reason)
@@ -449,7 +449,7 @@ describe('an abort', () => {
     await microtasks()
     expect(clock.pendingTimers).toBe(1)
     controller.abort()
-    expect(failed(await call.work)).toMatchObject({ reason: 'aborted', attempts: 0 })
+    expect(failed(await call.work)).toMatchObject({ reason: 'aborted', requests: 0 })
     expect(clock.pendingTimers).toBe(0)
     expect(targets[0]?.state.line.status()).toMatchObject({ waiting: 0, inFlight: 0 })
   })
@@ -524,7 +524,7 @@ describe('a line that is full', () => {
     const call = start([], { clock, targets: [crowd(clock)] })
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'line_full', attempts: 0 })
+    expect(outcome).toMatchObject({ reason: 'line_full', requests: 0 })
     expect(outcome.failure).toMatchObject({ kind: 'overloaded', retryable: true, executed: 'no' })
     expect(outcome.failure).not.toHaveProperty('status')
     expect(outcome.failure).not.toHaveProperty('retryAfterMs')
@@ -545,7 +545,7 @@ describe('a line that is full', () => {
     })
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'line_full', attempts: 1 })
+    expect(outcome).toMatchObject({ reason: 'line_full', requests: 1 })
     expect(outcome.failure).toMatchObject({ kind: 'rate_limit', status: 429 })
   })
 })
@@ -556,13 +556,13 @@ describe('a line closed by a hint', () => {
     const targets = [told(targetOf(clock), 3_000)]
     const call = start([], { clock, targets, policy: { maxWaitMs: 0, maxHintMs: 60_000 } })
     await microtasks()
-    expect(failed(await call.work)).toMatchObject({ reason: 'hint_exceeds_wait', attempts: 0 })
+    expect(failed(await call.work)).toMatchObject({ reason: 'hint_exceeds_wait', requests: 0 })
   })
 
   it('holds a first attempt back, spread, at no cost', async () => {
     const clock = new VirtualClock()
     const call = start([GOOD], { clock, targets: [told(targetOf(clock), 3_000)] })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 1 })
     expect(call.steps).toEqual([
       {
         number: 1,
@@ -597,7 +597,7 @@ describe('a line closed by a hint', () => {
     const call = start([], { clock, targets, deadlineMs, policy: { maxWaitMs } })
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason, attempts: 0, waitedMs: 0, heldBy: 'hint' })
+    expect(outcome).toMatchObject({ reason, requests: 0, waitedMs: 0, heldBy: 'hint' })
     expect(outcome.failure).toMatchObject({
       kind: 'rate_limit',
       executed: 'no',
@@ -623,7 +623,7 @@ describe('a line closed by a hint', () => {
     const clock = new VirtualClock()
     const targets = [told(targetOf(clock), 3_000), targetOf(clock)]
     const call = start([GOOD], { clock, targets })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 1 })
     expect(call.steps).toEqual([{ number: 1, cause: 'fallback', target: 1, delayMs: 0 }])
   })
 
@@ -675,7 +675,7 @@ describe('a target that is down', () => {
   it('holds a first attempt until it may probe', async () => {
     const clock = new VirtualClock()
     const call = start([GOOD], { clock, targets: [broughtDown(targetOf(clock))] })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 1 })
     expect(call.steps).toEqual([
       { number: 1, cause: 'initial', target: 0, delayMs: 500, waits: [{ for: 'down', ms: 500 }] },
     ])
@@ -698,7 +698,7 @@ describe('a target that is down', () => {
     const { line } = target.state
     expect(line.enter({ ...ONE, order: line.arrive() })).not.toBe(0)
     const outcome = failed(await start([], { clock, targets: [target] }).end())
-    expect(outcome).toMatchObject({ reason: 'max_wait', attempts: 0, waitedMs: 90_000 })
+    expect(outcome).toMatchObject({ reason: 'max_wait', requests: 0, waitedMs: 90_000 })
     expect(outcome).toMatchObject({ heldBy: 'down' })
     expect(outcome.failure).toMatchObject({ kind: 'overloaded', executed: 'no', status: 503 })
     expect(outcome.failure.cause).toBeUndefined()
@@ -711,7 +711,7 @@ describe('a target that is down', () => {
     const { line } = target.state
     line.enter({ ...ONE, order: line.arrive() })
     const call = start([], { clock, targets: [target], deadlineMs: 10_000 })
-    expect(failed(await call.end())).toMatchObject({ reason: 'deadline', attempts: 0 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'deadline', requests: 0 })
     expect(clock.monotonicMs()).toBe(69_750)
   })
 
@@ -721,7 +721,7 @@ describe('a target that is down', () => {
     const call = start([], { clock, targets, policy: { maxWaitMs: 0 } })
     await microtasks()
     const outcome = failed(await call.work)
-    expect(outcome).toMatchObject({ reason: 'max_wait', attempts: 0, heldBy: 'down' })
+    expect(outcome).toMatchObject({ reason: 'max_wait', requests: 0, heldBy: 'down' })
     expect(outcome.failure).toMatchObject({ kind: 'overloaded', status: 503 })
   })
 
@@ -732,7 +732,7 @@ describe('a target that is down', () => {
       targetOf(clock, {}, ['overloaded'], 'api.example other'),
     ]
     const call = start([GOOD], { clock, targets })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 1 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 1 })
     expect(call.steps).toEqual([{ number: 1, cause: 'fallback', target: 1, delayMs: 0 }])
   })
 
@@ -753,7 +753,7 @@ describe('a target that is down', () => {
 describe('a call that does not wait', () => {
   it('keeps its backoff, which is no wait in a line', async () => {
     const call = start([DOWN, GOOD], { policy: { maxWaitMs: 0 } })
-    expect(await call.end()).toMatchObject({ ok: true, attempts: 2 })
+    expect(await call.end()).toMatchObject({ ok: true, requests: 2 })
     expect(call.startedAtMs).toEqual([0, 400])
     expect(call.steps[1]).toMatchObject({ delayMs: 400, waits: [{ for: 'backoff', ms: 400 }] })
   })
@@ -764,7 +764,7 @@ describe('a call that does not wait', () => {
     for (let call = 0; call < 6; call += 1) {
       const policy = { maxWaitMs: 0, maxAttempts: 2 }
       const work = start([DOWN, failing('auth')], { clock, targets, policy })
-      expect(failed(await work.end())).toMatchObject({ reason: 'not_retryable', attempts: 2 })
+      expect(failed(await work.end())).toMatchObject({ reason: 'not_retryable', requests: 2 })
     }
   })
 
@@ -790,13 +790,13 @@ describe('an attempt that was withheld in the last moment', () => {
     expect(bounded.state.line.isFree).toBe(true)
     const free = targetOf(clock)
     const retried = start([failing('server_error'), withheld], { clock, targets: [free] })
-    expect(failed(await retried.end()).attempts).toBe(1)
+    expect(failed(await retried.end()).requests).toBe(1)
     expect(tokensOf(free)).toBe(6)
   })
 
   it('is no request, and gives its place back', async () => {
     const call = start([withheld])
-    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 0 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', requests: 0 })
     expect(call.targets[0]?.state.line.status()).toMatchObject({ inFlight: 0, state: 'up' })
   })
 })
@@ -810,7 +810,7 @@ describe('a fallback', () => {
     const clock = new VirtualClock()
     const targets = [targetOf(clock), takesQuota(clock)]
     const call = start([QUOTA, failing('auth')], { clock, targets })
-    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', attempts: 2 })
+    expect(failed(await call.end())).toMatchObject({ reason: 'not_retryable', requests: 2 })
     expect(call.steps[1]).toEqual({ number: 2, cause: 'fallback', target: 1, delayMs: 0 })
     expect(targets.map(tokensOf)).toEqual([6, 6])
   })
@@ -876,7 +876,7 @@ describe('a fallback', () => {
     const clock = new VirtualClock()
     const targets = [targetOf(clock), takesQuota(clock)]
     const outcome = failed(await start([failing('auth')], { clock, targets }).end())
-    expect(outcome).toMatchObject({ reason: 'not_retryable', attempts: 1 })
+    expect(outcome).toMatchObject({ reason: 'not_retryable', requests: 1 })
   })
 })
 

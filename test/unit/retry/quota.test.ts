@@ -3,10 +3,10 @@ import type { Allowance } from '../../../src/errors/rate-limit-headers.ts'
 import { readLimits } from '../../../src/retry/health/limits.ts'
 import { Line } from '../../../src/retry/health/line.ts'
 import type { End } from '../../../src/retry/health/line-contract.ts'
-import type { Outcome, Wish } from '../../../src/retry/health/waiting.ts'
+import type { PermitRequest, TicketOrRefusal } from '../../../src/retry/health/waiting.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
-const WISH: Wish = {
+const REQUEST: PermitRequest = {
   order: 1,
   requests: 0,
   notBeforeMs: 0,
@@ -31,8 +31,8 @@ class Stage {
     this.line = new Line(this.clock, () => 0, readLimits(limits))
   }
 
-  enter(wish: Partial<Wish> = {}): number {
-    return this.line.enter({ ...WISH, ...wish })
+  enter(request: Partial<PermitRequest> = {}): number {
+    return this.line.enter({ ...REQUEST, ...request })
   }
 
   /** Sent and answered at once. */
@@ -52,12 +52,14 @@ class Stage {
   }
 
   /** When those who stand in line are sent, in seconds; tokens of each. */
-  waiting(calls: readonly Partial<Wish>[]): number[] {
+  waiting(calls: readonly Partial<PermitRequest>[]): number[] {
     const sentAt: number[] = []
     for (const [index, call] of calls.entries()) {
-      void this.line.wait({ ...WISH, order: index + 1, ...call }).then((outcome: Outcome) => {
-        if (typeof outcome === 'number') sentAt.push(this.clock.monotonicMs() / 1_000)
-      })
+      void this.line
+        .wait({ ...REQUEST, order: index + 1, ...call })
+        .then((outcome: TicketOrRefusal) => {
+          if (typeof outcome === 'number') sentAt.push(this.clock.monotonicMs() / 1_000)
+        })
     }
     return sentAt
   }
@@ -76,7 +78,7 @@ describe('what a target says of its limits', () => {
     stage.answer([left(2)])
     expect([stage.enter(), stage.enter()]).toEqual([2, 3])
     expect(stage.enter()).toBe(0)
-    expect(stage.line.held(WISH)).toMatchObject({ by: 'limit', expectedMs: 60_000, leastMs: 0 })
+    expect(stage.line.held(REQUEST)).toMatchObject({ by: 'limit', expectedMs: 60_000, leastMs: 0 })
     stage.clock.advance(59_999)
     expect(stage.enter()).toBe(0)
     stage.clock.advance(1)

@@ -2,7 +2,7 @@ import { type ContextManager, context, metrics, trace } from '@opentelemetry/api
 import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startCall } from '../../../src/telemetry/telemetry.ts'
-import { chat, report } from './recorder.ts'
+import { chat, report, settle } from './recorder.ts'
 
 afterEach(() => {
   trace.disable()
@@ -16,14 +16,32 @@ function wholeCall(): string {
   const attempt = call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 })
   const value = attempt.run(() => 'answer')
   attempt.end(report({ usage: { inputTokens: 1, outputTokens: 1 } }))
-  call.retryScheduled({ number: 1, kind: 'timeout', delayMs: 1, delaySource: 'backoff' })
-  call.reaskSent({ number: 1, kind: 'schema_mismatch', issueCount: 1 })
-  call.fallbackSelected({ number: 1, from: 'a', to: 'b', kind: 'timeout' })
-  call.multipliedRetries({ wireRequests: 2 })
-  call.callRepeated()
-  call.repaired({ count: 1 })
-  call.stopped({ reason: 'deadline', kind: 'timeout' })
-  call.end({ ok: true, source: 'provider', answer: [], attempts: [report()] })
+  call.read({
+    type: 'retry-scheduled',
+    number: 1,
+    kind: 'timeout',
+    delayMs: 1,
+    delaySource: 'backoff',
+  })
+  call.read({ type: 'reask-sent', number: 1, kind: 'schema_mismatch', traced: { issueCount: 1 } })
+  call.read({
+    type: 'fallback-selected',
+    number: 1,
+    kind: 'timeout',
+    target: 'b',
+    traced: { from: 'a' },
+  })
+  call.read({ type: 'retries-multiplied', wireRequests: 2 })
+  call.read({ type: 'call-repeated' })
+  call.read({ type: 'output-repaired', rules: ['number'] })
+  call.read({
+    type: 'call-stopped',
+    number: 1,
+    reason: 'deadline',
+    kind: 'timeout',
+    traced: { target: {} },
+  })
+  settle(call, { ok: true, source: 'provider', answer: [], attempts: [report()] })
   return value
 }
 

@@ -4,7 +4,7 @@ import type { StopReason } from '../../../src/errors/call-error.ts'
 import { FAILURE_KINDS, isFailureKind } from '../../../src/errors/failure-kinds.ts'
 import * as attributeNames from '../../../src/telemetry/attributes.ts'
 import { startCall } from '../../../src/telemetry/telemetry.ts'
-import { chat, type Recorder, report, startRecording } from './recorder.ts'
+import { chat, type Recorder, report, settle, startRecording } from './recorder.ts'
 
 let recorder: Recorder
 beforeEach(() => {
@@ -44,12 +44,24 @@ function eventfulCall(): void {
     const { number, cause, delayMs } = attempt
     call.startAttempt({ number, cause, delayMs }).end(attempt)
   }
-  call.retryScheduled({ number: 1, kind: 'rate_limit', delayMs: 1_500, delaySource: 'hint' })
-  call.multipliedRetries({ wireRequests: 3 })
-  call.callRepeated()
-  call.repaired({ count: 2, rules: ['number'] })
+  call.read({
+    type: 'retry-scheduled',
+    number: 1,
+    kind: 'rate_limit',
+    delayMs: 1_500,
+    delaySource: 'hint',
+  })
+  call.read({ type: 'retries-multiplied', wireRequests: 3 })
+  call.read({ type: 'call-repeated' })
+  call.read({ type: 'output-repaired', rules: ['number', 'number'] })
   nowMs = 3_500
-  call.end({ ok: true, source: 'provider', response: { id: 'chatcmpl-1' }, attempts })
+  settle(call, {
+    ok: true,
+    source: 'provider',
+    response: { id: 'chatcmpl-1' },
+    repairs: 2,
+    attempts,
+  })
 }
 
 async function pointsOf(name: string): Promise<unknown[]> {
@@ -140,16 +152,16 @@ describe('metrics', () => {
 
   it('believe the outcome when it counts repairs, and count them once', async () => {
     const call = startCall(chat())
-    call.repaired({ count: 2 })
-    call.end({ ok: true, source: 'provider', repairs: 3, attempts: [report()] })
+    call.read({ type: 'output-repaired', rules: ['number', 'number'] })
+    settle(call, { ok: true, source: 'provider', repairs: 3, attempts: [report()] })
     expect(await pointsOf('steadycall.repairs')).toEqual([[3, '{repair}', target]])
   })
 
   it('tell a replay from a call, and a failure by its kind', async () => {
-    startCall(chat()).end({ ok: true, source: 'store', attempts: [] })
-    startCall(chat()).end({ ok: false, kind: 'circuit_open', attempts: [] })
-    startCall(chat()).end({ ok: false, kind: 'aborted', attempts: [] })
-    startCall(chat()).end({ ok: false, kind: 'auth', source: 'store', attempts: [] })
+    settle(startCall(chat()), { ok: true, source: 'store', attempts: [] })
+    settle(startCall(chat()), { ok: false, kind: 'circuit_open', attempts: [] })
+    settle(startCall(chat()), { ok: false, kind: 'aborted', attempts: [] })
+    settle(startCall(chat()), { ok: false, kind: 'auth', source: 'store', attempts: [] })
     const points = await recorder.points()
     const attributes = points
       .filter(({ name }) => name === 'gen_ai.client.operation.duration')
@@ -196,7 +208,7 @@ describe('metrics', () => {
   it('of a run carry its name and nothing of generative AI', async () => {
     const call = startCall(chat({ operation: 'run', name: 'embed' }))
     call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(report())
-    call.end({ ok: true, source: 'provider', attempts: [report()] })
+    settle(call, { ok: true, source: 'provider', attempts: [report()] })
     const points = await recorder.points()
     expect(points.map(({ name, attributes }) => [name, attributes])).toEqual([
       [
@@ -306,20 +318,39 @@ describe('an attribute of a metric', () => {
         call
           .startAttempt({ number: 1, cause: said.cause, delayMs: 1, waits, model, host })
           .end(attempt)
-        call.retryScheduled({ number: 1, kind, delayMs: 1, delaySource: 'backoff' })
-        call.reaskSent({ number: 1, kind, issueCount: 1 })
-        call.targetChanged({ model, host, target: said.text, from: 'up', to: 'down' })
-        call.waiting({ target: said.text, for: said.waitedFor, expectedMs: 1, ahead: 0 })
-        call.waitedInVain({ model, host }, said.waitedFor)
-        call.multipliedRetries({ wireRequests: 2 })
-        call.callRepeated()
-        call.repaired({ count: 1, rules: [said.text] })
+        call.read({ type: 'retry-scheduled', number: 1, kind, delayMs: 1, delaySource: 'backoff' })
+        call.read({ type: 'reask-sent', number: 1, kind, traced: { issueCount: 1 } })
+        call.read({
+          type: 'target-changed',
+          target: said.text,
+          from: 'up',
+          to: 'down',
+          traced: { model, host },
+        })
+        call.read({
+          type: 'wait-started',
+          target: said.text,
+          for: said.waitedFor,
+          expectedMs: 1,
+          ahead: 0,
+        })
+        call.read({
+          type: 'call-stopped',
+          number: 1,
+          reason: 'max_wait',
+          kind,
+          traced: { target: { model, host }, heldBy: said.waitedFor },
+        })
+        call.read({ type: 'retries-multiplied', wireRequests: 2 })
+        call.read({ type: 'call-repeated' })
+        call.read({ type: 'output-repaired', rules: [said.text] })
         const response = { id: said.text, model: said.text, finishReasons: [said.text] }
         const attempts = [attempt]
         const firstChunkMs = 1
-        call.end(
+        settle(
+          call,
           ok
-            ? { ok, source, response, attempts, firstChunkMs, replayedUsage: usage }
+            ? { ok, source, response, attempts, firstChunkMs, replayedUsage: usage, repairs: 1 }
             : { ok, kind, source, reason, attempts, firstChunkMs },
         )
       }),
@@ -356,9 +387,13 @@ describe('an attribute of a metric', () => {
 
   it('names the first hundred models, and the rest as one', async () => {
     for (let i = 0; i < 300; i++) {
-      startCall(chat({ name: `model-${i}` })).end({ ok: true, source: 'provider', attempts: [] })
+      settle(startCall(chat({ name: `model-${i}` })), {
+        ok: true,
+        source: 'provider',
+        attempts: [],
+      })
     }
-    startCall(chat({ name: 'model-7' })).end({ ok: true, source: 'provider', attempts: [] })
+    settle(startCall(chat({ name: 'model-7' })), { ok: true, source: 'provider', attempts: [] })
     const points = (await recorder.points()).filter(
       ({ name }) => name === 'gen_ai.client.operation.duration',
     )
@@ -372,7 +407,7 @@ describe('an attribute of a metric', () => {
   it('names the first hundred names of run, and the rest as one', async () => {
     for (let i = 0; i < 300; i++) {
       const info = chat({ operation: 'run', name: `order ${i}` })
-      startCall(info).end({ ok: true, source: 'provider', attempts: [] })
+      settle(startCall(info), { ok: true, source: 'provider', attempts: [] })
     }
     const points = (await recorder.points()).filter(
       ({ name }) => name === 'steadycall.call.attempts',
@@ -387,9 +422,9 @@ describe('an attribute of a metric', () => {
     const before = startCall(chat())
     recorder = startRecording()
     const during = startCall(chat())
-    before.end({ ok: true, source: 'provider', attempts: [] })
+    settle(before, { ok: true, source: 'provider', attempts: [] })
     expect(await pointsOf('steadycall.active_calls')).toEqual([[1, '{call}', target]])
-    during.end({ ok: true, source: 'provider', attempts: [] })
+    settle(during, { ok: true, source: 'provider', attempts: [] })
     expect(await pointsOf('steadycall.active_calls')).toEqual([[0, '{call}', target]])
   })
 })

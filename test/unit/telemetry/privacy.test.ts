@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type CallInfo, startCall } from '../../../src/telemetry/telemetry.ts'
-import { chat, type Recorder, report, startRecording } from './recorder.ts'
+import { chat, type Recorder, report, settle, startRecording } from './recorder.ts'
 
 const CANARY = 'canary tweets in the prompt'
 const messages = [{ role: 'user', content: CANARY }]
@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 function succeed(info: CallInfo, answer: unknown = completion): Readonly<Record<string, unknown>> {
-  startCall(info).end({ ok: true, source: 'provider', answer, attempts: [report()] })
+  settle(startCall(info), { ok: true, source: 'provider', answer, attempts: [report()] })
   const [span] = recorder.spans().slice(-1)
   return span?.attributes ?? {}
 }
@@ -41,9 +41,15 @@ describe('without an opt-in', () => {
       }),
     ).toThrow(failure)
     attempt.end(failed)
-    call.stopped({ reason: 'not_retryable', kind: 'auth' })
-    call.end({ ok: false, kind: 'auth', attempts: [failed] })
-    startCall(chat({ content: { messages } })).end({
+    call.read({
+      type: 'call-stopped',
+      number: 1,
+      reason: 'not_retryable',
+      kind: 'auth',
+      traced: { target: {} },
+    })
+    settle(call, { ok: false, kind: 'auth', attempts: [failed] })
+    settle(startCall(chat({ content: { messages } })), {
       ok: true,
       source: 'provider',
       answer: [{ role: 'assistant', content: CANARY }],

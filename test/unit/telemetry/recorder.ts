@@ -13,8 +13,11 @@ import {
   SimpleSpanProcessor,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
+import type { EventOf } from '../../../src/call/events.ts'
 import type { AttemptReport } from '../../../src/errors/call-error.ts'
-import type { CallInfo } from '../../../src/telemetry/telemetry.ts'
+import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
+import type { CallReport } from '../../../src/report/call-report.ts'
+import type { CallInfo, CallSpan } from '../../../src/telemetry/telemetry.ts'
 
 /** An application's OpenTelemetry set-up that exports into memory. */
 export interface Recorder {
@@ -143,4 +146,33 @@ export function report(changes: Partial<AttemptReport> = {}): AttemptReport {
     delayMs: 0,
     ...changes,
   }
+}
+
+/** How a call ended, by what a test says of it. */
+export type Outcome = { readonly repairs?: number } & Partial<
+  Pick<CallReport, 'attempts' | 'persisted' | 'reason' | 'replayedUsage' | 'source' | 'usage'>
+> &
+  EventOf<'call-settled'>['traced'] &
+  ({ readonly ok: true } | { readonly ok: false; readonly kind: FailureKind })
+
+/** Tells a call that it has ended. */
+export function settle(call: CallSpan, outcome: Outcome): void {
+  const { response, answer, firstChunkMs, repairs = 0, ...said } = outcome
+  const settled: CallReport = {
+    operation: 'chat',
+    outcome: said.ok ? 'success' : said.kind,
+    attempts: said.attempts ?? [],
+    idempotencyKey: 'key',
+    source: said.source ?? 'provider',
+    persisted: said.persisted ?? true,
+    usage: said.usage ?? { inputTokens: 0, outputTokens: 0, complete: true },
+    durationMs: 0,
+    ...(said.reason !== undefined && { reason: said.reason }),
+    ...(said.replayedUsage !== undefined && { replayedUsage: said.replayedUsage }),
+    ...(repairs > 0 && {
+      repairs: Array.from({ length: repairs }, () => ({ rule: 'strip-fence' as const, path: '/' })),
+    }),
+  }
+  const traced = { response, answer, firstChunkMs }
+  call.read({ type: 'call-settled', report: settled, traced })
 }

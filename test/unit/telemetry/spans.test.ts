@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FAILURE_KINDS, isFailureKind } from '../../../src/errors/failure-kinds.ts'
-import { type CallOutcome, startCall } from '../../../src/telemetry/telemetry.ts'
-import { chat, type Recorder, report, startRecording } from './recorder.ts'
+import { startCall } from '../../../src/telemetry/telemetry.ts'
+import { chat, type Outcome, type Recorder, report, settle, startRecording } from './recorder.ts'
 
 let recorder: Recorder
 beforeEach(() => {
@@ -31,9 +31,15 @@ const second = report({
 function recoveringCall(): void {
   const call = startCall(chat())
   call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(failedOnce)
-  call.retryScheduled({ number: 1, kind: 'overloaded', delayMs: 750, delaySource: 'backoff' })
+  call.read({
+    type: 'retry-scheduled',
+    number: 1,
+    kind: 'overloaded',
+    delayMs: 750,
+    delaySource: 'backoff',
+  })
   call.startAttempt({ number: 2, cause: 'retry', delayMs: 750, delaySource: 'backoff' }).end(second)
-  call.end({
+  settle(call, {
     ok: true,
     source: 'provider',
     response: { id: 'chatcmpl-1', model: 'gpt-4.1-mini-2025-04-14', finishReasons: ['stop'] },
@@ -145,7 +151,7 @@ describe('a chat call', () => {
       stream: true,
       outputType: 'json',
     } as const
-    startCall(chat({ request })).end({ ok: true, source: 'store', attempts: [] })
+    settle(startCall(chat({ request })), { ok: true, source: 'store', attempts: [] })
     expect(recorder.span('chat gpt-4.1-mini').attributes).toMatchObject({
       'gen_ai.request.max_tokens': 200,
       'gen_ai.request.temperature': 0.2,
@@ -160,7 +166,7 @@ describe('a chat call', () => {
 
   it('leaves out a choice count of 1 and a stream that is none', () => {
     const request = { choiceCount: 1, stream: false, stop: 'END' }
-    startCall(chat({ request })).end({ ok: true, source: 'store', attempts: [] })
+    settle(startCall(chat({ request })), { ok: true, source: 'store', attempts: [] })
     const { attributes } = recorder.span('chat gpt-4.1-mini')
     expect(attributes).not.toHaveProperty(['gen_ai.request.choice.count'])
     expect(attributes).not.toHaveProperty(['gen_ai.request.stream'])
@@ -174,7 +180,7 @@ describe('a chat call', () => {
       report({ number: 3, usage: { inputTokens: 130, outputTokens: 25 } }),
     ]
     const usage = { inputTokens: 230, outputTokens: 45, complete: false }
-    startCall(chat()).end({ ok: true, source: 'provider', usage, attempts })
+    settle(startCall(chat()), { ok: true, source: 'provider', usage, attempts })
     expect(recorder.span('chat gpt-4.1-mini').attributes).toMatchObject({
       'gen_ai.usage.input_tokens': 230,
       'gen_ai.usage.output_tokens': 45,
@@ -203,7 +209,7 @@ describe('a chat call', () => {
       call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(attempt)
     }
     const usage = { inputTokens: 230, outputTokens: 45, complete: true }
-    call.end({ ok: true, source: 'provider', usage, attempts })
+    settle(call, { ok: true, source: 'provider', usage, attempts })
     const [failed, good, whole] = recorder
       .spans()
       .map(({ attributes }) =>
@@ -226,7 +232,7 @@ describe('a chat call', () => {
     const attempts = [report({ usage: { inputTokens: 100, outputTokens: 20 } })]
     const usage = { inputTokens: 0, outputTokens: 0, complete: true }
     const info = chat({ isStored: true })
-    startCall(info).end({ ok: true, source, persisted: true, usage, attempts })
+    settle(startCall(info), { ok: true, source, persisted: true, usage, attempts })
     const { attributes } = recorder.span('chat gpt-4.1-mini')
     expect(Object.keys(attributes).filter((name) => name.includes('usage'))).toEqual([])
     expect(attributes['steadycall.source']).toBe(source)
@@ -237,7 +243,7 @@ describe('a chat call', () => {
     const call = startCall(chat())
     const attempt = call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 })
     attempt.end(report(), { firstChunkMs: 340 })
-    call.end({ ok: true, source: 'provider', firstChunkMs: 1_500, attempts: [report()] })
+    settle(call, { ok: true, source: 'provider', firstChunkMs: 1_500, attempts: [report()] })
     expect(recorder.span('attempt gpt-4.1-mini').attributes).toMatchObject({
       'steadycall.attempt.time_to_first_chunk': 0.34,
     })
@@ -288,7 +294,7 @@ describe('a call that fails', () => {
   )('has status ERROR, no description and error.type %s', (kind) => {
     const call = startCall(chat())
     call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(report({ outcome: kind }))
-    call.end({ ok: false, kind, reason: 'max_attempts', attempts })
+    settle(call, { ok: false, kind, reason: 'max_attempts', attempts })
     for (const span of recorder.spans()) {
       expect(span.status).toEqual({ code: SpanStatusCode.ERROR })
       expect(span.attributes['error.type']).toBe(kind)
@@ -303,7 +309,7 @@ describe('a call that fails', () => {
     const call = startCall(chat())
     const aborted = report({ outcome: 'aborted', executed: 'maybe' })
     call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 }).end(aborted)
-    call.end({ ok: false, kind: 'aborted', reason: 'aborted', attempts: [aborted] })
+    settle(call, { ok: false, kind: 'aborted', reason: 'aborted', attempts: [aborted] })
     expect(recorder.spans()).toHaveLength(2)
     for (const span of recorder.spans()) {
       expect(span.status).toEqual({ code: SpanStatusCode.UNSET })
@@ -317,7 +323,7 @@ describe('a call that fails', () => {
       outcome: 'schema_mismatch',
       usage: { inputTokens: 100, outputTokens: 20 },
     })
-    startCall(chat()).end({ ok: false, kind: 'schema_mismatch', attempts: [billed] })
+    settle(startCall(chat()), { ok: false, kind: 'schema_mismatch', attempts: [billed] })
     expect(recorder.span('chat gpt-4.1-mini').attributes).toMatchObject({
       'gen_ai.usage.input_tokens': 100,
       'gen_ai.usage.output_tokens': 20,
@@ -331,7 +337,13 @@ describe('a run', () => {
     const attempt = { number: 2, cause: 'retry', delayMs: 10, delaySource: 'hint' } as const
     call.startAttempt(attempt).end(report({ requestId: 'req_1' }))
     const usage = { inputTokens: 1, outputTokens: 1, complete: true }
-    call.end({ ok: true, source: 'provider', response: { id: 'x' }, usage, attempts: [report()] })
+    settle(call, {
+      ok: true,
+      source: 'provider',
+      response: { id: 'x' },
+      usage,
+      attempts: [report()],
+    })
     expect(recorder.spans().map(({ name, kind }) => [name, kind])).toEqual([
       ['attempt embed', SpanKind.INTERNAL],
       ['run embed', SpanKind.INTERNAL],
@@ -344,14 +356,32 @@ describe('a run', () => {
 describe('events', () => {
   it('tell each decision on the logical span, with the key hash', () => {
     const call = startCall(chat())
-    call.retryScheduled({ number: 1, kind: 'rate_limit', delayMs: 2_000, delaySource: 'hint' })
-    call.reaskSent({ number: 2, kind: 'schema_mismatch', issueCount: 3 })
-    call.fallbackSelected({ number: 3, from: 'a', to: 'b', kind: 'overloaded' })
-    call.multipliedRetries({ wireRequests: 3 })
-    call.callRepeated()
-    call.repaired({ count: 2, rules: ['strip-fence', 'number', 'number'] })
-    call.stopped({ reason: 'max_attempts', kind: 'timeout' })
-    call.end({ ok: false, kind: 'timeout', attempts: [] })
+    call.read({
+      type: 'retry-scheduled',
+      number: 1,
+      kind: 'rate_limit',
+      delayMs: 2_000,
+      delaySource: 'hint',
+    })
+    call.read({ type: 'reask-sent', number: 2, kind: 'schema_mismatch', traced: { issueCount: 3 } })
+    call.read({
+      type: 'fallback-selected',
+      number: 3,
+      kind: 'overloaded',
+      target: 'b',
+      traced: { from: 'a' },
+    })
+    call.read({ type: 'retries-multiplied', wireRequests: 3 })
+    call.read({ type: 'call-repeated' })
+    call.read({ type: 'output-repaired', rules: ['strip-fence', 'number', 'number'] })
+    call.read({
+      type: 'call-stopped',
+      number: 1,
+      reason: 'max_attempts',
+      kind: 'timeout',
+      traced: { target: {} },
+    })
+    settle(call, { ok: false, kind: 'timeout', attempts: [] })
     const key = { 'steadycall.idempotency.key_hash': '0123456789ab' }
     const { events } = recorder.span('chat gpt-4.1-mini')
     expect(events.map(({ name, attributes }) => [name, attributes])).toEqual([
@@ -393,7 +423,7 @@ describe('events', () => {
         'steadycall.output.repaired',
         {
           ...key,
-          'steadycall.repair.count': 2,
+          'steadycall.repair.count': 3,
           'steadycall.repair.rules': ['strip-fence', 'number'],
         },
       ],
@@ -406,12 +436,12 @@ describe('events', () => {
 })
 
 describe('nesting', () => {
-  const outcome: CallOutcome = { ok: true, source: 'provider', attempts: [report()] }
+  const outcome: Outcome = { ok: true, source: 'provider', attempts: [report()] }
 
   it("makes the caller's active span the parent of the call", () => {
     const tracer = trace.getTracer('application')
     tracer.startActiveSpan('request', (span) => {
-      startCall(chat()).end(outcome)
+      settle(startCall(chat()), outcome)
       span.end()
     })
     expect(recorder.span('chat gpt-4.1-mini').parentSpanContext?.spanId).toBe(
@@ -428,7 +458,7 @@ describe('nesting', () => {
       return 'answer'
     })
     attempt.end(report())
-    call.end(outcome)
+    settle(call, outcome)
     expect(value).toBe('answer')
     expect(recorder.span('POST').parentSpanContext?.spanId).toBe(
       recorder.span('attempt gpt-4.1-mini').spanContext().spanId,
@@ -438,7 +468,7 @@ describe('nesting', () => {
   it("offers the call's context to code between attempts", () => {
     const call = startCall(chat())
     context.with(call.context, () => trace.getTracer('application').startSpan('store').end())
-    call.end(outcome)
+    settle(call, outcome)
     expect(recorder.span('store').parentSpanContext?.spanId).toBe(
       recorder.span('chat gpt-4.1-mini').spanContext().spanId,
     )
@@ -451,7 +481,7 @@ describe('nesting', () => {
     const attempt = call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 })
     expect(attempt.run(() => context.active())).toBe(ROOT_CONTEXT)
     attempt.end(report())
-    call.end(outcome)
+    settle(call, outcome)
     expect(recorder.span('attempt gpt-4.1-mini').parentSpanContext?.spanId).toBe(
       recorder.span('chat gpt-4.1-mini').spanContext().spanId,
     )
@@ -462,8 +492,8 @@ describe('nesting', () => {
     const attempt = call.startAttempt({ number: 1, cause: 'initial', delayMs: 0 })
     attempt.end(report())
     attempt.end(failedOnce)
-    call.end(outcome)
-    call.end({ ok: false, kind: 'deadline', attempts: [] })
+    settle(call, outcome)
+    settle(call, { ok: false, kind: 'deadline', attempts: [] })
     expect(recorder.spans().map(({ status }) => status.code)).toEqual([
       SpanStatusCode.UNSET,
       SpanStatusCode.UNSET,

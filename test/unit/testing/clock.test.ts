@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { virtualClock } from '../../../src/testing/clock.ts'
 import { sleep } from '../../../src/time.ts'
+import { fuzzRuns } from '../../support/fuzz-runs.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -153,7 +154,7 @@ describe('advance', () => {
         expect(firedAt).toEqual(due.toSorted((one, other) => one - other))
         expect(clock.pending).toBe(delaysMs.length - due.length)
       }),
-      { numRuns: 50 },
+      { numRuns: fuzzRuns(50) },
     )
   })
 })

@@ -165,7 +165,7 @@ describe('bounds by hand', () => {
   it('say how long they hold at least', () => {
     const desk = new Desk({ limits: { requestsPerMinute: 60 } })
     desk.send(1)
-    expect(desk.line.held(desk.wish())).toMatchObject({ by: 'limit', leastMs: 1_000 })
+    expect(desk.line.held(desk.request())).toMatchObject({ by: 'limit', leastMs: 1_000 })
   })
 
   it('hold for a hedge with its tokens', async () => {
@@ -200,12 +200,12 @@ describe('bounds by hand', () => {
     const seen = { kind: 'rate_limit', status: 429 } as const
     const [first = 0, second = 0] = desk.send(2)
     desk.end(first, 'limited', { seen })
-    expect(desk.line.held(desk.wish()).by).toBe('limit')
+    expect(desk.line.held(desk.request()).by).toBe('limit')
     expect(desk.line.seen('limit')).toEqual(seen)
     desk.end(second, 'success')
     await desk.clock.advance(24 * 3_600_000)
     desk.send(2)
-    expect(desk.line.held(desk.wish()).by).toBe('limit')
+    expect(desk.line.held(desk.request()).by).toBe('limit')
     expect(desk.line.seen('limit')).toBeUndefined()
   })
 })

@@ -3,14 +3,18 @@ import { readLimits } from '../../../../src/retry/health/limits.ts'
 import { Line } from '../../../../src/retry/health/line.ts'
 import type { End } from '../../../../src/retry/health/line-contract.ts'
 import type { Sign } from '../../../../src/retry/health/signs.ts'
-import type { Outcome, Ticket, Wish } from '../../../../src/retry/health/waiting.ts'
+import type {
+  PermitRequest,
+  Ticket,
+  TicketOrRefusal,
+} from '../../../../src/retry/health/waiting.ts'
 import { type VirtualClock, virtualClock } from '../../../../src/testing/clock.ts'
 import type { Clock } from '../../../../src/time.ts'
 
 /** One that waits, and what it came to. */
 export interface Caller {
   readonly order: number
-  outcome: Outcome | undefined
+  outcome: TicketOrRefusal | undefined
 }
 
 interface DeskOptions {
@@ -51,7 +55,7 @@ export class Desk {
     this.#suspendedMs += ms
   }
 
-  wish(over: Partial<Wish> = {}): Wish {
+  request(over: Partial<PermitRequest> = {}): PermitRequest {
     return {
       order: over.order ?? this.line.arrive(),
       requests: 0,
@@ -67,14 +71,14 @@ export class Desk {
   }
 
   /** 0 where the line is not free. */
-  enter(over: Partial<Wish> = {}): Ticket | 0 {
-    const ticket = this.line.enter(this.wish(over))
+  enter(over: Partial<PermitRequest> = {}): Ticket | 0 {
+    const ticket = this.line.enter(this.request(over))
     if (ticket !== 0) this.sentAtMs.set(ticket, this.nowMs)
     return ticket
   }
 
   /** As many as are to be in flight. */
-  send(count: number, over: Partial<Wish> = {}): Ticket[] {
+  send(count: number, over: Partial<PermitRequest> = {}): Ticket[] {
     return Array.from({ length: count }, () => {
       const ticket = this.enter(over)
       if (ticket === 0) throw new Error('the line is not free')
@@ -82,10 +86,10 @@ export class Desk {
     })
   }
 
-  wait(over: Partial<Wish> = {}, signal?: AbortSignal): Caller {
-    const wish = this.wish(over)
-    const caller: Caller = { order: wish.order, outcome: undefined }
-    void this.line.wait(wish, signal).then((outcome) => {
+  wait(over: Partial<PermitRequest> = {}, signal?: AbortSignal): Caller {
+    const request = this.request(over)
+    const caller: Caller = { order: request.order, outcome: undefined }
+    void this.line.wait(request, signal).then((outcome) => {
       caller.outcome = outcome
       if (typeof outcome === 'number') this.sentAtMs.set(outcome, this.nowMs)
     })

@@ -117,7 +117,7 @@ describe('a hint', () => {
     const desk = new Desk({ limits: { concurrency: 1 }, drawn: 0 })
     const first = desk.enter()
     const own = [{}, { notBeforeMs: 1_000 }, { bulk: true }, { paying: true }]
-    const hasty = own.map((wish) => desk.wait({ ...wish, latestMs: 59_999 }))
+    const hasty = own.map((request) => desk.wait({ ...request, latestMs: 59_999 }))
     const patient = desk.wait({ latestMs: 60_000 })
     desk.end(first, 'limited', { hintMs: 60_000 })
     await desk.settle()
@@ -142,7 +142,7 @@ describe('a hint', () => {
   it('says what closed the line, and nothing else of the call that met it', () => {
     const { desk } = told(4_000)
     expect(desk.line.seen('hint')).toEqual({ kind: 'rate_limit', status: 429 })
-    expect(desk.line.held(desk.wish())).toEqual({
+    expect(desk.line.held(desk.request())).toEqual({
       by: 'hint',
       leastMs: 4_000,
       expectedMs: 4_200,
@@ -233,8 +233,8 @@ describe('a hint of a target that is down', () => {
     const desk = new Desk({ drawn: 0 })
     for (const _ of Array(4)) desk.end(desk.enter(), 'error')
     desk.end(desk.enter(), 'refused', { hintMs: 30_000 })
-    expect(desk.line.held(desk.wish())).toMatchObject({ leastMs: 30_000, expectedMs: Infinity })
-    expect(await desk.line.wait(desk.wish({ latestMs: 29_999 }))).toEqual({
+    expect(desk.line.held(desk.request())).toMatchObject({ leastMs: 30_000, expectedMs: Infinity })
+    expect(await desk.line.wait(desk.request({ latestMs: 29_999 }))).toEqual({
       by: 'hint',
       why: 'too_long',
     })

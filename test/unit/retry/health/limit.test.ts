@@ -21,6 +21,21 @@ describe('the learned limit', () => {
     expect(desk.status.limit).toBe(limit)
   })
 
+  it('is cut by the first refusal after the last cut, in a run that began with an older one too', () => {
+    const desk = new Desk()
+    const [first = 0, second = 0, ...others] = desk.send(10)
+    desk.end(first, 'refused')
+    expect(desk.status.limit).toBe(7)
+    for (const ticket of others.slice(0, 4)) desk.end(ticket, 'success')
+    const [third = 0, fourth = 0] = desk.send(2)
+    // The run is over; another one begins with a refusal from before the cut.
+    desk.end(third, 'success')
+    desk.end(second, 'refused')
+    expect(desk.status.limit).toBeGreaterThan(desk.status.inFlight)
+    desk.end(fourth, 'refused')
+    expect(desk.status.limit).toBeLessThan(5)
+  })
+
   it.each(['error', 'answered', 'nothing', 'success'] as const)('is not cut by %s', (sign) => {
     const desk = new Desk()
     const [first = 0] = desk.send(20)
@@ -262,7 +277,7 @@ describe('the learned limit', () => {
   it('does not keep a process at one call in flight that begins with refusals of whatever load', async () => {
     const desk = new Desk()
     let turn = 0
-    for (let second = 0; second < 20; second += 1) {
+    for (let second = 0; second < 40; second += 1) {
       const ticket = desk.enter()
       await desk.clock.advance(1_000)
       turn += 1
@@ -312,7 +327,7 @@ describe('a token of the retry budget', () => {
   it('cannot come sooner than time brings it while nothing is in flight', () => {
     const desk = new Desk()
     while (desk.enter({ paying: true }) !== 0);
-    const paying = desk.wish({ paying: true })
+    const paying = desk.request({ paying: true })
     expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 0 })
     for (const ticket of desk.sentAtMs.keys()) desk.end(ticket, 'nothing')
     expect(desk.line.held(paying)).toMatchObject({ by: 'budget', leastMs: 30_000 })
@@ -353,7 +368,7 @@ describe('a token of the retry budget', () => {
     }
     retries(desk)
     const caller = desk.wait({ paying: true })
-    expect(desk.line.held(desk.wish({ paying: true }))).toMatchObject({ by: 'budget' })
+    expect(desk.line.held(desk.request({ paying: true }))).toMatchObject({ by: 'budget' })
     await desk.clock.advance(29_999)
     expect(caller.outcome).toBeUndefined()
     expect(desk.clock.pending).toBe(1)

@@ -109,8 +109,8 @@ describe('a call that no learned limit holds', () => {
     const [first = 0] = desk.send(10)
     desk.end(first, 'refused')
     desk.wait()
-    expect(desk.line.held(desk.wish())).toMatchObject({ by: 'limit' })
-    expect(desk.line.held(desk.wish(own))).toMatchObject({ by: 'backoff', expectedMs: 0 })
+    expect(desk.line.held(desk.request())).toMatchObject({ by: 'limit' })
+    expect(desk.line.held(desk.request(own))).toMatchObject({ by: 'backoff', expectedMs: 0 })
     expect(desk.enter(own)).not.toBe(0)
   })
 })
@@ -153,7 +153,7 @@ describe('a nested call', () => {
     const outer = desk.wait()
     const inner = [desk.wait({ nested: true }), desk.wait({ nested: true })]
     expect(desk.enter({ nested: true })).toBe(0)
-    expect(desk.line.held(desk.wish({ nested: true }))).toMatchObject({ by: 'limit', ahead: 2 })
+    expect(desk.line.held(desk.request({ nested: true }))).toMatchObject({ by: 'limit', ahead: 2 })
     expect(await orderOf(desk, first, [outer, ...inner])).toEqual([
       ...inner.map(({ order }) => order),
       outer.order,
@@ -200,7 +200,7 @@ describe('a crowd', () => {
     const { desk } = await occupied()
     const first = desk.wait({ latestMs: 90_000 })
     for (let caller = 1; caller < 100_000; caller += 1) {
-      void desk.line.wait(desk.wish({ latestMs: 90_000 }))
+      void desk.line.wait(desk.request({ latestMs: 90_000 }))
     }
     expect(desk.status.waiting).toBe(100_000)
     const oneMore = desk.wait({ latestMs: 90_000 })
@@ -216,7 +216,7 @@ describe('a crowd', () => {
     const outcomes: unknown[] = []
     for (let caller = 0; caller < 10_000; caller += 1) {
       void desk.line
-        .wait(desk.wish({ latestMs: 1_000 + (caller % 7) }))
+        .wait(desk.request({ latestMs: 1_000 + (caller % 7) }))
         .then((outcome) => outcomes.push(outcome))
     }
     await desk.clock.advance(1_006)
@@ -253,7 +253,7 @@ describe('an abort', () => {
 
   it('before the wait refuses it, and after it changes nothing', async () => {
     const { desk, first } = await occupied()
-    expect(await desk.line.wait(desk.wish(), AbortSignal.abort())).toEqual({
+    expect(await desk.line.wait(desk.request(), AbortSignal.abort())).toEqual({
       by: 'limit',
       why: 'aborted',
     })
@@ -283,7 +283,7 @@ describe('an abort', () => {
     const { desk } = await occupied()
     const controller = new AbortController()
     for (let caller = 0; caller < 1_000; caller += 1) {
-      void desk.line.wait(desk.wish({ latestMs: 5_000 }), controller.signal)
+      void desk.line.wait(desk.request({ latestMs: 5_000 }), controller.signal)
     }
     controller.abort()
     expect(desk.status.waiting).toBe(0)

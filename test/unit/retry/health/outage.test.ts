@@ -119,7 +119,7 @@ describe('a target that is down', () => {
     const { desk } = down(3)
     await desk.clock.advance(300)
     expect(desk.status).toMatchObject({ state: 'down', downForMs: 300, waiting: 3, inFlight: 0 })
-    expect(desk.line.held(desk.wish())).toEqual({
+    expect(desk.line.held(desk.request())).toEqual({
       by: 'down',
       leastMs: 0,
       expectedMs: Infinity,

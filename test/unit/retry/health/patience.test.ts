@@ -129,24 +129,24 @@ describe('a hopeless wait', () => {
   })
 
   it.each([
-    { what: 'only bulk calls wait', bulk: true, wish: {}, ahead: 0 },
+    { what: 'only bulk calls wait', bulk: true, request: {}, ahead: 0 },
     {
       what: 'it is a retry that goes first',
       bulk: false,
-      wish: { order: 1, requests: 1 },
+      request: { order: 1, requests: 1 },
       ahead: 0,
     },
-    { what: 'it is a retry', bulk: false, wish: { requests: 1 }, ahead: 3_000 },
-    { what: 'it is nested', bulk: false, wish: { nested: true }, ahead: 0 },
-  ])('is none where $what', async ({ bulk, wish, ahead }) => {
+    { what: 'it is a retry', bulk: false, request: { requests: 1 }, ahead: 3_000 },
+    { what: 'it is nested', bulk: false, request: { nested: true }, ahead: 0 },
+  ])('is none where $what', async ({ bulk, request, ahead }) => {
     const { desk } = await busy(12)
     for (let caller = 0; caller < 3_000; caller += 1) desk.wait({ bulk, order: 100 + caller })
     const latestMs = desk.nowMs + 10_000
-    const held = desk.line.held(desk.wish({ ...wish, latestMs }))
+    const held = desk.line.held(desk.request({ ...request, latestMs }))
     expect(held.ahead).toBe(ahead)
     if (ahead === 0) expect(held.expectedMs).toBeLessThan(200)
     // Nothing of this ends in time: only patience does.
-    const patient = desk.wait({ ...wish, notBeforeMs: desk.nowMs + 60_000, latestMs })
+    const patient = desk.wait({ ...request, notBeforeMs: desk.nowMs + 60_000, latestMs })
     await desk.clock.advance(9_999)
     expect(patient.outcome).toBeUndefined()
     await desk.clock.advance(1)
@@ -247,7 +247,7 @@ describe('a process that was suspended', () => {
     for (const ms of [HOUR_MS, 1, 1e10, 0.5]) {
       desk.suspend(ms)
       const { limit, inFlight, waiting, closedForMs, downForMs } = desk.status
-      const held = desk.line.held(desk.wish())
+      const held = desk.line.held(desk.request())
       for (const value of [
         inFlight,
         waiting,

@@ -1,0 +1,189 @@
+import { currentScope, outsideScopes } from '../call/nesting.ts'
+import { readProperty } from '../errors/hostile.ts'
+import type { ChatClient } from './chat-client.ts'
+import { isFacade, rawClient } from './facade.ts'
+import { inherited, ownValue } from './past-proxies.ts'
+import { observeClient } from './wire.ts'
+
+export type { ChatClient } from './chat-client.ts'
+
+/** openai's error classes, as found on a client's class. */
+export interface ErrorClasses {
+  readonly APIError: new (
+    status: number | undefined,
+    error: object | undefined,
+    message: string | undefined,
+    headers: Headers | undefined,
+  ) => Error
+  readonly APIConnectionError: new (init: { message?: string; cause?: Error }) => Error
+  readonly APIConnectionTimeoutError: new (init: { message?: string }) => Error
+  readonly APIUserAbortError: new (init: { message?: string }) => Error
+}
+
+const ERROR_CLASSES = [
+  'APIError',
+  'APIConnectionError',
+  'APIConnectionTimeoutError',
+  'APIUserAbortError',
+] as const
+
+/**
+ * Checks that this can be used as an openai client and prepares it, once, in place: its `fetch` is
+ * observed, and inside a steadycall attempt its `maxRetries` reads 0, so that the SDK's own retries
+ * never multiply ours. Outside of one, nothing changes for anybody who holds the client. One that
+ * has neither, or is frozen, stays as it is.
+ * @throws {TypeError} that says what was given, and what to give instead.
+ */
+export function prepareClient(where: string, client: unknown): asserts client is ChatClient {
+  if (typeof createOf(client) !== 'function') throw new TypeError(refusal(where, client))
+  const sender = senderOf(Object(client))
+  if (isFacade(sender)) return
+  observeClient(sender)
+  neutraliseRetries(sender)
+}
+
+function createOf(client: unknown): unknown {
+  return readProperty(readProperty(readProperty(client, 'chat'), 'completions'), 'create')
+}
+
+function refusal(where: string, client: unknown): string {
+  return `${where} must be an openai client${whatInstead(client)}`
+}
+
+/** What was given, and the way out. */
+function whatInstead(client: unknown): string {
+  if (client === null || (typeof client !== 'object' && typeof client !== 'function')) {
+    return `, got ${client === null ? 'null' : typeof client}. Pass new OpenAI().`
+  }
+  if (typeof readProperty(client, 'then') === 'function') return ', got a promise. Await it first.'
+  if (createOf({ chat: client }) !== undefined) {
+    return ', got its chat. Pass the client itself.'
+  }
+  if (createOf({ chat: { completions: client } }) !== undefined) {
+    return ', got something with a create(). Pass the client itself, not its chat.completions.'
+  }
+  if (typeof client === 'function') {
+    return `, got the class or function ${nameOf(client)}. Pass an instance: new OpenAI().`
+  }
+  if (typeof readProperty(client, 'OpenAI') === 'function') {
+    return ', got the module. Pass an instance of its class: new OpenAI().'
+  }
+  const create = createOf(client)
+  const found = create === undefined ? 'missing' : `no function, it is ${typeof create}`
+  const name = nameOf(readProperty(client, 'constructor'))
+  return `: chat.completions.create is ${found} (got an object of class ${name}). A double needs no more than that method: { chat: { completions: { create } } }.`
+}
+
+/** A class's name is the user's own code; still, no more of it than a line holds. */
+function nameOf(Class: unknown): string {
+  const name = readProperty(Class, 'name')
+  return typeof name === 'string' && name !== '' ? name.slice(0, 60) : 'without a name'
+}
+
+/** openai's error classes of this client; undefined for one that has none, such as a test's double. */
+export function errorClasses(client: ChatClient): ErrorClasses | undefined {
+  const has = (Class: unknown, name: string) => isErrorClass(readProperty(Class, name))
+  const found = classesOf(client).find((Class) => ERROR_CLASSES.every((name) => has(Class, name)))
+  // All four are there, and what openai 6 and 7 have under these names.
+  return found as ErrorClasses | undefined
+}
+
+/** Some doubles answer any name with a function: only an error's prototype has these two. */
+function isErrorClass(Class: unknown): boolean {
+  const prototype = typeof Class === 'function' ? readProperty(Class, 'prototype') : undefined
+  return ['name', 'message'].every((key) => typeof readProperty(prototype, key) === 'string')
+}
+
+/** The classes of a client: what it says itself, then what is really there, whatever a proxy says. */
+export function classesOf(client: object): readonly unknown[] {
+  const raw = rawClient(client)
+  const said = readProperty(raw, 'constructor')
+  return [said, ...inherited(raw, 'constructor'), ...inherited(senderOf(raw), 'constructor')]
+}
+
+/**
+ * One of openai's classes for what went wrong with a request, its credentials' own requests among
+ * them. Their common base by itself says that something was not as it should be on this side.
+ */
+export function isRequestError(error: unknown, client: ChatClient): boolean {
+  const classes = errorClasses(client)
+  if (classes === undefined) return false
+  if (error instanceof classes.APIError) return true
+  const base = readProperty(classes, 'OpenAIError')
+  return isInstance(error, base) && readProperty(error, 'constructor') !== base
+}
+
+function isInstance(error: unknown, maker: unknown): boolean {
+  return typeof maker === 'function' && error instanceof maker
+}
+
+/**
+ * The client that the requests are sent with. Tracers put a proxy around a client, or give out a
+ * copy of it, whose `fetch` and `maxRetries` are not those that count: its completions, which openai
+ * has made for it, know the client itself.
+ */
+export function senderOf(client: object): object {
+  const raw = rawClient(client)
+  const sender = ownValue(readProperty(readProperty(raw, 'chat'), 'completions'), '_client')
+  return typeof sender === 'object' && sender !== null ? sender : raw
+}
+
+/** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
+const OWN_RETRIES = Symbol.for('steadycall.own-retries.v1')
+
+function neutraliseRetries(client: object): void {
+  const descriptor = Object.getOwnPropertyDescriptor(client, 'maxRetries')
+  // Ours already, also through another copy of the package; or frozen: then the per-request option
+  // does the work alone.
+  if (descriptor?.configurable !== true || !('value' in descriptor)) return
+  const own: { maxRetries: unknown } = { maxRetries: descriptor.value }
+  if (!Reflect.defineProperty(client, OWN_RETRIES, { value: own })) return
+  const withOptions = ownValue(client, 'withOptions')
+  if (typeof withOptions === 'function') {
+    // A client derived inside a scope must inherit its owner's retries, not the 0 of the scope.
+    const value = (...args: unknown[]): unknown =>
+      outsideScopes(() => Reflect.apply(withOptions, client, args))
+    Object.defineProperty(client, 'withOptions', { configurable: true, writable: true, value })
+  }
+  Object.defineProperty(client, 'maxRetries', {
+    configurable: true,
+    enumerable: true,
+    get: () => (currentScope() === undefined ? own.maxRetries : 0),
+    set: (value: unknown) => {
+      own.maxRetries = value
+    },
+  })
+}
+
+// openai-node's DEFAULT_MAX_RETRIES: indistinguishable from "not set", so it is not a wish.
+const SDK_DEFAULT_MAX_RETRIES = 2
+
+/** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
+export function clientAttempts(client: ChatClient): number | undefined {
+  const raw = rawClient(client)
+  const maxRetries = readProperty(readProperty(raw, OWN_RETRIES) ?? raw, 'maxRetries')
+  return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
+}
+
+// openai-node's DEFAULT_TIMEOUT.
+const SDK_DEFAULT_TIMEOUT_MS = 600_000
+
+/** The client's own `timeout`, or the SDK's default where it has none. */
+export function clientTimeoutMs(client: ChatClient): number {
+  const timeout = readProperty(client, 'timeout')
+  return typeof timeout === 'number' ? timeout : SDK_DEFAULT_TIMEOUT_MS
+}
+
+/** The client was built with another `timeout` than the SDK's default. */
+export function setsTimeout(client: ChatClient): boolean {
+  return clientTimeoutMs(client) !== SDK_DEFAULT_TIMEOUT_MS
+}
+
+// The upper end of maxAttempts.
+const MOST_ATTEMPTS = 10
+
+/** openai's `maxRetries` as our `maxAttempts`: who switched retries off gets none. */
+export function attemptsFor(maxRetries: unknown): number | undefined {
+  if (typeof maxRetries !== 'number' || !Number.isInteger(maxRetries)) return undefined
+  return Math.min(Math.max(maxRetries, 0) + 1, MOST_ATTEMPTS)
+}

@@ -1,0 +1,158 @@
+/** The options that are objects or lists of options, and a row for each option in them. */
+
+import { type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
+import type { ChatClient } from '../openai/chat-client.ts'
+import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/limits.ts'
+import { HEDGE_NUMBERS, type HedgeOptions } from '../retry/hedge.ts'
+import {
+  aFunction,
+  type Checks,
+  type DefaultedRow,
+  eachOf,
+  integer,
+  isGroup,
+  number,
+  type OptionCheck,
+  oneOf,
+  type Row,
+  type RowsOf,
+  show,
+  trueOrFalse,
+  type ValuesOf,
+} from './option-check.ts'
+
+const LEFT_OUT = 'or left out where there is no limit'
+
+function perMinute(min: number): OptionCheck {
+  return {
+    allowed: `a finite number from ${min}, ${LEFT_OUT}`,
+    accepts: (value) => Number.isFinite(value) && Number(value) >= min,
+  }
+}
+
+const wholeFrom = integer(LIMIT_NUMBERS.concurrency.min)
+
+const LIMITS: RowsOf<LimitsOptions> = {
+  concurrency: { ...wholeFrom, allowed: `${wholeFrom.allowed}, ${LEFT_OUT}` },
+  requestsPerMinute: perMinute(LIMIT_NUMBERS.requestsPerMinute.min),
+  tokensPerMinute: perMinute(LIMIT_NUMBERS.tokensPerMinute.min),
+}
+
+export const limits: Row<Limits> = {
+  allowed:
+    "'auto', 'off' or { concurrency?, requestsPerMinute?, tokensPerMinute? } with numbers from 1, concurrency whole",
+  accepts: (value) => value === 'auto' || value === 'off' || isGroup(value),
+  within: (value) => (Array.isArray(value) ? undefined : LIMITS),
+}
+
+const HEDGE: RowsOf<HedgeOptions> = {
+  delayMs: number(HEDGE_NUMBERS.delayMs.min, HEDGE_NUMBERS.delayMs.max),
+  maxExtraLoad: {
+    ...number(HEDGE_NUMBERS.maxExtraLoad.min, HEDGE_NUMBERS.maxExtraLoad.max),
+    default: HEDGE_NUMBERS.maxExtraLoad.fallback,
+  },
+}
+
+export const hedge: Row<boolean | HedgeOptions> = {
+  allowed:
+    'true, false or { delayMs?, maxExtraLoad? } with delayMs from 0, maxExtraLoad from 0 to 1',
+  accepts: (value) => typeof value === 'boolean' || isGroup(value),
+  within: () => HEDGE,
+}
+
+class TelemetryRows {
+  /** Puts prompts and answers on spans. @default false */
+  readonly captureContent: DefaultedRow<boolean> = { ...trueOrFalse, default: false }
+  /** Changes the messages before they are put on spans. */
+  readonly redact: Row<(messages: unknown) => unknown> = aFunction
+  /** Sends the `traceparent` of each attempt along, for a gateway that continues the trace. @default false */
+  readonly propagateTraceparent: DefaultedRow<boolean> = { ...trueOrFalse, default: false }
+}
+
+export interface TelemetryOptions extends ValuesOf<TelemetryRows> {}
+
+const TELEMETRY: Checks = { ...new TelemetryRows() }
+
+export const telemetry: Row<TelemetryOptions> = {
+  allowed: '{ captureContent?: boolean, redact?: function, propagateTraceparent?: boolean }',
+  accepts: isGroup,
+  within: () => TELEMETRY,
+}
+
+const failureKind: OptionCheck = {
+  allowed: "a failure kind, such as 'overloaded'",
+  accepts: isFailureKind,
+}
+
+class FallbackRows {
+  /** The model. @default the request's */
+  readonly model: Row<string> = {
+    allowed: 'the name of a model',
+    accepts: (value) => typeof value === 'string' && value !== '',
+  }
+  /** The client. @default the wrapped one */
+  readonly client: Row<ChatClient> = {
+    // prepareClient() says what a client must have.
+    allowed: 'an openai client',
+    accepts: (value) =>
+      (typeof value === 'object' || typeof value === 'function') && value !== null,
+  }
+  /** The kinds of failure after which it is tried. @default context_length, quota_exhausted, billing, overloaded, server_error, timeout, network, rate_limit, circuit_open */
+  readonly on: Row<readonly FailureKind[]> = {
+    allowed: "an array of failure kinds, such as ['overloaded']",
+    accepts: Array.isArray,
+    within: (value) => (Array.isArray(value) ? eachOf(value, failureKind) : undefined),
+  }
+}
+
+/** Another model, another client, or both, tried in order when the kind of failure is in `on`. */
+export interface Fallback extends ValuesOf<FallbackRows> {}
+
+const FALLBACK: Checks = { ...new FallbackRows() }
+
+const fallback: OptionCheck = {
+  allowed: '{ model?, client?, on? } with a model or a client',
+  accepts: (value) =>
+    isGroup(value) && ['model', 'client'].some((name) => Reflect.get(value, name) !== undefined),
+  got: (value) => (isGroup(value) ? 'one with neither' : show(value)),
+  within: (value) => (Array.isArray(value) ? undefined : FALLBACK),
+}
+
+export const fallbacks: Row<readonly Fallback[]> = {
+  allowed: 'an array of { model?, client?, on? } with a model or a client in each',
+  accepts: Array.isArray,
+  within: (value) => (Array.isArray(value) ? eachOf(value, fallback) : undefined),
+}
+
+/** A gateway whose own retries can be switched off. */
+export type GatewayName = 'litellm' | 'portkey' | 'helicone' | 'cloudflare' | 'openrouter'
+
+interface NamedGateway {
+  /** Which gateway it is. */
+  readonly name: GatewayName
+  /** `'keep'`: the operator's own fallbacks go on; only retries are switched off. @default 'off' */
+  readonly fallbacks?: 'keep' | 'off'
+}
+
+/** A gateway by its name, or with what is to become of its own fallbacks. */
+export type GatewayOption = GatewayName | NamedGateway
+
+const gatewayName: Row<GatewayName> = oneOf(
+  'litellm',
+  'portkey',
+  'helicone',
+  'cloudflare',
+  'openrouter',
+)
+const GATEWAY: RowsOf<NamedGateway> = {
+  name: gatewayName,
+  fallbacks: { ...oneOf('keep', 'off'), default: 'off' },
+}
+
+export const gateway: Row<GatewayOption> = {
+  allowed: `${gatewayName.allowed}, or { name, fallbacks? } with one of these and 'keep' or 'off'`,
+  accepts: (value) =>
+    isGroup(value) ? Reflect.get(value, 'name') !== undefined : gatewayName.accepts(value),
+  got: (value) => (isGroup(value) ? 'one without a name' : show(value)),
+  within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
+}

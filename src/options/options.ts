@@ -1,0 +1,210 @@
+/**
+ * The options, one row each: its type, its default, what is allowed, and a docstring whose first
+ * sentence is its line in docs/reference/options.md. A new option is written here and on that page;
+ * a test compares the two. Options within an option have their rows in `nested-options.ts`.
+ *
+ * The rows are fields of classes, since a field can have a type, a docstring and a value in one
+ * place; the public interfaces are mapped from them.
+ */
+
+import type { Runtime } from '../call/runtime.ts'
+import { FAILURE_KINDS, type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
+import type { Store } from '../idempotency/store.ts'
+import { isSignal } from '../native-signal.ts'
+import type { ReaskWording } from '../output/reask.ts'
+import type { RegExpEngine } from '../output/schema-engine.ts'
+import type { CallEvent } from '../report/call-report.ts'
+import type { Backoff } from '../retry/backoff.ts'
+import { DEFAULT_LIMITS } from '../retry/decide.ts'
+import type { Limits } from '../retry/health/limits.ts'
+import type { HedgeOptions } from '../retry/hedge.ts'
+import { type KeepingOptions, KeepingRows } from './keeping-options.ts'
+import {
+  type Fallback,
+  fallbacks,
+  type GatewayOption,
+  gateway,
+  hedge,
+  limits,
+  type TelemetryOptions,
+  telemetry,
+} from './nested-options.ts'
+import {
+  aFunction,
+  type DefaultedRow,
+  duration,
+  integer,
+  json,
+  MAX_DURATION_MS,
+  objectWith,
+  oneOf,
+  type ResolvedOf,
+  type Row,
+  text,
+  type ValuesOf,
+} from './option-check.ts'
+
+class SettingRows {
+  /** Attempts of one call that a model may have worked on, the first included. 1–10. @default 3 */
+  readonly maxAttempts: DefaultedRow<number> = { ...integer(1, 10), default: 3 }
+  /**
+   * HTTP requests of one call, with those that were refused before any work. 1–100.
+   * @default 12; where `maxAttempts` or the client's `maxRetries` is set, as many as those allow
+   */
+  readonly maxRequests: DefaultedRow<number> = { ...integer(1, 100), default: 12 }
+  /** How many of the attempts may be re-asks, which quote the errors of a bad answer. 0–9. @default 2 */
+  readonly maxReasks: DefaultedRow<number> = { ...integer(0, 9), default: 2 }
+  /** Time for the whole call, waits included. @default 600,000; for `create` at least twice `attemptTimeoutMs` */
+  readonly deadlineMs: DefaultedRow<number> = { ...duration, default: 600_000 }
+  /** Time for one attempt. @default the request's or client's `timeout`; for `json` and `run` at most half of `deadlineMs` */
+  readonly attemptTimeoutMs: Row<number> = duration
+  /** Time until the first content of a stream. @default `attemptTimeoutMs` */
+  readonly firstChunkTimeoutMs: Row<number> = duration
+  /** Time between two chunks of a stream, counted only while the caller waits for one. @default 60,000 */
+  readonly chunkIdleTimeoutMs: DefaultedRow<number> = { ...duration, default: 60_000 }
+  /**
+   * How long the call may wait for its target in all, milliseconds: hints, limits, an outage, the retry
+   * budget and backoff together. 0: a hint, an outage or a limit set by hand fails the call at once, and
+   * backoff counts only against the deadline.
+   * @default 90,000; for `create` 20,000, or a hint of up to 60,000; there at most an explicit `timeout`, and 0 with an explicit `maxRetries: 0`
+   */
+  readonly maxWaitMs: Row<number> = {
+    allowed: `a number of milliseconds from 0 to ${MAX_DURATION_MS} (as long as the deadline: the value of deadlineMs)`,
+    accepts: (value) => typeof value === 'number' && value >= 0 && value <= MAX_DURATION_MS,
+  }
+  /** `'bulk'` goes after all normal calls, yet gets at least a twentieth of the places. @default 'normal' */
+  readonly priority: DefaultedRow<'normal' | 'bulk'> = {
+    ...oneOf('normal', 'bulk'),
+    default: 'normal',
+  }
+  /** No attempt starts with less time left than this. @default 250 */
+  readonly minAttemptMs: DefaultedRow<number> = {
+    ...duration,
+    default: DEFAULT_LIMITS.minAttemptMs,
+  }
+  /** The wait before a retry without a hint. @default fullJitter() up to 5 s; longer while the target is down, and after a timeout */
+  readonly backoff: Row<Backoff> = objectWith('a backoff such as fullJitter()', 'delayMs')
+  /** Other models or clients, tried in order when the target fails. @default [] */
+  readonly fallbacks: DefaultedRow<readonly Fallback[]> = { ...fallbacks, default: [] }
+  /** How far a damaged answer may be repaired without asking again. @default 'safe' */
+  readonly repair: DefaultedRow<'off' | 'syntax' | 'safe' | 'lenient'> = {
+    ...oneOf('off', 'syntax', 'safe', 'lenient'),
+    default: 'safe',
+  }
+  /**
+   * How `json` asks for the format. `'auto'` begins with the strictest, and remembers per target what
+   * was refused. @default 'auto'
+   */
+  readonly responseFormat: DefaultedRow<
+    'auto' | 'strict' | 'json_schema' | 'json_object' | 'none'
+  > = {
+    ...oneOf('auto', 'strict', 'json_schema', 'json_object', 'none'),
+    default: 'auto',
+  }
+  /** Writes the messages of a re-ask: given the bad answer and the usual messages, returns those to append. */
+  readonly reaskMessages: Row<ReaskWording> = aFunction
+  /** Makes the regular expressions of schemas, from pattern and flags: pass RE2 where they come from others. @default `new RegExp` */
+  readonly regExp: Row<RegExpEngine> = aFunction
+  /** `'extend'` asks once more with twice the output limit. @default 'fail' */
+  readonly onTruncated: DefaultedRow<'fail' | 'extend'> = {
+    ...oneOf('fail', 'extend'),
+    default: 'fail',
+  }
+  /**
+   * `'check'`: the arguments of each function that an answer of `create` calls follow its `parameters`,
+   * or are asked for again. Not with `stream`. @default 'off'
+   */
+  readonly toolCalls: DefaultedRow<'off' | 'check'> = { ...oneOf('off', 'check'), default: 'off' }
+  /** `'derive'` makes a key from the request where none is given. @default 'given' */
+  readonly idempotency: DefaultedRow<'given' | 'derive'> = {
+    ...oneOf('given', 'derive'),
+    default: 'given',
+  }
+  /** Life of a stored result. @default 86,400,000 (24 hours) */
+  readonly ttlMs: DefaultedRow<number> = { ...duration, default: 86_400_000 }
+  /** What to do when nobody knows whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
+  readonly onUncertain: Row<'rerun' | 'fail'> = oneOf('rerun', 'fail')
+  /** What to do when the store is down. @default 'fail' for a side effect or with a key you gave, else 'bypass' */
+  readonly onStoreError: Row<'fail' | 'bypass'> = oneOf('fail', 'bypass')
+}
+
+class CallRows extends SettingRows {
+  /** The work runs once per key, 1–255 characters. Same key, other payload: an error. @default a random UUID, never stored */
+  readonly idempotencyKey: Row<string> = text(255)
+  /** What the key stands for, instead of the request. JSON. @default the request */
+  readonly payload: Row<unknown> = json
+  /** Tells equal requests apart when keys are derived. @default 0 */
+  readonly occurrence: Row<number> = integer(0)
+  /** Ends the call at once, as the request's own does. */
+  readonly signal: Row<AbortSignal> = { allowed: 'an AbortSignal', accepts: isSignal }
+}
+
+class SteadyRows extends SettingRows {
+  /** The gateway behind the client's `baseURL`: its own retries are switched off, request by request. */
+  readonly gateway: Row<GatewayOption> = gateway
+  /** Where keyed results live. @default one memory store per runtime */
+  readonly store: Row<Store> = objectWith(
+    'a Store such as memoryStore()',
+    'claim',
+    'heartbeat',
+    'dispatch',
+    'complete',
+    'release',
+    'markUncertain',
+  )
+  /** Separates the keys of different customers. */
+  readonly tenant: Row<string> = text(255)
+  /** Stored keys, fingerprints and derived keys become HMACs with this secret instead of plain hashes. */
+  readonly keySecret: Row<string> = text(4_096)
+  /** What clients share: lines of targets, calls in flight, the default store. @default one per process */
+  readonly runtime: Row<Runtime> = {
+    allowed: 'a Runtime made by createRuntime()',
+    accepts: (value) =>
+      typeof value === 'object' && value !== null && 'shared' in value && 'clock' in value,
+  }
+  /**
+   * How much each target is sent: `'auto'` learns what it can take, `'off'` obeys only hints and
+   * outages, an object sets limits by hand beside what is learned. @default 'auto'
+   */
+  readonly limits: DefaultedRow<Limits> = { ...limits, default: 'auto' }
+  /** Sends a second request beside a slow first one, for chat completions. @default false */
+  readonly hedge: DefaultedRow<boolean | HedgeOptions> = { ...hedge, default: false }
+  /** What to do when the wire shows more requests than were asked for. @default 'warn' */
+  readonly onMultipliedRetries: DefaultedRow<'warn' | 'throw'> = {
+    ...oneOf('warn', 'throw'),
+    default: 'warn',
+  }
+  /** What spans hold, and whether a gateway may continue the trace. @default {} */
+  readonly telemetry: DefaultedRow<TelemetryOptions> = { ...telemetry, default: {} }
+  /** Told of every decision, with a frozen object. What it throws is ignored. */
+  readonly onEvent: Row<(event: CallEvent) => void> = aFunction
+}
+
+export const CALL_ROWS: CallRows = new CallRows()
+export const STEADY_ROWS: KeepingRows & SteadyRows = { ...new SteadyRows(), ...new KeepingRows() }
+
+/** Settings of one call; each may also be set for all calls in {@link SteadyOptions}. */
+export interface CallSettings extends ValuesOf<SettingRows> {}
+
+/** Settings of one call, with those that belong to one call only. */
+export interface CallOptions extends ValuesOf<CallRows> {}
+
+export interface SteadyOptions extends ValuesOf<SteadyRows>, KeepingOptions {}
+
+/** A call's options with the defaults filled in. */
+export interface ResolvedCall extends ResolvedOf<CallRows> {
+  readonly attemptTimeoutMs: number
+  readonly firstChunkTimeoutMs: number
+  readonly maxWaitMs: number
+  /** How long it may wait for hints, where that is longer. */
+  readonly maxHintMs: number
+  readonly onUncertain: 'rerun' | 'fail'
+  readonly onStoreError: 'fail' | 'bypass'
+}
+
+/** Kinds that make a call move on to its next fallback, unless the fallback says otherwise. */
+export const DEFAULT_FALLBACK_ON: ReadonlySet<FailureKind> = new Set(
+  Object.keys(FAILURE_KINDS)
+    .filter(isFailureKind)
+    .filter((kind) => FAILURE_KINDS[kind].fallsBack),
+)

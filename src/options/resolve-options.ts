@@ -1,0 +1,160 @@
+import { nativeSignal } from '../native-signal.ts'
+import { withoutUndefined } from '../without-undefined.ts'
+import type { ResolvedOf } from './option-check.ts'
+import { CALL_ROWS, type CallOptions, type CallSettings, type ResolvedCall } from './options.ts'
+
+/** What the face that starts a call knows of it: its own defaults and the client's settings. */
+export interface CallFace {
+  readonly face: 'create' | 'json' | 'run' | 'guard'
+  /** The request's or client's own `timeout`. */
+  readonly clientTimeoutMs: number
+  /** The request sets a `timeout`, or the client was built with one. @default false */
+  readonly setsTimeout?: boolean | undefined
+  /** `maxRetries + 1` where the request sets `maxRetries`. */
+  readonly requestAttempts?: number | undefined
+  /** `maxRetries + 1` where the client was built with another than the SDK's default. */
+  readonly clientAttempts?: number | undefined
+}
+
+/**
+ * A call's options over the client's over the defaults. Merged once for all calls that bring none of
+ * their own.
+ * Expects the client's without members that are undefined, and both checked, by {@link checkSteadyOptions} and {@link checkCallOptions}.
+ */
+export function resolveCall(client: CallSettings, call: CallOptions, face: CallFace): ResolvedCall {
+  if (face.requestAttempts !== undefined || Object.keys(call).length > 0) {
+    return mergeOptions(client, call, face)
+  }
+  const last = lastResolved.get(client)
+  if (last !== undefined && isSame(last.face, face)) return last.resolved
+  const resolved = Object.freeze(mergeOptions(client, call, face))
+  lastResolved.set(client, { face, resolved })
+  return resolved
+}
+
+// By the options of a client, which are the same object in all its calls.
+const lastResolved = new WeakMap<
+  CallSettings,
+  { readonly face: CallFace; readonly resolved: ResolvedCall }
+>()
+
+function isSame(a: CallFace, b: CallFace): boolean {
+  return (
+    a.face === b.face &&
+    a.clientTimeoutMs === b.clientTimeoutMs &&
+    a.setsTimeout === b.setsTimeout &&
+    a.clientAttempts === b.clientAttempts
+  )
+}
+
+function mergeOptions(client: CallSettings, call: CallOptions, by: CallFace): ResolvedCall {
+  const merged = { ...settingsOf(client), ...withoutUndefined(call) }
+  const isKeyed = merged.idempotencyKey !== undefined
+  const mayBeShared = isKeyed || merged.idempotency === 'derive'
+  const sideEffects = by.face === 'guard' || (by.face === 'run' && mayBeShared)
+  return {
+    ...merged,
+    ...resolveTimes(merged, call.deadlineMs ?? client.deadlineMs, by),
+    ...resolvePatience(merged.maxWaitMs, by, isSwitchedOff(client, call, by)),
+    ...resolveLimits(client, call, by),
+    onUncertain: merged.onUncertain ?? (sideEffects ? 'fail' : 'rerun'),
+    onStoreError: merged.onStoreError ?? (sideEffects || isKeyed ? 'fail' : 'bypass'),
+    signal: merged.signal && nativeSignal(merged.signal),
+  }
+}
+
+type Merged = ResolvedOf<typeof CALL_ROWS>
+
+// By the options of a client, too: a call with options of its own adds only these.
+const settings = new WeakMap<CallSettings, Merged>()
+
+/** The client's settings over the defaults, without its options that are no settings of a call. */
+function settingsOf(client: CallSettings): Merged {
+  const known = settings.get(client)
+  if (known !== undefined) return known
+  const values = Object.entries(CALL_ROWS).map(([name, row]) => [
+    name,
+    Reflect.get(client, name) ?? row.default,
+  ])
+  // Exactly the names of the rows, each with a value of its type.
+  const merged = Object.fromEntries(values) as Merged
+  settings.set(client, merged)
+  return merged
+}
+
+/** The nearer setting decides; at each place ours before openai's own. */
+function resolveLimits(
+  client: CallSettings,
+  call: CallOptions,
+  { face, requestAttempts, clientAttempts }: CallFace,
+): Pick<ResolvedCall, 'maxAttempts' | 'maxRequests'> {
+  const ofCall = call.maxAttempts ?? requestAttempts
+  const ofClient = client.maxAttempts ?? clientAttempts
+  const set = ofCall ?? ofClient ?? (face === 'guard' ? 1 : undefined)
+  // One number, as the bare client has it, bounds requests of any kind: over a `maxRequests` that is
+  // set further away, too.
+  const given = call.maxRequests ?? (ofCall === undefined ? client.maxRequests : undefined)
+  return {
+    maxAttempts: set ?? CALL_ROWS.maxAttempts.default,
+    maxRequests: given ?? set ?? CALL_ROWS.maxRequests.default,
+  }
+}
+
+/** Retries are switched off by openai's own option, and no setting of ours decides otherwise. */
+function isSwitchedOff(
+  client: CallSettings,
+  call: CallOptions,
+  { requestAttempts, clientAttempts }: CallFace,
+): boolean {
+  if (call.maxAttempts !== undefined) return false
+  if (requestAttempts !== undefined) return requestAttempts === 1
+  return client.maxAttempts === undefined && clientAttempts === 1
+}
+
+/** A person often waits for `create`, a pipeline for the others. */
+const PATIENCE = { createMs: 20_000, othersMs: 90_000 }
+
+// The bare client obeys a hint of up to a minute (openai-node 7.57.0, `src/client.ts`).
+const BARE_HINT_MS = 60_000
+
+function resolvePatience(
+  maxWaitMs: number | undefined,
+  { face, clientTimeoutMs, setsTimeout }: CallFace,
+  isOff: boolean,
+): Pick<ResolvedCall, 'maxWaitMs' | 'maxHintMs'> {
+  if (maxWaitMs !== undefined) return { maxWaitMs, maxHintMs: maxWaitMs }
+  if (face !== 'create') return { maxWaitMs: PATIENCE.othersMs, maxHintMs: PATIENCE.othersMs }
+  // Retries that are switched off, or an explicit timeout, say that the caller will not wait longer.
+  if (isOff) return { maxWaitMs: 0, maxHintMs: 0 }
+  const mostMs = setsTimeout === true ? clientTimeoutMs : Number.POSITIVE_INFINITY
+  return {
+    maxWaitMs: Math.min(PATIENCE.createMs, mostMs),
+    maxHintMs: Math.min(BARE_HINT_MS, mostMs),
+  }
+}
+
+/** How the three time limits follow from one another where they are not given. */
+function resolveTimes(
+  given: Pick<Merged, 'attemptTimeoutMs' | 'firstChunkTimeoutMs'>,
+  givenDeadlineMs: number | undefined,
+  { face, clientTimeoutMs }: CallFace,
+): Pick<ResolvedCall, 'deadlineMs' | 'attemptTimeoutMs' | 'firstChunkTimeoutMs'> {
+  if (face === 'create') {
+    // A drop-in must not fail a slow call that the bare client would have finished.
+    const attemptTimeoutMs = given.attemptTimeoutMs ?? clientTimeoutMs
+    return {
+      attemptTimeoutMs,
+      deadlineMs: givenDeadlineMs ?? Math.max(CALL_ROWS.deadlineMs.default, 2 * attemptTimeoutMs),
+      firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
+    }
+  }
+  const deadlineMs = givenDeadlineMs ?? CALL_ROWS.deadlineMs.default
+  // A guard makes one attempt: half of its time would be lost.
+  const share = face === 'guard' ? deadlineMs : deadlineMs / 2
+  const attemptTimeoutMs = given.attemptTimeoutMs ?? Math.min(clientTimeoutMs, share)
+  return {
+    deadlineMs,
+    attemptTimeoutMs,
+    firstChunkTimeoutMs: given.firstChunkTimeoutMs ?? attemptTimeoutMs,
+  }
+}

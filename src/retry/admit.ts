@@ -1,0 +1,154 @@
+import type { Wait } from '../errors/call-error.ts'
+import { sleep } from '../time.ts'
+import { DEFAULT_LIMITS } from './decide.ts'
+import type { Line } from './health/line.ts'
+import type { Held } from './health/line-contract.ts'
+import type { PermitRefusal, PermitRequest } from './health/waiting.ts'
+import type { LoopRequest, LoopTarget } from './loop-contract.ts'
+import { Patience } from './patience.ts'
+import type { Permit } from './send.ts'
+import { targetAt } from './target.ts'
+
+/** The attempt that asks for permission to send. */
+export interface PlannedSend {
+  /** Index of its target. */
+  readonly index: number
+  /** Number of requests the call has sent. */
+  readonly requests: number
+  /** Whether it repeats an attempt that may have been executed. */
+  readonly paying: boolean
+  /** The reason of the attempt's own wait. */
+  readonly own: 'backoff' | 'hint'
+  /** When that wait ends, on the monotonic clock. */
+  readonly notBeforeMs: number
+  /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
+  readonly hintEndsMs: number
+}
+
+/**
+ * Gets one call through the lines of its targets: its place among other calls, its waits, and how much longer
+ * it may wait. Used only by `Run`.
+ */
+export class Admission<T> {
+  readonly #request: LoopRequest<T>
+  readonly #patience: Patience
+  #target: LoopTarget
+  /** The call's rank among the calls to this target; 0 if it has none yet. */
+  #order = 0
+
+  constructor(request: LoopRequest<T>) {
+    this.#request = request
+    this.#target = targetAt(request, 0)
+    this.#patience = new Patience(request.policy, request.clock)
+  }
+
+  get target(): LoopTarget {
+    return this.#target
+  }
+
+  get line(): Line {
+    return this.#target.state.line
+  }
+
+  /** Total time waited, in milliseconds. */
+  get waitedMs(): number {
+    return this.#patience.waitedMs
+  }
+
+  /** The waits since the last attempt. */
+  takeWaits(): readonly Wait[] {
+    return this.#patience.takeWaits()
+  }
+
+  /** Moves the call to another target. */
+  moveTo(index: number): void {
+    this.#target = targetAt(this.#request, index)
+    this.#order = 0
+  }
+
+  /** Permission to send the attempt now, or what holds it. */
+  enter(planned: PlannedSend): Permit | Held {
+    const { line } = this
+    const permitRequest = this.#permitRequest(planned, 0)
+    const ticket = line.enter(permitRequest)
+    // A call that does not wait (`maxWaitMs: 0`) takes no token of the retry budget.
+    const paying = permitRequest.paying && !permitRequest.impatient
+    return ticket === 0
+      ? line.held(permitRequest)
+      : { ticket, paying, tokens: permitRequest.tokens }
+  }
+
+  /** What would hold the attempt after this delay in milliseconds. */
+  heldAfter(planned: PlannedSend, delayMs: number): Held {
+    return this.line.held(this.#permitRequest(planned, delayMs))
+  }
+
+  /** Waits for the call's turn, and at least `delayMs`. Returns permission to send, or why there is none. */
+  async wait(planned: PlannedSend, delayMs: number): Promise<Permit | PermitRefusal> {
+    const { signal, closing } = this.#request
+    const { line } = this
+    const fromMs = this.#nowMs()
+    const permitRequest = this.#permitRequest(planned, delayMs)
+    const outcome = await line.wait(permitRequest, signal, closing)
+    const { paying, tokens } = permitRequest
+    this.#patience.waited({ fromMs, delayMs, own: planned.own, line, paying })
+    return typeof outcome === 'number' ? { ticket: outcome, paying, tokens } : outcome
+  }
+
+  /** Waits only `delayMs`. For `maxWaitMs: 0`, where the line admits the attempt at once or not at all. */
+  async pause(planned: PlannedSend, delayMs: number): Promise<void> {
+    const { clock, signal, closing } = this.#request
+    const { line } = this
+    const fromMs = this.#nowMs()
+    const pause = () => closing?.sleep(clock, delayMs, signal) ?? sleep(clock, delayMs, signal)
+    if (delayMs > 0) await pause().catch(() => {})
+    this.#patience.waited({ fromMs, delayMs, own: planned.own, line })
+  }
+
+  /** How long the call may still wait for its next attempt, in milliseconds. */
+  leftMs(hintEndsMs: number): number {
+    const untilDeadlineMs = Math.max(this.untilDeadlineMs(), 0)
+    // The call waits only for its backoff, which counts only against the deadline.
+    if (this.#request.policy.maxWaitMs === 0) return untilDeadlineMs
+    return Math.min(untilDeadlineMs, this.patienceMs(hintEndsMs))
+  }
+
+  /** Milliseconds until the last moment at which an attempt may start; negative if that has passed. */
+  untilDeadlineMs(): number {
+    const { deadline, policy } = this.#request
+    return deadline.remainingMs() - (policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs)
+  }
+
+  /** How long the call may still wait regardless of its deadline, in milliseconds. */
+  patienceMs(hintEndsMs: number): number {
+    const ownHintMs = hintEndsMs === 0 ? 0 : hintEndsMs - this.#nowMs()
+    return this.#patience.leftMs(this.line, ownHintMs)
+  }
+
+  /** The attempt's request to its line, if its own wait ends in `delayMs`. */
+  #permitRequest(
+    { index, requests, paying, notBeforeMs, hintEndsMs }: PlannedSend,
+    delayMs: number,
+  ): PermitRequest {
+    const { policy, tokens } = this.#request
+    const { line } = this
+    if (this.#order === 0) this.#order = line.arrive()
+    const nowMs = this.#nowMs()
+    return {
+      order: this.#order,
+      requests,
+      notBeforeMs: Math.max(nowMs + delayMs, notBeforeMs),
+      latestMs: nowMs + Math.min(this.patienceMs(hintEndsMs), this.untilDeadlineMs()),
+      paying,
+      nested: policy.nested === true,
+      reentrant: policy.holdsPlaceIn?.(line) === true,
+      impatient: policy.maxWaitMs === 0,
+      bulk: policy.bulk === true,
+      tokens: line.countsTokens ? (tokens?.estimate(index) ?? 0) : 0,
+    }
+  }
+
+  #nowMs(): number {
+    return this.#request.clock.monotonicMs()
+  }
+}
