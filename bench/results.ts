@@ -12,7 +12,7 @@ const ORDER = ['overhead', 'waiting', 'output', 'stores', 'correctness', 'storm'
 
 const HEAD = `# Measured
 
-Written by \`npm run bench\`, which runs all of it on two cores within ten minutes; \`npm run bench -- overhead\`
+Written by \`npm run bench\`, which runs all of it on two cores within fifteen minutes; \`npm run bench -- overhead\`
 runs one part and rewrites its section only. Every peer is measured in the same run, in turn with the
 others. The machine, the date and the commit stand below each section; how far runs differ stands in the tables.
 `
