@@ -22,7 +22,7 @@ export type {
   Outcome,
   Store,
 } from './idempotency/store.ts'
-export type { ChatClient } from './openai/client.ts'
+export type { ChatClient } from './openai/chat-client.ts'
 export type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
 export type { KeepingOptions } from './options/keeping-options.ts'
 export type { Fallback } from './options/nested-options.ts'

@@ -31,7 +31,7 @@ export interface CallResult<T> {
 /**
  * One logical call, top to bottom: deadline, key and span; then the key is claimed in the store and
  * its stored outcome replayed, a call in flight joined, or the work done here, attempt by attempt;
- * then the report. Only `attempts` sends anything: at most `maxRequests` requests in all, of which a
+ * then the report. Only `makeAttempts` sends anything: at most `maxRequests` requests in all, of which a
  * model may have worked on `maxAttempts`.
  * @throws {CallError} whatever went wrong.
  * @throws {TypeError} for a payload that has no canonical JSON.
@@ -41,16 +41,16 @@ export async function call<T>(task: Task<T>, context: CallContext): Promise<Call
   try {
     if (context.closing?.isClosed) throw closedError(one)
     if (one.isKept && task.once !== undefined) {
-      return reported(one, await task.once(protocolOf(one), (flight) => attempts(one, flight)))
+      return reported(one, await task.once(protocolOf(one), (flight) => makeAttempts(one, flight)))
     }
     if (one.isKept && task.codec !== undefined) {
       const protocol = protocolOf(one)
       const kept = labelled(task.codec, protocol.label)
-      const done = await once({ ...protocol, ...kept, work: (flight) => attempts(one, flight) })
+      const done = await once({ ...protocol, ...kept, work: (flight) => makeAttempts(one, flight) })
       return finished(one, await checkedAgain(one, done), done)
     }
     const { signal, onUncertain } = task.options
-    const done = await attempts(one, { signal, deadline: one.ownDeadline, onUncertain })
+    const done = await makeAttempts(one, { signal, deadline: one.ownDeadline, onUncertain })
     if (!done.ok) throw done.error
     return finished(one, done.value, DONE_HERE)
   } catch (error) {
@@ -65,7 +65,7 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * The work of one call: its attempts, as the retry loop asks for them, within what an outer call
  * leaves it; and in the end what may be kept under the key.
  */
-async function attempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
+async function makeAttempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
   const refusal = one.begin(binding)
   if (refusal !== undefined) return one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
   const outcome = await runAttempts(one)

@@ -58,7 +58,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   /** Tells what happens. Undefined where nobody reads: `tell?.({ … })` then makes no event. */
   readonly tell: Tell | undefined
   readonly headers: IdempotencyHeaders
-  /** The caller's own; while work is done, `deadline` may be later, for those who joined. */
+  /** The caller's own; while work is done, `deadline` may be later, for the callers that joined. */
   readonly ownDeadline: Deadline
   readonly attempts: AttemptReport[] = []
   /** Attempts that have not ended: they go on for others when this caller has left. */
@@ -288,12 +288,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     const { last, sentBefore } = this.#work ?? {}
     const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
-    const { spent, attemptsLeft } = work.outer
-    const reason = attemptsLeft > 0 ? ('max_requests' as const) : ('max_attempts' as const)
     const refusal =
-      (spent && { failure: spent, reason }) ??
-      multipliedBefore(this.context) ??
-      repeats(this, this.#fingerprints)
+      work.outer.refusal ?? multipliedBefore(this.context) ?? repeats(this, this.#fingerprints)
     if (refusal !== undefined) passFlowOn()
     return refusal
   }

@@ -118,11 +118,18 @@ export class OuterUse {
   }
 
   /** The failure of its equals, where they have left this call nothing at all. */
-  get spent(): Failure | undefined {
+  get #spentByEquals(): Failure | undefined {
     if (this.#failed === undefined) return undefined
     const { each, whole } = this.#fingerprints
     const all = each.map((_, target) => this.spentAt(target))
     return this.#spent(whole) ?? (all.includes(undefined) ? undefined : all[0])
+  }
+
+  /** Why this call is refused, where its equals have left it nothing at all. */
+  get refusal(): Refusal | undefined {
+    const failure = this.#spentByEquals
+    if (failure === undefined) return undefined
+    return { failure, reason: this.attemptsLeft > 0 ? 'max_requests' : 'max_attempts' }
   }
 
   /** How many attempts this call may make in all, from the first target that has any left. */

@@ -9,6 +9,7 @@ import type { CallReport } from '../report/call-report.ts'
 import type { Closing } from '../retry/closing.ts'
 import type { ReadingPace } from '../retry/health/stream-places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
+import type { RequestInfo } from '../telemetry/call-info.ts'
 import type { Clock, Deadline } from '../time.ts'
 import type { Bounds, Waiting } from './limits.ts'
 import type { Runtime } from './runtime.ts'
@@ -249,18 +250,9 @@ export interface Tail {
   readonly facts: AnswerFacts
 }
 
-export interface RequestTelemetry {
+/** What a span shows of a request. */
+export interface RequestTelemetry extends RequestInfo {
   readonly providerName?: string | undefined
-  readonly maxTokens?: number | undefined
-  readonly temperature?: number | undefined
-  readonly topP?: number | undefined
-  readonly seed?: number | undefined
-  readonly frequencyPenalty?: number | undefined
-  readonly presencePenalty?: number | undefined
-  readonly serviceTier?: string | undefined
-  readonly stop?: string | readonly string[] | undefined
-  readonly choiceCount?: number | undefined
-  readonly stream?: boolean | undefined
-  readonly outputType?: 'json' | 'text' | undefined
+  /** For a span that shows content. */
   readonly messages?: unknown
 }

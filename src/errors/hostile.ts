@@ -3,6 +3,11 @@
  * and a body may have any size. Nothing here throws, and every read has a limit.
  */
 
+/** Whether it can have properties; a function does not count. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
 /** The property's value, or undefined if it does not exist or its getter throws. */
 export function readProperty(value: unknown, key: string | symbol): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined

@@ -5,8 +5,6 @@ import { isFacade, rawClient } from './facade.ts'
 import { inherited, ownValue } from './past-proxies.ts'
 import { observeClient } from './wire.ts'
 
-export type { ChatClient } from './chat-client.ts'
-
 /** openai's error classes, as found on a client's class. */
 export interface ErrorClasses {
   readonly APIError: new (

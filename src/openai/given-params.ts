@@ -1,4 +1,5 @@
-import type { ChatClient } from './client.ts'
+import { isObject } from '../errors/hostile.ts'
+import type { ChatClient } from './chat-client.ts'
 import { jsonOf, parseExactly } from './json-of.ts'
 import { seesBodies, type WireRecord } from './wire.ts'
 
@@ -114,8 +115,4 @@ function isOpaque(given: unknown): boolean {
     given instanceof FormData ||
     given instanceof URLSearchParams
   )
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -1,7 +1,7 @@
 import type { Bounds } from '../call/limits.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { ChunkStream, StreamClass } from '../stream/reader.ts'
-import type { ChatClient } from './client.ts'
+import type { ChatClient } from './chat-client.ts'
 import { isStreamClass, streamClassOf } from './stream-class.ts'
 
 /** A stream to read from, and the class of the one to give out in its place. */

@@ -1,6 +1,6 @@
-import { readProperty } from '../errors/hostile.ts'
+import { isObject, readProperty } from '../errors/hostile.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import type { ChatClient } from './client.ts'
+import type { ChatClient } from './chat-client.ts'
 import type { Gateway } from './gateways.ts'
 import type { CallTarget } from './targets.ts'
 
@@ -79,8 +79,4 @@ function headerPairs(given: unknown): readonly (readonly unknown[])[] {
     return [...values, ...[...nulls].map((name) => [name, null])]
   }
   return Object.entries(given)
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -4,9 +4,9 @@ import { isSignal, nativeSignal } from '../native-signal.ts'
 import type { CallOptions, ResolvedCall } from '../options/options.ts'
 import { type CallFace, resolveCall } from '../options/resolve-options.ts'
 import type { Clock } from '../time.ts'
+import type { ChatClient } from './chat-client.ts'
 import {
   attemptsFor,
-  type ChatClient,
   clientAttempts,
   clientTimeoutMs,
   prepareClient,

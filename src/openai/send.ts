@@ -1,6 +1,6 @@
 import type { Exchange } from '../call/task.ts'
 import type { Answer } from './api-promise.ts'
-import type { ChatClient } from './client.ts'
+import type { ChatClient } from './chat-client.ts'
 import type { Params } from './given-params.ts'
 import { headSeen, isHead, method, promiseOf, responseOf } from './given-promise.ts'
 import { discard } from './given-stream.ts'

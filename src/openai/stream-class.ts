@@ -1,6 +1,7 @@
 import { readProperty } from '../errors/hostile.ts'
 import type { ChunkStream, StreamClass } from '../stream/reader.ts'
-import { type ChatClient, classesOf } from './client.ts'
+import type { ChatClient } from './chat-client.ts'
+import { classesOf } from './client.ts'
 
 /** By openai's own class of the client. Promises, so that two who ask at once ask once. */
 const known = new WeakMap<object, Promise<StreamClass>>()

@@ -6,7 +6,7 @@ import { readProperty } from '../errors/hostile.ts'
 import type { Fallback } from '../options/nested-options.ts'
 import { DEFAULT_FALLBACK_ON } from '../options/options.ts'
 import type { TargetSettings } from '../retry/health/target-state.ts'
-import type { ChatClient } from './client.ts'
+import type { ChatClient } from './chat-client.ts'
 import { layersOf } from './facade.ts'
 import type { Gateway } from './gateways.ts'
 

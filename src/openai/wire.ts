@@ -69,11 +69,11 @@ export class WireRecord implements Wire {
 
 /** The record of an attempt that one of our tasks sends. */
 export function wireOf({ wire }: Pick<Exchange, 'wire'>): WireRecord {
-  if (isWireRecord(wire)) return wire
+  if (wire instanceof WireRecord) return wire
   throw new Error('An attempt at a client needs a record of its wire')
 }
 
-/** By its fields: another copy of the package has a class of its own. */
+/** By its fields: the attempt may be one of another copy of the package, with a class of its own. */
 function isWireRecord(wire: unknown): wire is WireRecord {
   return typeof readProperty(wire, 'sockets') === 'number'
 }

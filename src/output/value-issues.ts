@@ -1,4 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
+import { isObject } from '../errors/hostile.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { childPath, isRecord, LargeNumber, own } from './json-value.ts'
 import type { SchemaValidator } from './schema.ts'
@@ -52,10 +53,6 @@ function* largeNumbersIn(root: unknown, work: Work): Resting<readonly string[]> 
     if (work.did(members.length)) yield
   }
   return found
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }
 
 function pathTo(spot: Spot): string {

@@ -222,15 +222,23 @@ function latestOf(input: DecideInput): number {
   return Math.floor(input.remainingMs - minAttemptMs(input))
 }
 
+/** The reason if no attempt or no request is left; otherwise undefined. */
+export function spentBy(
+  sent: Pick<DecideInput, 'attempts' | 'requests'>,
+  policy: Pick<DecideInput['policy'], 'maxAttempts' | 'maxRequests'>,
+): StopReason | undefined {
+  if (sent.attempts >= policy.maxAttempts) return 'max_attempts'
+  return sent.requests >= policy.maxRequests ? 'max_requests' : undefined
+}
+
 /** The reason if no attempt, request or time is left; otherwise undefined. */
 function outOfMeans(
   kind: FailureKind,
   isPlanned: boolean,
   input: DecideInput,
 ): StopReason | undefined {
-  const { maxAttempts, maxRequests } = input.policy
-  if (!isPlanned && input.attempts >= maxAttempts) return 'max_attempts'
-  if (!isPlanned && input.requests >= maxRequests) return 'max_requests'
+  const spent = isPlanned ? undefined : spentBy(input, input.policy)
+  if (spent !== undefined) return spent
   return input.remainingMs < minAttemptMs(input) || kind === 'deadline' ? 'deadline' : undefined
 }
 

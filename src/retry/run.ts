@@ -2,7 +2,14 @@ import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { Admission, type PlannedSend } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
-import { type DecideInput, decide, type FailedAttempt, type GoOn, type Verdict } from './decide.ts'
+import {
+  type DecideInput,
+  decide,
+  type FailedAttempt,
+  type GoOn,
+  spentBy,
+  type Verdict,
+} from './decide.ts'
 import type { Held } from './health/line-contract.ts'
 import type { PermitRefusal } from './health/waiting.ts'
 import { sendWithHedge } from './hedged.ts'
@@ -23,9 +30,9 @@ export class Run<T> {
   readonly #request: LoopRequest<T>
   readonly #admission: Admission<T>
   /** Number of requests sent. */
-  #requests = 0
+  #requests: number
   /** How many of them were refused without being executed, so that no model worked on them. */
-  #refused = 0
+  #refused: number
   #next: NextAttempt = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
@@ -74,9 +81,7 @@ export class Run<T> {
   /** Work that was interrupted may have used up every attempt: its failure is the call's. */
   #spentBefore(): FailedAttempt | undefined {
     const { policy, sentBefore } = this.#request
-    if (sentBefore === undefined) return undefined
-    const isSpent =
-      this.#requests - this.#refused >= policy.maxAttempts || this.#requests >= policy.maxRequests
+    const isSpent = sentBefore !== undefined && spentBy(this.#sent, policy) !== undefined
     return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
@@ -169,6 +174,11 @@ export class Run<T> {
     }
   }
 
+  /** Attempts that a model may have worked on, and requests. */
+  get #sent(): Pick<DecideInput, 'attempts' | 'requests'> {
+    return { attempts: this.#requests - this.#refused, requests: this.#requests }
+  }
+
   #takePermit(): Permit {
     const permit = this.#permit
     if (permit === undefined) throw new Error('An attempt needs a permit of its line')
@@ -228,8 +238,7 @@ export class Run<T> {
     return {
       result,
       policy,
-      attempts: this.#requests - this.#refused,
-      requests: this.#requests,
+      ...this.#sent,
       reasks: this.#reasks,
       aborted: signal?.aborted ?? false,
       closed: closing?.isClosed === true,

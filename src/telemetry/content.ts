@@ -1,3 +1,4 @@
+import { isObject } from '../errors/hostile.ts'
 /** Whether prompts and answers are recorded on the span, and how they are redacted. */
 export interface ContentCapture {
   /**
@@ -170,8 +171,4 @@ function toolCall(call: unknown, shortener: Shortener): MessagePart {
 /** A property of an untrusted value. */
 export function field(value: unknown, name: string): unknown {
   return isObject(value) ? Reflect.get(value, name) : undefined
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -1,8 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cyclesIn, longestFunction, readSource, type SourceFile, SRC, typesIn } from './source.ts'
+import { cyclesIn, longestFunction, readSource, type SourceFile, typesIn } from './source.ts'
 
 /** One number of the table, with where it stood and what it may not exceed. */
 export interface Figure {
@@ -28,7 +26,7 @@ export function measure(): readonly Figure[] {
     ...perFace('files that execute', paths, [50, 58, 52, 70], [36, 44, 40, 55], [72, 84, 80, 97]),
     ...perFace(
       'files to open',
-      paths.map((path) => toOpen(path)),
+      paths.map((path) => toOpen(path, files)),
       [22, 27, 24, 34],
       [16, 22, 20, 30],
       [27, 33, 33, 40],
@@ -77,22 +75,13 @@ function executed(face: string): readonly string[] {
  * Of the files that execute, those that a reader of the way down follows: they call on into others,
  * outside of the rooms that are read on their own.
  */
-function toOpen(paths: readonly string[]): readonly string[] {
+function toOpen(paths: readonly string[], files: readonly SourceFile[]): readonly string[] {
   const all = new Set(paths)
-  return paths.filter(
-    (path) =>
-      !READ_ELSEWHERE.test(path) &&
-      valueImports(path).some(
-        (next) => all.has(next) && !next.startsWith('errors/') && !LEAVES.has(next),
-      ),
-  )
-}
-
-function valueImports(path: string): readonly string[] {
-  const text = readFileSync(join(SRC, path), 'utf8')
-  return [...text.matchAll(/import (?!type )([^']*?) from '(\.[^']+)'/g)]
-    .filter(([, names = '']) => !/^\{( *type [^,}]+,?)+\s*\}$/.test(names.replaceAll('\n', ' ')))
-    .map(([, , name = '']) => relative(SRC, join(SRC, dirname(path), name)))
+  const goesOn = (next: string) => all.has(next) && !next.startsWith('errors/') && !LEAVES.has(next)
+  return files
+    .filter(({ path }) => all.has(path) && !READ_ELSEWHERE.test(path))
+    .filter(({ valueImports }) => valueImports.some(goesOn))
+    .map(({ path }) => path)
 }
 
 function longestOf(files: readonly SourceFile[]): number {

@@ -10,19 +10,33 @@ export interface SourceFile {
   readonly lines: number
   /** What it imports of ours, types included. */
   readonly imports: readonly string[]
+  /** Of these, what is there when it runs. */
+  readonly valueImports: readonly string[]
 }
 
-export const SRC: string = fileURLToPath(new URL('../../src/', import.meta.url))
+const SRC: string = fileURLToPath(new URL('../../src/', import.meta.url))
 
 export function readSource(root: string = SRC): readonly SourceFile[] {
   return globSync('**/*.ts', { cwd: root })
     .sort()
     .map((path) => {
       const text = readFileSync(join(root, path), 'utf8')
-      const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(
-        ([, name = '']) => relative(root, join(root, dirname(path), name)),
-      )
-      return { path, text, lines: text.split('\n').length - 1, imports: [...new Set(imports)] }
+      const imported = (statements: RegExp) => [
+        ...new Set(
+          [...text.matchAll(statements)].map(([, name = '']) =>
+            relative(root, join(root, dirname(path), name)),
+          ),
+        ),
+      ]
+      return {
+        path,
+        text,
+        lines: text.split('\n').length - 1,
+        imports: imported(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g),
+        valueImports: imported(
+          /import (?!type )(?!\{(?:\s*type \w+,?)+\s*\} )[^']*? from '(\.[^']+)'/g,
+        ),
+      }
     })
 }
 

@@ -4,6 +4,7 @@ import { picture } from '../../bench/storm/plot.ts'
 import { scenarioNamed } from '../../bench/storm/scenarios.ts'
 import { scenarios } from '../../bench/storm/storm-scenarios.ts'
 import { table } from '../../bench/storm/summary.ts'
+import { cellsOf } from '../support/pages.ts'
 import { mediansOf, PATIENCE, runsOf } from './medians-of.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8')
@@ -67,12 +68,7 @@ function sectionOf(id: string): string {
 /** The cells of each row by the titles of their columns. */
 function rowsOf(text: string): Map<string, Record<string, string>> {
   const lines = text.split('\n').filter((line) => line.startsWith('|'))
-  const [titles = [], , ...rows] = lines.map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  )
+  const [titles = [], , ...rows] = lines.map(cellsOf)
   return new Map(
     rows.map(([policy = '', ...cells]) => [
       policy,

@@ -18,12 +18,15 @@ export function tableAfter(page: string, head: string, nth = 0): readonly (reado
   if (at === undefined) throw new Error(`${page} has no table ${head}`)
   const body = lines.slice(at + 2)
   const end = body.findIndex((line) => !line.startsWith('|'))
-  return body.slice(0, end === -1 ? undefined : end).map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  )
+  return body.slice(0, end === -1 ? undefined : end).map(cellsOf)
+}
+
+/** The cells of a row of a table. */
+export function cellsOf(line: string): string[] {
+  return line
+    .slice(1, -1)
+    .split('|')
+    .map((cell) => cell.trim())
 }
 
 /** The first column of a table, out of its backticks. */

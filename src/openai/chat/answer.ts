@@ -5,7 +5,7 @@ import {
   classifyErrorChunk,
 } from '../../errors/classify.ts'
 import { mayBeError } from '../../errors/disguise.ts'
-import { readProperty } from '../../errors/hostile.ts'
+import { isObject, readProperty } from '../../errors/hostile.ts'
 import type { Clock } from '../../time.ts'
 
 /** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
@@ -36,8 +36,4 @@ function asFailure(found: Classification | undefined, data: unknown): Failure | 
 export function requestIdOf(response: Response): { requestId?: string } {
   const requestId = response.headers.get('x-request-id')
   return requestId === null ? {} : { requestId }
-}
-
-export function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -2,7 +2,7 @@ import type { AnswerFacts, Codec, Exchange, Sent } from '../../call/task.ts'
 import type { Answer } from '../api-promise.ts'
 import type { ApiRequest } from '../request.ts'
 import { answerOf, sendForHead } from '../send.ts'
-import { failureInAnswer, requestIdOf } from './answer.ts'
+import { requestIdOf } from './answer.ts'
 import { factsOf } from './shape.ts'
 import { ChatTask, createCompletion, decodeCompletion, encodeCompletion } from './task.ts'
 
@@ -16,12 +16,10 @@ export class CompletionTask extends ChatTask<Answer<unknown>> {
 
   async send(exchange: Exchange): Promise<Sent<Answer<unknown>>> {
     const answer = await this.complete(exchange, this.request.ownBodyFor(exchange))
-    const { data, response } = answer
-    const facts = { ...factsOf(data, response), ...this.saidByGateway(exchange, answer) }
-    const failure = failureInAnswer(data, response, exchange.clock)
+    const { facts, failure } = this.readAnswer(answer, exchange)
     return failure === undefined
       ? { ok: true, value: answer, facts }
-      : { ok: false, failure, facts, completion: data }
+      : { ok: false, failure, facts, completion: answer.data }
   }
 
   async late(

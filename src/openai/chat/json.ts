@@ -12,7 +12,6 @@ import { withoutUndefined } from '../../without-undefined.ts'
 import type { Params } from '../given-params.ts'
 import type { ApiRequest } from '../request.ts'
 import { wireOf } from '../wire.ts'
-import { failureInAnswer } from './answer.ts'
 import { type Checked, checkCompletion } from './checked.ts'
 import { type Asked, Conversation } from './conversation.ts'
 import { learnFormat } from './formats.ts'
@@ -96,13 +95,11 @@ export class JsonTask extends ChatTask<Structured> {
     )
     if ('ok' in answer) return answer
     const completion = answer.data
-    const said = this.saidByGateway(exchange, answer)
-    const facts = { ...factsOf(completion, answer.response), ...said }
-    const wrong = failureInAnswer(completion, answer.response, exchange.clock)
-    if (wrong !== undefined) {
-      const amended = reaskAmended(wrong, completion, asked, conversation)
+    const { facts, failure } = this.readAnswer(answer, exchange)
+    if (failure !== undefined) {
+      const amended = reaskAmended(failure, completion, asked, conversation)
       const reask = amended ? ('allowed' as const) : undefined
-      return withoutUndefined({ ok: false as const, failure: wrong, facts, completion, reask })
+      return withoutUndefined({ ok: false as const, failure, facts, completion, reask })
     }
     const checked = await this.#check(completion, asked.format, exchange.bounds.waiting)
     if (checked.ok) return accepted(completion, checked, facts)
@@ -119,10 +116,8 @@ export class JsonTask extends ChatTask<Structured> {
     const bad = answerRefused(error, status === 400 ? errorBody : undefined)
     if (bad !== undefined) return rejected(undefined, bad, facts, conversation.note(bad, asked))
     const failure = this.thrown(error, exchange)
-    if (reaskAmended(failure, errorBody, asked, conversation)) {
-      return { ok: false, failure, facts, reask: 'allowed' }
-    }
-    if (!this.#mayAskOtherwise(error, failure, exchange, asked)) throw error
+    const amended = reaskAmended(failure, errorBody, asked, conversation)
+    if (!amended && !this.#mayAskOtherwise(error, failure, exchange, asked)) throw error
     return { ok: false, failure, facts, reask: 'allowed' }
   }
 

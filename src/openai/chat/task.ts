@@ -1,4 +1,6 @@
-import type { Exchange, RequestTelemetry, TaskTokens } from '../../call/task.ts'
+import type { AnswerFacts, Exchange, RequestTelemetry, TaskTokens } from '../../call/task.ts'
+import type { Failure } from '../../errors/call-error.ts'
+import { isObject } from '../../errors/hostile.ts'
 import { providerName } from '../../telemetry/provider-name.ts'
 import type { Answer } from '../api-promise.ts'
 import { ApiTask } from '../api-task.ts'
@@ -7,8 +9,9 @@ import type { ApiRequest } from '../request.ts'
 import { answerIn, type Method, send } from '../send.ts'
 import type { CallTarget } from '../targets.ts'
 import { wireOf } from '../wire.ts'
-import { failureInAnswer, isObject } from './answer.ts'
+import { failureInAnswer } from './answer.ts'
 import { RequestTokens } from './request-tokens.ts'
+import { factsOf } from './shape.ts'
 
 /** What the tasks of chat completions have in common. */
 export abstract class ChatTask<T> extends ApiTask<T> {
@@ -26,6 +29,18 @@ export abstract class ChatTask<T> extends ApiTask<T> {
   /** One completion, read whole (or its stream opened). */
   protected complete<Data = unknown>(exchange: Exchange, body: Params): Promise<Answer<Data>> {
     return send<Data>(createCompletion, this.request, exchange, body)
+  }
+
+  /** What an answer says of itself, and what is wrong with it if it is an error in disguise. */
+  protected readAnswer(
+    answer: Answer<unknown>,
+    exchange: Exchange,
+  ): { readonly facts: AnswerFacts; readonly failure: Failure | undefined } {
+    const { data, response } = answer
+    return {
+      facts: { ...factsOf(data, response), ...this.saidByGateway(exchange, answer) },
+      failure: failureInAnswer(data, response, exchange.clock),
+    }
   }
 
   /** An answer that came after its attempt had ended, unless it is an error in disguise. */

@@ -21,11 +21,10 @@ import type { Resting } from '../../output/work.ts'
 import type { Answer } from '../api-promise.ts'
 import type { Params } from '../given-params.ts'
 import type { ApiRequest } from '../request.ts'
-import { failureInAnswer } from './answer.ts'
 import { CompletionTask } from './create.ts'
 import { adviceOnCut, doubledLimits } from './output-limit.ts'
 import { ReadingEnded, readInTurns, waitingForOthers } from './reading.ts'
-import { factsOf, firstChoice } from './shape.ts'
+import { firstChoice } from './shape.ts'
 
 /**
  * The tools whose calls have to be checked; undefined where there is nothing to check.
@@ -85,13 +84,12 @@ export class ToolCallsTask extends CompletionTask {
 
   override async send(exchange: Exchange): Promise<Sent<Answer<unknown>>> {
     const answer = await this.complete(exchange, this.#asked.next(exchange))
-    const { data, response } = answer
-    const facts = { ...factsOf(data, response), ...this.saidByGateway(exchange, answer) }
-    const wrong = failureInAnswer(data, response, exchange.clock)
-    if (wrong !== undefined) return { ok: false, failure: wrong, facts, completion: data }
+    const completion = answer.data
+    const { facts, failure } = this.readAnswer(answer, exchange)
+    if (failure !== undefined) return { ok: false, failure, facts, completion }
     const taking = readInTurns(this.#asked.take(answer, facts), exchange.bounds.waiting)
     const taken = await unlessEnded(taking, facts)
-    return 'ok' in taken ? taken : { ok: false, failure: taken.failure, facts, completion: data }
+    return 'ok' in taken ? taken : { ok: false, failure: taken.failure, facts, completion }
   }
 }
 

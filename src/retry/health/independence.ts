@@ -98,11 +98,10 @@ export class Independence {
       return ticket > trying.fromTicket ? this.#judge(trying, failed, lastTicket, nowMs) : undefined
     }
     if (this.#usual !== undefined) this.#follow()
-    else if (this.#isAtFloor(limit) && !this.#isQuick) {
+    else if (this.#isAtFloor(limit)) {
+      if (this.#isQuick) return this.#begin(lastTicket, limit, nowMs)
       return this.#acquit(this.#share, this.#before(limit))
-    } else if (this.#isAtFloor(limit) || this.#isDue(limit, nowMs)) {
-      return this.#begin(lastTicket, limit, nowMs)
-    }
+    } else if (this.#isDue(limit, nowMs)) return this.#begin(lastTicket, limit, nowMs)
     return undefined
   }
 
@@ -116,16 +115,19 @@ export class Independence {
   #isDue(limit: number, nowMs: number): boolean {
     const isFew = limit <= this.#before(limit) / 4
     if (this.#seen < (isFew ? ENOUGH_FOR_FEW : ENOUGH) || nowMs < this.#nextMs) return false
-    const share = this.#share
-    if (share < SHARE.from || share >= SHARE.until) return false
+    if (!this.#isTestable) return false
     return this.#cuts.filter(({ atMs }) => nowMs - atMs <= WITHIN_MS).length >= CUTS
   }
 
   /** Whether the limit is so low that no cut could end the refusals. */
   #isAtFloor(limit: number): boolean {
     if (limit > FLOOR || this.#cuts.length === 0 || this.#seen < ENOUGH_FOR_FEW) return false
-    const share = this.#share
-    return share >= SHARE.from && share < SHARE.until
+    return this.#isTestable
+  }
+
+  /** Whether an experiment on this share of failures could show anything. */
+  get #isTestable(): boolean {
+    return this.#share >= SHARE.from && this.#share < SHARE.until
   }
 
   #acquit(share: number, limit: number): Change {
