@@ -1,6 +1,6 @@
 /**
  * The end of something, for one listener: told when it comes, or at once to who listens only then.
- * An abort can end a stream before anybody has begun to wait for that.
+ * An abort can end a stream before any code has begun to wait for that.
  */
 export class EndSignal<T> {
   #end: { readonly how: T } | undefined

@@ -215,7 +215,7 @@ export class Attempt<T> implements Exchange {
     return usage && this.#call.task.tokens?.used(this.target, usage)
   }
 
-  /** Tells of the attempt, and opens its span; makes neither where nobody reads. */
+  /** Tells of the attempt, and opens its span; makes neither without a reader. */
   #begin(): AttemptSpan {
     const { tell, span, task } = this.#call
     this.#call.attemptStarted()
@@ -281,7 +281,7 @@ export function classifyThrown(
 
 const NOTHING_SEEN = { status: undefined, headers: undefined, errorBody: undefined }
 
-/** Ended by the signal of whoever wanted it, when something had been sent. */
+/** Ended by the signal of the callers, when something had been sent. */
 export function abortedBy(signal: AbortSignal | undefined): Failure {
   const cause: unknown = signal?.reason
   return { kind: 'aborted', retryable: false, executed: 'maybe', message: 'aborted', cause }

@@ -17,7 +17,7 @@ export type EventOf<Type extends EngineEvent['type']> = Extract<
   { readonly type: Type }
 >
 
-/** Tells an event to everybody who reads. */
+/** Tells an event to all readers. */
 export type Tell = (event: EngineEvent) => void
 
 /** For example the span of a call. */
@@ -108,7 +108,7 @@ function withoutTraced(event: Traced<PublicEvent>): PublicEvent {
   return shown
 }
 
-/** Undefined where nobody reads: `tell?.({ … })` then makes no event. */
+/** Undefined without a reader: `tell?.({ … })` then makes no event. */
 export function tellAll(
   onEvent: EventReader | undefined,
   span: EventReader | undefined,

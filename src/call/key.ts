@@ -103,7 +103,7 @@ function warnOfSampling<T>({ telemetry, face }: Task<T>, runtime: Runtime): void
 }
 
 /**
- * The `Idempotency-Key` headers of one call: equal for a body sent again while nobody knows what
+ * The `Idempotency-Key` headers of one call: equal for a body sent again while it is unknown what
  * became of it, another one for another body, and another one after a complete answer, since a
  * server that honours the key would only repeat that answer.
  */
@@ -126,7 +126,7 @@ export class IdempotencyHeaders {
     if (body !== this.#body) {
       this.#body = body
       const key = this.#key
-      // Each use of a generated key is unique already, and it says nothing of anybody: for the first
+      // Each use of a generated key is unique already, and it says nothing of any user: for the first
       // body it goes out as it is, and then the body's place in the call is enough.
       if (key.fingerprint !== undefined) {
         this.#digest = hash('sha256', `${key.hash}\n${bytesOf(body)}`)

@@ -1,8 +1,8 @@
 import type { Clock, Deadline } from '../time.ts'
 
 /**
- * For whom an answer is read: the caller, or all who joined. The time of its attempt does not count, since
- * the answer has come.
+ * The callers that an answer is read for: the owner, or all that joined. The time of its attempt does not
+ * count, since the answer has come.
  */
 export interface Waiting {
   readonly clock: Clock
@@ -56,7 +56,7 @@ export class Bounds {
     return this.#ended === undefined ? undefined : this.#raced
   }
 
-  /** Those for whom the attempt is made. */
+  /** The callers that the attempt is made for. */
   get waiting(): Waiting {
     return this.#request
   }

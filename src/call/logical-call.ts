@@ -55,7 +55,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   readonly context: CallContext
   readonly key: CallKey
   readonly span: CallSpan
-  /** Tells what happens. Undefined where nobody reads: `tell?.({ … })` then makes no event. */
+  /** Tells what happens. Undefined without a reader: `tell?.({ … })` then makes no event. */
   readonly tell: Tell | undefined
   readonly headers: IdempotencyHeaders
   /** The caller's own; while work is done, `deadline` may be later, for the callers that joined. */

@@ -216,7 +216,7 @@ export function followsGivenUp(fingerprint: string): boolean {
   return flow().getStore()?.after?.includes(fingerprint) ?? false
 }
 
-/** Whoever calls next in this flow follows what this call has given up. */
+/** The next call in this flow follows what this call has given up. */
 export function giveUpInFlow(fingerprints: readonly string[]): void {
   const call = flow().getStore()
   if (call !== undefined) call.givenUp = fingerprints
@@ -231,7 +231,7 @@ export function passFlowOn(): void {
 /**
  * Does the code that runs now go on after an `await`? What runs directly in the callback of a timer or
  * an event has that as its resource. A loop that waits by a timer goes on in a promise's job: those have
- * the promise, or no id where nobody tracks promises.
+ * the promise, or no id where promises are not tracked.
  */
 function isContinued(): boolean {
   const hooks = globalThis.process?.getBuiltinModule?.('node:async_hooks')

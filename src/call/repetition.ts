@@ -38,7 +38,7 @@ export function multipliedBefore(context: CallContext): Refusal | undefined {
 
 /**
  * The same request again soon after it was given up, at every target that it may go to, from the code
- * that has just seen it given up: somebody else's loop is around us. It is told, and under `'throw'`
+ * that has just seen it given up: another program's loop is around the call. It is told, and under `'throw'`
  * refused.
  */
 export function repeats<T>(
@@ -220,12 +220,12 @@ export class Fingerprints {
     this.#task = task
   }
 
-  /** Of the request at each of the call's targets; none where nobody knows what is sent. */
+  /** Of the request at each of the call's targets; none where it is unknown what is sent. */
   get each(): readonly string[] {
     return this.#all().each
   }
 
-  /** Of the call with all targets that it may go to; undefined where nobody knows what is sent. */
+  /** Of the call with all targets that it may go to; undefined where it is unknown what is sent. */
   get whole(): string | undefined {
     return this.#all().whole
   }

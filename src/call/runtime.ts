@@ -131,7 +131,7 @@ export function rememberExhausted(runtime: Runtime, fingerprint: string): void {
   dropOldest(exhausted, MAX_EXHAUSTED)
 }
 
-/** Was the same request given up within the last minute? Then somebody is looping around us. */
+/** Was the same request given up within the last minute? Then a loop is around the call. */
 export function wasExhausted(runtime: Runtime, fingerprint: string): boolean {
   return runtime.shared.exhausted.has(fingerprint)
 }
@@ -239,7 +239,7 @@ export function noticeTarget({ tell }: { readonly tell: Tell | undefined }, targ
   tell?.({ type: 'target-changed', target: name, from, to, traced: targetInfo(target) })
 }
 
-/** A provider that is only busy asks for less; with a longer hint somebody should know of it. */
+/** A provider that is only busy asks for less; a longer hint is worth a warning. */
 const LONG_HINT_MS = 10 * 60_000
 
 /** Warns, once for each target, of a hint that closes its line for long. */

@@ -35,7 +35,7 @@ export interface Task<T> {
   /**
    * The request as it is sent, less what tells one sending from another, and each target, with all
    * that decides where it goes. To be hashed only: there are secrets in it. Absent for a function,
-   * whose requests nobody knows.
+   * whose requests are unknown.
    */
   identify?(): CallIdentity
   /** What is seen on the wire in one attempt; absent for a function, whose requests are its own. */
@@ -74,13 +74,13 @@ export interface Task<T> {
     value: T,
     waiting: Waiting,
   ): Promise<{ ok: true; value: T } | { ok: false; failure: Failure }>
-  /** The completion in a result, for spans of those who opted in to content. */
+  /** The completion in a result, for spans that show content. */
   completionOf?(value: T): unknown
   /** What a replayed or shared result says about itself. */
   replayedFacts?(value: T): AnswerFacts
 }
 
-/** What a call asks, and of whom: see `Task.identify`. */
+/** What a call asks, and which targets it asks: see `Task.identify`. */
 export interface CallIdentity {
   readonly request: unknown
   readonly targets: readonly unknown[]
@@ -94,7 +94,7 @@ export interface Wire {
   readonly errorBody: string | undefined
   /** HTTP requests really sent, or undefined where nothing could be observed. */
   readonly requests: number | undefined
-  /** Somebody below us sent more than the one request that was asked for. */
+  /** A layer below us sent more than the one request that was asked for. */
   readonly isMultiplied: boolean
 }
 
@@ -116,7 +116,7 @@ export interface CallContext {
   readonly closing?: Closing
 }
 
-/** Whose signal and deadline bind the work of a call: the caller's, or those of all who joined. */
+/** Whose signal and deadline bind the work of a call: the caller's, or those of all that joined. */
 export interface WorkBinding {
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline

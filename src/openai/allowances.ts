@@ -12,7 +12,7 @@ import type { TargetState } from '../retry/health/target-state.ts'
 import type { Clock } from '../time.ts'
 import type { WireRecord } from './wire.ts'
 
-/** While more than this share of a limit is left, nobody needs to know how much. */
+/** While more than this share of a limit is left, the exact number does not matter. */
 const PLENTY = 0.1
 
 /** How one target reports its limits. */

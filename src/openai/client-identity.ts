@@ -5,7 +5,7 @@ import { rawClient } from './facade.ts'
 import { ownFetch } from './wire.ts'
 
 /**
- * What decides where a client's requests go, and as whom: equal for two clients that are built
+ * What decides where a client's requests go, and with which credentials: equal for two clients that are built
  * alike, and another for another key, header, path or `fetch`. Has secrets in it: to be hashed,
  * never to be shown.
  */
@@ -13,7 +13,7 @@ export function clientIdentity(wrapped: object): unknown {
   // What a tracer's proxy answers is another each time.
   const client = senderOf(innermost(wrapped))
   const given = readProperty(client, '_options')
-  // Not openai's own class: nobody knows what decides there.
+  // Not openai's own class: what decides there is unknown.
   if (typeof given !== 'object' || given === null) return ownIdentity(client)
   const { apiKey } = Object(given)
   const options = Object.entries(given).filter(

@@ -28,7 +28,7 @@ const ERROR_CLASSES = [
 /**
  * Checks that this can be used as an openai client and prepares it, once, in place: its `fetch` is
  * observed, and inside a steadycall attempt its `maxRetries` reads 0, so that the SDK's own retries
- * never multiply ours. Outside of one, nothing changes for anybody who holds the client. One that
+ * never multiply ours. Outside of one, nothing changes for other code that holds the client. One that
  * has neither, or is frozen, stays as it is.
  * @throws {TypeError} that says what was given, and what to give instead.
  */

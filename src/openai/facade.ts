@@ -99,7 +99,7 @@ function isFunction(value: unknown): value is (...args: never[]) => unknown {
 
 /**
  * A stand-in that answers some keys itself and takes the rest from the target, bound to it. What
- * somebody assigns to one of our keys (a test's spy, say) is kept here: the target never had it.
+ * is assigned to one of our keys (by a test's spy, say) is kept here: the target never had it.
  * It stands on an object of its own, since a proxy may not answer otherwise for a frozen target.
  * @param added keys that the target does not have
  */

@@ -40,8 +40,8 @@ export async function givenStream(
 }
 
 /**
- * True for a stream, which nobody is going to read: what a tracer's generator has to reject with, if
- * it is the first to await the answer, is nobody's business then.
+ * True for a stream, which is not going to be read: what a tracer's generator has to reject with, if
+ * it is the first to await the answer, does not matter then.
  */
 export function discard(data: unknown): boolean {
   const iterator = iterationOf(data)?.()

@@ -19,7 +19,7 @@ function defaultHeaderNames(client: ChatClient): ReadonlySet<string> {
   return new Set(headerPairs(given).map(([name]) => String(name).toLowerCase()))
 }
 
-/** Does the caller switch the gateway's retries on himself? */
+/** Do the caller's own headers switch the gateway's retries on? */
 export function switchesGatewayOn(
   gateway: Gateway,
   client: ChatClient,
@@ -35,7 +35,7 @@ export function switchesGatewayOn(
 }
 
 /**
- * The caller's headers with ours beneath, if there are any: who sets one of these names himself
+ * The caller's headers with ours beneath, if there are any: a caller that sets one of these names
  * keeps it, unless that was an outer steadycall layer, whose count and key are not those of our
  * attempts.
  */
@@ -53,7 +53,7 @@ export function withOwnHeaders(
   return [...Object.entries(said).filter(([name]) => !taken.has(name)), ...pairs]
 }
 
-/** Does the caller set or remove it himself? */
+/** Do the caller's own headers set or remove it? */
 export function hasHeader(given: unknown, name: string): boolean {
   return headerPairs(given).some(([own]) => String(own).toLowerCase() === name)
 }

@@ -22,7 +22,7 @@ export function watchedHelper({ helper, resource, client }: WatchedHelper): unkn
     // The helper finds its client through this view; the resource itself has no private fields.
     const view: object = Object.create(resource, { _client: { value: sender } })
     const result: unknown = Reflect.apply(helper, view, args)
-    // A runner makes its calls later; `parse` has made its one, which nobody has to watch.
+    // A runner makes its calls later; `parse` has made its only one already.
     if (isRunner(result)) watch = watchOf(result)
     return result
   }
@@ -33,7 +33,7 @@ function clientThat(client: object, tell: (call: unknown) => void): object {
   const chat = Object(Reflect.get(client, 'chat'))
   const completions = Object(Reflect.get(chat, 'completions'))
   const create = (...args: unknown[]): unknown => {
-    // Read now: it may be somebody's spy.
+    // Read now: it may be a test's spy.
     const call: unknown = Reflect.apply(Reflect.get(completions, 'create'), completions, args)
     tell(call)
     return call

@@ -12,8 +12,8 @@ interface WireFacts {
 
 /**
  * A failure of a request that could never have gone out, whatever it looked like: the runtime refuses
- * to make a request of it, nobody listens at its port, or its address is no server's. And one that
- * looks so though a request was seen: a `fetch` of somebody's own had sent one before. Any other is
+ * to make a request of it, no server listens at its port, or its address is not a server's. And one that
+ * looks so though a request was seen: a custom `fetch` had sent one before. Any other is
  * given back as it is.
  */
 export function judgeUnsendable(failure: Failure, wire: WireFacts, bounds: Bounds): Failure {

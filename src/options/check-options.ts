@@ -138,7 +138,7 @@ const OPENAIS: ReadonlySet<string> = new Set([
 
 const OURS = CALL_NAMES.filter((name) => !OPENAIS.has(name))
 
-// A parameter `concurrency` may be somebody's.
+// A parameter `concurrency` may be another program's.
 const GONE_IN_PARAMS = Object.keys(REPLACED).filter((name) => name !== 'concurrency')
 
 // LiteLLM's proxy takes `fallbacks` as a parameter.
@@ -148,8 +148,8 @@ const OURS_IN_PARAMS: ReadonlySet<string> = new Set([
   ...GONE_IN_PARAMS,
 ])
 
-// No provider names a parameter so, or gives it such a value; `signal`, `payload` or `repair` may be
-// somebody's.
+// No provider has a parameter of such a name or value; `signal`, `payload` or `repair` may be another
+// program's.
 const UNMISTAKABLY_OURS: ReadonlySet<string> = new Set([
   ...CALL_NAMES.filter((name) => /[A-Z]/.test(name)),
   'priority',

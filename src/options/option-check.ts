@@ -108,7 +108,7 @@ function pathOf(path: string, value: object, name: string): string {
 }
 
 function unknownWithin(path: string, name: string, value: unknown, checks: Checks): string {
-  // What nobody knows may be a secret that stands in the wrong place.
+  // An unknown name may be a secret in the wrong place.
   const got = typeof value === 'string' ? `a string of ${value.length}` : show(value)
   const near = didYouMean(name, checks)
   const known = `known ${listed(Object.keys(checks))}`

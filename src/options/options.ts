@@ -122,7 +122,7 @@ class SettingRows {
   }
   /** Life of a stored result. @default 86,400,000 (24 hours) */
   readonly ttlMs: DefaultedRow<number> = { ...duration, default: 86_400_000 }
-  /** What to do when nobody knows whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
+  /** What to do when it is unknown whether the work was done. @default 'rerun'; 'fail' for a keyed `run` and `runIdempotent` */
   readonly onUncertain: Row<'rerun' | 'fail'> = oneOf('rerun', 'fail')
   /** What to do when the store is down. @default 'fail' for a side effect or with a key you gave, else 'bypass' */
   readonly onStoreError: Row<'fail' | 'bypass'> = oneOf('fail', 'bypass')

@@ -15,7 +15,7 @@ import { type Broken, type Recorded, RecordedStream, StreamRecording } from './r
 export interface StreamAnswer<T> extends ReaderErrors {
   /** Of chunks that were judged on their way. */
   progress(): Progress
-  /** Of chunks that nobody has judged, which are those of a kept text. */
+  /** Of chunks that have not been judged: those of a kept text. */
   judging(): Progress
   streamOf(value: T): ChunkStream
   /** The same answer, with the stream that its caller reads. */
@@ -91,7 +91,7 @@ export async function streamOnce<T>(request: StreamOnceRequest<T>): Promise<Begu
   }
 }
 
-/** To the protocol, the result is the text; whoever gets it from elsewhere has it decoded. */
+/** To the protocol, the result is the text; a caller that gets it from elsewhere has it decoded. */
 interface RecordedText {
   readonly text: string | typeof TOO_LARGE
   readonly kept?: { readonly chunks: readonly unknown[]; readonly seen: Progress }
@@ -126,7 +126,7 @@ function live<T>(
   done: Promise<Done>,
 ): Begun<T> {
   const over = done.then(
-    // `store`: somebody took over, whose result is the one that is kept.
+    // `store`: another owner took over, and its result is the one that is kept.
     // All of the answer may have come before its reader left, read or not.
     ({ source, persisted }) => ({
       failure: stream.stopped?.failure,

@@ -131,7 +131,7 @@ export class ProviderStream implements ChunkSource {
         this.#isWaiting = false
         this.pace.served()
       }
-      // It came in the very moment of an abort: nobody would tell of the end if the reader stopped here.
+      // It came in the very moment of an abort: the end would go untold if the reader stopped here.
       if (bounds.ended === 'aborted') throw bounds.signal.reason
       const isOver = this.#isLeft || this.#take(next)
       if (!isOver) return next
@@ -191,7 +191,7 @@ export class ProviderStream implements ChunkSource {
     const { bounds, events } = this.#request
     bounds.dispose()
     events?.dispose()
-    // Node keeps a composed signal, such as openai's, for as long as somebody listens to it.
+    // Node keeps a composed signal, such as openai's, for as long as it has a listener.
     for (const { signal } of [this.controller, bounds]) {
       signal.removeEventListener('abort', this.#onAbort)
     }
@@ -201,7 +201,7 @@ export class ProviderStream implements ChunkSource {
 
   #close(): void {
     this.controller.abort()
-    // A pending read ends with the abort; nobody waits for it here.
+    // A pending read ends with the abort; it is not awaited here.
     this.#chunks.return?.().catch(() => {})
   }
 }

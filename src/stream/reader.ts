@@ -21,7 +21,7 @@ export interface ChunkSource {
    * @throws what the caller is to catch
    */
   next(): IteratorResult<unknown> | Promise<IteratorResult<unknown>>
-  /** Nobody reads on, or can. May be told more than once, and after the end. */
+  /** The stream is not read on, or cannot be. May be told more than once, and after the end. */
   leave(): void
   /** What a loop that was left waits for before it is over. */
   left?(): Promise<void> | undefined
@@ -40,7 +40,7 @@ export const DONE: IteratorReturnResult<undefined> = { done: true, value: undefi
 /** A stream of the given class, over a source that it alone reads. */
 export function streamOver(source: ChunkSource, Class: StreamClass): ChunkStream {
   const reader = new OneReader(source)
-  // The stream holds this function, and whoever takes it from there can read without the stream.
+  // The stream holds this function; code that takes it from there can read without the stream.
   const begin = () => reader.begin()
   dropped?.register(begin, new StreamHolder(reader), reader)
   const stream = new Class(begin, source.controller)
@@ -65,7 +65,7 @@ class OneReader {
     this.#source = source
   }
 
-  // Not a generator itself: that would learn only at the first `next()` that somebody reads.
+  // Not a generator itself: that would learn only at the first `next()` that it is read.
   begin(): AsyncGenerator<unknown, void, undefined> {
     const holder = new StreamHolder(this)
     const chunks = this.#read(holder)
@@ -98,14 +98,14 @@ class OneReader {
         yield next.value
       }
     } finally {
-      // Whether anybody could still read it does not matter any more.
+      // Whether it could still be read does not matter any more.
       dropped?.unregister(this)
       const left = source.left?.()
       if (left !== undefined) await left
     }
   }
 
-  /** An iterator was returned: the caller wants no more of it. Whoever reads after that is told. */
+  /** An iterator was returned: the caller wants no more of it. A reader that comes after that is told. */
   #leftBy(holder: StreamHolder): void {
     this.#reader ??= holder
     if (this.#reader === holder) this.#source.leave()
@@ -115,7 +115,7 @@ class OneReader {
     this.#holders.add(holder)
   }
 
-  /** A holder is garbage: when it was the reader, or the last that could become it, nobody reads on. */
+  /** A holder is garbage: when it was the reader, or the last that could become it, the stream is not read on. */
   lost(holder: StreamHolder): void {
     this.#holders.delete(holder)
     const isOver = this.#reader === undefined ? this.#holders.size === 0 : this.#reader === holder
@@ -139,7 +139,7 @@ class StreamHolder {
 }
 
 /**
- * A stream that nobody can read any more would hold its connection, its span and its place within
+ * A stream that no reader can reach any more would hold its connection, its span and its place within
  * a concurrency limit for ever: when all its holders are garbage, its request is ended. Workers of
  * a compatibility date before 2025-05-05 have no such thing, and end requests themselves.
  */

@@ -16,13 +16,13 @@ export interface Broken {
 }
 
 export interface StreamRecordingRequest {
-  /** The provider's, from its first content on. Nobody else reads it. */
+  /** The provider's, from its first content on. No other code reads it. */
   readonly stream: ChunkStream
   /** Of what is recorded. */
   readonly progress: Progress
   /** Above it nothing is kept: bytes of JSON. */
   readonly maxBytes: number
-  /** The flight's: aborts when nobody wants the stream any more, or when it must stop. */
+  /** The flight's: aborts when no caller wants the stream any more, or when it must stop. */
   readonly signal: AbortSignal
   /** Called once, when `maxBytes` is exceeded. */
   onTooLarge(): void
@@ -50,7 +50,7 @@ export class StreamRecording {
   /** JSON of each chunk. Undefined: too large to be kept. */
   #written: string[] | undefined = []
   #bytes = encodeChunks([]).length
-  /** Undefined: nobody reads. */
+  /** Undefined: there is no reader. */
   #unread: unknown[] | undefined = []
   #end: { readonly broken: Broken | undefined } | undefined
   #wakeReader: () => void = () => {}
@@ -98,7 +98,7 @@ export class StreamRecording {
     return changed
   }
 
-  /** Nobody reads any more. */
+  /** There is no reader any more. */
   drop(): void {
     this.#unread = undefined
     this.#wakePump()
@@ -141,7 +141,7 @@ export class StreamRecording {
     this.#request.onTooLarge()
   }
 
-  /** Nothing unread, and somebody waiting for more; or nobody reading at all. */
+  /** Nothing is unread and the reader waits for more; or there is no reader. */
   async #readerIsHungry(): Promise<void> {
     const { signal } = this.#request
     while (this.#unread?.length && !signal.aborted) {
@@ -165,7 +165,7 @@ function jsonOf(chunk: unknown): string | undefined {
 }
 
 /**
- * What an attempt is aborted with when the owner of its stream has left, and nobody else was waiting:
+ * What an attempt is aborted with when the owner of its stream has left, and no other caller was waiting:
  * `break`, or the stream's own `controller.abort()`. No failure, as with any stream.
  */
 export const READER_LEFT: DOMException = new DOMException(
@@ -265,7 +265,7 @@ export class RecordedStream implements ChunkSource {
   }
 
   /**
-   * The report is complete when the loop is over. But nobody waits for the rest of a whole answer
+   * The report is complete when the loop is over. But no caller waits for the rest of a whole answer
    * that its owner has left, nor for the store after an abort: it is complete a little later then.
    */
   async #untilOver(): Promise<void> {

@@ -151,7 +151,7 @@ function isBareClients({ kind, reason, executed, status, cause }: CallError): bo
   if (reason === undefined || executed === 'yes') return false
   // What openai can make no request of, a URL or a header, it throws as it came.
   if (kind === 'invalid_request') return executed === 'no' && status === undefined && isError(cause)
-  // With a status it may be an answer that is none, which nobody has thrown. A caller's own `toJSON`
+  // With a status it may be an error in disguise, which was not thrown. A caller's own `toJSON`
   // may throw anything.
   return kind === 'unknown' && (status === undefined || isError(cause))
 }

@@ -226,7 +226,7 @@ function failed(
     ...(advice !== undefined && { advice }),
     kind,
     retryable: kind === 'empty_response',
-    // It was answered; but what, nobody has seen to the end.
+    // It was answered, but the answer was not read to its end.
     executed: kind === 'aborted' || kind === 'deadline' ? 'maybe' : 'yes',
     message: kind,
     issues: toldOf(issues),

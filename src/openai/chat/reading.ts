@@ -7,7 +7,7 @@ export function waitingForOthers(clock: Clock): Waiting {
   return { clock, signal: undefined, deadline: { remainingMs: () => Number.POSITIVE_INFINITY } }
 }
 
-/** Nobody waits for it any longer. */
+/** No caller waits for the answer any longer. */
 export class ReadingEnded extends Error {
   override readonly name = 'ReadingEnded'
   readonly kind: 'aborted' | 'deadline'
@@ -23,7 +23,7 @@ function isOver({ signal, deadline }: Waiting): boolean {
 }
 
 /**
- * Reads while somebody waits for it. Others get their turn of the event loop every few milliseconds, so
+ * Reads while a caller waits for it. Other code gets its turn of the event loop every few milliseconds, so
  * that signals and deadlines are heard of.
  * @throws {ReadingEnded}
  */
@@ -34,7 +34,7 @@ export function readInTurns<T>(work: Resting<T>, waiting: Waiting): Promise<T> {
   })
 }
 
-/** Settles as the user's own check does, while somebody waits for it. @throws {ReadingEnded} */
+/** Settles as the user's own check does, while a caller waits for it. @throws {ReadingEnded} */
 export function whileAwaited<T>(work: Promise<T>, waiting: Waiting): Promise<T> {
   const { clock, signal, deadline } = waiting
   return new Promise((resolve, reject) => {

@@ -86,7 +86,7 @@ export interface ChatProgressRequest {
   readonly judge?: Pick<StreamJudge, 'chunk'>
 }
 
-// OpenAI accepts n up to 128. Of more that nobody asked for, only the protocol's own end is believed.
+// OpenAI accepts n up to 128. Of more choices than were asked for, only the protocol's own end is believed.
 const MAX_CHOICES = 128
 
 /** What has been seen of a stream: which choices were opened, and which of them have ended. */

@@ -80,7 +80,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
     const facts = { status: head.status, ...requestIdOf(head), firstChunkMs }
     return {
       ok: true,
-      // No closure of this function may hold it: a stream that nobody can read any more is to be found.
+      // No closure of this function may hold it: a stream that no reader can reach any more is to be found.
       value: answerOf(streamOver(provided, Class), head),
       facts,
       pace: provided.pace,

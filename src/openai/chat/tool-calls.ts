@@ -253,7 +253,7 @@ function failed({ kind, issues, position, missed }: BadCall, facts: AnswerFacts)
   return { ...failureOf(kind, facts), issues: all.slice(0, MAX_ISSUES) }
 }
 
-/** The failure of a call whose arguments nobody waits for any longer. */
+/** The failure of a call whose arguments no caller waits for any longer. */
 async function unlessEnded<T>(
   reading: Promise<T>,
   facts: AnswerFacts,

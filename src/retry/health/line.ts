@@ -6,10 +6,10 @@ import type { LineLimits } from './limits.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
 import { type ReadingPace, StreamPlaces } from './stream-places.ts'
 import {
-  ANYBODY,
   type HeldBy,
   type PermitRefusal,
   type PermitRequest,
+  PLAIN_REQUEST,
   Queue,
   type Ticket,
   type TicketOrRefusal,
@@ -92,7 +92,7 @@ export class Line {
 
   /** Whether a new call could be sent now, without waiting. */
   get isFree(): boolean {
-    return this.#isFreeFor(ANYBODY)
+    return this.#isFreeFor(PLAIN_REQUEST)
   }
 
   #isFreeFor(request: PermitRequest): boolean {
@@ -106,7 +106,7 @@ export class Line {
    * that an extra request does no harm.
    */
   isWell(tokens: number): boolean {
-    return this.#isFreeFor({ ...ANYBODY, tokens }) && !this.#health.inRow
+    return this.#isFreeFor({ ...PLAIN_REQUEST, tokens }) && !this.#health.inRow
   }
 
   /** Whether the target is down or may be about to: nothing has succeeded since the latest failures. */
@@ -116,7 +116,7 @@ export class Line {
 
   /** Returns a ticket for a hedge. To be called only if `isWell`. */
   enterBeside(tokens: number): Ticket {
-    return this.#health.sent({ ...ANYBODY, tokens }, this.#nowMs())
+    return this.#health.sent({ ...PLAIN_REQUEST, tokens }, this.#nowMs())
   }
 
   /** What holds this call back, and for how long; `backoff` if only its own wait does. */

@@ -29,7 +29,7 @@ export interface PermitRequest {
 }
 
 /** An ordinary new call. */
-export const ANYBODY: PermitRequest = {
+export const PLAIN_REQUEST: PermitRequest = {
   order: 0,
   requests: 0,
   notBeforeMs: 0,
