@@ -73,3 +73,6 @@ function decimalOf(literal: string): { readonly digits: string; readonly exponen
   const digits = all.slice(start, end)
   return { digits, exponent: Number(power) - fraction.length + (all.length - end) }
 }
+
+/** The grammar of a number in RFC 8259, section 6. */
+export const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/

@@ -1,25 +1,31 @@
 import type { RepairRule } from './repair-rules.ts'
-import { matchAt, tokenAt, valueMayFollow } from './scan.ts'
+import { matchAt } from './match-at.ts'
+import { type Outcome, TextParser } from './parser/parser.ts'
 import type { Resting, Work } from './work.ts'
 
-/** A piece of the answer that may be the requested JSON. */
+/** A piece of the answer that may be the requested JSON, and what the parser made of it. */
 export interface Candidate {
   readonly text: string
-  /** False if the text ends before all brackets are closed. */
-  readonly closed: boolean
-  /** Whether the text ends inside a string. */
-  readonly insideString: boolean
+  readonly parser: TextParser
+  readonly outcome: Outcome
+}
+
+/** What candidates are read for. */
+export interface Reading {
+  /** The JSON Schema that guides the parser; undefined without one. */
+  readonly schema: unknown
+  readonly work: Work
+  /** Whether lists of words without quotes are looked for too. */
+  readonly lists?: boolean
 }
 
 export interface Extraction {
-  /** In the order of the text, without repetitions. Only the last one can be unclosed. */
+  /** In the order of the text, without repetitions. Only the last one can be cut off. */
   readonly candidates: readonly Candidate[]
   /** What was removed to find them. */
   readonly rules: readonly RepairRule[]
   /** The text around them, trimmed of white space and invisible characters. */
   readonly prose: string
-  /** True if a string continued after its apparent end, so that no candidate can be trusted. */
-  readonly torn: boolean
   /** True if there were more than `MAX_CANDIDATES`. */
   readonly overflow: boolean
 }
@@ -30,15 +36,15 @@ export const MAX_CANDIDATES = 50
  * Finds possible JSON in a model's answer, outside reasoning blocks and inside any code fences, tags and
  * prose. One pass in linear time. Brackets, fences and tags inside a JSON string are ignored.
  */
-export function* extract(text: string, work: Work): Resting<Extraction> {
+export function* extract(text: string, reading: Reading): Resting<Extraction> {
   const found = new Findings()
   let at = 0
   while (at < text.length) {
     MARKER.lastIndex = at
     const next = MARKER.exec(text)?.index ?? text.length
     found.prose(text.slice(at, next))
-    at = next < text.length ? yield* stepAt(text, next, found, work) : next
-    if (work.did(STEPS_A_MARKER)) yield
+    at = next < text.length ? yield* stepAt(text, next, found, reading) : next
+    if (reading.work.did(STEPS_A_MARKER)) yield
   }
   return found.result()
 }
@@ -50,15 +56,12 @@ const STEPS_A_MARKER = 10
 const MARKER = /[<{[`~◁]/g
 
 /** Consumes the construct that starts at a marker; returns its end. */
-function* stepAt(text: string, at: number, found: Findings, work: Work): Resting<number> {
+function* stepAt(text: string, at: number, found: Findings, reading: Reading): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
-  if (looksLikeJson(text, at)) {
-    const candidate = yield* candidateAt(text, at, work)
+  if (looksLikeJson(text, at, reading)) {
+    const { candidate, end } = yield* candidateAt(text, at, reading)
     found.add(candidate)
-    const end = at + candidate.text.length
-    // {"a":"x"}"}: the string contains a quote and a bracket, and did not end where it seemed to.
-    if (candidate.closed && text[end] === '"' && text[at - 1] !== '"') found.torn()
     return end
   }
   const fence = matchAt(FENCE, text, at)
@@ -144,80 +147,73 @@ function endOf(marks: RegExp, text: string, from: number): number {
 
 // Prose is full of brackets: [see below], [TODO], { x | x > 0 }. The text after the bracket has to look
 // like JSON, or something close to it.
-function looksLikeJson(text: string, at: number): boolean {
-  if (text[at] === '{') return OBJECT_START.test(text.slice(at, at + PEEK))
-  return text[at] === '[' && ARRAY_START.test(text.slice(at, at + PEEK))
+function looksLikeJson(text: string, at: number, { lists }: Reading): boolean {
+  const start = text.slice(at, at + PEEK)
+  if (text[at] === '{') return OBJECT_START.test(start)
+  return text[at] === '[' && (ARRAY_START.test(start) || (lists === true && BARE_START.test(start)))
 }
 
 const PEEK = 200
-const OBJECT_START = /^\{[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘}]|\/[/*]|#|[\w$][\w$-]*\s*:|$)/
+const OBJECT_START =
+  /^\{[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“‘}]|,\s*["'\w]|\/[/*]|#|[\p{L}\p{N}_$][\p{L}\p{N}_$-]{0,80}["'´]?\s*:|[\w$][\w$ -]{0,80}"\s*:|$)/u
 const ARRAY_START =
-  /^\[[\s\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\]]|\/[/*]|#|-?\d|(?:true|false|null|True|False|None)\b|$)/
+  /^\[[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\](]|\/[/*]|#|[-+]?\.?\d|(?:true|false|null|none)\b|[^[\]{}"'\n]{1,80}"\s*[,\]]|$)/i
+const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
-/** Reads from an opening bracket to the matching closing one. */
-function* candidateAt(text: string, start: number, work: Work): Resting<Candidate> {
-  const open: string[] = []
-  let valueMayStart = true
-  for (let at = start; at < text.length; ) {
-    const { kind, end, closed } = tokenAt(text, at, valueMayStart)
-    if (!closed) return unclosed(text.slice(start), kind === 'string')
-    // The code fence around the JSON closes before the JSON does.
-    if (kind === 'word' && text.startsWith('```', at)) return unclosed(text.slice(start, at), false)
-    const state = kind === 'punctuation' ? afterMark(open, text.charAt(at)) : 'open'
-    // The end of broken JSON is unknown. A later object may be part of it, so the rest is taken as a whole.
-    if (state === 'broken') return whole(text.slice(start))
-    if (state === 'closed') return whole(text.slice(start, end))
-    valueMayStart = valueMayFollow(text, at, kind, valueMayStart)
-    if (work.did(1 + (end - at) / CHARS_A_STEP)) yield
-    at = end
-  }
-  return unclosed(text.slice(start), false)
+/** Lets the parser read from an opening bracket; it says where the value ends. */
+function* candidateAt(text: string, start: number, reading: Reading): Resting<Found> {
+  const parser = new TextParser(reading.schema, reading.work, start)
+  parser.feed(text)
+  parser.end()
+  const outcome = (yield* parser.read()) ?? NOT_READ
+  const end = outcome.kind === 'readings' ? outcome.readings[0]?.end : undefined
+  const until = end ?? (outcome.kind === 'refused' ? balancedEnd(text, start) : text.length)
+  return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
 }
 
-const CHARS_A_STEP = 16
-
-/** Updates the stack of expected closing brackets. */
-function afterMark(open: string[], mark: string): 'open' | 'broken' | 'closed' {
-  if (mark === '{') open.push('}')
-  else if (mark === '[') open.push(']')
-  else if (mark === '}' || mark === ']') {
-    if (open.pop() !== mark) return 'broken'
-    if (open.length === 0) return 'closed'
-  }
-  return 'open'
+interface Found {
+  readonly candidate: Candidate
+  readonly end: number
 }
 
-function whole(text: string): Candidate {
-  return { text, closed: true, insideString: false }
-}
+const NOT_READ: Outcome = { kind: 'refused', message: 'expected JSON' }
 
-function unclosed(text: string, insideString: boolean): Candidate {
-  return { text: text.replace(TRAILING_FENCE, ''), closed: false, insideString }
+/** A whole text as one value, without a search for brackets. */
+export function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Candidate> {
+  const parser = new TextParser(schema, work)
+  parser.feed(text)
+  parser.end()
+  return { text, parser, outcome: (yield* parser.read()) ?? NOT_READ }
 }
-
-const TRAILING_FENCE = /\n(?:`{3,}|~{3,})$/
 
 /**
- * Joins consecutive objects, with nothing between them, into an array. Undefined if an object was
- * repeated: only one copy was kept, so it is unknown how many elements were meant.
+ * Where to look for the next candidate behind a text that was refused: behind its last bracket, if they
+ * match and nothing shows that it goes on. Otherwise a later object may be a part of it, and nothing is
+ * looked for.
  */
-export function listOf({ candidates, rules, prose }: Extraction): Candidate | undefined {
-  const isObjects = candidates.every(({ text, closed }) => closed && text.startsWith('{'))
-  if (!isObjects || candidates.length < 2 || prose !== '') return undefined
-  if (rules.includes('collapse-duplicates')) return undefined
-  return whole(`[${candidates.map(({ text }) => text).join(',')}]`)
+function balancedEnd(text: string, start: number): number {
+  const open: string[] = []
+  BRACKETS.lastIndex = start
+  for (let mark = BRACKETS.exec(text); mark !== null; mark = BRACKETS.exec(text)) {
+    const [found] = mark
+    if (found === '{' || found === '[') open.push(found)
+    else if (found === '}' || found === ']') {
+      if (open.pop() !== (found === '}' ? '{' : '[')) return text.length
+      if (open.length > 0) continue
+      const end = BRACKETS.lastIndex
+      return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
+    }
+  }
+  return text.length
 }
+
+const BRACKETS = /"(?:[^"\\\n]|\\[^\n])*"|[{}[\]]/g
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()
   readonly #rules = new Set<RepairRule>()
   #prose: string[] = []
   #overflow = false
-  #torn = false
-
-  torn(): void {
-    this.#torn = true
-  }
 
   prose(text: string): void {
     if (text !== '') this.#prose.push(text)
@@ -238,7 +234,6 @@ class Findings {
     this.#candidates.clear()
     this.#prose = []
     this.#overflow = false
-    this.#torn = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
   }
@@ -250,15 +245,10 @@ class Findings {
     const rest = visible.trim()
     const candidates = [...this.#candidates.values()]
     if (candidates.length > 0 && rest !== '') this.#rules.add('strip-prose')
-    // No brackets at all: a bare number or string, possibly in a code fence or after reasoning.
-    if (candidates.length === 0 && rest !== '') {
-      candidates.push({ text: rest, closed: true, insideString: false })
-    }
     return {
       candidates,
       rules: [...this.#rules],
       prose: rest,
-      torn: this.#torn,
       overflow: this.#overflow,
     }
   }

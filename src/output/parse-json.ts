@@ -6,25 +6,31 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { type Allowed, type Coerced, coerce } from './coerce.ts'
-import { mayOverflow, mayRound } from './exact-number.ts'
-import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
+import { unescapedJson } from './escaped-json.ts'
+import { type Candidate, type Extraction, extract, MAX_CANDIDATES, wholeAsCandidate } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
-import { withInnerQuotesEscaped } from './inner-quotes.ts'
-import { MAX_ISSUES } from './issues.ts'
+import {
+  type Accepted,
+  type Against,
+  type AnswerResult,
+  failure,
+  foundIn,
+  judged,
+  malformed,
+  mayBeRounded,
+  type ParseFailure,
+  parsedOrUndefined,
+} from './judged.ts'
 import { own, sortedJson } from './json-value.ts'
-import { KEYWORDS } from './jsonrepair.ts'
-import { type FoundIssue, foundAtRoot, SchemaNames, toldOf } from './named-path.ts'
-import { type ParsedJson, parseWithSources } from './parse-with-sources.ts'
+import { toldOf } from './named-path.ts'
+import { type CandidateReading, readCandidate, withRules } from './read-candidate.ts'
 import { isRefusal, saidAround } from './refusal.ts'
-import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
-import { repairSyntax } from './repair-syntax.ts'
-import { ASKED_WRAPPER } from './response-format.ts'
+import type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import type { RegExpEngine } from './schema-engine.ts'
-import { looksCut, saysTruncated } from './truncation.ts'
-import { echoes, issuesWith } from './value-issues.ts'
-import { atOnce, OutOfSteps, type Resting, saysOutOfSteps, Work } from './work.ts'
+import { isCut, saysTruncated } from './truncation.ts'
+import { echoes } from './value-issues.ts'
+import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'
 
@@ -42,16 +48,6 @@ export interface ParseOptions {
 export type ParseResult<T> =
   | { readonly ok: true; readonly value: T; readonly repairs: readonly Repair[] }
   | ParseFailure<OutputIssue>
-
-interface ParseFailure<I extends OutputIssue> {
-  readonly ok: false
-  /**
-   * `malformed_output`: no JSON, or more than one answer. `schema_mismatch`: JSON that the schema does not
-   * accept. `truncated`: the text ends inside the JSON. `refusal`: the model declined to answer.
-   */
-  readonly kind: 'malformed_output' | 'schema_mismatch' | 'truncated' | 'refusal'
-  readonly issues: readonly I[]
-}
 
 /** The type of a valid value for a schema, compiled or not; `unknown` if it cannot be inferred. */
 export type ParsedBy<S> = S extends CompiledSchema ? unknown : InferSchema<S>
@@ -105,9 +101,6 @@ const PARSE_CHECKS: Readonly<Record<keyof ParseOptions, OptionCheck>> = {
   regExp: aFunction,
 }
 
-/** The result of reading an answer to a request of ours. */
-export type AnswerResult = Accepted | ParseFailure<FoundIssue>
-
 /**
  * `parseJson` for an answer to a request of ours. `undo` names repairs that only reverse what the request
  * asked for; they are made at every level and not listed. Yields at intervals, so that long answers do not
@@ -128,16 +121,7 @@ export function* parseAnswer(
 const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
-type Result = AnswerResult
 type ReadOptions = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
-type Accepted = ParseResult<unknown> & { readonly ok: true }
-
-/** What an answer is checked against, which repairs are allowed, and the work done so far. */
-interface Against {
-  readonly validator: SchemaValidator | undefined
-  readonly allowed: Allowed
-  readonly work: Work
-}
 
 function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
   const compiled = compileSchema(schema, regExp)
@@ -145,7 +129,7 @@ function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
   return compiled as SchemaValidator
 }
 
-function finish(accepted: Accepted, validator: SchemaValidator): Result {
+function finish(accepted: Accepted, validator: SchemaValidator): AnswerResult {
   const finished = validator.finishNow(accepted.value)
   return finished.ok
     ? { ...accepted, value: finished.value }
@@ -154,18 +138,6 @@ function finish(accepted: Accepted, validator: SchemaValidator): Result {
         kind: 'schema_mismatch',
         issues: foundIn(accepted.value, finished.issues, validator),
       }
-}
-
-/** Adds the paths that may be shown in reports and errors. */
-function foundIn(
-  value: unknown,
-  issues: readonly OutputIssue[],
-  validator: SchemaValidator | undefined,
-): readonly FoundIssue[] {
-  // Without a schema this is `parseJson`, whose result only the caller sees.
-  if (validator === undefined) return issues.map((issue) => ({ ...issue, told: issue }))
-  const names = new SchemaNames(validator.jsonSchema)
-  return issues.map((issue) => names.found(issue, value))
 }
 
 /**
@@ -195,7 +167,7 @@ function* guarded(
   text: string,
   validator: SchemaValidator | undefined,
   options: ReadOptions,
-): Resting<Result> {
+): Resting<AnswerResult> {
   try {
     return yield* parse(text, validator, options)
   } catch (error) {
@@ -210,7 +182,7 @@ function* parse(
   text: string,
   validator: SchemaValidator | undefined,
   { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
-): Resting<Result> {
+): Resting<AnswerResult> {
   const work = new Work(text)
   const against: Against = { validator, allowed: { level, always: undo }, work }
   if (isLonger(text, maxBytes)) return malformed(`expected at most ${maxBytes} bytes`)
@@ -219,34 +191,63 @@ function* parse(
   const whole = yield* parsedOrUndefined(text, against)
   if (whole !== undefined) return yield* judged(whole, against)
 
-  const extraction = yield* extract(text, work)
-  const { candidates, rules, prose, torn, overflow } = extraction
+  const extraction = yield* candidatesIn(text, against)
+  const { candidates, rules, prose, overflow } = extraction
   const last = candidates.at(-1)
-  const seemsCut = last !== undefined && looksCut(last, finishReason)
-  if (seemsCut && !(yield* hasInnerQuotes(last, work))) return failure('truncated', CUT)
+  if (last !== undefined && isCut(last.outcome, last.text, finishReason)) {
+    return failure('truncated', CUT)
+  }
   if (level === 'off') return malformed('expected JSON and nothing else')
   if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
-  if (torn) return malformed('a string goes on after a bracket that seemed to close it')
   const said = candidates.length > 0 ? saidAround(prose) : undefined
   if (said === 'declined') return failure('refusal', DECLINED)
   if (said !== undefined) return malformed(said)
-  const results: Result[] = []
-  for (const candidate of candidates) results.push(yield* read(candidate, against))
-  return chosen(results, rules) ?? (yield* fromLines(extraction, against)) ?? noneOf(results, text)
+  const readings: CandidateReading[] = []
+  for (const candidate of candidates) readings.push(yield* readCandidate(candidate, against))
+  const results = readings.map(({ result }) => result)
+  const list = chosen(results, rules) ?? (yield* fromLines(extraction, readings, against))
+  return list ?? noneOf(results, text)
 }
 
-/** Joins NDJSON (one object per line) if the schema asks for an array. */
-function* fromLines(extraction: Extraction, against: Against): Resting<Result | undefined> {
+/** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
+function* candidatesIn(text: string, { validator, work }: Against): Resting<Extraction> {
+  const schema = validator?.jsonSchema
+  const unescaped = unescapedJson(text)
+  if (unescaped !== undefined) {
+    const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
+    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', overflow: false }
+  }
+  const found = yield* extract(text, { schema, work })
+  const isTuple = TUPLE.test(found.prose)
+  if (found.candidates.length > 0 && !isTuple) return found
+  const lists = own(schema, 'type') === 'array' && !isTuple
+  const again = lists ? yield* extract(text, { schema, work, lists }) : found
+  if (again.candidates.length > 0 && !isTuple) return again
+  const whole = isTuple ? text.trim() : again.prose
+  if (whole === '') return { ...again, candidates: [] }
+  const candidate: Candidate = yield* wholeAsCandidate(whole, { schema, work })
+  return { ...again, candidates: [candidate] }
+}
+
+// ((1, 2), [3]): what is left around its brackets.
+const TUPLE = /^\([\s\S]*\)$/
+
+/** Joins objects that follow one another (one a line, for instance) if the schema asks for an array. */
+function* fromLines(
+  { candidates, rules, prose }: Extraction,
+  readings: readonly CandidateReading[],
+  against: Against,
+): Resting<AnswerResult | undefined> {
   const { jsonSchema } = against.validator ?? {}
-  const lines = own(jsonSchema, 'type') === 'array' ? listOf(extraction) : undefined
-  if (lines === undefined) return undefined
-  const list = yield* read(lines, against)
-  return list.ok ? withRules(list, [...extraction.rules, 'join-lines']) : undefined
-}
-
-/** Whether the text only seemed to be cut, because of an unescaped quote. */
-function* hasInnerQuotes({ text, insideString }: Candidate, work: Work): Resting<boolean> {
-  return insideString && (yield* withInnerQuotesEscaped(text.trimEnd(), work)) !== undefined
+  if (own(jsonSchema, 'type') !== 'array' || candidates.length < 2) return undefined
+  // If an object was repeated, only one copy was kept: it is unknown how many elements were meant.
+  if (!/^[\s,]*$/.test(prose) || rules.includes('collapse-duplicates')) return undefined
+  const objects = readings.flatMap(({ json }) => (json?.startsWith('{') === true ? [json] : []))
+  if (objects.length < candidates.length) return undefined
+  const parsed = yield* parsedOrUndefined(`[${objects.join(',')}]`, against)
+  if (parsed === undefined) return undefined
+  const list = yield* judged(parsed, against)
+  return list.ok ? withRules(list, [...rules, 'join-lines']) : undefined
 }
 
 const TOO_DEEP = 'nested too deeply'
@@ -264,141 +265,8 @@ function bytesOf(text: string): number {
   return globalThis.Buffer?.byteLength(text) ?? new TextEncoder().encode(text).length
 }
 
-/** A schema that covers every number rejects an overflow to Infinity by itself. */
-function mayBeRounded(text: string, validator: SchemaValidator | undefined): boolean {
-  return mayRound(text) || (validator?.isOpen !== false && mayOverflow(text))
-}
-
-/** A JSON text and its parsed value. */
-interface Parsed {
-  readonly json: string
-  readonly value: unknown
-  /** Whether the text may contain an integer that a JavaScript number would round. */
-  readonly mayBeLarge: boolean
-}
-
-function* parsedOrUndefined(
-  text: string,
-  { validator, work }: Against,
-): Resting<Parsed | undefined> {
-  // The fast path may already have parsed and validated the whole text.
-  if (work.didAll()) yield
-  try {
-    // Checked once, because valid text should cost little more than parsing and validating.
-    const mayBeLarge = mayBeRounded(text, validator)
-    if (!mayBeLarge) {
-      const value: unknown = JSON.parse(text)
-      if (work.didAll()) yield
-      return { json: text, value, mayBeLarge }
-    }
-    const { value } = yield* parseWithSources(text, work)
-    return { json: text, value, mayBeLarge }
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
-  }
-}
-
-/** Reads one candidate, repairing its syntax if needed. */
-function* read({ text }: Candidate, against: Against): Resting<Result> {
-  const { work } = against
-  const strict = yield* parsedOrUndefined(text, against)
-  if (strict !== undefined) return yield* judged(strict, against)
-  const literal = KEYWORDS.get(text)
-  const literally = literal === undefined ? undefined : yield* parsedOrUndefined(literal, against)
-  if (literally !== undefined) return withRules(yield* judged(literally, against), ['fix-syntax'])
-  if (!/^[{[]/.test(text)) return malformed('expected JSON')
-  const repaired = yield* repairSyntax(text, work)
-  if (!repaired.ok) return malformed(repaired.message)
-  const parsed = yield* parsedOrUndefined(repaired.text, against)
-  if (parsed === undefined) return malformed('expected JSON')
-  return withRules(yield* judged(parsed, against), repaired.rules)
-}
-
-function withRules(result: Result, rules: readonly RepairRule[]): Result {
-  if (!result.ok || rules.length === 0) return result
-  return { ...result, repairs: [...rules.map((rule) => ({ path: '', rule })), ...result.repairs] }
-}
-
-/** Checks a parsed value against the schema: first as it is, then coerced. */
-function* judged(parsed: Parsed, against: Against): Resting<Result> {
-  // A wrapper that the request asked for is not part of the answer, even if the schema accepts any object.
-  const { value, mayBeLarge } = parsed
-  const { validator, allowed, work } = against
-  const inner = allowed.always.has('unwrap') ? insideOfWrapper(value) : undefined
-  const innerIssues =
-    inner === undefined ? undefined : yield* issuesWith(inner, mayBeLarge, validator, work)
-  if (innerIssues?.length === 0) return { ok: true, value: inner, repairs: [] }
-  const issues = yield* issuesWith(value, mayBeLarge, validator, work)
-  if (issues.length === 0) return { ok: true, value, repairs: [] }
-  const refused = (of: unknown, found: readonly OutputIssue[]): Result => ({
-    ok: false,
-    kind: 'schema_mismatch',
-    issues:
-      innerIssues === undefined
-        ? foundIn(of, found, validator)
-        : foundIn(inner, innerIssues, validator).map(insideWrapper),
-  })
-  const mayCoerce = allows(allowed.level, 'number-from-string') || allowed.always.size > 0
-  if (validator === undefined || !mayCoerce) return refused(value, issues)
-  const again = yield* parseWithSources(parsed.json, work)
-  const coerced = yield* coercedWithin(again, validator, against)
-  if (coerced instanceof OutOfSteps) return refused(value, withStop(issues, coerced))
-  if (coerced.repairs.length === 0) return refused(value, issues)
-  const left = yield* issuesWith(coerced.value, again.sources.hasLarge, validator, work)
-  if (left.length > 0) return refused(coerced.value, left)
-  const repairs = named(coerced.repairs, coerced.value, validator)
-  return { ok: true, value: coerced.value, repairs }
-}
-
-/** Coerces the value, or returns the error if that takes too many steps; the value then stays as it is. */
-function* coercedWithin(
-  parsed: ParsedJson,
-  validator: SchemaValidator,
-  { allowed, work }: Against,
-): Resting<Coerced | OutOfSteps> {
-  try {
-    return yield* coerce(parsed, validator, allowed, work)
-  } catch (error) {
-    if (error instanceof OutOfSteps) return error
-    // Too deeply nested: the value stays as it is, and its issues are already known.
-    if (error instanceof RangeError) return { value: undefined, repairs: [], isAccepted: false }
-    throw error
-  }
-}
-
-function withStop(issues: readonly OutputIssue[], { message }: OutOfSteps): readonly OutputIssue[] {
-  const isSaid = issues.some((issue) => issue.path === '' && saysOutOfSteps(issue.message))
-  return isSaid ? issues : [...issues.slice(0, MAX_ISSUES - 1), { path: '', message }]
-}
-
-function named(
-  repairs: readonly Repair[],
-  value: unknown,
-  { jsonSchema }: SchemaValidator,
-): readonly Repair[] {
-  const names = new SchemaNames(jsonSchema)
-  // The path of an `unwrap` points into the text, outside the value.
-  const isOutside = ({ rule }: Repair) => rule === 'unwrap'
-  return repairs.map((repair) =>
-    isOutside(repair) ? repair : { ...repair, path: names.path(repair.path, value) },
-  )
-}
-
-/** A wrapper with other members next to it was not the requested one, but an object with such a property. */
-function insideOfWrapper(value: unknown): unknown {
-  const inner = own(value, ASKED_WRAPPER)
-  return inner !== undefined && Object.keys(Object(value)).length === 1 ? inner : undefined
-}
-
-/** Makes the path point into the answer, which includes the wrapper. */
-function insideWrapper({ path, message, told }: FoundIssue): FoundIssue {
-  const within = (inner: string) => `/${ASKED_WRAPPER}${inner}`
-  return { path: within(path), message, told: { path: within(told.path), message } }
-}
-
 /** The answer that all valid candidates agree on. */
-function chosen(results: readonly Result[], rules: readonly RepairRule[]): Result | undefined {
+function chosen(results: readonly AnswerResult[], rules: readonly RepairRule[]): AnswerResult | undefined {
   const valid = results.filter((result) => result.ok)
   const [first, ...others] = valid
   if (first === undefined) return undefined
@@ -411,7 +279,7 @@ function chosen(results: readonly Result[], rules: readonly RepairRule[]): Resul
 }
 
 /** The most informative failure: of the candidate closest to the schema, otherwise of the last one. */
-function noneOf(results: readonly Result[], text: string): Result {
+function noneOf(results: readonly AnswerResult[], text: string): AnswerResult {
   const mismatches = results
     .filter((result) => !result.ok)
     .filter(({ kind }) => kind === 'schema_mismatch')
@@ -422,13 +290,3 @@ function noneOf(results: readonly Result[], text: string): Result {
   return results.at(-1) ?? malformed('expected JSON, found none')
 }
 
-function malformed(message: string): ParseFailure<FoundIssue> {
-  return failure('malformed_output', message)
-}
-
-function failure(
-  kind: ParseFailure<FoundIssue>['kind'],
-  message: string,
-): ParseFailure<FoundIssue> {
-  return { ok: false, kind, issues: [foundAtRoot(message)] }
-}

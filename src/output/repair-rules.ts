@@ -2,6 +2,8 @@
 export interface Repair {
   readonly path: string
   readonly rule: RepairRule
+  /** Where a change of the syntax begins: an index into the text. Other changes have none. */
+  readonly offset?: number
 }
 
 /**
@@ -23,6 +25,7 @@ export type RepairRule =
   | 'fix-syntax'
   | 'keep-backslash'
   | 'guess-quotes'
+  | 'fix-brackets'
   | 'number-from-string'
   | 'boolean-from-string'
   | 'enum-case'
@@ -63,6 +66,10 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   'guess-quotes': {
     level: 'syntax',
     meaning: 'Missing or unescaped quotes were corrected; no character of the content was changed.',
+  },
+  'fix-brackets': {
+    level: 'syntax',
+    meaning: 'A closing bracket was missing, doubled or of the wrong kind, where only one place is possible.',
   },
   'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
   'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },

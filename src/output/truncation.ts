@@ -1,4 +1,4 @@
-import type { Candidate } from './extract.ts'
+import type { Outcome } from './parser/parser.ts'
 
 /** Whether the provider reports that the answer reached a length limit. */
 export function saysTruncated(finishReason: string | undefined): boolean {
@@ -23,16 +23,17 @@ export function fillsContext(finishReason: string | undefined): boolean {
 const FULL_REASONS: ReadonlySet<string> = new Set(['model_length', 'model_context_window_exceeded'])
 
 /**
- * Whether a text ends inside the JSON it started. An array whose last item is complete counts as cut too,
- * because further items may be missing.
+ * Whether a candidate's text ends inside the JSON it started. A list whose last item is complete counts as cut
+ * too, because further items may be missing.
  */
-export function looksCut(
-  { text, closed, insideString }: Candidate,
-  finishReason?: string,
-): boolean {
-  if (closed) return false
-  // An unescaped quote opens a string that swallows the rest. If the provider says the model had finished
-  // and the last bracket is there, that is the likely cause.
+export function isCut(outcome: Outcome, text: string, finishReason?: string): boolean {
+  if (outcome.kind !== 'cut') return false
+  if (!outcome.insideString) return true
+  // A string that lost its closing quote swallows the rest: the fence behind the JSON, or its last bracket
+  // in a text that the provider says is finished.
+  if (CLOSING_FENCE.test(text)) return false
   const closesItself = text.trimEnd().endsWith(text.startsWith('{') ? '}' : ']')
-  return !(finishReason === 'stop' && insideString && closesItself)
+  return !(finishReason === 'stop' && closesItself)
 }
+
+const CLOSING_FENCE = /[}\]]\s*\n(?:`{3}|~{3})(?:\s|$)/

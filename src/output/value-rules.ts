@@ -1,7 +1,6 @@
-import { isRounded } from './exact-number.ts'
+import { isRounded, JSON_NUMBER } from './exact-number.ts'
 import { LargeNumber } from './json-value.ts'
 import type { RepairRule } from './repair-rules.ts'
-import { JSON_NUMBER } from './repair-syntax.ts'
 import { membersOf, type SchemaPart, wants } from './schema-part.ts'
 
 /** The input of a rule: the one value it may replace. */

@@ -1,0 +1,30 @@
+/**
+ * The limits of the search. Found by experiment: the figures are flat around them, and each makes reading
+ * linear in the text, since a damaged stretch costs a constant and their number is limited.
+ */
+export const LIMITS = {
+  /** How many tokens the search goes back before an anomaly: its cause is often earlier. */
+  lookBack: 8,
+  /** The most that the edits of one stretch may cost. */
+  cap: 2.9,
+  /** Readings dearer than the cheapest by more are dropped. */
+  beam: 2.5,
+  /** A reading is taken only if no other valid one comes as near as this. */
+  margin: 1,
+  /** The schema may overrule the text by so much. */
+  overrule: 1.5,
+  /** A reading that is cut off by the end of the text wins if it is cheaper by so much. */
+  cutMargin: 0.5,
+  /** A failure counts as cut off if the text could end there for so much. */
+  cutPrice: 1,
+  /** Different readings at one place; with more, ambiguities multiply. */
+  variants: 4,
+  /** Different readings of a whole text. */
+  finished: 8,
+  /** Damaged stretches in a text. */
+  stretches: 2_000,
+  stepsPerStretch: 6_000,
+  steps: 100_000,
+  /** Open brackets. */
+  depth: 2_000,
+} as const

@@ -1,0 +1,91 @@
+/** What is known of a quote inside a string that could be content, or end the string. */
+export interface QuotePlace {
+  readonly mark: string
+  /** The characters before and behind it; `''` at the start of the string and at the end of the text. */
+  readonly before: string
+  readonly behind: string
+  /** The text behind it, white space included: up to 60 characters. */
+  readonly rest: string
+  /** The content since the quote before it, or since the start of the string. */
+  readonly segment: string
+  /** The last characters of the content before it, the segment's included. */
+  readonly start: boolean
+  /** 1 inside an inner quotation, otherwise 0. */
+  readonly depth: 0 | 1
+  /** How many inner quotes came before. */
+  readonly inner: number
+  readonly isKey: boolean
+  readonly inList: boolean
+}
+
+export interface QuoteCost {
+  readonly cost: number
+  readonly depth: 0 | 1
+}
+
+/** A price beyond what a stretch may cost: the reading is out. */
+export const OUT = 3
+
+/**
+ * What it costs to read a quote as content. A quotation opens behind a blank or a bracket and closes before
+ * one; a quote behind which the structure goes on is the string's end. A quote by itself says nothing, so
+ * these prices are heuristics; they are compared with each other, and the rest of the text decides.
+ */
+export function contentCost(place: QuotePlace): QuoteCost {
+  const { mark, before, behind, rest, depth, inner, isKey, inList, segment } = place
+  if (mark === "'" && isLetter(before) && isLetter(behind)) return { cost: 0.02, depth }
+  const extra =
+    (isKey ? (/[:,]/.test(segment) ? 3 : 1) : 0) +
+    (inList && /^\s*,/.test(rest) ? 2.6 : 0) +
+    (inner > 0 && /^\s*:/.test(rest) && !/\{\s*$/.test(segment) ? 1.5 : 0)
+  const { cost, depth: after } = byOrientation(place, opensAt(before, behind), closesAt(before, behind))
+  const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)
+  return { cost: (isEnd ? OUT : cost) + extra, depth: after }
+}
+
+function opensAt(before: string, behind: string): boolean {
+  const isBefore = before === '' || /[\s([{<>=:,;/\-—*_`‘“]/.test(before)
+  return isBefore && behind !== '' && !/[\s.,;:!?)\]}]/.test(behind)
+}
+
+function closesAt(before: string, behind: string): boolean {
+  return before !== '' && !/\s/.test(before) && (behind === '' || !/[\p{L}\p{N}]/u.test(behind))
+}
+
+function byOrientation(place: QuotePlace, opens: boolean, closes: boolean): QuoteCost {
+  const { before, depth, inner } = place
+  const again = inner >= 2 ? 0.1 : undefined
+  if (opens === closes || before === "'") return { cost: 0.8, depth: depth === 0 ? 1 : 0 }
+  if (opens) return depth === 0 ? { cost: again ?? 0.6, depth: 1 } : { cost: 1, depth: 1 }
+  if (depth === 1) return { cost: again ?? 0.4, depth: 0 }
+  return { cost: unopened(place), depth: 0 }
+}
+
+/** A quotation that closes without having been opened: `"x" or "z"` is code. */
+function unopened({ mark, before, behind, rest, segment }: QuotePlace): number {
+  const isStructure = /^\s*[,:}\]]/.test(rest)
+  if (/\d/.test(before) && !/^\s*(?:[:}\]]|,\s*["'{])/.test(rest)) return 1.3
+  if (mark === "'" && before === 's' && /\s/.test(behind) && !isStructure) return 1.3
+  if (/[„“][^”“"]{0,200}$/.test(segment)) return 0.5
+  return OUT
+}
+
+/** What it costs to end the string at this quote, with what was read as content before. */
+export function endCost(place: QuotePlace): number {
+  const { depth, inner, inList, before, segment, start } = place
+  if (inner === 0 || depth === 0) return 0
+  if (inner === 1 && start) return OUT
+  const inBlank = inList && /\s/.test(before) ? 2.7 : 0
+  return 1 + inBlank + (inner >= 3 ? 1 : 0) + (segment === '' ? 1 : 0)
+}
+
+/** Content that looks like what stands between two strings: inside and outside were taken for each other. */
+export function phaseCost(content: string): number {
+  if (/^\s*[,:\]}]/.test(content.slice(0, 40)) || /[,:[{]\s*$/.test(content.slice(-40))) return 1.5
+  if (/^(?:""|'')|(?:""|'')$/.test(content)) return 1.5
+  return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? 1.5 : 0
+}
+
+function isLetter(character: string): boolean {
+  return /\p{L}/u.test(character)
+}

@@ -1,0 +1,73 @@
+import { type Configuration, edited } from './configuration.ts'
+import { colonsAt, keysAt, separatorsAt } from './members.ts'
+import type { Reach } from './reach.ts'
+import { isJsonSpace, MAX_LOOK, type Source } from './source.ts'
+import { valuesAt } from './values.ts'
+
+/** All readings of the next token, the white space before it included. */
+export function successors(c: Configuration, reach: Reach): readonly Configuration[] {
+  const { source } = reach
+  const at = source.space(c.pos)
+  const start = { ...spaced(c, at, source), pos: at }
+  const first = source.at(at)
+  if (first === '') {
+    reach.cut(c, 0, false)
+    return []
+  }
+  if (first === '/' || first === '#') {
+    const commented = commentAt(start, reach)
+    if (commented !== undefined) return commented
+  }
+  switch (c.mode) {
+    case 'value':
+      return valuesAt(start, reach)
+    case 'key':
+      return keysAt(start, reach)
+    case 'colon':
+      return colonsAt(start, reach)
+    case 'separator':
+      return separatorsAt(start, reach, c.pos)
+    case 'end':
+      return sumAt(start, first, c.pos, reach)
+  }
+}
+
+/** A sum of strings that is a whole text. */
+function sumAt(c: Configuration, first: string, from: number, reach: Reach): Configuration[] {
+  if (first !== '+' || (c.last !== 'double' && c.last !== 'other')) return []
+  return separatorsAt({ ...c, mode: 'separator' }, reach, from)
+}
+
+/** White space that JSON does not know becomes a blank. */
+function spaced(c: Configuration, to: number, source: Source): Configuration {
+  for (let at = c.pos; at < to; at += 1) {
+    if (!isJsonSpace(source.text.charCodeAt(at))) return edited(c, 'odd-space', [c.pos, to], ' ')
+  }
+  return c
+}
+
+/** Behind a comment; undefined if none begins here, and nothing if it ends the reading. */
+function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | undefined {
+  const { source } = reach
+  const isBlock = source.slice(c.pos, c.pos + 2) === '/*'
+  const isLine = source.at(c.pos) === '#' || source.slice(c.pos, c.pos + 2) === '//'
+  if (!isBlock && !isLine) return undefined
+  const end = source.text.indexOf(isBlock ? '*/' : '\n', c.pos + 2)
+  if (end < 0) {
+    source.touchedEnd = true
+    // A line comment at the end of the text: what follows is missing in any case.
+    reach.cut(c, 0, false)
+    return []
+  }
+  const to = isBlock ? end + 2 : end
+  const text = source.text.slice(c.pos, Math.min(to, c.pos + MAX_COMMENT_LOOK))
+  if (OMISSION.test(text)) return []
+  // Signs of comments also stand in strings that lost their opening quote.
+  const isDoubtful = source.at(c.pos - 1) === '"' || (text.match(/"/g)?.length ?? 0) % 2 === 1
+  if (isDoubtful && !reach.isSearching) return []
+  const next = edited(c, 'comment', [c.pos, to], isBlock ? ' ' : '', { cost: isDoubtful ? 1 : 0.05 })
+  return [{ ...next, pos: to }]
+}
+
+const MAX_COMMENT_LOOK = 4 * MAX_LOOK
+const OMISSION = /\.\.\.|…|\b(?:omitted|remaining|rest|more|etc|continues?|truncated|similar)\b/i

@@ -1,0 +1,66 @@
+import { type Configuration, edited } from './configuration.ts'
+import { costOf } from './edits.ts'
+import type { Reach } from './reach.ts'
+import { MAX_LOOK, type Source } from './source.ts'
+
+/** What stands behind a value that seems to be complete. */
+export interface Tail {
+  readonly configuration: Configuration
+  readonly cost: number
+  readonly end: number
+}
+
+/** Where the value ends; undefined if the text behind it, or before it, shows that it does not. */
+export function tailOf(c: Configuration, start: number, reach: Reach): Tail | undefined {
+  const { source } = reach
+  if (isMemberOfSomething(source, start)) return undefined
+  if (c.last === 'word' || c.last === 'double' || c.last === 'other') return rootScalar(c, source)
+  // {"a":"x"}"}: the string contains a quote and a bracket, and did not end where it seemed to.
+  if (source.at(c.pos) === '"' && source.at(start - 1) !== '"') return undefined
+  const rest = source.slice(c.pos, c.pos + MAX_LOOK)
+  const isList = source.text.charCodeAt(c.lastFrom) === 91
+  if (goesOn(rest, isList)) return undefined
+  const closers = CLOSERS.exec(rest)?.[0] ?? ''
+  if (closers === '') return hasLeftOver(rest) ? undefined : { configuration: c, cost: 0, end: c.pos }
+  return strayClosers(c, closers, source)
+}
+
+/** A value without brackets is the whole text. */
+function rootScalar(c: Configuration, source: Source): Tail | undefined {
+  const end = source.space(c.pos)
+  return source.at(end) === '' ? { configuration: c, cost: 0, end } : undefined
+}
+
+const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*$/
+
+/** `"a": {…}`: what stands before the value belongs to a container that lost its bracket. */
+function isMemberOfSomething(source: Source, start: number): boolean {
+  return BEFORE.test(source.text.slice(Math.max(0, start - 60), start))
+}
+
+/** Whether another member follows. */
+function goesOn(rest: string, isList: boolean): boolean {
+  if (isList && /^\s*,\s*[{[]/.test(rest)) return true
+  return /^\s*,\s*(?:["'“]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*:)/.test(rest)
+}
+
+const CLOSERS = /^(?:\s*[}\])]){1,8}/
+const LEFT_OVER = /^[^{[\n]{0,200}[}\]]/
+
+/** Whether a closing bracket comes that nothing behind the value opens. */
+function hasLeftOver(rest: string): boolean {
+  return /^\s*"/.test(rest) && LEFT_OVER.test(rest)
+}
+
+/** One or two closing brackets too many. */
+function strayClosers(c: Configuration, closers: string, source: Source): Tail | undefined {
+  const marks = closers.replace(/\s/g, '')
+  const isList = source.text.charCodeAt(c.lastFrom) === 91
+  if (marks.startsWith(')')) return { configuration: c, cost: 0, end: c.pos }
+  if (marks.length > 2 || (isList && marks.includes(']'))) return undefined
+  const end = c.pos + closers.length
+  const behind = source.slice(end, end + 60)
+  if (/^\s*[,:"]/.test(behind)) return undefined
+  const configuration = edited(c, 'stray-closers', [c.pos, end], '')
+  return { configuration, cost: marks.length * costOf('stray-closers'), end }
+}

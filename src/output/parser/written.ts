@@ -1,0 +1,153 @@
+import { looseEscapes } from '../escapes.ts'
+import { childPath } from '../json-value.ts'
+import type { RepairRule } from '../repair-rules.ts'
+import type { Resting, Work } from '../work.ts'
+import type { Configuration, Edit, Frame } from './configuration.ts'
+import { EDITS, type EditName } from './edits.ts'
+import { contentOf } from './reach.ts'
+import type { Source } from './source.ts'
+
+/** A reading as JSON, and what was changed to get it. */
+export interface Written {
+  readonly json: string
+  readonly changes: readonly Change[]
+}
+
+/** One edit: where it was made and what it replaced. */
+export interface Change {
+  readonly edit: EditName
+  readonly rule: RepairRule
+  /** A JSON Pointer to the member, with the names of the text. */
+  readonly path: string
+  readonly from: number
+  readonly to: number
+  /** What stands there in the JSON. */
+  readonly text: string
+}
+
+/** Writes a reading as JSON; undefined if a string holds an escape that lost a part. */
+export function* written(
+  { edits, pos }: Pick<Configuration, 'edits' | 'pos'>,
+  start: number,
+  source: Source,
+  work: Work,
+): Resting<Written | undefined> {
+  const { text } = source
+  const pieces = new Pieces()
+  const changes: Change[] = []
+  const paths = new Paths(source)
+  let at = start
+  for (const edit of inOrder(edits)) {
+    pieces.add(text.slice(at, edit.from))
+    at = edit.to
+    if (work.did(1)) yield
+    if (edit.name === 'sum' || edit.name === 'adjacent-strings') pieces.join()
+    const { json, kept } = edit.isString ? yield* quoted(edit, text, work) : { json: edit.text, kept: false }
+    if (json === undefined) return undefined
+    pieces.add(json)
+    // A string may have been looked at for its escapes, and have none to change.
+    if (json === text.slice(edit.from, edit.to)) continue
+    const rule = kept && edit.name === 'escape' ? 'keep-backslash' : EDITS[edit.name].rule
+    const path = paths.of(edit)
+    const change = { edit: edit.name, path, from: edit.from, to: edit.to, text: json }
+    changes.push({ ...change, rule })
+    if (kept && rule !== 'keep-backslash') changes.push({ ...change, rule: 'keep-backslash' })
+  }
+  pieces.add(text.slice(at, Math.max(at, pos)))
+  return { json: pieces.text, changes }
+}
+
+function inOrder(last: Edit | undefined): readonly Edit[] {
+  const edits: Edit[] = []
+  for (let edit = last; edit !== undefined; edit = edit.before) edits.push(edit)
+  return edits.reverse()
+}
+
+/** The content of a string as JSON; `json` is undefined if an escape lost a part. */
+function* quoted(
+  edit: Edit,
+  text: string,
+  work: Work,
+): Resting<{ readonly json: string | undefined; readonly kept: boolean }> {
+  const open = text.charAt(edit.from)
+  const content = open === '`' ? edit.text.replaceAll('\\`', '`') : edit.text
+  if (open === '`' && content.includes('${')) return { json: undefined, kept: false }
+  if (yield* isTorn(content, work)) return { json: undefined, kept: false }
+  const { json, keptBackslash } = yield* looseEscapes(content, work)
+  return { json: `"${json}"`, kept: keptBackslash }
+}
+
+function* isTorn(content: string, work: Work): Resting<boolean> {
+  if (!content.includes('\\')) return false
+  for (const [escaped] of content.matchAll(ESCAPED)) {
+    if (TORN.test(escaped)) return true
+    if (work.did(1)) yield
+  }
+  return false
+}
+
+// \u00e lost a digit and \u" all of them; \users and \underline have a literal backslash.
+const ESCAPED = /\\(?:u[0-9a-fA-F]{0,4}(?![A-Za-z])|u\d[0-9a-fA-F]{0,3}|[\s\S])/g
+const TORN = /[\r\n]$|^\\u[0-9a-fA-F]{0,3}$/
+
+class Pieces {
+  readonly #pieces: string[] = []
+  #isJoining = false
+
+  get text(): string {
+    return this.#pieces.join('')
+  }
+
+  add(piece: string): void {
+    if (piece === '') return
+    this.#pieces.push(this.#isJoining ? piece.slice(1) : piece)
+    this.#isJoining = false
+  }
+
+  /** Takes off the closing quote of the string before, and the opening one of the next. */
+  join(): void {
+    let last = this.#pieces.pop() ?? ''
+    while (last.trimEnd() === '' && this.#pieces.length > 0) last = this.#pieces.pop() ?? ''
+    // Pushed as a piece of its own, so that a long sum does not copy its beginning again and again.
+    this.#pieces.push(last.trimEnd().slice(0, -1))
+    this.#isJoining = true
+  }
+}
+
+/** The paths of members, each container's found once. */
+class Paths {
+  readonly #known = new Map<Frame, string>()
+  readonly #source: Source
+
+  constructor(source: Source) {
+    this.#source = source
+  }
+
+  of({ frame, index, keyFrom, keyTo }: Edit): string {
+    if (frame === undefined) return ''
+    const path = this.#ofFrame(frame)
+    if (frame.kind !== '{') return index < 0 ? path : `${path}/${index}`
+    return keyFrom < 0 ? path : childPath(path, contentOf(this.#source, keyFrom, keyTo))
+  }
+
+  #ofFrame(frame: Frame): string {
+    const known = this.#known.get(frame)
+    if (known !== undefined) return known
+    // From the outside in, since a text may be nested deeply.
+    const open: Frame[] = []
+    for (let one: Frame | undefined = frame; one !== undefined && !this.#known.has(one); ) {
+      open.push(one)
+      one = one.up
+    }
+    for (const one of open.reverse()) this.#known.set(one, this.#pathOf(one))
+    return this.#known.get(frame) ?? ''
+  }
+
+  #pathOf({ up, index, keyFrom, keyTo }: Frame): string {
+    if (up === undefined) return ''
+    const outer = this.#known.get(up) ?? ''
+    return up.kind === '{'
+      ? childPath(outer, contentOf(this.#source, keyFrom, keyTo))
+      : `${outer}/${index}`
+  }
+}

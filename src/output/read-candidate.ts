@@ -1,0 +1,100 @@
+import type { Candidate } from './extract.ts'
+import { type Accepted, type Against, type AnswerResult, judged, malformed, parsedOrUndefined } from './judged.ts'
+import { sortedJson } from './json-value.ts'
+import { SchemaNames } from './named-path.ts'
+import { LIMITS } from './parser/bounds.ts'
+import type { Finished } from './parser/search.ts'
+import { type Change, written } from './parser/written.ts'
+import type { Repair, RepairRule } from './repair-rules.ts'
+import type { Resting } from './work.ts'
+
+/** A candidate's result, and what was changed in its text. */
+export interface CandidateReading {
+  readonly result: AnswerResult
+  readonly changes: readonly Change[]
+  /** The JSON that was judged, if there is one. */
+  readonly json?: string
+}
+
+/**
+ * Takes the cheapest reading of a candidate that the schema accepts, if no other value comes near it: none
+ * that is valid within the margin, and none at all that the text makes much likelier.
+ */
+export function* readCandidate(
+  { text, parser, outcome }: Candidate,
+  against: Against,
+): Resting<CandidateReading> {
+  const refused = (message: string) => ({ result: malformed(message), changes: [] })
+  if (outcome.kind === 'cut') return refused('the text ends inside its JSON')
+  if (outcome.kind === 'refused') return refused(outcome.message)
+  const judgements: Judgement[] = []
+  for (const reading of outcome.readings) {
+    const one = yield* judgementOf(reading, text, parser, against)
+    if (one !== undefined) judgements.push(one)
+  }
+  const [cheapest] = outcome.readings
+  const valid = judgements.filter(({ result }) => result.ok)
+  const [best] = valid
+  if (best === undefined) return judgements[0] ?? refused('expected JSON, and its syntax has no single repair')
+  const rivals = valid.filter(({ price }) => price - best.price < LIMITS.margin)
+  if (rivals.some((rival) => !isSame(rival, best))) return refused('its syntax allows several readings')
+  if (best.isVague) return refused('its syntax has no single repair')
+  const isOverruled = cheapest !== undefined && best.price - cheapest.price > LIMITS.overrule
+  return isOverruled ? refused('its likeliest reading is not what the schema accepts') : best
+}
+
+function isSame({ result: a, json }: Judgement, { result: b, json: other }: Judgement): boolean {
+  return json === other || (a.ok && b.ok && sortedJson(a.value) === sortedJson(b.value))
+}
+
+interface Judgement extends CandidateReading {
+  readonly price: number
+  readonly isVague: boolean
+  /** The JSON of the reading, which differs where values differ. */
+  readonly json: string
+}
+
+function* judgementOf(
+  { configuration, price }: Finished,
+  text: string,
+  { source, start }: Candidate['parser'],
+  against: Against,
+): Resting<Judgement | undefined> {
+  const rewritten =
+    configuration.edits === undefined
+      ? { json: text, changes: [] }
+      : yield* written(configuration, start, source, against.work)
+  if (rewritten === undefined) return undefined
+  const { json, changes } = rewritten
+  const parsed = yield* parsedOrUndefined(json, against)
+  if (parsed === undefined) return undefined
+  const result = yield* judged(parsed, against)
+  const isVague = configuration.vague
+  return { result: withChanges(result, changes, parsed.value, against), changes, price, isVague, json }
+}
+
+function withChanges(
+  result: AnswerResult,
+  changes: readonly Change[],
+  value: unknown,
+  { validator }: Against,
+): AnswerResult {
+  if (!result.ok || changes.length === 0) return result
+  const names = validator === undefined ? undefined : new SchemaNames(validator.jsonSchema)
+  const repairs: Repair[] = []
+  for (const { rule, path, from } of changes) {
+    const told = names?.path(path, value) ?? path
+    const before = repairs.at(-1)
+    // The quotes of a key and of its value, and so on: one repair of one member.
+    if (before?.rule === rule && before.path === told) continue
+    repairs.push({ path: told, rule, offset: from })
+  }
+  return { ...result, repairs: [...repairs, ...result.repairs] }
+}
+
+/** Puts rules that concern the whole text before the others. */
+export function withRules(result: AnswerResult, rules: readonly RepairRule[]): AnswerResult {
+  if (!result.ok || rules.length === 0) return result
+  const added: Accepted['repairs'] = rules.map((rule) => ({ path: '', rule }))
+  return { ...result, repairs: [...added, ...result.repairs] }
+}
