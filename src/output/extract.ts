@@ -66,11 +66,13 @@ function* stepAt(text: string, at: number, found: Findings, reading: Reading): R
   }
   const fence = matchAt(FENCE, text, at)
   if (fence > at) {
+    found.prose('\n')
     found.rule('strip-fence')
     return fence
   }
   const tag = matchAt(TAG, text, at)
   if (tag > at) {
+    found.prose('\n')
     found.rule('strip-tags')
     return tag
   }

@@ -1,6 +1,6 @@
 import type { Candidate } from './extract.ts'
 import { type Accepted, type Against, type AnswerResult, judged, malformed, parsedOrUndefined } from './judged.ts'
-import { sortedJson } from './json-value.ts'
+import { isRecord, sortedJson } from './json-value.ts'
 import { SchemaNames } from './named-path.ts'
 import { LIMITS } from './parser/bounds.ts'
 import type { Finished } from './parser/search.ts'
@@ -30,6 +30,8 @@ export function* readCandidate(
   const judgements: Judgement[] = []
   for (const reading of outcome.readings) {
     const one = yield* judgementOf(reading, text, parser, against)
+    // A key twice: one of its values would be lost, and the reading is likely to be wrong.
+    if (outcome.isGuessed && one !== undefined && one.isShort) continue
     if (one !== undefined) judgements.push(one)
   }
   const [cheapest] = outcome.readings
@@ -50,6 +52,8 @@ function isSame({ result: a, json }: Judgement, { result: b, json: other }: Judg
 interface Judgement extends CandidateReading {
   readonly price: number
   readonly isVague: boolean
+  /** Whether the value has fewer members than the text. */
+  readonly isShort: boolean
   /** The JSON of the reading, which differs where values differ. */
   readonly json: string
 }
@@ -70,7 +74,23 @@ function* judgementOf(
   if (parsed === undefined) return undefined
   const result = yield* judged(parsed, against)
   const isVague = configuration.vague
-  return { result: withChanges(result, changes, parsed.value, against), changes, price, isVague, json }
+  const isShort = keysIn(parsed.value) < configuration.keys
+  return { result: withChanges(result, changes, parsed.value, against), changes, price, isVague, isShort, json }
+}
+
+/** The number of members of all objects in a value. */
+function keysIn(value: unknown): number {
+  let keys = 0
+  const left = [value]
+  while (left.length > 0) {
+    const one = left.pop()
+    if (Array.isArray(one)) for (const item of one) left.push(item)
+    else if (isRecord(one)) {
+      for (const key of Object.keys(one)) left.push(one[key])
+      keys += Object.keys(one).length
+    }
+  }
+  return keys
 }
 
 function withChanges(

@@ -59,6 +59,8 @@ export interface Configuration {
   readonly index: number
   readonly keyFrom: number
   readonly keyTo: number
+  /** How many keys were read. */
+  readonly keys: number
   /** A hash of all tokens that were read in this stretch. */
   readonly hash: number
 }
@@ -82,6 +84,7 @@ export function beginning(pos: number): Configuration {
     index: 0,
     keyFrom: -1,
     keyTo: -1,
+    keys: 0,
     hash: 0,
   }
 }
@@ -200,6 +203,7 @@ export function afterKey(
     comma: -1,
     keyFrom: content[0],
     keyTo: content[1],
+    keys: c.keys + 1,
     hash: mix(mix(mix(c.hash, content[0]), content[1]), 17),
   }
 }

@@ -28,6 +28,10 @@ export class Guide {
     this.#keyOf = keyOf
   }
 
+  get hasSchema(): boolean {
+    return this.#root !== undefined
+  }
+
   /** The parts for a value in an open bracket, or for the root. */
   at(frame: Frame | undefined, index: number, key: string | undefined): Parts {
     if (this.#root === undefined) return undefined
@@ -129,10 +133,12 @@ export function takes(parts: Parts, type: JsonType): boolean {
   return said.length === 0 || said.includes(type)
 }
 
-/** Whether the schema asks for a string, and none of a list. */
+/** Whether the schema asks for a string and nothing else, and none of a list. */
 export function asksForText(parts: Parts): boolean {
   if (parts === undefined) return false
-  return parts.flatMap(typesOfPart).includes('string') && wordsOf(parts).length === 0
+  const types = parts.flatMap(typesOfPart)
+  const isText = types.includes('string') && types.every((type) => type === 'string' || type === 'null')
+  return isText && wordsOf(parts).length === 0
 }
 
 /** The only listed string that differs from a word at most in case. */

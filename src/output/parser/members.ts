@@ -26,7 +26,7 @@ export function keysAt(c: Configuration, reach: Reach): Configuration[] {
     const next = edited(c, 'leading-comma', [c.pos, c.pos + 1], '')
     return [{ ...next, pos: c.pos + 1, fresh: false }]
   }
-  if (first === '{' || first === '[') return reach.isSearching ? closedBeforeComma(c) : []
+  if (first === '{' || first === '[') return reach.isSearching ? closedBeforeComma(c, source) : []
   const text = source.slice(c.pos, c.pos + MAX_LOOK)
   const name = BARE_KEY.exec(text)?.[0]
   const found: Configuration[] = []
@@ -56,17 +56,19 @@ function endOfObject(c: Configuration): Configuration[] {
 }
 
 /** `[{"a":1, {"b":2}]`: a container where a key is due, in a list. */
-function closedBeforeComma(c: Configuration): Configuration[] {
+function closedBeforeComma(c: Configuration, source: Source): Configuration[] {
   const { frame, comma, edits } = c
   if (comma < 0 || frame?.kind !== '{' || (edits?.to ?? 0) > comma) return []
-  if (!mayClose(c, frame)) return []
+  if (!mayClose(c, frame, source)) return []
   const next = bracketEdit(c, 'insert-bracket', [comma, comma], '}')
   return [afterComma(closed(next, c.pos), comma, c.pos)]
 }
 
 /** Whether a missing closing bracket can only be here: members may not belong to two containers. */
-function mayClose(c: Configuration, frame: Frame): boolean {
+function mayClose(c: Configuration, frame: Frame, source: Source): boolean {
   const { up } = frame
+  // Its last member may have lost the bracket, or the bracket that opens one of them is doubled.
+  if (c.last === 'container' && source.at(c.lastFrom) === frame.kind) return false
   if (c.brackets !== '' && c.brackets !== 'insert-bracket') return false
   return up !== undefined && up.kind !== frame.kind && c.index > 0
 }
@@ -119,6 +121,7 @@ export function separatorsAt(c: Configuration, reach: Reach, from: number): Conf
     ...adjacent(c, reach, from),
     ...fenceAt(c, source),
     ...strayWord(c, source),
+    ...doubledToken(c, source, from),
   ]
 }
 
@@ -132,6 +135,7 @@ const OPENER = { '}': '{', ']': '[', ')': '(' } as const
 
 function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Configuration[] {
   const { frame } = c
+  const { source } = reach
   if (frame === undefined) return []
   const to = c.pos + 1
   if (frame.kind === OPENER[bracket]) {
@@ -142,14 +146,14 @@ function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Co
   if (!reach.isSearching || bracket === ')' || frame.kind === '(') return []
   return [
     ...wrongBracket(c, frame, to),
-    ...missingBracket(c, frame, bracket, to),
+    ...missingBracket(c, frame, bracket, source),
     ...doubledBrace(c, frame, bracket, to),
   ]
 }
 
-/** A bracket of the wrong kind, not at the very end. */
+/** A bracket of the wrong kind; at the very end of a list, an element may be missing too. */
 function wrongBracket(c: Configuration, frame: Frame, to: number): Configuration[] {
-  if (frame.up === undefined || c.brackets !== '') return []
+  if ((frame.up === undefined && frame.kind === '[') || c.brackets !== '') return []
   const next = bracketEdit(c, 'wrong-bracket', [c.pos, to], frame.kind === '{' ? '}' : ']')
   return [closed(next, to)]
 }
@@ -159,14 +163,14 @@ function missingBracket(
   c: Configuration,
   frame: Frame,
   bracket: '}' | ']',
-  to: number,
+  source: Source,
 ): Configuration[] {
   const { up } = frame
-  if (up?.kind !== OPENER[bracket] || !mayClose(c, frame)) return []
+  if (up?.kind !== OPENER[bracket] || !mayClose(c, frame, source)) return []
   // At the very end an element may be missing too.
   if (up.up === undefined && frame.kind === '[') return []
   const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], frame.kind === '{' ? '}' : ']')
-  return [closed(closed(next, c.pos), to)]
+  return [closed(closed(next, c.pos), c.pos + 1)]
 }
 
 function doubledBrace(
@@ -183,7 +187,7 @@ function doubledBrace(
 /** `{"a": ["x", "b": 1}`: the next token turns out to be a key. */
 function closedAtComma(c: Configuration, source: Source): Configuration[] {
   const { frame } = c
-  if (frame?.kind !== '[' || !mayClose(c, frame)) return []
+  if (frame?.kind !== '[' || !mayClose(c, frame, source)) return []
   if (!NEXT_KEY.test(source.slice(c.pos, c.pos + MAX_LOOK))) return []
   const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], ']')
   return [afterComma(closed(next, c.pos), c.pos, c.pos + 1)]
@@ -242,6 +246,16 @@ function strayWord(c: Configuration, source: Source): Configuration[] {
   if (word === undefined) return []
   const to = c.pos + word.length
   return [{ ...edited(c, 'stray-word', [c.pos, to], ''), pos: to }]
+}
+
+/** The token before once more: the reading competes, and is never used. */
+function doubledToken(c: Configuration, source: Source, from: number): Configuration[] {
+  const length = from - c.lastFrom
+  if (c.last === 'container' || c.lastFrom < 0 || length > MAX_LOOK) return []
+  const token = source.slice(c.lastFrom, from)
+  if (source.slice(c.pos, c.pos + length) !== token) return []
+  const to = c.pos + length
+  return [{ ...edited(c, 'doubled-token', [from, to], ''), pos: to }]
 }
 
 const STRAY = /^[\p{L}\p{N}_.-]+/u

@@ -11,8 +11,8 @@ import { tailOf } from './tail.ts'
 
 /** What a text turned out to be. */
 export type Outcome =
-  /** Readings of the value, the cheapest first. */
-  | { readonly kind: 'readings'; readonly readings: readonly Finished[]; readonly cut: Cut }
+  /** Readings of the value, the cheapest first; whether any stretch had several. */
+  | { readonly kind: 'readings'; readonly readings: readonly Finished[]; readonly isGuessed: boolean }
   /** The text ends inside the value. */
   | { readonly kind: 'cut'; readonly insideString: boolean }
   | { readonly kind: 'refused'; readonly message: string }
@@ -105,7 +105,7 @@ export class TextParser {
       const tail = tailOf(now, this.start, this.#reach(now))
       if (tail === undefined || tail.cost > 0) return undefined
       const finished = { configuration: tail.configuration, price: 0, end: tail.end }
-      this.#outcome = { kind: 'readings', readings: [finished], cut: NO_CUT }
+      this.#outcome = { kind: 'readings', readings: [finished], isGuessed: this.#stretches > 0 }
       return 'done'
     }
     if (progress === 'end' && now.frame !== undefined) {
@@ -173,7 +173,7 @@ export class TextParser {
     const isCut = best === undefined ? cut.price <= LIMITS.cutPrice : cut.price + LIMITS.cutMargin <= best.price
     if (isCut) this.#outcome = { kind: 'cut', insideString: cut.insideString }
     else if (best === undefined) return this.#refuse('its syntax has no single repair')
-    else this.#outcome = { kind: 'readings', readings: sorted, cut }
+    else this.#outcome = { kind: 'readings', readings: sorted, isGuessed: true }
     return true
   }
 

@@ -8,7 +8,9 @@ export interface QuotePlace {
   readonly rest: string
   /** The content since the quote before it, or since the start of the string. */
   readonly segment: string
-  /** The last characters of the content before it, the segment's included. */
+  /** The character before the quote that begins the segment, white space aside. */
+  readonly opener: string
+  /** Whether the only inner quote before it is the first character of the content. */
   readonly start: boolean
   /** 1 inside an inner quotation, otherwise 0. */
   readonly depth: 0 | 1
@@ -32,12 +34,13 @@ export const OUT = 3
  * these prices are heuristics; they are compared with each other, and the rest of the text decides.
  */
 export function contentCost(place: QuotePlace): QuoteCost {
-  const { mark, before, behind, rest, depth, inner, isKey, inList, segment } = place
+  const { mark, before, behind, rest, depth, inner, isKey, inList, segment, opener } = place
   if (mark === "'" && isLetter(before) && isLetter(behind)) return { cost: 0.02, depth }
   const extra =
     (isKey ? (/[:,]/.test(segment) ? 3 : 1) : 0) +
     (inList && /^\s*,/.test(rest) ? 2.6 : 0) +
-    (inner > 0 && /^\s*:/.test(rest) && !/\{\s*$/.test(segment) ? 1.5 : 0)
+    (inList && /,\s*$/.test(segment) ? 1.5 : 0) +
+    (inner > 0 && /^\s*:/.test(rest) && opener !== '{' ? 1.5 : 0)
   const { cost, depth: after } = byOrientation(place, opensAt(before, behind), closesAt(before, behind))
   const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)
   return { cost: (isEnd ? OUT : cost) + extra, depth: after }
@@ -83,6 +86,9 @@ export function endCost(place: QuotePlace): number {
 export function phaseCost(content: string): number {
   if (/^\s*[,:\]}]/.test(content.slice(0, 40)) || /[,:[{]\s*$/.test(content.slice(-40))) return 1.5
   if (/^(?:""|'')|(?:""|'')$/.test(content)) return 1.5
+  if (/[}\]]\s{0,40},\s{0,40}(?:[{[]|["'`]?[\p{L}_$][\p{L}\p{N}_$-]{0,60}["'`]?\s{0,9}:)/u.test(content.slice(0, 4_000))) {
+    return 1.5
+  }
   return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? 1.5 : 0
 }
 

@@ -129,6 +129,7 @@ export class Strict {
     now.comma = -1
     now.keyFrom = at + 1
     now.keyTo = end - 1
+    now.keys += 1
     return 'read'
   }
 
@@ -317,5 +318,6 @@ function copy(from: Configuration, to: Mutable<Configuration>): void {
   to.index = from.index
   to.keyFrom = from.keyFrom
   to.keyTo = from.keyTo
+  to.keys = from.keys
   to.hash = from.hash
 }

@@ -50,7 +50,8 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
   let end = source.quote(closer, c.pos + 1)
   while (end >= 0 && isApostrophe(source, end)) end = source.quote(closer, end + 1)
   if (end < 0) {
-    reach.cut(c, 0, true)
+    // Other quotes may be closed by a quote of another kind.
+    if (open === '"') reach.cut(c, 0, true)
     return []
   }
   if (open !== '"' && !endsCleanly(c, end + 1, source)) return []
@@ -132,14 +133,16 @@ function searched(c: Configuration, open: string, reach: Reach): Configuration[]
     const end = source.quote(closer, from)
     const content = { at, from: at + 1, segmentFrom: from }
     if (end >= 0) found.push(...closedBefore(c, { ...content, end, cost, depth, inner }, reach))
-    else reach.cut(c, cost, true)
-    found.push(...mixed(c, { at, open, end, cost, inner }, reach))
+    const others = mixed(c, { at, open, end, cost, inner }, reach)
+    found.push(...others)
+    if (end < 0 && others.length === 0) reach.cut(c, cost, true)
     if (end < 0) break
     if (isKey && source.slice(from, Math.min(end, from + MAX_LOOK)).includes('\n')) break
     if (isKey && end - at > MAX_LOOK) break
     const place = placeOf(c, { at, from, end, depth, inner, closer }, source)
     if (count === 0 || mayEnd(place)) {
-      const price = cost + endCost(place) + (inner > 0 ? phaseCost(source.slice(at + 1, end)) : 0)
+      const isDoubtful = inner > 0 || c.torn
+      const price = cost + endCost(place) + (isDoubtful ? phaseCost(source.slice(at + 1, end)) : 0)
       const name = inner > 0 ? 'inner-quote' : open === '"' ? 'escape' : 'other-quotes'
       const isChanged = open !== '"' || inner > 0 || needsEscapes(source, at + 1, end)
       const range = { at, from: at + 1, contentTo: end, to: end + 1 }
@@ -176,6 +179,7 @@ function placeOf(
     behind: source.at(end + 1),
     rest: source.slice(end + 1, end + 61),
     segment: source.slice(Math.max(from, end - MAX_LOOK), end),
+    opener: inner === 0 ? '' : source.slice(Math.max(at + 1, from - 20), from - 1).trimEnd().slice(-1),
     start: inner === 1 && from === at + 2,
     depth,
     inner,
@@ -246,6 +250,12 @@ function valuePoints(
     addMarks(text, segmentFrom + index, points)
     if (points.size >= MAX_POINTS) break
   }
+  if (inList) {
+    for (const { 0: text, index } of head.matchAll(AFTER_LIST)) {
+      addMarks(text, segmentFrom + index, points)
+      if (points.size >= MAX_POINTS) break
+    }
+  }
   const line = /\n\s*[}\]]/.exec(head)
   if (line !== null) points.add(segmentFrom + line.index)
 }
@@ -255,6 +265,8 @@ const MAX_POINTS = 8
 const TAIL_GROUP = /[}\])\s]{0,20},?[\s[{(]{0,40}$/
 const OBJECT_POINT = /[}\]\s]{0,20},\s{0,40}[A-Za-z_$][\w$]{0,60}\s{0,9}:/g
 const LIST_POINT = /[}\]]{0,20},(?=\s{0,40}(?:-?\d|[{[]|(?:true|false|null|True|False|None)\b))/g
+
+const AFTER_LIST = /[}\]][}\]\s]{0,20},\s{0,40}[A-Za-z_$][\w$]{0,60}\s{0,9}:/g
 
 /** Before each closing bracket and comma of a group. */
 function addMarks(group: string, at: number, points: Set<number>): void {
@@ -304,11 +316,10 @@ export function openedBefore(c: Configuration, reach: Reach): Configuration[] {
       index = text.indexOf(mark, index + 1)
     }
     const content = text.slice(0, Math.max(index, 0))
-    if (index <= 0 || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) continue
-    if (!endsCleanly(c, c.pos + index + 1, source) || isLiteral(content)) continue
+    if (index < 0 || !endsCleanly(c, c.pos + index + 1, source)) continue
     if (isKey && /[,:{}[\]\n]/.test(content)) continue
     const name = nameFor(c, content, reach)
-    const cost = costOf(name) + (content.includes(',') ? 0.3 : 0) + phaseCost(content)
+    const cost = costOf(name) + openingExtra(content)
     const end = c.pos + index
     const range = { at: c.pos, from: c.pos, contentTo: end, to: end + 1 }
     if (c.cost + cost > reach.limit) continue
@@ -317,10 +328,28 @@ export function openedBefore(c: Configuration, reach: Reach): Configuration[] {
   return found
 }
 
-function nameFor(c: Configuration, content: string, { guide }: Reach): EditName {
+/** Words with a comma may be two values, and a value in front of one surely is. */
+function openingExtra(content: string): number {
+  if (!content.includes(',')) return 0
+  return 0.3 + (/^(?:[-+.]?\d[\d.]*|true|false|null|True|False|None)\s*,/.test(content) ? 1 : 0)
+}
+
+function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
+  if (content === '') return 'empty-string'
+  if (isLiteral(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
+    return 'odd-opening'
+  }
   if (/\s$/.test(content)) return 'blank-end'
+  if (c.mode === 'value' && endsInQuotation(c, source)) return 'odd-opening'
   if (c.mode !== 'key' || !/\s/.test(content) || c.frame === undefined) return 'open-quote'
   return guide.knows(c.frame, content) === 'declared' ? 'open-quote' : 'unknown-key'
+}
+
+/** Whether the string before opens an inner quotation that it does not close. */
+function endsInQuotation(c: Configuration, source: Source): boolean {
+  if (c.lastFrom < 0 || c.last !== 'double') return false
+  const before = source.slice(c.lastFrom, Math.min(c.pos, c.lastFrom + 4 * MAX_LOOK))
+  return ((before.match(/\\"/g)?.length ?? 0) % 2) === 1
 }
 
 function isLiteral(content: string): boolean {

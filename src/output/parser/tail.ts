@@ -16,14 +16,18 @@ export function tailOf(c: Configuration, start: number, reach: Reach): Tail | un
   if (isMemberOfSomething(source, start)) return undefined
   if (c.last === 'word' || c.last === 'double' || c.last === 'other') return rootScalar(c, source)
   // {"a":"x"}"}: the string contains a quote and a bracket, and did not end where it seemed to.
-  if (source.at(c.pos) === '"' && source.at(start - 1) !== '"') return undefined
+  const behind = source.at(c.pos)
+  if (behind !== '' && QUOTES.includes(behind) && !QUOTES.includes(source.at(start - 1) || ' ')) {
+    return undefined
+  }
   const rest = source.slice(c.pos, c.pos + MAX_LOOK)
-  const isList = source.text.charCodeAt(c.lastFrom) === 91
-  if (goesOn(rest, isList)) return undefined
+  if (goesOn(rest)) return undefined
   const closers = CLOSERS.exec(rest)?.[0] ?? ''
   if (closers === '') return hasLeftOver(rest) ? undefined : { configuration: c, cost: 0, end: c.pos }
-  return strayClosers(c, closers, source)
+  return strayClosers(c, closers, start, reach)
 }
+
+const QUOTES = '"\'\u2019\u201d'
 
 /** A value without brackets is the whole text. */
 function rootScalar(c: Configuration, source: Source): Tail | undefined {
@@ -39,12 +43,11 @@ function isMemberOfSomething(source: Source, start: number): boolean {
 }
 
 /** Whether another member follows. */
-function goesOn(rest: string, isList: boolean): boolean {
-  if (isList && /^\s*,\s*[{[]/.test(rest)) return true
-  return /^\s*,\s*(?:["'“]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*:)/.test(rest)
+function goesOn(rest: string): boolean {
+  return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*:)/.test(rest)
 }
 
-const CLOSERS = /^(?:\s*[}\])]){1,8}/
+const CLOSERS = /^(?!\s*\]\]>)(?:\s*[}\])]){1,8}/
 const LEFT_OVER = /^[^{[\n]{0,200}[}\]]/
 
 /** Whether a closing bracket comes that nothing behind the value opens. */
@@ -53,14 +56,31 @@ function hasLeftOver(rest: string): boolean {
 }
 
 /** One or two closing brackets too many. */
-function strayClosers(c: Configuration, closers: string, source: Source): Tail | undefined {
+function strayClosers(
+  c: Configuration,
+  closers: string,
+  start: number,
+  { source, guide }: Reach,
+): Tail | undefined {
   const marks = closers.replace(/\s/g, '')
   const isList = source.text.charCodeAt(c.lastFrom) === 91
   if (marks.startsWith(')')) return { configuration: c, cost: 0, end: c.pos }
   if (marks.length > 2 || (isList && marks.includes(']'))) return undefined
+  // What looks like too many may close what was opened before, or lost its opening bracket.
+  if (OPENING.test(source.text.slice(Math.max(0, start - MAX_BEFORE), start))) return undefined
+  if (marks.includes(']') && !guide.hasSchema) return undefined
+  if (marks.includes('}') && hasMemberBehindObject(source.text.slice(start, c.pos))) return undefined
   const end = c.pos + closers.length
   const behind = source.slice(end, end + 60)
   if (/^\s*[,:"]/.test(behind)) return undefined
   const configuration = edited(c, 'stray-closers', [c.pos, end], '')
   return { configuration, cost: marks.length * costOf('stray-closers'), end }
+}
+
+const OPENING = /[{[]/
+const MAX_BEFORE = 4_000
+
+/** Whether a member follows an object: the brace that seems to be too many may have closed it too early. */
+function hasMemberBehindObject(text: string): boolean {
+  return /\}\s{0,100},\s{0,100}["'“`\p{L}_$]/u.test(text)
 }

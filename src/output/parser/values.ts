@@ -10,14 +10,23 @@ export function valuesAt(c: Configuration, reach: Reach): Configuration[] {
   const { source } = reach
   const first = source.at(c.pos)
   if (CLOSERS[first] !== undefined) return stringsAt(c, reach).map((one) => typed(c, one, 'string', reach))
-  if (first === '{') return [typed(c, opened(c, '{', c.pos + 1), 'object', reach)]
-  if (first === '[') return [typed(c, opened(c, '[', c.pos + 1), 'array', reach)]
+  if (first === '{' || first === '[') return containerAt(c, first, reach)
   if (first === '(') return reach.isSearching ? inParentheses(c, reach) : []
-  if (first === ']' || first === ')') return endOfList(c, first)
-  if (first === ',' || first === ':' || first === '}') return []
+  if (first === ']' || first === ')') {
+    return [...endOfList(c, first), ...(reach.isSearching ? openedBefore(c, reach) : [])]
+  }
   const literal = literalAt(c, reach)
   if (!reach.isSearching) return literal
   return [...literal, ...bareText(c, literal.length > 0, reach), ...openedBefore(c, reach)]
+}
+
+function containerAt(c: Configuration, bracket: '{' | '[', reach: Reach): Configuration[] {
+  const container = opened(c, bracket, c.pos + 1)
+  if (!reach.isSearching) return [container]
+  return [
+    typed(c, container, bracket === '{' ? 'object' : 'array', reach),
+    ...openedBefore(c, reach),
+  ]
 }
 
 /** Adds the price of a type that the schema does not accept. */
@@ -132,7 +141,8 @@ function bareText(c: Configuration, isLiteral: boolean, reach: Reach): Configura
   const listed = listedWord(parts, content)
   if (listed !== undefined && !isLiteral) return bareAs(c, 'enum-word', content, listed, reach)
   if (isLiteral || c.frame === undefined || !asksForText(parts) || !readsAsText(content)) return []
-  return bareAs(c, 'bare-string', content, content, reach)
+  const isLone = c.fresh && /^\s*\]/.test(text.slice(content.length))
+  return bareAs(c, isLone ? 'lone-word' : 'bare-string', content, content, reach)
 }
 
 const ADDRESS = /^https?:\/\/[^\s"'`<>,{}[\]]+/
@@ -163,7 +173,7 @@ const ROOT_END = /\s*$/
 const MEMBER_END = /\s*(?:\}|,\s*(?:\}|["'][^"'\n]{1,60}["']\s*:|[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:))/u
 const ITEM_END = /\s*[,\])]/
 
-const TEXT = /^[\p{L}\p{N}_][\p{L}\p{N}\s_!?'-]*$/u
+const TEXT = /^[\p{L}\p{N}_](?:[\p{L}\p{N}\s_!?-]|(?<=\p{L})'(?=\p{L}))*$/u
 const DOTTED = /^\d+(?:[.-]\d+){2,}$/
 const NO_TEXT =
   /(?:^|\s)(?:true|false|null|none|nan|nil|inf|infinity|undefined|etc|todo|sic|tbd|n\/a|or|and|if|else|not|more)(?:$|\s)/i

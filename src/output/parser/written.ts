@@ -79,16 +79,17 @@ function* quoted(
 
 function* isTorn(content: string, work: Work): Resting<boolean> {
   if (!content.includes('\\')) return false
-  for (const [escaped] of content.matchAll(ESCAPED)) {
-    if (TORN.test(escaped)) return true
+  for (const [escaped, hex, letter] of content.matchAll(ESCAPED)) {
+    if (/[\r\n]$/.test(escaped)) return true
+    const isShort = hex !== undefined && hex.length < 4
+    if (isShort && (letter === '' || /^\d/.test(hex))) return true
     if (work.did(1)) yield
   }
   return false
 }
 
 // \u00e lost a digit and \u" all of them; \users and \underline have a literal backslash.
-const ESCAPED = /\\(?:u[0-9a-fA-F]{0,4}(?![A-Za-z])|u\d[0-9a-fA-F]{0,3}|[\s\S])/g
-const TORN = /[\r\n]$|^\\u[0-9a-fA-F]{0,3}$/
+const ESCAPED = /\\(?:u([0-9a-fA-F]{0,4})([A-Za-z]?)|[\s\S])/g
 
 class Pieces {
   readonly #pieces: string[] = []
