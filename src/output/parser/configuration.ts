@@ -45,7 +45,7 @@ export interface Configuration {
   /** What the value before is, and where it begins. */
   readonly last: 'none' | 'double' | 'other' | 'word' | 'container'
   readonly lastFrom: number
-  /** Whether the quotes of the string before are doubtful. */
+  /** Whether the quotes of a string before, in the same container and stretch, are doubtful. */
   readonly torn: boolean
   readonly cost: number
   /** The price of what the schema does not accept. */
@@ -183,7 +183,7 @@ export function afterScalar(
     comma: -1,
     last,
     lastFrom: c.pos,
-    torn,
+    torn: torn || c.torn,
     index: c.index + 1,
     hash: mix(mix(mix(c.hash, from), contentTo), 13),
   }

@@ -292,6 +292,13 @@ export const EDITS = {
     example: ['[1,}"]', null],
     says: 'a string that lost its opening quote and would begin with a bracket, or be a number or a literal',
   },
+  'odd-closing': {
+    ...vague,
+    cost: 1,
+    rule: 'guess-quotes',
+    example: ['{"a":"x,,"b":1}', null],
+    says: 'a string that lost its closing quote and would end in a comma or a colon',
+  },
   'blank-end': {
     ...vague,
     cost: 1,

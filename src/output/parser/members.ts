@@ -209,10 +209,11 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   if (!isQuote && !isBracket && !(isWord && (isString || isLine || frame.kind === '{'))) return []
   if (frame.kind === '{' && isBracket) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
-  const name = isQuote && c.pos === from && isDoubtful(c, source) ? 'comma-in-quotes' : 'insert-comma'
+  const touches = isQuote && isString && c.pos === from
+  const name = touches && isDoubtful(c, source) ? 'comma-in-quotes' : 'insert-comma'
   const cost = isCheap ? costOf('insert-comma') : 1
   const next = edited(c, name, [from, from], ',', { cost })
-  return [afterComma(next, -1, c.pos)]
+  return [{ ...afterComma(next, -1, c.pos), torn: c.torn || touches }]
 }
 
 const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/
@@ -221,7 +222,8 @@ const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/
 function isDoubtful(c: Configuration, source: Source): boolean {
   if (c.last !== 'double' && c.last !== 'other') return false
   const content = source.slice(Math.max(c.lastFrom + 1, c.pos - 20), c.pos - 1)
-  return c.torn || content.trim() === '' || /[,:]\s*$/.test(content)
+  const isMixed = source.at(c.lastFrom) !== source.at(c.pos)
+  return c.torn || isMixed || content.trim() === '' || /[,:]\s*$/.test(content)
 }
 
 function adjacent(c: Configuration, reach: Reach, from: number): Configuration[] {
@@ -236,6 +238,8 @@ function fenceAt(c: Configuration, source: Source): Configuration[] {
   const { frame } = c
   if (frame === undefined || frame.up !== undefined || c.brackets !== '') return []
   if (!/^(?:```|~~~)/.test(source.slice(c.pos, c.pos + 3)) || frame.kind === '(') return []
+  // A member of its own kind may have lost the bracket.
+  if (c.last === 'container' && source.at(c.lastFrom) === frame.kind) return []
   const next = bracketEdit(c, 'fence-for-bracket', [c.pos, c.pos], frame.kind === '{' ? '}' : ']')
   return [closed(next, c.pos)]
 }

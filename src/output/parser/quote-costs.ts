@@ -86,10 +86,25 @@ export function endCost(place: QuotePlace): number {
 export function phaseCost(content: string): number {
   if (/^\s*[,:\]}]/.test(content.slice(0, 40)) || /[,:[{]\s*$/.test(content.slice(-40))) return 1.5
   if (/^(?:""|'')|(?:""|'')$/.test(content)) return 1.5
+  if (closesMore(content)) return 1
   if (/[}\]]\s{0,40},\s{0,40}(?:[{[]|["'`]?[\p{L}_$][\p{L}\p{N}_$-]{0,60}["'`]?\s{0,9}:)/u.test(content.slice(0, 4_000))) {
     return 1.5
   }
   return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? 1.5 : 0
+}
+
+/** Whether more brackets are closed than opened. */
+function closesMore(content: string): boolean {
+  let square = 0
+  let curly = 0
+  for (const mark of content.slice(0, 4_000)) {
+    if (mark === '[') square += 1
+    else if (mark === ']') square -= 1
+    else if (mark === '{') curly += 1
+    else if (mark === '}') curly -= 1
+    if (square < 0 || curly < 0) return true
+  }
+  return false
 }
 
 function isLetter(character: string): boolean {

@@ -41,6 +41,8 @@ export class Search {
   readonly #source: Source
   #cut: Cut = NO_CUT
   #isAmbiguous = false
+  /** How many tokens in a row were read in one way, without an edit. */
+  #calm = 0
 
   constructor(base: Configuration, anomaly: number, start: number, source: Source, guide: Guide) {
     this.#base = base
@@ -71,10 +73,11 @@ export class Search {
     if (this.#isAmbiguous) return { kind: 'ambiguous' }
     const [only] = this.#live
     const isOnly = this.#live.length === 1 && this.#finished.length === 0
-    if (!isOnly || only === undefined || only.pos <= this.#anomaly) return undefined
+    this.#calm = isOnly && only?.edits === next.edits ? this.#calm + 1 : 0
+    if (only === undefined || this.#calm < LIMITS.calm || only.pos <= this.#anomaly) return undefined
     // A cut text must not be taken for one that lost a quote near its end.
     if (this.#cut.price + LIMITS.cutMargin <= this.#priceOf(only)) return this.#result([])
-    return { kind: 'committed', configuration: { ...only, hash: 0 } }
+    return { kind: 'committed', configuration: { ...only, hash: 0, torn: false } }
   }
 
   #result(readings: readonly Finished[] = this.#finished): Stretch {

@@ -139,10 +139,13 @@ function searched(c: Configuration, open: string, reach: Reach): Configuration[]
     if (end < 0) break
     if (isKey && source.slice(from, Math.min(end, from + MAX_LOOK)).includes('\n')) break
     if (isKey && end - at > MAX_LOOK) break
+    if (inner > 0 && escapedQuotes(source, from, end) % 2 === 1) depth = depth === 0 ? 1 : 0
     const place = placeOf(c, { at, from, end, depth, inner, closer }, source)
     if (count === 0 || mayEnd(place)) {
       const isDoubtful = inner > 0 || c.torn
-      const price = cost + endCost(place) + (isDoubtful ? phaseCost(source.slice(at + 1, end)) : 0)
+      const isOdd = isDoubtful && inner === 0 && escapedQuotes(source, from, end) % 2 === 1
+      const phase = isDoubtful ? phaseCost(source.slice(at + 1, end)) : 0
+      const price = cost + endCost(place) + phase + (isOdd ? 1.5 : 0)
       const name = inner > 0 ? 'inner-quote' : open === '"' ? 'escape' : 'other-quotes'
       const isChanged = open !== '"' || inner > 0 || needsEscapes(source, at + 1, end)
       const range = { at, from: at + 1, contentTo: end, to: end + 1 }
@@ -218,7 +221,8 @@ function closedBefore(c: Configuration, s: Segment, reach: Reach): Configuration
     const ends = contentTo === point ? [point] : [contentTo, point]
     for (const end of ends) {
       const content = source.slice(s.from, end)
-      const name = content.trim() === '' ? 'empty-string' : 'close-quote'
+      const name =
+        content.trim() === '' ? 'empty-string' : /[,:]\s*$/.test(content) ? 'odd-closing' : 'close-quote'
       const cost = base + phaseCost(content)
       const range = { at: s.at, from: s.from, contentTo: end, to: point }
       if (c.cost + cost > reach.limit) continue
@@ -336,20 +340,28 @@ function openingExtra(content: string): number {
 
 function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
   if (content === '') return 'empty-string'
+  const inList = c.mode === 'value' && c.frame?.kind !== '{'
+  if (inList && /^[-+.]?\d[\d.]*\s/.test(content)) return 'odd-opening'
   if (isLiteral(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
     return 'odd-opening'
   }
   if (/\s$/.test(content)) return 'blank-end'
-  if (c.mode === 'value' && endsInQuotation(c, source)) return 'odd-opening'
+  // Inside and outside may have been taken for each other.
+  if (c.mode === 'value' && (c.torn || endsInQuotation(c, source))) return 'odd-opening'
   if (c.mode !== 'key' || !/\s/.test(content) || c.frame === undefined) return 'open-quote'
   return guide.knows(c.frame, content) === 'declared' ? 'open-quote' : 'unknown-key'
+}
+
+/** The number of escaped quotes, which belong to inner quotations too. */
+function escapedQuotes(source: Source, from: number, to: number): number {
+  const text = source.slice(Math.max(from, to - 4 * MAX_LOOK), to)
+  return text.includes('\\') ? (text.match(/\\["']/g)?.length ?? 0) : 0
 }
 
 /** Whether the string before opens an inner quotation that it does not close. */
 function endsInQuotation(c: Configuration, source: Source): boolean {
   if (c.lastFrom < 0 || c.last !== 'double') return false
-  const before = source.slice(c.lastFrom, Math.min(c.pos, c.lastFrom + 4 * MAX_LOOK))
-  return ((before.match(/\\"/g)?.length ?? 0) % 2) === 1
+  return escapedQuotes(source, c.lastFrom, c.pos) % 2 === 1
 }
 
 function isLiteral(content: string): boolean {

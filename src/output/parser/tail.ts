@@ -20,6 +20,7 @@ export function tailOf(c: Configuration, start: number, reach: Reach): Tail | un
   if (behind !== '' && QUOTES.includes(behind) && !QUOTES.includes(source.at(start - 1) || ' ')) {
     return undefined
   }
+  if (c.brackets !== '' && opensBefore(source, start)) return undefined
   const rest = source.slice(c.pos, c.pos + MAX_LOOK)
   if (goesOn(rest)) return undefined
   const closers = CLOSERS.exec(rest)?.[0] ?? ''
@@ -67,14 +68,18 @@ function strayClosers(
   if (marks.startsWith(')')) return { configuration: c, cost: 0, end: c.pos }
   if (marks.length > 2 || (isList && marks.includes(']'))) return undefined
   // What looks like too many may close what was opened before, or lost its opening bracket.
-  if (OPENING.test(source.text.slice(Math.max(0, start - MAX_BEFORE), start))) return undefined
-  if (marks.includes(']') && !guide.hasSchema) return undefined
+  if (opensBefore(source, start)) return undefined
+  if (marks.includes(isList ? '}' : ']') && !guide.hasSchema) return undefined
   if (marks.includes('}') && hasMemberBehindObject(source.text.slice(start, c.pos))) return undefined
   const end = c.pos + closers.length
   const behind = source.slice(end, end + 60)
   if (/^\s*[,:"]/.test(behind)) return undefined
   const configuration = edited(c, 'stray-closers', [c.pos, end], '')
   return { configuration, cost: marks.length * costOf('stray-closers'), end }
+}
+
+function opensBefore(source: Source, start: number): boolean {
+  return OPENING.test(source.text.slice(Math.max(0, start - MAX_BEFORE), start))
 }
 
 const OPENING = /[{[]/
