@@ -26,6 +26,8 @@ export interface Extraction {
   readonly rules: readonly RepairRule[]
   /** The text around them, trimmed of white space and invisible characters. */
   readonly prose: string
+  /** The same if nothing was dropped within it, otherwise empty. */
+  readonly alone: string
   /** True if there were more than `MAX_CANDIDATES`. */
   readonly overflow: boolean
 }
@@ -66,14 +68,12 @@ function* stepAt(text: string, at: number, found: Findings, reading: Reading): R
   }
   const fence = matchAt(FENCE, text, at)
   if (fence > at) {
-    found.prose('\n')
-    found.rule('strip-fence')
+    found.dropped('strip-fence')
     return fence
   }
   const tag = matchAt(TAG, text, at)
   if (tag > at) {
-    found.prose('\n')
-    found.rule('strip-tags')
+    found.dropped('strip-tags')
     return tag
   }
   const run = Math.max(matchAt(RUN, text, at), at + 1)
@@ -123,7 +123,7 @@ function reasoningEnd(text: string, at: number, found: Findings): number | undef
   for (const { open, close, marks } of REASONING) {
     const inside = matchAt(open, text, at)
     if (inside > at) {
-      found.rule('strip-reasoning')
+      found.dropped('strip-reasoning')
       return endOf(marks, text, inside)
     }
     const after = close === undefined ? at : matchAt(close, text, at)
@@ -214,46 +214,88 @@ const BRACKETS = /"(?:[^"\\\n]|\\[^\n])*"|[{}[\]]/g
 class Findings {
   readonly #candidates = new Map<string, Candidate>()
   readonly #rules = new Set<RepairRule>()
-  #prose: string[] = []
+  /** The prose in blocks, between which fences and tags stood. */
+  #blocks: string[][] = [[]]
+  /** The last of it. */
+  #before = ''
   #overflow = false
+  /** The candidates before which so many brackets of the prose are open. */
+  readonly #depths = new Map<Candidate, number>()
+  #depth = 0
 
   prose(text: string): void {
-    if (text !== '') this.#prose.push(text)
+    if (text === '') return
+    this.#blocks.at(-1)?.push(text)
+    this.#before = (this.#before + text).slice(-MAX_MEMBER)
+    for (const [mark] of text.matchAll(LOOSE_BRACKET)) {
+      if (mark === '{' || mark === '[') this.#depth += 1
+      else if (mark !== ']]>') this.#close()
+    }
   }
 
-  rule(rule: RepairRule): void {
+  /** A bracket closes that opened before a candidate, or nowhere: what is in it is a part of something. */
+  #close(): void {
+    const opensNowhere = this.#depth === 0
+    this.#depth = Math.max(0, this.#depth - 1)
+    for (const [candidate, depth] of this.#depths) {
+      if (!opensNowhere && depth <= this.#depth) continue
+      this.#candidates.set(candidate.text, { ...candidate, outcome: A_PART })
+      this.#depths.delete(candidate)
+    }
+  }
+
+  /** A fence or a tag, which is dropped. */
+  dropped(rule: RepairRule): void {
     this.#rules.add(rule)
+    this.#blocks.push([])
   }
 
   add(candidate: Candidate): void {
     const known = this.#candidates.has(candidate.text)
     if (known) this.#rules.add('collapse-duplicates')
-    else if (this.#candidates.size < MAX_CANDIDATES) this.#candidates.set(candidate.text, candidate)
-    else this.#overflow = true
+    else if (this.#candidates.size < MAX_CANDIDATES) {
+      const isMember = this.#depth > 0 && MEMBER_BEFORE.test(this.#before)
+      const outcome = isMember ? A_PART : candidate.outcome
+      this.#candidates.set(candidate.text, { ...candidate, outcome })
+      this.#depths.set(candidate, this.#depth)
+    } else this.#overflow = true
   }
 
   forget(): void {
     this.#candidates.clear()
-    this.#prose = []
+    this.#depths.clear()
+    this.#depth = 0
+    this.#blocks = [[]]
+    this.#before = ''
     this.#overflow = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
   }
 
   result(): Extraction {
-    const all = this.#prose.join('')
-    const visible = all.replace(INVISIBLE, '')
-    if (visible.length < all.length) this.#rules.add('strip-invisible')
-    const rest = visible.trim()
+    const all = this.#blocks.map((block) => block.join(''))
+    const visible = all.map((block) => block.replace(INVISIBLE, ''))
+    if (visible.some((block, index) => block !== all[index])) this.#rules.add('strip-invisible')
+    const rest = visible.join('\n').trim()
+    const [alone = '', ...others] = visible.map((block) => block.trim()).filter((block) => block !== '')
     const candidates = [...this.#candidates.values()]
     if (candidates.length > 0 && rest !== '') this.#rules.add('strip-prose')
     return {
       candidates,
       rules: [...this.#rules],
       prose: rest,
+      alone: others.length === 0 ? alone : '',
       overflow: this.#overflow,
     }
   }
 }
 
+const A_PART: Outcome = {
+  kind: 'refused',
+  message: 'expected JSON, and found a part of something with brackets of its own',
+}
+const MAX_MEMBER = 300
+// {name 986, items: […]: a bracket opens that the parser could not begin with.
+const MEMBER_BEFORE = /[{[][^{}[\]]*[:,][^{}[\]]*$/
+const LOOSE_BRACKET = /[{[}]|\]\]>|\]/g
 const INVISIBLE = /[\u200b-\u200d\u2060\ufeff]/g

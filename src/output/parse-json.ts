@@ -215,7 +215,7 @@ function* candidatesIn(text: string, { validator, work }: Against): Resting<Extr
   const unescaped = unescapedJson(text)
   if (unescaped !== undefined) {
     const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
-    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', overflow: false }
+    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
   }
   const found = yield* extract(text, { schema, work })
   const isTuple = TUPLE.test(found.prose)
@@ -223,8 +223,8 @@ function* candidatesIn(text: string, { validator, work }: Against): Resting<Extr
   const lists = own(schema, 'type') === 'array' && !isTuple
   const again = lists ? yield* extract(text, { schema, work, lists }) : found
   if (again.candidates.length > 0 && !isTuple) return again
-  const whole = isTuple ? text.trim() : again.prose
-  if (whole === '') return { ...again, candidates: [] }
+  const whole = isTuple ? text.trim() : again.alone
+  if (/^[`~]*$/.test(whole)) return { ...again, candidates: [] }
   const candidate: Candidate = yield* wholeAsCandidate(whole, { schema, work })
   return { ...again, candidates: [candidate] }
 }

@@ -5,7 +5,7 @@
 export const LIMITS = {
   /** How many tokens the search goes back before an anomaly: its cause is often earlier. */
   lookBack: 8,
-  /** A stretch ends behind so many tokens that are read in one way. */
+  /** A stretch with a guessed quote ends behind so many tokens that are read in one way. */
   calm: 3,
   /** The most that the edits of one stretch may cost. */
   cap: 2.9,

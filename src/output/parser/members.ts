@@ -8,6 +8,7 @@ import {
   type Frame,
 } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
+import { phaseCost } from './quote-costs.ts'
 import { contentOf, type Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 import { CLOSERS, joined, openedBefore, stringsAt } from './strings.ts'
@@ -95,7 +96,10 @@ export function colonsAt(c: Configuration, reach: Reach): Configuration[] {
     const literal = source.slice(c.pos, c.pos + 6)
     if (!reach.isSearching || !/^(?:true|false|null|True|False|None)\b/.test(literal)) return []
   }
-  return [afterColon(edited(c, 'insert-colon', [c.pos, c.pos], ':'), c.pos)]
+  const token = source.slice(c.keyFrom - 1, c.keyTo + 1)
+  const isDoubled = CLOSERS[first] !== undefined && source.slice(c.pos, c.pos + token.length) === token
+  const name = isDoubled ? 'doubled-token' : 'insert-colon'
+  return [afterColon(edited(c, name, [c.pos, c.pos], ':'), c.pos)]
 }
 
 /** What follows a value: a comma or the end of its container. */
@@ -205,15 +209,19 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   const isQuote = CLOSERS[first] !== undefined
   const isBracket = first === '{' || first === '['
   const isString = c.last === 'double' || c.last === 'other'
-  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : LITERAL.test(text)
+  // "a"b": a word that touches a string may have lost its opening quote as well.
+  const isTorn = isString && c.pos === from && /^[\p{L}\p{N}]/u.test(text)
+  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : isTorn || LITERAL.test(text)
   if (!isQuote && !isBracket && !(isWord && (isString || isLine || frame.kind === '{'))) return []
   if (frame.kind === '{' && isBracket) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
   const touches = isQuote && isString && c.pos === from
   const name = touches && isDoubtful(c, source) ? 'comma-in-quotes' : 'insert-comma'
-  const cost = isCheap ? costOf('insert-comma') : 1
+  const isGuess = touches || (isTorn && frame.kind !== '{')
+  const phase = isGuess ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
+  const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })
-  return [{ ...afterComma(next, -1, c.pos), torn: c.torn || touches }]
+  return [{ ...afterComma(next, -1, c.pos), torn: c.torn || isGuess }]
 }
 
 const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/

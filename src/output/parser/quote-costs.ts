@@ -75,7 +75,8 @@ function unopened({ mark, before, behind, rest, segment }: QuotePlace): number {
 
 /** What it costs to end the string at this quote, with what was read as content before. */
 export function endCost(place: QuotePlace): number {
-  const { depth, inner, inList, before, segment, start } = place
+  const { depth, inner, inList, before, segment, start, isKey } = place
+  if (isKey && inner > 0 && /[:,{}[\]]/.test(segment)) return OUT
   if (inner === 0 || depth === 0) return 0
   if (inner === 1 && start) return OUT
   const inBlank = inList && /\s/.test(before) ? 2.7 : 0
@@ -90,11 +91,15 @@ export function phaseCost(content: string): number {
   if (/[}\]]\s{0,40},\s{0,40}(?:[{[]|["'`]?[\p{L}_$][\p{L}\p{N}_$-]{0,60}["'`]?\s{0,9}:)/u.test(content.slice(0, 4_000))) {
     return 1.5
   }
+  if (LINE_OF_LIST.test(content.slice(0, 4_000))) return 1
   return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? 1.5 : 0
 }
 
+// A comma at the end of a line, a comment behind it aside.
+const LINE_OF_LIST = /,[ \t]{0,20}(?:\/\/[^\n]{0,200}|#[^\n]{0,200})?\n/
+
 /** Whether more brackets are closed than opened. */
-function closesMore(content: string): boolean {
+export function closesMore(content: string): boolean {
   let square = 0
   let curly = 0
   for (const mark of content.slice(0, 4_000)) {

@@ -74,7 +74,7 @@ export class Search {
     const [only] = this.#live
     const isOnly = this.#live.length === 1 && this.#finished.length === 0
     this.#calm = isOnly && only?.edits === next.edits ? this.#calm + 1 : 0
-    if (only === undefined || this.#calm < LIMITS.calm || only.pos <= this.#anomaly) return undefined
+    if (!isOnly || only === undefined || this.#calm < (only.torn ? LIMITS.calm : 0) || only.pos <= this.#anomaly) return undefined
     // A cut text must not be taken for one that lost a quote near its end.
     if (this.#cut.price + LIMITS.cutMargin <= this.#priceOf(only)) return this.#result([])
     return { kind: 'committed', configuration: { ...only, hash: 0, torn: false } }

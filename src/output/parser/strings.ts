@@ -6,7 +6,7 @@ import {
   mix,
 } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
-import { contentCost, endCost, phaseCost, type QuotePlace } from './quote-costs.ts'
+import { closesMore, contentCost, endCost, phaseCost, type QuotePlace } from './quote-costs.ts'
 import type { Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 
@@ -222,14 +222,18 @@ function closedBefore(c: Configuration, s: Segment, reach: Reach): Configuration
     for (const end of ends) {
       const content = source.slice(s.from, end)
       const name =
-        content.trim() === '' ? 'empty-string' : /[,:]\s*$/.test(content) ? 'odd-closing' : 'close-quote'
-      const cost = base + phaseCost(content)
+        content.trim() === '' ? 'empty-string' : hasOddEnd(content) ? 'odd-closing' : 'close-quote'
+      const cost = base + phaseCost(content) + (/["'´`’”]$/.test(content) ? 1 : 0)
       const range = { at: s.at, from: s.from, contentTo: end, to: point }
       if (c.cost + cost > reach.limit) continue
       found.push(finished(c, { ...range, name, cost, isChanged: true, torn: true }, source))
     }
   }
   return found
+}
+
+function hasOddEnd(content: string): boolean {
+  return /[,:]\s*$/.test(content.slice(-MAX_LOOK)) || closesMore(content)
 }
 
 function keyPoint({ segmentFrom, end }: Segment, source: Source, points: Set<number>): void {
@@ -342,7 +346,7 @@ function nameFor(c: Configuration, content: string, { guide, source }: Reach): E
   if (content === '') return 'empty-string'
   const inList = c.mode === 'value' && c.frame?.kind !== '{'
   if (inList && /^[-+.]?\d[\d.]*\s/.test(content)) return 'odd-opening'
-  if (isLiteral(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
+  if (isLiteral(content) || closesMore(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
     return 'odd-opening'
   }
   if (/\s$/.test(content)) return 'blank-end'
@@ -379,7 +383,9 @@ export function joined(
   const { source } = reach
   if (CLOSERS[source.at(at)] === undefined) return []
   const edits = edited(c, name, [c.pos, at], '')
-  const asValue = { ...edits, pos: at, mode: 'value' as const, index: c.index - 1 }
+  // A sum of strings leaves no doubt; strings side by side do.
+  const torn = name === 'sum' ? c.torn : true
+  const asValue = { ...edits, pos: at, mode: 'value' as const, index: c.index - 1, torn }
   return stringsAt(asValue, reach).map((next) => ({
     ...next,
     lastFrom: c.lastFrom,

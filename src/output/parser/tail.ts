@@ -22,9 +22,9 @@ export function tailOf(c: Configuration, start: number, reach: Reach): Tail | un
   }
   if (c.brackets !== '' && opensBefore(source, start)) return undefined
   const rest = source.slice(c.pos, c.pos + MAX_LOOK)
-  if (goesOn(rest)) return undefined
+  if (goesOn(rest) || (c.brackets !== '' && /^\s*[{["'“]/.test(rest))) return undefined
   const closers = CLOSERS.exec(rest)?.[0] ?? ''
-  if (closers === '') return hasLeftOver(rest) ? undefined : { configuration: c, cost: 0, end: c.pos }
+  if (closers === '') return { configuration: c, cost: 0, end: c.pos }
   return strayClosers(c, closers, start, reach)
 }
 
@@ -44,17 +44,14 @@ function isMemberOfSomething(source: Source, start: number): boolean {
 }
 
 /** Whether another member follows. */
-function goesOn(rest: string): boolean {
-  return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*:)/.test(rest)
+function goesOn(text: string): boolean {
+  const rest = text.replace(COMMENT, ' ')
+  if (/^\s*,\s*[}\]]/.test(rest)) return true
+  return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*[:[{])/.test(rest)
 }
 
+const COMMENT = /\/\/[^\n]*|#[^\n]*|\/\*[^*]*\*\//g
 const CLOSERS = /^(?!\s*\]\]>)(?:\s*[}\])]){1,8}/
-const LEFT_OVER = /^[^{[\n]{0,200}[}\]]/
-
-/** Whether a closing bracket comes that nothing behind the value opens. */
-function hasLeftOver(rest: string): boolean {
-  return /^\s*"/.test(rest) && LEFT_OVER.test(rest)
-}
 
 /** One or two closing brackets too many. */
 function strayClosers(
