@@ -127,6 +127,7 @@ describe('docs/concepts/output.md', () => {
       'fix-syntax': true,
       'keep-backslash': true,
       'guess-quotes': true,
+      'fix-brackets': true,
       'number-from-string': true,
       'boolean-from-string': true,
       'enum-case': true,

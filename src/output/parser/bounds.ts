@@ -18,7 +18,7 @@ export const LIMITS = {
   /** A reading that is cut off by the end of the text wins if it is cheaper by so much. */
   cutMargin: 0.5,
   /** A failure counts as cut off if the text could end there for so much. */
-  cutPrice: 1,
+  cutPrice: 2,
   /** Different readings at one place; with more, ambiguities multiply. */
   variants: 4,
   /** Different readings of a whole text. */

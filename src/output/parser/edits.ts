@@ -180,11 +180,11 @@ export const EDITS = {
     says: 'a string whose quotes are of two kinds',
   },
   'adjacent-strings': {
-    ...anomaly,
+    ...vague,
     cost: 1,
     rule: 'fix-syntax',
-    example: ["{'a':'x' 'y'}", '{"a":"xy"}'],
-    says: "Python's strings one after the other, as the value of a property",
+    example: ["{'a':'x' 'y'}", null],
+    says: "strings one after the other, which Python reads as one",
   },
   'enum-word': {
     ...guided,

@@ -78,12 +78,16 @@ export class TextParser {
     const { source } = this
     source.touchedEnd = false
     const next = this.#oneReading(progress)
+    if (this.#work.did(STEPS_A_DIALECT)) yield
     if (source.touchedEnd && !source.ended) return this.#wait()
     if (next !== undefined) {
       if (next !== 'done') this.#strict.take(next)
       return true
     }
     if (this.#cut.price < Infinity) {
+      // A bracket was corrected, and now one is missing: the text is not cut, but damaged in another way.
+      const isDamaged = this.#strict.state().brackets !== '' && this.#closesItself()
+      if (isDamaged) return this.#refuse('its brackets do not match')
       this.#outcome = { kind: 'cut', insideString: this.#cut.insideString }
       return true
     }
@@ -170,11 +174,20 @@ export class TextParser {
   #finish(readings: readonly Finished[], cut: Cut): boolean {
     const sorted = readings.toSorted((a, b) => a.price - b.price)
     const [best] = sorted
-    const isCut = best === undefined ? cut.price <= LIMITS.cutPrice : cut.price + LIMITS.cutMargin <= best.price
+    const isCut =
+      best === undefined
+        ? cut.price <= LIMITS.cutPrice && !this.#closesItself()
+        : cut.price + LIMITS.cutMargin <= best.price
     if (isCut) this.#outcome = { kind: 'cut', insideString: cut.insideString }
     else if (best === undefined) return this.#refuse('its syntax has no single repair')
     else this.#outcome = { kind: 'readings', readings: sorted, isGuessed: true }
     return true
+  }
+
+  /** Whether the text ends in the bracket that the value began with. */
+  #closesItself(): boolean {
+    const { text } = this.source
+    return text.trimEnd().endsWith(text.charAt(this.start) === '{' ? '}' : ']')
   }
 
   #refuse(message: string): boolean {
@@ -186,5 +199,6 @@ export class TextParser {
 /** The highest price of an edit that has one reading. */
 const DIALECT = 0.35
 const CHARS_A_STEP = 16
+const STEPS_A_DIALECT = 10
 const STEPS_A_READING = 20
 const WAIT_SHARE = 8

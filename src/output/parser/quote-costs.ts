@@ -16,6 +16,8 @@ export interface QuotePlace {
   readonly depth: 0 | 1
   /** How many inner quotes came before. */
   readonly inner: number
+  /** Whether a brace is open in the content, so that members may follow. */
+  readonly inBraces: boolean
   readonly isKey: boolean
   readonly inList: boolean
 }
@@ -40,11 +42,15 @@ export function contentCost(place: QuotePlace): QuoteCost {
     (isKey ? (/[:,]/.test(segment) ? 3 : 1) : 0) +
     (inList && /^\s*,/.test(rest) ? 2.6 : 0) +
     (inList && /,\s*$/.test(segment) ? 1.5 : 0) +
-    (inner > 0 && /^\s*:/.test(rest) && opener !== '{' ? 1.5 : 0)
+    (MEMBER.test(segment) ? 1.5 : 0) +
+    (inner > 0 && /^\s*:/.test(rest) && opener !== '{' && !place.inBraces ? 1.5 : 0)
   const { cost, depth: after } = byOrientation(place, opensAt(before, behind), closesAt(before, behind))
   const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)
   return { cost: (isEnd ? OUT : cost) + extra, depth: after }
 }
+
+// What stands before a value that begins with this quote.
+const MEMBER = /,\s*["'`]?[\p{L}\p{N}_$-]{1,60}["'`]?\s*[:=]\s*$/u
 
 function opensAt(before: string, behind: string): boolean {
   const isBefore = before === '' || /[\s([{<>=:,;/\-—*_`‘“]/.test(before)
@@ -85,6 +91,7 @@ export function endCost(place: QuotePlace): number {
 
 /** Content that looks like what stands between two strings: inside and outside were taken for each other. */
 export function phaseCost(content: string): number {
+  if (content.trim().length < 2) return 0
   if (/^\s*[,:\]}]/.test(content.slice(0, 40)) || /[,:[{]\s*$/.test(content.slice(-40))) return 1.5
   if (/^(?:""|'')|(?:""|'')$/.test(content)) return 1.5
   if (closesMore(content)) return 1

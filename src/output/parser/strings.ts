@@ -186,9 +186,14 @@ function placeOf(
     start: inner === 1 && from === at + 2,
     depth,
     inner,
+    inBraces: inner > 0 && opensMore(source.slice(Math.max(at + 1, end - MAX_LOOK), end)),
     isKey: c.mode === 'key',
     inList: c.mode === 'value' && c.frame !== undefined && c.frame.kind !== '{',
   }
+}
+
+function opensMore(content: string): boolean {
+  return content.split('{').length > content.split('}').length
 }
 
 function mayEnd({ rest, isKey }: QuotePlace): boolean {
@@ -223,13 +228,18 @@ function closedBefore(c: Configuration, s: Segment, reach: Reach): Configuration
       const content = source.slice(s.from, end)
       const name =
         content.trim() === '' ? 'empty-string' : hasOddEnd(content) ? 'odd-closing' : 'close-quote'
-      const cost = base + phaseCost(content) + (/["'´`’”]$/.test(content) ? 1 : 0)
+      const cost = base + phaseCost(content) + endingExtra(content)
       const range = { at: s.at, from: s.from, contentTo: end, to: point }
       if (c.cost + cost > reach.limit) continue
       found.push(finished(c, { ...range, name, cost, isChanged: true, torn: true }, source))
     }
   }
   return found
+}
+
+/** A string that ends in a quote was closed by it, and one that ends in a line break was closed before. */
+function endingExtra(content: string): number {
+  return (/["'´`’”]\s*$/.test(content) ? 1 : 0) + (/\n\s*$/.test(content) ? 1.5 : 0)
 }
 
 function hasOddEnd(content: string): boolean {
@@ -298,6 +308,7 @@ function mixed(
   const index = text.search(others)
   if (index < 0 || (s.end >= 0 && s.at + 1 + index > s.end)) return []
   const end = s.at + 1 + index
+  if (s.open === '"' && text.slice(0, index).includes('“')) return []
   if (!endsCleanly(c, end + 1, source)) return []
   const range = { at: s.at, from: s.at + 1, contentTo: end, to: end + 1 }
   const cost = costOf('mixed-quotes')
@@ -336,16 +347,17 @@ export function openedBefore(c: Configuration, reach: Reach): Configuration[] {
   return found
 }
 
-/** Words with a comma may be two values, and a value in front of one surely is. */
+/** Words with a comma may be two values. */
 function openingExtra(content: string): number {
-  if (!content.includes(',')) return 0
-  return 0.3 + (/^(?:[-+.]?\d[\d.]*|true|false|null|True|False|None)\s*,/.test(content) ? 1 : 0)
+  return content.includes(',') ? 0.3 : 0
 }
+
+// A literal in front of words is surely a value of its own.
+const LITERAL_FIRST = /^(?:[-+.]?\d[\d.]*[\s,]|(?:true|false|null|True|False|None)\s*,)/
 
 function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
   if (content === '') return 'empty-string'
-  const inList = c.mode === 'value' && c.frame?.kind !== '{'
-  if (inList && /^[-+.]?\d[\d.]*\s/.test(content)) return 'odd-opening'
+  if (c.mode === 'value' && LITERAL_FIRST.test(content)) return 'odd-opening'
   if (isLiteral(content) || closesMore(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
     return 'odd-opening'
   }

@@ -51,7 +51,10 @@ function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | u
   const { source } = reach
   const isBlock = source.slice(c.pos, c.pos + 2) === '/*'
   const isLine = source.at(c.pos) === '#' || source.slice(c.pos, c.pos + 2) === '//'
-  if (!isBlock && !isLine) return undefined
+  if (!isBlock && !isLine) {
+    if (source.at(c.pos + 1) === '') reach.cut(c, 0, false)
+    return undefined
+  }
   const end = source.text.indexOf(isBlock ? '*/' : '\n', c.pos + 2)
   if (end < 0) {
     source.touchedEnd = true

@@ -36,7 +36,7 @@ function rootScalar(c: Configuration, source: Source): Tail | undefined {
   return source.at(end) === '' ? { configuration: c, cost: 0, end } : undefined
 }
 
-const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*$/
+const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*["'`]?\s*$/
 
 /** `"a": {…}`: what stands before the value belongs to a container that lost its bracket. */
 function isMemberOfSomething(source: Source, start: number): boolean {
@@ -46,7 +46,7 @@ function isMemberOfSomething(source: Source, start: number): boolean {
 /** Whether another member follows. */
 function goesOn(text: string): boolean {
   const rest = text.replace(COMMENT, ' ')
-  if (/^\s*,\s*[}\]]/.test(rest)) return true
+  if (/^\s*,\s*(?:[}\]]|$)/.test(rest)) return true
   return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*[:[{])/.test(rest)
 }
 

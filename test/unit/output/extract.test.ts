@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { extract as extracting } from '../../../src/output/extract.ts'
 import { atOnce, Work } from '../../../src/output/work.ts'
 
-const extract = (text: string) => atOnce(extracting(text, new Work(text)))
+const extract = (text: string) => atOnce(extracting(text, { schema: undefined, work: new Work(text) }))
 
 const texts = (text: string): string[] => extract(text).candidates.map((one) => one.text)
 
@@ -13,7 +13,7 @@ describe('extract', () => {
     ['brackets and quotes in strings', '{"a":"}\\"]"} z', ['{"a":"}\\"]"}']],
     ['an apostrophe in a bare word', "{a: 1} it is Ann's {b: 2}", ['{a: 1}', '{b: 2}']],
     ['a comment with a bracket', '{"a":1 // }\n}', ['{"a":1 // }\n}']],
-    ['prose in brackets', '[see below] {x > 1} [TODO]', ['[see below] {x > 1} [TODO]']],
+    ['nothing in prose with brackets', '[see below] {x > 1} [TODO]', []],
     ['nested tags', '<a><b>{"a":1}</b></a>', ['{"a":1}']],
     ['Magistral', '[THINK]{"a":0}[/THINK]{"a":1}', ['{"a":1}']],
     ['Harmony', '<|channel|>analysis<|message|>{"a":0}<|end|>{"a":1}', ['{"a":1}']],
@@ -34,12 +34,25 @@ describe('extract', () => {
   })
 
   it('says that a text ends before its brackets, and whether in a string', () => {
-    expect(extract('x {"a":[1').candidates).toEqual([
-      { text: '{"a":[1', closed: false, insideString: false },
+    expect(extract('x {"a":[1').candidates).toMatchObject([
+      { text: '{"a":[1', outcome: { kind: 'cut', insideString: false } },
     ])
-    expect(extract('{"a":"b').candidates).toEqual([
-      { text: '{"a":"b', closed: false, insideString: true },
+    expect(extract('{"a":"b').candidates).toMatchObject([
+      { text: '{"a":"b', outcome: { kind: 'cut', insideString: true } },
     ])
+  })
+
+  it.each([
+    ['a bracket of the prose closes behind it', '{ TODO {"a":1} }'],
+    ['a bracket closes behind it that opens nowhere', '{"a":1} foo ]'],
+    ['it is the value of a key in the prose', '{name 9, list ["a"]'],
+  ])('refuses a piece that is a part of something: %s', (_, text) => {
+    expect(extract(text).candidates).toMatchObject([{ outcome: { kind: 'refused' } }])
+  })
+
+  it('gives the text as a whole only if nothing was dropped in it', () => {
+    expect(extract('```\n42\n```')).toMatchObject({ alone: '42' })
+    expect(extract('5<br>6')).toMatchObject({ alone: '' })
   })
 
   it('keeps fifty different candidates and says when there were more', () => {

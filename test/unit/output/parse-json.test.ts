@@ -414,7 +414,7 @@ describe('truncated text is rejected, never closed', () => {
     expect(parseJson(text, PERSON)).toEqual({
       ok: true,
       value: { name: 'a 12" pipe', age: 36 },
-      repairs: [{ path: '', rule: 'guess-quotes' }],
+      repairs: [{ path: '/name', rule: 'guess-quotes', offset: 8 }],
     })
     for (const end of ['"age":36', '"ag', '']) {
       expect(rulesOf(`{"name":"a 12" pipe",${end}`, PERSON)).toEqual(['truncated'])
@@ -430,16 +430,17 @@ describe('a quote inside a string', () => {
     ['at its end', '{"a":"he said "no"","b":1}', 'he said "no"'],
     ['beside those that are escaped', '{"a":"\\"x\\" and "y"","b":1}', '"x" and "y"'],
     ['around JSON', '{"a":"{"x": 1, "y": 2}","b":1}', '{"x": 1, "y": 2}'],
+    ['around JSON with strings', '{"a":"{"x": "1", "y": 2}"}', '{"x": "1", "y": 2}'],
   ])('%s is a part of it', (_, text, a) => {
     expect(parseJson(text)).toMatchObject({
       value: { a },
-      repairs: [{ path: '', rule: 'guess-quotes' }],
+      repairs: [{ path: '/a', rule: 'guess-quotes', offset: 5 }],
     })
   })
 
   it.each([
     ['in a list', '["say "yes", "no" or "maybe", "later""]'],
-    ['that leaves brackets open', '{"a":"{"x": "1", "y": 2}"}'],
+    ['that leaves brackets open', '{"a":"{"x": "1", "y": 2"}"}'],
     ['without an end', '{"a":"he said "no'],
   ])('%s is refused', (_, text) => {
     expect(parseJson(text).ok).toBe(false)
