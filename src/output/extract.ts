@@ -61,9 +61,10 @@ const MARKER = /[<{[`~◁]/g
 function* stepAt(text: string, at: number, found: Findings, reading: Reading): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
-  if (looksLikeJson(text, at, reading)) {
+  // With too many candidates the text is refused, unless a reasoning block turns out to end behind them.
+  if (!found.overflow && looksLikeJson(text, at, reading)) {
     const { candidate, end } = yield* candidateAt(text, at, reading)
-    found.add(candidate)
+    found.add(candidate, text.slice(Math.max(0, at - MAX_MEMBER), at))
     return end
   }
   const fence = matchAt(FENCE, text, at)
@@ -216,8 +217,6 @@ class Findings {
   readonly #rules = new Set<RepairRule>()
   /** The prose in blocks, between which fences and tags stood. */
   #blocks: string[][] = [[]]
-  /** The last of it. */
-  #before = ''
   #overflow = false
   /** The candidates before which so many brackets of the prose are open. */
   readonly #depths = new Map<Candidate, number>()
@@ -226,10 +225,15 @@ class Findings {
   prose(text: string): void {
     if (text === '') return
     this.#blocks.at(-1)?.push(text)
-    this.#before = (this.#before + text).slice(-MAX_MEMBER)
-    for (const [mark] of text.matchAll(LOOSE_BRACKET)) {
-      if (mark === '{' || mark === '[') this.#depth += 1
-      else if (mark !== ']]>') this.#close()
+    for (let at = 0; at < text.length; at += 1) {
+      const mark = text.charCodeAt(at)
+      if (mark === 123 || mark === 91) this.#depth += 1
+      else if (mark === 125) this.#close()
+      else if (mark === 93) {
+        // The end of CDATA.
+        if (text.startsWith(']]>', at)) at += 2
+        else this.#close()
+      }
     }
   }
 
@@ -250,11 +254,16 @@ class Findings {
     this.#blocks.push([])
   }
 
-  add(candidate: Candidate): void {
+  get overflow(): boolean {
+    return this.#overflow
+  }
+
+  /** `before` is the end of the text before the candidate. */
+  add(candidate: Candidate, before: string): void {
     const known = this.#candidates.has(candidate.text)
     if (known) this.#rules.add('collapse-duplicates')
     else if (this.#candidates.size < MAX_CANDIDATES) {
-      const isMember = this.#depth > 0 && MEMBER_BEFORE.test(this.#before)
+      const isMember = this.#depth > 0 && MEMBER_BEFORE.test(before)
       const outcome = isMember ? A_PART : candidate.outcome
       this.#candidates.set(candidate.text, { ...candidate, outcome })
       this.#depths.set(candidate, this.#depth)
@@ -266,7 +275,6 @@ class Findings {
     this.#depths.clear()
     this.#depth = 0
     this.#blocks = [[]]
-    this.#before = ''
     this.#overflow = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
@@ -297,5 +305,4 @@ const A_PART: Outcome = {
 const MAX_MEMBER = 300
 // {name 986, items: […]: a bracket opens that the parser could not begin with.
 const MEMBER_BEFORE = /[{[][^{}[\]]*[:,][^{}[\]]*$/
-const LOOSE_BRACKET = /[{[}]|\]\]>|\]/g
 const INVISIBLE = /[\u200b-\u200d\u2060\ufeff]/g

@@ -12,6 +12,8 @@ export class LargeNumber {
 
 /** The JSON Pointer (RFC 6901) of a member of the value at `path`. */
 export function childPath(path: string, key: string): string {
+  // A long answer has a path for each of its members, nearly all of them plain.
+  if (!key.includes('~') && !key.includes('/')) return `${path}/${key}`
   return `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 

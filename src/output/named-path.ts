@@ -1,5 +1,5 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { childPath, isRecord, own } from './json-value.ts'
+import { isRecord, own } from './json-value.ts'
 import { localRef, partAt, type SchemaPart } from './schema-part.ts'
 
 /** An issue in two forms: for the model, which knows its own answer, and for reports and errors. */
@@ -40,9 +40,10 @@ export class SchemaNames {
     let holder = value
     let named = ''
     for (const segment of path.slice(1).split('/')) {
-      const key = segment.replaceAll('~1', '/').replaceAll('~0', '~')
+      const isPlain = !segment.includes('~')
+      const key = isPlain ? segment : segment.replaceAll('~1', '/').replaceAll('~0', '~')
       const step = this.#step(place, key, Array.isArray(holder))
-      named = step.isNamed ? childPath(named, key) : `${named}/*`
+      named = step.isNamed ? `${named}/${segment}` : `${named}/*`
       place = step.place
       holder = own(holder, key)
     }

@@ -270,7 +270,7 @@ function chosen(results: readonly AnswerResult[], rules: readonly RepairRule[]):
   const valid = results.filter((result) => result.ok)
   const [first, ...others] = valid
   if (first === undefined) return undefined
-  const same = sortedJson(first.value)
+  const same = others.length > 0 ? sortedJson(first.value) : ''
   if (others.some(({ value }) => sortedJson(value) !== same)) {
     return malformed('ambiguous: several different answers, expected one')
   }

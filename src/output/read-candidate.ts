@@ -67,7 +67,7 @@ function* judgementOf(
   const rewritten =
     configuration.edits === undefined
       ? { json: text, changes: [] }
-      : yield* written(configuration, start, source, against.work)
+      : yield* written(configuration, start, source, against.work, true)
   if (rewritten === undefined) return undefined
   const { json, changes } = rewritten
   const parsed = yield* parsedOrUndefined(json, against)

@@ -1,5 +1,6 @@
 import { LIMITS } from './bounds.ts'
 import { beginning, type Configuration, type Frame, mix, type Mode } from './configuration.ts'
+import { costOf, type EditName } from './edits.ts'
 import type { Source } from './source.ts'
 
 /** What came of one token: it was JSON; it was not; or the text ended before or inside it. */
@@ -109,6 +110,14 @@ export class Strict {
     }
     if (code === CLOSE_BRACKET && now.fresh && now.frame?.kind === '[') return this.#close(at)
     if (now.frame === undefined) return 'stuck'
+    if (code === APOSTROPHE) {
+      const quoted = this.#singleEnd(at)
+      if (quoted < 0) return 'stuck'
+      this.#remember()
+      this.#edit('other-quotes', at, quoted, at + 1, quoted - 1)
+      this.#afterScalar(at, quoted, 'other')
+      return 'read'
+    }
     const end = this.#wordEnd(at, code)
     if (end < 0) return end === END ? 'end' : 'stuck'
     this.#remember()
@@ -119,18 +128,76 @@ export class Strict {
   #key(at: number, code: number): Progress {
     const now = this.#now
     if (code === CLOSE_BRACE && now.fresh) return this.#close(at)
-    if (code !== QUOTE) return 'stuck'
+    if (code !== QUOTE) return this.#dialectKey(at, code)
     const end = this.#stringEnd(at)
     if (end < 0) return end === END ? 'end' : 'stuck'
     this.#remember()
+    this.#afterKey(at + 1, end - 1, end)
+    return 'read'
+  }
+
+  /** A key in single quotes, or without quotes. */
+  #dialectKey(at: number, code: number): Progress {
+    const isQuoted = code === APOSTROPHE
+    const end = isQuoted ? this.#singleEnd(at) : this.#nameEnd(at, code)
+    if (end < 0) return 'stuck'
+    this.#remember()
+    const from = isQuoted ? at + 1 : at
+    const to = isQuoted ? end - 1 : end
+    this.#afterKey(from, to, end)
+    this.#edit(isQuoted ? 'other-quotes' : 'bare-key', at, end, from, to)
+    return 'read'
+  }
+
+  #afterKey(from: number, to: number, end: number): void {
+    const now = this.#now
     now.pos = end
     now.mode = 'colon'
     now.fresh = false
     now.comma = -1
-    now.keyFrom = at + 1
-    now.keyTo = end - 1
+    now.keyFrom = from
+    now.keyTo = to
     now.keys += 1
-    return 'read'
+  }
+
+  /** Notes that the text between two positions is the string of a range in it. */
+  #edit(name: EditName, at: number, end: number, from: number, to: number): void {
+    const now = this.#now
+    const inList = now.frame?.kind !== '{'
+    now.cost += costOf(name)
+    now.edits = {
+      name,
+      from: at,
+      to: end,
+      text: this.#source.text.slice(from, to),
+      isString: true,
+      before: now.edits,
+      frame: now.frame,
+      index: inList ? now.index : -1,
+      keyFrom: inList ? -1 : now.keyFrom,
+      keyTo: now.keyTo,
+    }
+  }
+
+  /** The index behind a string in single quotes that leaves no doubt; otherwise `NOT_JSON`. */
+  #singleEnd(at: number): number {
+    const { text } = this.#source
+    let end = at + 1
+    for (let code = text.charCodeAt(end); code !== APOSTROPHE; code = text.charCodeAt(end)) {
+      if (!(code >= 32) || code === BACKSLASH) return NOT_JSON
+      end += 1
+    }
+    if (end === at + 1 && text.charCodeAt(end + 1) === APOSTROPHE) return NOT_JSON
+    return isClear(this.#now, text, end + 1) ? end + 1 : NOT_JSON
+  }
+
+  /** The index behind a name of ASCII letters and digits before a colon; otherwise `NOT_JSON`. */
+  #nameEnd(at: number, code: number): number {
+    const { text } = this.#source
+    if (!isLetterOrLine(code)) return NOT_JSON
+    let end = at + 1
+    while (isNamePart(text.charCodeAt(end))) end += 1
+    return text.charCodeAt(end) === COLON ? end : NOT_JSON
   }
 
   #separator(at: number, code: number): Progress {
@@ -191,7 +258,7 @@ export class Strict {
     return 'read'
   }
 
-  #afterScalar(at: number, end: number, last: 'double' | 'word'): void {
+  #afterScalar(at: number, end: number, last: 'double' | 'other' | 'word'): void {
     const now = this.#now
     now.pos = end
     now.mode = 'separator'
@@ -243,6 +310,7 @@ const NOT_JSON = -1
 const END = -2
 const MANY = 4_096
 const QUOTE = 34
+const APOSTROPHE = 39
 const COMMA = 44
 const COLON = 58
 const OPEN_BRACKET = 91
@@ -262,6 +330,25 @@ function isHex(text: string, at: number): boolean {
     if (!isDigit && !(code >= 97 && code <= 102)) return false
   }
   return true
+}
+
+/** Whether what ends a value, or a key, stands right behind it. */
+function isClear(now: Configuration, text: string, at: number): boolean {
+  let end = at
+  while (text.charCodeAt(end) === 32 || text.charCodeAt(end) === 10) end += 1
+  const code = text.charCodeAt(end)
+  if (now.mode === 'key') return code === COLON
+  return code === COMMA || code === (now.frame?.kind === '{' ? CLOSE_BRACE : CLOSE_BRACKET)
+}
+
+/** An ASCII letter, `_` or `$`. */
+function isLetterOrLine(code: number): boolean {
+  const isLetter = (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+  return isLetter || code === 95 || code === 36
+}
+
+function isNamePart(code: number): boolean {
+  return isLetterOrLine(code) || (code >= 48 && code <= 57)
 }
 
 /** A letter or a digit, or one of `+`, `-` and `.`. */

@@ -108,7 +108,7 @@ function tripleAt(c: Configuration, open: string, reach: Reach): Configuration |
   const content = source.text.slice(from, end)
   if (/^\s*[,:}\]]/.test(content.slice(0, 40))) return undefined
   // Unescaped quotes can also come in threes; then JSON's structure lies between them.
-  if (hasMember(content)) return undefined
+  if (hasMember(content) || content.includes(open.repeat(3))) return undefined
   const range = { at: c.pos, from, contentTo: end, to: end + 3 }
   const cost = costOf('triple-quotes')
   return finished(c, { ...range, name: 'triple-quotes', cost, isChanged: true }, source)

@@ -25,28 +25,39 @@ export interface Change {
   readonly text: string
 }
 
-/** Writes a reading as JSON; undefined if a string holds an escape that lost a part. */
+/**
+ * Writes a reading as JSON; undefined if a string holds an escape that lost a part. With `isShort`, changes of
+ * one rule to one member are listed once.
+ */
 export function* written(
   { edits, pos }: Pick<Configuration, 'edits' | 'pos'>,
   start: number,
   source: Source,
   work: Work,
+  isShort = false,
 ): Resting<Written | undefined> {
   const { text } = source
   const pieces = new Pieces()
   const changes: Change[] = []
   const paths = new Paths(source)
   let at = start
+  let before: Edit | undefined
   for (const edit of inOrder(edits)) {
     pieces.add(text.slice(at, edit.from))
     at = edit.to
     if (work.did(1)) yield
     if (edit.name === 'sum' || edit.name === 'adjacent-strings') pieces.join()
-    const { json, kept } = edit.isString ? yield* quoted(edit, text, work) : { json: edit.text, kept: false }
+    const { json, kept } = isPlain(edit, text)
+      ? { json: edit.isString ? `"${edit.text}"` : edit.text, kept: false }
+      : yield* quoted(edit, text, work)
     if (json === undefined) return undefined
     pieces.add(json)
     // A string may have been looked at for its escapes, and have none to change.
     if (json === text.slice(edit.from, edit.to)) continue
+    // The quotes of a key and of its value, and so on: one change of one member.
+    const isSame = before !== undefined && !kept && isOneMember(before, edit)
+    before = edit
+    if (isSame && isShort) continue
     const rule = kept && edit.name === 'escape' ? 'keep-backslash' : EDITS[edit.name].rule
     const path = paths.of(edit)
     const change = { edit: edit.name, path, from: edit.from, to: edit.to, text: json }
@@ -62,6 +73,22 @@ function inOrder(last: Edit | undefined): readonly Edit[] {
   for (let edit = last; edit !== undefined; edit = edit.before) edits.push(edit)
   return edits.reverse()
 }
+
+function isOneMember(a: Edit, b: Edit): boolean {
+  const isSamePlace = a.frame === b.frame && a.index === b.index && a.keyFrom === b.keyFrom
+  return isSamePlace && EDITS[a.name].rule === EDITS[b.name].rule
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what has to be escaped.
+const SPECIAL = /["\\\u0000-\u001f\u007f-\u009f]/
+
+/** Whether there is nothing to escape. */
+function isPlain({ isString, text, from }: Edit, source: string): boolean {
+  // A template in backticks may hold a placeholder.
+  return !isString || (source.charCodeAt(from) !== BACKTICK && !SPECIAL.test(text))
+}
+
+const BACKTICK = 96
 
 /** The content of a string as JSON; `json` is undefined if an escape lost a part. */
 function* quoted(
