@@ -1,3 +1,4 @@
+import { LIMITS } from './bounds.ts'
 import { afterScalar, type Configuration, closed, edited, opened } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
 import { asksForText, listedWord, type Parts, takes } from './guide.ts'
@@ -21,6 +22,7 @@ export function valuesAt(c: Configuration, reach: Reach): Configuration[] {
 }
 
 function containerAt(c: Configuration, bracket: '{' | '[', reach: Reach): Configuration[] {
+  if ((c.frame?.depth ?? 0) >= LIMITS.depth) return []
   const container = opened(c, bracket, c.pos + 1)
   if (!reach.isSearching) return [container]
   return [
@@ -55,7 +57,7 @@ function endOfList(c: Configuration, bracket: ']' | ')'): Configuration[] {
   // Empty parentheses are code, or nothing at all.
   if (c.fresh) return bracket === ']' ? [closed(c, c.pos + 1)] : []
   if (c.comma < 0) return []
-  const trimmed = edited(c, 'trailing-comma', [c.comma, c.comma + 1], '')
+  const trimmed = edited({ ...c, mode: 'separator' }, 'trailing-comma', [c.comma, c.comma + 1], '')
   const ended = bracket === ']' ? trimmed : edited(trimmed, 'tuple', [c.pos, c.pos + 1], ']', FREE)
   return [closed(ended, c.pos + 1)]
 }
