@@ -43,6 +43,7 @@ export function contentCost(place: QuotePlace): QuoteCost {
     (inList && /^\s*,/.test(rest) ? 2.6 : 0) +
     (inList && /,\s*$/.test(segment) ? 1.5 : 0) +
     (MEMBER.test(segment) ? 1.5 : 0) +
+    (/^\s*,\s*[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:/u.test(rest) ? 2 : 0) +
     (inner > 0 && /^\s*:/.test(rest) && opener !== '{' && !place.inBraces ? 1.5 : 0)
   const { cost, depth: after } = byOrientation(place, opensAt(before, behind), closesAt(before, behind))
   const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)

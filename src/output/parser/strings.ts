@@ -139,7 +139,7 @@ function searched(c: Configuration, open: string, reach: Reach): Configuration[]
     if (end < 0) break
     if (isKey && source.slice(from, Math.min(end, from + MAX_LOOK)).includes('\n')) break
     if (isKey && end - at > MAX_LOOK) break
-    if (inner > 0 && escapedQuotes(source, from, end) % 2 === 1) depth = depth === 0 ? 1 : 0
+    if (escapedQuotes(source, from, end) % 2 === 1) depth = depth === 0 ? 1 : 0
     const place = placeOf(c, { at, from, end, depth, inner, closer }, source)
     if (count === 0 || mayEnd(place)) {
       const isDoubtful = inner > 0 || c.torn
@@ -374,11 +374,14 @@ function escapedQuotes(source: Source, from: number, to: number): number {
   return text.includes('\\') ? (text.match(/\\["']/g)?.length ?? 0) : 0
 }
 
-/** Whether the string before opens an inner quotation that it does not close. */
+/** Whether the string before opens an inner quotation that it does not close, or ends in an inch mark. */
 function endsInQuotation(c: Configuration, source: Source): boolean {
   if (c.lastFrom < 0 || c.last !== 'double') return false
+  if (c.frame?.kind === '[' && INCH.test(source.slice(Math.max(c.lastFrom, c.pos - 60), c.pos))) return true
   return escapedQuotes(source, c.lastFrom, c.pos) % 2 === 1
 }
+
+const INCH = /\d"\s*,\s*$/
 
 function isLiteral(content: string): boolean {
   const word = content.trim()
