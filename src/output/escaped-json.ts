@@ -16,3 +16,16 @@ const MAX_LOOK = 200
 const BARE_QUOTE = /(?:^|[^\\])"/
 const ESCAPED = /\\{1,3}"|\\([\\ntr])/g
 const WHITE_SPACE: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
+
+/**
+ * JSON whose braces are all doubled, as a template needs them: `{{"a":1}}`. Undefined if the text is no such
+ * JSON.
+ */
+export function undoubledJson(text: string): string | undefined {
+  const trimmed = text.trim()
+  if (!/^(?:\[\s*)?\{\{/.test(trimmed.slice(0, MAX_LOOK)) || !trimmed.includes('}}')) return undefined
+  if (/[{}]/.test(trimmed.replace(DOUBLED, ''))) return undefined
+  return trimmed.replace(DOUBLED, (braces) => braces.charAt(0))
+}
+
+const DOUBLED = /\{\{|\}\}/g

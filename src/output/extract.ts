@@ -158,9 +158,9 @@ function looksLikeJson(text: string, at: number, { lists }: Reading): boolean {
 
 const PEEK = 200
 const OBJECT_START =
-  /^\{[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“‘}]|,\s*["'\w]|\/[/*]|#|[\p{L}\p{N}_$][\p{L}\p{N}_$-]{0,80}["'´]?\s*:|[\w$][\w$ -]{0,80}"\s*:|$)/u
+  /^\{[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“”‘}]|,\s*["'\w]|\/[/*]|#|[\p{L}\p{N}_$][\p{L}\p{N}_$-]{0,80}["'´]?\s*:|[\w$][\w$ -]{0,80}"\s*:|$)/u
 const ARRAY_START =
-  /^\[[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“‘{[\](]|\/[/*]|#|[-+]?\.?\d|(?:true|false|null|none)\b|[^[\]{}"'\n]{1,80}"\s*[,\]]|$)/i
+  /^\[[\s\u180e\u200b-\u200d\u2060\ufeff]*(?:["'`“”‘{[\](]|\/[/*]|#|[-+]?\.?\d|(?:true|false|null|none)\b|[^[\]{}"'\n]{1,80}"\s*[,\]]|$)/i
 const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
 /** Lets the parser read from an opening bracket; it says where the value ends. */

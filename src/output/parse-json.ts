@@ -6,7 +6,7 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { unescapedJson } from './escaped-json.ts'
+import { undoubledJson, unescapedJson } from './escaped-json.ts'
 import { type Candidate, type Extraction, extract, MAX_CANDIDATES, wholeAsCandidate } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import {
@@ -212,7 +212,7 @@ function* parse(
 /** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
 function* candidatesIn(text: string, { validator, work }: Against): Resting<Extraction> {
   const schema = validator?.jsonSchema
-  const unescaped = unescapedJson(text)
+  const unescaped = unescapedJson(text) ?? undoubledJson(text)
   if (unescaped !== undefined) {
     const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
     return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
@@ -226,6 +226,7 @@ function* candidatesIn(text: string, { validator, work }: Against): Resting<Extr
   const whole = isTuple ? text.trim() : again.alone
   if (/^[`~]*$/.test(whole)) return { ...again, candidates: [] }
   const candidate: Candidate = yield* wholeAsCandidate(whole, { schema, work })
+  if (isTuple && candidate.outcome.kind !== 'readings') return found
   return { ...again, candidates: [candidate] }
 }
 

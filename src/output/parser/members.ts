@@ -129,11 +129,19 @@ export function separatorsAt(c: Configuration, reach: Reach, from: number): Conf
   ]
 }
 
-function behindComments(source: Source, from: number): number {
-  const at = source.space(from)
-  const comment = /^\/\*[^*]*\*\//.exec(source.slice(at, at + MAX_LOOK))?.[0]
-  return comment === undefined ? at : source.space(at + comment.length)
+/** The index behind white space and short comments. */
+export function behindComments(source: Source, from: number): number {
+  let at = source.space(from)
+  for (let count = 0; count < MAX_COMMENTS; count += 1) {
+    const comment = COMMENT.exec(source.slice(at, at + MAX_LOOK))?.[0]
+    if (comment === undefined) return at
+    at = source.space(at + comment.length)
+  }
+  return at
 }
+
+const MAX_COMMENTS = 4
+const COMMENT = /^(?:\/\*[^*]*\*\/|\/\/[^\n]*|#[^\n]*)/
 
 const OPENER = { '}': '{', ']': '[', ')': '(' } as const
 
@@ -155,9 +163,11 @@ function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Co
   ]
 }
 
-/** A bracket of the wrong kind; at the very end of a list, an element may be missing too. */
+/** A bracket of the wrong kind; behind a container at the very end of a list, one of that container may be missing. */
 function wrongBracket(c: Configuration, frame: Frame, to: number): Configuration[] {
-  if ((frame.up === undefined && frame.kind === '[') || c.brackets !== '') return []
+  if (c.brackets !== '' || (frame.kind === '[' && frame.up === undefined && c.last === 'container')) {
+    return []
+  }
   const next = bracketEdit(c, 'wrong-bracket', [c.pos, to], frame.kind === '{' ? '}' : ']')
   return [closed(next, to)]
 }
@@ -209,19 +219,16 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   const isQuote = CLOSERS[first] !== undefined
   const isBracket = first === '{' || first === '['
   const isString = c.last === 'double' || c.last === 'other'
-  // "a"b": a word that touches a string may have lost its opening quote as well.
-  const isTorn = isString && c.pos === from && /^[\p{L}\p{N}]/u.test(text)
-  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : isTorn || LITERAL.test(text)
+  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : LITERAL.test(text)
   if (!isQuote && !isBracket && !(isWord && (isString || isLine || frame.kind === '{'))) return []
-  if (frame.kind === '{' && isBracket) return []
+  if (isBracket && (frame.kind === '{' || (c.last === 'word' && c.pos === from))) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
   const touches = isQuote && isString && c.pos === from
   const name = touches && isDoubtful(c, source) ? 'comma-in-quotes' : 'insert-comma'
-  const isGuess = touches || (isTorn && frame.kind !== '{')
-  const phase = isGuess ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
+  const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })
-  return [{ ...afterComma(next, -1, c.pos), torn: c.torn || isGuess }]
+  return [{ ...afterComma(next, -1, c.pos), torn: c.torn || touches }]
 }
 
 const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/
@@ -236,7 +243,7 @@ function isDoubtful(c: Configuration, source: Source): boolean {
 
 function adjacent(c: Configuration, reach: Reach, from: number): Configuration[] {
   const { source } = reach
-  if (c.last !== 'other' || source.at(c.pos) !== "'" || source.at(from - 1) !== "'") return []
+  if (c.last !== 'other' || source.at(c.pos) !== "'" || source.at(c.lastFrom) !== "'") return []
   if (c.pos === from) return []
   return joined({ ...c, pos: from }, c.pos, 'adjacent-strings', reach)
 }

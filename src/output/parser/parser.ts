@@ -2,6 +2,7 @@ import type { Resting, Work } from '../work.ts'
 import { LIMITS } from './bounds.ts'
 import type { Configuration } from './configuration.ts'
 import { Guide } from './guide.ts'
+import { behindComments } from './members.ts'
 import { contentOf, type Reach } from './reach.ts'
 import { type Cut, type Finished, NO_CUT, Search, type Stretch } from './search.ts'
 import { Source } from './source.ts'
@@ -104,7 +105,7 @@ export class TextParser {
   /** The only reading of the next token, if it has one that leaves no doubt. */
   #oneReading(progress: 'read' | 'stuck' | 'end'): Configuration | 'done' | undefined {
     const now = this.#strict.state()
-    const isSum = this.source.at(this.source.space(now.pos)) === '+'
+    const isSum = this.source.at(behindComments(this.source, now.pos)) === '+'
     if (now.mode === 'end' && !isSum) {
       const tail = tailOf(now, this.start, this.#reach(now))
       if (tail === undefined || tail.cost > 0) return undefined

@@ -1,6 +1,7 @@
 import { LIMITS } from './bounds.ts'
 import type { Configuration } from './configuration.ts'
 import type { Guide } from './guide.ts'
+import { behindComments } from './members.ts'
 import type { Reach } from './reach.ts'
 import type { Source } from './source.ts'
 import { successors } from './successors.ts'
@@ -102,7 +103,7 @@ export class Search {
 
   #insert(c: Configuration): void {
     if (c.cost > this.#reach.limit || (c.frame?.depth ?? 0) > LIMITS.depth) return
-    const isSum = c.mode === 'end' && this.#source.at(this.#source.space(c.pos)) === '+'
+    const isSum = c.mode === 'end' && this.#source.at(behindComments(this.#source, c.pos)) === '+'
     if (c.mode === 'end' && !isSum) {
       this.#finish(c)
       return

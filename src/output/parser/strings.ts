@@ -17,6 +17,7 @@ export const CLOSERS: Readonly<Record<string, string>> = {
   '`': '`',
   '\u2018': '\u2019',
   '\u201c': '\u201d',
+  '\u201d': '\u201d',
 }
 
 /** A string between two positions, and what it cost to find its ends. */
@@ -319,6 +320,7 @@ const MIXED: Readonly<Record<string, RegExp>> = {
   '`': /["'´]/,
   '\u2018': /["'`´]/,
   '\u201c': /["“]/,
+  '\u201d': /["“]/,
   '"': /[”]/,
   "'": /[’´]/,
 }
@@ -358,9 +360,11 @@ const LITERAL_FIRST = /^(?:[-+.]?\d[\d.]*[\s,]|(?:true|false|null|True|False|Non
 function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
   if (content === '') return 'empty-string'
   if (c.mode === 'value' && LITERAL_FIRST.test(content)) return 'odd-opening'
-  if (isLiteral(content) || closesMore(content) || /^[{[(,:}\])"'`+]/.test(content) || content.includes('\\')) {
+  if (isLiteral(content) || closesMore(content) || /^[{[(,:}\])"'`+“”‘’´]/.test(content) || content.includes('\\')) {
     return 'odd-opening'
   }
+  // Several elements may have lost their quotes.
+  if (c.frame?.kind === '[' && content.split(',').length > 2) return 'odd-opening'
   if (/\s$/.test(content)) return 'blank-end'
   // Inside and outside may have been taken for each other.
   if (c.mode === 'value' && (c.torn || endsInQuotation(c, source))) return 'odd-opening'

@@ -18,6 +18,10 @@ export function successors(c: Configuration, reach: Reach): readonly Configurati
     const commented = commentAt(start, reach)
     if (commented !== undefined) return commented
   }
+  // A line break that was escaped although it stands between tokens.
+  if (first === '\\' && /[nrt]/.test(source.at(at + 1))) {
+    return [{ ...edited(start, 'odd-space', [at, at + 2], ' '), pos: at + 2 }]
+  }
   switch (c.mode) {
     case 'value':
       return valuesAt(start, reach)

@@ -1,5 +1,6 @@
 import { type Configuration, edited } from './configuration.ts'
 import { costOf } from './edits.ts'
+import { behindComments } from './members.ts'
 import type { Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 
@@ -32,11 +33,11 @@ const QUOTES = '"\'\u2019\u201d'
 
 /** A value without brackets is the whole text. */
 function rootScalar(c: Configuration, source: Source): Tail | undefined {
-  const end = source.space(c.pos)
+  const end = behindComments(source, c.pos)
   return source.at(end) === '' ? { configuration: c, cost: 0, end } : undefined
 }
 
-const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*["'`]?\s*$/
+const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*["'`]?\s*$|(?:\d|\b(?:true|false|null))$/
 
 /** `"a": {…}`: what stands before the value belongs to a container that lost its bracket. */
 function isMemberOfSomething(source: Source, start: number): boolean {

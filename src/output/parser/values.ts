@@ -80,7 +80,7 @@ function inParentheses(c: Configuration, reach: Reach): Configuration[] {
 }
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.$+-])/
-const LOOSE_NUMBER = /^([+-]?)(\d*)\.?(\d*)(?![\w.$+-])/
+const LOOSE_NUMBER = /^([+-]?)(\d*)\.?(\d*)([eE][+-]?\d+)?(?![\w.$+-])/
 const WORD = /^[\p{L}_$][\p{L}\p{N}_$]*/u
 
 /** A number, or true, false and null in one of their spellings. */
@@ -112,10 +112,10 @@ function word(c: Configuration, length: number): Configuration {
 function looseNumber(text: string): { readonly json: string; readonly length: number } | undefined {
   const match = LOOSE_NUMBER.exec(text)
   if (match === null) return undefined
-  const [whole, sign = '', integer = '', fraction = ''] = match
+  const [whole, sign = '', integer = '', fraction = '', power = ''] = match
   if (integer === '' && fraction === '') return undefined
   if (/^0\d/.test(integer)) return undefined
-  const json = `${sign === '-' ? '-' : ''}${integer || '0'}${fraction === '' ? '' : `.${fraction}`}`
+  const json = `${sign === '-' ? '-' : ''}${integer || '0'}${fraction === '' ? '' : `.${fraction}`}${power}`
   return { json, length: whole.length }
 }
 
@@ -147,7 +147,7 @@ function bareText(c: Configuration, isLiteral: boolean, reach: Reach): Configura
   return bareAs(c, isLone ? 'lone-word' : 'bare-string', content, content, reach)
 }
 
-const ADDRESS = /^https?:\/\/[^\s"'`<>,{}[\]]+/
+const ADDRESS = /^https?:\/\/[^\s"'`<>,{}[\]]+/i
 
 function bareAs(
   c: Configuration,

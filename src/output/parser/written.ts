@@ -108,15 +108,19 @@ function* isTorn(content: string, work: Work): Resting<boolean> {
   if (!content.includes('\\')) return false
   for (const [escaped, hex, letter] of content.matchAll(ESCAPED)) {
     if (/[\r\n]$/.test(escaped)) return true
-    const isShort = hex !== undefined && hex.length < 4
-    if (isShort && (letter === '' || /^\d/.test(hex))) return true
+    if (hex !== undefined && hex.length < 4 && !isWord(hex + letter)) return true
     if (work.did(1)) yield
   }
   return false
 }
 
 // \u00e lost a digit and \u" all of them; \users and \underline have a literal backslash.
-const ESCAPED = /\\(?:u([0-9a-fA-F]{0,4})([A-Za-z]?)|[\s\S])/g
+const ESCAPED = /\\(?:u([0-9a-fA-F]{0,4})([A-Za-z]*)|[\s\S])/g
+
+/** Whether letters behind a \u are those of a word, such as users or underline. */
+function isWord(letters: string): boolean {
+  return /^[a-z]{2,}$/.test(letters) && /[aeiouy]/.test(letters) && !/^[a-f]+$/.test(letters)
+}
 
 class Pieces {
   readonly #pieces: string[] = []
