@@ -217,21 +217,21 @@ function* candidatesIn(text: string, { validator, work }: Against): Resting<Extr
     const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
     return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
   }
+  const trimmed = text.trim()
+  if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
+    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
+    if (tuple.outcome.kind === 'readings') {
+      return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
+    }
+  }
   const found = yield* extract(text, { schema, work })
-  const isTuple = TUPLE.test(found.prose)
-  if (found.candidates.length > 0 && !isTuple) return found
-  const lists = own(schema, 'type') === 'array' && !isTuple
+  if (found.candidates.length > 0) return found
+  const lists = own(schema, 'type') === 'array'
   const again = lists ? yield* extract(text, { schema, work, lists }) : found
-  if (again.candidates.length > 0 && !isTuple) return again
-  const whole = isTuple ? text.trim() : again.alone
-  if (/^[`~]*$/.test(whole)) return { ...again, candidates: [] }
-  const candidate: Candidate = yield* wholeAsCandidate(whole, { schema, work })
-  if (isTuple && candidate.outcome.kind !== 'readings') return found
+  if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
+  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
   return { ...again, candidates: [candidate] }
 }
-
-// ((1, 2), [3]): what is left around its brackets.
-const TUPLE = /^\([\s\S]*\)$/
 
 /** Joins objects that follow one another (one a line, for instance) if the schema asks for an array. */
 function* fromLines(

@@ -21,7 +21,7 @@ export interface CandidateReading {
  * that is valid within the margin, and none at all that the text makes much likelier.
  */
 export function* readCandidate(
-  { text, parser, outcome }: Candidate,
+  { parser, outcome }: Candidate,
   against: Against,
 ): Resting<CandidateReading> {
   const refused = (message: string) => ({ result: malformed(message), changes: [] })
@@ -29,7 +29,7 @@ export function* readCandidate(
   if (outcome.kind === 'refused') return refused(outcome.message)
   const judgements: Judgement[] = []
   for (const reading of outcome.readings) {
-    const one = yield* judgementOf(reading, text, parser, against)
+    const one = yield* judgementOf(reading, parser, against)
     // A key twice: one of its values would be lost, and the reading is likely to be wrong.
     if (outcome.isGuessed && one !== undefined && one.isShort) continue
     if (one !== undefined) judgements.push(one)
@@ -60,13 +60,12 @@ interface Judgement extends CandidateReading {
 
 function* judgementOf(
   { configuration, price }: Finished,
-  text: string,
   { source, start }: Candidate['parser'],
   against: Against,
 ): Resting<Judgement | undefined> {
   const rewritten =
     configuration.edits === undefined
-      ? { json: text, changes: [] }
+      ? { json: source.text.slice(start, configuration.pos), changes: [] }
       : yield* written(configuration, start, source, against.work, true)
   if (rewritten === undefined) return undefined
   const { json, changes } = rewritten

@@ -40,7 +40,7 @@ describe('a damage that is mended here costs one request', () => {
     ['the answer twice', `${json}\n${json}`, ['collapse-duplicates']],
     ['a trailing comma', damaged(/\}$/, ',}'), ['fix-syntax']],
     ['single quotes and Python', json.replaceAll('"', "'").replace('true', 'True'), ['fix-syntax']],
-    ['a backslash', damaged('Printer', 'a\\d'), ['fix-syntax', 'keep-backslash']],
+    ['a backslash', damaged('Printer', 'a\\d'), ['keep-backslash']],
     ['quotes in a string', damaged('Printer', 'the "big" one'), ['guess-quotes']],
     ['a number in quotes', damaged('3', '"3"'), ['number-from-string']],
     ['a boolean in quotes', damaged('true', '"True"'), ['boolean-from-string']],
@@ -52,7 +52,7 @@ describe('a damage that is mended here costs one request', () => {
   ])('%s', async (_, text, rules) => {
     const { requests, repairs } = await answered(text)
     expect(requests).toBe(1)
-    expect(repairs.map(({ rule }) => rule)).toEqual(rules)
+    expect([...new Set(repairs.map(({ rule }) => rule))]).toEqual(rules)
   })
 })
 

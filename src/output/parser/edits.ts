@@ -151,6 +151,13 @@ export const EDITS = {
     example: ['{"a" 1}', '{"a":1}'],
     says: 'a colon that is missing',
   },
+  'doubled-colon': {
+    ...anomaly,
+    cost: 1,
+    rule: 'fix-syntax',
+    example: ['{"a"::1}', '{"a":1}'],
+    says: 'a colon twice',
+  },
   'close-quote': {
     ...anomaly,
     cost: 1,

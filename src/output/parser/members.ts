@@ -87,7 +87,11 @@ function bracketEdit(
 export function colonsAt(c: Configuration, reach: Reach): Configuration[] {
   const { source } = reach
   const first = source.at(c.pos)
-  if (first === ':') return [afterColon({ ...c }, c.pos + 1)]
+  if (first === ':') {
+    const second = source.space(c.pos + 1)
+    if (!reach.isSearching || source.at(second) !== ':') return [afterColon(c, c.pos + 1)]
+    return [afterColon(edited(c, 'doubled-colon', [c.pos, second], ''), second + 1)]
+  }
   if (first === '=') {
     const to = c.pos + (source.at(c.pos + 1) === '>' ? 2 : 1)
     return [afterColon(edited(c, 'other-colon', [c.pos, to], ':'), to)]
@@ -277,4 +281,4 @@ function doubledToken(c: Configuration, source: Source, from: number): Configura
   return [{ ...edited(c, 'doubled-token', [from, to], ''), pos: to }]
 }
 
-const STRAY = /^[\p{L}\p{N}_.-]+/u
+const STRAY = /^[\p{L}_][\p{L}\p{N}_.-]*/u

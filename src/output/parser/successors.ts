@@ -19,7 +19,7 @@ export function successors(c: Configuration, reach: Reach): readonly Configurati
     if (commented !== undefined) return commented
   }
   // A line break that was escaped although it stands between tokens.
-  if (first === '\\' && /[nrt]/.test(source.at(at + 1))) {
+  if (first === '\\' && !c.fresh && /[nrt]/.test(source.at(at + 1))) {
     return [{ ...edited(start, 'odd-space', [at, at + 2], ' '), pos: at + 2 }]
   }
   switch (c.mode) {

@@ -1,5 +1,6 @@
-import { type Configuration, edited } from './configuration.ts'
+import { type Configuration, edited, type Frame } from './configuration.ts'
 import { costOf } from './edits.ts'
+import { takes } from './guide.ts'
 import { behindComments } from './members.ts'
 import type { Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
@@ -37,7 +38,7 @@ function rootScalar(c: Configuration, source: Source): Tail | undefined {
   return source.at(end) === '' ? { configuration: c, cost: 0, end } : undefined
 }
 
-const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*["'`]?\s*$|(?:\d|\b(?:true|false|null))$/
+const BEFORE = /(?:["'\]}\d]\s*,|["']\s*:)\s*["'`]?\s*$|(?:\d|(?:true|false|null))$/
 
 /** `"a": {…}`: what stands before the value belongs to a container that lost its bracket. */
 function isMemberOfSomething(source: Source, start: number): boolean {
@@ -54,6 +55,17 @@ function goesOn(text: string): boolean {
 const COMMENT = /\/\/[^\n]*|#[^\n]*|\/\*[^*]*\*\//g
 const CLOSERS = /^(?!\s*\]\]>)(?:\s*[}\])]){1,8}/
 
+const ROOT_LIST: Frame = {
+  kind: '[',
+  up: undefined,
+  depth: 1,
+  at: 0,
+  index: 0,
+  keyFrom: -1,
+  keyTo: -1,
+  shape: 0,
+}
+
 /** One or two closing brackets too many. */
 function strayClosers(
   c: Configuration,
@@ -64,7 +76,10 @@ function strayClosers(
   const marks = closers.replace(/\s/g, '')
   const isList = source.text.charCodeAt(c.lastFrom) === 91
   if (marks.startsWith(')')) return { configuration: c, cost: 0, end: c.pos }
-  if (marks.length > 2 || (isList && marks.includes(']'))) return undefined
+  if (marks.length > 2) return undefined
+  // A list in a list may have lost its opening bracket, unless the schema has no place for one.
+  const mayBeInner = takes(guide.at({ ...ROOT_LIST }, 0, undefined), 'array')
+  if (isList && marks.includes(']') && mayBeInner) return undefined
   // What looks like too many may close what was opened before, or lost its opening bracket.
   if (opensBefore(source, start)) return undefined
   if (marks.includes(isList ? '}' : ']') && !guide.hasSchema) return undefined

@@ -184,6 +184,7 @@ const NO_TEXT =
 function readsAsText(content: string): boolean {
   if (DOTTED.test(content)) return true
   if (!TEXT.test(content) || /^[\d\s_-]+$/.test(content) || NO_TEXT.test(content)) return false
+  if (/^(?:true|false|null|none)+$/i.test(content)) return false
   return !LITERALS.some((literal) => isNear(content.toLowerCase(), literal))
 }
 

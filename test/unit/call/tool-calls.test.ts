@@ -79,7 +79,9 @@ describe("create() with toolCalls: 'check'", () => {
     const completion = await llm.chat.completions.create(request)
     expect(callsOf(completion)).toEqual([['call_0', 'weather', good]])
     expect(callReport(completion)?.repairs).toEqual([
-      { path: '/tool_calls/0/function/arguments', rule: 'fix-syntax' },
+      { path: '/tool_calls/0/function/arguments/city', rule: 'fix-syntax', offset: 1 },
+      { path: '/tool_calls/0/function/arguments/days', rule: 'fix-syntax', offset: 17 },
+      { path: '/tool_calls/0/function/arguments', rule: 'fix-syntax', offset: 28 },
       { path: '/tool_calls/0/function/arguments/days', rule: 'number-from-string' },
     ])
     expect(server.count).toBe(1)
