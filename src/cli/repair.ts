@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { type ParseResult, parseJson } from '../output/parse-json.ts'
+import { explainJson, type ParseOptions, type ParseResult } from '../output/parse-json.ts'
 import type { RepairLevel } from '../output/repair-rules.ts'
 import { type Command, readOptions, UsageError } from './command.ts'
+import { withMarks } from './marked-text.ts'
+import { openTerminal } from './terminal.ts'
 
 const HELP = `steadycall repair [options] < text
 
@@ -13,6 +15,8 @@ that was made is written to standard error, one per line: the path and the rule.
   --level LEVEL          off, syntax, safe (default) or lenient
   --finish-reason REASON the provider's finish_reason; 'length' means that the text was cut
   --max-bytes N          the longest text that is read (4194304)
+  --explain              writes the text to standard error too, with each edit of its syntax marked:
+                         [-what was there-]{+what was read+}; on a terminal in colours
   --json                 prints the whole result as JSON: value and repairs, or kind and issues
   --help                 prints this help
 
@@ -22,7 +26,7 @@ Exit code 0: valid. 1: not valid. 2: wrong usage.
 const LEVELS: readonly RepairLevel[] = ['off', 'syntax', 'safe', 'lenient']
 
 /** `parseJson` as a shell command. */
-export const repair: Command = async (args, { terminal }) => {
+export const repair: Command = async (args, { terminal, env }) => {
   const options = readOptions(
     Object.keys(OPTIONS),
     () => parseArgs({ args: [...args], options: OPTIONS }).values,
@@ -42,9 +46,14 @@ export const repair: Command = async (args, { terminal }) => {
   const schema = options.schema === undefined ? undefined : await schemaIn(options.schema)
   const finishReason = options['finish-reason']
   const text = await inputUpTo(maxBytes)
-  const result = parsed(text, schema, { level, maxBytes, ...(finishReason && { finishReason }) })
+  const settings = { level, maxBytes, ...(finishReason && { finishReason }) }
+  const { result, marked } = parsed(text, schema, settings)
   if (options.json === true) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
   else report(result)
+  if (options.explain === true && marked !== undefined) {
+    const { paint } = openTerminal(process.stderr, env)
+    process.stderr.write(`${withMarks(marked, paint)}\n`)
+  }
   return result.ok ? 0 : 1
 }
 
@@ -53,6 +62,7 @@ const OPTIONS = {
   level: { type: 'string', default: 'safe' },
   'finish-reason': { type: 'string' },
   'max-bytes': { type: 'string', default: '4194304' },
+  explain: { type: 'boolean' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -60,12 +70,12 @@ const OPTIONS = {
 function parsed(
   text: string,
   schema: object | undefined,
-  options: Parameters<typeof parseJson>[2],
-): ParseResult<unknown> {
+  options: ParseOptions,
+): ReturnType<typeof explainJson> {
   try {
-    return parseJson(text, schema, options)
+    return explainJson(text, schema, options)
   } catch (error) {
-    // parseJson throws only because of the schema.
+    // It throws only because of the schema.
     if (error instanceof TypeError) throw new UsageError(error.message, { cause: error })
     throw error
   }

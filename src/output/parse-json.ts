@@ -6,8 +6,8 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { undoubledJson, unescapedJson } from './escaped-json.ts'
-import { type Candidate, type Extraction, extract, MAX_CANDIDATES, wholeAsCandidate } from './extract.ts'
+import { candidatesIn } from './candidates.ts'
+import { type Extraction, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import {
   type Accepted,
@@ -23,7 +23,7 @@ import {
 } from './judged.ts'
 import { own, sortedJson } from './json-value.ts'
 import { toldOf } from './named-path.ts'
-import { type CandidateReading, readCandidate, withRules } from './read-candidate.ts'
+import { type CandidateReading, type MarkedText, markedText, readCandidate, withRules } from './read-candidate.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
@@ -121,7 +121,27 @@ export function* parseAnswer(
 const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
 
-type ReadOptions = ParseOptions & { readonly undo: ReadonlySet<RepairRule> }
+
+interface ReadOptions extends ParseOptions {
+  readonly undo: ReadonlySet<RepairRule>
+  /** Receives the text that was read, and each edit in it. */
+  readonly mark?: (marked: MarkedText) => void
+}
+
+/** `parseJson`, and the text with each edit of its syntax; none if no syntax was repaired. */
+export function explainJson(
+  text: string,
+  schema: SchemaInput | undefined,
+  options: ParseOptions,
+): { readonly result: ParseResult<unknown>; readonly marked: MarkedText | undefined } {
+  let marked: MarkedText | undefined
+  const validator = schema === undefined ? undefined : validatorFor(schema, options.regExp)
+  const mark = (found: MarkedText) => {
+    marked = found
+  }
+  atOnce(guarded(text, validator, { ...options, undo: NOTHING, mark }))
+  return { result: parseJson(text, schema ?? true, options), marked }
+}
 
 function validatorFor(schema: unknown, regExp?: RegExpEngine): SchemaValidator {
   const compiled = compileSchema(schema, regExp)
@@ -181,7 +201,7 @@ function* guarded(
 function* parse(
   text: string,
   validator: SchemaValidator | undefined,
-  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo }: ReadOptions,
+  { level = 'safe', finishReason, maxBytes = MAX_BYTES, undo, mark }: ReadOptions,
 ): Resting<AnswerResult> {
   const work = new Work(text)
   const against: Against = { validator, allowed: { level, always: undo }, work }
@@ -204,33 +224,20 @@ function* parse(
   if (said !== undefined) return malformed(said)
   const readings: CandidateReading[] = []
   for (const candidate of candidates) readings.push(yield* readCandidate(candidate, against))
+  if (mark !== undefined) yield* markFirst(readings, mark, work)
   const results = readings.map(({ result }) => result)
   const list = chosen(results, rules) ?? (yield* fromLines(extraction, readings, against))
   return list ?? noneOf(results, text)
 }
 
-/** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
-function* candidatesIn(text: string, { validator, work }: Against): Resting<Extraction> {
-  const schema = validator?.jsonSchema
-  const unescaped = unescapedJson(text) ?? undoubledJson(text)
-  if (unescaped !== undefined) {
-    const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
-    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
-  }
-  const trimmed = text.trim()
-  if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
-    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
-    if (tuple.outcome.kind === 'readings') {
-      return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
-    }
-  }
-  const found = yield* extract(text, { schema, work })
-  if (found.candidates.length > 0) return found
-  const lists = own(schema, 'type') === 'array'
-  const again = lists ? yield* extract(text, { schema, work, lists }) : found
-  if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
-  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
-  return { ...again, candidates: [candidate] }
+function* markFirst(
+  readings: readonly CandidateReading[],
+  mark: (marked: MarkedText) => void,
+  work: Work,
+): Resting<void> {
+  const first = readings.find(({ result }) => result.ok)
+  const marked = first === undefined ? undefined : yield* markedText(first, work)
+  if (marked !== undefined) mark(marked)
 }
 
 /** Joins objects that follow one another (one a line, for instance) if the schema asks for an array. */

@@ -3,17 +3,37 @@ import { type Accepted, type Against, type AnswerResult, judged, malformed, pars
 import { isRecord, sortedJson } from './json-value.ts'
 import { SchemaNames } from './named-path.ts'
 import { LIMITS } from './parser/bounds.ts'
+import type { TextParser } from './parser/parser.ts'
 import type { Finished } from './parser/search.ts'
 import { type Change, written } from './parser/written.ts'
 import type { Repair, RepairRule } from './repair-rules.ts'
-import type { Resting } from './work.ts'
+import type { Resting, Work } from './work.ts'
 
-/** A candidate's result, and what was changed in its text. */
+/** A candidate's result, and the reading that it came from. */
 export interface CandidateReading {
   readonly result: AnswerResult
-  readonly changes: readonly Change[]
   /** The JSON that was judged, if there is one. */
   readonly json?: string
+  /** The reading that it came from. */
+  readonly finished?: Finished
+  readonly parser?: TextParser
+}
+
+/** A text and the edits in it, in order. */
+export interface MarkedText {
+  readonly source: string
+  readonly changes: readonly Change[]
+}
+
+/** The text of a reading with each of its edits; undefined if there are none. */
+export function* markedText(
+  { finished, parser }: CandidateReading,
+  work: Work,
+): Resting<MarkedText | undefined> {
+  if (finished?.configuration.edits === undefined || parser === undefined) return undefined
+  const { source, start } = parser
+  const rewritten = yield* written(finished.configuration, start, source, work)
+  return rewritten && { source: source.text, changes: rewritten.changes }
 }
 
 /**
@@ -24,7 +44,7 @@ export function* readCandidate(
   { parser, outcome }: Candidate,
   against: Against,
 ): Resting<CandidateReading> {
-  const refused = (message: string) => ({ result: malformed(message), changes: [] })
+  const refused = (message: string) => ({ result: malformed(message) })
   if (outcome.kind === 'cut') return refused('the text ends inside its JSON')
   if (outcome.kind === 'refused') return refused(outcome.message)
   const judgements: Judgement[] = []
@@ -59,10 +79,12 @@ interface Judgement extends CandidateReading {
 }
 
 function* judgementOf(
-  { configuration, price }: Finished,
-  { source, start }: Candidate['parser'],
+  finished: Finished,
+  parser: TextParser,
   against: Against,
 ): Resting<Judgement | undefined> {
+  const { configuration, price } = finished
+  const { source, start } = parser
   const rewritten =
     configuration.edits === undefined
       ? { json: source.text.slice(start, configuration.pos), changes: [] }
@@ -74,7 +96,7 @@ function* judgementOf(
   const result = yield* judged(parsed, against)
   const isVague = configuration.vague
   const isShort = keysIn(parsed.value) < configuration.keys
-  return { result: withChanges(result, changes, parsed.value, against), changes, price, isVague, isShort, json }
+  return { result: withChanges(result, changes, parsed.value, against), price, isVague, isShort, json, finished, parser }
 }
 
 /** The number of members of all objects in a value. */

@@ -40,6 +40,16 @@ describe('steadycall repair', () => {
     expect((await repair('{"a":"long"}', '--max-bytes', '4')).stderr).toContain('at most 4 bytes')
   })
 
+  it('shows with --explain the text with each edit of its syntax marked', async () => {
+    const text = `Here: {name: 'Ada', "note": "the "best" one", "tags": [1,],}`
+    const { exitCode, stderr } = await repair(text, '--explain')
+    expect(exitCode).toBe(0)
+    expect(stderr.trim().split('\n').at(-1)).toBe(
+      `Here: {[-name-]{+"name"+}: [-'Ada'-]{+"Ada"+}, "note": "the [-"best-]{+\\"best\\+}" one", "tags": [1[-,-]][-,-]}`,
+    )
+    expect((await repair('{"a": 1}', '--explain')).stderr).toBe('')
+  })
+
   it('gives the whole result as JSON', async () => {
     const { stdout } = await repair('{"name":"Ada","age":"36"}', '--schema', schema, '--json')
     expect(JSON.parse(stdout)).toEqual({

@@ -1,0 +1,32 @@
+import { undoubledJson, unescapedJson } from './escaped-json.ts'
+import { type Candidate, type Extraction, extract, wholeAsCandidate } from './extract.ts'
+import type { Against } from './judged.ts'
+import { own } from './json-value.ts'
+import type { Resting } from './work.ts'
+
+/** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
+export function* candidatesIn(
+  text: string,
+  { validator, work }: Pick<Against, 'validator' | 'work'>,
+): Resting<Extraction> {
+  const schema = validator?.jsonSchema
+  const unescaped = unescapedJson(text) ?? undoubledJson(text)
+  if (unescaped !== undefined) {
+    const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
+    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
+  }
+  const trimmed = text.trim()
+  if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
+    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
+    if (tuple.outcome.kind === 'readings') {
+      return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
+    }
+  }
+  const found = yield* extract(text, { schema, work })
+  if (found.candidates.length > 0) return found
+  const lists = own(schema, 'type') === 'array'
+  const again = lists ? yield* extract(text, { schema, work, lists }) : found
+  if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
+  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
+  return { ...again, candidates: [candidate] }
+}
