@@ -32,6 +32,7 @@ function differenceOf(was: string, is: string) {
 }
 
 function marked(was: string, put: string, edit: string, paint: Paint): string {
-  if (paint !== plainPaint) return paint('bad', was) + paint('good', put) + paint('dim', `«${edit}»`)
+  if (paint !== plainPaint)
+    return paint('bad', was) + paint('good', put) + paint('dim', `«${edit}»`)
   return `${was === '' ? '' : `[-${was}-]`}${put === '' ? '' : `{+${put}+}`}`
 }

@@ -1,7 +1,7 @@
 import { undoubledJson, unescapedJson } from './escaped-json.ts'
 import { type Candidate, type Extraction, extract, wholeAsCandidate } from './extract.ts'
-import type { Against } from './judged.ts'
 import { own } from './json-value.ts'
+import type { Against } from './judged.ts'
 import type { Resting } from './work.ts'
 
 /** The pieces of the text that may be the answer; without any brackets, the text as a whole. */

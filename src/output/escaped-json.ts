@@ -23,7 +23,8 @@ const WHITE_SPACE: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t
  */
 export function undoubledJson(text: string): string | undefined {
   const trimmed = text.trim()
-  if (!/^(?:\[\s*)?\{\{/.test(trimmed.slice(0, MAX_LOOK)) || !trimmed.includes('}}')) return undefined
+  if (!/^(?:\[\s*)?\{\{/.test(trimmed.slice(0, MAX_LOOK)) || !trimmed.includes('}}'))
+    return undefined
   if (/[{}]/.test(trimmed.replace(DOUBLED, ''))) return undefined
   return trimmed.replace(DOUBLED, (braces) => braces.charAt(0))
 }

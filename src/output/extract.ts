@@ -1,6 +1,6 @@
-import type { RepairRule } from './repair-rules.ts'
 import { matchAt } from './match-at.ts'
 import { type Outcome, TextParser } from './parser/parser.ts'
+import type { RepairRule } from './repair-rules.ts'
 import type { Resting, Work } from './work.ts'
 
 /** A piece of the answer that may be the requested JSON, and what the parser made of it. */
@@ -285,7 +285,9 @@ class Findings {
     const visible = all.map((block) => block.replace(INVISIBLE, ''))
     if (visible.some((block, index) => block !== all[index])) this.#rules.add('strip-invisible')
     const rest = visible.join('\n').trim()
-    const [alone = '', ...others] = visible.map((block) => block.trim()).filter((block) => block !== '')
+    const [alone = '', ...others] = visible
+      .map((block) => block.trim())
+      .filter((block) => block !== '')
     const candidates = [...this.#candidates.values()]
     if (candidates.length > 0 && rest !== '') this.#rules.add('strip-prose')
     return {

@@ -9,6 +9,7 @@ import {
 import { candidatesIn } from './candidates.ts'
 import { type Extraction, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
+import { own, sortedJson } from './json-value.ts'
 import {
   type Accepted,
   type Against,
@@ -21,9 +22,14 @@ import {
   type ParseFailure,
   parsedOrUndefined,
 } from './judged.ts'
-import { own, sortedJson } from './json-value.ts'
 import { toldOf } from './named-path.ts'
-import { type CandidateReading, type MarkedText, markedText, readCandidate, withRules } from './read-candidate.ts'
+import {
+  type CandidateReading,
+  type MarkedText,
+  markedText,
+  readCandidate,
+  withRules,
+} from './read-candidate.ts'
 import { isRefusal, saidAround } from './refusal.ts'
 import type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
@@ -120,7 +126,6 @@ export function* parseAnswer(
 
 const NOTHING: ReadonlySet<RepairRule> = new Set()
 const MAX_BYTES = 4 * 1024 * 1024
-
 
 interface ReadOptions extends ParseOptions {
   readonly undo: ReadonlySet<RepairRule>
@@ -274,7 +279,10 @@ function bytesOf(text: string): number {
 }
 
 /** The answer that all valid candidates agree on. */
-function chosen(results: readonly AnswerResult[], rules: readonly RepairRule[]): AnswerResult | undefined {
+function chosen(
+  results: readonly AnswerResult[],
+  rules: readonly RepairRule[],
+): AnswerResult | undefined {
   const valid = results.filter((result) => result.ok)
   const [first, ...others] = valid
   if (first === undefined) return undefined
@@ -297,4 +305,3 @@ function noneOf(results: readonly AnswerResult[], text: string): AnswerResult {
   if (isRefusal(text)) return failure('refusal', DECLINED)
   return results.at(-1) ?? malformed('expected JSON, found none')
 }
-

@@ -1,6 +1,13 @@
 import type { Candidate } from './extract.ts'
-import { type Accepted, type Against, type AnswerResult, judged, malformed, parsedOrUndefined } from './judged.ts'
 import { isRecord, sortedJson } from './json-value.ts'
+import {
+  type Accepted,
+  type Against,
+  type AnswerResult,
+  judged,
+  malformed,
+  parsedOrUndefined,
+} from './judged.ts'
 import { SchemaNames } from './named-path.ts'
 import { LIMITS } from './parser/bounds.ts'
 import type { TextParser } from './parser/parser.ts'
@@ -51,15 +58,17 @@ export function* readCandidate(
   for (const reading of outcome.readings) {
     const one = yield* judgementOf(reading, parser, against)
     // A key twice: one of its values would be lost, and the reading is likely to be wrong.
-    if (outcome.isGuessed && one !== undefined && one.isShort) continue
+    if (outcome.isGuessed && one?.isShort === true) continue
     if (one !== undefined) judgements.push(one)
   }
   const [cheapest] = outcome.readings
   const valid = judgements.filter(({ result }) => result.ok)
   const [best] = valid
-  if (best === undefined) return judgements[0] ?? refused('expected JSON, and its syntax has no single repair')
+  if (best === undefined)
+    return judgements[0] ?? refused('expected JSON, and its syntax has no single repair')
   const rivals = valid.filter(({ price }) => price - best.price < LIMITS.margin)
-  if (rivals.some((rival) => !isSame(rival, best))) return refused('its syntax allows several readings')
+  if (rivals.some((rival) => !isSame(rival, best)))
+    return refused('its syntax allows several readings')
   if (best.isVague) return refused('its syntax has no single repair')
   const isOverruled = cheapest !== undefined && best.price - cheapest.price > LIMITS.overrule
   return isOverruled ? refused('its likeliest reading is not what the schema accepts') : best
@@ -96,7 +105,15 @@ function* judgementOf(
   const result = yield* judged(parsed, against)
   const isVague = configuration.vague
   const isShort = keysIn(parsed.value) < configuration.keys
-  return { result: withChanges(result, changes, parsed.value, against), price, isVague, isShort, json, finished, parser }
+  return {
+    result: withChanges(result, changes, parsed.value, against),
+    price,
+    isVague,
+    isShort,
+    json,
+    finished,
+    parser,
+  }
 }
 
 /** The number of members of all objects in a value. */

@@ -69,7 +69,8 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
   },
   'fix-brackets': {
     level: 'syntax',
-    meaning: 'A closing bracket was missing, doubled or of the wrong kind, where only one place is possible.',
+    meaning:
+      'A closing bracket was missing, doubled or of the wrong kind, where only one place is possible.',
   },
   'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
   'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },

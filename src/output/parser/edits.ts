@@ -191,7 +191,7 @@ export const EDITS = {
     cost: 1,
     rule: 'fix-syntax',
     example: ["{'a':'x' 'y'}", null],
-    says: "strings one after the other, which Python reads as one",
+    says: 'strings one after the other, which Python reads as one',
   },
   'enum-word': {
     ...guided,

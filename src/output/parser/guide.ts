@@ -2,8 +2,8 @@ import { isRecord, own } from '../json-value.ts'
 import {
   itemPointer,
   localRef,
-  membersOf,
   memberPointer,
+  membersOf,
   partAt,
   partsOf,
   type SchemaPart,
@@ -137,7 +137,8 @@ export function takes(parts: Parts, type: JsonType): boolean {
 export function asksForText(parts: Parts): boolean {
   if (parts === undefined) return false
   const types = parts.flatMap(typesOfPart)
-  const isText = types.includes('string') && types.every((type) => type === 'string' || type === 'null')
+  const isText =
+    types.includes('string') && types.every((type) => type === 'string' || type === 'null')
   return isText && wordsOf(parts).length === 0
 }
 
@@ -160,9 +161,7 @@ function typesOfPart(part: SchemaPart): readonly string[] {
   if (types.length > 0) return types.map((name) => (name === 'integer' ? 'number' : String(name)))
   const members = membersOf(part)
   if (members.length > 0) {
-    return members.map((one) =>
-      one === null ? 'null' : Array.isArray(one) ? 'array' : typeof one,
-    )
+    return members.map((one) => (one === null ? 'null' : Array.isArray(one) ? 'array' : typeof one))
   }
   return part.properties !== undefined ? ['object'] : []
 }

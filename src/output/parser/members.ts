@@ -42,7 +42,11 @@ export function keysAt(c: Configuration, reach: Reach): Configuration[] {
 }
 
 /** Adds the price of a key that the schema does not have. */
-function named(c: Configuration, next: Configuration, { guide, source, isSearching }: Reach): Configuration {
+function named(
+  c: Configuration,
+  next: Configuration,
+  { guide, source, isSearching }: Reach,
+): Configuration {
   if (!isSearching || c.frame === undefined) return next
   const known = guide.knows(c.frame, contentOf(source, next.keyFrom, next.keyTo))
   if (known === 'declared') return next
@@ -101,7 +105,8 @@ export function colonsAt(c: Configuration, reach: Reach): Configuration[] {
     if (!reach.isSearching || !/^(?:true|false|null|True|False|None)\b/.test(literal)) return []
   }
   const token = source.slice(c.keyFrom - 1, c.keyTo + 1)
-  const isDoubled = CLOSERS[first] !== undefined && source.slice(c.pos, c.pos + token.length) === token
+  const isDoubled =
+    CLOSERS[first] !== undefined && source.slice(c.pos, c.pos + token.length) === token
   const name = isDoubled ? 'doubled-token' : 'insert-colon'
   return [afterColon(edited(c, name, [c.pos, c.pos], ':'), c.pos)]
 }
@@ -169,7 +174,10 @@ function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Co
 
 /** A bracket of the wrong kind; behind a container at the very end of a list, one of that container may be missing. */
 function wrongBracket(c: Configuration, frame: Frame, to: number): Configuration[] {
-  if (c.brackets !== '' || (frame.kind === '[' && frame.up === undefined && c.last === 'container')) {
+  if (
+    c.brackets !== '' ||
+    (frame.kind === '[' && frame.up === undefined && c.last === 'container')
+  ) {
     return []
   }
   const next = bracketEdit(c, 'wrong-bracket', [c.pos, to], frame.kind === '{' ? '}' : ']')

@@ -13,7 +13,11 @@ import { tailOf } from './tail.ts'
 /** What a text turned out to be. */
 export type Outcome =
   /** Readings of the value, the cheapest first; whether any stretch had several. */
-  | { readonly kind: 'readings'; readonly readings: readonly Finished[]; readonly isGuessed: boolean }
+  | {
+      readonly kind: 'readings'
+      readonly readings: readonly Finished[]
+      readonly isGuessed: boolean
+    }
   /** The text ends inside the value. */
   | { readonly kind: 'cut'; readonly insideString: boolean }
   | { readonly kind: 'refused'; readonly message: string }
@@ -140,7 +144,8 @@ export class TextParser {
   *#searched(): Resting<boolean> {
     const { source } = this
     this.#stretches += 1
-    if (this.#stretches > LIMITS.stretches) return this.#refuse(`more than ${LIMITS.stretches} places are damaged`)
+    if (this.#stretches > LIMITS.stretches)
+      return this.#refuse(`more than ${LIMITS.stretches} places are damaged`)
     const base = this.#strict.before()
     const search = new Search(base, this.#strict.pos, this.start, source, this.#guide)
     let stretch: Stretch | undefined

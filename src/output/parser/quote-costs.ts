@@ -45,7 +45,11 @@ export function contentCost(place: QuotePlace): QuoteCost {
     (MEMBER.test(segment) ? 1.5 : 0) +
     (/^\s*,\s*[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:/u.test(rest) ? 2 : 0) +
     (inner > 0 && /^\s*:/.test(rest) && opener !== '{' && !place.inBraces ? 1.5 : 0)
-  const { cost, depth: after } = byOrientation(place, opensAt(before, behind), closesAt(before, behind))
+  const { cost, depth: after } = byOrientation(
+    place,
+    opensAt(before, behind),
+    closesAt(before, behind),
+  )
   const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)
   return { cost: (isEnd ? OUT : cost) + extra, depth: after }
 }
@@ -96,7 +100,11 @@ export function phaseCost(content: string): number {
   if (/^\s*[,:\]}]/.test(content.slice(0, 40)) || /[,:[{]\s*$/.test(content.slice(-40))) return 1.5
   if (/^(?:""|'')|(?:""|'')$/.test(content)) return 1.5
   if (closesMore(content)) return 1
-  if (/[}\]]\s{0,40},\s{0,40}(?:[{[]|["'`]?[\p{L}_$][\p{L}\p{N}_$-]{0,60}["'`]?\s{0,9}:)/u.test(content.slice(0, 4_000))) {
+  if (
+    /[}\]]\s{0,40},\s{0,40}(?:[{[]|["'`]?[\p{L}_$][\p{L}\p{N}_$-]{0,60}["'`]?\s{0,9}:)/u.test(
+      content.slice(0, 4_000),
+    )
+  ) {
     return 1.5
   }
   if (LINE_OF_LIST.test(content.slice(0, 4_000))) return 1

@@ -75,7 +75,13 @@ export class Search {
     const [only] = this.#live
     const isOnly = this.#live.length === 1 && this.#finished.length === 0
     this.#calm = isOnly && only?.edits === next.edits ? this.#calm + 1 : 0
-    if (!isOnly || only === undefined || this.#calm < (only.torn ? LIMITS.calm : 0) || only.pos <= this.#anomaly) return undefined
+    if (
+      !isOnly ||
+      only === undefined ||
+      this.#calm < (only.torn ? LIMITS.calm : 0) ||
+      only.pos <= this.#anomaly
+    )
+      return undefined
     // A cut text must not be taken for one that lost a quote near its end.
     if (this.#cut.price + LIMITS.cutMargin <= this.#priceOf(only)) return this.#result([])
     return { kind: 'committed', configuration: { ...only, hash: 0, torn: false } }
@@ -96,7 +102,8 @@ export class Search {
       const known = this.#live[best]
       if (one === undefined || known === undefined) continue
       const isBehind = one.pos < known.pos
-      if (isBehind || (one.pos === known.pos && this.#priceOf(one) < this.#priceOf(known))) best = index
+      if (isBehind || (one.pos === known.pos && this.#priceOf(one) < this.#priceOf(known)))
+        best = index
     }
     return this.#live.splice(best, 1)[0]
   }
@@ -128,7 +135,8 @@ export class Search {
     const tail: Tail | undefined = tailOf(c, this.#start, this.#reach)
     if (tail === undefined) return
     const price = this.#priceOf(c) + tail.cost
-    if (tail.cost > 0 && (c.brackets !== '' || c.cost - this.#base.cost + tail.cost > LIMITS.cap)) return
+    if (tail.cost > 0 && (c.brackets !== '' || c.cost - this.#base.cost + tail.cost > LIMITS.cap))
+      return
     const known = this.#finished.findIndex(
       (one) => one.end === tail.end && one.configuration.hash === c.hash,
     )

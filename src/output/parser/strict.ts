@@ -1,5 +1,5 @@
 import { LIMITS } from './bounds.ts'
-import { beginning, type Configuration, type Frame, mix, type Mode } from './configuration.ts'
+import { beginning, type Configuration, type Frame, type Mode, mix } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
 import type { Source } from './source.ts'
 
@@ -281,9 +281,9 @@ export class Strict {
       if (code === QUOTE) return index + 1
       if (code < 32) return NOT_JSON
       if (code !== BACKSLASH) continue
-      const escape = text.charCodeAt(index + 1)
-      if (Number.isNaN(escape)) break
-      if (!SIMPLE.has(escape) && !(escape === LETTER_U && isHex(text, index + 2))) return NOT_JSON
+      const escaped = text.charCodeAt(index + 1)
+      if (Number.isNaN(escaped)) break
+      if (!SIMPLE.has(escaped) && !(escaped === LETTER_U && isHex(text, index + 2))) return NOT_JSON
       index += 1
     }
     // An escape may be incomplete at the end, so the last characters are looked at again.
@@ -359,7 +359,13 @@ function isWordPart(code: number): boolean {
 }
 
 function isDelimiter(code: number): boolean {
-  return code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code === 32 || (code >= 9 && code <= 13)
+  return (
+    code === COMMA ||
+    code === CLOSE_BRACE ||
+    code === CLOSE_BRACKET ||
+    code === 32 ||
+    (code >= 9 && code <= 13)
+  )
 }
 
 /** Whether a range is a number of JSON (RFC 8259, section 6). */

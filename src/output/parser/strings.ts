@@ -1,10 +1,4 @@
-import {
-  afterKey,
-  afterScalar,
-  type Configuration,
-  edited,
-  mix,
-} from './configuration.ts'
+import { afterKey, afterScalar, type Configuration, edited, mix } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
 import { closesMore, contentCost, endCost, phaseCost, type QuotePlace } from './quote-costs.ts'
 import type { Reach } from './reach.ts'
@@ -58,9 +52,7 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
   if (open !== '"' && !endsCleanly(c, end + 1, source)) return []
   const name = open === '"' ? 'escape' : 'other-quotes'
   const range = { at: c.pos, from: c.pos + 1, contentTo: end, to: end + 1 }
-  return [
-    finished(c, { ...range, name, cost: costOf(name), isChanged: true }, source),
-  ]
+  return [finished(c, { ...range, name, cost: costOf(name), isChanged: true }, source)]
 }
 
 function isApostrophe(source: Source, at: number): boolean {
@@ -73,7 +65,11 @@ export function endsCleanly(c: Configuration, at: number, source: Source): boole
   const next = source.at(source.space(at))
   if (c.mode === 'key') return next === ':' || next === '='
   if (c.frame === undefined) return next === ''
-  return next === ',' || next === ';' || next === (c.frame.kind === '{' ? '}' : c.frame.kind === '[' ? ']' : ')')
+  return (
+    next === ',' ||
+    next === ';' ||
+    next === (c.frame.kind === '{' ? '}' : c.frame.kind === '[' ? ']' : ')')
+  )
 }
 
 /** Behind the string: as a key or as a value. */
@@ -183,7 +179,13 @@ function placeOf(
     behind: source.at(end + 1),
     rest: source.slice(end + 1, end + 61),
     segment: source.slice(Math.max(from, end - MAX_LOOK), end),
-    opener: inner === 0 ? '' : source.slice(Math.max(at + 1, from - 20), from - 1).trimEnd().slice(-1),
+    opener:
+      inner === 0
+        ? ''
+        : source
+            .slice(Math.max(at + 1, from - 20), from - 1)
+            .trimEnd()
+            .slice(-1),
     start: inner === 1 && from === at + 2,
     depth,
     inner,
@@ -360,7 +362,12 @@ const LITERAL_FIRST = /^(?:[-+.]?\d[\d.]*[\s,]|(?:true|false|null|True|False|Non
 function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
   if (content === '') return 'empty-string'
   if (c.mode === 'value' && LITERAL_FIRST.test(content)) return 'odd-opening'
-  if (isLiteral(content) || closesMore(content) || /^[{[(,:}\])"'`+“”‘’´]/.test(content) || content.includes('\\')) {
+  if (
+    isLiteral(content) ||
+    closesMore(content) ||
+    /^[{[(,:}\])"'`+“”‘’´]/.test(content) ||
+    content.includes('\\')
+  ) {
     return 'odd-opening'
   }
   // Several elements may have lost their quotes.
@@ -381,7 +388,8 @@ function escapedQuotes(source: Source, from: number, to: number): number {
 /** Whether the string before opens an inner quotation that it does not close, or ends in an inch mark. */
 function endsInQuotation(c: Configuration, source: Source): boolean {
   if (c.lastFrom < 0 || c.last !== 'double') return false
-  if (c.frame?.kind === '[' && INCH.test(source.slice(Math.max(c.lastFrom, c.pos - 60), c.pos))) return true
+  if (c.frame?.kind === '[' && INCH.test(source.slice(Math.max(c.lastFrom, c.pos - 60), c.pos)))
+    return true
   return escapedQuotes(source, c.lastFrom, c.pos) % 2 === 1
 }
 
@@ -389,7 +397,9 @@ const INCH = /\d"\s*,\s*$/
 
 function isLiteral(content: string): boolean {
   const word = content.trim()
-  return /^[-+.]?\d[\d.eE+_-]*$/.test(word) || /^(?:true|false|null|none|nan|undefined)$/i.test(word)
+  return (
+    /^[-+.]?\d[\d.eE+_-]*$/.test(word) || /^(?:true|false|null|none|nan|undefined)$/i.test(word)
+  )
 }
 
 /** `'a' 'b'`, which Python reads as one string, and `"a" + "b"`: the string before and the next one. */

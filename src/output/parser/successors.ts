@@ -72,7 +72,9 @@ function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | u
   // Signs of comments also stand in strings that lost their opening quote.
   const isDoubtful = source.at(c.pos - 1) === '"' || (text.match(/"/g)?.length ?? 0) % 2 === 1
   if (isDoubtful && !reach.isSearching) return []
-  const next = edited(c, 'comment', [c.pos, to], isBlock ? ' ' : '', { cost: isDoubtful ? 1 : 0.05 })
+  const next = edited(c, 'comment', [c.pos, to], isBlock ? ' ' : '', {
+    cost: isDoubtful ? 1 : 0.05,
+  })
   return [{ ...next, pos: to }]
 }
 

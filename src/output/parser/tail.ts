@@ -49,7 +49,9 @@ function isMemberOfSomething(source: Source, start: number): boolean {
 function goesOn(text: string): boolean {
   const rest = text.replace(COMMENT, ' ')
   if (/^\s*,\s*(?:[}\]]|$)/.test(rest)) return true
-  return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*[:[{])/.test(rest)
+  return /^\s*,\s*(?:["'“{[]|-?\d|(?:true|false|null|True|False|None)\b|[\w$]{1,60}["']?\s*[:[{])/.test(
+    rest,
+  )
 }
 
 const COMMENT = /\/\/[^\n]*|#[^\n]*|\/\*[^*]*\*\//g
@@ -83,7 +85,8 @@ function strayClosers(
   // What looks like too many may close what was opened before, or lost its opening bracket.
   if (opensBefore(source, start)) return undefined
   if (marks.includes(isList ? '}' : ']') && !guide.hasSchema) return undefined
-  if (marks.includes('}') && hasMemberBehindObject(source.text.slice(start, c.pos))) return undefined
+  if (marks.includes('}') && hasMemberBehindObject(source.text.slice(start, c.pos)))
+    return undefined
   const end = c.pos + closers.length
   const behind = source.slice(end, end + 60)
   if (/^\s*[,:"]/.test(behind)) return undefined

@@ -10,7 +10,8 @@ import { CLOSERS, openedBefore, stringsAt } from './strings.ts'
 export function valuesAt(c: Configuration, reach: Reach): Configuration[] {
   const { source } = reach
   const first = source.at(c.pos)
-  if (CLOSERS[first] !== undefined) return stringsAt(c, reach).map((one) => typed(c, one, 'string', reach))
+  if (CLOSERS[first] !== undefined)
+    return stringsAt(c, reach).map((one) => typed(c, one, 'string', reach))
   if (first === '{' || first === '[') return containerAt(c, first, reach)
   if (first === '(') return reach.isSearching ? inParentheses(c, reach) : []
   if (first === ']' || first === ')') {
@@ -46,7 +47,10 @@ function typed(
   return { ...next, mis: next.mis + (isClose ? 0.05 : 1.5) }
 }
 
-export function partsAt(c: Configuration, { guide, source }: Pick<Reach, 'guide' | 'source'>): Parts {
+export function partsAt(
+  c: Configuration,
+  { guide, source }: Pick<Reach, 'guide' | 'source'>,
+): Parts {
   const key = c.frame?.kind === '{' ? contentOf(source, c.keyFrom, c.keyTo) : undefined
   return guide.at(c.frame, c.index, key)
 }
@@ -74,7 +78,13 @@ function inParentheses(c: Configuration, reach: Reach): Configuration[] {
   const strings = stringsAt({ ...inner, pos: start }, reach).flatMap((one) => {
     const end = source.space(one.pos)
     if (source.at(end) !== ')') return []
-    return [{ ...edited(one, 'tuple', [one.pos, end + 1], '', FREE), pos: end + 1, last: 'other' as const }]
+    return [
+      {
+        ...edited(one, 'tuple', [one.pos, end + 1], '', FREE),
+        pos: end + 1,
+        last: 'other' as const,
+      },
+    ]
   })
   return [list, ...strings]
 }
@@ -88,11 +98,11 @@ function literalAt(c: Configuration, reach: Reach): Configuration[] {
   const { source } = reach
   const text = source.slice(c.pos, c.pos + MAX_LOOK)
   const number = NUMBER.exec(text)?.[0]
-  if (number !== undefined) return [typed(c, word(c, number.length), 'number', reach)]
+  if (number !== undefined) return [typed(c, wordOf(c, number.length), 'number', reach)]
   const loose = looseNumber(text)
   if (loose !== undefined) {
     const changed = edited(c, 'number-form', [c.pos, c.pos + loose.length], loose.json)
-    return [typed(c, word(changed, loose.length), 'number', reach)]
+    return [typed(c, wordOf(changed, loose.length), 'number', reach)]
   }
   const found = WORD.exec(text)?.[0]
   if (found === undefined) return []
@@ -103,7 +113,7 @@ function literalAt(c: Configuration, reach: Reach): Configuration[] {
   return keyword(c, found, reach)
 }
 
-function word(c: Configuration, length: number): Configuration {
+function wordOf(c: Configuration, length: number): Configuration {
   const to = c.pos + length
   return afterScalar(c, [c.pos, to], to, { last: 'word' })
 }
@@ -120,15 +130,16 @@ function looseNumber(text: string): { readonly json: string; readonly length: nu
 }
 
 function keyword(c: Configuration, found: string, reach: Reach): Configuration[] {
-  const json = found.toLowerCase() === 'none' ? (found === 'None' ? 'null' : '') : found.toLowerCase()
+  const json =
+    found.toLowerCase() === 'none' ? (found === 'None' ? 'null' : '') : found.toLowerCase()
   const type = json === 'null' ? 'null' : 'boolean'
   if (json !== 'true' && json !== 'false' && json !== 'null') return []
-  if (found === json) return [typed(c, word(c, found.length), type, reach)]
+  if (found === json) return [typed(c, wordOf(c, found.length), type, reach)]
   const isPython = found === 'True' || found === 'False' || found === 'None'
   if (!isPython && !takes(partsAt(c, reach), type)) return []
   const name = isPython ? 'python-literal' : 'literal-case'
   const changed = edited(c, name, [c.pos, c.pos + found.length], json)
-  return [typed(c, word(changed, found.length), type, reach)]
+  return [typed(c, wordOf(changed, found.length), type, reach)]
 }
 
 /** Words without quotes, where the schema or their form says that they are a string. */
@@ -172,7 +183,8 @@ function bareContent(c: Configuration, text: string): string | undefined {
 }
 
 const ROOT_END = /\s*$/
-const MEMBER_END = /\s*(?:\}|,\s*(?:\}|["'][^"'\n]{1,60}["']\s*:|[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:))/u
+const MEMBER_END =
+  /\s*(?:\}|,\s*(?:\}|["'][^"'\n]{1,60}["']\s*:|[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:))/u
 const ITEM_END = /\s*[,\])]/
 
 const TEXT = /^[\p{L}\p{N}_](?:[\p{L}\p{N}\s_!?-]|(?<=\p{L})'(?=\p{L}))*$/u

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { extract as extracting } from '../../../src/output/extract.ts'
 import { atOnce, Work } from '../../../src/output/work.ts'
 
-const extract = (text: string) => atOnce(extracting(text, { schema: undefined, work: new Work(text) }))
+const extract = (text: string) =>
+  atOnce(extracting(text, { schema: undefined, work: new Work(text) }))
 
 const texts = (text: string): string[] => extract(text).candidates.map((one) => one.text)
 

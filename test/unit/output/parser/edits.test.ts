@@ -34,19 +34,25 @@ function editsIn(text: string, schema: object | undefined): readonly string[] {
 }
 
 describe('the table of edits', () => {
-  it.each(rows.filter(({ fate }) => fate === 'taken'))('has an example that is taken: $name', (row) => {
-    const [text, json] = row.example
-    const result = parseJson(text, schemaFor(row))
-    expect(result).toMatchObject({ ok: true, value: JSON.parse(String(json)) })
-    expect(editsIn(text, schemaFor(row))).toContain(row.name)
-    const rules: readonly string[] = result.ok ? result.repairs.map(({ rule }) => rule) : []
-    expect(rules).toContain(row.rule)
-  })
+  it.each(rows.filter(({ fate }) => fate === 'taken'))(
+    'has an example that is taken: $name',
+    (row) => {
+      const [text, json] = row.example
+      const result = parseJson(text, schemaFor(row))
+      expect(result).toMatchObject({ ok: true, value: JSON.parse(String(json)) })
+      expect(editsIn(text, schemaFor(row))).toContain(row.name)
+      const rules: readonly string[] = result.ok ? result.repairs.map(({ rule }) => rule) : []
+      expect(rules).toContain(row.rule)
+    },
+  )
 
-  it.each(rows.filter(({ fate }) => fate !== 'taken'))('has an example that is refused: $name', (row) => {
-    expect(row.example[1]).toBeNull()
-    expect(parseJson(row.example[0], schemaFor(row)).ok).toBe(false)
-  })
+  it.each(rows.filter(({ fate }) => fate !== 'taken'))(
+    'has an example that is refused: $name',
+    (row) => {
+      expect(row.example[1]).toBeNull()
+      expect(parseJson(row.example[0], schemaFor(row)).ok).toBe(false)
+    },
+  )
 
   it.each(rows.filter(({ schema, fate }) => schema === 'needed' && fate === 'taken'))(
     'refuses without a schema what needs one: $name',

@@ -140,11 +140,14 @@ describe('the limits', () => {
     expect(parseJson(nested(2_001)).ok).toBe(false)
   })
 
-  it.each(['__proto__', 'constructor', 'toString'])('takes %s for a name like any other', (name) => {
-    const result = parseJson(`{"a": {"${name}": 1,},}`, {
-      properties: { a: { type: 'object' } },
-    })
-    expect(result).toMatchObject({ ok: true, repairs: [{ path: '/a' }, { path: '' }] })
-    expect(result.ok && JSON.stringify(result.value)).toBe(`{"a":{"${name}":1}}`)
-  })
+  it.each(['__proto__', 'constructor', 'toString'])(
+    'takes %s for a name like any other',
+    (name) => {
+      const result = parseJson(`{"a": {"${name}": 1,},}`, {
+        properties: { a: { type: 'object' } },
+      })
+      expect(result).toMatchObject({ ok: true, repairs: [{ path: '/a' }, { path: '' }] })
+      expect(result.ok && JSON.stringify(result.value)).toBe(`{"a":{"${name}":1}}`)
+    },
+  )
 })
