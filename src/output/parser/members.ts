@@ -8,10 +8,12 @@ import {
   type Frame,
 } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
+import { openedBefore } from './missing-quotes.ts'
 import { phaseCost } from './quote-costs.ts'
 import { contentOf, type Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
-import { CLOSERS, joined, openedBefore, stringsAt } from './strings.ts'
+import { CLOSERS } from './string-token.ts'
+import { joined, stringsAt } from './strings.ts'
 
 const BARE_KEY = /^(?:[\p{L}_$][\p{L}\p{N}_$-]*|\d{1,15}(?=\s*:))(?=\s*(?::|=))/u
 const PART_OF_KEY = /^[\p{L}\p{N}_$-]*$/u

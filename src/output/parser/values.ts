@@ -2,9 +2,11 @@ import { LIMITS } from './bounds.ts'
 import { afterScalar, type Configuration, closed, edited, opened } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
 import { asksForText, listedWord, type Parts, takes } from './guide.ts'
+import { openedBefore } from './missing-quotes.ts'
 import { contentOf, type Reach } from './reach.ts'
 import { MAX_LOOK } from './source.ts'
-import { CLOSERS, openedBefore, stringsAt } from './strings.ts'
+import { CLOSERS } from './string-token.ts'
+import { stringsAt } from './strings.ts'
 
 /** All readings of the value that begins at the position. */
 export function valuesAt(c: Configuration, reach: Reach): Configuration[] {

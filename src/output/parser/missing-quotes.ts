@@ -1,0 +1,170 @@
+import type { Configuration } from './configuration.ts'
+import { costOf, type EditName } from './edits.ts'
+import { closesMore, phaseCost } from './quote-costs.ts'
+import type { Reach } from './reach.ts'
+import { MAX_LOOK, type Source } from './source.ts'
+import { endsCleanly, escapedQuotes, finished, isApostrophe } from './string-token.ts'
+
+/** The text between two quotes, in which a closing quote may be missing. */
+export interface Segment {
+  readonly at: number
+  readonly from: number
+  readonly segmentFrom: number
+  readonly end: number
+  readonly cost: number
+  readonly depth: 0 | 1
+  readonly inner: number
+}
+
+/** Readings in which the closing quote is missing before the next quote. */
+export function closedBefore(c: Configuration, s: Segment, reach: Reach): Configuration[] {
+  const { source } = reach
+  const base = costOf('close-quote') + s.cost + (s.depth > 0 ? 1 : 0) + (s.inner > 0 ? 0.5 : 0)
+  if (c.cost + base > reach.limit) return []
+  const points = new Set<number>()
+  if (c.mode === 'key') keyPoint(s, source, points)
+  else valuePoints(c, s, source, points)
+  return [...points].flatMap((point) =>
+    endsBefore(s, point, source).flatMap((end) => {
+      const content = source.slice(s.from, end)
+      const cost = base + phaseCost(content) + endingExtra(content)
+      if (c.cost + cost > reach.limit) return []
+      const name = closingName(content)
+      const range = { at: s.at, from: s.from, contentTo: end, to: point }
+      return [finished(c, { ...range, name, cost, isChanged: true, torn: true }, source)]
+    }),
+  )
+}
+
+/** The ends of the content before a point: with the blanks before it, and without them. */
+function endsBefore({ from }: Segment, point: number, source: Source): readonly number[] {
+  const blanks = /\s*$/.exec(source.slice(Math.max(from, point - MAX_LOOK), point))?.[0] ?? ''
+  return blanks === '' ? [point] : [point - blanks.length, point]
+}
+
+function closingName(content: string): EditName {
+  if (content.trim() === '') return 'empty-string'
+  return hasOddEnd(content) ? 'odd-closing' : 'close-quote'
+}
+
+/** A string that ends in a quote was closed by it, and one that ends in a line break was closed before. */
+function endingExtra(content: string): number {
+  return (/["'´`’”]\s*$/.test(content) ? 1 : 0) + (/\n\s*$/.test(content) ? 1.5 : 0)
+}
+
+function hasOddEnd(content: string): boolean {
+  return /[,:]\s*$/.test(content.slice(-MAX_LOOK)) || closesMore(content)
+}
+
+function keyPoint({ segmentFrom, end }: Segment, source: Source, points: Set<number>): void {
+  const text = source.slice(segmentFrom, Math.min(end, segmentFrom + MAX_LOOK))
+  const colon = text.indexOf(':')
+  if (colon > 0 && !/[\n,{}[\]]/.test(text.slice(0, colon))) points.add(segmentFrom + colon)
+}
+
+function valuePoints(
+  c: Configuration,
+  { segmentFrom, end }: Segment,
+  source: Source,
+  points: Set<number>,
+): void {
+  const tailFrom = Math.max(segmentFrom, end - MAX_LOOK)
+  const tail = source.slice(tailFrom, end)
+  const group = TAIL_GROUP.exec(tail)?.[0] ?? ''
+  addMarks(group, tailFrom + tail.length - group.length, points)
+  const head = source.slice(segmentFrom, Math.min(end, segmentFrom + MAX_LOOK))
+  const inList = c.frame !== undefined && c.frame.kind !== '{'
+  for (const pattern of inList ? [LIST_POINT, AFTER_LIST] : [OBJECT_POINT]) {
+    for (const { 0: text, index } of head.matchAll(pattern)) {
+      if (points.size < MAX_POINTS) addMarks(text, segmentFrom + index, points)
+    }
+  }
+  const line = /\n\s*[}\]]/.exec(head)
+  if (line !== null) points.add(segmentFrom + line.index)
+}
+
+const MAX_POINTS = 8
+// Closing brackets, a comma and opening brackets, at the end of at most 300 characters.
+const TAIL_GROUP = /[}\])\s]{0,20},?[\s[{(]{0,40}$/
+const OBJECT_POINT = /[}\]\s]{0,20},\s{0,40}[A-Za-z_$][\w$]{0,60}\s{0,9}:/g
+const LIST_POINT = /[}\]]{0,20},(?=\s{0,40}(?:-?\d|[{[]|(?:true|false|null|True|False|None)\b))/g
+
+const AFTER_LIST = /[}\]][}\]\s]{0,20},\s{0,40}[A-Za-z_$][\w$]{0,60}\s{0,9}:/g
+
+/** Before each closing bracket and comma of a group. */
+function addMarks(group: string, at: number, points: Set<number>): void {
+  for (let index = 0; index < group.length; index += 1) {
+    const mark = group[index]
+    if (mark === ',' || mark === '}' || mark === ']') points.add(at + index)
+    if (mark === ',') return
+  }
+}
+
+/** A string whose opening quote is missing: words up to a quote that ends cleanly. */
+export function openedBefore(c: Configuration, reach: Reach): Configuration[] {
+  const { source } = reach
+  const isKey = c.mode === 'key'
+  const text = source.slice(c.pos, c.pos + MAX_LOOK)
+  const found: Configuration[] = []
+  for (const mark of ['"', "'"]) {
+    let index = text.indexOf(mark)
+    while (mark === "'" && index > 0 && isApostrophe(source, c.pos + index)) {
+      index = text.indexOf(mark, index + 1)
+    }
+    const content = text.slice(0, Math.max(index, 0))
+    if (index < 0 || !endsCleanly(c, c.pos + index + 1, source)) continue
+    if (isKey && /[,:{}[\]\n]/.test(content)) continue
+    const name = nameFor(c, content, reach)
+    const cost = costOf(name) + openingExtra(content)
+    const end = c.pos + index
+    const range = { at: c.pos, from: c.pos, contentTo: end, to: end + 1 }
+    if (c.cost + cost > reach.limit) continue
+    found.push(finished(c, { ...range, name, cost, isChanged: true, torn: true }, source))
+  }
+  return found
+}
+
+/** Words with a comma may be two values. */
+function openingExtra(content: string): number {
+  return content.includes(',') ? 0.3 : 0
+}
+
+// A literal in front of words is surely a value of its own.
+const LITERAL_FIRST = /^(?:[-+.]?\d[\d.]*[\s,]|(?:true|false|null|True|False|None)\s*,)/
+
+function nameFor(c: Configuration, content: string, { guide, source }: Reach): EditName {
+  if (content === '') return 'empty-string'
+  if (c.mode === 'value' && LITERAL_FIRST.test(content)) return 'odd-opening'
+  if (
+    isLiteral(content) ||
+    closesMore(content) ||
+    /^[{[(,:}\])"'`+“”‘’´]/.test(content) ||
+    content.includes('\\')
+  ) {
+    return 'odd-opening'
+  }
+  // Several elements may have lost their quotes.
+  if (c.frame?.kind === '[' && content.split(',').length > 2) return 'odd-opening'
+  if (/\s$/.test(content)) return 'blank-end'
+  // Inside and outside may have been taken for each other.
+  if (c.mode === 'value' && (c.torn || endsInQuotation(c, source))) return 'odd-opening'
+  if (c.mode !== 'key' || !/\s/.test(content) || c.frame === undefined) return 'open-quote'
+  return guide.knows(c.frame, content) === 'declared' ? 'open-quote' : 'unknown-key'
+}
+
+/** Whether the string before opens an inner quotation that it does not close, or ends in an inch mark. */
+function endsInQuotation(c: Configuration, source: Source): boolean {
+  if (c.lastFrom < 0 || c.last !== 'double') return false
+  if (c.frame?.kind === '[' && INCH.test(source.slice(Math.max(c.lastFrom, c.pos - 60), c.pos)))
+    return true
+  return escapedQuotes(source, c.lastFrom, c.pos) % 2 === 1
+}
+
+const INCH = /\d"\s*,\s*$/
+
+function isLiteral(content: string): boolean {
+  const word = content.trim()
+  return (
+    /^[-+.]?\d[\d.eE+_-]*$/.test(word) || /^(?:true|false|null|none|nan|undefined)$/i.test(word)
+  )
+}
