@@ -5,6 +5,7 @@
 export function unescapedJson(text: string): string | undefined {
   const trimmed = text.trim()
   if (!/^[{[]\s*\\/.test(trimmed.slice(0, MAX_LOOK)) || BARE_QUOTE.test(trimmed)) return undefined
+  if (!trimmed.includes('\\"')) return undefined
   // Inside a string, a quote has two or three backslashes.
   return trimmed.replace(ESCAPED, (found, escaped: string) => {
     if (found.endsWith('"')) return found.length > 2 ? '\\"' : '"'

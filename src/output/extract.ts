@@ -170,7 +170,9 @@ function* candidateAt(text: string, start: number, reading: Reading): Resting<Fo
   parser.end()
   const outcome = (yield* parser.read()) ?? NOT_READ
   const end = outcome.kind === 'readings' ? outcome.readings[0]?.end : undefined
-  const until = end ?? (outcome.kind === 'refused' ? balancedEnd(text, start) : text.length)
+  const behind =
+    outcome.kind === 'refused' ? yield* balancedEnd(text, start, reading.work) : text.length
+  const until = end ?? behind
   return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
 }
 
@@ -194,23 +196,24 @@ export function* wholeAsCandidate(text: string, { schema, work }: Reading): Rest
  * match and nothing shows that it goes on. Otherwise a later object may be a part of it, and nothing is
  * looked for.
  */
-function balancedEnd(text: string, start: number): number {
+function* balancedEnd(text: string, start: number, work: Work): Resting<number> {
   const open: string[] = []
-  BRACKETS.lastIndex = start
-  for (let mark = BRACKETS.exec(text); mark !== null; mark = BRACKETS.exec(text)) {
-    const [found] = mark
-    if (found === '{' || found === '[') open.push(found)
-    else if (found === '}' || found === ']') {
-      if (open.pop() !== (found === '}' ? '{' : '[')) return text.length
-      if (open.length > 0) continue
-      const end = BRACKETS.lastIndex
-      return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
-    }
-  }
-  return text.length
+  let end = start
+  do {
+    BRACKETS.lastIndex = end
+    const mark = BRACKETS.exec(text)?.[0]
+    if (mark === undefined) return text.length
+    end = BRACKETS.lastIndex
+    if (mark === '{' || mark === '[') open.push(mark)
+    else if (mark.length === 1 && open.pop() !== (mark === '}' ? '{' : '[')) return text.length
+    if (work.did(1 + mark.length / CHARS_A_STEP)) yield
+  } while (open.length > 0)
+  return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
 }
 
-const BRACKETS = /"(?:[^"\\\n]|\\[^\n])*"|[{}[\]]/g
+const CHARS_A_STEP = 16
+
+const BRACKETS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}[\]]/g
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()

@@ -106,7 +106,7 @@ function* judgementOf(
   const isVague = configuration.vague
   const isShort = keysIn(parsed.value) < configuration.keys
   return {
-    result: withChanges(result, changes, parsed.value, against),
+    result: yield* withChanges(result, changes, parsed.value, against),
     price,
     isVague,
     isShort,
@@ -131,18 +131,19 @@ function keysIn(value: unknown): number {
   return keys
 }
 
-function withChanges(
+function* withChanges(
   result: AnswerResult,
   changes: readonly Change[],
   value: unknown,
-  { validator }: Against,
-): AnswerResult {
+  { validator, work }: Against,
+): Resting<AnswerResult> {
   if (!result.ok || changes.length === 0) return result
   const names = validator === undefined ? undefined : new SchemaNames(validator.jsonSchema)
   const repairs: Repair[] = []
   for (const { rule, path, from } of changes) {
     const told = names?.path(path, value) ?? path
     const before = repairs.at(-1)
+    if (work.did(1)) yield
     // The quotes of a key and of its value, and so on: one repair of one member.
     if (before?.rule === rule && before.path === told) continue
     repairs.push({ path: told, rule, offset: from })

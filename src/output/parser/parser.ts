@@ -206,5 +206,5 @@ export class TextParser {
 const DIALECT = 0.35
 const CHARS_A_STEP = 16
 const STEPS_A_DIALECT = 10
-const STEPS_A_READING = 20
+const STEPS_A_READING = 250
 const WAIT_SHARE = 8

@@ -8,6 +8,8 @@ import { CLOSERS, endsCleanly, finished, isApostrophe } from './string-token.ts'
 export function stringsAt(c: Configuration, reach: Reach): Configuration[] {
   const { source } = reach
   const open = source.at(c.pos)
+  // A code fence.
+  if (open === '`' && source.slice(c.pos, c.pos + 3) === '```') return []
   const triple = tripleAt(c, open, reach)
   if (triple !== undefined && !reach.isSearching) return [triple]
   const found = reach.isSearching ? searched(c, open, reach) : plain(c, open, reach)
@@ -19,7 +21,10 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
   const { source } = reach
   const closer = CLOSERS[open] ?? open
   let end = source.quote(closer, c.pos + 1)
-  while (end >= 0 && isApostrophe(source, end)) end = source.quote(closer, end + 1)
+  for (let count = 0; end >= 0 && isApostrophe(source, end); count += 1) {
+    if (count === MAX_APOSTROPHES) return []
+    end = source.quote(closer, end + 1)
+  }
   if (end < 0) {
     // Other quotes may be closed by a quote of another kind.
     if (open === '"') reach.cut(c, 0, true)
@@ -31,15 +36,19 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
   return [finished(c, { ...range, name, cost: costOf(name), isChanged: true }, source)]
 }
 
+const MAX_APOSTROPHES = 1_000
+
 /** Python's triple quotes: the first three behind which the value ends. */
 function tripleAt(c: Configuration, open: string, reach: Reach): Configuration | undefined {
   const { source } = reach
   if (open !== '"' && open !== "'") return undefined
   if (c.mode === 'key' || source.slice(c.pos, c.pos + 3) !== open.repeat(3)) return undefined
   const from = c.pos + 3
+  // A row of quotes is no string, but for the six of an empty one.
+  if (source.slice(from, from + 4) === open.repeat(4)) return undefined
   let end = source.text.indexOf(open.repeat(3), from)
   // Quotes at the end of the content: the last three are the closing ones.
-  while (end >= 0 && source.at(end + 3) === open) end += 1
+  for (let more = 0; more < 3 && end >= 0 && source.at(end + 3) === open; more += 1) end += 1
   if (end < 0) {
     source.touchedEnd = true
     return undefined
