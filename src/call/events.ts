@@ -35,7 +35,11 @@ type TraceEvent =
       readonly origin: string | undefined
     }
   /** An answer became valid by local repairs; `rules` are our own names, never text of the answer. */
-  | { readonly type: 'output-repaired'; readonly rules: readonly string[] }
+  | {
+      readonly type: 'output-repaired'
+      readonly rules: readonly string[]
+      readonly places?: readonly string[]
+    }
 
 /** What `onEvent` does not get of the events that it does get. */
 interface TracedFields {

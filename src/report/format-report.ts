@@ -112,9 +112,24 @@ function metBy(attempt: AttemptReport, paint: Paint): string {
 
 function repairLines({ repairs = [] }: CallReport, paint: Paint): readonly string[] {
   if (repairs.length === 0) return []
-  // Only the rules, because a path may contain a name invented by the model.
-  const rules = [...new Set(repairs.map(({ rule }) => rule))]
-  return [`${paint('note', 'repaired')}: ${rules.join(', ')}`]
+  const byRule = new Map<string, Set<string>>()
+  for (const { rule, path, offset } of repairs) {
+    // A path has no names but the schema's.
+    const place = `${path}${offset === undefined ? '' : ` (${offset})`}`.trim()
+    byRule.set(rule, (byRule.get(rule) ?? new Set()).add(place))
+  }
+  const all = [...byRule].map(([rule, places]) => shown(rule + placesIn([...places])))
+  return [`${paint('note', 'repaired')}: ${all.join(', ')}`]
+}
+
+const MAX_PLACES = 3
+
+/** Where a rule was applied, with the offset in the answer; nothing for the whole answer. */
+function placesIn(places: readonly string[]): string {
+  const named = places.filter((place) => place !== '')
+  if (named.length === 0) return ''
+  const more = named.length > MAX_PLACES ? ` and ${named.length - MAX_PLACES} more` : ''
+  return ` at ${named.slice(0, MAX_PLACES).join(', ')}${more}`
 }
 
 /** Removes control characters, because names come from configuration and providers. */

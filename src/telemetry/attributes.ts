@@ -140,6 +140,8 @@ export const MULTIPLIED_BY = 'steadycall.multiplied_by'
 export const REPAIR_COUNT = 'steadycall.repair.count'
 /** string[]: the rules that were applied. */
 export const REPAIR_RULES = 'steadycall.repair.rules'
+/** string[]: rule, JSON Pointer of the schema's names and offset in the answer of the first 32 repairs. */
+export const REPAIR_PLACES = 'steadycall.repair.places'
 /** int: number of problems listed in a re-ask. */
 export const REASK_ISSUE_COUNT = 'steadycall.reask.issue_count'
 /** string: the previous state of a target: `up`, `down` or `recovering`. */

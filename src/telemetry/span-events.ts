@@ -64,6 +64,7 @@ export function spanEvent(event: EngineEvent): SpanEvent | undefined {
       return named(names.EVENT_OUTPUT_REPAIRED, {
         [names.REPAIR_COUNT]: event.rules.length,
         [names.REPAIR_RULES]: [...new Set(event.rules)],
+        [names.REPAIR_PLACES]: event.places === undefined ? undefined : [...event.places],
       })
     default:
       return undefined

@@ -90,7 +90,7 @@ describe('formatReport', () => {
     if (told === undefined) throw new Error('no report')
     const text = formatReport(told)
     expect(text).toMatch(/^chat: success after 2 attempts, \d+ ms\n.*✗.*✓\n1 {2}initial /)
-    expect(text).toMatch(/\nrepaired: number-from-string$/)
+    expect(text).toMatch(/\nrepaired: number-from-string at \/age$/)
     expect(text).not.toContain('4711')
   })
 
