@@ -390,8 +390,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     const { id, model, finishReasons, systemFingerprint, serviceTier } = this.facts ?? {}
     const { repairs = [] } = report
     if (repairs.length > 0) {
-      const places = repairs.slice(0, MAX_PLACES).map(placeOf)
-      tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule), places })
+      tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule) })
     }
     const traced = {
       response: { id, model, finishReasons, systemFingerprint, serviceTier },
@@ -463,11 +462,4 @@ function sentIn(attempts: readonly AttemptReport[], last: Failure) {
   const isCut = last.kind === 'aborted' && isCallError(last.cause)
   const failure = isCut ? { ...last, kind: last.cause.kind } : last
   return { requests: attempts.length, refused, failure }
-}
-
-const MAX_PLACES = 32
-
-/** `fix-syntax /tags/0 @17`: the rule, the path if it is not the whole answer, and the offset if there is one. */
-function placeOf({ rule, path, offset }: { rule: string; path: string; offset?: number }): string {
-  return `${rule}${path === '' ? '' : ` ${path}`}${offset === undefined ? '' : ` @${offset}`}`
 }
