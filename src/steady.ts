@@ -19,22 +19,21 @@ import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import type { ChatClient } from './openai/chat-client.ts'
 import { clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
 import { facadeOf } from './openai/facade.ts'
-import type { Params } from './openai/given-params.ts'
-import { apiRequest, type RequestOptions } from './openai/request.ts'
+import { apiRequest, type Params, type RequestOptions } from './openai/request.ts'
+import { checkOption, text } from './options/option-check.ts'
+import type { CallOptions, SteadyOptions } from './options/options.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
   checkRequestOptions,
   checkSteadyOptions,
-} from './options/check-options.ts'
-import { checkOption, text } from './options/option-check.ts'
-import type { CallOptions, SteadyOptions } from './options/options.ts'
-import { resolveCall } from './options/resolve-options.ts'
+  resolveCall,
+} from './options/resolve-options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
 import { attachReport } from './report/call-report.ts'
-import { Closing } from './retry/closing.ts'
+import { Closing } from './time.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion

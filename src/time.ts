@@ -1,3 +1,5 @@
+import { readProperty } from './errors/hostile.ts'
+
 /**
  * Time as seen by the rest of steadycall. No other file in `src/` calls `setTimeout`, `Date.now` or
  * `performance.now`, so that tests and the simulator can replace the clock.
@@ -81,5 +83,121 @@ export function deadlineAfter(clock: Clock, durationMs: number, outer?: Deadline
       const own = atMs - clock.monotonicMs()
       return outer === undefined ? own : Math.min(own, outer.remainingMs())
     },
+  }
+}
+
+/**
+ * Recognises signals by their shape. Signals of a polyfill or another realm are valid, but `AbortSignal.any`
+ * and `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
+ */
+
+/** Whether the value has `aborted` and `addEventListener`. */
+export function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof Reflect.get(value, 'aborted') === 'boolean' &&
+    typeof Reflect.get(value, 'addEventListener') === 'function'
+  )
+}
+
+/** The signal itself if it is native, otherwise a native one that follows it (always the same one). */
+export function nativeSignal(signal: AbortSignal): AbortSignal {
+  if (isPlatforms(signal)) return signal
+  const known = followers.get(signal)
+  const follower = known ?? new AbortController()
+  if (known === undefined) followers.set(signal, follower)
+  // Without a reason (some polyfills have none) `abort` uses its default.
+  const follow = () => follower.abort(readProperty(signal, 'reason'))
+  if (signal.aborted) follow()
+  // One listener for all calls, because a signal may live as long as the process.
+  else if (known === undefined) signal.addEventListener('abort', follow)
+  return follower.signal
+}
+
+const followers = new WeakMap<AbortSignal, AbortController>()
+
+/** The prototype is not enough: a polyfill's signal may inherit from the native one without being native. */
+function isPlatforms(signal: AbortSignal): boolean {
+  if (!(signal instanceof AbortSignal)) return false
+  try {
+    Reflect.get(AbortSignal.prototype, 'aborted', signal)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The end of something, for one listener: told when it comes, or at once to who listens only then.
+ * An abort can end a stream before any code has begun to wait for that.
+ */
+export class EndSignal<T> {
+  #end: { readonly how: T } | undefined
+  #listener: ((how: T) => void) | undefined
+
+  /** Only the first time counts. */
+  tell(how: T): void {
+    if (this.#end !== undefined) return
+    this.#end = { how }
+    this.#listener?.(how)
+  }
+
+  whenEnded(listener: (how: T) => void): void {
+    this.#listener = listener
+    if (this.#end !== undefined) listener(this.#end.how)
+  }
+}
+
+/** The cause of the error of a call that was ended by `close()`. */
+export class ClientClosed extends Error {
+  override readonly name = 'ClientClosed'
+
+  constructor() {
+    super('The client was closed by llm.close()')
+  }
+}
+
+/**
+ * The closing of one client: ends all of its waiting calls at once. Not an AbortSignal, because removing one
+ * of many listeners from a signal is slow, and a hundred thousand calls may wait.
+ */
+export class Closing {
+  #isClosed = false
+  readonly #waiting = new Set<() => void>()
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const end of this.#waiting) end()
+  }
+
+  /** Registers a wait; `end` is called when the client is closed. */
+  begin(end: () => void): void {
+    this.#waiting.add(end)
+  }
+
+  /** Unregisters a wait that has ended. */
+  over(end: () => void): void {
+    this.#waiting.delete(end)
+  }
+
+  /** Resolves after `delayMs` milliseconds, or at once when the signal aborts or the client is closed. */
+  sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel()
+        signal?.removeEventListener('abort', end)
+        this.over(end)
+        resolve()
+      }
+      const cancel = clock.schedule(delayMs, end)
+      this.begin(end)
+      signal?.addEventListener('abort', end, { once: true })
+      if (this.#isClosed || signal?.aborted) end()
+    })
   }
 }

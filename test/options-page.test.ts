@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
 import type { Checks, OptionCheck, Row } from '../src/options/option-check.ts'
-import { CALL_ROWS, STEADY_ROWS } from '../src/options/options.ts'
+import { CALL_ROWS, RETRY_ROWS, STEADY_ROWS } from '../src/options/options.ts'
 import { resolveCall } from '../src/options/resolve-options.ts'
-import { RETRY_ROWS } from '../src/options/retry-policy.ts'
 import {
   type Described,
   docstringsOf,

@@ -1,4 +1,3 @@
-import { EndSignal } from '../end-signal.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { once } from '../idempotency/once.ts'
@@ -7,6 +6,8 @@ import type { FailureNotice } from '../idempotency/store.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
 import { runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
+import { EndSignal } from '../time.ts'
+import { joinedGivenUp } from './key.ts'
 import { LogicalCall } from './logical-call.ts'
 import { brandExhausted } from './nesting.ts'
 import {
@@ -17,7 +18,6 @@ import {
   recheckedError,
   unexpectedError,
 } from './outcome.ts'
-import { joinedGivenUp } from './repetition.ts'
 import { defaultStore } from './runtime.ts'
 import type { Begun, CallContext, Codec, Label, OnceProtocol, Task, WorkBinding } from './task.ts'
 

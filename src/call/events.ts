@@ -1,7 +1,7 @@
 import type { Failure } from '../errors/call-error.ts'
 import type { CallEvent } from '../report/call-report.ts'
 import type { VerdictEvent } from '../retry/loop.ts'
-import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/call-info.ts'
+import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/attributes.ts'
 
 /**
  * What happens in a call, in one vocabulary: the events that `onEvent` gets, with what only traces

@@ -1,9 +1,8 @@
-import { EndSignal } from '../end-signal.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
 import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
-import type { Closing } from '../retry/closing.ts'
+import { closedFailure } from '../retry/decide.ts'
 import type {
   AttemptStep,
   LoopOutcome,
@@ -11,13 +10,22 @@ import type {
   LoopRequest,
   VerdictEvent,
 } from '../retry/loop.ts'
-import { closedFailure } from '../retry/stop-failure.ts'
 import { type CallSpan, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
-import { type Clock, type Deadline, deadlineAfter } from '../time.ts'
+import { type Clock, type Closing, type Deadline, deadlineAfter, EndSignal } from '../time.ts'
 import { Attempt, type AttemptEnd, type Multiplication, type RunningCall } from './attempt.ts'
 import { eventOf, OnEventReader, type Tell, tellAll } from './events.ts'
 import { multiplicationWarning } from './explain.ts'
-import { type CallKey, IdempotencyHeaders, resolveKey } from './key.ts'
+import {
+  type CallKey,
+  Fingerprints,
+  IdempotencyHeaders,
+  multipliedBefore,
+  OuterUse,
+  type Refusal,
+  rememberGivenUp,
+  repeats,
+  resolveKey,
+} from './key.ts'
 import {
   createScope,
   currentScope,
@@ -27,14 +35,6 @@ import {
   type Scope,
 } from './nesting.ts'
 import { type CallEnd, type GivenUp, giveUp, LateWork, reportOf } from './outcome.ts'
-import {
-  Fingerprints,
-  multipliedBefore,
-  OuterUse,
-  type Refusal,
-  rememberGivenUp,
-  repeats,
-} from './repetition.ts'
 import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts'
 import { startSpan } from './span.ts'
 import {

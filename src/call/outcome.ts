@@ -1,20 +1,20 @@
-import { againAfter } from '../errors/again.ts'
 import {
   type AttemptReport,
   CallError,
   type Failure,
   type StopReason,
+  sumOfTokens,
+  type TokenCounts,
   type Usage,
   type Wait,
 } from '../errors/call-error.ts'
-import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { isNotExecuted } from '../errors/not-executed.ts'
-import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
+import { isNotExecuted } from '../errors/classify.ts'
+import { againAfter, type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { LateEnd, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import type { CallReport } from '../report/call-report.ts'
+import { closedFailure } from '../retry/decide.ts'
 import type { AttemptStep, LoopOutcome } from '../retry/loop.ts'
-import { closedFailure } from '../retry/stop-failure.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'

@@ -3,8 +3,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { Flights } from '../idempotency/flight.ts'
 import type { Store } from '../idempotency/store.ts'
 import { clock as aClock, aFunction, checkOptions } from '../options/option-check.ts'
-import { emitProcessWarning } from '../process-warning.ts'
-import { processWide } from '../process-wide.ts'
+import { emitProcessWarning, processWide } from '../process-wide.ts'
 import {
   createTargetState,
   settingsKey,
@@ -12,7 +11,7 @@ import {
   type TargetState,
 } from '../retry/health/target-state.ts'
 import { memoryStore } from '../stores/memory-store.ts'
-import { providerName } from '../telemetry/provider-name.ts'
+import { providerName } from '../telemetry/attributes.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import { type Clock, systemClock } from '../time.ts'
 import type { Tell } from './events.ts'

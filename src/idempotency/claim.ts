@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../time.ts'
 import type { SharedEnd, SharedFlight } from './flight.ts'
-import { mismatch, outcomeUnknown, storeUnavailable } from './once-errors.ts'
-import type { OnceRequest } from './protocol.ts'
+import { mismatch, type OnceRequest, outcomeUnknown, storeUnavailable } from './protocol.ts'
+import { unreadableIn } from './record.ts'
 import type { ClaimRequest, ClaimResult } from './store.ts'
-import { unreadableIn } from './unreadable-record.ts'
 
 /** How long a claim lasts without a heartbeat, and so how long a crashed owner blocks its key at most. */
 export const LEASE_MS = 30_000

@@ -1,8 +1,7 @@
 import { CallError, type CallErrorInit } from '../errors/call-error.ts'
 import type { Clock, Deadline } from '../time.ts'
 import { LEASE_MS, type StoreTimeout, withStoreTimeout } from './claim.ts'
-import { aborted, claimLost, storeUnavailable } from './once-errors.ts'
-import type { Sending } from './protocol.ts'
+import { aborted, claimLost, type Sending, storeUnavailable } from './protocol.ts'
 import type { Claim, ClaimResult, Store } from './store.ts'
 
 type OnUncertain = 'rerun' | 'fail'

@@ -1,6 +1,5 @@
-import type { Again } from '../errors/again.ts'
 import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Again, FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import { processWide } from '../process-wide.ts'

@@ -1,29 +1,31 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { Admission, type PlannedSend } from './admit.ts'
+import { Admission, fallbacksAfter, type PlannedSend } from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import {
+  abortedFailure,
+  closedFailure,
   type DecideInput,
   decide,
   type FailedAttempt,
   type GoOn,
+  heldFailure,
+  ownFailure,
   spentBy,
+  stopFailure,
   type Verdict,
 } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
 import type { PermitRefusal } from './health/waiting.ts'
-import { sendWithHedge } from './hedged.ts'
-import type { AttemptResult, AttemptStep, LoopOutcome, LoopRequest } from './loop-contract.ts'
-import { refusesReask, withRefusal } from './refused-reask.ts'
-import { type Permit, sendAttempt } from './send.ts'
 import {
-  abortedFailure,
-  closedFailure,
-  heldFailure,
-  ownFailure,
-  stopFailure,
-} from './stop-failure.ts'
-import { fallbacksAfter } from './target.ts'
+  type AttemptResult,
+  type AttemptStep,
+  type LoopOutcome,
+  type LoopRequest,
+  refusesReask,
+  withRefusal,
+} from './loop-contract.ts'
+import { type Permit, sendAttempt, sendWithHedge } from './send.ts'
 
 /** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {

@@ -1,16 +1,17 @@
-import type { FailedAttempt } from './decide.ts'
+import type { Clock } from '../time.ts'
+import { closedFailure, DEFAULT_LIMITS, type FailedAttempt } from './decide.ts'
 import type { Line } from './health/line.ts'
-import type { End } from './health/line-contract.ts'
-import { signOf } from './health/signs.ts'
+import { type End, signOf } from './health/line-contract.ts'
 import type { Ticket } from './health/waiting.ts'
+import type { Hedging } from './hedge.ts'
 import type {
   AttemptResult,
   AttemptStep,
   GoingOn,
+  LoopPolicy,
   LoopRequest,
   LoopTarget,
 } from './loop-contract.ts'
-import { closedFailure } from './stop-failure.ts'
 
 /** Permission to send one attempt, granted by the target's line. */
 export interface Permit {
@@ -99,4 +100,148 @@ function tokensBeyond<T>(thought: number, result: AttemptResult<T> | undefined):
   if (thought === 0 || result === undefined) return 0
   if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought
   return result.withheld === true || result.failure.executed === 'no' ? -thought : 0
+}
+
+export interface HedgedAttempt<T> {
+  readonly request: LoopRequest<T>
+  readonly target: LoopTarget
+  readonly step: AttemptStep
+  readonly permit: Permit
+  /** Counts one more attempt and returns its number; undefined if none are left. */
+  takeAttempt(): number | undefined
+  /** Undoes `takeAttempt` for an attempt that was not made. */
+  returnAttempt(): void
+}
+
+/**
+ * Sends a first attempt to a target with hedging. If it is slow, a second one is sent in parallel, once enough
+ * durations are known.
+ */
+export async function sendWithHedge<T>(
+  attempt: HedgedAttempt<T>,
+  hedging: Hedging,
+): Promise<AttemptResult<T>> {
+  const { request, target, step, permit } = attempt
+  const { clock } = request
+  const startedMs = clock.monotonicMs()
+  const { delayMs } = hedging
+  const result =
+    delayMs === undefined || !mayHedge(request.policy)
+      ? await sendAttempt(request, target, step, permit)
+      : await sendHedged(attempt, delayMs)
+  // Includes hedged attempts. Otherwise only fast ones would be recorded, and hedges would come ever sooner.
+  if (result.ok) hedging.attemptSucceeded(clock.monotonicMs() - startedMs)
+  return result
+}
+
+/**
+ * Sends an attempt, and a second one in parallel if it is slow. The first good answer wins and the other
+ * attempt is aborted. A failure that cannot be retried ends both. If both failures can be retried, the later
+ * one is the result. Resolves when both have ended, so that both are in the report.
+ */
+async function sendHedged<T>(
+  attempt: HedgedAttempt<T>,
+  delayMs: number,
+): Promise<AttemptResult<T>> {
+  const { request, target, step, permit } = attempt
+  const aside = new AbortController()
+  const first = sendAttempt(request, target, { ...step, signal: aside.signal }, permit)
+  const isSlow = await slowerThan(first, delayMs, request)
+  const hedge = isSlow ? startHedge(attempt, delayMs) : undefined
+  if (hedge === undefined) return first
+  const returned = hedge.result.then((result) => {
+    if (isWithheld(result)) attempt.returnAttempt()
+  })
+  // Its rejection is handled by the code that waits for `hedge.result` itself.
+  returned.catch(() => {})
+  return contest({ result: first, aside }, hedge, request.clock)
+}
+
+/** One of two parallel attempts, which can be aborted by itself. */
+interface Rival<T> {
+  readonly result: Promise<AttemptResult<T>>
+  readonly aside: AbortController
+}
+
+/** Sends the second attempt, if it is allowed by now. */
+function startHedge<T>(
+  { request, target, step, permit, takeAttempt }: HedgedAttempt<T>,
+  delayMs: number,
+): Rival<T> | undefined {
+  const { policy, deadline, signal } = request
+  const { line, hedging } = target.state
+  // Checked again, because a joiner with a stricter policy may have arrived meanwhile.
+  if (hedging === undefined || !mayHedge(policy) || signal?.aborted) return undefined
+  const remainingMs = deadline.remainingMs()
+  const minMs = policy.minAttemptMs ?? DEFAULT_LIMITS.minAttemptMs
+  if (remainingMs < minMs || remainingMs < hedging.usualMs) return undefined
+  // Extra load is only for a healthy target. A hedge never waits, because its turn would come too late.
+  if (!hedging.isAllowed || !line.isWell(permit.tokens)) return undefined
+  const number = takeAttempt()
+  if (number === undefined) return undefined
+  const ticket = line.enterBeside(permit.tokens)
+  hedging.spend()
+  const aside = new AbortController()
+  const own: AttemptStep = {
+    number,
+    cause: 'hedge',
+    target: step.target,
+    delayMs,
+    signal: aside.signal,
+  }
+  return { result: sendAttempt(request, target, own, { ...permit, ticket }), aside }
+}
+
+// Under `onUncertain: 'fail'` nothing may be sent twice on purpose.
+function mayHedge(policy: LoopPolicy): boolean {
+  return policy.mayHedge === true && policy.onUncertain !== 'fail'
+}
+
+async function contest<T>(
+  first: Rival<T>,
+  second: Rival<T>,
+  clock: Clock,
+): Promise<AttemptResult<T>> {
+  const [early, winner] = await Promise.race(
+    [first, second].map(async (rival) => [await rival.result, rival] as const),
+  )
+  const other = winner === first ? second : first
+  if (isWithheld(early)) return other.result
+  if (!early.ok && early.failure.retryable) return afterBoth(early, other, clock)
+  // A success, or a failure that cannot be retried: no need to wait for the other.
+  other.aside.abort(new DOMException('the other of two hedged attempts won', 'AbortError'))
+  await other.result
+  return early
+}
+
+/** Whether it was not sent after all; then the other attempt alone decides. */
+function isWithheld<T>(result: AttemptResult<T>): boolean {
+  return !result.ok && result.withheld === true
+}
+
+/** The result of the other attempt. If both failed, the retry also obeys the hint of the earlier one. */
+async function afterBoth<T>(
+  early: FailedAttempt,
+  other: Rival<T>,
+  clock: Clock,
+): Promise<AttemptResult<T>> {
+  const { retryAfterMs } = early.failure
+  const toldAtMs = clock.monotonicMs()
+  const late = await other.result
+  if (isWithheld(late)) return early
+  if (late.ok || retryAfterMs === undefined) return late
+  const otherHintMs = toldAtMs + retryAfterMs - clock.monotonicMs()
+  return otherHintMs > 0 ? { ...late, otherHintMs } : late
+}
+
+/** Whether the work takes longer than `delayMs`. Rejects if the work rejects first. */
+function slowerThan(
+  work: Promise<unknown>,
+  delayMs: number,
+  { clock }: LoopRequest<unknown>,
+): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.schedule(delayMs, () => resolve(true))
+    work.finally(cancel).then(() => resolve(false), reject)
+  })
 }

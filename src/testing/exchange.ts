@@ -1,12 +1,14 @@
+import type { IncomingMessage } from 'node:http'
+import { nearestOf } from '../options/option-check.ts'
 import type { Clock } from '../time.ts'
 import {
   buildCompletion,
   type ChatBody,
   type CompletionEvents,
   type CompletionInit,
+  isChatBody,
   toEvents,
 } from './completion.ts'
-import type { RawResponse, ReceivedHeaders } from './raw-response.ts'
 
 /**
  * What the server does with one request. `faults.ts` and its neighbours define the built-in ones; a custom fault
@@ -153,4 +155,156 @@ export function createExchange(context: ExchangeContext): Exchange {
       else response.socket?.destroy()
     },
   }
+}
+
+/** A request that a provider would accept, or the refusal it would send. */
+export type ReadChat =
+  | { readonly ok: true; readonly body: ChatBody }
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+// Far above any real request; keeps a runaway test from using up the machine's memory.
+const MAX_BODY_BYTES = 32 * 2 ** 20
+
+// Azure's clients put the deployment, which stands for the model, into the path.
+const PATH = /^\/v1\/(?:deployments\/[^/]+\/)?chat\/completions$/
+
+/** Checks a request as OpenAI does: 404 for the path, 413 for the size, 400 for the body. */
+export function readChat(method: string, path: string, rawBody: Buffer): ReadChat {
+  if (method !== 'POST' || !PATH.test(path)) {
+    return { ok: false, status: 404, message: `Invalid URL (${method} ${path})` }
+  }
+  if (rawBody.byteLength > MAX_BODY_BYTES) {
+    return { ok: false, status: 413, message: 'The request body is too large.' }
+  }
+  let body: unknown
+  try {
+    body = JSON.parse(rawBody.toString('utf8'))
+  } catch {
+    const message = 'We could not parse the JSON body of your request.'
+    return { ok: false, status: 400, message }
+  }
+  if (isChatBody(body)) return { ok: true, body }
+  const message =
+    "A chat completion needs 'model' (a string) and 'messages' (each with a role); 'stream' is a boolean."
+  return { ok: false, status: 400, message }
+}
+
+/**
+ * The whole body, or undefined if the client disconnected before it was complete. A body that is too large is
+ * read only far enough to detect that.
+ */
+export async function readBody(incoming: IncomingMessage): Promise<Buffer | undefined> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const part of incoming) {
+      if (bytes <= MAX_BODY_BYTES) parts.push(part)
+      bytes += part.length
+    }
+  } catch {
+    return
+  }
+  return Buffer.concat(parts)
+}
+
+/** The allowed range of a number. Both bounds are inclusive. */
+export interface NumberRange {
+  readonly min: number
+  readonly max?: number
+  readonly integer?: boolean
+}
+
+/**
+ * Rejects a number that would make a fault or a clock behave differently from what it says.
+ *
+ * @throws TypeError if the value is not a number, RangeError if it is out of range. Both name the option, the
+ * value and what is allowed.
+ */
+export function checkNumber(label: string, value: unknown, range: NumberRange): void {
+  const kind = range.integer === true ? 'an integer' : 'a finite number'
+  const bounds =
+    range.max === undefined ? `from ${range.min} up` : `from ${range.min} to ${range.max}`
+  const message = `${label} is ${describe(value)}; allowed is ${kind} ${bounds}`
+  if (typeof value !== 'number') throw new TypeError(message)
+  const fits = value >= range.min && value <= (range.max ?? Number.MAX_VALUE)
+  if (!fits || (range.integer === true && !Number.isInteger(value))) throw new RangeError(message)
+}
+
+/**
+ * Rejects an unknown option name, so that a misspelt option is not silently ignored.
+ *
+ * @throws TypeError naming the unknown option and the allowed names.
+ */
+export function checkNames(owner: string, given: unknown, names: readonly string[]): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`${owner}: the options are ${describe(given)}; allowed is an object`)
+  }
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue
+    throw new TypeError(
+      `${owner}: unknown option ${describe(name)}; allowed are ${names.join(', ')}${near(name, names)}`,
+    )
+  }
+}
+
+function near(name: string, names: readonly string[]): string {
+  const nearest = nearestOf(name, names)
+  return nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
+}
+
+/** A value for an error message: short, and never a whole object. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60))
+  if (Array.isArray(value)) return 'an array'
+  if (value === null) return 'null'
+  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value)
+}
+
+/** A request's headers as Node provides them, with lower-case names. */
+export interface ReceivedHeaders {
+  readonly [name: string]: string | string[] | undefined
+  readonly accept?: string | undefined
+  readonly authorization?: string | undefined
+  readonly 'content-length'?: string | undefined
+  readonly 'content-type'?: string | undefined
+  readonly host?: string | undefined
+  readonly 'user-agent'?: string | undefined
+}
+
+type HeaderValue = number | string | string[]
+
+/**
+ * The part of Node's `ServerResponse` that faults use, in types that do not need `@types/node`. Faults receive
+ * Node's own response, with all other members as well.
+ */
+export interface RawResponse {
+  statusCode: number
+  readonly headersSent: boolean
+  readonly destroyed: boolean
+  readonly writableEnded: boolean
+  readonly writableFinished: boolean
+  /** Null once the connection is closed. */
+  readonly socket: RawSocket | null
+  setHeader(name: string, value: HeaderValue): this
+  getHeader(name: string): HeaderValue | undefined
+  removeHeader(name: string): void
+  writeHead(status: number, headers?: Readonly<Record<string, HeaderValue>>): this
+  flushHeaders(): void
+  write(chunk: string | Uint8Array, sent?: (error: Error | null | undefined) => void): boolean
+  end(sent?: () => void): this
+  end(chunk: string | Uint8Array, sent?: () => void): this
+  destroy(error?: Error): this
+  on(event: 'close' | 'drain' | 'finish', listener: () => void): this
+  on(event: 'error', listener: (error: Error) => void): this
+  once(event: 'close' | 'drain' | 'finish', listener: () => void): this
+  once(event: 'error', listener: (error: Error) => void): this
+}
+
+export interface RawSocket {
+  write(bytes: string | Uint8Array): boolean
+  end(bytes: string | Uint8Array): unknown
+  end(): unknown
+  destroy(error?: Error): unknown
+  /** Sends an RST (RFC 9293). */
+  resetAndDestroy(): unknown
 }

@@ -1,14 +1,19 @@
 import { hash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Clock, systemClock } from '../time.ts'
-import { readBody, readChat } from './chat-request.ts'
-import { checkNames, describe } from './check-options.ts'
 import type { ChatBody } from './completion.ts'
-import { type ChatRequest, createExchange } from './exchange.ts'
+import { defaultAnswer } from './example-value.ts'
+import {
+  type ChatRequest,
+  checkNames,
+  createExchange,
+  describe,
+  type ReceivedHeaders,
+  readBody,
+  readChat,
+} from './exchange.ts'
 import { type FaultPlan, followPlan, PLAN_NAMES } from './fault-plan.ts'
 import { openaiError } from './faults.ts'
-import { defaultAnswer } from './good-answer.ts'
-import type { ReceivedHeaders } from './raw-response.ts'
 
 export interface FaultServerOptions extends FaultPlan {
   /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Allowance } from '../../src/errors/rate-limit-headers.ts'
+import type { Allowance } from '../../src/errors/hints.ts'
 import { readLimits } from '../../src/retry/health/limits.ts'
 import { Line } from '../../src/retry/health/line.ts'
 import type { PermitRequest } from '../../src/retry/health/waiting.ts'

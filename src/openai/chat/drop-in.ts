@@ -6,12 +6,12 @@ import { CallError, type Failure, isCallError } from '../../errors/call-error.ts
 import { classifyError } from '../../errors/classify.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { attachReport, type CallReport, callReport } from '../../report/call-report.ts'
-import { ClientClosed } from '../../retry/closing.ts'
+import { ClientClosed } from '../../time.ts'
 import { type Answer, CallPromise } from '../api-promise.ts'
 import type { ErrorClasses } from '../client.ts'
 import type { ApiRequest } from '../request.ts'
-import { CompletionTask, ResponseHeadTask } from './create.ts'
 import { StreamTask } from './stream.ts'
+import { CompletionTask, ResponseHeadTask } from './task.ts'
 import { ToolCallsTask, toolsToCheck } from './tool-calls.ts'
 
 /** openai's error classes of the client, where it has them. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
 import { type Backoff, fixed } from '../../../src/retry/backoff.ts'
 import type { FailedAttempt } from '../../../src/retry/decide.ts'
-import type { Sign } from '../../../src/retry/health/signs.ts'
+import type { Sign } from '../../../src/retry/health/line-contract.ts'
 import {
   createTargetState,
   type TargetStateOptions,
