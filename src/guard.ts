@@ -63,7 +63,6 @@ export async function runIdempotent<T>(
     UNLIMITED,
   )
   const task = new FunctionTask<T>({
-    face: 'guard',
     name: operation,
     options: resolved,
     state,

@@ -1,5 +1,4 @@
 import { call } from './call/call.ts'
-import type { Ended } from './call/limits.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
 import { processRuntime } from './call/runtime.ts'
 import type { Exchange } from './call/task.ts'
@@ -12,6 +11,7 @@ import { RETRY_ROWS, type RetryPolicy, type RetryVerdict } from './options/optio
 import { checkRetryPolicy, resolveCall } from './options/resolve-options.ts'
 import { attachReport, callReport } from './report/call-report.ts'
 import { createTargetState } from './retry/health/target-state.ts'
+import type { Ended } from './time.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /** The argument of the function given to `retry`. */
@@ -43,7 +43,6 @@ export async function retry<T>(
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
   const task = new FunctionTask<T>({
-    face: 'run',
     name,
     options:
       delayForAttempt === undefined ? options : { ...options, backoff: { delayMs: judge.delayMs } },

@@ -271,7 +271,7 @@ async function run<T>(
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
   const state = targetState(runtime, target, settings)
-  const task = new FunctionTask<T>({ face: 'run', name, options, state, work })
+  const task = new FunctionTask<T>({ name, options, state, work })
   const { value, report } = await call(task, context)
   attachReport(value, report)
   return value

@@ -5,23 +5,14 @@ import { FailedAnswer } from '../errors/failed-answer.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
 import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
 import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
-import type { Clock, Deadline } from '../time.ts'
+import { Bounds, type Clock, type Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import type { Tell } from './events.ts'
 import type { CallKey, IdempotencyHeaders } from './key.ts'
-import { Bounds } from './limits.ts'
 import { isExhausted, openInFlow, runInScope, type Scope } from './nesting.ts'
 import { attemptReport } from './outcome.ts'
 import { noticeTarget, targetInfo } from './runtime.ts'
-import {
-  type AnswerFacts,
-  type Exchange,
-  isFunction,
-  type Sent,
-  type Tail,
-  type Task,
-  type Wire,
-} from './task.ts'
+import type { AnswerFacts, Exchange, Sent, Tail, Task, Wire } from './task.ts'
 
 /** What an attempt needs of the call that makes it. */
 export interface RunningCall<T> {
@@ -157,7 +148,7 @@ export class Attempt<T> implements Exchange {
   #thrown(error: unknown): Sent<T> {
     const { task } = this.#call
     if (this.bounds.cutOff !== undefined) this.#call.goesOn(this.bounds.cutOff, this)
-    const failure = classifyThrown(error, this, task.face)
+    const failure = classifyThrown(error, this, task.isFunction)
     return {
       ok: false,
       failure: task.judge?.(failure, this) ?? failure,
@@ -258,7 +249,7 @@ function limitMs<T>({ options, telemetry }: Task<T>): number {
 export function classifyThrown(
   error: unknown,
   { bounds, wire, clock }: Pick<Exchange, 'bounds' | 'wire' | 'clock'>,
-  face: Task<unknown>['face'],
+  isFunction: boolean,
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
@@ -272,7 +263,7 @@ export function classifyThrown(
     // The innermost steadycall layer has the hints, and has retried already.
     ...(isExhausted(error) && { retryable: false }),
     // A user's function may have done anything before it threw, unless it says otherwise.
-    ...(isFunction(face) && {
+    ...(isFunction && {
       executed: isNotExecuted(error) ? ('no' as const) : ('maybe' as const),
     }),
   }

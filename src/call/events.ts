@@ -108,12 +108,8 @@ function withoutTraced(event: Traced<PublicEvent>): PublicEvent {
   return shown
 }
 
-/** Undefined without a reader: `tell?.({ … })` then makes no event. */
-export function tellAll(
-  onEvent: EventReader | undefined,
-  span: EventReader | undefined,
-): Tell | undefined {
-  if (onEvent === undefined && span === undefined) return undefined
+/** Tells each event to those of the two readers that there are. */
+export function tellAll(onEvent: EventReader | undefined, span: EventReader | undefined): Tell {
   return (event) => {
     onEvent?.read(event)
     span?.read(event)

@@ -12,7 +12,7 @@ import { withoutUndefined } from '../without-undefined.ts'
 import type { Tell } from './events.ts'
 import { followsGivenUp, giveUpInFlow, passFlowOn, type Scope, type Spent } from './nesting.ts'
 import { anyExhausted, type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
-import { type CallContext, isFunction, type Task } from './task.ts'
+import type { CallContext, Task } from './task.ts'
 
 /** The namespace of a client's keys. */
 export interface KeySpace {
@@ -65,8 +65,8 @@ export function resolveKey<T>(task: Task<T>, space: KeySpace, runtime: Runtime):
  * What the caller gave, told apart by the form in which the result is kept: a function's under the
  * same name and key must never be taken for a completion, nor that for a stream.
  */
-function boundPayload<T>({ once, face }: Task<T>, payload: unknown): string {
-  const form = isFunction(face) ? 'function' : once === undefined ? 'completion' : 'stream'
+function boundPayload<T>({ once, isFunction }: Task<T>, payload: unknown): string {
+  const form = isFunction ? 'function' : once === undefined ? 'completion' : 'stream'
   return `["${form}",${canonicalPayload(payload)}]`
 }
 
@@ -101,8 +101,8 @@ class OwnKey implements CallKey {
   }
 }
 
-function warnOfSampling<T>({ telemetry, face }: Task<T>, runtime: Runtime): void {
-  if (face === 'run' || face === 'guard' || telemetry?.temperature === 0) return
+function warnOfSampling<T>({ telemetry, isFunction }: Task<T>, runtime: Runtime): void {
+  if (isFunction || telemetry?.temperature === 0) return
   warnOnce(
     runtime,
     'STEADYCALL_DERIVED_KEY',
@@ -202,7 +202,7 @@ export function repeats<T>(
   fingerprints: Fingerprints,
 ): Refusal | undefined {
   const { runtime, settings } = context
-  if (isFunction(task.face) || !anyExhausted(runtime)) return undefined
+  if (task.isFunction || !anyExhausted(runtime)) return undefined
   const { each, whole } = fingerprints
   if (whole === undefined) return undefined
   const again = (one: string) => followsGivenUp(one) && wasExhausted(runtime, one)
@@ -224,7 +224,7 @@ export function rememberGivenUp<T>(
   fingerprints: Fingerprints,
   tried: ReadonlySet<number>,
 ): void {
-  if (isFunction(task.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  if (task.isFunction || FAILURE_KINDS[kind].retry !== 'yes') return
   // Refused here before anything was sent: asking again multiplies nothing.
   if (tried.size === 0) {
     passFlowOn()
@@ -239,7 +239,7 @@ export function rememberGivenUp<T>(
 
 /** The call that this one joined was given up: the joiner has seen that as the owner has. */
 export function joinedGivenUp<T>(task: Task<T>, kind: FailureKind): void {
-  if (isFunction(task.face) || FAILURE_KINDS[kind].retry !== 'yes') return
+  if (task.isFunction || FAILURE_KINDS[kind].retry !== 'yes') return
   const { each, whole } = new Fingerprints(task)
   giveUpInFlow([whole, ...each].filter((one) => one !== undefined))
 }

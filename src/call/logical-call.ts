@@ -10,7 +10,7 @@ import type {
   LoopRequest,
   VerdictEvent,
 } from '../retry/loop.ts'
-import { type CallSpan, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
+import { type CallSpan, isWatched, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
 import { type Clock, type Closing, type Deadline, deadlineAfter, EndSignal } from '../time.ts'
 import { Attempt, type AttemptEnd, type Multiplication, type RunningCall } from './attempt.ts'
 import { eventOf, OnEventReader, type Tell, tellAll } from './events.ts'
@@ -29,6 +29,7 @@ import {
 import {
   createScope,
   currentScope,
+  currentTrace,
   isWithinOpenStream,
   isWithinOpenStreamOf,
   passFlowOn,
@@ -37,14 +38,7 @@ import {
 import { type CallEnd, type GivenUp, giveUp, LateWork, reportOf } from './outcome.ts'
 import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts'
 import { startSpan } from './span.ts'
-import {
-  type AnswerFacts,
-  type CallContext,
-  type Exchange,
-  isFunction,
-  type Task,
-  type WorkBinding,
-} from './task.ts'
+import type { AnswerFacts, CallContext, Exchange, Task, WorkBinding } from './task.ts'
 
 /**
  * One call as one object: its task, key and limits, and what has happened so far. It is what the retry
@@ -82,7 +76,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.context = context
     this.ownDeadline = deadlineAfter(clock, task.options.deadlineMs, currentScope()?.deadline)
     this.key = resolveKey(task, settings, runtime)
-    this.span = startSpan(task, this.key, context)
+    const around = currentTrace()
+    this.span = isWatched(around) ? startSpan(task, this.key, context, around) : UNWATCHED_CALL
     this.tell = this.#reader()
     this.headers = new IdempotencyHeaders(this.key)
     this.#startedMs = clock.monotonicMs()
@@ -172,7 +167,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // A user's function may do anything; only a completion is known to be safe to ask for twice.
   get mayHedge(): boolean {
-    return !isFunction(this.task.face)
+    return !this.task.isFunction
   }
 
   /** A stricter caller may join. */
@@ -353,6 +348,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     const { operation } = this.task
     const call = { operation, idempotencyKey: this.key.text }
     const span = this.span === UNWATCHED_CALL ? undefined : this.span
+    if (onEvent === undefined && span === undefined) return undefined
     return tellAll(onEvent && new OnEventReader(onEvent, call), span)
   }
 

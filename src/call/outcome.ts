@@ -20,7 +20,7 @@ import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { explain } from './explain.ts'
 import type { CallKey } from './key.ts'
-import { type AnswerFacts, type Exchange, isFunction, type Task } from './task.ts'
+import type { AnswerFacts, Exchange, Task } from './task.ts'
 
 /** One call, as far as reports and errors are made of it. */
 export interface CallSoFar {
@@ -85,7 +85,10 @@ function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
     if (usage !== undefined) billed.push(usage)
     else if (executed !== 'no') complete = false
   }
-  return Object.freeze({ ...sumOfTokens(billed), complete })
+  // The common case first: one answer, whose counts are the sum.
+  const [only] = billed
+  const sum = billed.length === 1 && only !== undefined ? only : sumOfTokens(billed)
+  return Object.freeze({ ...sum, complete })
 }
 
 /** What is known of an attempt when it has ended. */
@@ -326,7 +329,7 @@ export class LateWork<T> {
       const value = await this.#task.late?.(await work, exchange)
       return value === undefined ? FAILED : { ok: true, value: value.late }
     } catch (error) {
-      const isUndone = isFunction(this.#task.face) && isNotExecuted(error)
+      const isUndone = this.#task.isFunction && isNotExecuted(error)
       return isUndone ? { ok: false, executed: 'no' } : FAILED
     }
   }

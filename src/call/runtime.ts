@@ -11,7 +11,6 @@ import {
   type TargetState,
 } from '../retry/health/target-state.ts'
 import { memoryStore } from '../stores/memory-store.ts'
-import { providerName } from '../telemetry/attributes.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import { type Clock, systemClock } from '../time.ts'
 import type { Tell } from './events.ts'
@@ -219,6 +218,7 @@ interface Shown {
   readonly model?: string
   readonly host?: string
   readonly port?: number | undefined
+  readonly providerName?: string
   readonly state: TargetState
 }
 
@@ -258,6 +258,6 @@ export function noticeLongHint(
 
 /** A target as spans and metrics describe it. */
 export function targetInfo(target: Shown | undefined): TargetInfo {
-  const { model, host, port } = target ?? {}
-  return { model, host, port, providerName: host && providerName(host) }
+  const { model, host, port, providerName } = target ?? {}
+  return { model, host, port, providerName }
 }

@@ -8,8 +8,7 @@ import type { CallReport } from '../report/call-report.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import type { RequestInfo } from '../telemetry/attributes.ts'
-import type { Clock, Closing, Deadline } from '../time.ts'
-import type { Bounds, Waiting } from './limits.ts'
+import type { Bounds, Clock, Closing, Deadline, Waiting } from '../time.ts'
 import type { Runtime } from './runtime.ts'
 
 /**
@@ -18,7 +17,8 @@ import type { Runtime } from './runtime.ts'
  * room of each API, and by `FunctionTask`.
  */
 export interface Task<T> {
-  readonly face: 'create' | 'json' | 'run' | 'guard'
+  /** A user's own function is run, not a request of ours: it may do anything. */
+  readonly isFunction: boolean
   /** Namespace of the idempotency key: `chat`, or the name given to `run`. */
   readonly operation: string
   /** In span names: the model, or the name given to `run`. */
@@ -123,11 +123,6 @@ export interface WorkBinding {
   dispatch?(sending: Sending): Promise<void>
 }
 
-/** Is it a user's own function that is run, not a request of ours? */
-export function isFunction(face: Task<unknown>['face']): boolean {
-  return face === 'run' || face === 'guard'
-}
-
 /** Where an attempt may go: host, model and credential, with what is known of their health. */
 export interface TaskTarget {
   /** `host model`, for reports and events. */
@@ -135,6 +130,8 @@ export interface TaskTarget {
   readonly host?: string
   readonly port?: number | undefined
   readonly model?: string
+  /** `gen_ai.provider.name`, of a host that is known. */
+  readonly providerName?: string
   readonly state: TargetState
   readonly on: ReadonlySet<FailureKind>
 }

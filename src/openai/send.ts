@@ -146,7 +146,7 @@ const lookedAt = new WeakSet<TargetState>()
 
 /** What the tasks of every API of an openai client have in common. */
 export abstract class ApiTask<T> implements Task<T> {
-  readonly face: 'create' | 'json'
+  readonly isFunction = false
   abstract readonly operation: string
   abstract readonly telemetry: RequestTelemetry
   abstract readonly tokens: TaskTokens
@@ -155,8 +155,7 @@ export abstract class ApiTask<T> implements Task<T> {
   readonly targets: readonly [CallTarget, ...CallTarget[]]
   protected readonly request: ApiRequest
 
-  constructor(face: 'create' | 'json', request: ApiRequest) {
-    this.face = face
+  constructor(request: ApiRequest) {
     this.request = request
     this.options = request.options
     this.targets = request.targets
@@ -231,7 +230,7 @@ export abstract class ApiTask<T> implements Task<T> {
 
   /** What `send` threw, as the failure that the engine makes of it. */
   protected thrown(error: unknown, exchange: Exchange): Failure {
-    return classifyThrown(error, exchange, this.face)
+    return classifyThrown(error, exchange, this.isFunction)
   }
 }
 

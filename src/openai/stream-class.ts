@@ -1,6 +1,6 @@
-import type { Bounds } from '../call/limits.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { ChunkStream, StreamClass } from '../stream/reader.ts'
+import type { Bounds } from '../time.ts'
 import type { ChatClient } from './chat-client.ts'
 import { classesOf } from './client.ts'
 

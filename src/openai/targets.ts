@@ -12,6 +12,7 @@ import {
 import type { Fallback, GatewayName, GatewayOption } from '../options/nested-options.ts'
 import { DEFAULT_FALLBACK_ON } from '../options/options.ts'
 import type { TargetSettings } from '../retry/health/target-state.ts'
+import { providerName as providerOf } from '../telemetry/attributes.ts'
 import type { ChatClient } from './chat-client.ts'
 import { layersOf } from './facade.ts'
 
@@ -19,6 +20,7 @@ import { layersOf } from './facade.ts'
 export interface CallTarget extends TaskTarget {
   readonly host: string
   readonly port: number | undefined
+  readonly providerName: string
   readonly model: string
   readonly client: ChatClient
   /** The gateway it goes through, where one was named. */
@@ -68,11 +70,11 @@ function chatTarget(
   on: ReadonlySet<FailureKind>,
 ): CallTarget {
   const endpoint = endpointOf(client)
-  const { host, port } = endpoint
+  const { host, port, providerName } = endpoint
   if (endpoint.last.model !== model) endpoint.last = namesOf(host, endpoint.prefix, model)
   const { name } = endpoint.last
   const state = targetState(runtime, endpoint.last, settings)
-  return { name, host, port, model, client, state, on }
+  return { name, host, port, providerName, model, client, state, on }
 }
 
 interface Endpoint {
@@ -80,6 +82,7 @@ interface Endpoint {
   readonly apiKey: string | undefined
   readonly host: string
   readonly port: number | undefined
+  readonly providerName: string
   /** Host, credential and layer: what a target's line belongs to, besides the model. */
   readonly prefix: string
   /** Of the model asked for last: most clients have one. */
@@ -106,7 +109,8 @@ function endpointOf(client: ChatClient): Endpoint {
   const address = url === null ? `${host}#${++unaddressed}` : `${host}:${port}`
   const prefix = `${address} ${credential} ${layersOf(client)}`
   const last = namesOf(host, prefix, '')
-  const endpoint: Endpoint = { baseURL, apiKey, host, port, prefix, last }
+  const providerName = providerOf(host)
+  const endpoint: Endpoint = { baseURL, apiKey, host, port, providerName, prefix, last }
   endpoints.set(client, endpoint)
   return endpoint
 }

@@ -1,6 +1,5 @@
-import type { Bounds } from '../call/limits.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
-import { type Clock, EndSignal } from '../time.ts'
+import { type Bounds, type Clock, EndSignal } from '../time.ts'
 import { type ChunkSource, DONE } from './reader.ts'
 import { StreamCheck, type StreamCheckRequest } from './watch.ts'
 

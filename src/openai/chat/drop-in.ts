@@ -12,7 +12,7 @@ import type { ErrorClasses } from '../client.ts'
 import type { ApiRequest } from '../request.ts'
 import { StreamTask } from './stream.ts'
 import { CompletionTask, ResponseHeadTask } from './task.ts'
-import { ToolCallsTask, toolsToCheck } from './tool-calls.ts'
+import { ToolCallsTask } from './tool-calls.ts'
 
 /** openai's error classes of the client, where it has them. */
 type Classes = () => ErrorClasses | undefined
@@ -216,4 +216,23 @@ function streamError(
   const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes())
   brandExhausted(thrown)
   return thrown
+}
+
+/**
+ * The tools whose calls have to be checked; undefined where there is nothing to check.
+ * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
+ */
+function toolsToCheck(request: ApiRequest): readonly unknown[] | undefined {
+  if (request.options.toolCalls === 'off') return undefined
+  const { tools, functions, stream, n } = request.params
+  const refuse = (what: string) => {
+    throw new TypeError(
+      `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
+    )
+  }
+  if (functions !== undefined) refuse('functions must be given as tools')
+  if (!Array.isArray(tools) || tools.length === 0) return undefined
+  if (stream === true) refuse('stream must be left out: arguments are checked as a whole')
+  if (typeof n === 'number' && n > 1) refuse('n must be 1')
+  return tools
 }

@@ -171,7 +171,7 @@ function streamTail(
   const failure =
     error === undefined || isLeft
       ? undefined
-      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, 'create'))
+      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, false))
   return {
     ...(failure !== undefined && { failure }),
     facts: { ...facts, ...said, ...progress.facts },

@@ -8,7 +8,6 @@ import type {
 } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { isObject } from '../../errors/hostile.ts'
-import { providerName } from '../../telemetry/attributes.ts'
 import type { Answer } from '../api-promise.ts'
 import type { ApiRequest, Params } from '../request.ts'
 import { ApiTask, answerIn, answerOf, type Method, send, sendForHead } from '../send.ts'
@@ -23,7 +22,7 @@ export abstract class ChatTask<T> extends ApiTask<T> {
   readonly tokens: TaskTokens
 
   constructor(face: 'create' | 'json', request: ApiRequest) {
-    super(face, request)
+    super(request)
     const telemetry = requestTelemetry(request.given.facts, request.targets)
     this.telemetry = face === 'json' ? { ...telemetry, outputType: 'json' } : telemetry
     this.tokens = new RequestTokens(request)
@@ -68,12 +67,11 @@ export function decodeCompletion(result: string): unknown {
 }
 
 function requestTelemetry(params: Params, targets: readonly CallTarget[]): RequestTelemetry {
-  const host = targets[0]?.host
   const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
   const { temperature, top_p: topP, seed, n, stop, service_tier: serviceTier } = params
   const { frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty } = params
   return {
-    providerName: host === undefined ? undefined : providerName(host),
+    providerName: targets[0]?.providerName,
     maxTokens: numberIn(maxTokens),
     temperature: numberIn(temperature),
     topP: numberIn(topP),
