@@ -201,10 +201,10 @@ function create(
 ): CallPromise<unknown> {
   beginCall()
   const prepare = (given: RequestOptions) => {
-    const { steady: own = {}, ...requestOptions } = given ?? {}
+    const { steady: own = NO_OPTIONS, ...requestOptions } = given ?? {}
     checkNoOptionsIn('create', params)
     checkRequestOptions('create', requestOptions)
-    checkCallOptions('create(): steady', own)
+    if (own !== NO_OPTIONS) checkCallOptions('create(): steady', own)
     return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
   }
   // openai accepts a promise of options as well.
@@ -216,11 +216,11 @@ async function json(
   client: ChatClient,
   context: CallContext,
   params: unknown,
-  options: JsonOptions = {},
+  options: JsonOptions = NO_OPTIONS,
 ): Promise<JsonResult<unknown>> {
   beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
-  checkCallOptions('json()', own)
+  if (options !== NO_OPTIONS) checkCallOptions('json()', own)
   checkRequestOptions('json', requestOptions)
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
@@ -244,6 +244,9 @@ async function json(
   attachReport(result, report)
   return result
 }
+
+/** Of a call that brings none of its own, which is most of them: there is nothing to check. */
+const NO_OPTIONS: CallOptions = Object.freeze({})
 
 const RUN_NAME = text(255)
 const TARGET_NAME = text(4_096)

@@ -87,7 +87,7 @@ function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
   }
   // The common case first: one answer, whose counts are the sum.
   const [only] = billed
-  const sum = billed.length === 1 && only !== undefined ? only : sumOfTokens(billed)
+  const sum = only !== undefined && billed.length === 1 ? only : sumOfTokens(billed)
   return Object.freeze({ ...sum, complete })
 }
 

@@ -1,8 +1,14 @@
 import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
 import { type Clock, sleep } from '../time.ts'
-import { type Claimed, type ClaimLimits, claimKey, claimRequest, sharedEndOf } from './claim.ts'
 import { AGAIN, type InFlight, SharedFlight } from './flight.ts'
-import { Lease } from './lease.ts'
+import {
+  type Claimed,
+  type ClaimLimits,
+  claimKey,
+  claimRequest,
+  Lease,
+  sharedEndOf,
+} from './lease.ts'
 import {
   aborted,
   deadlinePassed,

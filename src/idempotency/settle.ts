@@ -1,9 +1,8 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Clock, soon } from '../time.ts'
-import { claimKey, sharedEndOf, withStoreTimeout } from './claim.ts'
 import { AGAIN, type SharedEnd, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
-import type { Lease } from './lease.ts'
+import { claimKey, type Lease, sharedEndOf, withStoreTimeout } from './lease.ts'
 import {
   type FlightEnd,
   type OnceRequest,
