@@ -3,7 +3,7 @@ import { TOO_MANY_REDIRECTS } from '../errors/cause-rules.ts'
 import { classify, isNotExecuted } from '../errors/classify.ts'
 import { FailedAnswer } from '../errors/failed-answer.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
-import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
+import type { AttemptStep, StepResult } from '../retry/loop.ts'
 import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
 import { Bounds, type Clock, type Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
@@ -12,7 +12,7 @@ import type { CallKey, IdempotencyHeaders } from './key.ts'
 import { isExhausted, openInFlow, runInScope, type Scope } from './nesting.ts'
 import { attemptReport } from './outcome.ts'
 import { noticeTarget, targetInfo } from './runtime.ts'
-import type { AnswerFacts, Exchange, Sent, Tail, Task, Wire } from './task.ts'
+import type { AnswerFacts, Exchange, Sent, Task, Wire } from './task.ts'
 
 /** What an attempt needs of the call that makes it. */
 export interface RunningCall<T> {
@@ -41,7 +41,7 @@ export interface RunningCall<T> {
 }
 
 /** Requests that something else made of the one we asked for. */
-export interface Multiplication {
+interface Multiplication {
   /** Seen on the wire. */
   readonly wireRequests: number
   /** Made by the gateway, where it said so. */
@@ -49,7 +49,7 @@ export interface Multiplication {
 }
 
 /** An attempt's result, with what the call needs of it besides. */
-export type AttemptEnd<T> = AttemptResult<T> & { readonly completion?: unknown }
+type StepEnd<T> = StepResult<T> & { readonly completion?: unknown }
 
 /**
  * One attempt: one request under one set of limits, with a span and a report of its own. What its
@@ -113,7 +113,7 @@ export class Attempt<T> implements Exchange {
   }
 
   /** Never rejects: whatever the task throws comes back classified. */
-  async make(): Promise<AttemptEnd<T>> {
+  async make(): Promise<StepEnd<T>> {
     const { task, scope, headers } = this.#call
     let sent: Sent<T>
     try {
@@ -129,7 +129,7 @@ export class Attempt<T> implements Exchange {
     return this.#settled(this.#withMultiplication(sent), allowances && { allowances })
   }
 
-  #settled(sent: Sent<T>, said: Pick<AttemptEnd<T>, 'allowances'> | undefined): AttemptEnd<T> {
+  #settled(sent: Sent<T>, said: Pick<StepEnd<T>, 'allowances'> | undefined): StepEnd<T> {
     if (sent.ok && sent.onTail !== undefined) {
       const { value, pace = NEVER_IDLE } = sent
       return { ok: true, value, stream: { ended: this.#keepOpen(sent.onTail), pace }, ...said }
@@ -184,7 +184,9 @@ export class Attempt<T> implements Exchange {
   }
 
   /** A released stream: span and report of its attempt wait for its end. */
-  #keepOpen(onTail: (listener: (tail: Tail) => void) => void): Promise<number | undefined> {
+  #keepOpen(
+    onTail: NonNullable<Extract<Sent<T>, { ok: true }>['onTail']>,
+  ): Promise<number | undefined> {
     const call = this.#call
     call.streams()
     const close = openInFlow(call.task.targets[this.target]?.state.line)

@@ -19,9 +19,9 @@ import {
   unexpectedError,
 } from './outcome.ts'
 import { defaultStore } from './runtime.ts'
-import type { Begun, CallContext, Codec, Label, OnceProtocol, Task, WorkBinding } from './task.ts'
+import type { Begun, CallContext, Codec, OnceProtocol, Task, WorkBinding } from './task.ts'
 
-export interface CallResult<T> {
+interface CallResult<T> {
   readonly value: T
   readonly report: CallReport
   /** For a stream: calls back with the final report when it has ended. */
@@ -114,7 +114,7 @@ function othersFailure<T>(
 }
 
 /** A kept text names the trace of the call that made it. */
-function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
+function labelOf<T>({ span, tell }: LogicalCall<T>): OnceProtocol['label'] {
   return {
     write: (text) => withOrigin(text, span.traceparent),
     read(kept, source) {
@@ -126,7 +126,7 @@ function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
 }
 
 /** Results under a label. */
-function labelled<T>({ encode, decode }: Codec<T>, label: Label): Codec<T> {
+function labelled<T>({ encode, decode }: Codec<T>, label: OnceProtocol['label']): Codec<T> {
   return {
     encode: (value) => label.write(encode(value)),
     decode: (kept, source) => decode(label.read(kept, source), source),

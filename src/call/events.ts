@@ -1,5 +1,5 @@
 import type { Failure } from '../errors/call-error.ts'
-import type { CallEvent } from '../report/call-report.ts'
+import type { CallEvent, CallReport } from '../report/call-report.ts'
 import type { VerdictEvent } from '../retry/loop.ts'
 import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/attributes.ts'
 
@@ -67,7 +67,7 @@ type CallFields = Pick<CallEvent, 'operation' | 'idempotencyKey'>
 type WithoutCall<Event> = Event extends CallEvent ? Omit<Event, keyof CallFields> : never
 
 /** Tells the events of one call to `onEvent`, less what only traces show. */
-export class OnEventReader implements EventReader {
+class OnEventReader implements EventReader {
   readonly #onEvent: (event: CallEvent) => void
   readonly #call: CallFields
 
@@ -108,10 +108,15 @@ function withoutTraced(event: Traced<PublicEvent>): PublicEvent {
   return shown
 }
 
-/** Tells each event to those of the two readers that there are. */
-export function tellAll(onEvent: EventReader | undefined, span: EventReader | undefined): Tell {
+/** Tells each event to `onEvent`, which gets its fields with it, and to the span: to those that there are. */
+export function tellAll(
+  onEvent: ((event: CallEvent) => void) | undefined,
+  call: CallFields,
+  span: EventReader | undefined,
+): Tell {
+  const caller = onEvent && new OnEventReader(onEvent, call)
   return (event) => {
-    onEvent?.read(event)
+    caller?.read(event)
     span?.read(event)
   }
 }
@@ -143,4 +148,27 @@ export function eventOf(
     case 'stop':
       return undefined
   }
+}
+
+/** What is told of a call that has ended well. `answer`: as it is returned, where that is not what came. */
+export function tellSuccess(
+  tell: Tell,
+  report: CallReport,
+  {
+    id,
+    model,
+    finishReasons,
+    systemFingerprint,
+    serviceTier,
+    answer: came,
+  }: ResponseInfo & { readonly answer?: unknown },
+  answer: unknown,
+  firstChunkMs: number | undefined,
+): void {
+  const { repairs = [] } = report
+  if (repairs.length > 0) {
+    tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule) })
+  }
+  const response = { id, model, finishReasons, systemFingerprint, serviceTier }
+  tell({ type: 'call-settled', report, traced: { response, answer: answer ?? came, firstChunkMs } })
 }

@@ -15,7 +15,7 @@ import { anyExhausted, type Runtime, rememberExhausted, warnOnce, wasExhausted }
 import type { CallContext, Task } from './task.ts'
 
 /** The namespace of a client's keys. */
-export interface KeySpace {
+interface KeySpace {
   readonly tenant?: string
   readonly keySecret?: string
 }
@@ -164,7 +164,7 @@ function bytesOf(body: unknown): string {
 }
 
 /** Why a call is refused before anything is sent. */
-export interface Refusal {
+interface Refusal {
   readonly failure: Failure
   readonly reason: StopReason
 }

@@ -12,8 +12,8 @@ import type {
 } from '../retry/loop.ts'
 import { type CallSpan, isWatched, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
 import { type Clock, type Closing, type Deadline, deadlineAfter, EndSignal } from '../time.ts'
-import { Attempt, type AttemptEnd, type Multiplication, type RunningCall } from './attempt.ts'
-import { eventOf, OnEventReader, type Tell, tellAll } from './events.ts'
+import { Attempt, type RunningCall } from './attempt.ts'
+import { eventOf, type Tell, tellAll, tellSuccess } from './events.ts'
 import { multiplicationWarning } from './explain.ts'
 import {
   type CallKey,
@@ -21,7 +21,6 @@ import {
   IdempotencyHeaders,
   multipliedBefore,
   OuterUse,
-  type Refusal,
   rememberGivenUp,
   repeats,
   resolveKey,
@@ -35,7 +34,7 @@ import {
   passFlowOn,
   type Scope,
 } from './nesting.ts'
-import { type CallEnd, type GivenUp, giveUp, LateWork, reportOf } from './outcome.ts'
+import { giveUp, LateWork, reportOf, sentIn } from './outcome.ts'
 import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts'
 import { startSpan } from './span.ts'
 import type { AnswerFacts, CallContext, Exchange, Task, WorkBinding } from './task.ts'
@@ -199,7 +198,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#working.sentBefore
   }
 
-  async attempt(step: AttemptStep): Promise<AttemptEnd<T>> {
+  async attempt(step: AttemptStep): ReturnType<Attempt<T>['make']> {
     const work = this.#working
     if (work.binding.dispatch !== undefined) {
       const withheld = await this.#whyWithheld(step, work)
@@ -267,7 +266,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.#working.late?.add(work, exchange)
   }
 
-  multiplied(seen: Multiplication): 'warn' | 'throw' {
+  multiplied(seen: Parameters<RunningCall<T>['multiplied']>[0]): 'warn' | 'throw' {
     const { runtime, settings } = this.context
     const reaction = settings.onMultipliedRetries ?? 'warn'
     this.tell?.({ type: 'retries-multiplied', ...seen })
@@ -279,7 +278,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   // How it begins and ends.
 
   /** Work begins, bound like this. Why it is refused, if it is: then none of it is sent. */
-  begin(binding: WorkBinding): Refusal | undefined {
+  begin(binding: WorkBinding): ReturnType<typeof multipliedBefore> {
     const { last, sentBefore } = this.#work ?? {}
     const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
@@ -290,7 +289,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** The work has ended without a good answer: the error, and what the key's record becomes. */
-  giveUp(ended: GivenUp): WorkOutcome<T> {
+  giveUp(ended: Parameters<typeof giveUp>[2]): WorkOutcome<T> {
     const work = this.#working
     work.scope.settled = true
     const { failedAt, stopped, late } = work
@@ -308,7 +307,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = reportOf(this, { outcome: 'success', ...how })
-    if (this.tell !== undefined) this.#tellSuccess(this.tell, report, answer)
+    const { tell, firstChunkMs, facts = {} } = this
+    if (tell !== undefined) tellSuccess(tell, report, facts, answer, firstChunkMs)
     return report
   }
 
@@ -317,7 +317,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return reportOf(this, { outcome: 'success', ...how })
   }
 
-  fail(end: CallEnd): CallReport {
+  fail(end: Parameters<typeof reportOf>[1]): CallReport {
     const report = reportOf(this, end)
     this.tell?.({ type: 'call-settled', report, traced: { firstChunkMs: this.firstChunkMs } })
     return report
@@ -346,10 +346,9 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   #reader(): Tell | undefined {
     const { onEvent } = this.context.settings
     const { operation } = this.task
-    const call = { operation, idempotencyKey: this.key.text }
     const span = this.span === UNWATCHED_CALL ? undefined : this.span
     if (onEvent === undefined && span === undefined) return undefined
-    return tellAll(onEvent && new OnEventReader(onEvent, call), span)
+    return tellAll(onEvent, { operation, idempotencyKey: this.key.text }, span)
   }
 
   /** Undefined: it may be sent. Else what it was not sent for. */
@@ -374,26 +373,15 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** No attempt follows what was judged; the call may have waited for one in vain. */
-  #tellStopped({ requests: number, target, failure }: VerdictEvent, ended: GivenUp): void {
+  #tellStopped(
+    { requests: number, target, failure }: VerdictEvent,
+    ended: Parameters<typeof giveUp>[2],
+  ): void {
     if (this.tell === undefined || failure === undefined) return
     const { reason, heldBy, waits } = ended
     const { kind } = failure
     const traced = { target: targetInfo(this.targets[target]), heldBy }
     this.tell({ type: 'call-stopped', number, reason, kind, ...(waits && { waits }), traced })
-  }
-
-  #tellSuccess(tell: Tell, report: CallReport, answer: unknown): void {
-    const { id, model, finishReasons, systemFingerprint, serviceTier } = this.facts ?? {}
-    const { repairs = [] } = report
-    if (repairs.length > 0) {
-      tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule) })
-    }
-    const traced = {
-      response: { id, model, finishReasons, systemFingerprint, serviceTier },
-      answer: answer ?? this.facts?.answer,
-      firstChunkMs: this.firstChunkMs,
-    }
-    tell({ type: 'call-settled', report, traced })
   }
 }
 
@@ -430,7 +418,7 @@ class WorkSpan<T> {
     this.sentBefore = before && sentIn(attempts, before)
   }
 
-  ended(step: AttemptStep, end: AttemptEnd<T>): void {
+  ended(step: AttemptStep, end: Awaited<ReturnType<Attempt<T>['make']>>): void {
     if (end.ok) {
       this.outer.succeeded(step.target)
       return
@@ -449,13 +437,4 @@ class WorkSpan<T> {
   completionFor(answer: Failure | undefined): unknown {
     return answer === undefined ? this.#completion : this.#completions?.get(answer)
   }
-}
-
-/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
-function sentIn(attempts: readonly AttemptReport[], last: Failure) {
-  const refused = attempts.filter(({ executed }) => executed === 'no').length
-  // The attempt was cut off by the loss of the claim, not by the caller.
-  const isCut = last.kind === 'aborted' && isCallError(last.cause)
-  const failure = isCut ? { ...last, kind: last.cause.kind } : last
-  return { requests: attempts.length, refused, failure }
 }

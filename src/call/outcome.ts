@@ -2,6 +2,7 @@ import {
   type AttemptReport,
   CallError,
   type Failure,
+  isCallError,
   type StopReason,
   sumOfTokens,
   type TokenCounts,
@@ -23,7 +24,7 @@ import type { CallKey } from './key.ts'
 import type { AnswerFacts, Exchange, Task } from './task.ts'
 
 /** One call, as far as reports and errors are made of it. */
-export interface CallSoFar {
+interface CallSoFar {
   readonly task: Pick<Task<never>, 'operation' | 'options'>
   readonly key: CallKey
   readonly span: CallSpan
@@ -36,7 +37,7 @@ export interface CallSoFar {
 }
 
 /** How a call ended, for its report. */
-export type CallEnd = Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
+type CallEnd = Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
   Partial<Pick<CallReport, 'reason' | 'again' | 'retryAfterMs' | 'waits'>>
 
 export function reportOf(call: CallSoFar, end: CallEnd): CallReport {
@@ -92,7 +93,7 @@ function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
 }
 
 /** What is known of an attempt when it has ended. */
-export interface EndedAttempt {
+interface EndFacts {
   readonly step: AttemptStep
   readonly target: string
   /** Undefined: it succeeded. */
@@ -105,7 +106,7 @@ export interface EndedAttempt {
 }
 
 /** The attempt as reports and events have it. What there was none of is absent. */
-export function attemptReport(ended: EndedAttempt): AttemptReport {
+export function attemptReport(ended: EndFacts): AttemptReport {
   const { step, target, failure, facts, wireRequests, startedAtMs, durationMs } = ended
   const { number, cause, delayMs, delaySource, waits } = step
   const { gatewayAttempts, usage } = facts
@@ -133,7 +134,7 @@ export function attemptReport(ended: EndedAttempt): AttemptReport {
   }
 }
 
-export type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok' | 'requests'>
+type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok' | 'requests'>
 
 /** The error of a call that is over, and what its key's record becomes. */
 export function giveUp<T>(
@@ -351,4 +352,16 @@ async function firstSuccess<T>(
   return Promise.any(successes).catch(() =>
     undone === doubts ? { ok: false, executed: 'no' } : FAILED,
   )
+}
+
+/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
+export function sentIn(
+  attempts: readonly AttemptReport[],
+  last: Failure,
+): { readonly requests: number; readonly refused: number; readonly failure: Failure } {
+  const refused = attempts.filter(({ executed }) => executed === 'no').length
+  // The attempt was cut off by the loss of the claim, not by the caller.
+  const isCut = last.kind === 'aborted' && isCallError(last.cause)
+  const failure = isCut ? { ...last, kind: last.cause.kind } : last
+  return { requests: attempts.length, refused, failure }
 }

@@ -26,7 +26,7 @@ export interface Runtime {
   readonly shared: SharedState
 }
 
-export interface SharedState {
+interface SharedState {
   readonly targets: Map<string, KnownTarget>
   readonly flights: Flights
   /** Fingerprints of calls that gave up, with the monotonic time: an outer loop sends them again. */
@@ -76,7 +76,7 @@ const MAX_TARGETS = 1_000
 const CROWDED = MAX_TARGETS / 2
 
 /** What was learned of one target, and under which name it is shown. */
-export interface KnownTarget {
+interface KnownTarget {
   readonly name: string
   readonly state: TargetState
 }

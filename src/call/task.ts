@@ -7,7 +7,7 @@ import type { ResolvedCall, SteadyOptions } from '../options/options.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
-import type { RequestInfo } from '../telemetry/attributes.ts'
+import type { RequestTelemetry } from '../telemetry/attributes.ts'
 import type { Bounds, Clock, Closing, Deadline, Waiting } from '../time.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -35,7 +35,7 @@ export interface Task<T> {
    * that decides where it goes. To be hashed only: there are secrets in it. Absent for a function,
    * whose requests are unknown.
    */
-  identify?(): CallIdentity
+  identify?(): { readonly request: unknown; readonly targets: readonly unknown[] }
   /** What is seen on the wire in one attempt; absent for a function, whose requests are its own. */
   watch?(attempt: number): Wire
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
@@ -76,12 +76,6 @@ export interface Task<T> {
   completionOf?(value: T): unknown
   /** What a replayed or shared result says about itself. */
   replayedFacts?(value: T): AnswerFacts
-}
-
-/** What a call asks, and which targets it asks: see `Task.identify`. */
-export interface CallIdentity {
-  readonly request: unknown
-  readonly targets: readonly unknown[]
 }
 
 /** What was seen on the wire in one attempt. */
@@ -142,7 +136,7 @@ export interface Codec<T> {
 }
 
 /** What a kept text says of the call that made it, beside the result. */
-export interface Label {
+interface Label {
   write(text: string): string
   read(kept: string, source: 'store' | 'shared'): string
 }
@@ -169,7 +163,7 @@ export type Begun<T> =
     }
 
 /** How the call behind a live stream ended. */
-export interface StreamOver {
+interface StreamOver {
   /** Undefined: the stream was whole, or its reader left. */
   readonly failure: Failure | undefined
   /** False also for a reader that left before the end. */
@@ -240,14 +234,7 @@ export interface AnswerFacts {
 }
 
 /** How a stream ended after its first content. */
-export interface Tail {
+interface Tail {
   readonly failure?: Failure
   readonly facts: AnswerFacts
-}
-
-/** What a span shows of a request. */
-export interface RequestTelemetry extends RequestInfo {
-  readonly providerName?: string | undefined
-  /** For a span that shows content. */
-  readonly messages?: unknown
 }

@@ -1,19 +1,12 @@
 import { classifyThrown } from '../call/attempt.ts'
-import type {
-  AnswerFacts,
-  CallIdentity,
-  Exchange,
-  RequestTelemetry,
-  Sent,
-  Task,
-  TaskTokens,
-} from '../call/task.ts'
+import type { AnswerFacts, Exchange, Sent, Task, TaskTokens } from '../call/task.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { matchCause } from '../errors/cause-rules.ts'
 import type { Allowance } from '../errors/hints.ts'
 import { parseObject, readProperty } from '../errors/hostile.ts'
 import type { ResolvedCall } from '../options/options.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
+import type { RequestTelemetry } from '../telemetry/attributes.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { type Answer, headSeen, isHead, method, promiseOf, responseOf } from './api-promise.ts'
 import type { ChatClient } from './chat-client.ts'
@@ -168,7 +161,7 @@ export abstract class ApiTask<T> implements Task<T> {
     return this.request.params
   }
 
-  identify(): CallIdentity {
+  identify(): { readonly request: unknown; readonly targets: readonly unknown[] } {
     return this.identityOf(this.request.params)
   }
 
@@ -208,7 +201,7 @@ export abstract class ApiTask<T> implements Task<T> {
   }
 
   /** The same request, and the same target: what `asked` says of the one, its client of the other. */
-  protected identityOf({ model: _, ...asked }: Params): CallIdentity {
+  protected identityOf({ model: _, ...asked }: Params): ReturnType<ApiTask<T>['identify']> {
     // openai passes its own key option on, and the headers are compared without those of one sending.
     const { headers, idempotencyKey: _key, ...options } = this.request.requestOptions
     return {

@@ -37,7 +37,7 @@ export type GoOn =
   | { readonly verdict: 'fallback'; readonly target: number }
 
 /** An attempt that failed, or that was not sent. */
-export interface FailedAttempt {
+export interface StepFailure {
   readonly ok: false
   readonly failure: Failure
   /** What is left of the hint given to the other of two hedged attempts, in milliseconds. */
@@ -61,7 +61,7 @@ export interface FailedAttempt {
 
 /** Everything that a verdict depends on. */
 export interface DecideInput {
-  readonly result: { readonly ok: true } | FailedAttempt
+  readonly result: { readonly ok: true } | StepFailure
   readonly policy: {
     /** Maximum number of attempts that a model may have worked on, including the first. */
     readonly maxAttempts: number
@@ -168,7 +168,7 @@ function stop(reason: StopReason): Stop {
 }
 
 /** The verdict without regard to other targets. */
-function stay(result: FailedAttempt, input: DecideInput): Stay {
+function stay(result: StepFailure, input: DecideInput): Stay {
   if (result.permitRefusal !== undefined) return inVain(result.permitRefusal, input)
   if (result.held !== undefined) return wait(result.held, input)
   return isOutputFailure(result) ? reask(result, input) : retry(result, input)
@@ -245,23 +245,23 @@ function outOfMeans(
 }
 
 /** Whether no further attempt at this target would help, however many were allowed. */
-function isHopeless(result: FailedAttempt, input: DecideInput): boolean {
+function isHopeless(result: StepFailure, input: DecideInput): boolean {
   const { failure } = result
   if (FAILURE_KINDS[failure.kind].ours || isOutputFailure(result)) return false
   return !isRetryable(failure, input)
 }
 
-function isOutputFailure({ failure, reask: verdict }: FailedAttempt): boolean {
+function isOutputFailure({ failure, reask: verdict }: StepFailure): boolean {
   if (verdict === undefined) return FAILURE_KINDS[failure.kind].retry === 'reask'
   return verdict !== 'no'
 }
 
-function reask(result: FailedAttempt, input: DecideInput): Stay {
+function reask(result: StepFailure, input: DecideInput): Stay {
   if (result.reask === 'repeated') return stop('repeated_answer')
   return input.reasks < input.policy.maxReasks ? { verdict: 'reask' } : stop('max_reasks')
 }
 
-function retry({ failure }: FailedAttempt, input: DecideInput): Stay {
+function retry({ failure }: StepFailure, input: DecideInput): Stay {
   if (!isRetryable(failure, input)) return stop('not_retryable')
   const { hintMs, patienceMs } = input
   const latestMs = latestOf(input)

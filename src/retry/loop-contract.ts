@@ -3,7 +3,7 @@ import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { Allowance } from '../errors/hints.ts'
 import type { Clock, Closing, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
-import type { FailedAttempt, Verdict } from './decide.ts'
+import type { StepFailure, Verdict } from './decide.ts'
 import type { Line } from './health/line.ts'
 import type { ReadingPace } from './health/places.ts'
 import type { TargetState } from './health/target-state.ts'
@@ -34,7 +34,7 @@ export interface LoopRequest<T> {
     | { readonly requests: number; readonly refused: number; readonly failure: Failure }
     | undefined
   /** Makes one attempt and reports how it ended. Must not reject, and must obey the signal and the deadline. */
-  attempt(step: AttemptStep): Promise<AttemptResult<T>>
+  attempt(step: AttemptStep): Promise<StepResult<T>>
   /** Called with every verdict before it is carried out. Must not throw. */
   onVerdict?(event: VerdictEvent): void
 }
@@ -99,7 +99,7 @@ export interface GoingOn {
   readonly pace: ReadingPace
 }
 
-export type AttemptResult<T> =
+export type StepResult<T> =
   | {
       readonly ok: true
       readonly value: T
@@ -110,7 +110,7 @@ export type AttemptResult<T> =
       /** The rate limits reported in its headers. */
       readonly allowances?: readonly Allowance[]
     }
-  | FailedAttempt
+  | StepFailure
 
 export interface VerdictEvent {
   readonly verdict: Verdict

@@ -1,16 +1,16 @@
 import pRetry from 'p-retry'
-import type { FailedAttempt } from './decide.ts'
+import type { StepFailure } from './decide.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { Run } from './run.ts'
 
 export type { HeldBy } from './health/waiting.ts'
 export type {
-  AttemptResult,
   AttemptStep,
   LoopOutcome,
   LoopPolicy,
   LoopRequest,
   LoopTarget,
+  StepResult,
   VerdictEvent,
 } from './loop-contract.ts'
 
@@ -36,11 +36,11 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
     const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
-      shouldRetry: ({ error }) => error instanceof AttemptFailed && goesOn(run, error.result),
+      shouldRetry: ({ error }) => error instanceof StepFailed && goesOn(run, error.result),
     })
     return { ok: true, value, requests: run.requests }
   } catch (error) {
-    if (error instanceof AttemptFailed) return run.stopped
+    if (error instanceof StepFailed) return run.stopped
     throw error
   }
 }
@@ -49,8 +49,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
  * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next
  * attempt. Returns true if that attempt may be sent, false if the call is over.
  */
-async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
-  let judged: FailedAttempt | undefined = failed
+async function goesOn<T>(run: Run<T>, failed: StepFailure): Promise<boolean> {
+  let judged: StepFailure | undefined = failed
   while (judged !== undefined) {
     const verdict = run.decide(judged)
     run.tell(verdict, judged.failure)
@@ -68,17 +68,17 @@ async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
 async function sendOrThrow<T>(run: Run<T>): Promise<T> {
   const result = await run.send()
   if (result.ok) return result.value
-  throw new AttemptFailed(result)
+  throw new StepFailed(result)
 }
 
 /**
  * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does
  * not retry it.
  */
-class AttemptFailed extends Error {
-  readonly result: FailedAttempt
+class StepFailed extends Error {
+  readonly result: StepFailure
 
-  constructor(result: FailedAttempt) {
+  constructor(result: StepFailure) {
     super('attempt failed')
     this.result = result
   }

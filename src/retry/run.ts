@@ -7,10 +7,10 @@ import {
   closedFailure,
   type DecideInput,
   decide,
-  type FailedAttempt,
   type GoOn,
   heldFailure,
   ownFailure,
+  type StepFailure,
   spentBy,
   stopFailure,
   type Verdict,
@@ -18,11 +18,11 @@ import {
 import type { Held } from './health/line-contract.ts'
 import type { PermitRefusal } from './health/waiting.ts'
 import {
-  type AttemptResult,
   type AttemptStep,
   type LoopOutcome,
   type LoopRequest,
   refusesReask,
+  type StepResult,
   withRefusal,
 } from './loop-contract.ts'
 import { type Permit, sendAttempt, sendWithHedge } from './send.ts'
@@ -35,11 +35,11 @@ export class Run<T> {
   #requests: number
   /** How many of them were refused without being executed, so that no model worked on them. */
   #refused: number
-  #next: NextAttempt = FIRST
+  #next: NextStep = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
   #permit: Permit | undefined
-  #last: FailedAttempt | undefined
+  #last: StepFailure | undefined
   /** How long the last attempt took if it timed out, otherwise 0; in milliseconds. */
   #slowMs = 0
   /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
@@ -73,7 +73,7 @@ export class Run<T> {
   }
 
   /** Returns undefined if the first attempt may be sent now, otherwise what holds or refuses it. */
-  start(): FailedAttempt | undefined {
+  start(): StepFailure | undefined {
     // If an equal call has used up all attempts, its failure is also this call's.
     const spent = this.#request.spentAt?.(0)
     if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
@@ -81,14 +81,14 @@ export class Run<T> {
   }
 
   /** Work that was interrupted may have used up every attempt: its failure is the call's. */
-  #spentBefore(): FailedAttempt | undefined {
+  #spentBefore(): StepFailure | undefined {
     const { policy, sentBefore } = this.#request
     const isSpent = sentBefore !== undefined && spentBy(this.#sent, policy) !== undefined
     return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
   /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
-  admit(): FailedAttempt | undefined {
+  admit(): StepFailure | undefined {
     if (this.#permit !== undefined) return undefined
     if (this.#request.signal?.aborted) return { ok: false, failure: this.#abortedAfterLast() }
     if (this.#admission.untilDeadlineMs() < 0) {
@@ -101,7 +101,7 @@ export class Run<T> {
   }
 
   /** Sends the admitted attempt. */
-  async send(): Promise<AttemptResult<T>> {
+  async send(): Promise<StepResult<T>> {
     this.#requests += 1
     this.#pending = false
     const sentAtMs = this.#nowMs()
@@ -120,7 +120,7 @@ export class Run<T> {
     return result
   }
 
-  decide(judged: FailedAttempt): Verdict {
+  decide(judged: StepFailure): Verdict {
     return decide(this.#inputFor(judged))
   }
 
@@ -132,7 +132,7 @@ export class Run<T> {
   }
 
   /** Carries out the verdict, including its wait. Returns what to judge next if the wait ended without permission. */
-  async obey(verdict: GoOn, { failure }: FailedAttempt): Promise<FailedAttempt | undefined> {
+  async obey(verdict: GoOn, { failure }: StepFailure): Promise<StepFailure | undefined> {
     switch (verdict.verdict) {
       case 'reask':
         this.#reasks += 1
@@ -151,7 +151,7 @@ export class Run<T> {
     }
   }
 
-  stop(reason: StopReason, { failure, reask, permitRefusal, held }: FailedAttempt): void {
+  stop(reason: StopReason, { failure, reask, permitRefusal, held }: StepFailure): void {
     const { waitedMs, line } = this.#admission
     const requests = this.#requests
     if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
@@ -188,7 +188,7 @@ export class Run<T> {
     return permit
   }
 
-  #send(permit: Permit): Promise<AttemptResult<T>> {
+  #send(permit: Permit): Promise<StepResult<T>> {
     const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
     const { target } = this.#admission
@@ -219,7 +219,7 @@ export class Run<T> {
   }
 
   /** Waits for the call's turn. Then it has permission to send, or the failed wait is to be judged. */
-  async #wait(delayMs: number): Promise<FailedAttempt | undefined> {
+  async #wait(delayMs: number): Promise<StepFailure | undefined> {
     const { policy, closing } = this.#request
     if (policy.maxWaitMs === 0) {
       await this.#admission.pause(this.#planned(), delayMs)
@@ -233,7 +233,7 @@ export class Run<T> {
     return undefined
   }
 
-  #inputFor(result: FailedAttempt): DecideInput {
+  #inputFor(result: StepFailure): DecideInput {
     const { policy, random, deadline, signal, closing } = this.#request
     const admission = this.#admission
     const { failure } = result
@@ -281,7 +281,7 @@ export class Run<T> {
     }
   }
 
-  #plan(next: Omit<NextAttempt, 'plannedMs'>): void {
+  #plan(next: Omit<NextStep, 'plannedMs'>): void {
     this.#next = { ...next, plannedMs: this.#nowMs() }
     this.#notBeforeMs = 0
     this.#pending = true
@@ -320,7 +320,7 @@ export class Run<T> {
   }
 
   /** If a retry or re-ask is held, the failure of the previous attempt is judged again. */
-  #refusal(failure: Failure): FailedAttempt {
+  #refusal(failure: Failure): StepFailure {
     const { cause } = this.#next
     if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
       const { failure: last } = this.#last
@@ -355,7 +355,7 @@ export class Run<T> {
 type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
 
 /** The next attempt. */
-interface NextAttempt {
+interface NextStep {
   readonly cause: AttemptStep['cause']
   readonly index: number
   /** When it was planned, on the monotonic clock. */
@@ -365,7 +365,7 @@ interface NextAttempt {
   readonly paying: boolean
 }
 
-const FIRST: NextAttempt = { cause: 'initial', index: 0, plannedMs: 0, paying: false }
+const FIRST: NextStep = { cause: 'initial', index: 0, plannedMs: 0, paying: false }
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 

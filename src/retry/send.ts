@@ -1,16 +1,16 @@
 import type { Clock } from '../time.ts'
-import { closedFailure, DEFAULT_LIMITS, type FailedAttempt } from './decide.ts'
+import { closedFailure, DEFAULT_LIMITS, type StepFailure } from './decide.ts'
 import type { Line } from './health/line.ts'
 import { type End, signOf } from './health/line-contract.ts'
 import type { Ticket } from './health/waiting.ts'
 import type { Hedging } from './hedge.ts'
 import type {
-  AttemptResult,
   AttemptStep,
   GoingOn,
   LoopPolicy,
   LoopRequest,
   LoopTarget,
+  StepResult,
 } from './loop-contract.ts'
 
 /** Permission to send one attempt, granted by the target's line. */
@@ -28,12 +28,12 @@ export async function sendAttempt<T>(
   { state }: LoopTarget,
   step: AttemptStep,
   permit: Permit,
-): Promise<AttemptResult<T>> {
+): Promise<StepResult<T>> {
   const { clock } = request
   const { line, hedging } = state
   if (step.cause === 'initial' || step.cause === 'fallback') hedging?.attemptStarted()
   const sentAtMs = clock.monotonicMs()
-  let result: AttemptResult<T> | undefined
+  let result: StepResult<T> | undefined
   try {
     result = await unlessClosed(request, step)
     return result
@@ -51,14 +51,14 @@ export async function sendAttempt<T>(
 function unlessClosed<T>(
   request: LoopRequest<T>,
   step: AttemptStep,
-): Promise<AttemptResult<T>> | FailedAttempt {
+): Promise<StepResult<T>> | StepFailure {
   if (!request.closing?.isClosed) return request.attempt(step)
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 
 /** How the attempt ended. There is no result only if `attempt` rejected, which it must not. */
 function endOf<T>(
-  result: AttemptResult<T> | undefined,
+  result: StepResult<T> | undefined,
   { ticket, paying }: Permit,
   sentAtMs: number,
   isAborted: boolean,
@@ -79,7 +79,7 @@ function endOf<T>(
   }
 }
 
-function giveBack<T>(line: Line, result: AttemptResult<T> | undefined, thought: number): void {
+function giveBack<T>(line: Line, result: StepResult<T> | undefined, thought: number): void {
   const used = tokensBeyond(thought, result)
   if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, thought)
   else line.left(used)
@@ -96,13 +96,13 @@ function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void 
 }
 
 /** Tokens used beyond the estimate; negative if fewer were used. */
-function tokensBeyond<T>(thought: number, result: AttemptResult<T> | undefined): number {
+function tokensBeyond<T>(thought: number, result: StepResult<T> | undefined): number {
   if (thought === 0 || result === undefined) return 0
   if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought
   return result.withheld === true || result.failure.executed === 'no' ? -thought : 0
 }
 
-export interface HedgedAttempt<T> {
+export interface HedgedStep<T> {
   readonly request: LoopRequest<T>
   readonly target: LoopTarget
   readonly step: AttemptStep
@@ -118,9 +118,9 @@ export interface HedgedAttempt<T> {
  * durations are known.
  */
 export async function sendWithHedge<T>(
-  attempt: HedgedAttempt<T>,
+  attempt: HedgedStep<T>,
   hedging: Hedging,
-): Promise<AttemptResult<T>> {
+): Promise<StepResult<T>> {
   const { request, target, step, permit } = attempt
   const { clock } = request
   const startedMs = clock.monotonicMs()
@@ -139,10 +139,7 @@ export async function sendWithHedge<T>(
  * attempt is aborted. A failure that cannot be retried ends both. If both failures can be retried, the later
  * one is the result. Resolves when both have ended, so that both are in the report.
  */
-async function sendHedged<T>(
-  attempt: HedgedAttempt<T>,
-  delayMs: number,
-): Promise<AttemptResult<T>> {
+async function sendHedged<T>(attempt: HedgedStep<T>, delayMs: number): Promise<StepResult<T>> {
   const { request, target, step, permit } = attempt
   const aside = new AbortController()
   const first = sendAttempt(request, target, { ...step, signal: aside.signal }, permit)
@@ -159,13 +156,13 @@ async function sendHedged<T>(
 
 /** One of two parallel attempts, which can be aborted by itself. */
 interface Rival<T> {
-  readonly result: Promise<AttemptResult<T>>
+  readonly result: Promise<StepResult<T>>
   readonly aside: AbortController
 }
 
 /** Sends the second attempt, if it is allowed by now. */
 function startHedge<T>(
-  { request, target, step, permit, takeAttempt }: HedgedAttempt<T>,
+  { request, target, step, permit, takeAttempt }: HedgedStep<T>,
   delayMs: number,
 ): Rival<T> | undefined {
   const { policy, deadline, signal } = request
@@ -197,11 +194,7 @@ function mayHedge(policy: LoopPolicy): boolean {
   return policy.mayHedge === true && policy.onUncertain !== 'fail'
 }
 
-async function contest<T>(
-  first: Rival<T>,
-  second: Rival<T>,
-  clock: Clock,
-): Promise<AttemptResult<T>> {
+async function contest<T>(first: Rival<T>, second: Rival<T>, clock: Clock): Promise<StepResult<T>> {
   const [early, winner] = await Promise.race(
     [first, second].map(async (rival) => [await rival.result, rival] as const),
   )
@@ -215,16 +208,16 @@ async function contest<T>(
 }
 
 /** Whether it was not sent after all; then the other attempt alone decides. */
-function isWithheld<T>(result: AttemptResult<T>): boolean {
+function isWithheld<T>(result: StepResult<T>): boolean {
   return !result.ok && result.withheld === true
 }
 
 /** The result of the other attempt. If both failed, the retry also obeys the hint of the earlier one. */
 async function afterBoth<T>(
-  early: FailedAttempt,
+  early: StepFailure,
   other: Rival<T>,
   clock: Clock,
-): Promise<AttemptResult<T>> {
+): Promise<StepResult<T>> {
   const { retryAfterMs } = early.failure
   const toldAtMs = clock.monotonicMs()
   const late = await other.result

@@ -286,6 +286,13 @@ export interface RequestInfo {
   readonly outputType?: 'json' | 'text' | undefined
 }
 
+/** What a span shows of a request. */
+export interface RequestTelemetry extends RequestInfo {
+  readonly providerName?: string | undefined
+  /** For a span that shows content. */
+  readonly messages?: unknown
+}
+
 /** The target of an attempt: a fallback has another model and possibly another host. */
 export interface TargetInfo {
   /** @default the call's model */

@@ -211,7 +211,7 @@ export class AttemptSpan {
   #ended = false
 
   /** Without `parts`, the span does nothing. */
-  constructor(parts: AttemptParts | undefined) {
+  constructor(parts: SpanParts | undefined) {
     this.context = ROOT_CONTEXT
     if (parts === undefined) return
     const target = attemptTarget(parts.call, parts.attempt)
@@ -317,7 +317,7 @@ export interface StreamFacts {
 }
 
 /** What a call passes to the span of its attempt. */
-export interface AttemptParts {
+export interface SpanParts {
   readonly call: CallInfo
   readonly attempt: AttemptInfo
   readonly parent: Context

@@ -1,4 +1,4 @@
-import { type CallResult, call } from '../../call/call.ts'
+import { call } from '../../call/call.ts'
 import { explain } from '../../call/explain.ts'
 import { brandExhausted } from '../../call/nesting.ts'
 import type { CallContext, Task } from '../../call/task.ts'
@@ -53,7 +53,7 @@ function begin<T>(
   task: Task<T>,
   request: ApiRequest,
   context: CallContext,
-): Promise<CallResult<T>> {
+): ReturnType<typeof call<T>> {
   const running = call(task, context)
   request.given.hold()
   return running

@@ -1,4 +1,4 @@
-import type { AnswerFacts, CallIdentity, Codec, Exchange, Sent } from '../../call/task.ts'
+import type { AnswerFacts, Codec, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { readEnvelope } from '../../errors/envelope.ts'
 import { readProperty, readText } from '../../errors/hostile.ts'
@@ -45,7 +45,7 @@ export class JsonTask extends ChatTask<Structured> {
     return { ...this.#params, schema: this.#schema.jsonSchema }
   }
 
-  override identify(): CallIdentity {
+  override identify(): ReturnType<ChatTask<Structured>['identify']> {
     return this.identityOf({
       ...this.#params,
       schema: this.#schema.jsonSchema,

@@ -41,6 +41,13 @@ interface Delta {
 /** A completion without an answer in it. */
 export const WITHOUT_CHOICE: { readonly choices: readonly never[] } = { choices: [] }
 
+/** What was put together from chunks, in the form of a completion. */
+export function completionOf(choices: readonly unknown[]): {
+  readonly choices: readonly unknown[]
+} {
+  return { choices }
+}
+
 /** What a completion and its response say about themselves; anything may be missing. */
 export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
   const { id, model, usage, choices, system_fingerprint, service_tier } = answered(data)
@@ -88,7 +95,7 @@ export function looksLikeChunk(text: string): boolean {
 
 export interface ChatProgressRequest {
   /** As many as were asked for: `n`. @default 1 */
-  readonly choices?: number
+  readonly asked?: number
   /** Puts the answer together on the way. */
   readonly answer?: { see(chunk: unknown): void; readonly completion: unknown } | undefined
   /** Absent where each chunk was judged before. */
@@ -159,7 +166,7 @@ export class ChatProgress implements Progress {
 
   /** Every choice has its finish_reason: each that was opened, and as many as were asked for. */
   get isWhole(): boolean {
-    const { choices: asked = 1 } = this.#request
+    const { asked = 1 } = this.#request
     if (this.#isDoubtful || this.#choices.size < asked) return false
     return [...this.#choices.values()].every((reason) => reason !== undefined)
   }

@@ -23,6 +23,7 @@ import {
   ChatProgress,
   choicesAsked,
   choicesOf,
+  completionOf,
   deltaOf,
   failureInAnswer,
   failureInChunk,
@@ -66,7 +67,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
     const { source, Class } = await givenStream(data, bounds, client)
     const judge = new ChatJudge(response, request)
     const progress = new ChatProgress({
-      choices: choicesAsked(request.given.facts),
+      asked: choicesAsked(request.given.facts),
       judge,
       answer: exchange.showsContent ? new StreamedAnswer() : undefined,
     })
@@ -182,23 +183,23 @@ function streamTail(
 class ChatStreamAnswer implements StreamAnswer<Answer<ChunkStream>> {
   readonly #request: ApiRequest
   readonly #call: StreamTask
-  readonly #choices: number
+  readonly #asked: number
   readonly #showsContent: boolean
 
   constructor(request: ApiRequest, call: StreamTask, showsContent: boolean) {
     this.#request = request
     this.#call = call
-    this.#choices = choicesAsked(request.given.facts)
+    this.#asked = choicesAsked(request.given.facts)
     this.#showsContent = showsContent
   }
 
   progress(): Progress {
-    return new ChatProgress({ choices: this.#choices })
+    return new ChatProgress({ asked: this.#asked })
   }
 
   judging(): Progress {
     return new ChatProgress({
-      choices: this.#choices,
+      asked: this.#asked,
       judge: { chunk: (value) => failureInChunk(value) },
       answer: this.#showsContent ? new StreamedAnswer() : undefined,
     })
@@ -258,29 +259,24 @@ function stoppedBy(cause: CallError): Failure {
  * to see it whole: it could not recognise a secret cut in two. Of an answer that is too long, nothing is shown.
  */
 export class StreamedAnswer {
-  readonly #choices = new Map<number, StreamedChoice>()
+  readonly #entries = new Map<number, StreamedChoice>()
   /** How many more characters may be added, over all texts. */
   #left = MAX_CHARACTERS
 
   /** Adds a chunk. The chunk is not trusted. */
   see(chunk: unknown): void {
     for (const choice of choicesOf(chunk)) {
-      const known = entryOf(this.#choices, indexOf(choice), () => new StreamedChoice())
+      const known = entryOf(this.#entries, indexOf(choice), () => new StreamedChoice())
       this.#left -= known?.see(choice) ?? 0
     }
-    if (this.#left < 0) this.#choices.clear()
+    if (this.#left < 0) this.#entries.clear()
   }
 
   /** The answer so far, in the form of a ChatCompletion. `isCut` if it was too long. */
-  get completion(): StreamedCompletion {
-    if (this.#left < 0) return { choices: [], isCut: true }
-    return { choices: inOrder(this.#choices).map((choice) => choice.whole), isCut: false }
+  get completion(): ReturnType<typeof completionOf> & { readonly isCut: boolean } {
+    if (this.#left < 0) return { ...completionOf([]), isCut: true }
+    return { ...completionOf(inOrder(this.#entries).map(({ whole }) => whole)), isCut: false }
   }
-}
-
-export interface StreamedCompletion {
-  readonly choices: readonly unknown[]
-  readonly isCut: boolean
 }
 
 /** The default limit for a stored result; only a model stuck in a loop writes more. */

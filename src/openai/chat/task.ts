@@ -1,13 +1,7 @@
-import type {
-  AnswerFacts,
-  Codec,
-  Exchange,
-  RequestTelemetry,
-  Sent,
-  TaskTokens,
-} from '../../call/task.ts'
+import type { AnswerFacts, Codec, Exchange, Sent, TaskTokens } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { isObject } from '../../errors/hostile.ts'
+import type { RequestTelemetry } from '../../telemetry/attributes.ts'
 import type { Answer } from '../api-promise.ts'
 import type { ApiRequest, Params } from '../request.ts'
 import { ApiTask, answerIn, answerOf, type Method, send, sendForHead } from '../send.ts'

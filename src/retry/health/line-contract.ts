@@ -84,3 +84,27 @@ export function signOf({ kind, executed, status }: Failure): Sign {
   if (FAILURE_KINDS[kind].ours) return 'nothing'
   return kind === 'unknown' && status === undefined ? 'nothing' : 'answered'
 }
+
+/** The latest failure behind each reason to hold a call. */
+export class SeenFailures {
+  readonly #latest: Partial<Record<Exclude<HeldBy, 'backoff'>, Seen | undefined>> = {}
+
+  of(by: Exclude<HeldBy, 'backoff'>): Seen | undefined {
+    return this.#latest[by]
+  }
+
+  note(sign: Sign, seen: Seen, hintMs: number): void {
+    const latest = this.#latest
+    if (sign === 'limited' || sign === 'refused') {
+      if (hintMs > 0) latest.hint = seen
+      latest.limit = seen
+    }
+    if (sign === 'slow') latest.limit = seen
+    if (sign === 'slow' || sign === 'error') latest.budget = seen
+    if (sign !== 'answered' && sign !== 'nothing') latest.down = seen
+  }
+
+  forgetLimit(): void {
+    this.#latest.limit = undefined
+  }
+}

@@ -217,9 +217,9 @@ export class Line {
 
   /** The attempt has become a stream and keeps its place. Call the returned function when the stream ends. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
-    this.#health.streams()
+    this.#health.streams(1)
     return this.#streams.hold(pace, () => {
-      this.#health.streamEnds()
+      this.#health.streams(-1)
       this.left(tokensAtEnd())
     })
   }
