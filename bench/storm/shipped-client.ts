@@ -10,10 +10,10 @@ import {
   type TargetStateOptions,
 } from '../../src/retry/health/target-state.ts'
 import {
-  type StepResult,
   type AttemptStep,
   type LoopTarget,
   runAttempts,
+  type StepResult,
 } from '../../src/retry/loop.ts'
 import type { GoingOn } from '../../src/retry/loop-contract.ts'
 import { type Deadline, deadlineAfter } from '../../src/time.ts'

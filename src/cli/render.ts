@@ -260,24 +260,24 @@ export function isAsExpected({ report, valid, expected }: FinishedCall): boolean
 
 /** Adds up the results. */
 export function totalsOf(results: readonly FinishedCall[]): Totals {
-  const count = (holds: (result: FinishedCall) => boolean) => results.filter(holds).length
+  const numberOf = (holds: (result: FinishedCall) => boolean) => results.filter(holds).length
   const bare = results.flatMap((result) => (result.bare === undefined ? [] : [result.bare]))
   return {
     calls: results.length,
-    valid: count(({ valid }) => valid),
-    asExpected: count(isAsExpected),
+    valid: numberOf(({ valid }) => valid),
+    asExpected: numberOf(isAsExpected),
     requests: sum(results, ({ requests }) => requests),
     attempts: sum(results, ({ report }) => report.attempts.length),
-    repaired: count(({ repairs }) => repairs.length > 0),
-    reasked: count(({ report }) => report.attempts.some(({ cause }) => cause === 'reask')),
-    replayed: count(({ report }) => report.source !== 'provider'),
+    repaired: numberOf(({ repairs }) => repairs.length > 0),
+    reasked: numberOf(({ report }) => report.attempts.some(({ cause }) => cause === 'reask')),
+    replayed: numberOf(({ report }) => report.source !== 'provider'),
     inputTokens: sum(results, ({ report }) => report.usage.inputTokens),
     outputTokens: sum(results, ({ report }) => report.usage.outputTokens),
     ...(bare.length > 0 && {
       bare: {
         valid: bare.filter(({ valid }) => valid).length,
         requests: sum(bare, ({ requests }) => requests),
-        givenUp: count(isGivenUp),
+        givenUp: numberOf(isGivenUp),
         inputTokens: sum(bare, ({ inputTokens }) => inputTokens),
         outputTokens: sum(bare, ({ outputTokens }) => outputTokens),
       },

@@ -35,7 +35,7 @@ export async function claimKey<T>(
   { waitedFor, ...limits }: ClaimLimits = {},
 ): Promise<Claimed> {
   const { store, clock } = request
-  let abandoned = false
+  let isGivenUp = false
   try {
     const asked = claimRequest(request, randomUUID(), onUncertain)
     const asking = (async () =>
@@ -43,11 +43,11 @@ export async function claimKey<T>(
     // A claim granted after its caller gave up would block the key for a whole lease, so it is released.
     // If that fails too, the lease expires by itself.
     asking
-      .then((claimed) => abandoned && claimed.state === 'owned' && store.release(claimed.claim))
+      .then((claimed) => isGivenUp && claimed.state === 'owned' && store.release(claimed.claim))
       .catch(() => {})
     return await withStoreTimeout(asking, { clock, ...limits })
   } catch (cause) {
-    abandoned = true
+    isGivenUp = true
     return { state: 'unreachable', cause }
   }
 }

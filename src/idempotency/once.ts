@@ -167,10 +167,10 @@ async function leave<T>(
 
 async function lastWords(clock: Clock, running: Promise<unknown>): Promise<void> {
   let cancel: () => void = () => {}
-  const patience = new Promise<void>((resolve) => {
+  const ended = new Promise<void>((resolve) => {
     cancel = clock.schedule(LAST_WORDS_MS, resolve)
   })
-  await Promise.race([running, patience])
+  await Promise.race([running, ended])
   cancel()
 }
 

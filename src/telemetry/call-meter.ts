@@ -8,7 +8,7 @@ import * as names from './attributes.ts'
 import { attemptTarget, errorType, metricAttributes, outcomeName } from './describe.ts'
 import { type Instruments, measure, quietly } from './otel.ts'
 
-/** Measures one call. Attempts are measured in `attempt-span.ts`. */
+/** Measures one call. Attempts are measured in `telemetry.ts`. */
 export class CallMeter implements EventReader {
   readonly #info: CallInfo
   readonly #startedAtMs: number

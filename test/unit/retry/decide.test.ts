@@ -4,8 +4,8 @@ import { FAILURE_KINDS, type FailureKind } from '../../../src/errors/failure-kin
 import {
   type DecideInput,
   decide,
-  type StepFailure,
   type FallbackChoice,
+  type StepFailure,
 } from '../../../src/retry/decide.ts'
 import type { Held } from '../../../src/retry/health/line-contract.ts'
 import type { HeldBy, PermitRefusal } from '../../../src/retry/health/waiting.ts'

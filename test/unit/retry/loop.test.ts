@@ -8,12 +8,12 @@ import {
   type TargetStateOptions,
 } from '../../../src/retry/health/target-state.ts'
 import {
-  type StepResult,
   type AttemptStep,
   type LoopOutcome,
   type LoopRequest,
   type LoopTarget,
   runAttempts,
+  type StepResult,
   type VerdictEvent,
 } from '../../../src/retry/loop.ts'
 import { deadlineAfter } from '../../../src/time.ts'
