@@ -22,7 +22,7 @@ import {
   prepareClient,
   setsTimeout,
 } from './client.ts'
-import { jsonOf, parseExactly } from './helper-reports.ts'
+import { jsonOf, parseExactly } from './json-of.ts'
 import { type CallTarget, chatTargets, gatewayOf, throughGateway } from './targets.ts'
 import { seesBodies, switchesGatewayOn, WIRE, type WireRecord, wireOf } from './wire.ts'
 
