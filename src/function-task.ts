@@ -45,6 +45,10 @@ export class FunctionTask<T> implements Task<T> {
     this.#judge = judge
   }
 
+  get timeoutMs(): number {
+    return this.options.attemptTimeoutMs
+  }
+
   payload(): unknown {
     return this.options.payload
   }

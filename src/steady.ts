@@ -14,12 +14,12 @@ import type { CallContext } from './call/task.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import { FunctionTask, type RunContext } from './function-task.ts'
 import type { CallPromise } from './openai/api-promise.ts'
-import { dropInCreate } from './openai/chat/drop-in.ts'
+import { type CreateCall, dropInCreate } from './openai/chat/drop-in.ts'
 import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import type { ChatClient } from './openai/chat-client.ts'
-import { clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
+import { clientTimeoutMs, prepareClient } from './openai/client.ts'
 import { facadeOf } from './openai/facade.ts'
-import { apiRequest, type Params, type RequestOptions } from './openai/request.ts'
+import { type ApiRequest, apiRequest, type Params, type RequestOptions } from './openai/request.ts'
 import { checkOption, text } from './options/option-check.ts'
 import type { CallOptions, SteadyOptions } from './options/options.ts'
 import {
@@ -200,16 +200,18 @@ function create(
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   beginCall()
-  const prepare = (given: RequestOptions) => {
-    const { steady: own = NO_OPTIONS, ...requestOptions } = given ?? {}
-    checkNoOptionsIn('create', params)
-    checkRequestOptions('create', requestOptions)
-    if (own !== NO_OPTIONS) checkCallOptions('create(): steady', own)
-    return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
-  }
-  // openai accepts a promise of options as well.
-  const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
-  return dropInCreate(whenGiven, () => errorClasses(client))
+  return dropInCreate({ client, context, params, options, prepare: prepareCreate })
+}
+
+function prepareCreate(
+  { client, context, params }: CreateCall,
+  options: RequestOptions,
+): ApiRequest {
+  const { steady: own = NO_OPTIONS, ...requestOptions } = options ?? {}
+  checkNoOptionsIn('create', params)
+  checkRequestOptions('create', requestOptions)
+  if (own !== NO_OPTIONS) checkCallOptions('create(): steady', own)
+  return apiRequest('create', client, context, params, requestOptions, own)
 }
 
 async function json(

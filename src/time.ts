@@ -21,22 +21,37 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   schedule(delayMs, callback) {
-    const endsAt = performance.now() + delayMs
-    let timer: ReturnType<typeof setTimeout>
-    const arm = (remainingMs: number) => {
-      timer = setTimeout(
-        () => {
-          // Node may fire up to a millisecond early, which would be too early for a provider's hint.
-          const leftMs = endsAt - performance.now()
-          if (leftMs > 0) arm(leftMs)
-          else callback()
-        },
-        Math.min(Math.max(remainingMs, 0), MAX_TIMER_MS),
-      )
-    }
-    arm(delayMs)
-    return () => clearTimeout(timer)
+    const alarm = new Alarm(performance.now() + delayMs, callback)
+    alarm.arm(delayMs)
+    return () => clearTimeout(alarm.timer)
   },
+}
+
+/** A timer of the real clock. One object and no closures, because every waiting call has one. */
+class Alarm {
+  readonly #endsAtMs: number
+  readonly #callback: () => void
+  timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(endsAtMs: number, callback: () => void) {
+    this.#endsAtMs = endsAtMs
+    this.#callback = callback
+  }
+
+  arm(remainingMs: number): void {
+    this.timer = setTimeout(ring, Math.min(Math.max(remainingMs, 0), MAX_TIMER_MS), this)
+  }
+
+  ring(): void {
+    // Node may fire up to a millisecond early, which would be too early for a provider's hint.
+    const leftMs = this.#endsAtMs - performance.now()
+    if (leftMs > 0) this.arm(leftMs)
+    else this.#callback()
+  }
+}
+
+function ring(alarm: Alarm): void {
+  alarm.ring()
 }
 
 // Captured at load time, so that a test's fake timers do not affect it. Some platforms have no setImmediate.
@@ -77,12 +92,23 @@ export interface Deadline {
 
 /** A deadline `durationMs` from now, limited by an outer one. */
 export function deadlineAfter(clock: Clock, durationMs: number, outer?: Deadline): Deadline {
-  const atMs = clock.monotonicMs() + durationMs
-  return {
-    remainingMs() {
-      const own = atMs - clock.monotonicMs()
-      return outer === undefined ? own : Math.min(own, outer.remainingMs())
-    },
+  return new FixedDeadline(clock, clock.monotonicMs() + durationMs, outer)
+}
+
+class FixedDeadline implements Deadline {
+  readonly #clock: Clock
+  readonly #atMs: number
+  readonly #outer: Deadline | undefined
+
+  constructor(clock: Clock, atMs: number, outer: Deadline | undefined) {
+    this.#clock = clock
+    this.#atMs = atMs
+    this.#outer = outer
+  }
+
+  remainingMs(): number {
+    const ownMs = this.#atMs - this.#clock.monotonicMs()
+    return this.#outer === undefined ? ownMs : Math.min(ownMs, this.#outer.remainingMs())
   }
 }
 
@@ -239,8 +265,8 @@ export class Bounds {
     this.#request = request
     this.#timeoutAtMs = clock.monotonicMs() + timeoutMs
     this.#arm()
-    if (signal?.aborted) this.#onAbort()
-    else signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal?.aborted) this.handleEvent()
+    else signal?.addEventListener('abort', this, { once: true })
   }
 
   /** Aborts when the first limit is reached. */
@@ -264,10 +290,10 @@ export class Bounds {
   }
 
   /**
-   * Settles like the work, or rejects at once when a limit is reached, whatever the work does. One
-   * at a time.
+   * Settles like the work, with what `read` makes of its value, or rejects at once when a limit is reached,
+   * whatever the work does. One at a time.
    */
-  race<T>(work: PromiseLike<T>): Promise<T> {
+  race<T, R = T>(work: PromiseLike<T>, read?: (value: T) => R): Promise<R> {
     this.#raced = work
     return new Promise((resolve, reject) => {
       if (this.#ended === undefined) this.#cutRace = reject
@@ -275,7 +301,12 @@ export class Bounds {
       work.then(
         (value) => {
           this.#settled()
-          resolve(value)
+          try {
+            // Without `read`, R is T.
+            resolve(read === undefined ? (value as unknown as R) : read(value))
+          } catch (error) {
+            reject(error)
+          }
         },
         (error: unknown) => {
           this.#settled()
@@ -309,7 +340,7 @@ export class Bounds {
   /** Frees the timer and the listener. */
   dispose(): void {
     this.#cancelTimer?.()
-    this.#request.signal?.removeEventListener('abort', this.#onAbort)
+    this.#request.signal?.removeEventListener('abort', this)
   }
 
   /** The raced work has ended; before any limit, it is nothing that could go on. */
@@ -318,7 +349,10 @@ export class Bounds {
     if (this.#ended === undefined) this.#raced = undefined
   }
 
-  readonly #onAbort = (): void => this.#end('aborted', this.#request.signal?.reason)
+  /** The caller's signal has aborted: this object is its listener. */
+  handleEvent(): void {
+    this.#end('aborted', this.#request.signal?.reason)
+  }
 
   #arm(): void {
     const { clock, deadline } = this.#request

@@ -22,7 +22,12 @@ export interface RunningCall<T> {
   readonly headers: IdempotencyHeaders
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
-  readonly scope: Scope
+  /** What is being done for it now. */
+  readonly work: {
+    readonly scope: Scope
+    /** The attempt of this step is over. */
+    ended(step: AttemptStep, end: StepEnd<unknown>): void
+  }
   readonly span: CallSpan
   readonly tell: Tell | undefined
   /** The request carries the `traceparent` of its attempt. */
@@ -63,6 +68,7 @@ export class Attempt<T> implements Exchange {
   readonly wire: Wire | undefined
   readonly #call: RunningCall<T>
   readonly #step: AttemptStep
+  readonly #work: RunningCall<T>['work']
   readonly #targetName: string
   readonly #span: AttemptSpan
   readonly #startedAtMs: number
@@ -72,10 +78,12 @@ export class Attempt<T> implements Exchange {
     const { task, clock } = call
     this.#call = call
     this.#step = step
+    this.#work = call.work
     this.number = step.number
     this.cause = step.cause
     this.target = step.target
     const target = task.targets[step.target]
+    this.#work.scope.enter((target ?? task.targets[0]).state.line)
     this.#targetName = target?.name ?? task.name
     if (target !== undefined) noticeTarget(call, target)
     this.#startedAtMs = clock.wallMs()
@@ -84,7 +92,7 @@ export class Attempt<T> implements Exchange {
     this.wire = task.watch?.(step.number)
     this.bounds = new Bounds({
       clock,
-      timeoutMs: limitMs(task),
+      timeoutMs: task.timeoutMs,
       deadline: call.deadline,
       signal: either(call.signal, step.signal),
     })
@@ -114,7 +122,8 @@ export class Attempt<T> implements Exchange {
 
   /** Never rejects: whatever the task throws comes back classified. */
   async make(): Promise<StepEnd<T>> {
-    const { task, scope, headers } = this.#call
+    const { task, headers } = this.#call
+    const { scope } = this.#work
     let sent: Sent<T>
     try {
       const frame = { scope, wire: this.wire, trace: this.#span.context }
@@ -126,7 +135,10 @@ export class Attempt<T> implements Exchange {
     if (isCompleteAnswer(sent)) headers.answered()
     task.lookAround?.(sent.ok, this)
     const allowances = task.allowances?.(this)
-    return this.#settled(this.#withMultiplication(sent), allowances && { allowances })
+    const end = this.#settled(this.#withMultiplication(sent), allowances && { allowances })
+    // Here, not in an async function around this one: each that waits costs memory.
+    this.#work.ended(this.#step, end)
+    return end
   }
 
   #settled(sent: Sent<T>, said: Pick<StepEnd<T>, 'allowances'> | undefined): StepEnd<T> {
@@ -240,11 +252,6 @@ const NEVER_IDLE: ReadingPace = { idleForMs: () => 0 }
 
 function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
   return a === undefined || b === undefined ? (a ?? b) : AbortSignal.any([a, b])
-}
-
-/** Streams wait for their first content; all else for the whole answer. */
-function limitMs<T>({ options, telemetry }: Task<T>): number {
-  return telemetry?.stream === true ? options.firstChunkTimeoutMs : options.attemptTimeoutMs
 }
 
 /** What the task threw, or the limit that made it throw. */

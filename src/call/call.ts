@@ -4,7 +4,7 @@ import { once } from '../idempotency/once.ts'
 import type { OnceResult, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
-import { runAttempts } from '../retry/loop.ts'
+import { type LoopOutcome, runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
 import { EndSignal } from '../time.ts'
 import { joinedGivenUp } from './key.ts'
@@ -50,7 +50,8 @@ export async function call<T>(task: Task<T>, context: CallContext): Promise<Call
       return finished(one, await checkedAgain(one, done), done)
     }
     const { signal, onUncertain } = task.options
-    const done = await makeAttempts(one, { signal, deadline: one.ownDeadline, onUncertain })
+    const refused = begin(one, { signal, deadline: one.ownDeadline, onUncertain })
+    const done = refused ?? ended(one, await runAttempts(one))
     if (!done.ok) throw done.error
     return finished(one, done.value, DONE_HERE)
   } catch (error) {
@@ -66,9 +67,16 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * leaves it; and in the end what may be kept under the key.
  */
 async function makeAttempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
+  return begin(one, binding) ?? ended(one, await runAttempts(one))
+}
+
+/** What the work ends with that may not begin. */
+function begin<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
   const refusal = one.begin(binding)
-  if (refusal !== undefined) return one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
-  const outcome = await runAttempts(one)
+  return refusal && one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
+}
+
+function ended<T>(one: LogicalCall<T>, outcome: LoopOutcome<T>): WorkOutcome<T> {
   return outcome.ok ? one.settle(outcome) : one.giveUp(outcome)
 }
 

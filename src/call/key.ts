@@ -101,8 +101,8 @@ class OwnKey implements CallKey {
   }
 }
 
-function warnOfSampling<T>({ telemetry, isFunction }: Task<T>, runtime: Runtime): void {
-  if (isFunction || telemetry?.temperature === 0) return
+function warnOfSampling<T>(task: Task<T>, runtime: Runtime): void {
+  if (task.isFunction || task.describe?.().temperature === 0) return
   warnOnce(
     runtime,
     'STEADYCALL_DERIVED_KEY',

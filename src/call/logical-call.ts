@@ -198,18 +198,16 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#working.sentBefore
   }
 
-  async attempt(step: AttemptStep): ReturnType<Attempt<T>['make']> {
-    const work = this.#working
-    if (work.binding.dispatch !== undefined) {
-      const withheld = await this.#whyWithheld(step, work)
-      if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
-    }
-    work.scope.enter((this.targets[step.target] ?? this.targets[0]).state.line)
-    const end = await new Attempt(this, step).make()
-    work.scope.leave()
-    // The loser of two hedged attempts says nothing about the request.
-    if (step.signal?.aborted !== true) work.ended(step, end)
-    return end
+  attempt(step: AttemptStep): ReturnType<Attempt<T>['make']> {
+    if (this.#working.binding.dispatch !== undefined) return this.#dispatch(step)
+    return new Attempt(this, step).make()
+  }
+
+  /** Asks the store first whether it may be sent. */
+  async #dispatch(step: AttemptStep): ReturnType<Attempt<T>['make']> {
+    const withheld = await this.#whyWithheld(step, this.#working)
+    if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
+    return await new Attempt(this, step).make()
   }
 
   onVerdict(judged: VerdictEvent): void {
@@ -227,8 +225,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // What its attempts are given.
 
-  get scope(): Scope {
-    return this.#working.scope
+  get work(): WorkSpan<T> {
+    return this.#working
   }
 
   get propagatesTrace(): boolean {
@@ -419,6 +417,9 @@ class WorkSpan<T> {
   }
 
   ended(step: AttemptStep, end: Awaited<ReturnType<Attempt<T>['make']>>): void {
+    this.scope.leave()
+    // The loser of two hedged attempts says nothing about the request.
+    if (step.signal?.aborted === true) return
     if (end.ok) {
       this.outer.succeeded(step.target)
       return

@@ -27,7 +27,9 @@ export interface Task<T> {
   /** The first, then the fallbacks in order. */
   readonly targets: readonly [TaskTarget, ...TaskTarget[]]
   /** Request attributes for the span. */
-  readonly telemetry?: RequestTelemetry
+  describe?(): RequestTelemetry
+  /** Of one attempt, in milliseconds: streams wait for their first content, all else for the whole answer. */
+  readonly timeoutMs: number
   /** What the key stands for where the caller gave no `payload`: the request before any adaptation. */
   payload(): unknown
   /**

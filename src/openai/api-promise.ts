@@ -44,7 +44,7 @@ export class CallPromise<T> extends Promise<T> {
       call.started ??= start('data')
     })
     // The answer is the one that `start` gave, whose data is a D.
-    return new CallPromise<D>(call, (answer) => answer.data as D)
+    return new CallPromise<D>(call, dataOf as State<D>['transform'])
   }
 
   /** The raw response, its body unread. Guarded by retries, never joined or stored. */
@@ -96,6 +96,10 @@ export class CallPromise<T> extends Promise<T> {
   override finally(onFinally?: (() => void) | null): Promise<T> {
     return resultOf(this.state).finally(onFinally)
   }
+}
+
+function dataOf({ data }: Answer<unknown>): unknown {
+  return data
 }
 
 interface State<T> {

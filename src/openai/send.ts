@@ -12,7 +12,7 @@ import { type Answer, headSeen, isHead, method, promiseOf, responseOf } from './
 import type { ChatClient } from './chat-client.ts'
 import { clientIdentity, described, isRequestError } from './client.ts'
 import { type ApiRequest, allowancesIn, type Params } from './request.ts'
-import { discard } from './stream-class.ts'
+import { discard, isIterable } from './stream-class.ts'
 import { type CallTarget, gatewayFacts, noticeGateway } from './targets.ts'
 import { judgeUnsendable } from './unsendable.ts'
 import {
@@ -31,7 +31,7 @@ import {
 export type Method = (client: ChatClient, body: Params, options: object) => unknown
 
 /** One request through the client's own method, its answer read whole (or its stream opened). */
-export async function send<T = unknown>(
+export function send<T = unknown>(
   create: Method,
   request: ApiRequest,
   exchange: Exchange,
@@ -39,19 +39,25 @@ export async function send<T = unknown>(
 ): Promise<Answer<T>> {
   const { bounds } = exchange
   const wire = wireOf(exchange)
-  const given = start(create, request, exchange, body, bounds.signal)
-  const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
-  wire.givesResponse = withResponse !== undefined
-  if (withResponse !== undefined) {
+  // Not an async function: one more that waits, in every call, costs memory.
+  try {
+    const given = start(create, request, exchange, body, bounds.signal)
+    const withResponse = wire.carried === undefined ? method(given, 'withResponse') : undefined
+    wire.givesResponse = withResponse !== undefined
+    if (withResponse === undefined) {
+      const answer = bounds.race(promiseOf(given), read)
+      // A tracer's generator is read once, for it to end: see `discard`.
+      if (isIterable(given)) void answer.catch(() => discard(given))
+      return answer
+    }
     // A tracer's promise may reject beside the one that is awaited, with the same error.
     if (given instanceof Promise) void given.catch(() => {})
-    return answerIn(await bounds.race(promiseOf(withResponse())), wire)
-  }
-  try {
-    return answerIn(await bounds.race(promiseOf(given)), wire)
+    return bounds.race(promiseOf(withResponse()), read)
   } catch (error) {
-    discard(given)
-    throw error
+    return Promise.reject(error)
+  }
+  function read(came: unknown): Answer<T> {
+    return answerIn(came, wire)
   }
 }
 
@@ -141,7 +147,6 @@ const lookedAt = new WeakSet<TargetState>()
 export abstract class ApiTask<T> implements Task<T> {
   readonly isFunction = false
   abstract readonly operation: string
-  abstract readonly telemetry: RequestTelemetry
   abstract readonly tokens: TaskTokens
   readonly name: string
   readonly options: ResolvedCall
@@ -155,10 +160,17 @@ export abstract class ApiTask<T> implements Task<T> {
     this.name = request.targets[0].model
   }
 
+  abstract describe(): RequestTelemetry
+
   abstract send(exchange: Exchange): Promise<Sent<T>>
 
   payload(): unknown {
     return this.request.params
+  }
+
+  get timeoutMs(): number {
+    const { firstChunkTimeoutMs, attemptTimeoutMs } = this.request.options
+    return this.request.given.facts['stream'] === true ? firstChunkTimeoutMs : attemptTimeoutMs
   }
 
   identify(): { readonly request: unknown; readonly targets: readonly unknown[] } {

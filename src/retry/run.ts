@@ -35,6 +35,7 @@ export class Run<T> {
   #requests: number
   /** How many of them were refused without being executed, so that no model worked on them. */
   #refused: number
+  #sentAtMs = 0
   #next: NextStep = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
@@ -100,12 +101,16 @@ export class Run<T> {
     return undefined
   }
 
-  /** Sends the admitted attempt. */
-  async send(): Promise<StepResult<T>> {
+  /** Sends the admitted attempt. How it ended belongs into `ended`: a second async function would cost memory. */
+  send(): Promise<StepResult<T>> {
     this.#requests += 1
     this.#pending = false
-    const sentAtMs = this.#nowMs()
-    const result = await this.#send(this.#takePermit())
+    this.#sentAtMs = this.#nowMs()
+    return this.#send(this.#takePermit())
+  }
+
+  /** Notes how the attempt that was sent has ended. */
+  ended(result: StepResult<T>): StepResult<T> {
     if (result.ok) {
       this.tell({ verdict: 'accept' })
       return result
@@ -114,7 +119,7 @@ export class Run<T> {
     else if (result.failure.executed === 'no') this.#refused += 1
     this.#last = result
     const nowMs = this.#nowMs()
-    this.#slowMs = result.failure.kind === 'timeout' ? nowMs - sentAtMs : 0
+    this.#slowMs = result.failure.kind === 'timeout' ? nowMs - this.#sentAtMs : 0
     const hintMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
     this.#hintEndsMs = hintMs > 0 ? nowMs + hintMs : 0
     return result

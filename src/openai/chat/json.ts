@@ -34,7 +34,7 @@ export class JsonTask extends ChatTask<Structured> {
     // Read first: what the caller's own getters throw reaches the caller as it is, and the rest is made of
     // the JSON that is sent.
     const { params } = request
-    super('json', request)
+    super(request)
     this.#params = params
     this.#schema = schema
     this.#conversation = new Conversation(request, schema)
@@ -43,6 +43,10 @@ export class JsonTask extends ChatTask<Structured> {
   // Two schemas make two requests, also where the messages are the same.
   override payload(): unknown {
     return { ...this.#params, schema: this.#schema.jsonSchema }
+  }
+
+  override describe(): ReturnType<ChatTask<Structured>['describe']> {
+    return { ...super.describe(), outputType: 'json' }
   }
 
   override identify(): ReturnType<ChatTask<Structured>['identify']> {

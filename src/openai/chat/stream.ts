@@ -43,7 +43,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
   #attempts = 0
 
   constructor(request: ApiRequest, toCallerError: ToCallerError) {
-    super('create', request)
+    super(request)
     this.#toCallerError = toCallerError
     this.#startedMs = request.clock.monotonicMs()
   }

@@ -12,14 +12,15 @@ import { factsOf, failureInAnswer, RequestTokens, requestIdOf } from './shape.ts
 /** What the tasks of chat completions have in common. */
 export abstract class ChatTask<T> extends ApiTask<T> {
   readonly operation = 'chat'
-  readonly telemetry: RequestTelemetry
   readonly tokens: TaskTokens
 
-  constructor(face: 'create' | 'json', request: ApiRequest) {
+  constructor(request: ApiRequest) {
     super(request)
-    const telemetry = requestTelemetry(request.given.facts, request.targets)
-    this.telemetry = face === 'json' ? { ...telemetry, outputType: 'json' } : telemetry
     this.tokens = new RequestTokens(request)
+  }
+
+  describe(): RequestTelemetry {
+    return requestTelemetry(this.request.given.facts, this.targets)
   }
 
   /** One completion, read whole (or its stream opened). */
@@ -100,10 +101,6 @@ function isStop(stop: unknown): stop is string | readonly string[] {
 export class CompletionTask extends ChatTask<Answer<unknown>> {
   readonly codec: Codec<Answer<unknown>> = completionCodec
 
-  constructor(request: ApiRequest) {
-    super('create', request)
-  }
-
   async send(exchange: Exchange): Promise<Sent<Answer<unknown>>> {
     const answer = await this.complete(exchange, this.request.ownBodyFor(exchange))
     const { facts, failure } = this.readAnswer(answer, exchange)
@@ -131,10 +128,6 @@ export class CompletionTask extends ChatTask<Answer<unknown>> {
 
 /** `create(…).asResponse()`: guarded until the head has arrived; the body is the caller's. */
 export class ResponseHeadTask extends ChatTask<Answer<undefined>> {
-  constructor(request: ApiRequest) {
-    super('create', request)
-  }
-
   async send(exchange: Exchange): Promise<Sent<Answer<undefined>>> {
     const body = this.request.ownBodyFor(exchange)
     const value = await sendForHead(createCompletion, this.request, exchange, body)
