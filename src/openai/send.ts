@@ -12,7 +12,7 @@ import { type Answer, headSeen, isHead, method, promiseOf, responseOf } from './
 import type { ChatClient } from './chat-client.ts'
 import { clientIdentity, described, isRequestError } from './client.ts'
 import { type ApiRequest, allowancesIn, type Params } from './request.ts'
-import { discard, isIterable } from './stream-class.ts'
+import { discard } from './stream-class.ts'
 import { type CallTarget, gatewayFacts, noticeGateway } from './targets.ts'
 import { judgeUnsendable } from './unsendable.ts'
 import {
@@ -46,8 +46,9 @@ export function send<T = unknown>(
     wire.givesResponse = withResponse !== undefined
     if (withResponse === undefined) {
       const answer = bounds.race(promiseOf(given), read)
-      // A tracer's generator is read once, for it to end: see `discard`.
-      if (isIterable(given)) void answer.catch(() => discard(given))
+      // What a tracer's generator stands for, nobody is going to read.
+      const isPlain = given instanceof Promise && !readProperty(given, Symbol.asyncIterator)
+      if (!isPlain) void answer.catch(() => discard(given))
       return answer
     }
     // A tracer's promise may reject beside the one that is awaited, with the same error.

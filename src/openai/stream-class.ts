@@ -158,11 +158,6 @@ export function discard(data: unknown): boolean {
   return true
 }
 
-/** Whether `discard` would do anything. */
-export function isIterable(data: unknown): boolean {
-  return iterationOf(data) !== undefined
-}
-
 type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 
 function iterationOf(data: unknown): (() => AnyIterator) | undefined {

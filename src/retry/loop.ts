@@ -24,15 +24,24 @@ export type {
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  // If nothing is in its way, the first attempt is sent synchronously.
-  const held = run.start()
-  if (held !== undefined && !(await goesOn(run, held))) return run.stopped
-  const first = run.ended(await run.send())
-  if (first.ok) return { ok: true, value: first.value, requests: run.requests }
-  if (!(await goesOn(run, first))) return run.stopped
   try {
-    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no
-    // limit of its own: `decide` keeps the only counter, and its limit may change during the call.
+    // If nothing is in its way, the first attempt is sent synchronously.
+    const held = run.start()
+    if (held !== undefined && !(await goesOn(run, held))) return run.stopped
+    const first = run.ended(await run.send())
+    if (first.ok) return { ok: true, value: first.value, requests: run.requests }
+    return (await goesOn(run, first)) ? await retries(run) : run.stopped
+  } finally {
+    run.leave()
+  }
+}
+
+/**
+ * Everything after the first attempt, driven by p-retry; most calls never come here. p-retry has no limit of
+ * its own: `decide` keeps the only counter, and its limit may change during the call.
+ */
+async function retries<T>(run: Run<T>): Promise<LoopOutcome<T>> {
+  try {
     const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,

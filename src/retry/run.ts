@@ -25,7 +25,7 @@ import {
   type StepResult,
   withRefusal,
 } from './loop-contract.ts'
-import { type Permit, sendAttempt, sendWithHedge } from './send.ts'
+import { type Permit, reportEnd, sendAttempt, sendUnlessClosed, sendWithHedge } from './send.ts'
 
 /** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {
@@ -36,6 +36,8 @@ export class Run<T> {
   /** How many of them were refused without being executed, so that no model worked on them. */
   #refused: number
   #sentAtMs = 0
+  /** Of the attempt in flight, if it is reported to its line here and not by `sendAttempt`. */
+  #sentWith: Permit | undefined
   #next: NextStep = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
@@ -101,16 +103,17 @@ export class Run<T> {
     return undefined
   }
 
-  /** Sends the admitted attempt. How it ended belongs into `ended`: a second async function would cost memory. */
-  send(): Promise<StepResult<T>> {
+  /** Sends the admitted attempt. `ended` is not part of it: one more async function that waits costs memory. */
+  send(): Promise<StepResult<T>> | StepFailure {
     this.#requests += 1
     this.#pending = false
     this.#sentAtMs = this.#nowMs()
     return this.#send(this.#takePermit())
   }
 
-  /** Notes how the attempt that was sent has ended. */
+  /** Takes note of how the attempt that was sent has ended. */
   ended(result: StepResult<T>): StepResult<T> {
+    this.#reportEnd(result)
     if (result.ok) {
       this.tell({ verdict: 'accept' })
       return result
@@ -123,6 +126,19 @@ export class Run<T> {
     const hintMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
     this.#hintEndsMs = hintMs > 0 ? nowMs + hintMs : 0
     return result
+  }
+
+  /** To be called at the end of the loop, even if `attempt` rejected: its place in the line is given back. */
+  leave(): void {
+    this.#reportEnd(undefined)
+  }
+
+  #reportEnd(result: StepResult<T> | undefined): void {
+    const permit = this.#sentWith
+    if (permit === undefined) return
+    this.#sentWith = undefined
+    const over = { result, sentAtMs: this.#sentAtMs, isAborted: false }
+    reportEnd(this.#admission.target.state.line, permit, over)
   }
 
   decide(judged: StepFailure): Verdict {
@@ -193,7 +209,7 @@ export class Run<T> {
     return permit
   }
 
-  #send(permit: Permit): Promise<StepResult<T>> {
+  #send(permit: Permit): Promise<StepResult<T>> | StepFailure {
     const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
     const { target } = this.#admission
@@ -208,9 +224,11 @@ export class Run<T> {
       ...(delaySource !== undefined && { delaySource }),
     }
     const { hedging } = target.state
-    if (hedging === undefined || cause !== 'initial') {
-      return sendAttempt(request, target, step, permit)
+    if (hedging === undefined) {
+      this.#sentWith = permit
+      return sendUnlessClosed(request, step)
     }
+    if (cause !== 'initial') return sendAttempt(request, target, step, permit)
     const takeAttempt = () => {
       const { maxAttempts, maxRequests } = request.policy
       if (this.#requests >= Math.min(maxAttempts, maxRequests)) return undefined

@@ -35,20 +35,32 @@ export async function sendAttempt<T>(
   const sentAtMs = clock.monotonicMs()
   let result: StepResult<T> | undefined
   try {
-    result = await unlessClosed(request, step)
+    result = await sendUnlessClosed(request, step)
     return result
   } finally {
-    try {
-      // May throw, because the line may call the user's `random`.
-      line.ended(endOf(result, permit, sentAtMs, step.signal?.aborted === true))
-    } finally {
-      giveBack(line, result, permit.tokens)
-    }
+    reportEnd(line, permit, { result, sentAtMs, isAborted: step.signal?.aborted === true })
+  }
+}
+
+/** How an attempt ended. There is no result only if `attempt` rejected, which it must not. */
+interface AttemptOver<T> {
+  readonly result: StepResult<T> | undefined
+  readonly sentAtMs: number
+  readonly isAborted: boolean
+}
+
+/** Reports to the line how an attempt ended, and gives its place back. */
+export function reportEnd<T>(line: Line, permit: Permit, over: AttemptOver<T>): void {
+  try {
+    // May throw, because the line may call the user's `random`.
+    line.ended(endOf(permit, over))
+  } finally {
+    giveBack(line, over.result, permit.tokens)
   }
 }
 
 /** Checks again whether the client was closed after the line granted permission. */
-function unlessClosed<T>(
+export function sendUnlessClosed<T>(
   request: LoopRequest<T>,
   step: AttemptStep,
 ): Promise<StepResult<T>> | StepFailure {
@@ -56,12 +68,9 @@ function unlessClosed<T>(
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 
-/** How the attempt ended. There is no result only if `attempt` rejected, which it must not. */
 function endOf<T>(
-  result: StepResult<T> | undefined,
   { ticket, paying }: Permit,
-  sentAtMs: number,
-  isAborted: boolean,
+  { result, sentAtMs, isAborted }: AttemptOver<T>,
 ): End {
   const failure = result?.ok === false ? result.failure : undefined
   const unsent = result?.ok === false && result.withheld === true
