@@ -132,7 +132,7 @@ export async function askSteady(
 }
 
 /** The request body, the same for both clients. */
-export function ticketBody(
+function ticketBody(
   { model, text }: Pick<TicketRequest, 'model' | 'text'>,
   { maxCompletionTokens }: Pick<Scenario, 'maxCompletionTokens'>,
 ): OpenAI.Chat.ChatCompletionCreateParamsNonStreaming {
@@ -147,7 +147,7 @@ export function ticketBody(
 }
 
 /** The header by which a fault server tells calls apart. */
-export function callHeader(callId: string): { readonly 'x-fault-call': string } {
+function callHeader(callId: string): { readonly 'x-fault-call': string } {
   return { 'x-fault-call': callId }
 }
 

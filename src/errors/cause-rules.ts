@@ -49,7 +49,7 @@ export const TOO_MANY_REDIRECTS = 'too_many_redirects'
  * leaves open whether a server has done work, `executed` is 'maybe'.
  */
 // biome-ignore format: a rule is one line
-export const UNSENDABLE_RULES: readonly CauseRule[] = [
+const UNSENDABLE_RULES: readonly CauseRule[] = [
   // URL: Chromium and undici, then Firefox and node-fetch.
   { kind: 'invalid_request', executed: 'no', code: 'url_credentials', when: { text: 'from a url that includes credentials' }, example: { message: 'Request cannot be constructed from a URL that includes credentials: http://u:p@127.0.0.1/' } },
   { kind: 'invalid_request', executed: 'no', code: 'url_credentials', when: { text: 'is an url with embedded credentials' }, example: { message: 'http://u:p@127.0.0.1/ is an url with embedded credentials.' } },

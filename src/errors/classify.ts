@@ -132,7 +132,7 @@ function fromCallError(error: unknown): Classification | undefined {
  * (openai, Anthropic); `statusCode`, `responseHeaders`, `responseBody` (AI SDK); `response` with `data`
  * (axios); a `Response` that was thrown or attached to an error. Undefined if there is none.
  */
-export function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefined {
+function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefined {
   const inner = readProperty(error, 'response')
   const status = statusesOf(error, inner).find(isErrorStatus)
   const member = readProperty(error, 'error')

@@ -6,7 +6,7 @@ import { type HeaderSource, readHeader, readProperty } from './hostile.ts'
  * lenient: they read '10abc' as 10, and '5' as the year 2001.
  */
 
-export const SECOND = 1_000
+const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
@@ -14,12 +14,12 @@ const DAY = 24 * HOUR
 // RFC 9110 §10.2.3 allows whole seconds only, but providers also send fractions.
 const DECIMAL = /^\d+(?:\.\d+)?$/
 
-export function readDecimal(text: string | undefined): number | undefined {
+function readDecimal(text: string | undefined): number | undefined {
   return text !== undefined && DECIMAL.test(text) ? Number(text) : undefined
 }
 
 /** Milliseconds, kept finite: a number of a thousand digits still asks for a wait. */
-export function scale(value: number | undefined, unitMs: number): number | undefined {
+function scale(value: number | undefined, unitMs: number): number | undefined {
   return value === undefined ? undefined : Math.min(value * unitMs, Number.MAX_SAFE_INTEGER)
 }
 
@@ -93,7 +93,7 @@ const DURATION =
 const DURATION_UNITS = { days: DAY, hours: HOUR, minutes: MINUTE, seconds: SECOND, millis: 1 }
 
 /** Milliseconds of a duration such as `6m0s`; undefined for anything else, including a bare number. */
-export function readDuration(text: string | undefined): number | undefined {
+function readDuration(text: string | undefined): number | undefined {
   const parts = text === undefined ? undefined : DURATION.exec(text)?.groups
   if (parts === undefined) return undefined
   let sum = 0
@@ -108,7 +108,7 @@ const FIRST_EPOCH_SECONDS = 1e9
 const FIRST_EPOCH_MS = 1e11
 
 /** Milliseconds until a reset, given in seconds, as a duration, as a date and time, or as epoch time. */
-export function readReset(value: string, from: number): number | undefined {
+function readReset(value: string, from: number): number | undefined {
   const plain = readDecimal(value)
   if (plain === undefined) return readDuration(value) ?? untilInstant(readTimestamp(value), from)
   if (plain < FIRST_EPOCH_SECONDS) return scale(plain, SECOND)
@@ -116,7 +116,7 @@ export function readReset(value: string, from: number): number | undefined {
 }
 
 /** Milliseconds from `from` to a later instant; 0 if that has passed. */
-export function untilInstant(instant: number | undefined, from: number): number | undefined {
+function untilInstant(instant: number | undefined, from: number): number | undefined {
   if (instant === undefined || !Number.isFinite(instant - from)) return undefined
   return Math.min(Math.max(0, instant - from), Number.MAX_SAFE_INTEGER)
 }

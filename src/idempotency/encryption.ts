@@ -74,7 +74,7 @@ function keyOf(keys: ReadonlyMap<string, KeyObject>, id: string): KeyObject {
 }
 
 /** Joins the parts. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
   let at = 0
   for (const part of parts) {

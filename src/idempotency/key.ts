@@ -150,7 +150,7 @@ function writtenAs(dialect: Dialect, value: unknown): string {
 }
 
 /** Half of a surrogate pair, which neither UTF-8 nor RFC 8785 can represent. */
-export const LONE_SURROGATE: RegExp = /\p{Surrogate}/u
+const LONE_SURROGATE: RegExp = /\p{Surrogate}/u
 
 const MAX_DEPTH = 100
 const MAX_LENGTH = 2 ** 23

@@ -15,7 +15,7 @@ import { unreadableIn } from './record.ts'
 import type { Claim, ClaimRequest, ClaimResult, Store } from './store.ts'
 
 /** How long a claim lasts without a heartbeat, and so how long a crashed owner blocks its key at most. */
-export const LEASE_MS = 30_000
+const LEASE_MS = 30_000
 
 export type Claimed = ClaimResult | { readonly state: 'unreachable'; readonly cause: unknown }
 

@@ -232,7 +232,7 @@ function onceError<T>(
  * The protocol between processes. Claims the key until the store returns an outcome, a refusal or
  * ownership; an owner runs the work under a lease and records its outcome.
  */
-export async function claimAndRun<T>(
+async function claimAndRun<T>(
   request: OnceRequest<T>,
   flight: SharedFlight,
   own: OwnWork<T>,

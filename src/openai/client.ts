@@ -120,7 +120,7 @@ function isInstance(error: unknown, maker: unknown): boolean {
  * copy of it, whose `fetch` and `maxRetries` are not those that count: its completions, which openai
  * has made for it, know the client itself.
  */
-export function senderOf(client: object): object {
+function senderOf(client: object): object {
   const raw = rawClient(client)
   const sender = ownValue(readProperty(readProperty(raw, 'chat'), 'completions'), '_client')
   return typeof sender === 'object' && sender !== null ? sender : raw

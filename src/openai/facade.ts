@@ -178,7 +178,7 @@ export function inherited(object: unknown, key: PropertyKey): readonly unknown[]
 }
 
 /** Some doubles answer every key, so that no answer of theirs means anything. */
-export function answersAnything(object: object): boolean {
+function answersAnything(object: object): boolean {
   try {
     return Reflect.get(object, Symbol('a key that nobody has')) !== undefined
   } catch {
@@ -237,7 +237,7 @@ export interface WatchedHelper {
  * together, throws, and itself is, shares the report of the call it last made; a promise of `parse`
  * has it already.
  */
-export function watchedHelper({ helper, resource, client }: WatchedHelper): unknown {
+function watchedHelper({ helper, resource, client }: WatchedHelper): unknown {
   return (...args: unknown[]): unknown => {
     let watch: (call: unknown) => void = () => {}
     const sender = clientThat(client, (call) => watch(call))

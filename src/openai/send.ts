@@ -244,7 +244,7 @@ export abstract class ApiTask<T> implements Task<T> {
  * What the caller's own `toJSON` or getter threw, or whatever else openai does before it sends
  * anything, is no word of a provider's, whatever it looks like.
  */
-export function judgeUnsent(request: ApiRequest, failure: Failure, exchange: Exchange): Failure {
+function judgeUnsent(request: ApiRequest, failure: Failure, exchange: Exchange): Failure {
   const { cause } = failure
   if (isRefusedByClient(request, failure, exchange)) {
     const kind = 'invalid_request'

@@ -8,7 +8,7 @@ import { classesOf } from './client.ts'
 const known = new WeakMap<object, Promise<StreamClass>>()
 
 /** openai's `Stream`, of any copy: it alone can be made of what its `toReadableStream()` gives. */
-export function isStreamClass(Class: unknown): Class is StreamClass {
+function isStreamClass(Class: unknown): Class is StreamClass {
   return (
     typeof Class === 'function' && typeof readProperty(Class, 'fromReadableStream') === 'function'
   )

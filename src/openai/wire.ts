@@ -358,7 +358,7 @@ function headerPairs(given: unknown): readonly (readonly unknown[])[] {
  * read is looked at, through a reader (openai 7) or as an iterable (openai 6, and bodies that are
  * Node's own streams). Undefined where it can be read in neither way, or not be looked at.
  */
-export function watchBody(body: unknown): EventWatch | undefined {
+function watchBody(body: unknown): EventWatch | undefined {
   const watch = new EventWatch()
   const watchReads = (source: unknown, method: string) => {
     const look = (next: IteratorResult<unknown>) => {

@@ -223,7 +223,7 @@ export class Patience {
 }
 
 /** The target with this index. @throws {RangeError} if there is none, which is a bug of ours. */
-export function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
+function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
   const target = targets[index]
   if (target === undefined) throw new RangeError(`There is no target ${index}`)
   return target

@@ -43,14 +43,14 @@ export async function sendAttempt<T>(
 }
 
 /** How an attempt ended. There is no result only if `attempt` rejected, which it must not. */
-interface AttemptOver<T> {
+interface StepOver<T> {
   readonly result: StepResult<T> | undefined
   readonly sentAtMs: number
   readonly isAborted: boolean
 }
 
 /** Reports to the line how an attempt ended, and gives its place back. */
-export function reportEnd<T>(line: Line, permit: Permit, over: AttemptOver<T>): void {
+export function reportEnd<T>(line: Line, permit: Permit, over: StepOver<T>): void {
   try {
     // May throw, because the line may call the user's `random`.
     line.ended(endOf(permit, over))
@@ -68,10 +68,7 @@ export function sendUnlessClosed<T>(
   return { ok: false, withheld: true, failure: closedFailure() }
 }
 
-function endOf<T>(
-  { ticket, paying }: Permit,
-  { result, sentAtMs, isAborted }: AttemptOver<T>,
-): End {
+function endOf<T>({ ticket, paying }: Permit, { result, sentAtMs, isAborted }: StepOver<T>): End {
   const failure = result?.ok === false ? result.failure : undefined
   const unsent = result?.ok === false && result.withheld === true
   const isLost = result === undefined || unsent || isAborted

@@ -211,7 +211,7 @@ function signPath(database: string, id: string): string {
 const OWNER_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Whether this is the id of a process, as stored next to an owner. */
-export function isOwnerId(id: string): boolean {
+function isOwnerId(id: string): boolean {
   return OWNER_ID.test(id)
 }
 

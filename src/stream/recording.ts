@@ -290,7 +290,7 @@ const FORM = 'stream.v1'
  * The text of a whole stream, from the JSON of each of its chunks. It says that it is whole: the end
  * of its protocol may have made it so, which is no chunk.
  */
-export function encodeChunks(written: readonly string[]): string {
+function encodeChunks(written: readonly string[]): string {
   return `{"steadycall":"${FORM}","whole":true,"chunks":[${written.join(',')}]}`
 }
 

@@ -203,7 +203,7 @@ export interface RawEvent {
 }
 
 /** One event, or a run of comments, was larger than any answer has. */
-export class EventTooLarge extends Error {
+class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge'
 }
 

@@ -45,7 +45,7 @@ export const TIMEOUT_MS = 300_000
 export const TTL_MS = 60_000
 export const DONE: Outcome = { ok: true, result: '{"answer":42}' }
 export const OTHER: Outcome = { ok: true, result: '{"answer":43}' }
-export const ORIGIN = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+const ORIGIN = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 export const REFUSED: Outcome = {
   ok: false,
   notice: {

@@ -210,7 +210,7 @@ export function readInTurns<T>(work: Resting<T>, waiting: Waiting): Promise<T> {
 }
 
 /** Settles as the user's own check does, while a caller waits for it. @throws {ReadingEnded} */
-export function whileAwaited<T>(work: Promise<T>, waiting: Waiting): Promise<T> {
+function whileAwaited<T>(work: Promise<T>, waiting: Waiting): Promise<T> {
   const { clock, signal, deadline } = waiting
   return new Promise((resolve, reject) => {
     let cancel = () => {}

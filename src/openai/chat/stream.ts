@@ -258,7 +258,7 @@ function stoppedBy(cause: CallError): Failure {
  * Assembles a streamed answer for users that opted in to content. It is kept as a whole because `redact` needs
  * to see it whole: it could not recognise a secret cut in two. Of an answer that is too long, nothing is shown.
  */
-export class StreamedAnswer {
+class StreamedAnswer {
   readonly #entries = new Map<number, StreamedChoice>()
   /** How many more characters may be added, over all texts. */
   #left = MAX_CHARACTERS

@@ -49,7 +49,7 @@ export abstract class ChatTask<T> extends ApiTask<T> {
 }
 
 // The casts cross into openai's types: `prepareClient` has proved that the method is there.
-export const createCompletion: Method = (client, body, options) =>
+const createCompletion: Method = (client, body, options) =>
   client.chat.completions.create(body as never, options as never)
 
 /** How a completion is kept: as the JSON it came as. */
