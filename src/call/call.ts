@@ -50,8 +50,8 @@ export async function call<T>(task: Task<T>, context: CallContext): Promise<Call
       return finished(one, await checkedAgain(one, done), done)
     }
     const { signal, onUncertain } = task.options
-    const refused = begin(one, { signal, deadline: one.ownDeadline, onUncertain })
-    const done = refused ?? ended(one, await runAttempts(one))
+    const refused = refusedWork(one, { signal, deadline: one.ownDeadline, onUncertain })
+    const done = refused ?? workOutcome(one, await runAttempts(one))
     if (!done.ok) throw done.error
     return finished(one, done.value, DONE_HERE)
   } catch (error) {
@@ -67,16 +67,16 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * leaves it; and in the end what may be kept under the key.
  */
 async function makeAttempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
-  return begin(one, binding) ?? ended(one, await runAttempts(one))
+  return refusedWork(one, binding) ?? workOutcome(one, await runAttempts(one))
 }
 
-/** What the work ends with that may not begin. */
-function begin<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
+/** Begins the work; what it ends with where it may not begin. */
+function refusedWork<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
   const refusal = one.begin(binding)
   return refusal && one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
 }
 
-function ended<T>(one: LogicalCall<T>, outcome: LoopOutcome<T>): WorkOutcome<T> {
+function workOutcome<T>(one: LogicalCall<T>, outcome: LoopOutcome<T>): WorkOutcome<T> {
   return outcome.ok ? one.settle(outcome) : one.giveUp(outcome)
 }
 

@@ -51,7 +51,7 @@ export function measure(): readonly Figure[] {
       files.reduce((sum, { lines }) => sum + lines, 0),
       25_900,
       24_000,
-      38_400,
+      38_500,
     ),
     row('files of src/', files.length, 205, 185, 189),
   ]
