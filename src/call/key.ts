@@ -8,7 +8,6 @@ import {
   fingerprintOfJson,
   storedKey,
 } from '../idempotency/key.ts'
-import { withoutUndefined } from '../without-undefined.ts'
 import type { Tell } from './events.ts'
 import { followsGivenUp, giveUpInFlow, passFlowOn, type Scope, type Spent } from './nesting.ts'
 import { anyExhausted, type Runtime, rememberExhausted, warnOnce, wasExhausted } from './runtime.ts'
@@ -50,14 +49,13 @@ export function resolveKey<T>(task: Task<T>, space: KeySpace, runtime: Runtime):
       ? canonicalJsonAsSent(task.payload())
       : boundPayload(task, options.payload)
   const { tenant, keySecret } = space
-  const fingerprint = fingerprintOfJson(json, withoutUndefined({ keySecret }))
+  const fingerprint = fingerprintOfJson(json, { keySecret })
   if (given !== undefined) return keyOf(task, space, given, fingerprint)
   if (options.occurrence === undefined) warnOfSampling(task, runtime)
-  const text = deriveKeyOfJson(
-    operation,
-    `[${json},${options.occurrence ?? 0}]`,
-    withoutUndefined({ tenant, keySecret }),
-  )
+  const text = deriveKeyOfJson(operation, `[${json},${options.occurrence ?? 0}]`, {
+    tenant,
+    keySecret,
+  })
   return keyOf(task, space, text, fingerprint)
 }
 
@@ -76,10 +74,7 @@ function keyOf<T>(
   text: string,
   fingerprint?: string,
 ): CallKey {
-  return new OwnKey(
-    { operation, key: text, ...withoutUndefined({ tenant, keySecret }) },
-    fingerprint,
-  )
+  return new OwnKey({ operation, key: text, tenant, keySecret }, fingerprint)
 }
 
 // A class, not a literal with a getter: one is made for every call.

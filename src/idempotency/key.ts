@@ -13,8 +13,8 @@ export function deriveKey(operation: string, payload: unknown, space: DerivedSpa
 }
 
 interface DerivedSpace {
-  readonly tenant?: string
-  readonly keySecret?: string
+  readonly tenant?: string | undefined
+  readonly keySecret?: string | undefined
 }
 
 /** Like `deriveKey`, from the payload's canonical JSON. */
@@ -34,7 +34,7 @@ export function deriveKeyOfJson(
  */
 export function fingerprintOf(
   payload: unknown,
-  space: { readonly keySecret?: string } = {},
+  space: { readonly keySecret?: string | undefined } = {},
 ): string {
   return fingerprintOfJson(canonicalPayload(payload), space)
 }
@@ -42,7 +42,7 @@ export function fingerprintOf(
 /** Like `fingerprintOf`, from the payload's canonical JSON. */
 export function fingerprintOfJson(
   json: string,
-  { keySecret }: { readonly keySecret?: string },
+  { keySecret }: { readonly keySecret?: string | undefined },
 ): string {
   return digest([canonicalJson('steadycall.payload.v1'), json], keySecret)
 }
@@ -62,8 +62,8 @@ export function storedKey({
   key,
 }: {
   readonly operation: string
-  readonly tenant?: string
-  readonly keySecret?: string
+  readonly tenant?: string | undefined
+  readonly keySecret?: string | undefined
   readonly key: string
 }): string {
   if (typeof key !== 'string' || key.length < 1 || key.length > MAX_KEY_LENGTH) {

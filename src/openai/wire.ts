@@ -3,7 +3,6 @@ import type { Exchange, Wire } from '../call/task.ts'
 import { isObject, readProperty } from '../errors/hostile.ts'
 import { EventWatch } from '../stream/watch.ts'
 import { type Bounds, isSignal } from '../time.ts'
-import { withoutUndefined } from '../without-undefined.ts'
 import type { ChatClient } from './chat-client.ts'
 import { isFacade, ownValue } from './facade.ts'
 import type { CallTarget, Gateway } from './targets.ts'
@@ -317,7 +316,8 @@ export function withOwnHeaders(
   own: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const all = headerPairs(given)
-  const said = withoutUndefined(own)
+  const said: Record<string, string> = {}
+  for (const [name, value] of Object.entries(own)) if (value !== undefined) said[name] = value
   if (all.length === 0) return Object.keys(said).length > 0 ? said : undefined
   const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
   const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all

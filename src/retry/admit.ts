@@ -1,11 +1,26 @@
 import type { Wait } from '../errors/call-error.ts'
 import { type Clock, sleep } from '../time.ts'
-import { DEFAULT_LIMITS, type FallbackChoice } from './decide.ts'
+import { closedFailure, DEFAULT_LIMITS, type FallbackChoice, type StepFailure } from './decide.ts'
 import { type Line, TIMER_SLACK_MS } from './health/line.ts'
-import type { Held } from './health/line-contract.ts'
-import type { HeldBy, PermitRefusal, PermitRequest } from './health/waiting.ts'
-import type { LoopPolicy, LoopRequest, LoopTarget } from './loop-contract.ts'
-import type { Permit } from './send.ts'
+import { type End, type Held, signOf } from './health/line-contract.ts'
+import type { HeldBy, PermitRefusal, PermitRequest, Ticket } from './health/waiting.ts'
+import type {
+  AttemptStep,
+  GoingOn,
+  LoopPolicy,
+  LoopRequest,
+  LoopTarget,
+  StepResult,
+} from './loop-contract.ts'
+
+/** Permission to send one attempt, granted by the target's line. */
+export interface Permit {
+  readonly ticket: Ticket
+  /** Whether it repeats an attempt that may have been executed. */
+  readonly paying: boolean
+  /** Estimated tokens; 0 if tokens are not counted. */
+  readonly tokens: number
+}
 
 /** The attempt that asks for permission to send. */
 export interface PlannedSend {
@@ -240,4 +255,70 @@ export function fallbacksAfter<T>(
     on,
     available: state.line.isFree && request.spentAt?.(first + offset) === undefined,
   }))
+}
+
+/** How an attempt ended. There is no result only if `attempt` rejected, which it must not. */
+interface StepOver<T> {
+  readonly result: StepResult<T> | undefined
+  readonly sentAtMs: number
+  readonly isAborted: boolean
+}
+
+/** Reports to the line how an attempt ended, and gives its place back. */
+export function reportEnd<T>(line: Line, permit: Permit, over: StepOver<T>): void {
+  try {
+    // May throw, because the line may call the user's `random`.
+    line.ended(endOf(permit, over))
+  } finally {
+    giveBack(line, over.result, permit.tokens)
+  }
+}
+
+/** Checks again whether the client was closed after the line granted permission. */
+export function sendUnlessClosed<T>(
+  request: LoopRequest<T>,
+  step: AttemptStep,
+): Promise<StepResult<T>> | StepFailure {
+  if (!request.closing?.isClosed) return request.attempt(step)
+  return { ok: false, withheld: true, failure: closedFailure() }
+}
+
+function endOf<T>({ ticket, paying }: Permit, { result, sentAtMs, isAborted }: StepOver<T>): End {
+  const failure = result?.ok === false ? result.failure : undefined
+  const unsent = result?.ok === false && result.withheld === true
+  const isLost = result === undefined || unsent || isAborted
+  return {
+    ticket,
+    sentAtMs,
+    sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
+    hintMs: failure?.retryAfterMs ?? 0,
+    paid: paying,
+    unsent,
+    seen: failure && { kind: failure.kind, status: failure.status },
+    tokens: result?.ok === true ? result.tokens : undefined,
+    allowances: result?.allowances,
+  }
+}
+
+function giveBack<T>(line: Line, result: StepResult<T> | undefined, thought: number): void {
+  const used = tokensBeyond(thought, result)
+  if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, thought)
+  else line.left(used)
+}
+
+/** A stream keeps its place until it ends or its reader is idle. */
+function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void {
+  let used = thought
+  const leave = line.streams(pace, () => (thought === 0 ? 0 : used - thought))
+  void ended.then((tokens = thought) => {
+    used = tokens
+    leave()
+  })
+}
+
+/** Tokens used beyond the estimate; negative if fewer were used. */
+function tokensBeyond<T>(thought: number, result: StepResult<T> | undefined): number {
+  if (thought === 0 || result === undefined) return 0
+  if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought
+  return result.withheld === true || result.failure.executed === 'no' ? -thought : 0
 }

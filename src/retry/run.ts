@@ -1,6 +1,13 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { Admission, fallbacksAfter, type PlannedSend } from './admit.ts'
+import {
+  Admission,
+  fallbacksAfter,
+  type Permit,
+  type PlannedSend,
+  reportEnd,
+  sendUnlessClosed,
+} from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import {
   abortedFailure,
@@ -17,6 +24,7 @@ import {
 } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
 import type { PermitRefusal } from './health/waiting.ts'
+import { sendAttempt, sendWithHedge } from './hedged.ts'
 import {
   type AttemptStep,
   type LoopOutcome,
@@ -25,7 +33,6 @@ import {
   type StepResult,
   withRefusal,
 } from './loop-contract.ts'
-import { type Permit, reportEnd, sendAttempt, sendUnlessClosed, sendWithHedge } from './send.ts'
 
 /** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {
