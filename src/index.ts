@@ -15,7 +15,7 @@ export { classifyError, notExecuted } from './errors/classify.ts'
 export type { Again, Executed, FailureKind } from './errors/failure-kinds.ts'
 export type { RunContext } from './function-task.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
-export type { EncryptionOptions } from './idempotency/encryption.ts'
+export type { EncryptionOptions } from './idempotency/encryption-options.ts'
 export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export type {
   Claim,

@@ -20,7 +20,7 @@ const FIELDS = '| field | what it is | default | allowed |'
 const rows = 'src/options/options.ts'
 const nested = 'src/options/nested-options.ts'
 const settings = docstringsOf(rows, 'SettingRows')
-const keeping = docstringsOf('src/options/keeping-options.ts', 'KeepingRows')
+const keeping = docstringsOf('src/options/nested-options.ts', 'KeepingRows')
 
 describe('docs/reference/options.md', () => {
   const forClient = namesIn(page, OPTIONS, 0)
@@ -67,7 +67,7 @@ describe('docs/reference/options.md', () => {
       '| option of retry |',
       0,
       RETRY_ROWS,
-      docstringsOf('src/options/retry-policy.ts', 'RetryRows'),
+      docstringsOf('src/options/options.ts', 'RetryRows'),
     ],
     [
       'in encryption',

@@ -1,5 +1,6 @@
 import { type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
-import { type EncryptionOptions, KEY_ID, keyBytes } from '../idempotency/encryption.ts'
+import { KEY_ID, keyBytes } from '../idempotency/encryption.ts'
+import type { EncryptionOptions } from '../idempotency/encryption-options.ts'
 import type { ChatClient } from '../openai/chat-client.ts'
 import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/limits.ts'
 import { HEDGE_NUMBERS, type HedgeOptions } from '../retry/hedge.ts'
