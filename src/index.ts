@@ -54,7 +54,7 @@ export {
   fixed,
   fullJitter,
 } from './retry/backoff.ts'
-export type { Limits, LimitsOptions } from './retry/health/limits.ts'
+export type { Limits, LimitsOptions } from './retry/health/limit-options.ts'
 export type { HedgeOptions } from './retry/hedge.ts'
 export type { RetryContext } from './retry-function.ts'
 export { retry } from './retry-function.ts'

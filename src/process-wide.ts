@@ -1,21 +1,14 @@
 /**
- * A singleton of this process, created on first use. It is stored on `globalThis` under a registered symbol,
- * so that several copies of this package, which are common, share it. The name of the symbol contains the
- * version of its contents.
+ * A singleton of this process, created by whichever copy of this package asks for it first. It is stored on
+ * `globalThis` under a registered symbol, because several copies in one process are common. The name of the
+ * symbol contains the version of its contents.
  */
 export function processWide<T extends object>(name: symbol, create: () => T): T {
-  // Safe: only this module sets the symbol, and each symbol has one type of object.
-  return (found.get(name) ?? find(name, create)) as T
-}
-
-// A cache, because this is called several times per call and global properties are slow to look up.
-const found = new Map<symbol, object>()
-
-function find(name: symbol, create: () => object): object {
   const existing: unknown = Reflect.get(globalThis, name)
-  const object = existing instanceof Object ? existing : create()
-  if (object !== existing) Object.defineProperty(globalThis, name, { value: object })
-  found.set(name, object)
+  // Safe: only this module sets the symbol, and each symbol has one type of object.
+  if (existing instanceof Object) return existing as T
+  const object = create()
+  Object.defineProperty(globalThis, name, { value: object })
   return object
 }
 

@@ -247,7 +247,7 @@ async function json(
   return result
 }
 
-/** Of a call that brings none of its own, which is most of them: there is nothing to check. */
+/** The options of a call that has none; they need no check. */
 const NO_OPTIONS: CallOptions = Object.freeze({})
 
 const RUN_NAME = text(255)

@@ -1,9 +1,7 @@
-import { readProperty } from './errors/hostile.ts'
+// Time, deadlines and the signals that end a wait. No other file in `src/` calls `setTimeout`, `Date.now` or
+// `performance.now`, so that tests and the simulator can replace the clock.
 
-/**
- * Time as seen by the rest of steadycall. No other file in `src/` calls `setTimeout`, `Date.now` or
- * `performance.now`, so that tests and the simulator can replace the clock.
- */
+/** Time as seen by the rest of steadycall. */
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. For reports and HTTP dates, never for intervals. */
   wallMs(): number
@@ -112,10 +110,8 @@ class FixedDeadline implements Deadline {
   }
 }
 
-/**
- * Recognises signals by their shape. Signals of a polyfill or another realm are valid, but `AbortSignal.any`
- * and `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
- */
+// Signals are recognised by their shape. Those of a polyfill or another realm are valid, but `AbortSignal.any`
+// and `fetch` reject them, so they are converted on entry; the rest of steadycall sees only native ones.
 
 /** Whether the value has `aborted` and `addEventListener`. */
 export function isSignal(value: unknown): value is AbortSignal {
@@ -134,11 +130,20 @@ export function nativeSignal(signal: AbortSignal): AbortSignal {
   const follower = known ?? new AbortController()
   if (known === undefined) followers.set(signal, follower)
   // Without a reason (some polyfills have none) `abort` uses its default.
-  const follow = () => follower.abort(readProperty(signal, 'reason'))
+  const follow = () => follower.abort(reasonOf(signal))
   if (signal.aborted) follow()
   // One listener for all calls, because a signal may live as long as the process.
   else if (known === undefined) signal.addEventListener('abort', follow)
   return follower.signal
+}
+
+/** A polyfill's getter may throw. */
+function reasonOf(signal: AbortSignal): unknown {
+  try {
+    return signal.reason
+  } catch {
+    return undefined
+  }
 }
 
 const followers = new WeakMap<AbortSignal, AbortController>()
@@ -301,6 +306,8 @@ export class Bounds {
       work.then(
         (value) => {
           this.#settled()
+          // It has been rejected already; what came late is read by nobody.
+          if (this.#ended !== undefined) return
           try {
             // Without `read`, R is T.
             resolve(read === undefined ? (value as unknown as R) : read(value))
@@ -343,15 +350,15 @@ export class Bounds {
     this.#request.signal?.removeEventListener('abort', this)
   }
 
+  /** The caller's signal has aborted: this object is its listener. */
+  handleEvent(): void {
+    this.#end('aborted', this.#request.signal?.reason)
+  }
+
   /** The raced work has ended; before any limit, it is nothing that could go on. */
   #settled(): void {
     this.#cutRace = undefined
     if (this.#ended === undefined) this.#raced = undefined
-  }
-
-  /** The caller's signal has aborted: this object is its listener. */
-  handleEvent(): void {
-    this.#end('aborted', this.#request.signal?.reason)
   }
 
   #arm(): void {

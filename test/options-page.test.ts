@@ -81,7 +81,7 @@ describe('docs/reference/options.md', () => {
       FIELDS,
       1,
       within(STEADY_ROWS.limits),
-      docstringsOf('src/retry/health/limits.ts', 'LimitsOptions'),
+      docstringsOf('src/retry/health/limit-options.ts', 'LimitsOptions'),
     ],
     [
       'in hedge',

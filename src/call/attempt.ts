@@ -26,7 +26,7 @@ export interface RunningCall<T> {
   readonly work: {
     readonly scope: Scope
     /** The attempt of this step is over. */
-    ended(step: AttemptStep, end: StepEnd<unknown>): void
+    attemptEnded(step: AttemptStep, end: StepEnd<unknown>): void
   }
   readonly span: CallSpan
   readonly tell: Tell | undefined
@@ -137,7 +137,7 @@ export class Attempt<T> implements Exchange {
     const allowances = task.allowances?.(this)
     const end = this.#settled(this.#withMultiplication(sent), allowances && { allowances })
     // Here, not in an async function around this one: each that waits costs memory.
-    this.#work.ended(this.#step, end)
+    this.#work.attemptEnded(this.#step, end)
     return end
   }
 

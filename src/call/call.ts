@@ -31,7 +31,7 @@ interface CallResult<T> {
 /**
  * One logical call, top to bottom: deadline, key and span; then the key is claimed in the store and
  * its stored outcome replayed, a call in flight joined, or the work done here, attempt by attempt;
- * then the report. Only `makeAttempts` sends anything: at most `maxRequests` requests in all, of which a
+ * then the report. Only `runAttempts` sends anything: at most `maxRequests` requests in all, of which a
  * model may have worked on `maxAttempts`.
  * @throws {CallError} whatever went wrong.
  * @throws {TypeError} for a payload that has no canonical JSON.
@@ -50,7 +50,8 @@ export async function call<T>(task: Task<T>, context: CallContext): Promise<Call
       return finished(one, await checkedAgain(one, done), done)
     }
     const { signal, onUncertain } = task.options
-    const refused = refusedWork(one, { signal, deadline: one.ownDeadline, onUncertain })
+    // As `makeAttempts` does it: one more async function that waits, in every call, costs memory.
+    const refused = beginWork(one, { signal, deadline: one.ownDeadline, onUncertain })
     const done = refused ?? workOutcome(one, await runAttempts(one))
     if (!done.ok) throw done.error
     return finished(one, done.value, DONE_HERE)
@@ -67,11 +68,11 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * leaves it; and in the end what may be kept under the key.
  */
 async function makeAttempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
-  return refusedWork(one, binding) ?? workOutcome(one, await runAttempts(one))
+  return beginWork(one, binding) ?? workOutcome(one, await runAttempts(one))
 }
 
-/** Begins the work; what it ends with where it may not begin. */
-function refusedWork<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
+/** Begins the work. Returns its outcome if it is refused. */
+function beginWork<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
   const refusal = one.begin(binding)
   return refusal && one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
 }

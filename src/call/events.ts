@@ -108,7 +108,7 @@ function withoutTraced(event: Traced<PublicEvent>): PublicEvent {
   return shown
 }
 
-/** Tells each event to `onEvent`, which gets its fields with it, and to the span: to those that there are. */
+/** Tells each event to `onEvent`, with the call's own fields, and to the span, as far as they exist. */
 export function tellAll(
   onEvent: ((event: CallEvent) => void) | undefined,
   call: CallFields,

@@ -1,6 +1,6 @@
 import { isCallError } from './call-error.ts'
 import { matchCause } from './cause-rules.ts'
-import { isTelling, readEnvelope } from './envelope.ts'
+import { isNonEmpty, readEnvelope } from './envelope.ts'
 import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
 import { type HeaderSource, readItems, readProperty, readText, someCause } from './hostile.ts'
 import {
@@ -37,7 +37,7 @@ export function classify(error: unknown, evidence: Evidence = {}): Classificatio
 // Real chains of causes have up to five links; the limit also ends a cyclic chain.
 const MAX_DEPTH = 10
 const MAX_ERRORS = 32
-// Of an error's message, which may quote the body, and of a body.
+// At most this much is read of a message or a body.
 const MAX_MESSAGE_LENGTH = 4_096
 
 /** Judges an error, then its causes; undefined if none of them matches. */
@@ -137,7 +137,7 @@ function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefine
   const status = statusesOf(error, inner).find(isErrorStatus)
   const member = readProperty(error, 'error')
   // The `error` of an ErrorEvent is an Error, not a response body.
-  const said = isTelling(member) && readProperty(member, 'stack') === undefined
+  const said = isNonEmpty(member) && readProperty(member, 'stack') === undefined
   if (status === undefined && !said) return answerInDisguise(error, inner, evidence)
   const isOurs = evidence.status === undefined || status === undefined || evidence.status === status
   const bodies = [

@@ -188,7 +188,7 @@ function visitObject(value: object, found: Found, depth: number): void {
   for (const field of TEXT_FIELDS) visit(readProperty(value, field), found, depth + 1)
   for (const field of NESTED_FIELDS) {
     const nested = readProperty(value, field)
-    if (field === 'error' && isTelling(nested)) found.fromProvider = true
+    if (field === 'error' && isNonEmpty(nested)) found.fromProvider = true
     visit(nested, found, depth + 1)
   }
   for (const [name, member] of readMembers(value, MAX_VALUES))
@@ -242,7 +242,7 @@ function readStatus(code: unknown): string | undefined {
 }
 
 /** False for `error: null`, `''`, `false` and `{}`, which some providers send with a successful response. */
-export function isTelling(error: unknown): boolean {
+export function isNonEmpty(error: unknown): boolean {
   if (typeof error === 'string') return error !== ''
   if (typeof error !== 'object' || error === null) return error === true
   try {
@@ -314,7 +314,7 @@ export function hasErrorField(value: ErrorFields): boolean {
  */
 export function flatErrorIn(value: unknown): object | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const says = (name: string) => isTold(readProperty(value, name))
+  const says = (name: string) => statesFailure(readProperty(value, name))
   const isAnswer = readItems(readProperty(value, 'choices'), 1).length > 0
   const members = isAnswer ? [] : readMembers(value, MAX_MEMBERS)
   if (members.some(isDenial)) return value
@@ -350,7 +350,7 @@ export function wrappedErrorIn(value: unknown): object | undefined {
 
 function namesItselfError(value: object): boolean {
   if (saysSuccess(value)) return false
-  const says = (name: string) => isTold(readProperty(value, name))
+  const says = (name: string) => statesFailure(readProperty(value, name))
   return (
     saysFailure(value) ||
     isFailureWord(readProperty(value, 'object')) ||
@@ -361,7 +361,7 @@ function namesItselfError(value: object): boolean {
 }
 
 function isSaid(said: unknown): boolean {
-  return (typeof said === 'string' || typeof said === 'object') && isTold(said)
+  return (typeof said === 'string' || typeof said === 'object') && statesFailure(said)
 }
 
 const MAX_MEMBERS = 50
@@ -376,13 +376,13 @@ function isDenial([name, value]: Member): boolean {
 function tellsOfFailure([name, value]: Member): boolean {
   if (value === true) return asksForFailure(name)
   // A member called `error` is handled by the caller.
-  return name !== 'error' && namesFailure(name) && isTold(value)
+  return name !== 'error' && namesFailure(name) && statesFailure(value)
 }
 
 function isText([name, value]: Member): boolean {
   return DETAILS.test(name)
-    ? isTold(value)
-    : typeof value === 'string' && TEXTS.test(name) && isTold(value)
+    ? statesFailure(value)
+    : typeof value === 'string' && TEXTS.test(name) && statesFailure(value)
 }
 
 /** Some relays send their error fields with every response, set to a success code. */
@@ -397,9 +397,10 @@ function isSuccess(word: string): boolean {
   return /^(?:0+|200|success|succeeded|ok)$/i.test(word)
 }
 
-function isTold(said: unknown): boolean {
+/** Whether the value of an error's field says that there is one: not 0, a success, `null` or nothing. */
+function statesFailure(said: unknown): boolean {
   if (typeof said === 'number') return said !== 0
-  if (typeof said !== 'string') return isTelling(said)
+  if (typeof said !== 'string') return isNonEmpty(said)
   const text = said.trim()
   return text !== '' && !isSuccess(text) && !/^(?:null|none)$/i.test(text)
 }

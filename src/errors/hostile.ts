@@ -1,7 +1,6 @@
-/**
- * Safe reading of untrusted values: thrown errors and provider responses. Getters and proxies may throw,
- * and a body may have any size. Nothing here throws, and every read has a limit.
- */
+// Safe reading of untrusted values, thrown errors and provider responses: their properties, JSON that is
+// embedded in a text, clauses of a sentence, names that report a failure. Getters and proxies may throw, and
+// a body may have any size: nothing here throws, and every read has a limit.
 
 /** Whether it can have properties; a function does not count. */
 export function isObject(value: unknown): value is object {
@@ -211,12 +210,8 @@ function isLetter(text: string, at: number): boolean {
   return /[a-z0-9_]/.test(text.charAt(at))
 }
 
-/**
- * Recognises names that report a failure, in any spelling: `error_message`, `errorMessage`,
- * `ERROR-MESSAGE`, `throttlingException`. Names come from the provider and are not trusted, so longer
- * ones than `MAX_NAME_LENGTH` are not read.
- */
-
+// Names that report a failure, in any spelling: `error_message`, `errorMessage`, `ERROR-MESSAGE`,
+// `throttlingException`. Names come from the provider and are not trusted: longer ones are not read.
 const MAX_NAME_LENGTH = 60
 
 const FAILURE = /^(?:errors?|err|errno|fault|exceptions?|failures?)$/

@@ -4,7 +4,7 @@ import {
   type ErrorFields,
   flatErrorIn,
   hasErrorField,
-  isTelling,
+  isNonEmpty,
   readEnvelope,
   statusIn,
   wrappedErrorIn,
@@ -235,7 +235,7 @@ export function errorInAnswer(answer: unknown): object | undefined {
   // x_groq: Groq's reason for stopping a stream early, https://console.groq.com/docs/api-reference
   for (const part of [...tops, readProperty(value, 'x_groq'), ...choicesOf(value)]) {
     const error = readProperty(part, 'error')
-    if (!isTelling(error)) continue
+    if (!isNonEmpty(error)) continue
     const status = statusIn(part)
     return status === undefined ? { error } : { error, status }
   }

@@ -120,10 +120,8 @@ export interface OwnWork<T> {
   outcome?: WorkOutcome<T> | undefined
 }
 
-/**
- * The errors of the idempotency protocol itself, as the input of `CallError`: a failure may concern many
- * callers, and each of them gets an error object of its own.
- */
+// The errors of the protocol itself, as the input of `CallError`: a failure may concern many callers, and
+// each of them gets an error object of its own.
 
 export function aborted(cause: unknown, executed: Executed): CallErrorInit {
   return { kind: 'aborted', message: adviceFor('aborted'), cause, executed }

@@ -154,11 +154,9 @@ function through<T extends object>(
   return facade as T
 }
 
-/**
- * Reading of objects that may be proxies: tracers answer each property of a client with something
- * of their own. Property descriptors and prototypes say what is really there, since hardly a proxy
- * changes those. Nothing here throws.
- */
+// Reading of objects that may be proxies: tracers answer each property of a client with something of
+// their own. Property descriptors and prototypes say what is really there, since hardly a proxy changes
+// those. None of these functions throws.
 
 // A class of a class of a client; a hostile chain ends here.
 const MAX_PROTOTYPES = 20

@@ -39,7 +39,7 @@ export function apiRequest(
   own: CallOptions,
 ): ApiRequest {
   const { signal, maxRetries, timeout, ...passed } = requestOptions
-  checkRequestOptions(face, signal, timeout)
+  checkSignalAndTimeout(face, signal, timeout)
   for (const [index, { client: other }] of (own.fallbacks ?? []).entries()) {
     if (other !== undefined) prepareClient(`${face}(): fallbacks[${index}].client`, other)
   }
@@ -134,7 +134,7 @@ export class ApiRequest {
 }
 
 /** openai's own `signal` and `timeout`, which we take over: what is none is refused, not dropped. */
-function checkRequestOptions(face: string, signal: unknown, timeout: unknown): void {
+function checkSignalAndTimeout(face: string, signal: unknown, timeout: unknown): void {
   if (signal !== undefined && signal !== null && !isSignal(signal)) {
     throw new TypeError(`${face}(): signal must be an AbortSignal`)
   }

@@ -39,6 +39,7 @@ export function send<T = unknown>(
 ): Promise<Answer<T>> {
   const { bounds } = exchange
   const wire = wireOf(exchange)
+  const read = (came: unknown): Answer<T> => answerIn(came, wire)
   // Not an async function: one more that waits, in every call, costs memory.
   try {
     const given = start(create, request, exchange, body, bounds.signal)
@@ -56,9 +57,6 @@ export function send<T = unknown>(
     return bounds.race(promiseOf(withResponse()), read)
   } catch (error) {
     return Promise.reject(error)
-  }
-  function read(came: unknown): Answer<T> {
-    return answerIn(came, wire)
   }
 }
 
@@ -154,11 +152,16 @@ export abstract class ApiTask<T> implements Task<T> {
   readonly targets: readonly [CallTarget, ...CallTarget[]]
   protected readonly request: ApiRequest
 
+  readonly timeoutMs: number
+
   constructor(request: ApiRequest) {
     this.request = request
     this.options = request.options
     this.targets = request.targets
     this.name = request.targets[0].model
+    const { firstChunkTimeoutMs, attemptTimeoutMs } = request.options
+    // Read once: the caller may change the parameters meanwhile.
+    this.timeoutMs = request.given.facts['stream'] === true ? firstChunkTimeoutMs : attemptTimeoutMs
   }
 
   abstract describe(): RequestTelemetry
@@ -167,11 +170,6 @@ export abstract class ApiTask<T> implements Task<T> {
 
   payload(): unknown {
     return this.request.params
-  }
-
-  get timeoutMs(): number {
-    const { firstChunkTimeoutMs, attemptTimeoutMs } = this.request.options
-    return this.request.given.facts['stream'] === true ? firstChunkTimeoutMs : attemptTimeoutMs
   }
 
   identify(): { readonly request: unknown; readonly targets: readonly unknown[] } {

@@ -150,11 +150,14 @@ export async function givenStream(
  * it is the first to await the answer, does not matter then.
  */
 export function discard(data: unknown): boolean {
-  const iterator = iterationOf(data)?.()
-  if (iterator === undefined) return false
-  void Promise.resolve(iterator.next())
-    .then(() => iterator.return?.())
-    .catch(() => {})
+  const iterate = iterationOf(data)
+  if (iterate === undefined) return false
+  // Nothing that a foreign iterator throws matters here.
+  void (async () => {
+    const iterator = iterate()
+    await iterator.next()
+    await iterator.return?.()
+  })().catch(() => {})
   return true
 }
 

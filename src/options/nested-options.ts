@@ -2,7 +2,7 @@ import { type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
 import { KEY_ID, keyBytes } from '../idempotency/encryption.ts'
 import type { EncryptionOptions } from '../idempotency/encryption-options.ts'
 import type { ChatClient } from '../openai/chat-client.ts'
-import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/limits.ts'
+import { LIMIT_NUMBERS, type Limits, type LimitsOptions } from '../retry/health/limit-options.ts'
 import { HEDGE_NUMBERS, type HedgeOptions } from '../retry/hedge.ts'
 import {
   aFunction,
@@ -159,7 +159,7 @@ export const gateway: Row<GatewayOption> = {
   within: (value) => (Array.isArray(value) ? undefined : GATEWAY),
 }
 
-/** How results are kept: how large at most, and whether in plain text. */
+// How results are kept: how large at most, and whether in plain text.
 
 /** Nothing in a message here is a key, or may be one. */
 const encryption: Row<EncryptionOptions> = {

@@ -6,7 +6,7 @@ import type { RegExpEngine } from '../output/schema-engine.ts'
 import type { CallEvent } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
 import { DEFAULT_LIMITS } from '../retry/decide.ts'
-import type { Limits } from '../retry/health/limits.ts'
+import type { Limits } from '../retry/health/limit-options.ts'
 import type { HedgeOptions } from '../retry/hedge.ts'
 import { isSignal } from '../time.ts'
 import {

@@ -28,7 +28,7 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
     // If nothing is in its way, the first attempt is sent synchronously.
     const held = run.start()
     if (held !== undefined && !(await goesOn(run, held))) return run.stopped
-    const first = run.ended(await run.send())
+    const first = run.noteEnd(await run.send())
     if (first.ok) return { ok: true, value: first.value, requests: run.requests }
     return (await goesOn(run, first)) ? await retries(run) : run.stopped
   } finally {
@@ -75,7 +75,7 @@ async function goesOn<T>(run: Run<T>, failed: StepFailure): Promise<boolean> {
 
 /** Adapts `send` to p-retry, which expects failures to be thrown. */
 async function sendOrThrow<T>(run: Run<T>): Promise<T> {
-  const result = run.ended(await run.send())
+  const result = run.noteEnd(await run.send())
   if (result.ok) return result.value
   throw new StepFailed(result)
 }

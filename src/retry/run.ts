@@ -43,8 +43,11 @@ export class Run<T> {
   /** How many of them were refused without being executed, so that no model worked on them. */
   #refused: number
   #sentAtMs = 0
-  /** Of the attempt in flight, if it is reported to its line here and not by `sendAttempt`. */
-  #sentWith: Permit | undefined
+  /**
+   * Permit of the attempt in flight, until its end is reported to the line. With hedging two attempts may be in
+   * flight, and `sendAttempt` reports each; otherwise this object does, which saves an async function.
+   */
+  #unreported: Permit | undefined
   #next: NextStep = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
@@ -110,7 +113,7 @@ export class Run<T> {
     return undefined
   }
 
-  /** Sends the admitted attempt. `ended` is not part of it: one more async function that waits costs memory. */
+  /** Sends the admitted attempt. */
   send(): Promise<StepResult<T>> | StepFailure {
     this.#requests += 1
     this.#pending = false
@@ -119,7 +122,7 @@ export class Run<T> {
   }
 
   /** Takes note of how the attempt that was sent has ended. */
-  ended(result: StepResult<T>): StepResult<T> {
+  noteEnd(result: StepResult<T>): StepResult<T> {
     this.#reportEnd(result)
     if (result.ok) {
       this.tell({ verdict: 'accept' })
@@ -141,9 +144,9 @@ export class Run<T> {
   }
 
   #reportEnd(result: StepResult<T> | undefined): void {
-    const permit = this.#sentWith
+    const permit = this.#unreported
     if (permit === undefined) return
-    this.#sentWith = undefined
+    this.#unreported = undefined
     const over = { result, sentAtMs: this.#sentAtMs, isAborted: false }
     reportEnd(this.#admission.target.state.line, permit, over)
   }
@@ -232,7 +235,7 @@ export class Run<T> {
     }
     const { hedging } = target.state
     if (hedging === undefined) {
-      this.#sentWith = permit
+      this.#unreported = permit
       return sendUnlessClosed(request, step)
     }
     if (cause !== 'initial') return sendAttempt(request, target, step, permit)

@@ -391,7 +391,7 @@ export interface StreamJudge {
   chunk(value: unknown): Failure | undefined
   /** The failure in a whole body. */
   body(value: unknown): Failure | undefined
-  /** The failure that a stream is which ended, as its protocol has it, without an answer. */
+  /** The failure of a stream that ended properly but without an answer. */
   nothing(): Failure | undefined
   /** Is this, cut or garbled, the text of a chunk? What it says are the words of a model. */
   looksLikeChunk(text: string): boolean

@@ -282,7 +282,7 @@ export interface Original {
   readonly origin: string | undefined
 }
 
-const LENGTH = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'.length
+const TRACEPARENT_LENGTH = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'.length
 
 /**
  * Prepends a line with the `traceparent` of the call to a result's text, so that a replay can link to that call
@@ -294,11 +294,11 @@ export function withOrigin(text: string, origin: string | undefined): string {
 
 /** Reverses {@link withOrigin}. Results are JSON, which never starts like a `traceparent`. */
 export function readOrigin(kept: string): Original {
-  const origin = kept.slice(0, LENGTH)
-  if (kept[LENGTH] !== '\n' || readTraceparent(origin) === undefined) {
+  const origin = kept.slice(0, TRACEPARENT_LENGTH)
+  if (kept[TRACEPARENT_LENGTH] !== '\n' || readTraceparent(origin) === undefined) {
     return { text: kept, origin: undefined }
   }
-  return { text: kept.slice(LENGTH + 1), origin }
+  return { text: kept.slice(TRACEPARENT_LENGTH + 1), origin }
 }
 
 export interface SpanEvent {

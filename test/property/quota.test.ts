@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Allowance } from '../../src/errors/hints.ts'
-import { readLimits } from '../../src/retry/health/limits.ts'
+import { readLimits } from '../../src/retry/health/limit-options.ts'
 import { Line } from '../../src/retry/health/line.ts'
 import type { PermitRequest } from '../../src/retry/health/waiting.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'

@@ -42,7 +42,7 @@ interface Delta {
 export const WITHOUT_CHOICE: { readonly choices: readonly never[] } = { choices: [] }
 
 /** What was put together from chunks, in the form of a completion. */
-export function completionOf(choices: readonly unknown[]): {
+export function withChoices(choices: readonly unknown[]): {
   readonly choices: readonly unknown[]
 } {
   return { choices }

@@ -23,7 +23,6 @@ import {
   ChatProgress,
   choicesAsked,
   choicesOf,
-  completionOf,
   deltaOf,
   failureInAnswer,
   failureInChunk,
@@ -31,6 +30,7 @@ import {
   looksLikeChunk,
   requestIdOf,
   WITHOUT_CHOICE,
+  withChoices,
 } from './shape.ts'
 import { ChatTask } from './task.ts'
 
@@ -273,9 +273,9 @@ class StreamedAnswer {
   }
 
   /** The answer so far, in the form of a ChatCompletion. `isCut` if it was too long. */
-  get completion(): ReturnType<typeof completionOf> & { readonly isCut: boolean } {
-    if (this.#left < 0) return { ...completionOf([]), isCut: true }
-    return { ...completionOf(inOrder(this.#entries).map(({ whole }) => whole)), isCut: false }
+  get completion(): ReturnType<typeof withChoices> & { readonly isCut: boolean } {
+    if (this.#left < 0) return { ...withChoices([]), isCut: true }
+    return { ...withChoices(inOrder(this.#entries).map(({ whole }) => whole)), isCut: false }
   }
 }
 

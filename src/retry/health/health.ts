@@ -1,6 +1,6 @@
 import { Independence } from './independence.ts'
 import { Latency, Limit, Tokens, Traffic } from './limit.ts'
-import type { LineLimits } from './limits.ts'
+import type { LineLimits } from './limit-options.ts'
 import { type End, type LineStatus, type Seen, SeenFailures, type Sign } from './line-contract.ts'
 import { Hint, Outage } from './outage.ts'
 import { Quota, Rate } from './rate.ts'
@@ -25,8 +25,7 @@ const FEW_IN_FLIGHT = 8
  * How many attempts may be in flight at first. After an outage a probe has shown that the target is up. After
  * a hint there was no probe, and all processes with the same hint return at the same moment.
  */
-const AFTER_OUTAGE = 2
-const AFTER_HINT = 1
+const AFTER = { outage: 2, hint: 1 }
 
 /**
  * The health of one target, and whether it can take a request now: hints, outage, concurrency limit, rate
@@ -200,7 +199,6 @@ export class Health {
     return this.hasToken(nowMs) ? undefined : 'budget'
   }
 
-  /** Whether the call waits in vain: see `Outage.isHopeless`. */
   isHopeless(request: PermitRequest, before: number, nowMs: number): boolean {
     return this.#outage.isHopeless(request, before, this.#hint, nowMs)
   }
@@ -267,9 +265,13 @@ export class Health {
     return ticket
   }
 
-  /** An attempt in flight has become a stream, or such a stream has ended. */
-  streams(change: 1 | -1): void {
-    this.#streaming += change
+  /** Counts an attempt in flight that has become a stream. */
+  streams(): void {
+    this.#streaming += 1
+  }
+
+  streamEnds(): void {
+    this.#streaming -= 1
   }
 
   /** The attempt is no longer in flight. `tokens`: how many it used beyond the estimate. */
@@ -411,7 +413,7 @@ export class Health {
   #up(nowMs: number): void {
     this.#reopenWith = undefined
     if (!this.#outage.wasChance) this.#independence.outage()
-    if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER_OUTAGE, this.#lastTicket, nowMs)
+    if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER.outage, this.#lastTicket, nowMs)
   }
 
   /** Remembers how many attempts in flight the target handled before the outage; half as many after a relapse. */
@@ -425,7 +427,7 @@ export class Health {
   isOpen(nowMs: number): boolean {
     if (nowMs < this.#hint.closedUntilMs) return false
     if (this.#reopenWith !== undefined) {
-      this.#limit.letOut(this.#reopenWith, AFTER_HINT, this.#lastTicket, nowMs)
+      this.#limit.letOut(this.#reopenWith, AFTER.hint, this.#lastTicket, nowMs)
       this.#reopenWith = undefined
     }
     return true

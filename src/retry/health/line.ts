@@ -1,9 +1,10 @@
 import type { Clock, Closing } from '../../time.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
-import type { LineLimits } from './limits.ts'
+import type { LineLimits } from './limit-options.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
-import { AbortSignals, type ReadingPace, StreamPlaces } from './places.ts'
+import { type ReadingPace, StreamPlaces } from './places.ts'
 import {
+  AbortSignals,
   type HeldBy,
   type PermitRefusal,
   type PermitRequest,
@@ -217,9 +218,9 @@ export class Line {
 
   /** The attempt has become a stream and keeps its place. Call the returned function when the stream ends. */
   streams(pace: ReadingPace, tokensAtEnd: () => number): () => void {
-    this.#health.streams(1)
+    this.#health.streams()
     return this.#streams.hold(pace, () => {
-      this.#health.streams(-1)
+      this.#health.streamEnds()
       this.left(tokensAtEnd())
     })
   }

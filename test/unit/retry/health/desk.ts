@@ -1,4 +1,4 @@
-import { type AnyLimits, readLimits } from '../../../../src/retry/health/limits.ts'
+import { type AnyLimits, readLimits } from '../../../../src/retry/health/limit-options.ts'
 import { Line } from '../../../../src/retry/health/line.ts'
 import type { End, Sign } from '../../../../src/retry/health/line-contract.ts'
 import type {
