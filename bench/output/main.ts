@@ -1,7 +1,11 @@
+import { parseArgs } from 'node:util'
 import { jsonrepair } from 'jsonrepair'
 import { parseJson } from '../../src/output/parse-json.ts'
 import { compileSchema } from '../../src/output/schema.ts'
 import { table } from '../markdown.ts'
+import { loadBuilds } from './builds.ts'
+import { compare, MIN_MS } from './compare.ts'
+import { HOSTILE_TEXTS, harmless, largeTable } from './large.ts'
 import { validatorFor } from './readers.ts'
 
 const SCHEMA = {
@@ -21,8 +25,6 @@ const SCHEMA = {
 const compiled = compileSchema(SCHEMA)
 const accepts = validatorFor(SCHEMA, {})
 const MAX_BYTES = 16 * 1024 * 1024
-/** Each comparison takes so long at least. */
-const MIN_MS = 600
 
 /** A list of records, of about so many bytes. */
 function records(bytes: number, price = (index: number) => (index % 10_000) / 4): object[] {
@@ -46,23 +48,6 @@ const repairing = (text: string) => {
 }
 const refusing = (text: string) => {
   if (parseJson(text, compiled, { maxBytes: MAX_BYTES }).ok) throw new Error('accepted')
-}
-
-/** Median microseconds of one run of each, in alternating blocks, so that both meet the same noise. */
-function compare(text: string, works: readonly ((text: string) => void)[]): number[] {
-  const times = works.map((): number[] => [])
-  const perBlock = Math.max(1, Math.round(200_000 / text.length))
-  const untilMs = performance.now() + MIN_MS
-  // Once for the compiler.
-  for (const work of works) for (let run = 0; run < perBlock; run += 1) work(text)
-  while (performance.now() < untilMs || (times[0]?.length ?? 0) < 5) {
-    for (const [index, work] of works.entries()) {
-      const startedMs = performance.now()
-      for (let run = 0; run < perBlock; run += 1) work(text)
-      times[index]?.push(((performance.now() - startedMs) * 1_000) / perBlock)
-    }
-  }
-  return times.map((list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)] ?? NaN)
 }
 
 const SIZES = [1_000, 10_000, 100_000, 1_000_000, 5_000_000]
@@ -127,8 +112,12 @@ function hostileTable(): string {
   return table(['', ...sizes.map(kB)], rows)
 }
 
-/** Reading answers of 1 kB to 5 MB. Prints its section of the results. */
-function main(): void {
+/** Reading answers of 1 kB to 5 MB. Prints its section of the results. `--build CHECKOUT` adds a build. */
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { build: { type: 'string', multiple: true, default: [] } },
+  })
+  const builds = await loadBuilds(values.build)
   const sections: string[] = []
   const add = (title: string, text: string) => {
     sections.push(`**${title}**\n\n${text}`)
@@ -139,6 +128,19 @@ function main(): void {
     add(`Damaged text: ${name}`, damagedTable(damage))
   }
   add('Hostile text, refused: ns per byte', hostileTable())
+  const json = JSON.stringify(records(4_000_000))
+  add(
+    '4 MB of damage that loses nothing',
+    largeTable(
+      harmless(() => json),
+      builds,
+      SCHEMA,
+    ),
+  )
+  add(
+    'Hostile text of some megabytes, without a schema',
+    largeTable(HOSTILE_TEXTS, builds, undefined),
+  )
   process.stdout.write(`An array of records against its schema; medians of alternating blocks of at least ${MIN_MS} ms in all.
 Growth is linear where the last column is level. Beside jsonrepair up to 100 kB: a megabyte of single quotes
 takes it two minutes. What was read rightly, wrongly or not at all is below, under *Correctness*.
@@ -146,4 +148,4 @@ takes it two minutes. What was read rightly, wrongly or not at all is below, und
 ${sections.join('\n')}`)
 }
 
-main()
+await main()

@@ -2,30 +2,39 @@ import { Ajv, type Options } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { jsonrepair } from 'jsonrepair'
-import { parseJson } from '../../src/output/parse-json.ts'
+import type { ParseJson } from './builds.ts'
+import type { Case } from './cases.ts'
 
 /** Reads an answer: a value that the schema accepts, or nothing. */
-export type Reader = (text: string, schema: object, finishReason?: string) => Read
+export type Reader = (answer: Answer) => Read
+export type Answer = Pick<Case, 'text' | 'schema' | 'finishReason' | 'level'>
 export type Read = { readonly value: unknown } | undefined
 
-/** What is compared, the last being ours. */
-export const readers: Readonly<Record<string, Reader>> = {
+/** What builds are compared with. */
+export const peers: Readonly<Record<string, Reader>> = {
   'JSON.parse + AJV': reader(JSON.parse, {}),
   'jsonrepair + AJV': reader((text) => JSON.parse(jsonrepair(text)), {}),
   'jsonrepair + AJV, coerceTypes': reader((text) => JSON.parse(jsonrepair(text)), {
     coerceTypes: true,
   }),
-  steadycall(text, schema, finishReason) {
-    const result = parseJson(text, schema, { finishReason })
+}
+
+/** The public function of a build. */
+export function readerOf(parseJson: ParseJson): Reader {
+  return ({ text, schema, finishReason, level }) => {
+    const result = parseJson(text, schema, {
+      ...(finishReason === undefined ? {} : { finishReason }),
+      ...(level === undefined ? {} : { level }),
+    })
     return result.ok ? { value: result.value } : undefined
-  },
+  }
 }
 
 function reader(parse: (text: string) => unknown, options: Options): Reader {
-  return (text, schema) => {
+  return ({ text, schema }) => {
     try {
       const value = parse(text)
-      return validatorFor(schema, options)(value) ? { value } : undefined
+      return schema === undefined || validatorFor(schema, options)(value) ? { value } : undefined
     } catch {
       return undefined
     }

@@ -1,6 +1,9 @@
-import { isDeepStrictEqual } from 'node:util'
-import { type Case, readCases } from './cases.ts'
-import { type Reader, readers } from './readers.ts'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
+import { table } from '../markdown.ts'
+import { loadBuilds, THIS_BUILD } from './builds.ts'
+import { type Case, readCaseFile, readCases, readFurtherCases } from './cases.ts'
+import { GOALS } from './goals.ts'
+import { peers, type Reader, readerOf } from './readers.ts'
 
 /** What became of all cases under one reader. */
 export interface Score {
@@ -20,8 +23,14 @@ export function score(cases: readonly Case[], read: Reader): Score {
   return found
 }
 
-function verdict({ text, schema, finishReason, expect }: Case, read: Reader): keyof Score {
-  const result = read(text, schema, finishReason)
+/** Of the cases that can be read, those that were read exactly. */
+export function readShare({ exact, wrong, refused }: Score): number {
+  return exact.length / (exact.length + wrong.length + refused.length)
+}
+
+function verdict(one: Case, read: Reader): keyof Score {
+  const { expect } = one
+  const result = read(one)
   if ('refused' in expect) return result === undefined ? 'rightlyRefused' : 'wronglyAccepted'
   if (result === undefined) return 'refused'
   return isDeepStrictEqual(plain(result.value), plain(expect.value)) ? 'exact' : 'wrong'
@@ -32,31 +41,53 @@ function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value))
 }
 
-function table(cases: readonly Case[]): string {
-  const rows = Object.entries(readers).map(([name, read]) => {
-    const { exact, wrong, refused, rightlyRefused, wronglyAccepted } = score(cases, read)
-    const readable = exact.length + wrong.length + refused.length
-    const share = ((100 * exact.length) / readable).toFixed(1)
-    return [
-      name,
-      `${exact.length} (${share} %)`,
-      wrong.length,
-      refused.length,
-      rightlyRefused.length,
-      wronglyAccepted.length,
-    ]
-  })
-  const titles = ['', 'exact', 'wrong', 'refused', 'rightly refused', 'wrongly accepted']
-  return [titles, ['---', ...titles.slice(1).map(() => '---:')], ...rows]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n')
+function scoreTable(scores: Readonly<Record<string, Score>>): string {
+  const rows = Object.entries(scores).map(([name, all]) => [
+    name,
+    `${all.exact.length} (${(100 * readShare(all)).toFixed(1)} %)`,
+    all.wrong.length,
+    all.refused.length,
+    all.rightlyRefused.length,
+    all.wronglyAccepted.length,
+  ])
+  return table(['', 'exact', 'wrong', 'refused', 'rightly refused', 'wrongly accepted'], rows)
 }
 
-if (import.meta.main) {
-  const cases = readCases()
-  process.stdout.write(`${cases.length} answers\n\n${table(cases)}\n`)
-  const { wrong, refused, wronglyAccepted } = score(cases, readers['steadycall'] as Reader)
-  for (const [what, list] of Object.entries({ wrong, refused, wronglyAccepted })) {
-    for (const { name, why } of list) process.stdout.write(`\n${what}: ${name}\n  ${why}\n`)
-  }
+function missed({ wrong, refused, wronglyAccepted }: Score): string {
+  return Object.entries({ wrong, refused, wronglyAccepted })
+    .flatMap(([what, list]) => list.map(({ name, why }) => `\n${what}: ${name}\n  ${why}\n`))
+    .join('')
 }
+
+/** `npm run score:output [-- --cases FILE …] [--build CHECKOUT …]` */
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      cases: { type: 'string', multiple: true, default: [] },
+      build: { type: 'string', multiple: true, default: [] },
+    },
+  })
+  const builds = Object.entries(await loadBuilds(values.build))
+  const own = builds.map(([name, parseJson]) => [name, readerOf(parseJson)] as const)
+  const readers = { ...peers, ...Object.fromEntries(own) }
+  const sets = {
+    'test/fixtures/outputs': readCases(),
+    'test/fixtures/outputs-further': readFurtherCases(),
+    ...Object.fromEntries(values.cases.map((file) => [file, readCaseFile(file)])),
+  }
+  for (const [name, cases] of Object.entries(sets)) {
+    const scores = Object.fromEntries(
+      Object.entries(readers).map(([title, read]) => [title, score(cases, read)]),
+    )
+    process.stdout.write(`## ${name}: ${cases.length} answers\n\n${scoreTable(scores)}`)
+    const ours = scores[THIS_BUILD]
+    if (ours !== undefined) process.stdout.write(`${missed(ours)}\n`)
+  }
+  const { wrong, wronglyAccepted, readShare: share } = GOALS.cases
+  const percent = 100 * share
+  process.stdout.write(
+    `Goal: ${wrong} wrong, ${wronglyAccepted} wrongly accepted, ${percent} % of the readable.\n`,
+  )
+}
+
+if (import.meta.main) await main()

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { readCases } from '../../../bench/output/cases.ts'
-import { type Reader, readers } from '../../../bench/output/readers.ts'
+import { readerOf } from '../../../bench/output/readers.ts'
 import { score } from '../../../bench/output/score.ts'
+import { parseJson } from '../../../src/output/parse-json.ts'
 
 const cases = readCases()
-const ours = score(cases, readers['steadycall'] as Reader)
+const ours = score(cases, readerOf(parseJson))
 const names = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name)
 
 describe('the answers of models in test/fixtures/outputs', () => {
