@@ -64,7 +64,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   facts: AnswerFacts | undefined
   readonly #startedMs: number
   readonly #fingerprints: Fingerprints
-  #work: Work<T> | undefined
+  #work: CurrentWork<T> | undefined
   #streamEnd: EndSignal<Failure | undefined> | undefined
 
   /** @throws {TypeError} for a payload that has no canonical JSON. */
@@ -225,7 +225,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // What its attempts are given.
 
-  get work(): Work<T> {
+  get work(): CurrentWork<T> {
     return this.#working
   }
 
@@ -278,7 +278,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   /** Work begins, bound like this. Why it is refused, if it is: then none of it is sent. */
   begin(binding: WorkBinding): ReturnType<typeof multipliedBefore> {
     const { last, sentBefore } = this.#work ?? {}
-    const work = new Work(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
+    const work = new CurrentWork(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
     const refusal =
       work.outer.refusal ?? multipliedBefore(this.context) ?? repeats(this, this.#fingerprints)
@@ -331,7 +331,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#streamEnd
   }
 
-  get #working(): Work<T> {
+  get #working(): CurrentWork<T> {
     if (this.#work === undefined) throw new Error('The work of this call has not begun')
     return this.#work
   }
@@ -350,7 +350,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** Undefined: it may be sent. Else what it was not sent for. */
-  async #whyWithheld(step: AttemptStep, work: Work<T>): Promise<Failure | undefined> {
+  async #whyWithheld(step: AttemptStep, work: CurrentWork<T>): Promise<Failure | undefined> {
     const { binding, last } = work
     const again = step.cause === 'hedge' || this.mayHaveRun
     const unsent = { retryable: false, executed: 'no' } as const
@@ -384,7 +384,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 }
 
 /** The work of a call between two losses of its claim: mostly there is one. */
-class Work<T> {
+class CurrentWork<T> {
   readonly binding: WorkBinding
   readonly around: Scope | undefined
   readonly isNested: boolean
