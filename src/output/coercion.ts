@@ -117,6 +117,8 @@ export class Coercion {
     for (const at of partsOf(schema, site.at, 'allOf')) {
       here = { ...here, value: yield* this.#visit({ ...here, at }) }
     }
+    // Before the parts that look at them, such as the `if` of a discriminator.
+    here = { ...here, value: yield* this.#inside(here, schema) }
     const chosen = this.#chosenByIf(here, schema)
     if (chosen !== undefined) {
       here = { ...here, value: yield* this.#visit({ ...here, at: chosen }) }
@@ -125,8 +127,12 @@ export class Coercion {
       const branches = partsOf(schema, site.at, keyword)
       if (branches.length > 0) here = { ...here, value: yield* this.#union(here, branches) }
     }
-    if (Array.isArray(here.value)) return yield* this.#elements(here, here.value, schema)
-    return isRecord(here.value) ? yield* this.#members(here, here.value, schema) : here.value
+    return here.value
+  }
+
+  *#inside(site: Site, schema: SchemaPart): Resting<unknown> {
+    if (Array.isArray(site.value)) return yield* this.#elements(site, site.value, schema)
+    return isRecord(site.value) ? yield* this.#members(site, site.value, schema) : site.value
   }
 
   /** `then` or `else`, depending on the current value. */
