@@ -101,7 +101,7 @@ function callInside(value: Holder): Inner | undefined {
     (name) =>
       !(TOOL_NAMES.has(name) && typeof value[name] === 'string') &&
       !(name === 'type' && CALL_TYPES.has(value[name])) &&
-      !CALL_IDS.has(name),
+      !isId(name, value[name]),
   )
   const [key, ...others] = rest
   if (key === undefined || others.length > 0) return undefined
@@ -112,13 +112,22 @@ function callInside(value: Holder): Inner | undefined {
   return isOne ? memberOf(value, key) : undefined
 }
 
-const MESSAGE_KEYS: ReadonlySet<string> = new Set(['id', 'name', 'role', 'type'])
-const TEXT_TYPES: ReadonlySet<unknown> = new Set(['text', 'output_text'])
+function isId(key: string, value: unknown): boolean {
+  return CALL_IDS.has(key) && (typeof value === 'string' || typeof value === 'number')
+}
+
+const TEXT_TYPES: ReadonlySet<unknown> = new Set(['output_text', 'text'])
 
 /** The content of a message of the assistant, its only tool call, or the text of one of its parts. */
 function messageInside(value: Holder): Inner | undefined {
   const isEmpty = (found: unknown) => found === null || found === '' || isEqual(found, [])
-  const rest = Object.keys(value).filter((name) => !MESSAGE_KEYS.has(name) && !isEmpty(value[name]))
+  const rest = Object.keys(value).filter(
+    (name) =>
+      !(name === 'role' && value[name] === 'assistant') &&
+      !(name === 'type' && (value[name] === 'message' || TEXT_TYPES.has(value[name]))) &&
+      !isId(name, value[name]) &&
+      !isEmpty(value[name]),
+  )
   const [key, ...others] = rest
   if (key === undefined || others.length > 0) return undefined
   const inner = value[key]
@@ -137,7 +146,9 @@ function memberOf(holder: Holder, key: string): Inner {
 
 /** The value under a key that says nothing about it, with nothing else in the object. */
 function onlyMember(value: Holder, schema: SchemaPart): Inner | undefined {
-  const keys = Object.keys(value).filter((name) => name !== '$schema' || isRecord(value[name]))
+  const keys = Object.keys(value).filter(
+    (name) => name !== '$schema' || typeof value[name] !== 'string',
+  )
   if (keys.includes('properties')) return valuesInLayout(value, keys, schema)
   const [key, ...others] = keys
   if (key === undefined || others.length > 0) return undefined

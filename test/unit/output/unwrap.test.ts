@@ -87,6 +87,12 @@ describe('an answer in a wrapper that says nothing about it', () => {
     ['in a call of an unknown type', `{"type":"error","name":"save","input":${ada}}`],
     ['in a call beside something else', `{"name":"save","arguments":${ada},"error":"failed"}`],
     ['in a message of the user', `{"role":"user","content":${JSON.stringify(ada)}}`],
+    [
+      'in a message of another type',
+      `{"role":"assistant","type":"error","content":${JSON.stringify(ada)}}`,
+    ],
+    ['beside a marker that holds something', `{"$schema":[],"data":${ada}}`],
+    ['in a call whose id holds something', `{"id":{"error":"x"},"name":"save","arguments":${ada}}`],
     ['as one of two', `[${ada},${ada}]`],
     [
       'in one of two calls',
