@@ -1,6 +1,6 @@
 import type { CoercionRule } from './coercion-rules.ts'
 import { DROP_RULES } from './dropped-members.ts'
-import { childPath, isRecord } from './json-value.ts'
+import { childPath, isRecord, own } from './json-value.ts'
 import { LENIENT_VALUE_RULES } from './lenient-rules.ts'
 import { type DecimalMark, decimalMarkIn } from './number-text.ts'
 import { type NumberSources, type ParsedJson, parseWithSources } from './parse-with-sources.ts'
@@ -16,7 +16,7 @@ import {
   typeOfValue,
   typesOf,
 } from './schema-part.ts'
-import { SAFE_VALUE_RULES } from './value-rules.ts'
+import { type RuleSite, SAFE_VALUE_RULES, type ValueRule } from './value-rules.ts'
 import type { Resting, Work } from './work.ts'
 
 /** Which rules may be applied. */
@@ -60,6 +60,8 @@ const MAX_REFS = 20
 const MAX_DEPTH = 200
 // A visit looks up the applicable parts of the schema and tries all rules.
 const STEPS_A_VISIT = 10
+// Comparing two names of properties.
+const STEPS_A_NAME = 10
 // Path characters written or compared in the time of one step.
 const CHARS_A_STEP = 16
 
@@ -80,6 +82,8 @@ export class Coercion {
   readonly #allowed: Allowed
   readonly #sources: NumberSources
   readonly #work: Work
+  readonly #valueRules: readonly ValueRule[]
+  readonly #dropRules: typeof DROP_RULES
   readonly #root: unknown
   #repairs: Repair[] = []
   #mark: { readonly of: DecimalMark | undefined } | undefined
@@ -90,6 +94,8 @@ export class Coercion {
     this.#schema = schema
     this.#allowed = allowed
     this.#work = work
+    this.#valueRules = VALUE_RULES.filter(({ name }) => mayApply(allowed, name))
+    this.#dropRules = DROP_RULES.filter(({ name }) => mayApply(allowed, name))
   }
 
   get repairs(): readonly Repair[] {
@@ -152,19 +158,20 @@ export class Coercion {
   }
 
   *#ruled(site: Site, schema: SchemaPart): Resting<Site> {
-    for (const { name, apply, isJson } of VALUE_RULES) {
-      if (!mayApply(this.#allowed, name)) continue
-      const given = apply({
-        ...{ value: site.value, schema, source: site.source },
-        isAlone: !site.isBranch && !ELEMENT.test(site.path),
-        name: () => nameIn(site.path),
-        decimalMark: this.#decimalMark,
-      })
-      const value = isJson && given !== undefined ? yield* this.#parse(String(given)) : given
+    const { value: before, path, source, isBranch } = site
+    const given: RuleSite = {
+      ...{ value: before, schema, source },
+      isAlone: () => !isBranch && !ELEMENT.test(path),
+      name: () => nameIn(path),
+      decimalMark: this.#decimalMark,
+    }
+    for (const { name, apply, isJson } of this.#valueRules) {
+      const made = apply(given)
+      const value = isJson && made !== undefined ? yield* this.#parse(String(made)) : made
       if (value === undefined) continue
-      this.#repairs.push({ path: site.path, rule: name })
+      this.#repairs.push({ path, rule: name })
       // A string may have become an object, whose members may fail as well.
-      return { ...site, value, failing: this.#failing(site.at, site.path, value) }
+      return { ...site, value, failing: this.#failing(site.at, path, value) }
     }
     return site
   }
@@ -275,15 +282,19 @@ export class Coercion {
     key: string,
     schema: SchemaPart,
   ): CoercionRule | undefined {
-    const { patternProperties } = schema
+    const { patternProperties, properties } = schema
     const patterns = isRecord(patternProperties) ? Object.keys(patternProperties) : []
+    if (this.#allowed.level === 'lenient' && own(properties, key) === undefined) {
+      // The name is compared with all declared ones.
+      const names = Object.keys(Object(properties)).length
+      this.#work.spend(names * (STEPS_A_NAME + key.length / CHARS_A_STEP))
+    }
     const member = {
       ...{ key, record, schema, at: site.at, root: this.#schema.jsonSchema },
       isFailing: site.failing.has(childPath(site.path, key)),
       isPatterned: patterns.some((pattern) => this.#fits(pattern, key)),
     }
-    return DROP_RULES.find(({ name, applies }) => mayApply(this.#allowed, name) && applies(member))
-      ?.name
+    return this.#dropRules.find(({ applies }) => applies(member))?.name
   }
 
   *#child(site: Site, { holder, key, value, at }: Child): Resting<unknown> {

@@ -130,13 +130,22 @@ function meansPoints({ schema, name }: RuleSite): boolean {
 function measured(text: string, site: RuleSite): number | undefined {
   const parts = withoutUnit(text)
   if (parts === undefined) return undefined
-  const { schema, name } = site
-  const said = [name(), schema.title, schema.description].filter(
-    (words) => typeof words === 'string',
-  )
-  const meant = unitsIn(said.join(' '))
+  const named = unitsIn(site.name())
+  const meant = named.size > 0 ? named : describedUnits(site.schema)
   if (meant.size > 0 && !meant.has(parts.unit)) return undefined
   return numberOf(parts.number, site)
+}
+
+const described = new WeakMap<object, ReadonlySet<string>>()
+
+/** The units that a title or description mentions. */
+function describedUnits(schema: SchemaPart): ReadonlySet<string> {
+  const known = described.get(schema)
+  if (known !== undefined) return known
+  const texts = [schema.title, schema.description].filter((text) => typeof text === 'string')
+  const units = unitsIn(texts.join(' '))
+  described.set(schema, units)
+  return units
 }
 
 /** Words for a value that is not there. */
@@ -173,7 +182,7 @@ const SCALARS: ReadonlySet<string> = new Set(['string', 'number', 'boolean'])
 const SEVERAL = /[,;|/\n]|\band\b|&|^\s*[[{(]/i
 
 function listOfOne({ value, schema, source, isAlone }: RuleSite): unknown {
-  if (!isAlone || !wants(schema, 'array') || wants(schema, typeOfValue(value))) return undefined
+  if (!wants(schema, 'array') || wants(schema, typeOfValue(value)) || !isAlone()) return undefined
   if (Array.isArray(value) || value === null) return undefined
   if (typeof value === 'string')
     return SEVERAL.test(value) || saysNothing(value) ? undefined : [value]

@@ -51,15 +51,26 @@ export function memberAmong(
 ): string | undefined {
   if (value.length > MAX_CHARS) return undefined
   const words = wordsIn(value)
-  const members = [...foldedMembers(schema, spacedWords)]
+  if (words.length > MAX_WORDS) return undefined
+  const members = foldedMembers(schema, spacedWords)
   const idle = new Set([...IDLE, ...around.map((word) => word.toLowerCase())])
-  const found = members.flatMap(([folded, member]) => {
-    const parts = folded.split(' ')
-    const rest = folded === '' ? undefined : without(words, parts)
-    return rest?.every((word) => idle.has(word)) === true ? [member] : []
-  })
-  const [only, ...others] = new Set(found)
+  const found = new Set<string | undefined>()
+  for (const [start, end] of runsOf(words.length)) {
+    const run = words.slice(start, end).join(' ')
+    const rest = words.toSpliced(start, end - start)
+    if (members.has(run) && rest.every((word) => idle.has(word))) found.add(members.get(run))
+  }
+  const [only, ...others] = found
   return others.length === 0 && only !== value ? only : undefined
+}
+
+const MAX_WORDS = 20
+
+/** Start and end of each run of words. */
+function* runsOf(count: number): Generator<readonly [start: number, end: number]> {
+  for (let start = 0; start < count; start += 1) {
+    for (let end = start + 1; end <= count; end += 1) yield [start, end]
+  }
 }
 
 const MAX_CHARS = 200
@@ -78,12 +89,4 @@ function wordsIn(text: string): readonly string[] {
     .toLowerCase()
     .split(/[\s.,;:!?"“”'‘’`*_()[\]{}<>/-]+/)
     .filter((word) => word !== '')
-}
-
-/** The words without a run of others, at its first place. */
-function without(words: readonly string[], run: readonly string[]): readonly string[] | undefined {
-  const at = words.findIndex((_, start) =>
-    run.every((word, index) => words[start + index] === word),
-  )
-  return at === -1 ? undefined : words.toSpliced(at, run.length)
 }

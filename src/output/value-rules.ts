@@ -13,7 +13,7 @@ export interface RuleSite {
   /** The original notation of a number. */
   readonly source: string | undefined
   /** Whether it is the whole answer or a property, and not in a union: neither an element nor a branch. */
-  readonly isAlone: boolean
+  readonly isAlone: () => boolean
   /** The name of the property, or of the one whose list has the value; `''` at the top. */
   readonly name: () => string
   /** The decimal mark that other numbers of the answer show. */

@@ -377,3 +377,24 @@ describe('what lenient never does', () => {
     expect(leniently(value, schema)).toBe('refused')
   })
 })
+
+describe('rules with a loss', () => {
+  const names = Array.from({ length: 1_000 }, (_, index) => `declared${index}`)
+  const properties = Object.fromEntries(names.map((name) => [name, { type: 'string' }]))
+  const lenient = { level: 'lenient' } as const
+
+  it('end after a bounded number of steps, whatever the names', () => {
+    const surplus = Array.from({ length: 20_000 }, (_, index) => [`surplus ${index}`, 1])
+    const text = JSON.stringify({ declared0: 'x', ...Object.fromEntries(surplus) })
+    const schema = { type: 'object', properties, additionalProperties: false }
+    const result = parseJson(text, schema, lenient)
+    expect(JSON.stringify(result)).toContain('not compared further')
+  })
+
+  it('take a time that does not depend on the number of allowed words', () => {
+    const items = { enum: names.flatMap((name) => [`${name} a`, `${name} b`, `${name} c`]) }
+    const answer = Array.from({ length: 2_000 }, (_, index) => `x declared${index} y`)
+    // Comparing each text with each allowed one would exceed the time limit of a test.
+    expect(parseJson(JSON.stringify(answer), { type: 'array', items }, lenient).ok).toBe(false)
+  })
+})
