@@ -7,7 +7,7 @@ import { membersOf, type SchemaPart, typesOf } from './schema-part.ts'
 import { wordsOf } from './units.ts'
 
 /** A property of an object that the schema refuses. */
-export interface Member {
+export interface ObjectMember {
   readonly key: string
   readonly record: Readonly<Record<string, unknown>>
   /** The part of the schema that applies to the object. */
@@ -25,7 +25,7 @@ export interface Member {
 /** The rules that may drop a property, the safe ones first. */
 export const DROP_RULES: readonly {
   readonly name: CoercionRule
-  readonly applies: (member: Member) => boolean
+  readonly applies: (member: ObjectMember) => boolean
 }[] = [
   {
     name: 'drop-null',
@@ -41,19 +41,19 @@ export const DROP_RULES: readonly {
 ]
 
 /** Declared, not required, and refused as it is. */
-function isOptional({ key, schema, isFailing }: Member): boolean {
+function isOptional({ key, schema, isFailing }: ObjectMember): boolean {
   const isRequired = Array.isArray(schema.required) && schema.required.includes(key)
   return isFailing && own(schema.properties, key) !== undefined && !isRequired
 }
 
 /** Neither declared nor allowed. */
-function isSurplus({ key, schema, isPatterned }: Member): boolean {
+function isSurplus({ key, schema, isPatterned }: ObjectMember): boolean {
   const isDeclared = own(schema.properties, key) !== undefined || isPatterned
   return schema.additionalProperties === false && !isDeclared
 }
 
 /** Whether the property takes neither null nor any string. */
-function takesNoWord({ key, schema, root }: Member): boolean {
+function takesNoWord({ key, schema, root }: ObjectMember): boolean {
   const part = own(schema.properties, key)
   if (!isRecord(part)) return false
   const types = typesOf(part, root)
@@ -69,7 +69,7 @@ const KEYWORDS: ReadonlySet<string> = new Set([
 const MAX_MARKER_CHARS = 300
 
 /** Whether the property only says which schema the object has. */
-function isMarker({ key, record, schema, at }: Member): boolean {
+function isMarker({ key, record, schema, at }: ObjectMember): boolean {
   const value = record[key]
   if (KEYWORDS.has(key) && isEqual(value, own(schema, key))) return true
   if (typeof value !== 'string' || value === '' || value.length > MAX_MARKER_CHARS) return false
@@ -86,7 +86,7 @@ function nameOf({ title }: SchemaPart, at: string): string | undefined {
 }
 
 /** Whether the object is the same answer without the property. */
-function isDispensable({ key, record, schema }: Member): boolean {
+function isDispensable({ key, record, schema }: ObjectMember): boolean {
   const properties = Object(schema.properties)
   const declared = Object.keys(properties)
   const isGiven = (name: string) => Object.hasOwn(record, name) && record[name] !== null

@@ -23,21 +23,21 @@ const MAX_CHARS = 60
 export function numberReadings(text: string): readonly NumberReading[] {
   if (text.length > MAX_CHARS || exactNumber(text) !== undefined) return []
   const { sign, rest } = signed(text)
-  return STYLES.flatMap(({ form, separators, decimal, mark }) => {
+  return NOTATIONS.flatMap(({ form, separators, decimal, mark }) => {
     if (!form.test(rest)) return []
     const json = sign + rest.replace(separators, '').replace(decimal, '.')
     return exactNumber(json) === undefined ? [] : [{ json, mark }]
   })
 }
 
-interface Style {
+interface Notation {
   readonly form: RegExp
   readonly separators: RegExp
   readonly decimal: DecimalMark
   readonly mark: DecimalMark | undefined
 }
 
-const STYLES: readonly Style[] = [
+const NOTATIONS: readonly Notation[] = [
   // 1,234,567.8
   {
     form: /^[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$/,

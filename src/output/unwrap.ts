@@ -57,16 +57,16 @@ function isText(type: string, types: ReadonlySet<string>): boolean {
   return type === 'number' && types.has('string')
 }
 
-interface Asked {
+interface WhatIsAsked {
   readonly types: ReadonlySet<string>
   /** Of declared properties. */
   readonly names: ReadonlySet<string>
 }
 
-const asked = new WeakMap<object, Asked>()
+const asked = new WeakMap<object, WhatIsAsked>()
 
 /** What the schema, in any of its parts, says of the whole value. */
-function askedBy(schema: SchemaPart): Asked {
+function askedBy(schema: SchemaPart): WhatIsAsked {
   const known = asked.get(schema)
   if (known !== undefined) return known
   const parts = partsAtTop(schema)
@@ -80,7 +80,7 @@ function askedBy(schema: SchemaPart): Asked {
   return found
 }
 
-type Holder = Readonly<Record<string, unknown>>
+type Wrapper = Readonly<Record<string, unknown>>
 
 // The tool call formats of OpenAI, Anthropic, Mistral, Cohere and LangChain, which models imitate in text.
 const ARGUMENTS: ReadonlySet<string> = new Set([
@@ -96,7 +96,7 @@ const CALL_IDS: ReadonlySet<string> = new Set(['call_id', 'id', 'index', 'tool_c
 const CALLS: ReadonlySet<string> = new Set(['function', 'function_call', 'tool_call', 'tool_use'])
 
 /** The arguments of a call, or the call inside an object that has nothing else. */
-function callInside(value: Holder): Inner | undefined {
+function callInside(value: Wrapper): Inner | undefined {
   const rest = Object.keys(value).filter(
     (name) =>
       !(TOOL_NAMES.has(name) && typeof value[name] === 'string') &&
@@ -119,7 +119,7 @@ function isId(key: string, value: unknown): boolean {
 const TEXT_TYPES: ReadonlySet<unknown> = new Set(['output_text', 'text'])
 
 /** The content of a message of the assistant, its only tool call, or the text of one of its parts. */
-function messageInside(value: Holder): Inner | undefined {
+function messageInside(value: Wrapper): Inner | undefined {
   const isEmpty = (found: unknown) => found === null || found === '' || isEqual(found, [])
   const rest = Object.keys(value).filter(
     (name) =>
@@ -140,12 +140,12 @@ function messageInside(value: Holder): Inner | undefined {
   return isPart ? memberOf(value, key) : undefined
 }
 
-function memberOf(holder: Holder, key: string): Inner {
+function memberOf(holder: Wrapper, key: string): Inner {
   return { holder, key, path: `/${key}`, value: holder[key] }
 }
 
 /** The value under a key that says nothing about it, with nothing else in the object. */
-function onlyMember(value: Holder, schema: SchemaPart): Inner | undefined {
+function onlyMember(value: Wrapper, schema: SchemaPart): Inner | undefined {
   const keys = Object.keys(value).filter(
     (name) => name !== '$schema' || typeof value[name] !== 'string',
   )
@@ -161,7 +161,7 @@ function onlyMember(value: Holder, schema: SchemaPart): Inner | undefined {
 
 /** The values in the layout of the schema itself, whose other keywords are repeated at most. */
 function valuesInLayout(
-  value: Holder,
+  value: Wrapper,
   keys: readonly string[],
   schema: SchemaPart,
 ): Inner | undefined {
@@ -186,7 +186,7 @@ const SCHEMA_WORDS = [
 ]
 
 /** Whether these are the properties of a schema again, in place of values. */
-function isSchemaLike(properties: Holder): boolean {
+function isSchemaLike(properties: Wrapper): boolean {
   return Object.values(properties).every(
     (part) => isRecord(part) && SCHEMA_WORDS.some((word) => Object.hasOwn(part, word)),
   )
