@@ -11,10 +11,7 @@ export function onlyMember(schema: SchemaPart, value: unknown, fold: Fold): stri
 }
 
 /** Members by their folded form; undefined where several have the same one. Cached per schema part. */
-export function foldedMembers(
-  schema: SchemaPart,
-  fold: Fold,
-): ReadonlyMap<string, string | undefined> {
+function foldedMembers(schema: SchemaPart, fold: Fold): ReadonlyMap<string, string | undefined> {
   const byFold = foldedBy.get(schema) ?? new Map<Fold, Map<string, string | undefined>>()
   foldedBy.set(schema, byFold)
   const known = byFold.get(fold)

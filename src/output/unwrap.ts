@@ -212,21 +212,17 @@ function isTitle(key: string, { title }: SchemaPart): boolean {
 
 // Kinds of things, without a part that they play: a spouse, a candidate or a reject may be somebody else.
 const NOUNS: ReadonlySet<string> = new Set([
-  ...[
-    'account',
-    'address',
-    'appointment',
-    'article',
-    'book',
-    'car',
-    'character',
-    'city',
-    'company',
-  ],
-  ...['contact', 'country', 'document', 'element', 'email', 'entity', 'entry', 'event', 'film'],
-  ...['invoice', 'item', 'job', 'location', 'meeting', 'message', 'movie', 'order', 'payment'],
-  ...['person', 'place', 'product', 'profile', 'receipt', 'recipe', 'record', 'report', 'review'],
-  ...['row', 'song', 'task', 'ticket', 'transaction', 'user', 'vehicle'],
+  ...['account', 'address', 'analysis', 'animal', 'appointment', 'article'],
+  ...['assessment', 'bill', 'book', 'bug', 'car', 'character', 'city', 'class'],
+  ...['classification', 'company', 'contact', 'conversation', 'country', 'course', 'device'],
+  ...['document', 'element', 'email', 'entity', 'entry', 'evaluation', 'event', 'expense'],
+  ...['extraction', 'feature', 'film', 'flight', 'game', 'goal', 'hotel', 'incident', 'intent'],
+  ...['invoice', 'issue', 'item', 'itinerary', 'job', 'lesson', 'location', 'meeting'],
+  ...['message', 'movie', 'order', 'payment', 'person', 'pet', 'place', 'plan', 'post'],
+  ...['product', 'profile', 'project', 'property', 'quiz', 'receipt', 'recipe', 'record'],
+  ...['reminder', 'report', 'restaurant', 'review', 'row', 'school', 'sentiment', 'song'],
+  ...['step', 'story', 'subscription', 'summary', 'task', 'team', 'ticket', 'todo'],
+  ...['transaction', 'translation', 'trip', 'user', 'vehicle', 'weather'],
 ])
 
 // A name that was never filled in, such as `$PARAMETER_NAME`.
@@ -243,7 +239,8 @@ function isNoun(key: string, schema: SchemaPart): boolean {
 }
 
 function isPlain(noun: string): boolean {
-  return NOUNS.has(noun) || (noun.endsWith('s') && NOUNS.has(noun.slice(0, -1)))
+  const singular = noun.endsWith('ies') ? `${noun.slice(0, -3)}y` : noun.replace(/s$/, '')
+  return NOUNS.has(noun) || NOUNS.has(singular)
 }
 
 /** Whether declared properties begin with the noun, as `ticket_id` does. */

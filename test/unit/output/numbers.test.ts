@@ -7,7 +7,7 @@ const of = (type: string | readonly string[]) => ({
   properties: { v: { type } },
   required: ['v'],
 })
-const valueOf = (text: string, schema: object, level: (typeof levels)[number] = 'safe') => {
+const memberOf = (text: string, schema: object, level: (typeof levels)[number] = 'safe') => {
   const result = parseJson(text, schema, { level })
   return result.ok ? Reflect.get(Object(result.value), 'v') : 'refused'
 }
@@ -20,7 +20,7 @@ describe('a string for a number', () => {
     ['9007199254740992', 9007199254740992],
     ['0.1000', 0.1],
   ])('is read if it is exactly a JSON number: %s', (text, value) => {
-    expect(valueOf(JSON.stringify({ v: text }), of('number'))).toBe(value)
+    expect(memberOf(JSON.stringify({ v: text }), of('number'))).toBe(value)
   })
 
   it.each([
@@ -44,14 +44,14 @@ describe('a string for a number', () => {
     ...['1,000', '1e400', '-1e400', '9007199254740993', '٣', '１', '½', '1n', 'NaN', 'Infinity'],
     ...['-Infinity', 'nan', 'inf', '∞', 'null', 'true'],
   ])('is refused at safe if it is anything else: %s', (text) => {
-    expect(valueOf(JSON.stringify({ v: text }), of('number'))).toBe('refused')
+    expect(memberOf(JSON.stringify({ v: text }), of('number'))).toBe('refused')
   })
 
   it.each(['007', '0x1', '1e400', 'NaN', 'Infinity', '-Infinity', 'inf', '9007199254740993'])(
     'is no number at any level: %s',
     (text) => {
       for (const level of levels) {
-        expect(valueOf(JSON.stringify({ v: text }), of('number'), level)).toBe('refused')
+        expect(memberOf(JSON.stringify({ v: text }), of('number'), level)).toBe('refused')
       }
     },
   )
@@ -61,7 +61,7 @@ describe('NaN and Infinity', () => {
   it.each(['NaN', 'Infinity', '-Infinity'])('are dead without quotes, at any level: %s', (word) => {
     for (const level of levels) {
       for (const type of ['number', 'integer', 'null']) {
-        expect(valueOf(`{"v": ${word}}`, of(type), level)).toBe('refused')
+        expect(memberOf(`{"v": ${word}}`, of(type), level)).toBe('refused')
       }
     }
   })
@@ -71,27 +71,27 @@ describe('a number for a string', () => {
   it.each(['1.50', '1e5', '1E+5', '-0', '-0.10', '1.0', '9007199254740993', '1e400', '0.1e1'])(
     'keeps its notation: %s',
     (written) => {
-      expect(valueOf(`{"v":${written}}`, of('string'))).toBe(written)
-      expect(valueOf(`{"v": ${written} , "w":1}`, of('string'))).toBe(written)
-      expect(valueOf(`{"result":{"v":${written}}}`, of('string'))).toBe(written)
-      expect(valueOf(`[{"v":${written}}]`, of('string'))).toBe(written)
-      expect(valueOf(JSON.stringify(`{"v":${written}}`), of('string'))).toBe(written)
+      expect(memberOf(`{"v":${written}}`, of('string'))).toBe(written)
+      expect(memberOf(`{"v": ${written} , "w":1}`, of('string'))).toBe(written)
+      expect(memberOf(`{"result":{"v":${written}}}`, of('string'))).toBe(written)
+      expect(memberOf(`[{"v":${written}}]`, of('string'))).toBe(written)
+      expect(memberOf(JSON.stringify(`{"v":${written}}`), of('string'))).toBe(written)
     },
   )
 
   it('is the last one of several under the same key', () => {
-    expect(valueOf('{"v":1.50,"v":2}', of('string'))).toBe('2')
-    expect(valueOf('{"v":2,"v":1.50}', of('string'))).toBe('1.50')
-    expect(valueOf('{"v":1.50,"v":"x"}', of('string'))).toBe('x')
+    expect(memberOf('{"v":1.50,"v":2}', of('string'))).toBe('2')
+    expect(memberOf('{"v":2,"v":1.50}', of('string'))).toBe('1.50')
+    expect(memberOf('{"v":1.50,"v":"x"}', of('string'))).toBe('x')
   })
 
   it('is left alone where the schema also takes a number', () => {
-    expect(valueOf('{"v":1.50}', of(['string', 'number']))).toBe(1.5)
+    expect(memberOf('{"v":1.50}', of(['string', 'number']))).toBe(1.5)
   })
 
   it('is refused at syntax and off', () => {
-    expect(valueOf('{"v":1.50}', of('string'), 'syntax')).toBe('refused')
-    expect(valueOf('{"v":1.50}', of('string'), 'off')).toBe('refused')
+    expect(memberOf('{"v":1.50}', of('string'), 'syntax')).toBe('refused')
+    expect(memberOf('{"v":1.50}', of('string'), 'off')).toBe('refused')
   })
 
   it('is never made of a number that was made of a string', () => {
@@ -103,31 +103,31 @@ describe('a number for a string', () => {
       then: { properties: { v: { type: 'string' } } },
       else: { properties: { v: { type: 'number' } } },
     }
-    expect(valueOf('{"kind":"Text","v":"5.0"}', schema)).toBe('5.0')
-    expect(valueOf('{"kind":"Number","v":"5.0"}', schema)).toBe(5)
-    expect(valueOf('{"kind":"Text","v":5.0}', schema)).toBe('5.0')
+    expect(memberOf('{"kind":"Text","v":"5.0"}', schema)).toBe('5.0')
+    expect(memberOf('{"kind":"Number","v":"5.0"}', schema)).toBe(5)
+    expect(memberOf('{"kind":"Text","v":5.0}', schema)).toBe('5.0')
   })
 
   it('is never made of one of another notation, whatever the order of the parts', () => {
     const text = { properties: { kind: { const: 'text' }, v: { type: 'string' } } }
     const number = { properties: { kind: { const: 'number' }, v: { type: 'number' } } }
     const schema = { type: 'object', anyOf: [number, text] }
-    expect(valueOf('{"kind":"TEXT","v":"5.0"}', schema)).toBe('5.0')
+    expect(memberOf('{"kind":"TEXT","v":"5.0"}', schema)).toBe('5.0')
     const contradiction = { properties: { v: { allOf: [{ type: 'number' }, { type: 'string' }] } } }
-    expect(valueOf('{"v":"5.0"}', contradiction)).toBe('refused')
-    expect(valueOf('{"v":5.0}', contradiction)).toBe('refused')
+    expect(memberOf('{"v":"5.0"}', contradiction)).toBe('refused')
+    expect(memberOf('{"v":5.0}', contradiction)).toBe('refused')
   })
 })
 
 describe('a fraction for an integer', () => {
   it.each(['4.7', '"4.7"', '-0.5', '1e-1'])('is never rounded, at any level: %s', (written) => {
     for (const level of levels) {
-      expect(valueOf(`{"v":${written}}`, of('integer'), level)).toBe('refused')
+      expect(memberOf(`{"v":${written}}`, of('integer'), level)).toBe('refused')
     }
   })
 
   it('is an integer if its fraction is zero', () => {
-    expect(valueOf('{"v":36.0}', of('integer'), 'off')).toBe(36)
-    expect(valueOf('{"v":"36.0"}', of('integer'))).toBe(36)
+    expect(memberOf('{"v":36.0}', of('integer'), 'off')).toBe(36)
+    expect(memberOf('{"v":"36.0"}', of('integer'))).toBe(36)
   })
 })

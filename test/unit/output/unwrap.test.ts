@@ -38,6 +38,7 @@ describe('an answer in a wrapper that says nothing about it', () => {
       ['/properties unwrap'],
     ],
     ['a list of one', `[${ada}]`, ['unwrap-list']],
+    ['a list of one under a plural', `{"entities":[${ada}]}`, ['/* unwrap', 'unwrap-list']],
     ['a list of one under a key', `{"items":[${ada}]}`, ['/items unwrap', 'unwrap-list']],
     [
       'a stringified answer under a key',
@@ -79,6 +80,7 @@ describe('an answer in a wrapper that says nothing about it', () => {
   it.each([
     ['under a word for a role', `{"spouse":${ada}}`],
     ['under a word for the opposite', `{"rejected":${ada}}`],
+    ['under a word for a part that somebody plays', `{"candidate":${ada}}`],
     ['under a negation', `{"nobody":${ada}}`],
     ['under a plain noun with a doubt', `{"previous_person":${ada}}`],
     ['under an error', `{"error":${ada}}`],
