@@ -162,7 +162,7 @@ export const COERCION_RULES: Readonly<Record<CoercionRule, CoercionTraits>> = {
     meaning: 'A currency or a common unit beside a number was dropped.',
     loses: 'the unit',
     never:
-      'a unit other than the one that the name, title or description of the property has; multiples such as `5k`, `5M`, `3 dozen`; two numbers',
+      'a unit other than the one that the name, title or description of the property has; multiples such as `5k`, `5M`, `3 dozen`; two numbers; `1.234 kg`, unless other numbers of the answer show which mark it is',
     example: { schema: { type: 'number' }, from: '"12 kg"', to: '12' },
   },
   'boolean-words': {

@@ -2,9 +2,9 @@ import { dayIn } from './date-text.ts'
 import { exactNumber } from './exact-number.ts'
 import { isRecord } from './json-value.ts'
 import { lettersOf, memberAmong, onlyMember } from './listed-members.ts'
-import { type DecimalMark, numberReadings, plainNumber } from './number-text.ts'
+import { type NumberReading, numberReadings, plainNumber } from './number-text.ts'
 import { membersOf, type SchemaPart, typeOfValue, wants } from './schema-part.ts'
-import { unitsIn, withoutUnit, wordsOf } from './units.ts'
+import { isCurrency, unitsIn, withoutUnit, wordsOf } from './units.ts'
 import { type RuleSite, type ValueRule, wantsAnyNumber, wantsNumber } from './value-rules.ts'
 
 /** Rules of the level `lenient` that replace one value by another. The first that applies is used. */
@@ -20,7 +20,7 @@ export const LENIENT_VALUE_RULES: readonly ValueRule[] = [
     name: 'number-separators',
     apply: ({ value, schema, decimalMark }) =>
       typeof value === 'string' && wantsNumber(schema)
-        ? separatedNumber(value, schema, decimalMark)
+        ? separatedNumber(value, { schema, decimalMark })
         : undefined,
   },
   {
@@ -85,25 +85,52 @@ const BOOLEAN_WORDS: ReadonlyMap<string, boolean> = new Map([
 ])
 
 /** The number in a text, without separators, if one reading is left. */
-function separatedNumber(
-  text: string,
-  schema: SchemaPart,
-  decimalMark: () => DecimalMark | undefined,
+function separatedNumber(text: string, site: Reading): number | undefined {
+  return chosen(numberReadings(text.trim()), site)
+}
+
+type Reading = Pick<RuleSite, 'schema' | 'decimalMark'>
+
+/**
+ * Reads the number beside a sign or unit. There `1.234` may also be 1234; of an amount of money it is,
+ * since prices have two decimal places.
+ */
+function numberBeside(text: string, site: Reading, isAmount = false): number | undefined {
+  const plain = plainNumber(text)
+  const exact = exactNumber(plain)
+  if (exact !== undefined && !GROUPED.test(plain)) return exact
+  const readings: readonly NumberReading[] =
+    exact === undefined
+      ? numberReadings(text.trim())
+      : [
+          { json: plain, mark: '.' },
+          { json: plain.replace('.', ''), mark: ',' },
+        ]
+  return chosen(readings, site, isAmount)
+}
+
+const GROUPED = /^-?[1-9]\d{0,2}\.\d{3}$/
+
+/** The number of the only reading that the schema and the other numbers of the answer leave. */
+function chosen(
+  readings: readonly NumberReading[],
+  { schema, decimalMark }: Reading,
+  isWhole = false,
 ): number | undefined {
-  const readings = numberReadings(text.trim())
   const isOne = new Set(readings.map(({ json }) => json)).size === 1
   const mark = readings.length === 0 || isOne ? undefined : decimalMark()
-  const possible = readings
-    .filter((reading) => mark === undefined || reading.mark === mark)
-    .map(({ json }) => exactNumber(json))
-    .filter((number) => wants(schema, 'number') || Number.isInteger(number))
-  const [only, ...others] = new Set(possible)
+  const needsWhole = !wants(schema, 'number') || (isWhole && !isOne && mark === undefined)
+  const possible = readings.filter(
+    (reading) =>
+      (mark === undefined || reading.mark === mark) && !(needsWhole && hasFraction(reading)),
+  )
+  const [only, ...others] = new Set(possible.map(({ json }) => exactNumber(json)))
   return others.length === 0 ? only : undefined
 }
 
-/** Reads a number with or without separators. */
-function numberOf(text: string, { schema, decimalMark }: RuleSite): number | undefined {
-  return exactNumber(plainNumber(text)) ?? separatedNumber(text, schema, decimalMark)
+/** 1.000 is a whole number, but nobody writes one so. */
+function hasFraction({ json }: NumberReading): boolean {
+  return json.includes('.')
 }
 
 const MAX_PERCENTAGE_CHARS = 60
@@ -112,7 +139,7 @@ const PERCENTAGE = /^(.*\d)\s?(?:%|percent|per cent|pct)$/i
 function percentage(text: string, site: RuleSite): number | undefined {
   if (text.length > MAX_PERCENTAGE_CHARS) return undefined
   const [, digits] = PERCENTAGE.exec(text.trim()) ?? []
-  const points = digits === undefined ? undefined : numberOf(digits, site)
+  const points = digits === undefined ? undefined : numberBeside(digits, site)
   if (points === undefined) return undefined
   // Moves the decimal point, since dividing by 100 would round.
   const fraction = String(points).includes('e') ? undefined : exactNumber(`${points}e-2`)
@@ -133,7 +160,7 @@ function measured(text: string, site: RuleSite): number | undefined {
   const named = unitsIn(site.name())
   const meant = named.size > 0 ? named : describedUnits(site.schema)
   if (meant.size > 0 && !meant.has(parts.unit)) return undefined
-  return numberOf(parts.number, site)
+  return numberBeside(parts.number, site, isCurrency(parts.unit))
 }
 
 const described = new WeakMap<object, ReadonlySet<string>>()

@@ -55,7 +55,8 @@ export function memberAmong(
   for (const [start, end] of runsOf(words.length)) {
     const run = words.slice(start, end).join(' ')
     const rest = words.toSpliced(start, end - start)
-    if (members.has(run) && rest.every((word) => idle.has(word))) found.add(members.get(run))
+    const saysMore = rest.some((word) => !idle.has(word) || members.has(word))
+    if (members.has(run) && !saysMore) found.add(members.get(run))
   }
   const [only, ...others] = found
   return others.length === 0 && only !== value ? only : undefined

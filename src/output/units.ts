@@ -3,7 +3,7 @@
  * mean a multiple (`k`, `m`, `M`, `b`, `t`, `K`, `G`) and all factors (`million`, `dozen`): dropping one of
  * these would change the number.
  */
-const UNITS: Readonly<Record<string, readonly string[]>> = {
+const CURRENCIES: Readonly<Record<string, readonly string[]>> = {
   usd: ['$', 'US$', 'USD', 'dollar', 'dollars'],
   eur: ['€', 'EUR', 'euro', 'euros'],
   gbp: ['£', 'GBP', 'pound sterling'],
@@ -23,6 +23,9 @@ const UNITS: Readonly<Record<string, readonly string[]>> = {
   dkk: ['DKK'],
   pln: ['PLN', 'zł'],
   brl: ['BRL', 'R$'],
+}
+
+const MEASURES: Readonly<Record<string, readonly string[]>> = {
   kg: ['kg', 'kgs', 'kilogram', 'kilograms', 'kilo', 'kilos'],
   g: ['g', 'gram', 'grams'],
   mg: ['mg', 'milligram', 'milligrams'],
@@ -76,12 +79,18 @@ const UNITS: Readonly<Record<string, readonly string[]>> = {
 }
 
 const byName = new Map(
-  Object.entries(UNITS).flatMap(([unit, names]) => names.map((name) => [name, unit] as const)),
+  Object.entries({ ...CURRENCIES, ...MEASURES }).flatMap(([unit, names]) =>
+    names.map((name) => [name, unit] as const),
+  ),
 )
 // Words are found in any case; symbols such as `mb` and `MB` are not the same.
 const byWord = new Map(
   [...byName].filter(([name]) => name.length > 3).map(([name, unit]) => [name.toLowerCase(), unit]),
 )
+
+export function isCurrency(unit: string): boolean {
+  return Object.hasOwn(CURRENCIES, unit)
+}
 
 function unitNamed(name: string): string | undefined {
   return byName.get(name) ?? byWord.get(name.toLowerCase())
@@ -90,7 +99,10 @@ function unitNamed(name: string): string | undefined {
 /** The units that a name or description mentions, such as `weight_kg`. */
 export function unitsIn(text: string): ReadonlySet<string> {
   const found = new Set<string>()
-  for (const word of wordsOf(text)) {
+  const words = wordsOf(text)
+  for (const [index, word] of words.entries()) {
+    // A single letter is a unit at the end of a name, as in `weight_g`.
+    if (word.length === 1 && (index === 0 || index < words.length - 1)) continue
     const unit = unitNamed(word) ?? byName.get(word.toUpperCase())
     if (unit !== undefined) found.add(unit)
   }

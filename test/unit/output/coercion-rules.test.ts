@@ -53,6 +53,8 @@ describe('a number with separators, at lenient', () => {
     ['5.', integer, 5],
     // 1.234 is no integer.
     ['1,234', integer, 1234],
+    ['1,000', integer, 1000],
+    ['1,000', number, 'refused'],
     ['1,234', number, 'refused'],
     ['-1,234', number, 'refused'],
     // JSON's own reading comes first.
@@ -113,6 +115,7 @@ describe('a percentage, at lenient', () => {
     ['85%', number, 'discountPercent', 85],
     ['85%', number, 'tax_pct', 85],
     ['185%', { type: 'number', maximum: 1 }, 'share', 'refused'],
+    ['1.234%', number, 'rate', 'refused'],
     ['12.5%', integer, 'share', 'refused'],
     ['about 85%', number, 'share', 'refused'],
     ['80%-85%', number, 'share', 'refused'],
@@ -141,6 +144,20 @@ describe('a number with a unit, at lenient', () => {
     ['-5 °C', 'temperature', -5],
     ['12 kg', 'weight_kg', 12],
     ['12 kilograms', 'weightKg', 12],
+    // One letter is a unit only behind a name.
+    ['12 kg', 'v', 12],
+    ['12 s', 'v', 12],
+    ['12 kg', 'weight_g', 'refused'],
+    // Prices have two decimal places.
+    ['$1,234', 'price', 1234],
+    ['€ 1.234', 'price', 1234],
+    ['$1.5', 'price', 1.5],
+    ['$0.125', 'price', 0.125],
+    ['1.234 kg', 'weight', 'refused'],
+    ['1,234 kg', 'weight', 'refused'],
+    ['1.5 kg', 'weight', 1.5],
+    ['1.2345 kg', 'weight', 1.2345],
+    ['1 234 kg', 'weight', 1234],
     // Another unit than the one that is asked for.
     ['12 lb', 'weight_kg', 'refused'],
     ['5 minutes', 'durationSeconds', 'refused'],
@@ -168,6 +185,16 @@ describe('a number with a unit, at lenient', () => {
     ['007 kg', 'weight', 'refused'],
   ])('%s as %s is %s', (text, name, value) => {
     expect(leniently(text, number, name)).toBe(value)
+  })
+
+  it('is read as the other numbers of the answer are', () => {
+    const items = { type: 'array', items: number }
+    const lenient = { level: 'lenient' } as const
+    expect(parseJson('["1.234 kg","12,50"]', items, lenient)).toMatchObject({ value: [1234, 12.5] })
+    expect(parseJson('["1.234 kg","12.50"]', items, lenient)).toMatchObject({
+      value: [1.234, 12.5],
+    })
+    expect(parseJson('["$1.234","12.50"]', items, lenient)).toMatchObject({ value: [1.234, 12.5] })
   })
 
   it('keeps the unit of the description', () => {
@@ -199,6 +226,8 @@ describe('words, at lenient', () => {
     ['v', '**high**', level, 'high'],
     ['v', 'The level is "very high"', level, 'very high'],
     ['v', 'not high', level, 'refused'],
+    ['v', 'a b', { enum: ['a', 'b'] }, 'refused'],
+    ['v', 'the a', { enum: ['a', 'b'] }, 'a'],
     ['v', 'low to medium', level, 'refused'],
     ['v', 'higher', level, 'refused'],
     ['v', 'anything but high', level, 'refused'],
