@@ -157,9 +157,10 @@ const WRAPPERS = new Set(['result', 'data', 'point'])
 function meaningOf(value: unknown): unknown {
   if (typeof value === 'string') return meaningOfText(value)
   if (Array.isArray(value)) {
-    const [only] = value
-    const isOne = value.length === 1 && typeof only === 'object' && only !== null
-    return isOne && !Array.isArray(only) ? meaningOf(only) : value.map(meaningOf)
+    const elements = value.map(meaningOf)
+    const [only] = elements
+    const isOne = elements.length === 1 && typeof only === 'object' && !Array.isArray(only)
+    return isOne ? only : elements
   }
   if (typeof value !== 'object' || value === null) return String(value)
   const members = Object.entries(value).filter(
