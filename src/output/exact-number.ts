@@ -74,8 +74,8 @@ function decimalOf(literal: string): { readonly digits: string; readonly exponen
   return { digits, exponent: Number(power) - fraction.length + (all.length - end) }
 }
 
-// RFC 8259, section 6.
-const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+/** The grammar of a number in RFC 8259, section 6. */
+const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
 
 // More characters than the longest exact double needs.
 const MAX_NUMBER_CHARS = 400
