@@ -6,7 +6,8 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { type Allowed, type Coerced, coerce } from './coerce.ts'
+import { type Coerced, coerce } from './coerce.ts'
+import type { Allowed } from './coercion.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { type Candidate, type Extraction, extract, listOf, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
