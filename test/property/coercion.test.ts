@@ -6,7 +6,7 @@ import { type ParseResult, parseJson } from '../../src/output/parse-json.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 // Each run compiles a schema of its own.
-const RUNS = fuzzRuns(300)
+const RUNS = fuzzRuns(100)
 
 const { schema: schemas } = fc.letrec<{ schema: object; object: object }>((tie) => ({
   schema: fc.oneof(
