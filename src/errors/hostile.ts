@@ -223,12 +223,20 @@ const PART =
 /** Splits a name into lower-case words: `Error_Message`, `errorMessage` and `error message` give the same. */
 export function wordsOf(name: string): readonly string[] {
   if (name.length > MAX_NAME_LENGTH) return []
-  return name
+  const known = splitNames.get(name)
+  if (known !== undefined) return known
+  const words = name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')
     .toLowerCase()
     .split(/[^a-z\d]+/)
     .filter((word) => word !== '')
+  if (splitNames.size < MAX_SPLIT_NAMES) splitNames.set(name, words)
+  return words
 }
+
+// Every answer has the same few names (`chat.completion`, `stop`), and splitting one takes microseconds.
+const splitNames = new Map<string, readonly string[]>()
+const MAX_SPLIT_NAMES = 500
 
 /** Whether a member of this name describes a failure: `fault`, `err`, `internalServerException`, `faultstring`. */
 export function namesFailure(name: string): boolean {
@@ -292,6 +300,12 @@ const NO_REASON =
   /(?:^| )(?:null|nul|nil|nullptr|none|undefined|undef|unspecified|unknown|n ?a|na ?n|false|empty|nothing|missing|absent|unset|not ?(?:yet|set|finish(?:ed)?|specified|known|available|given|completed?|done|ended|stopped|started)|no|unfinished|in ?(?:progress|flight)|ongoing|started|running|working|thinking|waiting|processing|continue|pending|queued|generating|streaming)(?: yet)?(?: type)?(?: finish| stop)?(?: reason)?$/
 
 const LETTER = /\p{L}/u
+const OPENAIS_REASONS: ReadonlySet<string> = new Set([
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+])
 
 /**
  * Why a choice ended, in the provider's own words; undefined while it has not ended. All code that needs
@@ -299,9 +313,10 @@ const LETTER = /\p{L}/u
  */
 export function finishReasonOf(choice: unknown): string | undefined {
   const reason = readProperty(choice, 'finish_reason')
-  // The common case first: nearly every chunk has null.
+  // The common cases first: nearly every chunk has null, and nearly every answer one of OpenAI's reasons.
   if (reason === null) return undefined
   if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH) return undefined
+  if (OPENAIS_REASONS.has(reason)) return reason
   // An empty string (Ollama, SGLang), or punctuation only.
   if (!LETTER.test(reason) || NO_REASON.test(wordsOf(reason).join(' '))) return undefined
   return reason
