@@ -14,7 +14,6 @@ export interface RunContext {
 }
 
 export interface RunRequest<T> {
-  readonly face: 'run' | 'guard'
   readonly name: string
   readonly options: ResolvedCall
   readonly state: TargetState
@@ -25,7 +24,7 @@ export interface RunRequest<T> {
 
 /** Any promise-returning function under the same policy as a chat completion. */
 export class FunctionTask<T> implements Task<T> {
-  readonly face: 'run' | 'guard'
+  readonly isFunction = true
   readonly operation: string
   readonly name: string
   readonly options: ResolvedCall
@@ -37,14 +36,17 @@ export class FunctionTask<T> implements Task<T> {
   readonly #work: RunRequest<T>['work']
   readonly #judge: RunRequest<T>['judge']
 
-  constructor({ face, name, options, state, work, judge }: RunRequest<T>) {
-    this.face = face
+  constructor({ name, options, state, work, judge }: RunRequest<T>) {
     this.operation = name
     this.name = name
     this.options = options
     this.targets = [{ name: `run ${name}`, state, on: DEFAULT_FALLBACK_ON }]
     this.#work = work
     this.#judge = judge
+  }
+
+  get timeoutMs(): number {
+    return this.options.attemptTimeoutMs
   }
 
   payload(): unknown {

@@ -4,10 +4,13 @@ import { encodeValue, FunctionTask, type RunContext } from './function-task.ts'
 import { type Keeping, keepingOf } from './idempotency/kept-result.ts'
 import { storedKey } from './idempotency/key.ts'
 import type { Outcome } from './idempotency/store.ts'
-import { checkGuardOptions, checkKeyedOperation } from './options/check-options.ts'
-import type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
-import { CALL_ROWS, type SteadyOptions } from './options/options.ts'
-import { resolveCall } from './options/resolve-options.ts'
+import {
+  CALL_ROWS,
+  type GuardOptions,
+  type KeyedOperation,
+  type SteadyOptions,
+} from './options/options.ts'
+import { checkGuardOptions, checkKeyedOperation, resolveCall } from './options/resolve-options.ts'
 import { attachReport } from './report/call-report.ts'
 import type { TargetSettings } from './retry/health/target-state.ts'
 import { withoutUndefined } from './without-undefined.ts'
@@ -60,7 +63,6 @@ export async function runIdempotent<T>(
     UNLIMITED,
   )
   const task = new FunctionTask<T>({
-    face: 'guard',
     name: operation,
     options: resolved,
     state,

@@ -2,18 +2,21 @@
 
 export type { Runtime, RuntimeOptions, TargetStatus } from './call/runtime.ts'
 export { createRuntime } from './call/runtime.ts'
-export type { Again } from './errors/again.ts'
-export type { AttemptReport, OutputIssue, StopReason, Usage, Wait } from './errors/call-error.ts'
+export type {
+  AttemptReport,
+  OutputIssue,
+  StopReason,
+  TokenCounts,
+  Usage,
+  Wait,
+} from './errors/call-error.ts'
 export { CallError, isCallError } from './errors/call-error.ts'
-export { classifyError } from './errors/classify.ts'
-export type { Executed, FailureKind } from './errors/failure-kinds.ts'
-export { notExecuted } from './errors/not-executed.ts'
-export type { TokenCounts } from './errors/token-counts.ts'
+export { classifyError, notExecuted } from './errors/classify.ts'
+export type { Again, Executed, FailureKind } from './errors/failure-kinds.ts'
 export type { RunContext } from './function-task.ts'
 export { resolveIdempotent, runIdempotent } from './guard.ts'
-export { canonicalJson } from './idempotency/canonical-json.ts'
 export type { EncryptionOptions } from './idempotency/encryption-options.ts'
-export { deriveKey } from './idempotency/key.ts'
+export { canonicalJson, deriveKey } from './idempotency/key.ts'
 export type {
   Claim,
   ClaimRequest,
@@ -23,11 +26,16 @@ export type {
   Store,
 } from './idempotency/store.ts'
 export type { ChatClient } from './openai/chat-client.ts'
-export type { GuardOptions, KeyedOperation } from './options/guard-options.ts'
-export type { KeepingOptions } from './options/keeping-options.ts'
-export type { Fallback } from './options/nested-options.ts'
-export type { CallOptions, CallSettings, SteadyOptions } from './options/options.ts'
-export type { RetryPolicy, RetryVerdict } from './options/retry-policy.ts'
+export type { Fallback, KeepingOptions } from './options/nested-options.ts'
+export type {
+  CallOptions,
+  CallSettings,
+  GuardOptions,
+  KeyedOperation,
+  RetryPolicy,
+  RetryVerdict,
+  SteadyOptions,
+} from './options/options.ts'
 export type { InferSchema, SchemaInput } from './output/infer.ts'
 export type { ParseOptions, ParseResult, Repair } from './output/parse-json.ts'
 export { parseJson } from './output/parse-json.ts'
@@ -46,7 +54,7 @@ export {
   fixed,
   fullJitter,
 } from './retry/backoff.ts'
-export type { Limits, LimitsOptions } from './retry/health/limits.ts'
+export type { Limits, LimitsOptions } from './retry/health/limit-options.ts'
 export type { HedgeOptions } from './retry/hedge.ts'
 export type { RetryContext } from './retry-function.ts'
 export { retry } from './retry-function.ts'

@@ -1,19 +1,17 @@
 import { call } from './call/call.ts'
-import type { Ended } from './call/limits.ts'
 import { brandExhausted, currentScope, isExhausted } from './call/nesting.ts'
 import { processRuntime } from './call/runtime.ts'
 import type { Exchange } from './call/task.ts'
 import { type CallError, type Failure, isCallError } from './errors/call-error.ts'
 import { FAILURE_KINDS } from './errors/failure-kinds.ts'
-import { readProperty } from './errors/hostile.ts'
-import { isSafeCode } from './errors/safe-code.ts'
+import { isSafeCode, readProperty } from './errors/hostile.ts'
 import { FunctionTask } from './function-task.ts'
-import { checkRetryPolicy } from './options/check-options.ts'
 import { show } from './options/option-check.ts'
-import { resolveCall } from './options/resolve-options.ts'
-import { RETRY_ROWS, type RetryPolicy, type RetryVerdict } from './options/retry-policy.ts'
+import { RETRY_ROWS, type RetryPolicy, type RetryVerdict } from './options/options.ts'
+import { checkRetryPolicy, resolveCall } from './options/resolve-options.ts'
 import { attachReport, callReport } from './report/call-report.ts'
 import { createTargetState } from './retry/health/target-state.ts'
+import type { Ended } from './time.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 /** The argument of the function given to `retry`. */
@@ -45,7 +43,6 @@ export async function retry<T>(
   const judge = new Judge(policy, options.maxAttempts)
   const { delayForAttempt } = policy
   const task = new FunctionTask<T>({
-    face: 'run',
     name,
     options:
       delayForAttempt === undefined ? options : { ...options, backoff: { delayMs: judge.delayMs } },

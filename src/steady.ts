@@ -14,27 +14,26 @@ import type { CallContext } from './call/task.ts'
 import type { AttemptReport, Usage } from './errors/call-error.ts'
 import { FunctionTask, type RunContext } from './function-task.ts'
 import type { CallPromise } from './openai/api-promise.ts'
-import { dropInCreate } from './openai/chat/drop-in.ts'
+import { type CreateCall, dropInCreate } from './openai/chat/drop-in.ts'
 import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
 import type { ChatClient } from './openai/chat-client.ts'
-import { clientTimeoutMs, errorClasses, prepareClient } from './openai/client.ts'
+import { clientTimeoutMs, prepareClient } from './openai/client.ts'
 import { facadeOf } from './openai/facade.ts'
-import type { Params } from './openai/given-params.ts'
-import { apiRequest, type RequestOptions } from './openai/request.ts'
+import { type ApiRequest, apiRequest, type Params, type RequestOptions } from './openai/request.ts'
+import { checkOption, text } from './options/option-check.ts'
+import type { CallOptions, SteadyOptions } from './options/options.ts'
 import {
   checkCallOptions,
   checkNoOptionsIn,
   checkRequestOptions,
   checkSteadyOptions,
-} from './options/check-options.ts'
-import { checkOption, text } from './options/option-check.ts'
-import type { CallOptions, SteadyOptions } from './options/options.ts'
-import { resolveCall } from './options/resolve-options.ts'
+  resolveCall,
+} from './options/resolve-options.ts'
 import type { InferSchema, SchemaInput } from './output/infer.ts'
 import type { Repair } from './output/parse-json.ts'
 import { compileSchema } from './output/schema.ts'
 import { attachReport } from './report/call-report.ts'
-import { Closing } from './retry/closing.ts'
+import { Closing } from './time.ts'
 import { withoutUndefined } from './without-undefined.ts'
 
 type ChatCompletion = OpenAI.Chat.ChatCompletion
@@ -201,27 +200,29 @@ function create(
   options: RequestOptions = {},
 ): CallPromise<unknown> {
   beginCall()
-  const prepare = (given: RequestOptions) => {
-    const { steady: own = {}, ...requestOptions } = given ?? {}
-    checkNoOptionsIn('create', params)
-    checkRequestOptions('create', requestOptions)
-    checkCallOptions('create(): steady', own)
-    return { context, request: apiRequest('create', client, context, params, requestOptions, own) }
-  }
-  // openai accepts a promise of options as well.
-  const whenGiven = () => (options instanceof Promise ? options.then(prepare) : prepare(options))
-  return dropInCreate(whenGiven, () => errorClasses(client))
+  return dropInCreate({ client, context, params, options, prepare: prepareCreate })
+}
+
+function prepareCreate(
+  { client, context, params }: CreateCall,
+  options: RequestOptions,
+): ApiRequest {
+  const { steady: own = NO_OPTIONS, ...requestOptions } = options ?? {}
+  checkNoOptionsIn('create', params)
+  checkRequestOptions('create', requestOptions)
+  if (own !== NO_OPTIONS) checkCallOptions('create(): steady', own)
+  return apiRequest('create', client, context, params, requestOptions, own)
 }
 
 async function json(
   client: ChatClient,
   context: CallContext,
   params: unknown,
-  options: JsonOptions = {},
+  options: JsonOptions = NO_OPTIONS,
 ): Promise<JsonResult<unknown>> {
   beginCall()
   const { requestOptions = {}, ...own } = options ?? {}
-  checkCallOptions('json()', own)
+  if (options !== NO_OPTIONS) checkCallOptions('json()', own)
   checkRequestOptions('json', requestOptions)
   checkNoOptionsIn('json', params)
   const { schema, ...body } = checkJsonParams(params)
@@ -245,6 +246,9 @@ async function json(
   attachReport(result, report)
   return result
 }
+
+/** The options of a call that has none; they need no check. */
+const NO_OPTIONS: CallOptions = Object.freeze({})
 
 const RUN_NAME = text(255)
 const TARGET_NAME = text(4_096)
@@ -272,7 +276,7 @@ async function run<T>(
   }
   const target = { key: `run ${name}`, name: `run ${name}` }
   const state = targetState(runtime, target, settings)
-  const task = new FunctionTask<T>({ face: 'run', name, options, state, work })
+  const task = new FunctionTask<T>({ name, options, state, work })
   const { value, report } = await call(task, context)
   attachReport(value, report)
   return value

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { StopReason } from '../src/errors/call-error.ts'
 import { FAILURE_KINDS } from '../src/errors/failure-kinds.ts'
 import { type CallEvent, parseJson } from '../src/index.ts'
-import { allows, type RepairLevel, type RepairRule } from '../src/output/repair-rules.ts'
+import { allows, type RepairLevel, type SyntaxRule } from '../src/output/repair-rules.ts'
 import * as attributes from '../src/telemetry/attributes.ts'
 import * as testing from '../src/testing/index.ts'
 import { namesIn, read, root, tableAfter } from './support/pages.ts'
@@ -114,9 +114,9 @@ describe('docs/guides/testing.md', () => {
 })
 
 describe('docs/concepts/output.md', () => {
-  it('lists every repair, from the level that applies it', () => {
+  it('lists every repair of the text, from the level that applies it', () => {
     // The compiler knows that none is missing.
-    const rules: Readonly<Record<RepairRule, true>> = {
+    const rules: Readonly<Record<SyntaxRule, true>> = {
       'strip-invisible': true,
       'strip-reasoning': true,
       'strip-fence': true,
@@ -128,20 +128,11 @@ describe('docs/concepts/output.md', () => {
       'keep-backslash': true,
       'guess-quotes': true,
       'fix-brackets': true,
-      'number-from-string': true,
-      'boolean-from-string': true,
-      'enum-case': true,
-      'parse-stringified': true,
-      'string-from-number': true,
-      'drop-null': true,
-      unwrap: true,
-      'number-from-text': true,
-      'enum-separators': true,
     }
     const levels = ['syntax', 'safe', 'lenient'] as const
     const meant = Object.keys(rules)
       // Keys of the record above are its type's members.
-      .map((rule) => [`\`${rule}\``, levels.find((level) => allows(level, rule as RepairRule))])
+      .map((rule) => [`\`${rule}\``, levels.find((level) => allows(level, rule as SyntaxRule))])
       .map(([rule, level]) => [rule, `\`${level}\``])
     const shown = tableAfter('docs/concepts/output.md', '| rule | from level')
     expect(shown.map(([rule, level]) => [rule, level])).toEqual(meant)

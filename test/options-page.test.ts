@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createRuntime, memoryStore, retry, runIdempotent, steady } from '../src/index.ts'
 import type { Checks, OptionCheck, Row } from '../src/options/option-check.ts'
-import { CALL_ROWS, STEADY_ROWS } from '../src/options/options.ts'
+import { CALL_ROWS, RETRY_ROWS, STEADY_ROWS } from '../src/options/options.ts'
 import { resolveCall } from '../src/options/resolve-options.ts'
-import { RETRY_ROWS } from '../src/options/retry-policy.ts'
 import {
   type Described,
   docstringsOf,
@@ -21,7 +20,7 @@ const FIELDS = '| field | what it is | default | allowed |'
 const rows = 'src/options/options.ts'
 const nested = 'src/options/nested-options.ts'
 const settings = docstringsOf(rows, 'SettingRows')
-const keeping = docstringsOf('src/options/keeping-options.ts', 'KeepingRows')
+const keeping = docstringsOf('src/options/nested-options.ts', 'KeepingRows')
 
 describe('docs/reference/options.md', () => {
   const forClient = namesIn(page, OPTIONS, 0)
@@ -68,7 +67,7 @@ describe('docs/reference/options.md', () => {
       '| option of retry |',
       0,
       RETRY_ROWS,
-      docstringsOf('src/options/retry-policy.ts', 'RetryRows'),
+      docstringsOf('src/options/options.ts', 'RetryRows'),
     ],
     [
       'in encryption',
@@ -82,7 +81,7 @@ describe('docs/reference/options.md', () => {
       FIELDS,
       1,
       within(STEADY_ROWS.limits),
-      docstringsOf('src/retry/health/limits.ts', 'LimitsOptions'),
+      docstringsOf('src/retry/health/limit-options.ts', 'LimitsOptions'),
     ],
     [
       'in hedge',

@@ -17,11 +17,11 @@ const imports = await importTable()
 process.stdout.write(`Goals, for a valid first answer and no OpenTelemetry SDK, as ratios to and differences from \`openai, maxRetries: 0\`:
 
 ${goalsTable([...latency.goals, heap.goal, imports.goal])}
-Why they are missed where they are: a call has a deadline and a signal of its own, a breaker, a budget, a gate, a
-record of its attempts, and a classification of its answer. In a loop where all of that is in the processor's caches, its
+Why they are missed where they are: a call has a deadline and a signal of its own, a place in the
+line of its target, a record of its attempts, and a classification of its answer. In a loop where all of that is in the processor's caches, its
 code takes what *Own code* below says. Between two real requests, node's HTTP code and openai's have taken the caches
 over, and the same code takes the longer time of the tables; in a profile it is spread over some hundred functions, none
-of which stands out. The median is that CPU time once more. The heap is the dozen
+of which stands out. The median is that CPU time once more. The heap is the six
 async functions that a call in flight is suspended in, with their promises, beside its record. With an SDK,
 the line *traced* says what spans and metrics add.
 

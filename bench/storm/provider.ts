@@ -1,4 +1,4 @@
-import type { Allowance } from '../../src/errors/rate-limit-headers.ts'
+import type { Allowance } from '../../src/errors/hints.ts'
 import { exponential } from './random.ts'
 import type { VirtualTime } from './virtual-time.ts'
 

@@ -10,10 +10,10 @@ import {
   type TargetStateOptions,
 } from '../../src/retry/health/target-state.ts'
 import {
-  type AttemptResult,
   type AttemptStep,
   type LoopTarget,
   runAttempts,
+  type StepResult,
 } from '../../src/retry/loop.ts'
 import type { GoingOn } from '../../src/retry/loop-contract.ts'
 import { type Deadline, deadlineAfter } from '../../src/time.ts'
@@ -93,10 +93,10 @@ export class ShippedClient implements Client {
   }
 
   /** Its value: how long its stream goes on. */
-  #send({ target, signal }: AttemptStep, deadline: Deadline): Promise<AttemptResult<number>> {
+  #send({ target, signal }: AttemptStep, deadline: Deadline): Promise<StepResult<number>> {
     const { time } = this.#request
     return new Promise((resolve) => {
-      const end = (result: AttemptResult<number>) => {
+      const end = (result: StepResult<number>) => {
         time.wake()
         resolve(result)
       }
@@ -134,7 +134,7 @@ const ABORTED = failure('aborted')
 /** A good answer to another question: the model is asked again with its errors. */
 const MALFORMED = failure('schema_mismatch')
 
-function resultOf(ended: Ended, time: VirtualTime): AttemptResult<number> {
+function resultOf(ended: Ended, time: VirtualTime): StepResult<number> {
   if (ended === 'timeout') return { ok: false, failure: TIMED_OUT }
   const { status, retryAfterMs, malformed, allowances, tokens, restMs = 0 } = ended
   const told = allowances && { allowances }

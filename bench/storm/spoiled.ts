@@ -1,12 +1,10 @@
 import { fullJitter } from '../../src/retry/backoff.ts'
 import { type LineParts, SHIPPED_PARTS } from '../../src/retry/health/health.ts'
 import { Independence } from '../../src/retry/health/independence.ts'
-import { Latency } from '../../src/retry/health/latency.ts'
-import { Limit } from '../../src/retry/health/limit.ts'
+import { Latency, Limit, Tokens } from '../../src/retry/health/limit.ts'
 import type { End } from '../../src/retry/health/line-contract.ts'
 import { Outage } from '../../src/retry/health/outage.ts'
 import type { TargetState } from '../../src/retry/health/target-state.ts'
-import { Tokens } from '../../src/retry/health/tokens.ts'
 import type { Policy } from './policies.ts'
 import type { ShippedPolicy } from './shipped-client.ts'
 

@@ -1,7 +1,7 @@
-import { Closing } from '../../src/retry/closing.ts'
 import { createTargetState } from '../../src/retry/health/target-state.ts'
 import type { PermitRequest, TicketOrRefusal } from '../../src/retry/health/waiting.ts'
 import { virtualClock } from '../../src/testing/index.ts'
+import { Closing } from '../../src/time.ts'
 import { table } from '../markdown.ts'
 
 /**

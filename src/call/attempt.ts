@@ -1,28 +1,18 @@
 import type { AttemptReport, Failure } from '../errors/call-error.ts'
-import { classify } from '../errors/classify.ts'
+import { TOO_MANY_REDIRECTS } from '../errors/cause-rules.ts'
+import { classify, isNotExecuted } from '../errors/classify.ts'
 import { FailedAnswer } from '../errors/failed-answer.ts'
-import { isNotExecuted } from '../errors/not-executed.ts'
-import { TOO_MANY_REDIRECTS } from '../errors/unsendable-rules.ts'
-import type { ReadingPace } from '../retry/health/stream-places.ts'
-import type { AttemptResult, AttemptStep } from '../retry/loop.ts'
+import type { ReadingPace } from '../retry/health/places.ts'
+import type { AttemptStep, StepResult } from '../retry/loop.ts'
 import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
-import type { Clock, Deadline } from '../time.ts'
+import { Bounds, type Clock, type Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import type { Tell } from './events.ts'
 import type { CallKey, IdempotencyHeaders } from './key.ts'
-import { Bounds } from './limits.ts'
 import { isExhausted, openInFlow, runInScope, type Scope } from './nesting.ts'
 import { attemptReport } from './outcome.ts'
 import { noticeTarget, targetInfo } from './runtime.ts'
-import {
-  type AnswerFacts,
-  type Exchange,
-  isFunction,
-  type Sent,
-  type Tail,
-  type Task,
-  type Wire,
-} from './task.ts'
+import type { AnswerFacts, Exchange, Sent, Task, Wire } from './task.ts'
 
 /** What an attempt needs of the call that makes it. */
 export interface RunningCall<T> {
@@ -32,7 +22,12 @@ export interface RunningCall<T> {
   readonly headers: IdempotencyHeaders
   readonly signal: AbortSignal | undefined
   readonly deadline: Deadline
-  readonly scope: Scope
+  /** What is being done for it now. */
+  readonly work: {
+    readonly scope: Scope
+    /** The attempt of this step is over. */
+    attemptEnded(step: AttemptStep, end: StepEnd<unknown>): void
+  }
   readonly span: CallSpan
   readonly tell: Tell | undefined
   /** The request carries the `traceparent` of its attempt. */
@@ -51,7 +46,7 @@ export interface RunningCall<T> {
 }
 
 /** Requests that something else made of the one we asked for. */
-export interface Multiplication {
+interface Multiplication {
   /** Seen on the wire. */
   readonly wireRequests: number
   /** Made by the gateway, where it said so. */
@@ -59,7 +54,7 @@ export interface Multiplication {
 }
 
 /** An attempt's result, with what the call needs of it besides. */
-export type AttemptEnd<T> = AttemptResult<T> & { readonly completion?: unknown }
+type StepEnd<T> = StepResult<T> & { readonly completion?: unknown }
 
 /**
  * One attempt: one request under one set of limits, with a span and a report of its own. What its
@@ -73,6 +68,7 @@ export class Attempt<T> implements Exchange {
   readonly wire: Wire | undefined
   readonly #call: RunningCall<T>
   readonly #step: AttemptStep
+  readonly #work: RunningCall<T>['work']
   readonly #targetName: string
   readonly #span: AttemptSpan
   readonly #startedAtMs: number
@@ -82,10 +78,12 @@ export class Attempt<T> implements Exchange {
     const { task, clock } = call
     this.#call = call
     this.#step = step
+    this.#work = call.work
     this.number = step.number
     this.cause = step.cause
     this.target = step.target
     const target = task.targets[step.target]
+    this.#work.scope.enter((target ?? task.targets[0]).state.line)
     this.#targetName = target?.name ?? task.name
     if (target !== undefined) noticeTarget(call, target)
     this.#startedAtMs = clock.wallMs()
@@ -94,7 +92,7 @@ export class Attempt<T> implements Exchange {
     this.wire = task.watch?.(step.number)
     this.bounds = new Bounds({
       clock,
-      timeoutMs: limitMs(task),
+      timeoutMs: task.timeoutMs,
       deadline: call.deadline,
       signal: either(call.signal, step.signal),
     })
@@ -123,8 +121,9 @@ export class Attempt<T> implements Exchange {
   }
 
   /** Never rejects: whatever the task throws comes back classified. */
-  async make(): Promise<AttemptEnd<T>> {
-    const { task, scope, headers } = this.#call
+  async make(): Promise<StepEnd<T>> {
+    const { task, headers } = this.#call
+    const { scope } = this.#work
     let sent: Sent<T>
     try {
       const frame = { scope, wire: this.wire, trace: this.#span.context }
@@ -136,10 +135,13 @@ export class Attempt<T> implements Exchange {
     if (isCompleteAnswer(sent)) headers.answered()
     task.lookAround?.(sent.ok, this)
     const allowances = task.allowances?.(this)
-    return this.#settled(this.#withMultiplication(sent), allowances && { allowances })
+    const end = this.#settled(this.#withMultiplication(sent), allowances && { allowances })
+    // Here, not in an async function around this one: each that waits costs memory.
+    this.#work.attemptEnded(this.#step, end)
+    return end
   }
 
-  #settled(sent: Sent<T>, said: Pick<AttemptEnd<T>, 'allowances'> | undefined): AttemptEnd<T> {
+  #settled(sent: Sent<T>, said: Pick<StepEnd<T>, 'allowances'> | undefined): StepEnd<T> {
     if (sent.ok && sent.onTail !== undefined) {
       const { value, pace = NEVER_IDLE } = sent
       return { ok: true, value, stream: { ended: this.#keepOpen(sent.onTail), pace }, ...said }
@@ -158,7 +160,7 @@ export class Attempt<T> implements Exchange {
   #thrown(error: unknown): Sent<T> {
     const { task } = this.#call
     if (this.bounds.cutOff !== undefined) this.#call.goesOn(this.bounds.cutOff, this)
-    const failure = classifyThrown(error, this, task.face)
+    const failure = classifyThrown(error, this, task.isFunction)
     return {
       ok: false,
       failure: task.judge?.(failure, this) ?? failure,
@@ -194,7 +196,9 @@ export class Attempt<T> implements Exchange {
   }
 
   /** A released stream: span and report of its attempt wait for its end. */
-  #keepOpen(onTail: (listener: (tail: Tail) => void) => void): Promise<number | undefined> {
+  #keepOpen(
+    onTail: NonNullable<Extract<Sent<T>, { ok: true }>['onTail']>,
+  ): Promise<number | undefined> {
     const call = this.#call
     call.streams()
     const close = openInFlow(call.task.targets[this.target]?.state.line)
@@ -250,16 +254,11 @@ function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSi
   return a === undefined || b === undefined ? (a ?? b) : AbortSignal.any([a, b])
 }
 
-/** Streams wait for their first content; all else for the whole answer. */
-function limitMs<T>({ options, telemetry }: Task<T>): number {
-  return telemetry?.stream === true ? options.firstChunkTimeoutMs : options.attemptTimeoutMs
-}
-
 /** What the task threw, or the limit that made it throw. */
 export function classifyThrown(
   error: unknown,
   { bounds, wire, clock }: Pick<Exchange, 'bounds' | 'wire' | 'clock'>,
-  face: Task<unknown>['face'],
+  isFunction: boolean,
 ): Failure {
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
@@ -273,7 +272,7 @@ export function classifyThrown(
     // The innermost steadycall layer has the hints, and has retried already.
     ...(isExhausted(error) && { retryable: false }),
     // A user's function may have done anything before it threw, unless it says otherwise.
-    ...(isFunction(face) && {
+    ...(isFunction && {
       executed: isNotExecuted(error) ? ('no' as const) : ('maybe' as const),
     }),
   }

@@ -1,12 +1,13 @@
-import { EndSignal } from '../end-signal.ts'
 import { type CallError, type Failure, isCallError } from '../errors/call-error.ts'
 import { keepingOf } from '../idempotency/kept-result.ts'
 import { once } from '../idempotency/once.ts'
 import type { OnceResult, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import { attachReport, type CallReport } from '../report/call-report.ts'
-import { runAttempts } from '../retry/loop.ts'
+import { type LoopOutcome, runAttempts } from '../retry/loop.ts'
 import { readOrigin, withOrigin } from '../telemetry/telemetry.ts'
+import { EndSignal } from '../time.ts'
+import { joinedGivenUp } from './key.ts'
 import { LogicalCall } from './logical-call.ts'
 import { brandExhausted } from './nesting.ts'
 import {
@@ -17,11 +18,10 @@ import {
   recheckedError,
   unexpectedError,
 } from './outcome.ts'
-import { joinedGivenUp } from './repetition.ts'
 import { defaultStore } from './runtime.ts'
-import type { Begun, CallContext, Codec, Label, OnceProtocol, Task, WorkBinding } from './task.ts'
+import type { Begun, CallContext, Codec, OnceProtocol, Task, WorkBinding } from './task.ts'
 
-export interface CallResult<T> {
+interface CallResult<T> {
   readonly value: T
   readonly report: CallReport
   /** For a stream: calls back with the final report when it has ended. */
@@ -31,7 +31,7 @@ export interface CallResult<T> {
 /**
  * One logical call, top to bottom: deadline, key and span; then the key is claimed in the store and
  * its stored outcome replayed, a call in flight joined, or the work done here, attempt by attempt;
- * then the report. Only `makeAttempts` sends anything: at most `maxRequests` requests in all, of which a
+ * then the report. Only `runAttempts` sends anything: at most `maxRequests` requests in all, of which a
  * model may have worked on `maxAttempts`.
  * @throws {CallError} whatever went wrong.
  * @throws {TypeError} for a payload that has no canonical JSON.
@@ -50,7 +50,9 @@ export async function call<T>(task: Task<T>, context: CallContext): Promise<Call
       return finished(one, await checkedAgain(one, done), done)
     }
     const { signal, onUncertain } = task.options
-    const done = await makeAttempts(one, { signal, deadline: one.ownDeadline, onUncertain })
+    // As `makeAttempts` does it: one more async function that waits, in every call, costs memory.
+    const refused = beginWork(one, { signal, deadline: one.ownDeadline, onUncertain })
+    const done = refused ?? workOutcome(one, await runAttempts(one))
     if (!done.ok) throw done.error
     return finished(one, done.value, DONE_HERE)
   } catch (error) {
@@ -66,9 +68,16 @@ const DONE_HERE = { source: 'provider', persisted: true } as const
  * leaves it; and in the end what may be kept under the key.
  */
 async function makeAttempts<T>(one: LogicalCall<T>, binding: WorkBinding): Promise<WorkOutcome<T>> {
+  return beginWork(one, binding) ?? workOutcome(one, await runAttempts(one))
+}
+
+/** Begins the work. Returns its outcome if it is refused. */
+function beginWork<T>(one: LogicalCall<T>, binding: WorkBinding): WorkOutcome<T> | undefined {
   const refusal = one.begin(binding)
-  if (refusal !== undefined) return one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
-  const outcome = await runAttempts(one)
+  return refusal && one.giveUp({ ...refusal, waitedMs: 0, deterministic: false })
+}
+
+function workOutcome<T>(one: LogicalCall<T>, outcome: LoopOutcome<T>): WorkOutcome<T> {
   return outcome.ok ? one.settle(outcome) : one.giveUp(outcome)
 }
 
@@ -114,7 +123,7 @@ function othersFailure<T>(
 }
 
 /** A kept text names the trace of the call that made it. */
-function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
+function labelOf<T>({ span, tell }: LogicalCall<T>): OnceProtocol['label'] {
   return {
     write: (text) => withOrigin(text, span.traceparent),
     read(kept, source) {
@@ -126,7 +135,7 @@ function labelOf<T>({ span, tell }: LogicalCall<T>): Label {
 }
 
 /** Results under a label. */
-function labelled<T>({ encode, decode }: Codec<T>, label: Label): Codec<T> {
+function labelled<T>({ encode, decode }: Codec<T>, label: OnceProtocol['label']): Codec<T> {
   return {
     encode: (value) => label.write(encode(value)),
     decode: (kept, source) => decode(label.read(kept, source), source),

@@ -1,7 +1,8 @@
 import type { Failure } from '../errors/call-error.ts'
-import type { CallEvent } from '../report/call-report.ts'
+import type { CallEvent, CallReport } from '../report/call-report.ts'
 import type { VerdictEvent } from '../retry/loop.ts'
-import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/call-info.ts'
+import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/attributes.ts'
+import { placesOf } from './repair-places.ts'
 
 /**
  * What happens in a call, in one vocabulary: the events that `onEvent` gets, with what only traces
@@ -71,7 +72,7 @@ type CallFields = Pick<CallEvent, 'operation' | 'idempotencyKey'>
 type WithoutCall<Event> = Event extends CallEvent ? Omit<Event, keyof CallFields> : never
 
 /** Tells the events of one call to `onEvent`, less what only traces show. */
-export class OnEventReader implements EventReader {
+class OnEventReader implements EventReader {
   readonly #onEvent: (event: CallEvent) => void
   readonly #call: CallFields
 
@@ -112,14 +113,15 @@ function withoutTraced(event: Traced<PublicEvent>): PublicEvent {
   return shown
 }
 
-/** Undefined without a reader: `tell?.({ … })` then makes no event. */
+/** Tells each event to `onEvent`, with the call's own fields, and to the span, as far as they exist. */
 export function tellAll(
-  onEvent: EventReader | undefined,
+  onEvent: ((event: CallEvent) => void) | undefined,
+  call: CallFields,
   span: EventReader | undefined,
-): Tell | undefined {
-  if (onEvent === undefined && span === undefined) return undefined
+): Tell {
+  const caller = onEvent && new OnEventReader(onEvent, call)
   return (event) => {
-    onEvent?.read(event)
+    caller?.read(event)
     span?.read(event)
   }
 }
@@ -151,4 +153,28 @@ export function eventOf(
     case 'stop':
       return undefined
   }
+}
+
+/** What is told of a call that has ended well. `answer`: as it is returned, where that is not what came. */
+export function tellSuccess(
+  tell: Tell,
+  report: CallReport,
+  {
+    id,
+    model,
+    finishReasons,
+    systemFingerprint,
+    serviceTier,
+    answer: came,
+  }: ResponseInfo & { readonly answer?: unknown },
+  answer: unknown,
+  firstChunkMs: number | undefined,
+): void {
+  const { repairs = [] } = report
+  if (repairs.length > 0) {
+    const rules = repairs.map(({ rule }) => rule)
+    tell({ type: 'output-repaired', rules, places: placesOf(repairs) })
+  }
+  const response = { id, model, finishReasons, systemFingerprint, serviceTier }
+  tell({ type: 'call-settled', report, traced: { response, answer: answer ?? came, firstChunkMs } })
 }

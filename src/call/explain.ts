@@ -2,7 +2,7 @@ import { adviceFor, type Failure, type StopReason } from '../errors/call-error.t
 import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
 import type { HeldBy } from '../retry/loop.ts'
 
-export interface Explanation {
+interface Explanation {
   readonly failure: Failure
   readonly reason: StopReason
   /** Host, or the name given to `run`. */

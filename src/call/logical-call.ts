@@ -1,9 +1,8 @@
-import { EndSignal } from '../end-signal.ts'
 import { type AttemptReport, type Failure, isCallError } from '../errors/call-error.ts'
 import type { WorkOutcome } from '../idempotency/protocol.ts'
 import type { CallReport } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
-import type { Closing } from '../retry/closing.ts'
+import { closedFailure } from '../retry/decide.ts'
 import type {
   AttemptStep,
   LoopOutcome,
@@ -11,40 +10,34 @@ import type {
   LoopRequest,
   VerdictEvent,
 } from '../retry/loop.ts'
-import { closedFailure } from '../retry/stop-failure.ts'
-import { type CallSpan, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
-import { type Clock, type Deadline, deadlineAfter } from '../time.ts'
-import { Attempt, type AttemptEnd, type Multiplication, type RunningCall } from './attempt.ts'
-import { eventOf, OnEventReader, type Tell, tellAll } from './events.ts'
+import { type CallSpan, isWatched, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
+import { type Clock, type Closing, type Deadline, deadlineAfter, EndSignal } from '../time.ts'
+import { Attempt, type RunningCall } from './attempt.ts'
+import { eventOf, type Tell, tellAll, tellSuccess } from './events.ts'
 import { multiplicationWarning } from './explain.ts'
-import { type CallKey, IdempotencyHeaders, resolveKey } from './key.ts'
+import {
+  type CallKey,
+  Fingerprints,
+  IdempotencyHeaders,
+  multipliedBefore,
+  OuterUse,
+  rememberGivenUp,
+  repeats,
+  resolveKey,
+} from './key.ts'
 import {
   createScope,
   currentScope,
+  currentTrace,
   isWithinOpenStream,
   isWithinOpenStreamOf,
   passFlowOn,
   type Scope,
 } from './nesting.ts'
-import { type CallEnd, type GivenUp, giveUp, LateWork, reportOf } from './outcome.ts'
-import {
-  Fingerprints,
-  multipliedBefore,
-  OuterUse,
-  type Refusal,
-  rememberGivenUp,
-  repeats,
-} from './repetition.ts'
+import { giveUp, LateWork, reportOf, sentIn } from './outcome.ts'
 import { noticeLongHint, noticeTarget, targetInfo, warnOnce } from './runtime.ts'
 import { startSpan } from './span.ts'
-import {
-  type AnswerFacts,
-  type CallContext,
-  type Exchange,
-  isFunction,
-  type Task,
-  type WorkBinding,
-} from './task.ts'
+import type { AnswerFacts, CallContext, Exchange, Task, WorkBinding } from './task.ts'
 
 /**
  * One call as one object: its task, key and limits, and what has happened so far. It is what the retry
@@ -71,7 +64,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   facts: AnswerFacts | undefined
   readonly #startedMs: number
   readonly #fingerprints: Fingerprints
-  #work: WorkSpan<T> | undefined
+  #work: CurrentWork<T> | undefined
   #streamEnd: EndSignal<Failure | undefined> | undefined
 
   /** @throws {TypeError} for a payload that has no canonical JSON. */
@@ -82,7 +75,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.context = context
     this.ownDeadline = deadlineAfter(clock, task.options.deadlineMs, currentScope()?.deadline)
     this.key = resolveKey(task, settings, runtime)
-    this.span = startSpan(task, this.key, context)
+    const around = currentTrace()
+    this.span = isWatched(around) ? startSpan(task, this.key, context, around) : UNWATCHED_CALL
     this.tell = this.#reader()
     this.headers = new IdempotencyHeaders(this.key)
     this.#startedMs = clock.monotonicMs()
@@ -172,7 +166,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // A user's function may do anything; only a completion is known to be safe to ask for twice.
   get mayHedge(): boolean {
-    return !isFunction(this.task.face)
+    return !this.task.isFunction
   }
 
   /** A stricter caller may join. */
@@ -204,18 +198,16 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#working.sentBefore
   }
 
-  async attempt(step: AttemptStep): Promise<AttemptEnd<T>> {
-    const work = this.#working
-    if (work.binding.dispatch !== undefined) {
-      const withheld = await this.#whyWithheld(step, work)
-      if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
-    }
-    work.scope.enter((this.targets[step.target] ?? this.targets[0]).state.line)
-    const end = await new Attempt(this, step).make()
-    work.scope.leave()
-    // The loser of two hedged attempts says nothing about the request.
-    if (step.signal?.aborted !== true) work.ended(step, end)
-    return end
+  attempt(step: AttemptStep): ReturnType<Attempt<T>['make']> {
+    if (this.#working.binding.dispatch !== undefined) return this.#dispatch(step)
+    return new Attempt(this, step).make()
+  }
+
+  /** Asks the store first whether it may be sent. */
+  async #dispatch(step: AttemptStep): ReturnType<Attempt<T>['make']> {
+    const withheld = await this.#whyWithheld(step, this.#working)
+    if (withheld !== undefined) return { ok: false, withheld: true, failure: withheld }
+    return await new Attempt(this, step).make()
   }
 
   onVerdict(judged: VerdictEvent): void {
@@ -233,8 +225,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   // What its attempts are given.
 
-  get scope(): Scope {
-    return this.#working.scope
+  get work(): CurrentWork<T> {
+    return this.#working
   }
 
   get propagatesTrace(): boolean {
@@ -272,7 +264,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     this.#working.late?.add(work, exchange)
   }
 
-  multiplied(seen: Multiplication): 'warn' | 'throw' {
+  multiplied(seen: Parameters<RunningCall<T>['multiplied']>[0]): 'warn' | 'throw' {
     const { runtime, settings } = this.context
     const reaction = settings.onMultipliedRetries ?? 'warn'
     this.tell?.({ type: 'retries-multiplied', ...seen })
@@ -284,9 +276,9 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   // How it begins and ends.
 
   /** Work begins, bound like this. Why it is refused, if it is: then none of it is sent. */
-  begin(binding: WorkBinding): Refusal | undefined {
+  begin(binding: WorkBinding): ReturnType<typeof multipliedBefore> {
     const { last, sentBefore } = this.#work ?? {}
-    const work = new WorkSpan(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
+    const work = new CurrentWork(this, binding, this.#fingerprints, last ?? sentBefore?.failure)
     this.#work = work
     const refusal =
       work.outer.refusal ?? multipliedBefore(this.context) ?? repeats(this, this.#fingerprints)
@@ -295,7 +287,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** The work has ended without a good answer: the error, and what the key's record becomes. */
-  giveUp(ended: GivenUp): WorkOutcome<T> {
+  giveUp(ended: Parameters<typeof giveUp>[2]): WorkOutcome<T> {
     const work = this.#working
     work.scope.settled = true
     const { failedAt, stopped, late } = work
@@ -313,7 +305,8 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
 
   succeed(how: Pick<CallReport, 'source' | 'persisted'>, answer?: unknown): CallReport {
     const report = reportOf(this, { outcome: 'success', ...how })
-    if (this.tell !== undefined) this.#tellSuccess(this.tell, report, answer)
+    const { tell, firstChunkMs, facts = {} } = this
+    if (tell !== undefined) tellSuccess(tell, report, facts, answer, firstChunkMs)
     return report
   }
 
@@ -322,7 +315,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return reportOf(this, { outcome: 'success', ...how })
   }
 
-  fail(end: CallEnd): CallReport {
+  fail(end: Parameters<typeof reportOf>[1]): CallReport {
     const report = reportOf(this, end)
     this.tell?.({ type: 'call-settled', report, traced: { firstChunkMs: this.firstChunkMs } })
     return report
@@ -338,7 +331,7 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
     return this.#streamEnd
   }
 
-  get #working(): WorkSpan<T> {
+  get #working(): CurrentWork<T> {
     if (this.#work === undefined) throw new Error('The work of this call has not begun')
     return this.#work
   }
@@ -351,13 +344,13 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   #reader(): Tell | undefined {
     const { onEvent } = this.context.settings
     const { operation } = this.task
-    const call = { operation, idempotencyKey: this.key.text }
     const span = this.span === UNWATCHED_CALL ? undefined : this.span
-    return tellAll(onEvent && new OnEventReader(onEvent, call), span)
+    if (onEvent === undefined && span === undefined) return undefined
+    return tellAll(onEvent, { operation, idempotencyKey: this.key.text }, span)
   }
 
   /** Undefined: it may be sent. Else what it was not sent for. */
-  async #whyWithheld(step: AttemptStep, work: WorkSpan<T>): Promise<Failure | undefined> {
+  async #whyWithheld(step: AttemptStep, work: CurrentWork<T>): Promise<Failure | undefined> {
     const { binding, last } = work
     const again = step.cause === 'hedge' || this.mayHaveRun
     const unsent = { retryable: false, executed: 'no' } as const
@@ -378,31 +371,20 @@ export class LogicalCall<T> implements LoopRequest<T>, LoopPolicy, RunningCall<T
   }
 
   /** No attempt follows what was judged; the call may have waited for one in vain. */
-  #tellStopped({ requests: number, target, failure }: VerdictEvent, ended: GivenUp): void {
+  #tellStopped(
+    { requests: number, target, failure }: VerdictEvent,
+    ended: Parameters<typeof giveUp>[2],
+  ): void {
     if (this.tell === undefined || failure === undefined) return
     const { reason, heldBy, waits } = ended
     const { kind } = failure
     const traced = { target: targetInfo(this.targets[target]), heldBy }
     this.tell({ type: 'call-stopped', number, reason, kind, ...(waits && { waits }), traced })
   }
-
-  #tellSuccess(tell: Tell, report: CallReport, answer: unknown): void {
-    const { id, model, finishReasons, systemFingerprint, serviceTier } = this.facts ?? {}
-    const { repairs = [] } = report
-    if (repairs.length > 0) {
-      tell({ type: 'output-repaired', rules: repairs.map(({ rule }) => rule) })
-    }
-    const traced = {
-      response: { id, model, finishReasons, systemFingerprint, serviceTier },
-      answer: answer ?? this.facts?.answer,
-      firstChunkMs: this.firstChunkMs,
-    }
-    tell({ type: 'call-settled', report, traced })
-  }
 }
 
 /** The work of a call between two losses of its claim: mostly there is one. */
-class WorkSpan<T> {
+class CurrentWork<T> {
   readonly binding: WorkBinding
   readonly around: Scope | undefined
   readonly isNested: boolean
@@ -434,7 +416,10 @@ class WorkSpan<T> {
     this.sentBefore = before && sentIn(attempts, before)
   }
 
-  ended(step: AttemptStep, end: AttemptEnd<T>): void {
+  attemptEnded(step: AttemptStep, end: Awaited<ReturnType<Attempt<T>['make']>>): void {
+    this.scope.leave()
+    // The loser of two hedged attempts says nothing about the request.
+    if (step.signal?.aborted === true) return
     if (end.ok) {
       this.outer.succeeded(step.target)
       return
@@ -453,13 +438,4 @@ class WorkSpan<T> {
   completionFor(answer: Failure | undefined): unknown {
     return answer === undefined ? this.#completion : this.#completions?.get(answer)
   }
-}
-
-/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
-function sentIn(attempts: readonly AttemptReport[], last: Failure) {
-  const refused = attempts.filter(({ executed }) => executed === 'no').length
-  // The attempt was cut off by the loss of the claim, not by the caller.
-  const isCut = last.kind === 'aborted' && isCallError(last.cause)
-  const failure = isCut ? { ...last, kind: last.cause.kind } : last
-  return { requests: attempts.length, refused, failure }
 }

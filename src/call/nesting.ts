@@ -44,9 +44,7 @@ interface Frame {
 const STORAGE = Symbol.for('steadycall.scope.v2')
 
 /** One storage for all copies of the package, so that they see each other's calls. */
-function storage(): AsyncLocalStorage<Frame> {
-  return processWide(STORAGE, () => new AsyncLocalStorage<Frame>())
-}
+const storage = processWide(STORAGE, () => new AsyncLocalStorage<Frame>())
 
 /** The scope of one call, inside that of another or not. */
 export function createScope(deadline: Deadline, outer: Scope | undefined): Scope {
@@ -91,28 +89,28 @@ class CallScope implements Scope {
 
 /** The outer call we are in, unless it has settled. */
 export function currentScope(): Scope | undefined {
-  const scope = storage().getStore()?.scope
+  const scope = storage.getStore()?.scope
   return scope === undefined || scope.settled ? undefined : scope
 }
 
 /** The attempt that a socket opened now belongs to. */
 export function currentWire(): Wire | undefined {
-  return storage().getStore()?.wire
+  return storage.getStore()?.wire
 }
 
 /** The trace of the attempt that we are in. */
 export function currentTrace(): Context | undefined {
-  return storage().getStore()?.trace
+  return storage.getStore()?.trace
 }
 
 /** Runs one attempt's work inside its call's scope. */
 export function runInScope<T>(frame: Frame, work: () => T): T {
-  return storage().run(frame, work)
+  return storage.run(frame, work)
 }
 
 /** Runs something as if no call were around it. */
 export function outsideScopes<T>(work: () => T): T {
-  return storage().exit(work)
+  return storage.exit(work)
 }
 
 const EXHAUSTED = Symbol.for('steadycall.exhausted.v1')
@@ -149,9 +147,7 @@ interface FlowCall {
 const FLOW = Symbol.for('steadycall.call-flow.v2')
 
 /** One storage for all copies of the package. */
-function flow(): AsyncLocalStorage<FlowCall> {
-  return processWide(FLOW, () => new AsyncLocalStorage<FlowCall>())
-}
+const flow = processWide(FLOW, () => new AsyncLocalStorage<FlowCall>())
 
 /**
  * To be called in the same turn as the face that the application calls, so that what its code does
@@ -160,12 +156,12 @@ function flow(): AsyncLocalStorage<FlowCall> {
  * that is a queue that works through its jobs.
  */
 export function beginCall(): void {
-  const last = flow().getStore()
+  const last = flow.getStore()
   const before = last?.givenUp
   const after = before !== undefined && isContinued() ? before : undefined
   try {
     const within = nearestOpen(last)
-    flow().enterWith({ after, givenUp: undefined, open: 0, line: undefined, within })
+    flow.enterWith({ after, givenUp: undefined, open: 0, line: undefined, within })
   } catch {
     // Workers have no such method, or one that throws: there no loop is told of, rather than each queue.
   }
@@ -173,7 +169,7 @@ export function beginCall(): void {
 
 /** A stream of this call, with a place in this line, has been handed out. Returns the function to call at its end. */
 export function openInFlow(line?: object): () => void {
-  const call = flow().getStore()
+  const call = flow.getStore()
   if (call === undefined) return () => {}
   call.open += 1
   call.line = line
@@ -186,7 +182,7 @@ export function openInFlow(line?: object): () => void {
 
 /** Is a stream open that was made earlier in this flow? Its reader may be waiting for this call. */
 export function isWithinOpenStream(): boolean {
-  const call = flow().getStore()
+  const call = flow.getStore()
   if (call === undefined) return false
   call.within = nearestOpen(call.within)
   return call.within !== undefined
@@ -194,7 +190,7 @@ export function isWithinOpenStream(): boolean {
 
 /** Is a stream with a place in this line open that was made earlier in this flow? */
 export function isWithinOpenStreamOf(line: object): boolean {
-  let call = nearestOpen(flow().getStore()?.within)
+  let call = nearestOpen(flow.getStore()?.within)
   while (call !== undefined && call.line !== line) call = nearestOpen(call.within)
   return call !== undefined
 }
@@ -213,18 +209,18 @@ function nearestOpen(from: FlowCall | undefined): FlowCall | undefined {
 
 /** Had the call before this one, in the same flow, given up a request of this fingerprint? */
 export function followsGivenUp(fingerprint: string): boolean {
-  return flow().getStore()?.after?.includes(fingerprint) ?? false
+  return flow.getStore()?.after?.includes(fingerprint) ?? false
 }
 
 /** The next call in this flow follows what this call has given up. */
 export function giveUpInFlow(fingerprints: readonly string[]): void {
-  const call = flow().getStore()
+  const call = flow.getStore()
   if (call !== undefined) call.givenUp = fingerprints
 }
 
 /** A call that was refused unsent changes nothing: the next one follows what it followed. */
 export function passFlowOn(): void {
-  const call = flow().getStore()
+  const call = flow.getStore()
   if (call !== undefined) call.givenUp = call.after
 }
 

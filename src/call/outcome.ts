@@ -1,29 +1,30 @@
-import { againAfter } from '../errors/again.ts'
 import {
   type AttemptReport,
   CallError,
   type Failure,
+  isCallError,
   type StopReason,
+  sumOfTokens,
+  type TokenCounts,
   type Usage,
   type Wait,
 } from '../errors/call-error.ts'
-import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { isNotExecuted } from '../errors/not-executed.ts'
-import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
+import { isNotExecuted } from '../errors/classify.ts'
+import { againAfter, type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import type { LateEnd, WorkOutcome } from '../idempotency/protocol.ts'
 import type { FailureNotice } from '../idempotency/store.ts'
 import type { CallReport } from '../report/call-report.ts'
+import { closedFailure } from '../retry/decide.ts'
 import type { AttemptStep, LoopOutcome } from '../retry/loop.ts'
-import { closedFailure } from '../retry/stop-failure.ts'
 import type { CallSpan } from '../telemetry/telemetry.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
 import { explain } from './explain.ts'
 import type { CallKey } from './key.ts'
-import { type AnswerFacts, type Exchange, isFunction, type Task } from './task.ts'
+import type { AnswerFacts, Exchange, Task } from './task.ts'
 
 /** One call, as far as reports and errors are made of it. */
-export interface CallSoFar {
+interface CallSoFar {
   readonly task: Pick<Task<never>, 'operation' | 'options'>
   readonly key: CallKey
   readonly span: CallSpan
@@ -36,7 +37,7 @@ export interface CallSoFar {
 }
 
 /** How a call ended, for its report. */
-export type CallEnd = Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
+type CallEnd = Pick<CallReport, 'outcome' | 'source' | 'persisted'> &
   Partial<Pick<CallReport, 'reason' | 'again' | 'retryAfterMs' | 'waits'>>
 
 export function reportOf(call: CallSoFar, end: CallEnd): CallReport {
@@ -85,11 +86,14 @@ function usageOf(attempts: readonly AttemptReport[], open = 0): Usage {
     if (usage !== undefined) billed.push(usage)
     else if (executed !== 'no') complete = false
   }
-  return Object.freeze({ ...sumOfTokens(billed), complete })
+  // The common case first: one answer, whose counts are the sum.
+  const [only] = billed
+  const sum = only !== undefined && billed.length === 1 ? only : sumOfTokens(billed)
+  return Object.freeze({ ...sum, complete })
 }
 
 /** What is known of an attempt when it has ended. */
-export interface EndedAttempt {
+interface EndFacts {
   readonly step: AttemptStep
   readonly target: string
   /** Undefined: it succeeded. */
@@ -102,7 +106,7 @@ export interface EndedAttempt {
 }
 
 /** The attempt as reports and events have it. What there was none of is absent. */
-export function attemptReport(ended: EndedAttempt): AttemptReport {
+export function attemptReport(ended: EndFacts): AttemptReport {
   const { step, target, failure, facts, wireRequests, startedAtMs, durationMs } = ended
   const { number, cause, delayMs, delaySource, waits } = step
   const { gatewayAttempts, usage } = facts
@@ -130,7 +134,7 @@ export function attemptReport(ended: EndedAttempt): AttemptReport {
   }
 }
 
-export type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok' | 'requests'>
+type GivenUp = Omit<Extract<LoopOutcome<never>, { readonly ok: false }>, 'ok' | 'requests'>
 
 /** The error of a call that is over, and what its key's record becomes. */
 export function giveUp<T>(
@@ -326,7 +330,7 @@ export class LateWork<T> {
       const value = await this.#task.late?.(await work, exchange)
       return value === undefined ? FAILED : { ok: true, value: value.late }
     } catch (error) {
-      const isUndone = isFunction(this.#task.face) && isNotExecuted(error)
+      const isUndone = this.#task.isFunction && isNotExecuted(error)
       return isUndone ? { ok: false, executed: 'no' } : FAILED
     }
   }
@@ -348,4 +352,16 @@ async function firstSuccess<T>(
   return Promise.any(successes).catch(() =>
     undone === doubts ? { ok: false, executed: 'no' } : FAILED,
   )
+}
+
+/** What the call had sent when its claim was lost, and what it fails with if that was all it may send. */
+export function sentIn(
+  attempts: readonly AttemptReport[],
+  last: Failure,
+): { readonly requests: number; readonly refused: number; readonly failure: Failure } {
+  const refused = attempts.filter(({ executed }) => executed === 'no').length
+  // The attempt was cut off by the loss of the claim, not by the caller.
+  const isCut = last.kind === 'aborted' && isCallError(last.cause)
+  const failure = isCut ? { ...last, kind: last.cause.kind } : last
+  return { requests: attempts.length, refused, failure }
 }

@@ -3,8 +3,7 @@ import type { Failure } from '../errors/call-error.ts'
 import type { Flights } from '../idempotency/flight.ts'
 import type { Store } from '../idempotency/store.ts'
 import { clock as aClock, aFunction, checkOptions } from '../options/option-check.ts'
-import { emitProcessWarning } from '../process-warning.ts'
-import { processWide } from '../process-wide.ts'
+import { emitProcessWarning, processWide } from '../process-wide.ts'
 import {
   createTargetState,
   settingsKey,
@@ -12,7 +11,6 @@ import {
   type TargetState,
 } from '../retry/health/target-state.ts'
 import { memoryStore } from '../stores/memory-store.ts'
-import { providerName } from '../telemetry/provider-name.ts'
 import type { TargetHealth, TargetInfo } from '../telemetry/telemetry.ts'
 import { type Clock, systemClock } from '../time.ts'
 import type { Tell } from './events.ts'
@@ -28,7 +26,7 @@ export interface Runtime {
   readonly shared: SharedState
 }
 
-export interface SharedState {
+interface SharedState {
   readonly targets: Map<string, KnownTarget>
   readonly flights: Flights
   /** Fingerprints of calls that gave up, with the monotonic time: an outer loop sends them again. */
@@ -78,7 +76,7 @@ const MAX_TARGETS = 1_000
 const CROWDED = MAX_TARGETS / 2
 
 /** What was learned of one target, and under which name it is shown. */
-export interface KnownTarget {
+interface KnownTarget {
   readonly name: string
   readonly state: TargetState
 }
@@ -220,6 +218,7 @@ interface Shown {
   readonly model?: string
   readonly host?: string
   readonly port?: number | undefined
+  readonly providerName?: string
   readonly state: TargetState
 }
 
@@ -259,6 +258,6 @@ export function noticeLongHint(
 
 /** A target as spans and metrics describe it. */
 export function targetInfo(target: Shown | undefined): TargetInfo {
-  const { model, host, port } = target ?? {}
-  return { model, host, port, providerName: host && providerName(host) }
+  const { model, host, port, providerName } = target ?? {}
+  return { model, host, port, providerName }
 }

@@ -1,34 +1,35 @@
-import { type CallSpan, isWatched, startCall, UNWATCHED_CALL } from '../telemetry/telemetry.ts'
+import type { Context } from '@opentelemetry/api'
+import { type CallSpan, startCall } from '../telemetry/telemetry.ts'
 import type { CallKey } from './key.ts'
-import { currentTrace } from './nesting.ts'
-import { type CallContext, isFunction, type Task } from './task.ts'
+import type { CallContext, Task } from './task.ts'
 
-/** Starts the span of a call, where there is anything that would see it. */
+/** Starts the span of a call, for those that watch. */
 export function startSpan<T>(
-  { telemetry, targets, options, face, name, codec, once }: Task<T>,
+  task: Task<T>,
   key: CallKey,
   { runtime, settings }: CallContext,
+  around: Context | undefined,
 ): CallSpan {
-  const around = currentTrace()
-  if (!isWatched(around)) return UNWATCHED_CALL
+  const { targets, options, isFunction, name, codec, once } = task
   const { host, port } = targets[0]
+  const asked = task.describe?.()
   return startCall({
-    operation: isFunction(face) ? 'run' : 'chat',
+    operation: isFunction ? 'run' : 'chat',
     name,
     clock: runtime.clock,
     key,
     isStored: key.fingerprint !== undefined && (codec !== undefined || once !== undefined),
     around,
     deadlineMs: options.deadlineMs,
-    request: telemetry,
-    providerName: telemetry?.providerName,
+    request: asked,
+    providerName: asked?.providerName,
     host,
     port,
     // Left open, the standard environment variable decides; it is off by default.
     content: {
       capture: settings.telemetry?.captureContent,
       redact: settings.telemetry?.redact,
-      messages: telemetry?.messages,
+      messages: asked?.messages,
     },
   })
 }

@@ -1,17 +1,14 @@
-import type { Failure } from '../errors/call-error.ts'
+import type { Failure, TokenCounts } from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import type { Allowance } from '../errors/rate-limit-headers.ts'
-import type { TokenCounts } from '../errors/token-counts.ts'
+import type { Allowance } from '../errors/hints.ts'
 import type { Keeping } from '../idempotency/kept-result.ts'
 import type { Flight, OnceRequest, Sending, WorkOutcome } from '../idempotency/protocol.ts'
 import type { ResolvedCall, SteadyOptions } from '../options/options.ts'
 import type { CallReport } from '../report/call-report.ts'
-import type { Closing } from '../retry/closing.ts'
-import type { ReadingPace } from '../retry/health/stream-places.ts'
+import type { ReadingPace } from '../retry/health/places.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
-import type { RequestInfo } from '../telemetry/call-info.ts'
-import type { Clock, Deadline } from '../time.ts'
-import type { Bounds, Waiting } from './limits.ts'
+import type { RequestTelemetry } from '../telemetry/attributes.ts'
+import type { Bounds, Clock, Closing, Deadline, Waiting } from '../time.ts'
 import type { Runtime } from './runtime.ts'
 
 /**
@@ -20,7 +17,8 @@ import type { Runtime } from './runtime.ts'
  * room of each API, and by `FunctionTask`.
  */
 export interface Task<T> {
-  readonly face: 'create' | 'json' | 'run' | 'guard'
+  /** A user's own function is run, not a request of ours: it may do anything. */
+  readonly isFunction: boolean
   /** Namespace of the idempotency key: `chat`, or the name given to `run`. */
   readonly operation: string
   /** In span names: the model, or the name given to `run`. */
@@ -29,7 +27,9 @@ export interface Task<T> {
   /** The first, then the fallbacks in order. */
   readonly targets: readonly [TaskTarget, ...TaskTarget[]]
   /** Request attributes for the span. */
-  readonly telemetry?: RequestTelemetry
+  describe?(): RequestTelemetry
+  /** Of one attempt, in milliseconds: streams wait for their first content, all else for the whole answer. */
+  readonly timeoutMs: number
   /** What the key stands for where the caller gave no `payload`: the request before any adaptation. */
   payload(): unknown
   /**
@@ -37,7 +37,7 @@ export interface Task<T> {
    * that decides where it goes. To be hashed only: there are secrets in it. Absent for a function,
    * whose requests are unknown.
    */
-  identify?(): CallIdentity
+  identify?(): { readonly request: unknown; readonly targets: readonly unknown[] }
   /** What is seen on the wire in one attempt; absent for a function, whose requests are its own. */
   watch?(attempt: number): Wire
   /** Sends one attempt. Throws what the client throws; answers that are no good are returned. */
@@ -80,12 +80,6 @@ export interface Task<T> {
   replayedFacts?(value: T): AnswerFacts
 }
 
-/** What a call asks, and which targets it asks: see `Task.identify`. */
-export interface CallIdentity {
-  readonly request: unknown
-  readonly targets: readonly unknown[]
-}
-
 /** What was seen on the wire in one attempt. */
 export interface Wire {
   readonly status: number | undefined
@@ -125,11 +119,6 @@ export interface WorkBinding {
   dispatch?(sending: Sending): Promise<void>
 }
 
-/** Is it a user's own function that is run, not a request of ours? */
-export function isFunction(face: Task<unknown>['face']): boolean {
-  return face === 'run' || face === 'guard'
-}
-
 /** Where an attempt may go: host, model and credential, with what is known of their health. */
 export interface TaskTarget {
   /** `host model`, for reports and events. */
@@ -137,6 +126,8 @@ export interface TaskTarget {
   readonly host?: string
   readonly port?: number | undefined
   readonly model?: string
+  /** `gen_ai.provider.name`, of a host that is known. */
+  readonly providerName?: string
   readonly state: TargetState
   readonly on: ReadonlySet<FailureKind>
 }
@@ -147,7 +138,7 @@ export interface Codec<T> {
 }
 
 /** What a kept text says of the call that made it, beside the result. */
-export interface Label {
+interface Label {
   write(text: string): string
   read(kept: string, source: 'store' | 'shared'): string
 }
@@ -174,7 +165,7 @@ export type Begun<T> =
     }
 
 /** How the call behind a live stream ended. */
-export interface StreamOver {
+interface StreamOver {
   /** Undefined: the stream was whole, or its reader left. */
   readonly failure: Failure | undefined
   /** False also for a reader that left before the end. */
@@ -245,14 +236,7 @@ export interface AnswerFacts {
 }
 
 /** How a stream ended after its first content. */
-export interface Tail {
+interface Tail {
   readonly failure?: Failure
   readonly facts: AnswerFacts
-}
-
-/** What a span shows of a request. */
-export interface RequestTelemetry extends RequestInfo {
-  readonly providerName?: string | undefined
-  /** For a span that shows content. */
-  readonly messages?: unknown
 }

@@ -3,23 +3,30 @@ import { parseArgs } from 'node:util'
 import OpenAI from 'openai'
 import { createRuntime, type Runtime } from '../index.ts'
 import { type FaultServer, startFaultServer } from '../testing/index.ts'
-import { askBare, type BareAnswer } from './bare-client.ts'
-import { type CommandContext, readOptions, UsageError } from './command.ts'
+import { askBare, askSteady, type BareAnswer, type SteadyOutcome } from './clients.ts'
+import { type CommandContext, readOptions, type Terminal, UsageError } from './command.ts'
 import { endingOf, explainBare, explainCall } from './explain.ts'
-import { askLive, liveProvider } from './live.ts'
 import { meetOutage, type OutageResult } from './outage.ts'
 import {
+  type BareResult,
+  type FinishedCall,
   formatCalls,
   formatComparison,
   formatHeading,
   formatOutage,
   formatTotals,
   formatUnexpected,
+  isAsExpected,
+  totalsOf,
 } from './render.ts'
-import { type BareResult, type FinishedCall, isAsExpected, totalsOf } from './results.ts'
-import { GOOD_ANSWER, groupScenarios, SCENARIOS, type Scenario, TICKET_TEXT } from './scenarios.ts'
-import { askSteady, type SteadyOutcome } from './steady-client.ts'
-import type { Terminal } from './terminal.ts'
+import {
+  GOOD_ANSWER,
+  groupScenarios,
+  LIVE_TICKETS,
+  SCENARIOS,
+  type Scenario,
+  TICKET_TEXT,
+} from './scenarios.ts'
 
 export const DEMO_USAGE: string = `steadycall demo: the same faults, with and without steadycall.
 
@@ -283,5 +290,58 @@ async function inLanes<T, R>(
     for (const [index, item] of queue) results[index] = await work(item)
   }
   await Promise.all(Array.from({ length: LANES }, lane))
+  return results
+}
+
+const DEFAULT_MODEL = 'gpt-5-mini'
+
+/** A real provider, and the model to use. */
+export interface LiveProvider {
+  readonly client: OpenAI
+  readonly model: string
+}
+
+/**
+ * The provider configured in the environment: OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL.
+ *
+ * @throws UsageError if OPENAI_API_KEY is not set.
+ */
+export function liveProvider(env: CommandContext['env']): LiveProvider {
+  const apiKey = env['OPENAI_API_KEY']
+  if (!apiKey) {
+    throw new UsageError(
+      '--live calls a real provider: set OPENAI_API_KEY (and OPENAI_BASE_URL unless it is OpenAI)',
+    )
+  }
+  // null, because with undefined the SDK would read OPENAI_BASE_URL from the process's own environment.
+  const client = new OpenAI({ apiKey, baseURL: env['OPENAI_BASE_URL'] || null, logLevel: 'off' })
+  return { client, model: env['OPENAI_MODEL'] || DEFAULT_MODEL }
+}
+
+/** Extracts a few tickets with a real provider, all at the same time in one runtime. */
+export async function askLive(
+  { client, model }: LiveProvider,
+  random: () => number,
+  { signal, terminal }: CommandContext,
+): Promise<readonly FinishedCall[]> {
+  const runtime = createRuntime({ random })
+  let done = 0
+  const results = await Promise.all(
+    LIVE_TICKETS.map(async ({ name, text }): Promise<FinishedCall> => {
+      const callId = `live/${name}`
+      const outcome = await askSteady(client, runtime, {}, { model, text, callId, signal })
+      done += 1
+      terminal.progress(`  ${done} of ${LIVE_TICKETS.length} calls …`)
+      return {
+        ...outcome,
+        name,
+        expected: 'success',
+        ending: endingOf(outcome),
+        explanation: explainCall(outcome),
+        requests: outcome.report.attempts.reduce((sum, one) => sum + (one.wireRequests ?? 1), 0),
+      }
+    }),
+  )
+  signal.throwIfAborted()
   return results
 }

@@ -1,8 +1,7 @@
 import type { AttemptReport, CallReport, Repair, StopReason } from '../index.ts'
-import { formatMs } from '../report/format-ms.ts'
-import { WHY_ENDED } from '../report/why-ended.ts'
-import type { BareProblem } from './bare-client.ts'
-import type { SteadyOutcome } from './steady-client.ts'
+import { WHY_ENDED } from '../report/format-report.ts'
+import { formatMs } from '../report/timeline.ts'
+import type { BareProblem, SteadyOutcome } from './clients.ts'
 
 /** How a call ended, in a word or two for a table. */
 export type CallEnding =

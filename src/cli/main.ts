@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { type Command, type CommandContext, UsageError } from './command.ts'
-import { openTerminal } from './terminal.ts'
+import { type Command, type CommandContext, openTerminal, UsageError } from './command.ts'
 
 /** The commands, loaded on demand so that help works without openai. */
 const COMMANDS: Readonly<Record<string, { summary: string; load(): Promise<Command> }>> = {

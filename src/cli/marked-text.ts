@@ -1,5 +1,5 @@
 import type { MarkedText } from '../output/read-candidate.ts'
-import { type Paint, plainPaint } from '../report/paint.ts'
+import { type Paint, plainPaint } from '../report/timeline.ts'
 
 /**
  * The text with each edit marked: `[-what was there-]{+what was read+}`, or in colours, each edit followed by

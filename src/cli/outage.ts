@@ -1,9 +1,8 @@
 import OpenAI from 'openai'
 import { createRuntime } from '../index.ts'
 import { type Fault, overloaded, startFaultServer } from '../testing/index.ts'
-import { askBare } from './bare-client.ts'
+import { askBare, askSteady } from './clients.ts'
 import { GOOD_ANSWER, type Scenario, TICKET_TEXT } from './scenarios.ts'
-import { askSteady } from './steady-client.ts'
 
 /** How the calls of one client survived an outage. */
 export interface Survived {

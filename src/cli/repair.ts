@@ -2,9 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { explainJson, type ParseOptions, type ParseResult } from '../output/parse-json.ts'
 import type { RepairLevel } from '../output/repair-rules.ts'
-import { type Command, readOptions, UsageError } from './command.ts'
+import { type Command, openTerminal, readOptions, UsageError } from './command.ts'
 import { withMarks } from './marked-text.ts'
-import { openTerminal } from './terminal.ts'
 
 const HELP = `steadycall repair [options] < text
 

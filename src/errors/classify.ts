@@ -1,20 +1,21 @@
 import { isCallError } from './call-error.ts'
-import { readEnvelope } from './envelope.ts'
+import { matchCause } from './cause-rules.ts'
+import { isNonEmpty, readEnvelope } from './envelope.ts'
 import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
-import { readItems, readProperty, readText } from './hostile.ts'
+import { type HeaderSource, readItems, readProperty, readText, someCause } from './hostile.ts'
 import {
   type Classification,
   type Evidence,
+  errorInAnswer,
+  type HttpAnswer,
   isErrorStatus,
   judgeResponse,
+  MAX_ID_LENGTH,
   mayRetry,
 } from './judge-response.ts'
-import { matchCause } from './match-cause.ts'
-import { isNotExecuted } from './not-executed.ts'
-import { readResponse } from './read-response.ts'
 
-export { classifyErrorBody, classifyErrorChunk } from './disguise.ts'
 export type { Classification, Evidence } from './judge-response.ts'
+export { classifyErrorBody, classifyErrorChunk } from './judge-response.ts'
 
 /**
  * Classifies an error: its kind, whether the same request may be sent again, and how long the provider
@@ -36,6 +37,7 @@ export function classify(error: unknown, evidence: Evidence = {}): Classificatio
 // Real chains of causes have up to five links; the limit also ends a cyclic chain.
 const MAX_DEPTH = 10
 const MAX_ERRORS = 32
+// At most this much is read of a message or a body.
 const MAX_MESSAGE_LENGTH = 4_096
 
 /** Judges an error, then its causes; undefined if none of them matches. */
@@ -122,5 +124,147 @@ function fromCallError(error: unknown): Classification | undefined {
   } catch {
     // A proxy whose traps throw.
     return undefined
+  }
+}
+
+/**
+ * The response that an error carries, under the names that clients use: `status`, `headers`, `error`
+ * (openai, Anthropic); `statusCode`, `responseHeaders`, `responseBody` (AI SDK); `response` with `data`
+ * (axios); a `Response` that was thrown or attached to an error. Undefined if there is none.
+ */
+function readResponse(error: unknown, evidence: Evidence): HttpAnswer | undefined {
+  const inner = readProperty(error, 'response')
+  const status = statusesOf(error, inner).find(isErrorStatus)
+  const member = readProperty(error, 'error')
+  // The `error` of an ErrorEvent is an Error, not a response body.
+  const said = isNonEmpty(member) && readProperty(member, 'stack') === undefined
+  if (status === undefined && !said) return answerInDisguise(error, inner, evidence)
+  const isOurs = evidence.status === undefined || status === undefined || evidence.status === status
+  const bodies = [
+    isOurs ? evidence.body : undefined,
+    said ? bodyOfMember(member) : undefined,
+    ...bodiesOf(error, inner),
+    readText(error, 'message', MAX_MESSAGE_LENGTH),
+  ]
+  return {
+    status: status ?? evidence.status,
+    headers: headersOf(error, inner) ?? evidence.headers,
+    body: bodies.find(isBody),
+    requestId: REQUEST_ID_FIELDS.map((field) => readText(error, field, MAX_ID_LENGTH)).find(
+      (id) => id !== undefined,
+    ),
+  }
+}
+
+const REQUEST_ID_FIELDS = ['requestID', 'request_id', 'requestId']
+
+/**
+ * openai 7 stores a whole body in `error` if the body has no `error` of its own, such as a proxy's
+ * `{message}`. Only a code or type proves that the object is a provider's error.
+ */
+function bodyOfMember(member: unknown): unknown {
+  const isWhole =
+    typeof member === 'object' &&
+    readText(member, 'type', 1) === undefined &&
+    (readProperty(member, 'code') ?? undefined) === undefined &&
+    readProperty(member, 'error') === undefined
+  return isWhole ? member : { error: member }
+}
+
+/** The client failed to process a 200 response; its body may contain an error. */
+function answerInDisguise(
+  error: unknown,
+  inner: unknown,
+  evidence: Evidence,
+): HttpAnswer | undefined {
+  const status = statusesOf(error, inner).find((candidate) => candidate === 200)
+  if (status === undefined) return undefined
+  const body = bodiesOf(error, inner).map(errorInAnswer).find(isBody)
+  const headers = headersOf(error, inner) ?? evidence.headers
+  return body === undefined ? undefined : { status: 200, headers, body }
+}
+
+function statusesOf(error: unknown, inner: unknown): readonly unknown[] {
+  return [
+    readProperty(error, 'status'),
+    readProperty(error, 'statusCode'),
+    readProperty(inner, 'status'),
+    readProperty(inner, 'statusCode'),
+    // AWS
+    readProperty(readProperty(error, '$metadata'), 'httpStatusCode'),
+  ]
+}
+
+function bodiesOf(error: unknown, inner: unknown): readonly unknown[] {
+  return [
+    readProperty(error, 'responseBody'),
+    ...['data', '_data'].map((name) => readOutside(inner, name)),
+    readOutside(error, 'data'),
+    ...[error, inner].map((source) => readOutside(source, 'body')),
+  ]
+}
+
+/** Skips a `Response`: its body is a stream, and node-fetch warns when `data` is read. */
+function readOutside(source: unknown, name: string): unknown {
+  const isResponse = typeof readProperty(source, 'arrayBuffer') === 'function'
+  return isResponse ? undefined : readProperty(source, name)
+}
+
+/** Accepts text or parsed JSON, but not an unread stream. */
+function isBody(candidate: unknown): boolean {
+  if (typeof candidate !== 'object' || candidate === null) {
+    return typeof candidate === 'string' && candidate !== ''
+  }
+  return ['getReader', 'pipe', 'byteLength'].every(
+    (name) => readProperty(candidate, name) === undefined,
+  )
+}
+
+function headersOf(error: unknown, inner: unknown): HeaderSource | undefined {
+  const found = [
+    readProperty(error, 'headers'),
+    readProperty(error, 'responseHeaders'),
+    readProperty(inner, 'headers'),
+  ].find((candidate) => typeof candidate === 'object' && candidate !== null)
+  // readHeader accepts any object.
+  return found as HeaderSource | undefined
+}
+
+const MARK = Symbol.for('steadycall.not-executed.v1')
+
+// For objects that cannot carry the mark: frozen objects, and proxies that reject it.
+const marked = new WeakSet<object>()
+
+/**
+ * Marks an error thrown by your own function as proof that the work was not done, so that a retry, or a
+ * later call with the same idempotency key, cannot do it twice. Without the mark, a thrown error counts
+ * as `executed: 'maybe'`.
+ *
+ * Returns the same object, marked, even if it is frozen. A value that is not an object is wrapped in an
+ * `Error` as its `cause`.
+ *
+ * @example
+ * if (!(await inventory.reserve(item))) throw notExecuted(new Error('Sold out.'))
+ */
+export function notExecuted<E extends object>(error: E): E
+export function notExecuted(error: unknown): unknown
+export function notExecuted(error: unknown): unknown {
+  if ((typeof error !== 'object' && typeof error !== 'function') || error === null) {
+    return notExecuted(new Error('The work was not executed.', { cause: error }))
+  }
+  if (!mark(error)) marked.add(error)
+  return error
+}
+
+/** True if the error or one of its causes was marked by `notExecuted`. */
+export function isNotExecuted(error: unknown): boolean {
+  return someCause(error, (cause) => marked.has(cause) || readProperty(cause, MARK) === true)
+}
+
+function mark(error: object): boolean {
+  try {
+    return Reflect.defineProperty(error, MARK, { value: true })
+  } catch {
+    return false
   }
 }

@@ -1,7 +1,16 @@
-import { hasWord } from './clauses.ts'
 import type { Envelope } from './envelope.ts'
-import { readSpokenWait } from './hint-grammar.ts'
-import { WORDING_RULES } from './rules.ts'
+import type { FailureKind } from './failure-kinds.ts'
+import { readSpokenWait } from './hints.ts'
+import { hasWord } from './hostile.ts'
+import { CONTEXT_WORDINGS, FILTER_WORDINGS, SIZE_WORDINGS } from './wordings/context.ts'
+import { CREDENTIALS_WORDINGS, MONEY_WORDINGS, REGION_WORDINGS } from './wordings/credentials.ts'
+import {
+  ALLOWANCE_WORDINGS,
+  CONCURRENCY_WORDINGS,
+  FAR_WORDINGS,
+  RATE_WORDINGS,
+} from './wordings/limits.ts'
+import { BREAKDOWN_WORDINGS, OVERLOAD_WORDINGS, RELAY_WORDINGS } from './wordings/overload.ts'
 import type { StatusTest, Wording, WordingRule } from './wordings/wording.ts'
 
 /** The first rule that matches this body. */
@@ -67,4 +76,57 @@ function numberAfter(text: string, word: string): number | undefined {
     text,
   )?.[1]
   return digits === undefined ? undefined : Number(digits.replaceAll(',', ''))
+}
+
+/**
+ * Providers' wordings; the first match wins. The groups are ordered by how conclusive they are: region,
+ * concurrency, money, allowances, content filter, context length, request size, limits that reset hours
+ * later, credentials, rate, overload, breakdowns reported only in a body, and relays' own error names.
+ * Within a group, codes and quotas come before texts, and the wording of a single provider before classes
+ * of words, unless a comment gives a reason. A body that matches no rule is judged by `STATUS_KINDS`.
+ */
+export const WORDING_RULES: readonly WordingRule[] = [
+  ...REGION_WORDINGS,
+  ...CONCURRENCY_WORDINGS,
+  ...MONEY_WORDINGS,
+  ...ALLOWANCE_WORDINGS,
+  ...FILTER_WORDINGS,
+  ...CONTEXT_WORDINGS,
+  ...SIZE_WORDINGS,
+  ...FAR_WORDINGS,
+  ...CREDENTIALS_WORDINGS,
+  ...RATE_WORDINGS,
+  ...OVERLOAD_WORDINGS,
+  ...BREAKDOWN_WORDINGS,
+  ...RELAY_WORDINGS,
+]
+
+/**
+ * What a status means if no wording matches: RFC 9110 §15, RFC 6585 (429), RFC 7725 (451), RFC 8470 (425),
+ * Cloudflare's 520–524, and the unregistered 498 and 529 of LLM providers.
+ */
+export const STATUS_KINDS: Readonly<Record<number, FailureKind>> = {
+  // Redirects that the client did not or could not follow.
+  301: 'invalid_request',
+  302: 'invalid_request',
+  303: 'invalid_request',
+  307: 'invalid_request',
+  308: 'invalid_request',
+  401: 'auth',
+  402: 'billing',
+  403: 'permission',
+  404: 'not_found',
+  407: 'auth',
+  408: 'timeout',
+  409: 'conflict',
+  410: 'not_found',
+  413: 'request_too_large',
+  425: 'overloaded',
+  429: 'rate_limit',
+  451: 'region_blocked',
+  498: 'overloaded',
+  501: 'invalid_request',
+  503: 'overloaded',
+  505: 'invalid_request',
+  529: 'overloaded',
 }

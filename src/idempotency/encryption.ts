@@ -75,7 +75,7 @@ function keyOf(keys: ReadonlyMap<string, KeyObject>, id: string): KeyObject {
 }
 
 /** Joins the parts. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
   let at = 0
   for (const part of parts) {
@@ -83,4 +83,62 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
     at += part.length
   }
   return whole
+}
+
+/** Bytes as base64, using only functions that every runtime has. */
+export function base64Of(bytes: Uint8Array): string {
+  let binary = ''
+  // In chunks, because each byte becomes an argument of the call.
+  for (let start = 0; start < bytes.length; start += 8_192) {
+    binary += String.fromCharCode(...bytes.subarray(start, start + 8_192))
+  }
+  return btoa(binary)
+}
+
+/** @throws {Error} for any text that `base64Of` does not produce, such as missing padding or white space. */
+export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index)
+  // `atob` is lenient, but two different texts must not decode to the same bytes.
+  const lastGroup = bytes.subarray(Math.floor(Math.max(0, bytes.length - 1) / 3) * 3)
+  const isCanonical =
+    text.length === 4 * Math.ceil(bytes.length / 3) && text.endsWith(base64Of(lastGroup))
+  if (!isCanonical) throw new Error('not canonical base64')
+  return bytes
+}
+
+export function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  return through(bytes, new CompressionStream('gzip'), Number.POSITIVE_INFINITY)
+}
+
+/**
+ * Stops soon after `maxBytes`: a gzip bomb of one kilobyte expands to a megabyte.
+ * @throws {Error} if the bytes are not gzip, or the result exceeds `maxBytes`.
+ */
+export function gunzip(
+  bytes: Uint8Array<ArrayBuffer>,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return through(bytes, new DecompressionStream('gzip'), maxBytes)
+}
+
+async function through(
+  bytes: Uint8Array<ArrayBuffer>,
+  transform: CompressionStream | DecompressionStream,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = new Blob([bytes]).stream().pipeThrough(transform).getReader()
+  const parts: Uint8Array[] = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return concat(...parts)
+    parts.push(value)
+    length += value.length
+    if (length <= maxBytes) continue
+    // Not awaited: its outcome changes nothing.
+    reader.cancel().catch(() => {})
+    throw new Error(`longer than ${maxBytes} bytes`)
+  }
 }

@@ -146,7 +146,7 @@ export class SharedFlight {
 
   /** Runs this flight's work in a context that lets a nested use of the same key be detected. */
   enclose<R>(work: () => R): R {
-    return storage().run(this, work)
+    return storage.run(this, work)
   }
 
   /**
@@ -189,13 +189,11 @@ interface Binding {
  * outlives it, and a chain of calls, each started by the one before, must not be kept in memory.
  */
 function around(): SharedFlight | undefined {
-  const flight = storage().getStore()
+  const flight = storage.getStore()
   return flight?.ended ? undefined : flight
 }
 
 const STORAGE = Symbol.for('steadycall.flights.v1')
 
 /** One storage shared by all copies of this package, so that they see each other's flights. */
-function storage(): AsyncLocalStorage<SharedFlight> {
-  return processWide(STORAGE, () => new AsyncLocalStorage<SharedFlight>())
-}
+const storage = processWide(STORAGE, () => new AsyncLocalStorage<SharedFlight>())

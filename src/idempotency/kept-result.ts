@@ -1,9 +1,16 @@
 import { hash } from 'node:crypto'
 import { CallError } from '../errors/call-error.ts'
-import { type KeepingOptions, MAX_RESULT_BYTES } from '../options/keeping-options.ts'
-import { base64Of, bytesOfBase64 } from './base64.ts'
-import { decrypt, encrypt, type Keyring, readEncryption } from './encryption.ts'
-import { gunzip, gzip } from './gzip.ts'
+import { type KeepingOptions, MAX_RESULT_BYTES } from '../options/nested-options.ts'
+import {
+  base64Of,
+  bytesOfBase64,
+  decrypt,
+  encrypt,
+  gunzip,
+  gzip,
+  type Keyring,
+  readEncryption,
+} from './encryption.ts'
 
 /** Converts between a result's text and the text a store keeps. */
 export interface Keeping {

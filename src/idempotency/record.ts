@@ -1,3 +1,6 @@
+import { CallError, type CallErrorInit, isCallError } from '../errors/call-error.ts'
+import { isFailureKind } from '../errors/failure-kinds.ts'
+import { withoutUndefined } from '../without-undefined.ts'
 import type { Claim, ClaimRequest, ClaimResult, FailureNotice, Outcome, Store } from './store.ts'
 
 /**
@@ -226,4 +229,79 @@ function noticeFor(
   return left !== undefined && left.fence === waitedFor && nowMs < left.untilMs
     ? left.notice
     : undefined
+}
+
+/**
+ * The error of a store that finds a record but cannot read it. Unlike a store that is down, it is never
+ * bypassed, because the work under that key may have been done.
+ */
+export function unreadableRecord(key: string, what: string, cause?: unknown): CallError {
+  return new CallError({
+    kind: 'store_unavailable',
+    // Not the kind's usual advice, because 'bypass' does not apply here.
+    message:
+      `The record ${key.slice(0, 12)}… in the idempotency store is damaged: ${what} cannot be ` +
+      'read. Find out whether its work was done, then remove the record or use another key.',
+    ...(cause !== undefined && { cause }),
+    retryable: false,
+    executed: 'maybe',
+  })
+}
+
+/** The error for every caller of the key; undefined if the store is merely down. */
+export function unreadableIn(error: unknown): CallErrorInit | undefined {
+  if (!isCallError(error) || error.kind !== 'store_unavailable' || error.retryable) return undefined
+  const { kind, message, cause, retryable, executed } = error
+  return { kind, message, cause, retryable, executed, source: 'store' }
+}
+
+/** Longer than any notice written by this package. */
+const MAX_LENGTH = 1_000
+
+/**
+ * Reads a notice from JSON in a store. The stored text is not trusted: undefined for anything that is not a
+ * notice.
+ */
+export function readNotice(text: unknown): FailureNotice | undefined {
+  if (typeof text !== 'string' || text.length > MAX_LENGTH) return undefined
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const own = (name: string): unknown =>
+    Object.hasOwn(Object(value), name) ? Reflect.get(Object(value), name) : undefined
+  const notice = withoutUndefined({
+    kind: own('kind'),
+    executed: own('executed'),
+    retryAfterMs: own('retryAfterMs'),
+    status: own('status'),
+    origin: own('origin'),
+  })
+  return isNotice(notice) ? notice : undefined
+}
+
+function isNotice(
+  said: Readonly<Partial<Record<keyof FailureNotice, unknown>>>,
+): said is FailureNotice {
+  const { kind, executed, retryAfterMs, status, origin } = said
+  return (
+    isFailureKind(kind) &&
+    (executed === undefined || EXECUTED.includes(executed)) &&
+    (retryAfterMs === undefined || isAmount(retryAfterMs)) &&
+    (status === undefined || isAmount(status)) &&
+    (origin === undefined || isOrigin(origin))
+  )
+}
+
+const EXECUTED: readonly unknown[] = ['no', 'maybe', 'yes']
+
+/** Only the length is checked here; the telemetry code parses the text. */
+function isOrigin(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 100
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
 }

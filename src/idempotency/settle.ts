@@ -1,11 +1,18 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
 import { type Clock, soon } from '../time.ts'
-import { claimKey, sharedEndOf, withStoreTimeout } from './claim.ts'
 import { AGAIN, type SharedEnd, type SharedFlight } from './flight.ts'
 import type { Keeping } from './kept-result.ts'
-import type { Lease } from './lease.ts'
-import { outcomeUnknown, resultTooLarge, storeUnavailable, TOO_LARGE } from './once-errors.ts'
-import type { FlightEnd, OnceRequest, OwnWork, WorkOutcome } from './protocol.ts'
+import { claimKey, type Lease, sharedEndOf, withStoreTimeout } from './lease.ts'
+import {
+  type FlightEnd,
+  type OnceRequest,
+  type OwnWork,
+  outcomeUnknown,
+  resultTooLarge,
+  storeUnavailable,
+  TOO_LARGE,
+  type WorkOutcome,
+} from './protocol.ts'
 import type { Claim, FailureNotice, Outcome } from './store.ts'
 
 /** Stores the result of successful work. The result is returned whatever the store answers. */

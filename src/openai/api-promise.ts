@@ -1,4 +1,7 @@
+import { readProperty } from '../errors/hostile.ts'
 import { shareReport } from '../report/call-report.ts'
+import { discard } from './stream-class.ts'
+import type { WireRecord } from './wire.ts'
 
 /** What a drop-in call ends with: the data and the HTTP response it came in. */
 export interface Answer<T> {
@@ -41,7 +44,7 @@ export class CallPromise<T> extends Promise<T> {
       call.started ??= start('data')
     })
     // The answer is the one that `start` gave, whose data is a D.
-    return new CallPromise<D>(call, (answer) => answer.data as D)
+    return new CallPromise<D>(call, dataOf as State<D>['transform'])
   }
 
   /** The raw response, its body unread. Guarded by retries, never joined or stored. */
@@ -95,6 +98,10 @@ export class CallPromise<T> extends Promise<T> {
   }
 }
 
+function dataOf({ data }: Answer<unknown>): unknown {
+  return data
+}
+
 interface State<T> {
   readonly call: {
     started: Promise<Answer<unknown>> | undefined
@@ -112,4 +119,44 @@ function resultOf<T>(state: State<T>): Promise<T> {
 function answerTo({ call }: State<unknown>): Promise<Answer<unknown>> {
   call.started ??= call.start('data')
   return call.started
+}
+
+/** Some clients have responses of another kind: node-fetch's, say. */
+export function isHead(response: unknown): response is Response {
+  return typeof readProperty(readProperty(response, 'headers'), 'get') === 'function'
+}
+
+/** The head of an answer whose promise gave none: as the observer saw it, or an empty one. */
+export function headSeen({ status = 200, headers }: WireRecord): Response {
+  return new Response(null, headers === undefined ? { status } : { status, headers })
+}
+
+/** The response behind what `create` gave; where there is none, one of its data. */
+export async function responseOf(given: unknown): Promise<Response> {
+  const asResponse = method(given, 'asResponse')
+  if (asResponse === undefined) {
+    const data = await promiseOf(given)
+    if (!discard(data)) return Response.json(data)
+    throw new TypeError(
+      'asResponse() of a stream needs a client whose create() gives an APIPromise',
+    )
+  }
+  const response = await promiseOf(asResponse())
+  if (!isHead(response)) throw new TypeError('asResponse() of the client gave no response')
+  return response
+}
+
+/** openai's `APIPromise` has some; a tracer's or a test's plain promise has not. */
+export function method(given: unknown, name: string): (() => unknown) | undefined {
+  const found = readProperty(given, name)
+  return typeof found === 'function' ? () => Reflect.apply(found, given, []) : undefined
+}
+
+/** Tracers and tests may give what is no promise at all: a stream, say, or the data. */
+export function promiseOf(given: unknown): PromiseLike<unknown> {
+  return isThenable(given) ? given : Promise.resolve(given)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof readProperty(value, 'then') === 'function'
 }

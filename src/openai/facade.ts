@@ -1,6 +1,5 @@
 import { readProperty } from '../errors/hostile.ts'
-import { watchedHelper } from './helper-reports.ts'
-import { answersAnything, ownValue } from './past-proxies.ts'
+import { callReport, shareReport } from '../report/call-report.ts'
 
 /** Marks a wrapped client; its value is the client inside. */
 const RAW = Symbol.for('steadycall.raw-client.v1')
@@ -153,4 +152,160 @@ function through<T extends object>(
   })
   // It answers every key that the target answers.
   return facade as T
+}
+
+// Reading of objects that may be proxies: tracers answer each property of a client with something of
+// their own. Property descriptors and prototypes say what is really there, since hardly a proxy changes
+// those. None of these functions throws.
+
+// A class of a class of a client; a hostile chain ends here.
+const MAX_PROTOTYPES = 20
+
+/** The property's value as the object itself has or inherits it, past what a proxy would answer. */
+export function ownValue(object: unknown, key: PropertyKey): unknown {
+  for (const holder of chainOf(object)) {
+    const found = descriptorOf(holder, key)
+    if (found !== undefined) return valueIn(found, object)
+  }
+  return undefined
+}
+
+/** The values under this key all along the object's prototypes, nearest first. */
+export function inherited(object: unknown, key: PropertyKey): readonly unknown[] {
+  return [...chainOf(object)].map((holder) => descriptorOf(holder, key)?.value)
+}
+
+/** Some doubles answer every key, so that no answer of theirs means anything. */
+function answersAnything(object: object): boolean {
+  try {
+    return Reflect.get(object, Symbol('a key that nobody has')) !== undefined
+  } catch {
+    return false
+  }
+}
+
+function* chainOf(object: unknown): Generator<object, void, undefined> {
+  let holder = object
+  for (let depth = 0; isObject(holder) && depth < MAX_PROTOTYPES; depth++) {
+    yield holder
+    holder = prototypeOf(holder)
+  }
+}
+
+function prototypeOf(holder: object): unknown {
+  try {
+    return Object.getPrototypeOf(holder)
+  } catch {
+    return undefined
+  }
+}
+
+function descriptorOf(holder: object, key: PropertyKey): PropertyDescriptor | undefined {
+  try {
+    return Object.getOwnPropertyDescriptor(holder, key)
+  } catch {
+    return undefined
+  }
+}
+
+function valueIn({ get, value }: PropertyDescriptor, object: unknown): unknown {
+  if (get === undefined) return value
+  try {
+    return Reflect.apply(get, object, [])
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}
+
+export interface WatchedHelper {
+  /** openai's `parse`, `stream` or `runTools`: it sends with `this._client.chat.completions.create`. */
+  readonly helper: (...args: never[]) => unknown
+  /** The completions resource it belongs to. */
+  readonly resource: object
+  /** The wrapped client. */
+  readonly client: object
+}
+
+/**
+ * The helper, reaching the wrapped client's `create`. What a runner of `stream` and `runTools` puts
+ * together, throws, and itself is, shares the report of the call it last made; a promise of `parse`
+ * has it already.
+ */
+function watchedHelper({ helper, resource, client }: WatchedHelper): unknown {
+  return (...args: unknown[]): unknown => {
+    let watch: (call: unknown) => void = () => {}
+    const sender = clientThat(client, (call) => watch(call))
+    // The helper finds its client through this view; the resource itself has no private fields.
+    const view: object = Object.create(resource, { _client: { value: sender } })
+    const result: unknown = Reflect.apply(helper, view, args)
+    // A runner makes its calls later; `parse` has made its only one already.
+    if (isRunner(result)) watch = watchOf(result)
+    return result
+  }
+}
+
+/** The client, telling of each call of `create`. */
+function clientThat(client: object, tell: (call: unknown) => void): object {
+  const chat = Object(Reflect.get(client, 'chat'))
+  const completions = Object(Reflect.get(chat, 'completions'))
+  const create = (...args: unknown[]): unknown => {
+    // Read now: it may be a test's spy.
+    const call: unknown = Reflect.apply(Reflect.get(completions, 'create'), completions, args)
+    tell(call)
+    return call
+  }
+  return over(client, 'chat', over(chat, 'completions', over(completions, 'create', create)))
+}
+
+function over(object: object, key: string, value: unknown): object {
+  return Object.create(object, { [key]: { value } })
+}
+
+/** openai's `EventStream`, as far as it is needed. */
+interface Runner {
+  on(event: 'chatCompletion', listener: (completion: unknown) => void): unknown
+}
+
+function isRunner(result: unknown): result is Runner {
+  const has = (name: string) => typeof readProperty(result, name) === 'function'
+  return has('on') && !has('then')
+}
+
+function watchOf(runner: Runner): (call: unknown) => void {
+  let latest: unknown
+  const told = (source: unknown) => {
+    latest = source
+    shareReport(runner, source)
+  }
+  runner.on('chatCompletion', (completion) => shareReport(completion, latest))
+  tellOfErrors(runner, (error) => {
+    if (callReport(error) === undefined) shareReport(error, latest)
+    else told(error)
+  })
+  return (call) => {
+    // The runner awaits it itself, and nothing of its rejection is lost.
+    if (isThenable(call)) call.then(told, told)
+  }
+}
+
+/**
+ * A listener for errors would count as one that handles them. So they are seen where the runner
+ * sends out its events, as long as it does so by this name; if not, only errors of its own go without.
+ */
+function tellOfErrors(runner: object, tell: (error: unknown) => void): void {
+  const emit: unknown = readProperty(runner, '_emit')
+  if (typeof emit !== 'function') return
+  const value = (event: unknown, ...args: unknown[]): unknown => {
+    if (event === 'error' || event === 'abort') tell(args[0])
+    return Reflect.apply(emit, runner, [event, ...args])
+  }
+  Object.defineProperty(runner, '_emit', { configurable: true, writable: true, value })
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof readProperty(value, 'then') === 'function'
 }

@@ -1,7 +1,6 @@
-import type { Bounds } from '../call/limits.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { readProperty, someCause } from '../errors/hostile.ts'
-import { isSignal } from '../native-signal.ts'
+import { type Bounds, isSignal } from '../time.ts'
 
 /** What the judgement needs of the wire's record. */
 interface WireFacts {

@@ -1,13 +1,12 @@
-import type { Bounds } from '../call/limits.ts'
 import { currentWire } from '../call/nesting.ts'
 import type { Exchange, Wire } from '../call/task.ts'
-import { readProperty } from '../errors/hostile.ts'
-import { isSignal } from '../native-signal.ts'
-import type { EventWatch } from '../stream/event-watch.ts'
-import { isFacade } from './facade.ts'
-import { ownValue } from './past-proxies.ts'
+import { isObject, readProperty } from '../errors/hostile.ts'
+import { EventWatch } from '../stream/watch.ts'
+import { type Bounds, isSignal } from '../time.ts'
+import type { ChatClient } from './chat-client.ts'
+import { isFacade, ownValue } from './facade.ts'
+import type { CallTarget, Gateway } from './targets.ts'
 import { isRefused } from './unsendable.ts'
-import { watchBody } from './watch-body.ts'
 
 /**
  * What was really seen on the wire during one attempt. Reached through a symbol in the request's
@@ -274,4 +273,124 @@ function watchSockets(): void {
     wire.socketUrl ??= url
     if (wire.socketUrl === url) wire.sockets++
   })
+}
+
+/** The gateway's switches, but for those that the client itself sets for all its requests. */
+export function gatewayHeaders(target: CallTarget | undefined): Readonly<Record<string, string>> {
+  if (target?.gateway === undefined) return {}
+  const taken = defaultHeaderNames(target.client)
+  return Object.fromEntries(
+    Object.entries(target.gateway.headers).filter(([name]) => !taken.has(name)),
+  )
+}
+
+/** openai keeps the options a client was built with; none of this class is public. */
+function defaultHeaderNames(client: ChatClient): ReadonlySet<string> {
+  const given = readProperty(readProperty(client, '_options'), 'defaultHeaders')
+  return new Set(headerPairs(given).map(([name]) => String(name).toLowerCase()))
+}
+
+/** Do the caller's own headers switch the gateway's retries on? */
+export function switchesGatewayOn(
+  gateway: Gateway,
+  client: ChatClient,
+  requestHeaders: unknown,
+): boolean {
+  const { switchesOn = [] } = gateway
+  if (switchesOn.length === 0) return false
+  const sent = new Set([
+    ...defaultHeaderNames(client),
+    ...headerPairs(requestHeaders).map(([name]) => String(name).toLowerCase()),
+  ])
+  return switchesOn.some((name) => sent.has(name))
+}
+
+/**
+ * The caller's headers with ours beneath, if there are any: a caller that sets one of these names
+ * keeps it, unless that was an outer steadycall layer, whose count and key are not those of our
+ * attempts.
+ */
+export function withOwnHeaders(
+  given: unknown,
+  nested: boolean,
+  own: Readonly<Record<string, string | undefined>>,
+): unknown {
+  const all = headerPairs(given)
+  const said: Record<string, string> = {}
+  for (const [name, value] of Object.entries(own)) if (value !== undefined) said[name] = value
+  if (all.length === 0) return Object.keys(said).length > 0 ? said : undefined
+  const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
+  const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all
+  const taken = new Set(pairs.map(([name]) => String(name).toLowerCase()))
+  return [...Object.entries(said).filter(([name]) => !taken.has(name)), ...pairs]
+}
+
+/** Do the caller's own headers set or remove it? */
+export function hasHeader(given: unknown, name: string): boolean {
+  return headerPairs(given).some(([own]) => String(own).toLowerCase() === name)
+}
+
+// Names by which senders and tracers tell one sending of a request from another.
+const OF_ONE_SENDING =
+  /^x-stainless-|idempotency|request-?id|correlation|traceparent|tracestate|trace-?id|span-?id|baggage|retry|attempt|timestamp|^date$/
+
+/** The headers that a request has each time it is sent, in an order of their own. */
+export function lastingHeaders(given: unknown): readonly (readonly string[])[] {
+  return headerPairs(given)
+    .map(([name, ...values]) => [String(name).toLowerCase(), ...values.map(String)])
+    .filter(([name = '']) => !OF_ONE_SENDING.test(name))
+    .toSorted(([a = ''], [b = '']) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
+/** openai takes headers as an object, pairs, `Headers`, or its own class with the removed apart. */
+function headerPairs(given: unknown): readonly (readonly unknown[])[] {
+  if (given instanceof Headers || Array.isArray(given)) return [...given]
+  if (!isObject(given)) return []
+  const { values, nulls }: { values?: unknown; nulls?: unknown } = given
+  if (values instanceof Headers && nulls instanceof Set) {
+    return [...values, ...[...nulls].map((name) => [name, null])]
+  }
+  return Object.entries(given)
+}
+
+/**
+ * Watches a stream's body on its way to openai's decoder. The body stays what it is; only its being
+ * read is looked at, through a reader (openai 7) or as an iterable (openai 6, and bodies that are
+ * Node's own streams). Undefined where it can be read in neither way, or not be looked at.
+ */
+function watchBody(body: unknown): EventWatch | undefined {
+  const watch = new EventWatch()
+  const watchReads = (source: unknown, method: string) => {
+    const look = (next: IteratorResult<unknown>) => {
+      const bytes = bytesOf(next.value)
+      if (bytes !== undefined) watch.see(bytes)
+      return next
+    }
+    // What both methods return, in every kind of body.
+    intercept(source, method, (reading) => (reading as Promise<IteratorResult<unknown>>).then(look))
+    return source
+  }
+  const isRead = intercept(body, 'getReader', (reader) => watchReads(reader, 'read'))
+  const isIterated = intercept(body, Symbol.asyncIterator, (chunks) => watchReads(chunks, 'next'))
+  return isRead || isIterated ? watch : undefined
+}
+
+/** Lets `look` see, and replace, what a method of this one object returns. */
+function intercept(
+  target: unknown,
+  name: string | symbol,
+  look: (result: unknown) => unknown,
+): boolean {
+  if (typeof target !== 'object' || target === null) return false
+  const method: unknown = Reflect.get(target, name)
+  if (typeof method !== 'function') return false
+  const value = (...given: unknown[]) => look(Reflect.apply(method, target, given))
+  return Reflect.defineProperty(target, name, { value, configurable: true, writable: true })
+}
+
+/** A piece of a body, of each kind that openai's decoder takes. */
+function bytesOf(piece: unknown): Uint8Array | undefined {
+  if (piece instanceof Uint8Array) return piece
+  if (typeof piece === 'string') return new TextEncoder().encode(piece)
+  return piece instanceof ArrayBuffer ? new Uint8Array(piece) : undefined
 }

@@ -1,30 +1,22 @@
-/**
- * The options, one row each: its type, its default, what is allowed, and a docstring whose first
- * sentence is its line in docs/reference/options.md. A new option is written here and on that page;
- * a test compares the two. Options within an option have their rows in `nested-options.ts`.
- *
- * The rows are fields of classes, since a field can have a type, a docstring and a value in one
- * place; the public interfaces are mapped from them.
- */
-
 import type { Runtime } from '../call/runtime.ts'
 import { FAILURE_KINDS, type FailureKind, isFailureKind } from '../errors/failure-kinds.ts'
 import type { Store } from '../idempotency/store.ts'
-import { isSignal } from '../native-signal.ts'
 import type { ReaskWording } from '../output/reask.ts'
 import type { RegExpEngine } from '../output/schema-engine.ts'
 import type { CallEvent } from '../report/call-report.ts'
 import type { Backoff } from '../retry/backoff.ts'
 import { DEFAULT_LIMITS } from '../retry/decide.ts'
-import type { Limits } from '../retry/health/limits.ts'
+import type { Limits } from '../retry/health/limit-options.ts'
 import type { HedgeOptions } from '../retry/hedge.ts'
-import { type KeepingOptions, KeepingRows } from './keeping-options.ts'
+import { isSignal } from '../time.ts'
 import {
   type Fallback,
   fallbacks,
   type GatewayOption,
   gateway,
   hedge,
+  type KeepingOptions,
+  KeepingRows,
   limits,
   type TelemetryOptions,
   telemetry,
@@ -36,6 +28,7 @@ import {
   integer,
   json,
   MAX_DURATION_MS,
+  type OptionCheck,
   objectWith,
   oneOf,
   type ResolvedOf,
@@ -43,6 +36,15 @@ import {
   text,
   type ValuesOf,
 } from './option-check.ts'
+
+/**
+ * The options, one row each: its type, its default, what is allowed, and a docstring whose first
+ * sentence is its line in docs/reference/options.md. A new option is written here and on that page;
+ * a test compares the two. Options within an option have their rows in `nested-options.ts`.
+ *
+ * The rows are fields of classes, since a field can have a type, a docstring and a value in one
+ * place; the public interfaces are mapped from them.
+ */
 
 class SettingRows {
   /** Attempts of one call that a model may have worked on, the first included. 1–10. @default 3 */
@@ -208,3 +210,103 @@ export const DEFAULT_FALLBACK_ON: ReadonlySet<FailureKind> = new Set(
     .filter(isFailureKind)
     .filter((kind) => FAILURE_KINDS[kind].fallsBack),
 )
+
+/** What a `classify` says of an error. */
+export interface RetryVerdict {
+  /** The same call may succeed after a wait. */
+  readonly retryable: boolean
+  /** The `code` of the failed attempt in reports and events, if it is a short identifier. */
+  readonly reason?: string
+  /** Never retried sooner than this, milliseconds. @default what the error's own headers ask */
+  readonly retryAfterMs?: number
+}
+
+class RetryRows {
+  /** Calls of the function, the first included. 1–10. @default 3 */
+  readonly maxAttempts: DefaultedRow<number> = CALL_ROWS.maxAttempts
+  /** Decides for every error of the function but those that an inner steadycall layer gave up. @default classifyError */
+  readonly classify: Row<(error: unknown) => RetryVerdict> = aFunction
+  /** Milliseconds to wait after attempt number `attempt` failed without a hint. @default fullJitter() */
+  readonly delayForAttempt: Row<(attempt: number) => number> = aFunction
+  /** How long it may wait between calls of the function, in all. @default 90,000; with `delayForAttempt` the deadline */
+  readonly maxWaitMs: Row<number> = CALL_ROWS.maxWaitMs
+  /** Time for the whole call, waits included. No attempt starts in its last 250 ms. @default 600,000 */
+  readonly deadlineMs: DefaultedRow<number> = CALL_ROWS.deadlineMs
+  /** Time for one attempt. @default no limit but the deadline */
+  readonly attemptTimeoutMs: Row<number> = CALL_ROWS.attemptTimeoutMs
+  /** Ends an attempt or a wait at once. */
+  readonly signal: Row<AbortSignal> = CALL_ROWS.signal
+  /** Told of every decision, with a frozen object. What it throws is ignored. */
+  readonly onEvent: Row<(event: CallEvent) => void> = aFunction
+  /** Clock and randomness. @default the process's own */
+  readonly runtime: Row<Runtime> = STEADY_ROWS.runtime
+  /** Its name in spans and events, 1–255 characters. @default 'retry' */
+  readonly name: DefaultedRow<string> = { ...text(255), default: 'retry' }
+}
+
+export const RETRY_ROWS: RetryRows = new RetryRows()
+
+/** The policy of one `retry`. Nothing of it is shared with other calls: no line, no limit. */
+export interface RetryPolicy extends ValuesOf<RetryRows> {}
+
+class GuardRows {
+  /** Namespace of the key, such as `create-ticket`. */
+  readonly operation: Row<string> = text(255)
+  /** What the key stands for. JSON. */
+  readonly payload: Row<unknown> = json
+}
+
+const OF_CALL = [
+  'maxAttempts',
+  'maxRequests',
+  'deadlineMs',
+  'attemptTimeoutMs',
+  'ttlMs',
+  'onUncertain',
+  'onStoreError',
+  'signal',
+] as const
+
+const OF_CLIENT = ['tenant', 'keySecret', 'runtime', 'onEvent'] as const
+
+/** For `runIdempotent`: the guard alone. */
+export interface GuardOptions
+  extends Required<ValuesOf<GuardRows>>,
+    Required<Pick<SteadyOptions, 'store'>>,
+    Pick<CallOptions, (typeof OF_CALL)[number]>,
+    Pick<SteadyOptions, (typeof OF_CLIENT)[number]>,
+    KeepingOptions {
+  /** 1–255 characters. @default derived from `operation` and `payload` */
+  readonly idempotencyKey?: string
+}
+
+/** Names the record of an idempotency key, as `runIdempotent` or a keyed `run` was given it. */
+export interface KeyedOperation
+  extends Pick<GuardOptions, 'store' | 'tenant' | 'keySecret'>,
+    KeepingOptions {
+  /** The `operation` of `runIdempotent`, or the name given to `run`. */
+  readonly operation: string
+  readonly idempotencyKey: string
+  /** Life of a result that is settled by hand. @default 86,400,000 (24 hours) */
+  readonly ttlMs?: number
+}
+
+export const GUARD_ROWS: Readonly<Record<keyof GuardOptions, OptionCheck>> = {
+  ...new GuardRows(),
+  ...pick(CALL_ROWS, [...OF_CALL, 'idempotencyKey']),
+  ...pick(STEADY_ROWS, [...OF_CLIENT, 'store']),
+  ...new KeepingRows(),
+}
+
+export const KEYED_ROWS: Readonly<Record<keyof KeyedOperation, OptionCheck>> = {
+  ...pick(GUARD_ROWS, ['store', 'operation', 'idempotencyKey', 'tenant', 'keySecret', 'ttlMs']),
+  ...new KeepingRows(),
+}
+
+function pick<Rows extends object, Name extends keyof Rows>(
+  rows: Rows,
+  names: readonly Name[],
+): Pick<Rows, Name> {
+  // Exactly these names, each with its own row.
+  return Object.fromEntries(names.map((name) => [name, rows[name]])) as Pick<Rows, Name>
+}

@@ -1,31 +1,9 @@
-import { childPath, isRecord, own } from './json-value.ts'
-import { type NumberSources, type ParsedJson, parseWithSources } from './parse-with-sources.ts'
-import { allows, type Repair, type RepairLevel, type RepairRule } from './repair-rules.ts'
+import { type Allowed, Coercion, type How, mayApply } from './coercion.ts'
+import type { ParsedJson } from './parse-with-sources.ts'
+import type { Repair } from './repair-rules.ts'
 import type { SchemaValidator } from './schema.ts'
-import {
-  itemPointer,
-  localRef,
-  memberPointer,
-  partAt,
-  partsOf,
-  type SchemaPart,
-  typeOfValue,
-  typesOf,
-} from './schema-part.ts'
-import { wrapped } from './unwrap.ts'
-import { VALUE_RULES } from './value-rules.ts'
+import { isAsked, wrapped } from './unwrap.ts'
 import type { Resting, Work } from './work.ts'
-
-/** Which rules may be applied. */
-export interface Allowed {
-  readonly level: RepairLevel
-  /** Rules allowed at every level. */
-  readonly always: ReadonlySet<RepairRule>
-}
-
-function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
-  return allows(level, rule) || always.has(rule)
-}
 
 /** A value after coercion. It may still be invalid. */
 export interface Coerced {
@@ -38,7 +16,8 @@ export interface Coerced {
 /**
  * Changes a value that the schema rejects, only in the places it rejects and only by the allowed rules.
  * Nothing is guessed: a missing required property stays missing, and a value inside a union changes only
- * if all branches that accept the changed value agree.
+ * if all branches that accept the changed value agree. Rules with a loss are applied only to a value that
+ * those without one cannot save, so that `lenient` returns what `safe` does wherever that returns anything.
  * @throws {OutOfSteps}
  */
 export function* coerce(
@@ -51,26 +30,50 @@ export function* coerce(
     return { value: parsed.value, repairs: [], isAccepted: true }
   }
   const how = { parsed, schema, allowed, work }
-  const plain = yield* coerced(how, parsed.value, parsed.source)
-  if (plain.isAccepted || !mayApply(allowed, 'unwrap')) return plain
-  const inner = wrapped(parsed.value, schema.jsonSchema)
-  if (inner === undefined) return plain
-  const source = isRecord(parsed.value) ? parsed.sources.of(parsed.value, inner.key) : undefined
-  const unwrapped = schema.accepts(inner.value, work)
-    ? { value: inner.value, repairs: [], isAccepted: true }
-    : yield* coerced(how, inner.value, source)
-  if (!unwrapped.isAccepted) return plain
-  return {
-    ...unwrapped,
-    repairs: [{ path: inner.path, rule: 'unwrap' }, ...unwrapped.repairs],
-  }
+  const layers = mayApply(allowed, 'unwrap') ? layersOf(parsed, schema) : layersOf(parsed)
+  if (allowed.level !== 'lenient') return yield* firstAccepted(how, layers)
+  const safe = yield* firstAccepted({ ...how, allowed: { ...allowed, level: 'safe' } }, layers)
+  // From inside: with a loss, a wrapper may pass for the answer.
+  return safe.isAccepted ? safe : yield* firstAccepted(how, layers.toReversed())
 }
 
-interface How {
-  readonly parsed: ParsedJson
-  readonly schema: SchemaValidator
-  readonly allowed: Allowed
-  readonly work: Work
+/** The whole value, or one inside of wrappers. */
+interface Layer {
+  readonly value: unknown
+  readonly source: string | undefined
+  readonly unwrapping: readonly Repair[]
+}
+
+const MAX_WRAPPERS = 4
+
+/** The value and, for a schema that may have been answered inside of wrappers, what they hold. */
+function layersOf({ value, source, sources }: ParsedJson, schema?: SchemaValidator) {
+  let last: Layer = { value, source, unwrapping: [] }
+  const layers: Layer[] = [last]
+  let path = ''
+  for (let count = 0; schema !== undefined && count < MAX_WRAPPERS; count += 1) {
+    const inner = wrapped(last.value, schema.jsonSchema)
+    if (inner === undefined) break
+    path += inner.path
+    const unwrapping = [...last.unwrapping, { path, rule: 'unwrap' as const }]
+    last = { value: inner.value, source: sources.of(inner.holder, inner.key), unwrapping }
+    if (isAsked(inner.value, schema.jsonSchema)) layers.push(last)
+  }
+  return layers
+}
+
+/** The first layer that the schema accepts, coerced; or the last failure to. */
+function* firstAccepted(how: How, layers: readonly Layer[]): Resting<Coerced> {
+  let outer: Coerced | undefined
+  for (const { value, source, unwrapping } of layers) {
+    const isAccepted = unwrapping.length > 0 && how.schema.accepts(value, how.work)
+    const found = isAccepted
+      ? { value, repairs: [], isAccepted }
+      : yield* coerced(how, value, source)
+    if (found.isAccepted) return { ...found, repairs: [...unwrapping, ...found.repairs] }
+    if (unwrapping.length === 0) outer = found
+  }
+  return outer ?? { value: how.parsed.value, repairs: [], isAccepted: false }
 }
 
 // A validator that stops at the first error allows only one place to be coerced per round.
@@ -88,215 +91,4 @@ function* coerced(how: How, value: unknown, source: string | undefined): Resting
     isAccepted = how.schema.accepts(current, how.work)
   }
   return { value: current, repairs: coercion.repairs, isAccepted }
-}
-
-/** A value, its position, and the part of the schema that applies to it. */
-interface Site {
-  readonly value: unknown
-  readonly path: string
-  /** JSON Pointer to that part of the schema. */
-  readonly at: string
-  /** Paths with an error at or below them. */
-  readonly failing: ReadonlySet<string>
-  readonly source: string | undefined
-  /** How many `$ref`s were followed at this position. */
-  readonly refs: number
-  /** Nesting depth of the value. */
-  readonly depth: number
-}
-
-const MAX_REFS = 20
-// Each level uses several stack frames. No real answer is as deep; below this depth nothing is coerced.
-const MAX_DEPTH = 200
-// A visit looks up the applicable parts of the schema and tries all rules.
-const STEPS_A_VISIT = 10
-// Path characters written or compared in the time of one step.
-const CHARS_A_STEP = 16
-
-class Coercion {
-  readonly #schema: SchemaValidator
-  readonly #allowed: Allowed
-  readonly #sources: NumberSources
-  readonly #work: Work
-  #repairs: Repair[] = []
-
-  constructor({ parsed, schema, allowed, work }: How) {
-    this.#sources = parsed.sources
-    this.#schema = schema
-    this.#allowed = allowed
-    this.#work = work
-  }
-
-  get repairs(): readonly Repair[] {
-    return this.#repairs
-  }
-
-  /** Returns the value with its failing parts coerced, or the same value if none could be. */
-  run(value: unknown, source: string | undefined): Resting<unknown> {
-    const failing = this.#failing('', '', value)
-    return this.#visit({ value, path: '', at: '', failing, source, refs: 0, depth: 0 })
-  }
-
-  *#visit(site: Site): Resting<unknown> {
-    if (!site.failing.has(site.path)) return site.value
-    this.#work.spend(STEPS_A_VISIT + site.path.length / CHARS_A_STEP)
-    if (this.#work.mayRest()) yield
-    const schema = partAt(this.#schema.jsonSchema, site.at)
-    if (schema === undefined) return site.value
-    let here = yield* this.#ruled(site, schema)
-    const target = localRef(schema)
-    if (target !== undefined && here.refs < MAX_REFS) {
-      here = { ...here, value: yield* this.#visit({ ...here, at: target, refs: here.refs + 1 }) }
-    }
-    for (const at of partsOf(schema, site.at, 'allOf')) {
-      here = { ...here, value: yield* this.#visit({ ...here, at }) }
-    }
-    const chosen = this.#chosenByIf(here, schema)
-    if (chosen !== undefined) {
-      here = { ...here, value: yield* this.#visit({ ...here, at: chosen }) }
-    }
-    for (const keyword of ['anyOf', 'oneOf'] as const) {
-      const branches = partsOf(schema, site.at, keyword)
-      if (branches.length > 0) here = { ...here, value: yield* this.#union(here, branches) }
-    }
-    if (Array.isArray(here.value)) return yield* this.#elements(here, here.value, schema)
-    return isRecord(here.value) ? yield* this.#members(here, here.value, schema) : here.value
-  }
-
-  /** `then` or `else`, depending on the current value. */
-  #chosenByIf({ at, value }: Site, schema: SchemaPart): string | undefined {
-    if (schema.if === undefined) return undefined
-    const keyword = this.#errorsAt(`${at}/if`, value).length === 0 ? 'then' : 'else'
-    return schema[keyword] === undefined ? undefined : `${at}/${keyword}`
-  }
-
-  #errorsAt(at: string, value: unknown) {
-    return this.#schema.errorsAt(at, value, this.#work)
-  }
-
-  *#ruled(site: Site, schema: SchemaPart): Resting<Site> {
-    for (const { name, apply, isJson } of VALUE_RULES) {
-      if (!mayApply(this.#allowed, name)) continue
-      const given = apply({ value: site.value, schema, source: site.source })
-      const value = isJson && given !== undefined ? yield* this.#parse(String(given)) : given
-      if (value === undefined) continue
-      this.#repairs.push({ path: site.path, rule: name })
-      // A string may have become an object, whose members may fail as well.
-      return { ...site, value, failing: this.#failing(site.at, site.path, value) }
-    }
-    return site
-  }
-
-  *#parse(text: string): Resting<unknown> {
-    try {
-      return (yield* parseWithSources(text, this.#work, this.#sources)).value
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined
-      throw error
-    }
-  }
-
-  /** The value as coerced by the only branch that then accepts it, or the value itself. */
-  *#union(site: Site, branches: readonly string[]): Resting<unknown> {
-    const possible = this.#possible(site, branches)
-    // The value fits this branch or none, and the final check shows which. Checking on every level of a
-    // nested structure would take quadratic time.
-    if (possible.length === 1) return yield* this.#visit({ ...site, at: possible[0] ?? '' })
-    const before = this.#repairs
-    const fitting: { readonly value: unknown; readonly repairs: Repair[] }[] = []
-    for (const at of possible) {
-      this.#repairs = []
-      const failing = this.#failing(at, site.path, site.value)
-      const value = yield* this.#visit({ ...site, at, failing })
-      if (this.#errorsAt(at, value).length === 0) fitting.push({ value, repairs: this.#repairs })
-      this.#repairs = before
-    }
-    const [only, ...others] = fitting
-    // Several branches may fit if they agree: "36" becomes 36 both as an integer and as a number.
-    if (only === undefined || others.some(({ value }) => value !== only.value)) return site.value
-    this.#repairs = [...before, ...only.repairs]
-    return only.value
-  }
-
-  /** Drops branches for values of other types: no rule changes the type of an object or array. */
-  #possible({ value }: Site, branches: readonly string[]): readonly string[] {
-    if (typeof value !== 'object' || value === null) return branches
-    const type = typeOfValue(value)
-    const root = this.#schema.jsonSchema
-    return branches.filter((at) => typesOf(partAt(root, at) ?? {}, root)?.includes(type) ?? true)
-  }
-
-  *#elements(site: Site, items: readonly unknown[], schema: SchemaPart): Resting<unknown> {
-    const changed: unknown[] = []
-    for (const [index, value] of items.entries()) {
-      const at = itemPointer(schema, site.at, index)
-      changed.push(at === undefined ? value : yield* this.#child(site, items, String(index), at))
-    }
-    if (changed.every((value, index) => value === items[index])) return items
-    this.#sources.carry(items, changed)
-    return changed
-  }
-
-  *#members(
-    site: Site,
-    record: Readonly<Record<string, unknown>>,
-    schema: SchemaPart,
-  ): Resting<unknown> {
-    const entries: [string, unknown][] = []
-    let changed = false
-    for (const key of Object.keys(record)) {
-      const path = childPath(site.path, key)
-      if (this.#droppable(record[key], key, schema) && site.failing.has(path)) {
-        this.#repairs.push({ path, rule: 'drop-null' })
-        changed = true
-        continue
-      }
-      const at = memberPointer(schema, site.at, key, this.#fits)
-      const value = at === undefined ? record[key] : yield* this.#child(site, record, key, at)
-      changed ||= value !== record[key]
-      entries.push([key, value])
-    }
-    if (!changed) return record
-    // fromEntries defines own properties, even for the key __proto__.
-    const copy: unknown = Object.fromEntries(entries)
-    this.#sources.carry(record, Object(copy))
-    return copy
-  }
-
-  readonly #fits = (pattern: string, name: string): boolean => this.#schema.fits(pattern, name)
-
-  #droppable(value: unknown, key: string, schema: SchemaPart): boolean {
-    return (
-      value === null &&
-      mayApply(this.#allowed, 'drop-null') &&
-      own(schema.properties, key) !== undefined &&
-      !(Array.isArray(schema.required) && schema.required.includes(key))
-    )
-  }
-
-  *#child(site: Site, holder: object, key: string, at: string): Resting<unknown> {
-    const path = childPath(site.path, key)
-    const value = own(holder, key)
-    this.#work.spend(1 + path.length / CHARS_A_STEP)
-    const depth = site.depth + 1
-    if (depth > MAX_DEPTH || !site.failing.has(path)) return value
-    const source = this.#sources.of(holder, key)
-    return yield* this.#visit({ value, path, at, failing: site.failing, source, refs: 0, depth })
-  }
-
-  /** The paths at which this part of the schema rejects the value, and their parent paths. */
-  #failing(at: string, base: string, value: unknown): ReadonlySet<string> {
-    const paths = new Set<string>()
-    for (const { instancePath } of this.#errorsAt(at, value)) {
-      let path = base + instancePath
-      this.#work.spend(1 + path.length / CHARS_A_STEP)
-      while (!paths.has(path)) {
-        paths.add(path)
-        if (path === base) break
-        path = path.slice(0, path.lastIndexOf('/'))
-        this.#work.spend(1 + path.length / CHARS_A_STEP)
-      }
-    }
-    return paths
-  }
 }

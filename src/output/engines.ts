@@ -1,5 +1,4 @@
-import { emitProcessWarning } from '../process-warning.ts'
-import { processWide } from '../process-wide.ts'
+import { emitProcessWarning, processWide } from '../process-wide.ts'
 import { ajvCompiler } from './ajv-engine.ts'
 import { interpreter } from './interpreter/interpreter.ts'
 import { isRecord, own } from './json-value.ts'

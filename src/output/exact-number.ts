@@ -75,4 +75,14 @@ function decimalOf(literal: string): { readonly digits: string; readonly exponen
 }
 
 /** The grammar of a number in RFC 8259, section 6. */
-export const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+const JSON_NUMBER: RegExp = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+
+// More characters than the longest exact double needs.
+const MAX_NUMBER_CHARS = 400
+
+/** The number in a text that is exactly a JSON number; undefined if a double would round it. */
+export function exactNumber(text: string): number | undefined {
+  if (text.length > MAX_NUMBER_CHARS || !JSON_NUMBER.test(text)) return undefined
+  const value = Number(text)
+  return isRounded(text, value) ? undefined : value
+}

@@ -1,5 +1,6 @@
 import type { OutputIssue } from '../errors/call-error.ts'
-import { type Allowed, type Coerced, coerce } from './coerce.ts'
+import { type Coerced, coerce } from './coerce.ts'
+import type { Allowed } from './coercion.ts'
 import { mayOverflow, mayRound } from './exact-number.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { own } from './json-value.ts'

@@ -11,6 +11,9 @@ export interface ParsedJson {
   readonly sources: NumberSources
 }
 
+/** For a number that was made of something else. No number is written so. */
+const NOT_WRITTEN = ''
+
 /** The original notation of the numbers in parsed objects. */
 export class NumberSources {
   /** Whether one of them would have been rounded. */
@@ -22,13 +25,17 @@ export class NumberSources {
     const value = own(holder, key)
     if (value instanceof LargeNumber) return value.source
     if (typeof value !== 'number') return undefined
-    return this.#written.get(holder)?.get(key) ?? String(value)
+    const written = this.#written.get(holder)?.get(key)
+    return written === NOT_WRITTEN ? undefined : (written ?? String(value))
   }
 
-  /** Copies the notations to a copy of an object. */
+  /** Copies the notations to a copy of an object. Numbers of the copy alone were not written so. */
   carry(from: object, to: object): void {
-    const known = this.#written.get(from)
-    if (known !== undefined) this.#written.set(to, known)
+    const known = new Map(this.#written.get(from))
+    for (const [key, value] of Object.entries(to)) {
+      if (typeof value === 'number' && value !== own(from, key)) known.set(key, NOT_WRITTEN)
+    }
+    if (known.size > 0) this.#written.set(to, known)
   }
 
   /** Called only for notations that differ from JavaScript's. The last of several members of one name counts. */

@@ -1,3 +1,5 @@
+import { COERCION_RULES, type CoercionRule } from './coercion-rules.ts'
+
 /** One change made to a model's answer: `path` is a JSON Pointer (`''` for the whole text). */
 export interface Repair {
   readonly path: string
@@ -9,12 +11,15 @@ export interface Repair {
 /**
  * How much of an answer may be repaired. Each level includes the ones before it: `off` only parses and
  * validates; `syntax` finds the JSON and repairs its syntax; `safe` also coerces values without loss;
- * `lenient` also applies the rules marked `lenient` below.
+ * `lenient` also applies rules with a documented loss.
  */
 export type RepairLevel = 'off' | 'syntax' | 'safe' | 'lenient'
 
 /** The name of a repair. `REPAIR_RULES` describes each. */
-export type RepairRule =
+export type RepairRule = SyntaxRule | CoercionRule
+
+/** A repair of the text: what is around the JSON, and its syntax. */
+export type SyntaxRule =
   | 'strip-invisible'
   | 'strip-reasoning'
   | 'strip-fence'
@@ -26,15 +31,6 @@ export type RepairRule =
   | 'keep-backslash'
   | 'guess-quotes'
   | 'fix-brackets'
-  | 'number-from-string'
-  | 'boolean-from-string'
-  | 'enum-case'
-  | 'parse-stringified'
-  | 'string-from-number'
-  | 'drop-null'
-  | 'unwrap'
-  | 'number-from-text'
-  | 'enum-separators'
 
 /** For each repair, the lowest level that applies it, and what it does. */
 const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
@@ -72,36 +68,7 @@ const REPAIR_RULES: Readonly<Record<RepairRule, RepairTraits>> = {
     meaning:
       'A closing bracket was missing, doubled or of the wrong kind, where only one place is possible.',
   },
-  'number-from-string': { level: 'safe', meaning: 'A string that is exactly a JSON number.' },
-  'boolean-from-string': { level: 'safe', meaning: '"true", "True", "TRUE" and their opposites.' },
-  'enum-case': {
-    level: 'safe',
-    meaning: 'The one allowed value that differs only in case or in spaces around it.',
-  },
-  'parse-stringified': {
-    level: 'safe',
-    meaning: 'An object or array that was written as a string of JSON.',
-  },
-  'string-from-number': {
-    level: 'safe',
-    meaning: 'A number where a string was expected, kept digit for digit.',
-  },
-  'drop-null': {
-    level: 'safe',
-    meaning: 'null for an optional property that must not be null: the property was dropped.',
-  },
-  unwrap: {
-    level: 'safe',
-    meaning: 'The answer was the only member of a wrapper such as "result", or inside a tool call.',
-  },
-  'number-from-text': {
-    level: 'lenient',
-    meaning: 'A number with spaces around it, a leading plus, or unmistakable thousands commas.',
-  },
-  'enum-separators': {
-    level: 'lenient',
-    meaning: 'The one allowed value that differs only in case, spaces, hyphens and underscores.',
-  },
+  ...COERCION_RULES,
 }
 
 interface RepairTraits {

@@ -6,6 +6,9 @@ export interface SchemaPart {
   readonly enum?: unknown
   readonly const?: unknown
   readonly title?: unknown
+  readonly description?: unknown
+  readonly maximum?: unknown
+  readonly exclusiveMaximum?: unknown
   readonly $ref?: unknown
   readonly allOf?: unknown
   readonly anyOf?: unknown
@@ -152,20 +155,41 @@ export function itemPointer(schema: SchemaPart, at: string, index: number): stri
 }
 
 /**
- * The part that applies to a property: its own, the only pattern that matches its name, or the one for
- * additional properties. Undefined if two patterns match: satisfying one may violate the other.
+ * The parts that apply to a property: its own and those of the patterns that match its name, or the one for
+ * additional properties.
  */
-export function memberPointer(
+export function memberPointers(
   schema: SchemaPart,
   at: string,
   key: string,
   fits: (pattern: string, name: string) => boolean,
-): string | undefined {
-  if (own(schema.properties, key) !== undefined) return childPath(`${at}/properties`, key)
-  const { patternProperties, additionalProperties } = schema
+): readonly string[] {
+  const { properties, patternProperties, additionalProperties } = schema
+  const declared = own(properties, key) === undefined ? [] : [childPath(`${at}/properties`, key)]
   const patterns = isRecord(patternProperties) ? Object.keys(patternProperties) : []
-  const [only, ...others] = patterns.filter((pattern) => fits(pattern, key))
-  if (others.length > 0) return undefined
-  if (only !== undefined) return childPath(`${at}/patternProperties`, only)
-  return isRecord(additionalProperties) ? `${at}/additionalProperties` : undefined
+  const matching = patterns.filter((pattern) => fits(pattern, key))
+  const named = matching.map((pattern) => childPath(`${at}/patternProperties`, pattern))
+  if (declared.length > 0 || named.length > 0) return [...declared, ...named]
+  return isRecord(additionalProperties) ? [`${at}/additionalProperties`] : []
 }
+
+/**
+ * The parts of a schema that may apply to the value itself: through references and combinations, as
+ * alternatives or together. At most 50.
+ */
+export function partsAtTop(root: object): readonly SchemaPart[] {
+  const found = new Set<SchemaPart>()
+  const left: unknown[] = [root]
+  while (left.length > 0 && found.size < MAX_TOP_PARTS) {
+    const part = left.pop()
+    if (!isRecord(part) || found.has(part)) continue
+    found.add(part)
+    const schema: SchemaPart = part
+    const target = localRef(schema)
+    const lists = [schema.allOf, schema.anyOf, schema.oneOf].filter(Array.isArray)
+    left.push(target && partAt(root, target), schema.then, schema.else, ...lists.flat())
+  }
+  return [...found]
+}
+
+const MAX_TOP_PARTS = 50

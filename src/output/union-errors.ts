@@ -16,7 +16,9 @@ export function ofNearestBranches(
   work: Work,
 ): readonly ErrorObject[] {
   const search = { root, engine, work, settled: settledIn(errors, root, work), unions: MAX_UNIONS }
-  return nearest(withoutSettled(errors, search), search)
+  const found = nearest(withoutSettled(errors, search), search)
+  // No errors would mean that the value is valid.
+  return found.length === 0 ? errors : found
 }
 
 interface Search {
@@ -59,12 +61,10 @@ const CHARS_A_STEP = 16
 
 function hasOneBranchFor(error: ErrorObject, root: object): boolean {
   const { schema, data } = error
-  return (
-    isUnion(error) &&
-    Array.isArray(schema) &&
-    isContainer(data) &&
-    schema.filter((branch) => isFor(data, branch, root)).length === 1
-  )
+  if (!isUnion(error) || !Array.isArray(schema) || !isContainer(data)) return false
+  const [only, ...others] = schema.filter((branch) => isFor(data, branch, root))
+  // A branch that does not say its type may be a union that has no branch for this one.
+  return isRecord(only) && others.length === 0 && typesOf(only, root) !== undefined
 }
 
 /** Only containers: a scalar may have a branch's type without being one of its values. */

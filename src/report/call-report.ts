@@ -1,6 +1,5 @@
-import type { Again } from '../errors/again.ts'
 import type { AttemptReport, StopReason, Usage, Wait } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
+import type { Again, FailureKind } from '../errors/failure-kinds.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { Repair } from '../output/repair-rules.ts'
 import { processWide } from '../process-wide.ts'
@@ -122,32 +121,28 @@ const MAX_LINKS = 10
 export function callReport(valueOrError: unknown): CallReport | undefined {
   let current = valueOrError
   for (let link = 0; isObject(current) && link < MAX_LINKS; link++) {
-    const report = reports().get(current)
+    const report = reports.get(current)
     if (report !== undefined) return report
-    current = sources().get(current) ?? readProperty(current, 'cause')
+    current = sources.get(current) ?? readProperty(current, 'cause')
   }
   return undefined
 }
 
 /** Stores the report outside the object, so that the object itself stays unchanged. */
 export function attachReport(valueOrError: unknown, report: CallReport): void {
-  if (isObject(valueOrError)) reports().set(valueOrError, report)
+  if (isObject(valueOrError)) reports.set(valueOrError, report)
 }
 
 /** Gives a derived object the report of its source, in its current state whenever it is read. */
 export function shareReport(valueOrError: unknown, source: unknown): void {
   if (!isObject(valueOrError) || !isObject(source) || valueOrError === source) return
-  sources().set(valueOrError, source)
+  sources.set(valueOrError, source)
 }
 
 /** One map for all copies of this package; weak, so that it keeps nothing in memory. */
-function reports(): WeakMap<object, CallReport> {
-  return processWide(REPORTS, () => new WeakMap<object, CallReport>())
-}
+const reports = processWide(REPORTS, () => new WeakMap<object, CallReport>())
 
-function sources(): WeakMap<object, object> {
-  return processWide(SOURCES, () => new WeakMap<object, object>())
-}
+const sources = processWide(SOURCES, () => new WeakMap<object, object>())
 
 function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'

@@ -1,9 +1,6 @@
-import type { AttemptReport, Wait } from '../errors/call-error.ts'
+import type { AttemptReport, StopReason, Wait } from '../errors/call-error.ts'
 import type { CallReport } from './call-report.ts'
-import { formatMs } from './format-ms.ts'
-import { colourPaint, type Paint, plainPaint } from './paint.ts'
-import { formatTimeline } from './timeline.ts'
-import { WHY_ENDED } from './why-ended.ts'
+import { colourPaint, formatMs, formatTimeline, type Paint, plainPaint } from './timeline.ts'
 
 export interface FormatReportOptions {
   /** Width of the timeline in characters, 10 to 500. @default 60 */
@@ -135,4 +132,23 @@ function placesIn(places: readonly string[]): string {
 /** Removes control characters, because names come from configuration and providers. */
 function shown(text: string): string {
   return text.replace(/\p{C}/gu, '?').slice(0, 200)
+}
+
+/** Why no further attempt was made, in words. */
+export const WHY_ENDED: Readonly<Record<StopReason, string>> = {
+  aborted: 'aborted by the caller',
+  delivered: 'part of the answer had been delivered',
+  outcome_unknown: 'the work may have been done',
+  max_attempts: 'no attempts left',
+  deadline: 'no time left',
+  not_retryable: 'retrying cannot help',
+  repeated_answer: 'the same wrong answer came twice',
+  max_reasks: 'no re-asks left',
+  reask_refused: 'the re-ask was refused',
+  max_requests: 'no requests left',
+  hint_exceeds_wait: 'over maxWaitMs',
+  hint_exceeds_deadline: 'past the deadline',
+  max_wait: 'maxWaitMs is used up',
+  hopeless_wait: 'the wait would be too long',
+  line_full: 'too many calls are already waiting',
 }

@@ -1,6 +1,5 @@
 import type { AttemptReport } from '../errors/call-error.ts'
 import type { CallReport } from './call-report.ts'
-import { type Paint, plainPaint, type Style } from './paint.ts'
 
 export interface TimelineOptions {
   /** Width in characters. Exceeded if the attempts need more. @default 40 */
@@ -130,4 +129,38 @@ function spare({ count, least }: Piece): number {
 
 function total(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { count }) => sum + count, 0)
+}
+
+/** A duration for display: `<1 ms` below half a millisecond, then `12 ms`, `1.2 s`, `120 s`. */
+export function formatMs(durationMs: number): string {
+  if (durationMs < 0.5) return '<1 ms'
+  if (durationMs < 999.5) return `${Math.round(durationMs)} ms`
+  if (durationMs < 99_950) return `${(durationMs / 1_000).toFixed(1).replace(/\.0$/, '')} s`
+  return `${Math.round(durationMs / 1_000)} s`
+}
+
+/** The meaning of a piece of text, which a terminal may show as a colour. */
+export type Style = 'good' | 'bad' | 'wait' | 'note' | 'dim' | 'bold'
+
+/** Adds markup to a piece of text, or returns it unchanged. */
+export type Paint = (style: Style, text: string) => string
+
+/** Without colours. */
+export const plainPaint: Paint = (_style, text) => text
+
+/** With ANSI colours. */
+export const colourPaint: Paint = (style, text) => {
+  if (text === '') return ''
+  const [on, off] = COLOURS[style]
+  return `\u001B[${on}m${text}\u001B[${off}m`
+}
+
+// Green, red, yellow, cyan, faint and bold, each with the code that ends it: ECMA-48, SGR.
+const COLOURS: Readonly<Record<Style, readonly [on: number, off: number]>> = {
+  good: [32, 39],
+  bad: [31, 39],
+  wait: [33, 39],
+  note: [36, 39],
+  dim: [2, 22],
+  bold: [1, 22],
 }

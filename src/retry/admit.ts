@@ -1,13 +1,26 @@
 import type { Wait } from '../errors/call-error.ts'
-import { sleep } from '../time.ts'
-import { DEFAULT_LIMITS } from './decide.ts'
-import type { Line } from './health/line.ts'
-import type { Held } from './health/line-contract.ts'
-import type { PermitRefusal, PermitRequest } from './health/waiting.ts'
-import type { LoopRequest, LoopTarget } from './loop-contract.ts'
-import { Patience } from './patience.ts'
-import type { Permit } from './send.ts'
-import { targetAt } from './target.ts'
+import { type Clock, sleep } from '../time.ts'
+import { closedFailure, DEFAULT_LIMITS, type FallbackChoice, type StepFailure } from './decide.ts'
+import { type Line, TIMER_SLACK_MS } from './health/line.ts'
+import { type End, type Held, signOf } from './health/line-contract.ts'
+import type { HeldBy, PermitRefusal, PermitRequest, Ticket } from './health/waiting.ts'
+import type {
+  AttemptStep,
+  GoingOn,
+  LoopPolicy,
+  LoopRequest,
+  LoopTarget,
+  StepResult,
+} from './loop-contract.ts'
+
+/** Permission to send one attempt, granted by the target's line. */
+export interface Permit {
+  readonly ticket: Ticket
+  /** Whether it repeats an attempt that may have been executed. */
+  readonly paying: boolean
+  /** Estimated tokens; 0 if tokens are not counted. */
+  readonly tokens: number
+}
 
 /** The attempt that asks for permission to send. */
 export interface PlannedSend {
@@ -151,4 +164,161 @@ export class Admission<T> {
   #nowMs(): number {
     return this.#request.clock.monotonicMs()
   }
+}
+
+/** A finished wait. */
+export interface Waited {
+  readonly fromMs: number
+  /** The call's own part of the wait: its backoff, or a hint it was given. */
+  readonly delayMs: number
+  readonly own: 'backoff' | 'hint'
+  readonly line: Line
+  /** Whether it needed a token of the retry budget. */
+  readonly paying?: boolean
+}
+
+/** Tracks how long a call has waited, for what reasons, and how much longer it may wait. */
+export class Patience {
+  readonly #maxWaitMs: number
+  /** How much longer it may wait for hints. */
+  readonly #hintsMs: number
+  readonly #clock: Clock
+  #waitedMs = 0
+  #forHintsMs = 0
+  #waits: Wait[] = []
+
+  constructor({ maxWaitMs, maxHintMs = maxWaitMs }: LoopPolicy, clock: Clock) {
+    this.#maxWaitMs = maxWaitMs
+    // A call that does not wait does not wait for hints either. Infinity − Infinity would be NaN.
+    this.#hintsMs = maxWaitMs > 0 && maxHintMs > maxWaitMs ? maxHintMs - maxWaitMs : 0
+    this.#clock = clock
+  }
+
+  /** Total time waited, in milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs
+  }
+
+  /** How much longer it may wait, in milliseconds; extended by the hints of the target and of the call. */
+  leftMs(line: Line, ownHintMs = 0): number {
+    const hintsMs = this.#forHintsMs + Math.max(line.toldForMs, ownHintMs, 0)
+    return Math.max(this.#maxWaitMs - this.#waitedMs + Math.min(hintsMs, this.#hintsMs), 0)
+  }
+
+  waited({ fromMs, delayMs, own, line, paying = false }: Waited): void {
+    const tookMs = this.#clock.monotonicMs() - fromMs
+    const ownMs = Math.min(delayMs, tookMs)
+    const { hintMs, downMs } = line.reasonsSince(fromMs + ownMs)
+    const restMs = tookMs - ownMs - hintMs - downMs
+    // A late timer's delay is attributed to what the timer was set for.
+    const slackMs = ownMs > 0 && restMs < TIMER_SLACK_MS ? restMs : 0
+    this.#add(own, ownMs + slackMs)
+    this.#add('hint', hintMs)
+    this.#add('down', downMs)
+    this.#add(paying ? 'budget' : 'limit', restMs - slackMs)
+    // With `maxWaitMs: 0` the backoff counts only against the deadline.
+    if (this.#maxWaitMs > 0) this.#waitedMs += tookMs
+  }
+
+  /** The waits since the last attempt. */
+  takeWaits(): readonly Wait[] {
+    const waits = this.#waits
+    if (waits.length > 0) this.#waits = []
+    return waits
+  }
+
+  #add(what: HeldBy, ms: number): void {
+    if (ms <= 0) return
+    if (what === 'hint') this.#forHintsMs += ms
+    const known = this.#waits.findIndex((wait) => wait.for === what)
+    const before = this.#waits[known]
+    if (before === undefined) this.#waits.push({ for: what, ms })
+    else this.#waits[known] = { for: what, ms: before.ms + ms }
+  }
+}
+
+/** The target with this index. @throws {RangeError} if there is none, which is a bug of ours. */
+function targetAt<T>({ targets }: LoopRequest<T>, index: number): LoopTarget {
+  const target = targets[index]
+  if (target === undefined) throw new RangeError(`There is no target ${index}`)
+  return target
+}
+
+/** The fallbacks after the target with this index. */
+export function fallbacksAfter<T>(
+  index: number,
+  request: LoopRequest<T>,
+): readonly FallbackChoice[] {
+  const first = index + 1
+  return request.targets.slice(first).map(({ on, state }, offset) => ({
+    target: first + offset,
+    on,
+    available: state.line.isFree && request.spentAt?.(first + offset) === undefined,
+  }))
+}
+
+/** How an attempt ended. There is no result only if `attempt` rejected, which it must not. */
+interface StepOver<T> {
+  readonly result: StepResult<T> | undefined
+  readonly sentAtMs: number
+  readonly isAborted: boolean
+}
+
+/** Reports to the line how an attempt ended, and gives its place back. */
+export function reportEnd<T>(line: Line, permit: Permit, over: StepOver<T>): void {
+  try {
+    // May throw, because the line may call the user's `random`.
+    line.ended(endOf(permit, over))
+  } finally {
+    giveBack(line, over.result, permit.tokens)
+  }
+}
+
+/** Checks again whether the client was closed after the line granted permission. */
+export function sendUnlessClosed<T>(
+  request: LoopRequest<T>,
+  step: AttemptStep,
+): Promise<StepResult<T>> | StepFailure {
+  if (!request.closing?.isClosed) return request.attempt(step)
+  return { ok: false, withheld: true, failure: closedFailure() }
+}
+
+function endOf<T>({ ticket, paying }: Permit, { result, sentAtMs, isAborted }: StepOver<T>): End {
+  const failure = result?.ok === false ? result.failure : undefined
+  const unsent = result?.ok === false && result.withheld === true
+  const isLost = result === undefined || unsent || isAborted
+  return {
+    ticket,
+    sentAtMs,
+    sign: isLost ? 'nothing' : failure === undefined ? 'success' : signOf(failure),
+    hintMs: failure?.retryAfterMs ?? 0,
+    paid: paying,
+    unsent,
+    seen: failure && { kind: failure.kind, status: failure.status },
+    tokens: result?.ok === true ? result.tokens : undefined,
+    allowances: result?.allowances,
+  }
+}
+
+function giveBack<T>(line: Line, result: StepResult<T> | undefined, thought: number): void {
+  const used = tokensBeyond(thought, result)
+  if (result?.ok === true && result.stream !== undefined) keepPlace(line, result.stream, thought)
+  else line.left(used)
+}
+
+/** A stream keeps its place until it ends or its reader is idle. */
+function keepPlace(line: Line, { ended, pace }: GoingOn, thought: number): void {
+  let used = thought
+  const leave = line.streams(pace, () => (thought === 0 ? 0 : used - thought))
+  void ended.then((tokens = thought) => {
+    used = tokens
+    leave()
+  })
+}
+
+/** Tokens used beyond the estimate; negative if fewer were used. */
+function tokensBeyond<T>(thought: number, result: StepResult<T> | undefined): number {
+  if (thought === 0 || result === undefined) return 0
+  if (result.ok) return result.tokens === undefined ? 0 : result.tokens - thought
+  return result.withheld === true || result.failure.executed === 'no' ? -thought : 0
 }

@@ -1,5 +1,5 @@
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { type NumberOption, readNumber, readNumbers } from './number-options.ts'
+import { type NumberOption, readNumber, readNumbers } from './health/limit-options.ts'
 
 /** How long to wait before a retry if the provider gave no hint. */
 export interface Backoff {

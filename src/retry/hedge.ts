@@ -1,4 +1,4 @@
-import { type NumberOptions, readNumbers } from './number-options.ts'
+import { type NumberOptions, readNumbers } from './health/limit-options.ts'
 
 /** When and how often a slow first attempt gets a second one in parallel. */
 export interface HedgeOptions {

@@ -1,16 +1,36 @@
 import type { Clock } from '../time.ts'
-import { DEFAULT_LIMITS, type FailedAttempt } from './decide.ts'
+import { type Permit, reportEnd, sendUnlessClosed } from './admit.ts'
+import { DEFAULT_LIMITS, type StepFailure } from './decide.ts'
 import type { Hedging } from './hedge.ts'
 import type {
-  AttemptResult,
   AttemptStep,
   LoopPolicy,
   LoopRequest,
   LoopTarget,
+  StepResult,
 } from './loop-contract.ts'
-import { type Permit, sendAttempt } from './send.ts'
 
-export interface HedgedAttempt<T> {
+/** Sends one attempt, reports to the line how it ended, and gives its place back. */
+export async function sendAttempt<T>(
+  request: LoopRequest<T>,
+  { state }: LoopTarget,
+  step: AttemptStep,
+  permit: Permit,
+): Promise<StepResult<T>> {
+  const { clock } = request
+  const { line, hedging } = state
+  if (step.cause === 'initial' || step.cause === 'fallback') hedging?.attemptStarted()
+  const sentAtMs = clock.monotonicMs()
+  let result: StepResult<T> | undefined
+  try {
+    result = await sendUnlessClosed(request, step)
+    return result
+  } finally {
+    reportEnd(line, permit, { result, sentAtMs, isAborted: step.signal?.aborted === true })
+  }
+}
+
+export interface HedgedStep<T> {
   readonly request: LoopRequest<T>
   readonly target: LoopTarget
   readonly step: AttemptStep
@@ -26,9 +46,9 @@ export interface HedgedAttempt<T> {
  * durations are known.
  */
 export async function sendWithHedge<T>(
-  attempt: HedgedAttempt<T>,
+  attempt: HedgedStep<T>,
   hedging: Hedging,
-): Promise<AttemptResult<T>> {
+): Promise<StepResult<T>> {
   const { request, target, step, permit } = attempt
   const { clock } = request
   const startedMs = clock.monotonicMs()
@@ -47,10 +67,7 @@ export async function sendWithHedge<T>(
  * attempt is aborted. A failure that cannot be retried ends both. If both failures can be retried, the later
  * one is the result. Resolves when both have ended, so that both are in the report.
  */
-async function sendHedged<T>(
-  attempt: HedgedAttempt<T>,
-  delayMs: number,
-): Promise<AttemptResult<T>> {
+async function sendHedged<T>(attempt: HedgedStep<T>, delayMs: number): Promise<StepResult<T>> {
   const { request, target, step, permit } = attempt
   const aside = new AbortController()
   const first = sendAttempt(request, target, { ...step, signal: aside.signal }, permit)
@@ -67,13 +84,13 @@ async function sendHedged<T>(
 
 /** One of two parallel attempts, which can be aborted by itself. */
 interface Rival<T> {
-  readonly result: Promise<AttemptResult<T>>
+  readonly result: Promise<StepResult<T>>
   readonly aside: AbortController
 }
 
 /** Sends the second attempt, if it is allowed by now. */
 function startHedge<T>(
-  { request, target, step, permit, takeAttempt }: HedgedAttempt<T>,
+  { request, target, step, permit, takeAttempt }: HedgedStep<T>,
   delayMs: number,
 ): Rival<T> | undefined {
   const { policy, deadline, signal } = request
@@ -105,11 +122,7 @@ function mayHedge(policy: LoopPolicy): boolean {
   return policy.mayHedge === true && policy.onUncertain !== 'fail'
 }
 
-async function contest<T>(
-  first: Rival<T>,
-  second: Rival<T>,
-  clock: Clock,
-): Promise<AttemptResult<T>> {
+async function contest<T>(first: Rival<T>, second: Rival<T>, clock: Clock): Promise<StepResult<T>> {
   const [early, winner] = await Promise.race(
     [first, second].map(async (rival) => [await rival.result, rival] as const),
   )
@@ -123,16 +136,16 @@ async function contest<T>(
 }
 
 /** Whether it was not sent after all; then the other attempt alone decides. */
-function isWithheld<T>(result: AttemptResult<T>): boolean {
+function isWithheld<T>(result: StepResult<T>): boolean {
   return !result.ok && result.withheld === true
 }
 
 /** The result of the other attempt. If both failed, the retry also obeys the hint of the earlier one. */
 async function afterBoth<T>(
-  early: FailedAttempt,
+  early: StepFailure,
   other: Rival<T>,
   clock: Clock,
-): Promise<AttemptResult<T>> {
+): Promise<StepResult<T>> {
   const { retryAfterMs } = early.failure
   const toldAtMs = clock.monotonicMs()
   const late = await other.result

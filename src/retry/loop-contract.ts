@@ -1,12 +1,11 @@
 import type { Failure, StopReason, Wait } from '../errors/call-error.ts'
-import type { FailureKind } from '../errors/failure-kinds.ts'
-import type { Allowance } from '../errors/rate-limit-headers.ts'
-import type { Clock, Deadline } from '../time.ts'
+import { FAILURE_KINDS, type FailureKind } from '../errors/failure-kinds.ts'
+import type { Allowance } from '../errors/hints.ts'
+import type { Clock, Closing, Deadline } from '../time.ts'
 import type { Backoff } from './backoff.ts'
-import type { Closing } from './closing.ts'
-import type { FailedAttempt, Verdict } from './decide.ts'
+import type { StepFailure, Verdict } from './decide.ts'
 import type { Line } from './health/line.ts'
-import type { ReadingPace } from './health/stream-places.ts'
+import type { ReadingPace } from './health/places.ts'
 import type { TargetState } from './health/target-state.ts'
 import type { HeldBy } from './health/waiting.ts'
 
@@ -35,7 +34,7 @@ export interface LoopRequest<T> {
     | { readonly requests: number; readonly refused: number; readonly failure: Failure }
     | undefined
   /** Makes one attempt and reports how it ended. Must not reject, and must obey the signal and the deadline. */
-  attempt(step: AttemptStep): Promise<AttemptResult<T>>
+  attempt(step: AttemptStep): Promise<StepResult<T>>
   /** Called with every verdict before it is carried out. Must not throw. */
   onVerdict?(event: VerdictEvent): void
 }
@@ -100,7 +99,7 @@ export interface GoingOn {
   readonly pace: ReadingPace
 }
 
-export type AttemptResult<T> =
+export type StepResult<T> =
   | {
       readonly ok: true
       readonly value: T
@@ -111,7 +110,7 @@ export type AttemptResult<T> =
       /** The rate limits reported in its headers. */
       readonly allowances?: readonly Allowance[]
     }
-  | FailedAttempt
+  | StepFailure
 
 export interface VerdictEvent {
   readonly verdict: Verdict
@@ -149,3 +148,26 @@ export type LoopOutcome<T> =
       /** What held the call back, if the call ended because a wait could not end in time. */
       readonly heldBy?: HeldBy
     }
+
+/**
+ * Whether the provider refused a re-ask because of its content. The provider accepted the same request
+ * without the additions of the re-ask, so it must have refused these: a message or field it does not accept,
+ * a tool that cannot be forced (OpenRouter then finds no endpoint: 404), or a text that is too long or that
+ * triggers its filter or a firewall in front of it (403). The status does not matter, and neither does an
+ * error under 200. Not included are failures that have another cause (a revoked key, an exhausted quota),
+ * failures that are retried, and an answer that was filtered.
+ */
+export function refusesReask({ kind, executed, status }: Failure): boolean {
+  if (executed === 'yes' || (executed === 'maybe' && status === undefined)) return false
+  return FAILURE_KINDS[kind].permanent || SPEAK_OF_REQUEST.has(kind)
+}
+
+/** Kinds that, unlike `permanent` ones, are about the content only because the request was accepted before. */
+const SPEAK_OF_REQUEST: ReadonlySet<FailureKind> = new Set(['not_found', 'permission', 'unknown'])
+
+/** The failure of the bad answer, with both causes, so that no information is lost. */
+export function withRefusal({ answer, refusal }: RefusedReask): Failure {
+  const causes = [answer.cause, refusal.cause].filter((cause) => cause !== undefined)
+  if (causes.length < 2) return { ...answer, cause: causes[0] }
+  return { ...answer, cause: new AggregateError(causes, 'A bad answer, and its refused re-ask') }
+}

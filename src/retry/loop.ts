@@ -1,16 +1,16 @@
 import pRetry from 'p-retry'
-import type { FailedAttempt } from './decide.ts'
+import type { StepFailure } from './decide.ts'
 import type { LoopOutcome, LoopRequest } from './loop-contract.ts'
 import { Run } from './run.ts'
 
 export type { HeldBy } from './health/waiting.ts'
 export type {
-  AttemptResult,
   AttemptStep,
   LoopOutcome,
   LoopPolicy,
   LoopRequest,
   LoopTarget,
+  StepResult,
   VerdictEvent,
 } from './loop-contract.ts'
 
@@ -24,23 +24,32 @@ export type {
  */
 export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutcome<T>> {
   const run = new Run(request)
-  // If nothing is in its way, the first attempt is sent synchronously.
-  const held = run.start()
-  if (held !== undefined && !(await goesOn(run, held))) return run.stopped
-  const first = await run.send()
-  if (first.ok) return { ok: true, value: first.value, requests: run.requests }
-  if (!(await goesOn(run, first))) return run.stopped
   try {
-    // p-retry drives the retries. It is used only from here on, because most calls need no retry. It has no
-    // limit of its own: `decide` keeps the only counter, and its limit may change during the call.
+    // If nothing is in its way, the first attempt is sent synchronously.
+    const held = run.start()
+    if (held !== undefined && !(await goesOn(run, held))) return run.stopped
+    const first = run.noteEnd(await run.send())
+    if (first.ok) return { ok: true, value: first.value, requests: run.requests }
+    return (await goesOn(run, first)) ? await retries(run) : run.stopped
+  } finally {
+    run.leave()
+  }
+}
+
+/**
+ * Everything after the first attempt, driven by p-retry; most calls never come here. p-retry has no limit of
+ * its own: `decide` keeps the only counter, and its limit may change during the call.
+ */
+async function retries<T>(run: Run<T>): Promise<LoopOutcome<T>> {
+  try {
     const value = await pRetry(() => sendOrThrow(run), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
-      shouldRetry: ({ error }) => error instanceof AttemptFailed && goesOn(run, error.result),
+      shouldRetry: ({ error }) => error instanceof StepFailed && goesOn(run, error.result),
     })
     return { ok: true, value, requests: run.requests }
   } catch (error) {
-    if (error instanceof AttemptFailed) return run.stopped
+    if (error instanceof StepFailed) return run.stopped
     throw error
   }
 }
@@ -49,8 +58,8 @@ export async function runAttempts<T>(request: LoopRequest<T>): Promise<LoopOutco
  * Asks `decide` about a failure, carries out the verdict, and asks again about whatever then holds the next
  * attempt. Returns true if that attempt may be sent, false if the call is over.
  */
-async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
-  let judged: FailedAttempt | undefined = failed
+async function goesOn<T>(run: Run<T>, failed: StepFailure): Promise<boolean> {
+  let judged: StepFailure | undefined = failed
   while (judged !== undefined) {
     const verdict = run.decide(judged)
     run.tell(verdict, judged.failure)
@@ -66,19 +75,19 @@ async function goesOn<T>(run: Run<T>, failed: FailedAttempt): Promise<boolean> {
 
 /** Adapts `send` to p-retry, which expects failures to be thrown. */
 async function sendOrThrow<T>(run: Run<T>): Promise<T> {
-  const result = await run.send()
+  const result = run.noteEnd(await run.send())
   if (result.ok) return result.value
-  throw new AttemptFailed(result)
+  throw new StepFailed(result)
 }
 
 /**
  * Wraps every failed attempt for p-retry, which takes a plain TypeError for a bug in the operation and does
  * not retry it.
  */
-class AttemptFailed extends Error {
-  readonly result: FailedAttempt
+class StepFailed extends Error {
+  readonly result: StepFailure
 
-  constructor(result: FailedAttempt) {
+  constructor(result: StepFailure) {
     super('attempt failed')
     this.result = result
   }

@@ -1,29 +1,38 @@
 import type { Failure, StopReason } from '../errors/call-error.ts'
 import { FAILURE_KINDS } from '../errors/failure-kinds.ts'
-import { Admission, type PlannedSend } from './admit.ts'
+import {
+  Admission,
+  fallbacksAfter,
+  type Permit,
+  type PlannedSend,
+  reportEnd,
+  sendUnlessClosed,
+} from './admit.ts'
 import { drawDelayMs } from './backoff.ts'
 import {
+  abortedFailure,
+  closedFailure,
   type DecideInput,
   decide,
-  type FailedAttempt,
   type GoOn,
+  heldFailure,
+  ownFailure,
+  type StepFailure,
   spentBy,
+  stopFailure,
   type Verdict,
 } from './decide.ts'
 import type { Held } from './health/line-contract.ts'
 import type { PermitRefusal } from './health/waiting.ts'
-import { sendWithHedge } from './hedged.ts'
-import type { AttemptResult, AttemptStep, LoopOutcome, LoopRequest } from './loop-contract.ts'
-import { refusesReask, withRefusal } from './refused-reask.ts'
-import { type Permit, sendAttempt } from './send.ts'
+import { sendAttempt, sendWithHedge } from './hedged.ts'
 import {
-  abortedFailure,
-  closedFailure,
-  heldFailure,
-  ownFailure,
-  stopFailure,
-} from './stop-failure.ts'
-import { fallbacksAfter } from './target.ts'
+  type AttemptStep,
+  type LoopOutcome,
+  type LoopRequest,
+  refusesReask,
+  type StepResult,
+  withRefusal,
+} from './loop-contract.ts'
 
 /** The state of one call in the retry loop: what it has sent, and what comes next. */
 export class Run<T> {
@@ -33,11 +42,17 @@ export class Run<T> {
   #requests: number
   /** How many of them were refused without being executed, so that no model worked on them. */
   #refused: number
-  #next: NextAttempt = FIRST
+  #sentAtMs = 0
+  /**
+   * Permit of the attempt in flight, until its end is reported to the line. With hedging two attempts may be in
+   * flight, and `sendAttempt` reports each; otherwise this object does, which saves an async function.
+   */
+  #unreported: Permit | undefined
+  #next: NextStep = FIRST
   /** Whether `#next` has not been sent yet. */
   #pending = true
   #permit: Permit | undefined
-  #last: FailedAttempt | undefined
+  #last: StepFailure | undefined
   /** How long the last attempt took if it timed out, otherwise 0; in milliseconds. */
   #slowMs = 0
   /** When the hint given to the call ends, on the monotonic clock; 0 if there is none. */
@@ -71,7 +86,7 @@ export class Run<T> {
   }
 
   /** Returns undefined if the first attempt may be sent now, otherwise what holds or refuses it. */
-  start(): FailedAttempt | undefined {
+  start(): StepFailure | undefined {
     // If an equal call has used up all attempts, its failure is also this call's.
     const spent = this.#request.spentAt?.(0)
     if (spent !== undefined) return { ok: false, failure: { ...spent, executed: 'no' } }
@@ -79,14 +94,14 @@ export class Run<T> {
   }
 
   /** Work that was interrupted may have used up every attempt: its failure is the call's. */
-  #spentBefore(): FailedAttempt | undefined {
+  #spentBefore(): StepFailure | undefined {
     const { policy, sentBefore } = this.#request
     const isSpent = sentBefore !== undefined && spentBy(this.#sent, policy) !== undefined
     return isSpent ? { ok: false, failure: sentBefore.failure } : undefined
   }
 
   /** Returns undefined if the next attempt may be sent now, otherwise what holds or refuses it. */
-  admit(): FailedAttempt | undefined {
+  admit(): StepFailure | undefined {
     if (this.#permit !== undefined) return undefined
     if (this.#request.signal?.aborted) return { ok: false, failure: this.#abortedAfterLast() }
     if (this.#admission.untilDeadlineMs() < 0) {
@@ -99,11 +114,16 @@ export class Run<T> {
   }
 
   /** Sends the admitted attempt. */
-  async send(): Promise<AttemptResult<T>> {
+  send(): Promise<StepResult<T>> | StepFailure {
     this.#requests += 1
     this.#pending = false
-    const sentAtMs = this.#nowMs()
-    const result = await this.#send(this.#takePermit())
+    this.#sentAtMs = this.#nowMs()
+    return this.#send(this.#takePermit())
+  }
+
+  /** Takes note of how the attempt that was sent has ended. */
+  noteEnd(result: StepResult<T>): StepResult<T> {
+    this.#reportEnd(result)
     if (result.ok) {
       this.tell({ verdict: 'accept' })
       return result
@@ -112,13 +132,26 @@ export class Run<T> {
     else if (result.failure.executed === 'no') this.#refused += 1
     this.#last = result
     const nowMs = this.#nowMs()
-    this.#slowMs = result.failure.kind === 'timeout' ? nowMs - sentAtMs : 0
+    this.#slowMs = result.failure.kind === 'timeout' ? nowMs - this.#sentAtMs : 0
     const hintMs = Math.max(result.failure.retryAfterMs ?? 0, result.otherHintMs ?? 0)
     this.#hintEndsMs = hintMs > 0 ? nowMs + hintMs : 0
     return result
   }
 
-  decide(judged: FailedAttempt): Verdict {
+  /** To be called at the end of the loop, even if `attempt` rejected: its place in the line is given back. */
+  leave(): void {
+    this.#reportEnd(undefined)
+  }
+
+  #reportEnd(result: StepResult<T> | undefined): void {
+    const permit = this.#unreported
+    if (permit === undefined) return
+    this.#unreported = undefined
+    const over = { result, sentAtMs: this.#sentAtMs, isAborted: false }
+    reportEnd(this.#admission.target.state.line, permit, over)
+  }
+
+  decide(judged: StepFailure): Verdict {
     return decide(this.#inputFor(judged))
   }
 
@@ -130,7 +163,7 @@ export class Run<T> {
   }
 
   /** Carries out the verdict, including its wait. Returns what to judge next if the wait ended without permission. */
-  async obey(verdict: GoOn, { failure }: FailedAttempt): Promise<FailedAttempt | undefined> {
+  async obey(verdict: GoOn, { failure }: StepFailure): Promise<StepFailure | undefined> {
     switch (verdict.verdict) {
       case 'reask':
         this.#reasks += 1
@@ -149,7 +182,7 @@ export class Run<T> {
     }
   }
 
-  stop(reason: StopReason, { failure, reask, permitRefusal, held }: FailedAttempt): void {
+  stop(reason: StopReason, { failure, reask, permitRefusal, held }: StepFailure): void {
     const { waitedMs, line } = this.#admission
     const requests = this.#requests
     if (reason === 'reask_refused' && this.#badAnswer !== undefined) {
@@ -186,7 +219,7 @@ export class Run<T> {
     return permit
   }
 
-  #send(permit: Permit): Promise<AttemptResult<T>> {
+  #send(permit: Permit): Promise<StepResult<T>> | StepFailure {
     const { cause, index, plannedMs, delaySource } = this.#next
     const request = this.#request
     const { target } = this.#admission
@@ -201,9 +234,11 @@ export class Run<T> {
       ...(delaySource !== undefined && { delaySource }),
     }
     const { hedging } = target.state
-    if (hedging === undefined || cause !== 'initial') {
-      return sendAttempt(request, target, step, permit)
+    if (hedging === undefined) {
+      this.#unreported = permit
+      return sendUnlessClosed(request, step)
     }
+    if (cause !== 'initial') return sendAttempt(request, target, step, permit)
     const takeAttempt = () => {
       const { maxAttempts, maxRequests } = request.policy
       if (this.#requests >= Math.min(maxAttempts, maxRequests)) return undefined
@@ -217,7 +252,7 @@ export class Run<T> {
   }
 
   /** Waits for the call's turn. Then it has permission to send, or the failed wait is to be judged. */
-  async #wait(delayMs: number): Promise<FailedAttempt | undefined> {
+  async #wait(delayMs: number): Promise<StepFailure | undefined> {
     const { policy, closing } = this.#request
     if (policy.maxWaitMs === 0) {
       await this.#admission.pause(this.#planned(), delayMs)
@@ -231,7 +266,7 @@ export class Run<T> {
     return undefined
   }
 
-  #inputFor(result: FailedAttempt): DecideInput {
+  #inputFor(result: StepFailure): DecideInput {
     const { policy, random, deadline, signal, closing } = this.#request
     const admission = this.#admission
     const { failure } = result
@@ -279,7 +314,7 @@ export class Run<T> {
     }
   }
 
-  #plan(next: Omit<NextAttempt, 'plannedMs'>): void {
+  #plan(next: Omit<NextStep, 'plannedMs'>): void {
     this.#next = { ...next, plannedMs: this.#nowMs() }
     this.#notBeforeMs = 0
     this.#pending = true
@@ -318,7 +353,7 @@ export class Run<T> {
   }
 
   /** If a retry or re-ask is held, the failure of the previous attempt is judged again. */
-  #refusal(failure: Failure): FailedAttempt {
+  #refusal(failure: Failure): StepFailure {
     const { cause } = this.#next
     if (this.#last !== undefined && (cause === 'retry' || cause === 'reask')) {
       const { failure: last } = this.#last
@@ -353,7 +388,7 @@ export class Run<T> {
 type Stopped = Extract<LoopOutcome<never>, { readonly ok: false }>
 
 /** The next attempt. */
-interface NextAttempt {
+interface NextStep {
   readonly cause: AttemptStep['cause']
   readonly index: number
   /** When it was planned, on the monotonic clock. */
@@ -363,7 +398,7 @@ interface NextAttempt {
   readonly paying: boolean
 }
 
-const FIRST: NextAttempt = { cause: 'initial', index: 0, plannedMs: 0, paying: false }
+const FIRST: NextStep = { cause: 'initial', index: 0, plannedMs: 0, paying: false }
 
 type Retry = Extract<Verdict, { readonly verdict: 'retry' }>
 

@@ -1,4 +1,4 @@
-import { SCHEMA_VERSION } from './postgres-schema.ts'
+import { SCHEMA_VERSION } from './postgres-query.ts'
 
 /** The SQL of every operation, each a single statement. `table` is quoted. */
 export interface PostgresStatements {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { readNotice, unreadableRecord } from '../idempotency/record.ts'
 import type {
   Claim,
   ClaimRequest,
@@ -7,21 +8,22 @@ import type {
   Outcome,
   Store,
 } from '../idempotency/store.ts'
-import { readNotice } from '../idempotency/stored-notice.ts'
-import { unreadableRecord } from '../idempotency/unreadable-record.ts'
 import { type Checks, checkOptions, trueOrFalse } from '../options/option-check.ts'
 import {
   type AskOptions,
   ask,
+  aTable,
+  checkPool,
   codeOf,
   type PostgresPool,
+  type PostgresTableOptions,
   type PreparedQuery,
+  tableNamed,
 } from './postgres-query.ts'
-import { aTable, checkPool, type PostgresTableOptions, tableNamed } from './postgres-schema.ts'
 import { type PostgresStatements, statementsFor } from './postgres-statements.ts'
 
 export type { PostgresPool, PreparedQuery } from './postgres-query.ts'
-export { migrate, type PostgresTableOptions, schemaSql } from './postgres-schema.ts'
+export { migrate, type PostgresTableOptions, schemaSql } from './postgres-query.ts'
 
 export interface PostgresStoreOptions extends PostgresTableOptions {
   /**

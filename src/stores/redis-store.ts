@@ -1,8 +1,7 @@
+import { readNotice, unreadableRecord } from '../idempotency/record.ts'
 import type { Claim, ClaimRequest, ClaimResult, Outcome, Store } from '../idempotency/store.ts'
-import { readNotice } from '../idempotency/stored-notice.ts'
-import { unreadableRecord } from '../idempotency/unreadable-record.ts'
 import { text as aText, type Checks, checkOptions } from '../options/option-check.ts'
-import { emitProcessWarning } from '../process-warning.ts'
+import { emitProcessWarning } from '../process-wide.ts'
 import { memoryInfo, type RedisClient, type RunScript, runnerFor } from './redis-client.ts'
 import { type RedisScript, SCRIPTS } from './redis-scripts.ts'
 

@@ -3,13 +3,19 @@ import { resolve } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { isCallError } from '../errors/call-error.ts'
-import type { KeyRecord, Step, Stepped } from '../idempotency/record.ts'
-import { unreadableRecord } from '../idempotency/unreadable-record.ts'
-import { advanced, type FileClock } from './file-clock.ts'
-import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
-import { inTransaction, openDatabase, prepareTables, sqlite } from './sqlite-open.ts'
-import { OwnerSign } from './sqlite-owner.ts'
-import { fromRow, toRow } from './sqlite-row.ts'
+import { type KeyRecord, type Step, type Stepped, unreadableRecord } from '../idempotency/record.ts'
+import {
+  advanced,
+  type FileClock,
+  fileAt,
+  inTransaction,
+  isInPlace,
+  type NamedFile,
+  openDatabase,
+  prepareTables,
+  sqlite,
+} from './sqlite-open.ts'
+import { fromRow, OwnerSign, toRow } from './sqlite-row.ts'
 
 /** One record to be read, decided on and written. */
 export interface Write {

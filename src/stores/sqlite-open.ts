@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, linkSync, openSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { closeSync, linkSync, lstatSync, openSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { fileAt, isInPlace, type NamedFile } from './named-file.ts'
 
 export interface OpenDatabase {
   readonly database: DatabaseSync
@@ -188,4 +187,59 @@ function requireOurs(database: DatabaseSync): boolean {
     )
   }
   return false
+}
+
+/** The time stored in a file: the latest that was written, and how far it is ahead of the wall clock. */
+export interface FileClock {
+  readonly nowMs: number
+  readonly aheadMs: number
+}
+
+/**
+ * The file's time never goes back. If the machine's clock was set back, the file's time stays ahead of it,
+ * running at the same pace, until the wall clock has caught up.
+ */
+export function advanced({ nowMs, aheadMs }: FileClock, wallMs: number): FileClock {
+  if (wallMs >= nowMs) return { nowMs: wallMs, aheadMs: 0 }
+  const nextMs = Math.max(nowMs, wallMs + aheadMs)
+  return { nowMs: nextMs, aheadMs: nextMs - wallMs }
+}
+
+/**
+ * A path, and the file it led to at some moment.
+ *
+ * Examined by path only, never through a file descriptor: when a process closes any descriptor of a file, it
+ * loses all its locks on that file, including SQLite's (https://sqlite.org/howtocorrupt.html, §2.2).
+ */
+export interface NamedFile {
+  readonly path: string
+  readonly dev: bigint
+  readonly ino: bigint
+  /** Number of hard links. */
+  readonly nlink: bigint
+  /** Whether symbolic links are not followed: a link in place of the file then counts as another file. */
+  readonly isOwn: boolean
+  /** Size in bytes. */
+  readonly size: bigint
+  /** Whether the file, once emptied, no longer counts as the same file. */
+  readonly keepsData?: boolean
+}
+
+/** Undefined if the path leads nowhere or cannot be followed. */
+export function fileAt(path: string, isOwn = false): NamedFile | undefined {
+  try {
+    const look = isOwn ? lstatSync : statSync
+    // Inode numbers may exceed what a double can represent exactly.
+    const { dev, ino, nlink, size } = look(path, { bigint: true })
+    return { path, dev, ino, nlink, isOwn, size }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the path still leads to the same file and its contents. */
+export function isInPlace(file: NamedFile): boolean {
+  const now = fileAt(file.path, file.isOwn)
+  const isSame = now !== undefined && now.ino === file.ino && now.dev === file.dev
+  return isSame && (file.keepsData !== true || now.size > 0n)
 }

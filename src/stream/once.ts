@@ -2,14 +2,19 @@ import type { Begun, OnceProtocol } from '../call/task.ts'
 import type { Failure } from '../errors/call-error.ts'
 import { type Executed, FAILURE_KINDS } from '../errors/failure-kinds.ts'
 import { once } from '../idempotency/once.ts'
-import { TOO_LARGE } from '../idempotency/once-errors.ts'
-import type { Flight, WorkOutcome } from '../idempotency/protocol.ts'
+import { type Flight, TOO_LARGE, type WorkOutcome } from '../idempotency/protocol.ts'
 import type { Deadline } from '../time.ts'
 import { withoutUndefined } from '../without-undefined.ts'
-import { decodeChunks, KeptStream } from './kept.ts'
-import type { Progress } from './progress.ts'
 import type { ChunkSource, ChunkStream, ReaderErrors } from './reader.ts'
-import { type Broken, type Recorded, RecordedStream, StreamRecording } from './recording.ts'
+import {
+  type Broken,
+  decodeChunks,
+  KeptStream,
+  type Recorded,
+  RecordedStream,
+  StreamRecording,
+} from './recording.ts'
+import type { Progress } from './watch.ts'
 
 /** A stream as a result that can be kept: how it is taken from an answer, and made one again. */
 export interface StreamAnswer<T> extends ReaderErrors {

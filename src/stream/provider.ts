@@ -1,9 +1,7 @@
-import type { Bounds } from '../call/limits.ts'
-import { EndSignal } from '../end-signal.ts'
-import type { ReadingPace } from '../retry/health/stream-places.ts'
-import type { Clock } from '../time.ts'
-import { StreamCheck, type StreamCheckRequest } from './check.ts'
+import type { ReadingPace } from '../retry/health/places.ts'
+import { type Bounds, type Clock, EndSignal } from '../time.ts'
 import { type ChunkSource, DONE } from './reader.ts'
+import { StreamCheck, type StreamCheckRequest } from './watch.ts'
 
 /** How a provider's stream ended, once it has: told exactly once, on every path. */
 export interface StreamEnd {

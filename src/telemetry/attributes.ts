@@ -1,3 +1,8 @@
+import type { Context } from '@opentelemetry/api'
+import type { AttemptReport, Wait } from '../errors/call-error.ts'
+import type { Clock } from '../time.ts'
+import type { ContentCapture } from './content.ts'
+
 /**
  * All names that steadycall uses in traces and metrics.
  *
@@ -244,3 +249,141 @@ export const METRIC_WAIT_DURATION = 'steadycall.wait.duration'
 export const METRIC_WAITS_IN_VAIN = 'steadycall.wait.in_vain'
 /** UpDownCounter, {call}: calls that have not ended. */
 export const METRIC_ACTIVE_CALLS = 'steadycall.active_calls'
+
+/** What is known about a call before it starts. */
+export interface CallInfo {
+  /** `chat`: a chat completion, with a CLIENT span and `gen_ai.*`. `run`: any other work, with an INTERNAL span. */
+  readonly operation: 'chat' | 'run'
+  /** The model, or the name given to `run`. Used in span names and metrics, so it should have few values. */
+  readonly name: string
+  /** As spelled by the semantic conventions. @default 'openai' */
+  readonly providerName?: string | undefined
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  /** The stored hash of the idempotency key (64 hex digits; anything else is not shown). Read only when shown. */
+  readonly key?: { readonly hash: string | undefined } | undefined
+  /** Whether the result is stored under the key, and may come from another call. @default false */
+  readonly isStored?: boolean | undefined
+  /** The context of the attempt around this call: its parent if the application has no context manager. */
+  readonly around?: Context | undefined
+  readonly deadlineMs: number
+  readonly request?: RequestInfo | undefined
+  /** Used only for `chat`. */
+  readonly content?: ContentCapture | undefined
+  readonly clock: Pick<Clock, 'monotonicMs'>
+}
+
+/** The parameters of a chat request that are shown on its span. */
+export interface RequestInfo {
+  readonly maxTokens?: number | undefined
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  readonly seed?: number | undefined
+  readonly frequencyPenalty?: number | undefined
+  readonly presencePenalty?: number | undefined
+  readonly serviceTier?: string | undefined
+  readonly stop?: string | readonly string[] | undefined
+  readonly choiceCount?: number | undefined
+  readonly stream?: boolean | undefined
+  readonly outputType?: 'json' | 'text' | undefined
+}
+
+/** What a span shows of a request. */
+export interface RequestTelemetry extends RequestInfo {
+  readonly providerName?: string | undefined
+  /** For a span that shows content. */
+  readonly messages?: unknown
+}
+
+/** The target of an attempt: a fallback has another model and possibly another host. */
+export interface TargetInfo {
+  /** @default the call's model */
+  readonly model?: string | undefined
+  /** @default the call's provider */
+  readonly providerName?: string | undefined
+  /** @default the call's host and port */
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+}
+
+/** The state of a target. */
+export type TargetHealth = 'up' | 'down' | 'recovering'
+
+/** What a call waits for in the queue of its target. */
+export type WaitFor = Wait['for']
+
+/** What is known about an attempt before it starts. */
+export interface AttemptInfo extends TargetInfo {
+  readonly number: number
+  readonly cause: AttemptReport['cause']
+  /** Whether this attempt tests if a target that was down still is. @default false */
+  readonly isProbe?: boolean | undefined
+  /** The wait before this attempt. */
+  readonly delayMs: number
+  readonly delaySource?: 'backoff' | 'hint' | undefined
+  readonly waits?: readonly Wait[] | undefined
+}
+
+/** What the provider's answer says about itself. */
+export interface ResponseInfo {
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly finishReasons?: readonly string[] | undefined
+  readonly systemFingerprint?: string | undefined
+  readonly serviceTier?: string | undefined
+}
+
+/** Stands for any further name, as in the semantic conventions. */
+const OTHER = '_OTHER'
+
+/**
+ * The maximum number of models, hosts and `run` names in the metrics of a process. An SDK keeps a time series
+ * in memory for each combination, for as long as the process lives.
+ */
+const MAX_VALUES = 100
+
+/**
+ * Limits the values of metric attributes. Models, hosts and `run` names come from the application, so there
+ * should be few. If there are not (a model chosen by end users, an id in the name of a `run`), the first
+ * hundred values of each attribute are kept, and the rest become `_OTHER`.
+ */
+export class ClosedSets {
+  readonly #known = new Map<string, Set<string>>()
+
+  /** The value, or `_OTHER` if there are too many. */
+  admit(attribute: string, value: string): string {
+    const known = this.#known.get(attribute) ?? new Set()
+    if (known.has(value)) return value
+    if (known.size >= MAX_VALUES) return OTHER
+    this.#known.set(attribute, known.add(value))
+    return value
+  }
+
+  /** Like `admit`, for names without spaces; anything that looks like free text becomes `_OTHER`. */
+  admitName(attribute: string, value: string): string {
+    return isName(value) ? this.admit(attribute, value) : OTHER
+  }
+}
+
+/** Accepts an id, a model or a host, but not a sentence, which could come from a prompt. */
+export function isName(value: string): boolean {
+  return /^[!-~]{1,200}$/.test(value)
+}
+
+// Values of gen_ai.provider.name in the GenAI semantic conventions 1.41, by host.
+const PROVIDERS: readonly (readonly [suffix: string, name: string])[] = [
+  ['.openai.azure.com', 'azure.ai.openai'],
+  ['.services.ai.azure.com', 'azure.ai.inference'],
+  ['api.groq.com', 'groq'],
+  ['api.deepseek.com', 'deepseek'],
+  ['api.mistral.ai', 'mistral_ai'],
+  ['api.x.ai', 'x_ai'],
+  ['api.perplexity.ai', 'perplexity'],
+  ['generativelanguage.googleapis.com', 'gcp.gemini'],
+  ['api.anthropic.com', 'anthropic'],
+]
+
+/** The telemetry flavour of a host; `openai` for all that speak its protocol under other names. */
+export function providerName(host: string): string {
+  return PROVIDERS.find(([suffix]) => host.endsWith(suffix))?.[1] ?? 'openai'
+}

@@ -3,13 +3,12 @@ import type { EngineEvent, EventOf, EventReader } from '../call/events.ts'
 import type { Wait } from '../errors/call-error.ts'
 import type { CallReport } from '../report/call-report.ts'
 import { withoutUndefined } from '../without-undefined.ts'
+import type { CallInfo, TargetHealth, TargetInfo } from './attributes.ts'
 import * as names from './attributes.ts'
-import type { CallInfo, TargetHealth, TargetInfo } from './call-info.ts'
 import { attemptTarget, errorType, metricAttributes, outcomeName } from './describe.ts'
-import { type Instruments, measure } from './metrics.ts'
-import { quietly } from './spans.ts'
+import { type Instruments, measure, quietly } from './otel.ts'
 
-/** Measures one call. Attempts are measured in `attempt-span.ts`. */
+/** Measures one call. Attempts are measured in `telemetry.ts`. */
 export class CallMeter implements EventReader {
   readonly #info: CallInfo
   readonly #startedAtMs: number

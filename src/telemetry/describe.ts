@@ -1,19 +1,24 @@
 import type { Attributes } from '@opentelemetry/api'
 import type { EventOf } from '../call/events.ts'
-import type { AttemptReport, Wait } from '../errors/call-error.ts'
+import {
+  type AttemptReport,
+  sumOfTokens,
+  type TokenCounts,
+  type Wait,
+} from '../errors/call-error.ts'
 import type { FailureKind } from '../errors/failure-kinds.ts'
-import { sumOfTokens, type TokenCounts } from '../errors/token-counts.ts'
 import type { CallReport } from '../report/call-report.ts'
 import * as names from './attributes.ts'
-import type {
-  AttemptInfo,
-  CallInfo,
-  RequestInfo,
-  ResponseInfo,
-  TargetInfo,
-  WaitFor,
-} from './call-info.ts'
-import { type ClosedSets, isName } from './closed-sets.ts'
+import {
+  type AttemptInfo,
+  type CallInfo,
+  type ClosedSets,
+  isName,
+  type RequestInfo,
+  type ResponseInfo,
+  type TargetInfo,
+  type WaitFor,
+} from './attributes.ts'
 
 /** Attributes that the conventions require when a chat span is created, for samplers. */
 export function samplingAttributes(info: CallInfo): Attributes {

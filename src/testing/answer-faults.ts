@@ -1,6 +1,5 @@
-import { checkNames, describe } from './check-options.ts'
 import { type CompletionInit, type FinishReason, isRecord } from './completion.ts'
-import type { Fault } from './exchange.ts'
+import { checkNames, describe, type Fault } from './exchange.ts'
 
 /** A complete answer with exactly this text. @default finishReason 'stop' */
 export function answers(

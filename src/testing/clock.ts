@@ -1,7 +1,7 @@
 // Imported rather than global, so that fake timers cannot stop the virtual clock.
 import { setImmediate } from 'node:timers'
 import type { Clock } from '../time.ts'
-import { checkNumber } from './check-options.ts'
+import { checkNumber } from './exchange.ts'
 
 /** A clock that only moves when told to. */
 export interface VirtualClock extends Clock {

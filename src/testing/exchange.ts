@@ -1,3 +1,4 @@
+import { nearestOf } from '../options/option-check.ts'
 import type { Clock } from '../time.ts'
 import {
   buildCompletion,
@@ -6,7 +7,6 @@ import {
   type CompletionInit,
   toEvents,
 } from './completion.ts'
-import type { RawResponse, ReceivedHeaders } from './raw-response.ts'
 
 /**
  * What the server does with one request. `faults.ts` and its neighbours define the built-in ones; a custom fault
@@ -153,4 +153,106 @@ export function createExchange(context: ExchangeContext): Exchange {
       else response.socket?.destroy()
     },
   }
+}
+
+/** The allowed range of a number. Both bounds are inclusive. */
+export interface NumberRange {
+  readonly min: number
+  readonly max?: number
+  readonly integer?: boolean
+}
+
+/**
+ * Rejects a number that would make a fault or a clock behave differently from what it says.
+ *
+ * @throws TypeError if the value is not a number, RangeError if it is out of range. Both name the option, the
+ * value and what is allowed.
+ */
+export function checkNumber(label: string, value: unknown, range: NumberRange): void {
+  const kind = range.integer === true ? 'an integer' : 'a finite number'
+  const bounds =
+    range.max === undefined ? `from ${range.min} up` : `from ${range.min} to ${range.max}`
+  const message = `${label} is ${describe(value)}; allowed is ${kind} ${bounds}`
+  if (typeof value !== 'number') throw new TypeError(message)
+  const fits = value >= range.min && value <= (range.max ?? Number.MAX_VALUE)
+  if (!fits || (range.integer === true && !Number.isInteger(value))) throw new RangeError(message)
+}
+
+/**
+ * Rejects an unknown option name, so that a misspelt option is not silently ignored.
+ *
+ * @throws TypeError naming the unknown option and the allowed names.
+ */
+export function checkNames(owner: string, given: unknown, names: readonly string[]): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`${owner}: the options are ${describe(given)}; allowed is an object`)
+  }
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue
+    throw new TypeError(
+      `${owner}: unknown option ${describe(name)}; allowed are ${names.join(', ')}${near(name, names)}`,
+    )
+  }
+}
+
+function near(name: string, names: readonly string[]): string {
+  const nearest = nearestOf(name, names)
+  return nearest === undefined ? '' : `; did you mean ${describe(nearest)}?`
+}
+
+/** A value for an error message: short, and never a whole object. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60))
+  if (Array.isArray(value)) return 'an array'
+  if (value === null) return 'null'
+  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value)
+}
+
+/** A request's headers as Node provides them, with lower-case names. */
+export interface ReceivedHeaders {
+  readonly [name: string]: string | string[] | undefined
+  readonly accept?: string | undefined
+  readonly authorization?: string | undefined
+  readonly 'content-length'?: string | undefined
+  readonly 'content-type'?: string | undefined
+  readonly host?: string | undefined
+  readonly 'user-agent'?: string | undefined
+}
+
+type HeaderValue = number | string | string[]
+
+/**
+ * The part of Node's `ServerResponse` that faults use, in types that do not need `@types/node`. Faults receive
+ * Node's own response, with all other members as well.
+ */
+export interface RawResponse {
+  statusCode: number
+  readonly headersSent: boolean
+  readonly destroyed: boolean
+  readonly writableEnded: boolean
+  readonly writableFinished: boolean
+  /** Null once the connection is closed. */
+  readonly socket: RawSocket | null
+  setHeader(name: string, value: HeaderValue): this
+  getHeader(name: string): HeaderValue | undefined
+  removeHeader(name: string): void
+  writeHead(status: number, headers?: Readonly<Record<string, HeaderValue>>): this
+  flushHeaders(): void
+  write(chunk: string | Uint8Array, sent?: (error: Error | null | undefined) => void): boolean
+  end(sent?: () => void): this
+  end(chunk: string | Uint8Array, sent?: () => void): this
+  destroy(error?: Error): this
+  on(event: 'close' | 'drain' | 'finish', listener: () => void): this
+  on(event: 'error', listener: (error: Error) => void): this
+  once(event: 'close' | 'drain' | 'finish', listener: () => void): this
+  once(event: 'error', listener: (error: Error) => void): this
+}
+
+export interface RawSocket {
+  write(bytes: string | Uint8Array): boolean
+  end(bytes: string | Uint8Array): unknown
+  end(): unknown
+  destroy(error?: Error): unknown
+  /** Sends an RST (RFC 9293). */
+  resetAndDestroy(): unknown
 }

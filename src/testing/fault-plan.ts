@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { checkNames, checkNumber, describe } from './check-options.ts'
-import type { Fault } from './exchange.ts'
+import { checkNames, checkNumber, describe, type Fault } from './exchange.ts'
 import { ok } from './faults.ts'
 
 /** Which requests get which fault. At most one of the three may be given; without any, all answers are good. */

@@ -1,7 +1,6 @@
 import { sleep } from '../time.ts'
-import { checkNumber, describe } from './check-options.ts'
 import { event } from './completion.ts'
-import type { Exchange, Fault } from './exchange.ts'
+import { checkNumber, describe, type Exchange, type Fault } from './exchange.ts'
 import { UPSTREAM_ERROR } from './stream-faults.ts'
 
 /** No fault: the good answer. For use in a script. */

@@ -19,7 +19,15 @@ export type {
   FinishReason,
 } from './completion.ts'
 export { exampleValue } from './example-value.ts'
-export type { AnswerPieces, ChatRequest, Exchange, Fault } from './exchange.ts'
+export type {
+  AnswerPieces,
+  ChatRequest,
+  Exchange,
+  Fault,
+  RawResponse,
+  RawSocket,
+  ReceivedHeaders,
+} from './exchange.ts'
 export type { FaultPlan, Mixture } from './fault-plan.ts'
 export {
   type FaultServer,
@@ -48,7 +56,6 @@ export {
   truncatedBody,
 } from './faults.ts'
 export { type RateLimit, rateLimited } from './rate-limit.ts'
-export type { RawResponse, RawSocket, ReceivedHeaders } from './raw-response.ts'
 export { dripping, type Endless, endlessBody, slowFirstByte } from './slow-faults.ts'
 export {
   type StoreFixture,

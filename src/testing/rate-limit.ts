@@ -1,5 +1,4 @@
-import { checkNames, checkNumber, describe } from './check-options.ts'
-import type { Exchange, Fault } from './exchange.ts'
+import { checkNames, checkNumber, describe, type Exchange, type Fault } from './exchange.ts'
 import { openaiError } from './faults.ts'
 
 export interface RateLimit {

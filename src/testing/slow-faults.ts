@@ -1,7 +1,6 @@
 import { sleep } from '../time.ts'
-import { checkNames, checkNumber } from './check-options.ts'
 import { event } from './completion.ts'
-import type { Exchange, Fault } from './exchange.ts'
+import { checkNames, checkNumber, type Exchange, type Fault } from './exchange.ts'
 import { openaiError } from './faults.ts'
 
 /**

@@ -1,6 +1,5 @@
-import { checkNames, checkNumber, describe } from './check-options.ts'
 import { buildCompletion, event } from './completion.ts'
-import type { Exchange, Fault } from './exchange.ts'
+import { checkNames, checkNumber, describe, type Exchange, type Fault } from './exchange.ts'
 
 export interface StreamCut {
   /** Pieces of text sent before the fault; a piece is eight characters. @default 1 */

@@ -8,7 +8,7 @@ import {
   classifyErrorChunk,
 } from '../../src/errors/classify.ts'
 import { FAILURE_KINDS } from '../../src/errors/failure-kinds.ts'
-import { WORDING_RULES } from '../../src/errors/rules.ts'
+import { WORDING_RULES } from '../../src/errors/match-wording.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'
 
 const FIELDS = [

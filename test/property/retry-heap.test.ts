@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Heap } from '../../src/retry/health/heap.ts'
+import { Heap } from '../../src/retry/health/waiting.ts'
 
 interface Item {
   readonly key: number

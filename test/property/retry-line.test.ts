@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Sign } from '../../src/retry/health/signs.ts'
-import { Tokens } from '../../src/retry/health/tokens.ts'
-import { Traffic } from '../../src/retry/health/traffic.ts'
+import { Tokens, Traffic } from '../../src/retry/health/limit.ts'
+import type { Sign } from '../../src/retry/health/line-contract.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { type Caller, Desk, isSent, ticketOf } from '../unit/retry/health/desk.ts'
 

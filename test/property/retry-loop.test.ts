@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FAILURE_KINDS, type FailureKind } from '../../src/errors/failure-kinds.ts'
 import { fullJitter } from '../../src/retry/backoff.ts'
-import type { FailedAttempt } from '../../src/retry/decide.ts'
-import type { Sign } from '../../src/retry/health/signs.ts'
+import type { StepFailure } from '../../src/retry/decide.ts'
+import type { Sign } from '../../src/retry/health/line-contract.ts'
 import { createTargetState, type TargetState } from '../../src/retry/health/target-state.ts'
-import { type AttemptResult, type LoopTarget, runAttempts } from '../../src/retry/loop.ts'
+import { type LoopTarget, runAttempts, type StepResult } from '../../src/retry/loop.ts'
 import { deadlineAfter } from '../../src/time.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'
 import { failureOf } from '../unit/retry/failures.ts'
@@ -36,7 +36,7 @@ describe('a call', () => {
       ),
       reask: fc.constantFrom({}, { reask: 'allowed' }, { reask: 'repeated' }, { reask: 'no' }),
     })
-    .map(({ kind: failedAs, executed, hint, reask }): FailedAttempt => {
+    .map(({ kind: failedAs, executed, hint, reask }): StepFailure => {
       return { ok: false, failure: failureOf(failedAs, { executed, ...hint }), ...reask }
     })
   const reply = fc.record({
@@ -95,7 +95,7 @@ describe('a call', () => {
             signal: controller.signal,
             deadline,
             targets,
-            async attempt({ number, cause, target }): Promise<AttemptResult<string>> {
+            async attempt({ number, cause, target }): Promise<StepResult<string>> {
               attempts += 1
               expect(number).toBe(attempts)
               expect(deadline.remainingMs()).toBeGreaterThanOrEqual(250)

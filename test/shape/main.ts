@@ -5,7 +5,7 @@ const rows = measure().map(({ what, before, value, goal, ceiling }) => [
   what,
   before.toLocaleString('en'),
   value.toLocaleString('en'),
-  goal.toLocaleString('en'),
+  goal?.toLocaleString('en') ?? '–',
   ceiling.toLocaleString('en'),
 ])
 const head = ['', '6b1a497', 'now', 'goal', 'ceiling']

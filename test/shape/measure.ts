@@ -8,7 +8,8 @@ export interface Figure {
   readonly value: number
   /** On 6b1a497, before the rooms. */
   readonly before: number
-  readonly goal: number
+  /** Undefined: none was set. */
+  readonly goal: number | undefined
   /** It never rises: lowered with what is reached. */
   readonly ceiling: number
 }
@@ -23,33 +24,46 @@ export function measure(): readonly Figure[] {
   const files = readSource()
   const paths = FACES.map((face) => executed(face))
   return [
-    ...perFace('files that execute', paths, [50, 58, 52, 70], [36, 44, 40, 55], [72, 84, 80, 97]),
+    ...perFace(
+      'files that execute',
+      paths,
+      [50, 58, 52, 70],
+      [36, 44, undefined, 55],
+      [38, 51, 45, 60],
+    ),
     ...perFace(
       'files to open',
       paths.map((path) => toOpen(path, files)),
       [22, 27, 24, 34],
       [16, 22, 20, 30],
-      [27, 33, 33, 40],
+      [19, 27, 23, 32],
     ),
     row('longest function of the three pages', longestOf(files), 60, 30, 30),
+    row('suspended async functions of a waiting create', suspended(), 11, 6, 6),
     row('import cycles, types included', cyclesIn(files).length, 5, 0, 0),
-    row('files in call/', inCall(files).length, 44, 12, 13),
-    row('exported types in call/', exportedTypes(inCall(files)), 80, 30, 51),
-    row('types named *Attempt*', attemptTypes(files), 15, 6, 13),
-    row('type names that stand twice', doubled(files).length, 16, 4, 4),
-    row('files that read choices', readersOfChoices(files).length, 6, 2, 4),
+    row('files in call/', inCall(files).length, 44, 12, 11),
+    row('exported types in call/', exportedTypes(inCall(files)), 80, 30, 30),
+    row('types named *Attempt*', attemptTypes(files), 15, 6, 5),
+    row('type names that stand twice', doubled(files).length, 16, 4, 1),
+    row('files that read choices', readersOfChoices(files).length, 6, 2, 2),
     row(
       'lines of src/',
       files.reduce((sum, { lines }) => sum + lines, 0),
       25_900,
       24_000,
-      39_000,
+      38_500,
     ),
-    row('files of src/', files.length, 205, 185, 291),
+    row('files of src/', files.length, 205, 185, 189),
   ]
 }
 
-function row(what: string, value: number, before: number, goal: number, ceiling: number): Figure {
+function row(
+  what: string,
+  value: number,
+  before: number,
+  goal: number | undefined,
+  ceiling: number,
+): Figure {
   return { what, value, before, goal, ceiling }
 }
 
@@ -57,11 +71,11 @@ function perFace(
   what: string,
   paths: readonly (readonly string[])[],
   before: readonly number[],
-  goal: readonly number[],
+  goal: readonly (number | undefined)[],
   ceiling: readonly number[],
 ): readonly Figure[] {
   return paths.map(({ length }, at) =>
-    row(`${what}: ${FACES[at]}`, length, before[at] ?? 0, goal[at] ?? 0, ceiling[at] ?? 0),
+    row(`${what}: ${FACES[at]}`, length, before[at] ?? 0, goal[at], ceiling[at] ?? 0),
   )
 }
 
@@ -69,6 +83,12 @@ function perFace(
 function executed(face: string): readonly string[] {
   const program = fileURLToPath(new URL('call-paths.ts', import.meta.url))
   return JSON.parse(execFileSync(process.execPath, [program, face], { encoding: 'utf8' }))
+}
+
+/** Beyond openai's own, in a process of its own. */
+function suspended(): number {
+  const program = fileURLToPath(new URL('frames.ts', import.meta.url))
+  return JSON.parse(execFileSync(process.execPath, [program], { encoding: 'utf8' }))
 }
 
 /**

@@ -1,4 +1,4 @@
-import { formatMs } from '../../src/report/format-ms.ts'
+import { formatMs } from '../../src/report/timeline.ts'
 import type { OtlpSpan } from './otlp-receiver.ts'
 
 const NAME_WIDTH = 36

@@ -1,4 +1,4 @@
-import type { Wording, WordingRule } from './wording.ts'
+import type { StatusTest, Wording, WordingRule } from './wording.ts'
 
 // Rate limits count tokens too ('Too many tokens, please wait'), so a 429 or a request to wait is excluded.
 const throttled: Pick<Wording, 'notStatus' | 'without'> = {
@@ -114,4 +114,81 @@ export const CONTEXT_WORDINGS: readonly WordingRule[] = [
     example: [500, '{"error":{"code":500,"message":"input is too large to process. increase the physical batch size","type":"server_error"}}'] },
   { kind: 'context_length', when: { ...throttled, clause: [['上下文', '输入长度', '提示词'], ['超', '过长', '太长']] },
     example: [400, '{"error":{"message":"上下文长度超出模型最大限制"}}'] },
+]
+
+const limited: readonly StatusTest[] = [413, 429, 'none']
+
+/** A request that by itself exceeds a limit; no wait can help, whatever the hint says. */
+// biome-ignore format: a rule is one line, its example the next
+export const SIZE_WORDINGS: readonly WordingRule[] = [
+  { kind: 'request_too_large', when: { status: limited, code: 'request_too_large' },
+    example: [200, '{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}'] },
+  { kind: 'request_too_large', when: { status: limited, code: 'payload_too_large' },
+    example: [200, '{"error":{"message":"Provider returned error","metadata":{"error_type":"payload_too_large"}}}'] },
+  { kind: 'request_too_large', when: { status: limited, text: 'request too large' },
+    example: [429, '{"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 31538. The input or output tokens must be reduced in order to run successfully.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}'] },
+  { kind: 'request_too_large', when: { status: limited, exceeds: ['limit', 'requested'] },
+    example: [429, '{"error":{"message":"Rate limit reached for model on tokens per minute (TPM): Limit 7000, Used 0, Requested 12903. Please try again in 50.6s.","type":"tokens","code":"rate_limit_exceeded"}}'] },
+  // Azure, for a single request larger than the deployment's tokens-per-minute limit.
+  { kind: 'request_too_large', when: { status: [429, 'none'], text: ['token rate limit', 'retry after 86400 seconds'] },
+    example: [429, '{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-08-01-preview have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 86400 seconds."}}'] },
+]
+
+// Statuses under which a provider reports its verdict on a prompt.
+const judged: readonly StatusTest[] = [400, 403, 422, 451, 'none']
+
+// biome-ignore format: a rule is one line, its example the next
+export const FILTER_WORDINGS: readonly WordingRule[] = [
+  { kind: 'content_filter', when: { code: 'content_filter' },
+    example: [400, '{"error":{"message":"The response was filtered.","type":null,"param":"prompt","code":"content_filter","status":400}}'] },
+  { kind: 'content_filter', when: { code: 'responsibleaipolicyviolation' },
+    example: [400, '{"error":{"message":"Filtered","code":"400","innererror":{"code":"ResponsibleAIPolicyViolation"}}}'] },
+  { kind: 'content_filter', when: { code: 'content_policy_violation' },
+    example: [400, '{"error":{"code":"content_policy_violation","message":"Your request was rejected as a result of our safety system.","param":null,"type":"invalid_request_error"}}'] },
+  { kind: 'content_filter', when: { code: 'invalid_prompt' },
+    example: [400, '{"error":{"message":"Invalid prompt: your prompt was flagged as potentially violating our usage policy.","type":"invalid_request_error","param":null,"code":"invalid_prompt"}}'] },
+  { kind: 'content_filter', when: { code: 'data_inspection_failed' },
+    example: [400, '{"error":{"code":"data_inspection_failed","param":null,"message":"Input data may contain inappropriate content.","type":"data_inspection_failed"}}'] },
+  { kind: 'content_filter', when: { code: 'censorship_blocked' },
+    example: [451, '{"error":{"message":"The content you provided or machine outputted is blocked.","type":"censorship_blocked"}}'] },
+  { kind: 'content_filter', when: { code: 'hooks_failed' },
+    example: [446, '{"error":{"message":"The guardrail checks defined in the config failed.","type":"hooks_failed","param":null,"code":null}}'] },
+  { kind: 'content_filter', when: { code: 'inputtextriskdetection' },
+    example: [400, '{"error":{"code":"InputTextRiskDetection","message":"The request could not be processed.","param":"","type":"BadRequest"}}'] },
+  { kind: 'refusal', when: { code: 'refusal' },
+    example: [200, '{"error":{"message":"Provider returned error","metadata":{"error_type":"refusal"}}}'] },
+  // Zhipu: unsafe or sensitive content in prompt or answer
+  { kind: 'content_filter', when: { code: '1301' },
+    example: [400, '{"error":{"code":"1301","message":"系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语，感谢您的配合。"}}'] },
+  { kind: 'content_filter', when: { code: 'base_resp.1026' },
+    example: [200, '{"base_resp":{"status_code":1026,"status_msg":"input is sensitive"},"choices":null}'] },
+  { kind: 'content_filter', when: { code: 'base_resp.1027' },
+    example: [200, '{"base_resp":{"status_code":1027,"status_msg":"output is sensitive"},"choices":null}'] },
+  // `error.metadata.reasons` of OpenRouter's moderation
+  { kind: 'content_filter', when: { status: [400, 403, 'none'], code: 'reasons' },
+    example: [403, '{"error":{"code":403,"message":"openai/gpt-4 requires moderation on OpenRouter.","metadata":{"reasons":["violence"],"flagged_input":"…","provider_name":"OpenAI"}}}'] },
+  { kind: 'content_filter', when: { text: 'content management policy' },
+    example: [400, `{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry.","code":"400"}}`] },
+  { kind: 'content_filter', when: { text: 'flagged as potentially violating our usage policy' },
+    example: [400, '{"detail":"Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again with a different prompt"}'] },
+  { kind: 'content_filter', when: { text: 'rejected as a result of our safety system' },
+    example: [400, '{"error":{"message":"Your request was rejected as a result of our safety system.","type":"invalid_request_error"}}'] },
+  { kind: 'content_filter', when: { text: 'content filtering policy' },
+    example: [400, '{"type":"error","error":{"type":"invalid_request_error","message":"Output blocked by content filtering policy"}}'] },
+  { kind: 'content_filter', when: { text: 'content exists risk' },
+    example: [400, '{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}'] },
+  { kind: 'content_filter', when: { text: 'datainspectionfailed' },
+    example: [400, '{"error":{"message":"<400> InternalError.Algo.DataInspectionFailed: Input text data may contain inappropriate content.","type":"invalid_request_error","param":null,"code":null}}'] },
+  { kind: 'content_filter', when: { text: 'content violates usage guidelines' },
+    example: [403, '{"code":"The caller does not have permission to execute the specified operation","error":"Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_DATA_LEAKAGE"}'] },
+  { kind: 'content_filter', when: { text: 'prohibited_content' },
+    example: [400, '{"error":{"message":"The prompt was blocked: PROHIBITED_CONTENT","code":400}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['flagged', 'block', 'violat', 'prohibit', 'reject', 'trigger', 'disallow', 'limited access', 'refus', 'declin', 'failed', 'not allowed'], ['safety', 'cyber', 'moderation', 'usage polic', 'content polic', 'safety polic', 'guideline', 'harm', 'biolog', 'guardrail']], except: ['account', 'organization', 'endpoint', 'data polic', 'privacy', 'fair us', 'network'] },
+    example: [400, '{"error":{"message":"This content was flagged for possible cybersecurity risk. If this seems wrong, try rephrasing your request.","type":"invalid_request_error","param":null,"code":null}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['inappropriate', 'unsafe', 'harmful', 'sensitive', 'illegal', 'objectionable'], ['content', 'input', 'output', 'prompt', 'text', 'message', 'image']], except: ['case', 'account', 'character'] },
+    example: [400, '{"error":{"message":"The prompt contains inappropriate content","code":"400"}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['cyber policy', 'content policy violation', 'safety check failed', 'moderation blocked', 'content blocked', 'prompt blocked']] },
+    example: [400, '{"error":{"message":"Request blocked.","code":"cyber_policy"}}'] },
+  { kind: 'content_filter', when: { status: judged, clause: [['敏感', '违规内容', '不安全', '涉黄']] },
+    example: [400, '{"error":{"message":"输入内容包含敏感信息"}}'] },
 ]

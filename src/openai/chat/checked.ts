@@ -1,16 +1,24 @@
-import type { Waiting } from '../../call/limits.ts'
+import { hash } from 'node:crypto'
 import type { OutputIssue } from '../../errors/call-error.ts'
+import { readEnvelope } from '../../errors/envelope.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
-import { readProperty } from '../../errors/hostile.ts'
+import { readItems, readProperty, readText } from '../../errors/hostile.ts'
+import { asksLess, formatAfterRefusal } from '../../output/format-refusals.ts'
 import { type FoundIssue, SchemaNames } from '../../output/named-path.ts'
 import { parseAnswer, type Repair } from '../../output/parse-json.ts'
 import type { RepairLevel } from '../../output/repair-rules.ts'
-import { type FormatRequest, withoutAskedNulls } from '../../output/response-format.ts'
+import {
+  type FormatRequest,
+  type ResponseFormat,
+  withoutAskedNulls,
+} from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
 import type { RegExpEngine } from '../../output/schema-engine.ts'
 import { fillsContext, saysTruncated } from '../../output/truncation.ts'
+import { inTurns, type Resting } from '../../output/work.ts'
+import type { TargetState } from '../../retry/health/target-state.ts'
+import { type Clock, soon, type Waiting } from '../../time.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
-import { ReadingEnded, readInTurns, whileAwaited } from './reading.ts'
 import { firstChoice } from './shape.ts'
 
 /** What came of an answer. */
@@ -167,4 +175,168 @@ function textOf(content: unknown): string {
     .map((part) => readProperty(part, 'text'))
     .filter((text) => typeof text === 'string')
     .join('')
+}
+
+/** Without a limit: for an answer that came when all callers had left, and is kept for later ones. */
+export function waitingForOthers(clock: Clock): Waiting {
+  return { clock, signal: undefined, deadline: { remainingMs: () => Number.POSITIVE_INFINITY } }
+}
+
+/** No caller waits for the answer any longer. */
+export class ReadingEnded extends Error {
+  override readonly name = 'ReadingEnded'
+  readonly kind: 'aborted' | 'deadline'
+
+  constructor({ signal }: Waiting) {
+    super('the answer was not read to its end', { cause: signal?.reason })
+    this.kind = signal?.aborted === true ? 'aborted' : 'deadline'
+  }
+}
+
+function isOver({ signal, deadline }: Waiting): boolean {
+  return signal?.aborted === true || deadline.remainingMs() <= 0
+}
+
+/**
+ * Reads while a caller waits for it. Other code gets its turn of the event loop every few milliseconds, so
+ * that signals and deadlines are heard of.
+ * @throws {ReadingEnded}
+ */
+export function readInTurns<T>(work: Resting<T>, waiting: Waiting): Promise<T> {
+  return inTurns(work, async () => {
+    await new Promise<void>(soon)
+    if (isOver(waiting)) throw new ReadingEnded(waiting)
+  })
+}
+
+/** Settles as the user's own check does, while a caller waits for it. @throws {ReadingEnded} */
+function whileAwaited<T>(work: Promise<T>, waiting: Waiting): Promise<T> {
+  const { clock, signal, deadline } = waiting
+  return new Promise((resolve, reject) => {
+    let cancel = () => {}
+    const dispose = () => {
+      cancel()
+      signal?.removeEventListener('abort', look)
+    }
+    const look = (): void => {
+      if (!isOver(waiting)) {
+        // A caller with a later deadline may join meanwhile.
+        cancel = clock.schedule(deadline.remainingMs(), look)
+        return
+      }
+      dispose()
+      reject(new ReadingEnded(waiting))
+    }
+    signal?.addEventListener('abort', look, { once: true })
+    look()
+    work.then(resolve, reject).finally(dispose)
+  })
+}
+
+/** What a target has refused is not asked of it again, for as long as it is remembered. */
+interface LearnedFormat {
+  format: ResponseFormat
+  /** It takes the format without a word, and does not follow it. */
+  ignoresFormat: boolean
+  /** By a schema's signature: what was said of that schema alone. The oldest first. */
+  readonly ofSchemas: Map<string, ResponseFormat>
+}
+
+const learned = new WeakMap<TargetState, LearnedFormat>()
+const MAX_SCHEMAS = 100
+
+/** The format to ask a target in: as given, or under `'auto'` the most that it has not refused. */
+export function formatFor(
+  target: TargetState | undefined,
+  given: ResponseFormat | 'auto',
+  schema: CompiledSchema,
+): ResponseFormat {
+  if (given !== 'auto') return given
+  const known = target === undefined ? undefined : learned.get(target)
+  if (known === undefined) return 'strict'
+  const own = known.ofSchemas.size === 0 ? undefined : known.ofSchemas.get(signatureOf(schema))
+  return own !== undefined && asksLess(own, known.format) ? own : known.format
+}
+
+export interface RefusedRequest {
+  readonly error: unknown
+  readonly kind: FailureKind
+  readonly status: number | undefined
+  readonly body: string | undefined
+  readonly asked: ResponseFormat
+  readonly schema: CompiledSchema
+}
+
+// OpenRouter's 404 says that no endpoint takes the parameters; some gateways answer 500.
+const STATUSES: ReadonlySet<unknown> = new Set([400, 404, 422, 500])
+// An error that is known to be about something else may still mention the format.
+const KINDS: ReadonlySet<FailureKind> = new Set([
+  'invalid_request',
+  'not_found',
+  'server_error',
+  'unknown',
+])
+
+/** True when the error says that the format was refused, and there is another to ask in. */
+export function learnFormat(target: TargetState, refused: RefusedRequest): boolean {
+  const { error, kind, status, body, asked, schema } = refused
+  if (!STATUSES.has(status) || !KINDS.has(kind)) return false
+  const refusal = formatAfterRefusal(saidIn(body ?? readProperty(error, 'message')), asked)
+  if (refusal === undefined) return false
+  const known = learnedOf(target)
+  // Another call may have learned more meanwhile.
+  if (refusal.ofSchema === true) remember(known.ofSchemas, signatureOf(schema), refusal.leaves)
+  else if (asksLess(refusal.leaves, known.format)) known.format = refusal.leaves
+  return true
+}
+
+/** The target's answers show that it does not read the format: the messages have to say it all. */
+export function learnIgnored(target: TargetState): void {
+  learnedOf(target).ignoresFormat = true
+}
+
+export function ignoresFormat(target: TargetState | undefined): boolean {
+  return target !== undefined && learned.get(target)?.ignoresFormat === true
+}
+
+function learnedOf(target: TargetState): LearnedFormat {
+  const known = learned.get(target) ?? {
+    format: 'strict',
+    ignoresFormat: false,
+    ofSchemas: new Map(),
+  }
+  learned.set(target, known)
+  return known
+}
+
+/** The provider's words, and the names of the parameters that it says they are about. */
+function saidIn(body: unknown): string {
+  const { message, parts } = readEnvelope(body)
+  const about = parts.flatMap((part) => [
+    readText(part, 'param', MAX_NAME_CHARS),
+    readItems(readProperty(part, 'loc'), MAX_LOC).join('.').slice(0, MAX_NAME_CHARS),
+  ])
+  return [message, ...about].filter((text) => text !== undefined && text !== '').join('\n')
+}
+
+const MAX_NAME_CHARS = 200
+const MAX_LOC = 10
+
+function remember(
+  formats: Map<string, ResponseFormat>,
+  schema: string,
+  format: ResponseFormat,
+): void {
+  const known = formats.get(schema)
+  if (known !== undefined && !asksLess(format, known)) return
+  formats.set(schema, format)
+  for (const oldest of formats.keys()) {
+    if (formats.size <= MAX_SCHEMAS) break
+    formats.delete(oldest)
+  }
+}
+
+/** Short, whatever the schema's size. */
+function signatureOf({ jsonSchema }: CompiledSchema): string {
+  return hash('sha256', JSON.stringify(jsonSchema))
 }

@@ -10,11 +10,9 @@ import {
 } from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
-import type { Params } from '../given-params.ts'
-import type { ApiRequest } from '../request.ts'
-import type { Checked } from './checked.ts'
-import { formatFor, ignoresFormat, learnIgnored } from './formats.ts'
-import { adviceOnCut, doubledLimits } from './output-limit.ts'
+import type { ApiRequest, Params } from '../request.ts'
+import { type Checked, formatFor, ignoresFormat, learnIgnored } from './checked.ts'
+import { adviceOnCut, doubledLimits } from './shape.ts'
 
 /** What is sent next, and how it asks for JSON. */
 export interface Asked {

@@ -1,4 +1,4 @@
-import { type CallResult, call } from '../../call/call.ts'
+import { call } from '../../call/call.ts'
 import { explain } from '../../call/explain.ts'
 import { brandExhausted } from '../../call/nesting.ts'
 import type { CallContext, Task } from '../../call/task.ts'
@@ -6,44 +6,42 @@ import { CallError, type Failure, isCallError } from '../../errors/call-error.ts
 import { classifyError } from '../../errors/classify.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { attachReport, type CallReport, callReport } from '../../report/call-report.ts'
-import { ClientClosed } from '../../retry/closing.ts'
+import { ClientClosed } from '../../time.ts'
 import { type Answer, CallPromise } from '../api-promise.ts'
-import type { ErrorClasses } from '../client.ts'
-import type { ApiRequest } from '../request.ts'
-import { CompletionTask, ResponseHeadTask } from './create.ts'
+import type { ChatClient } from '../chat-client.ts'
+import { type ErrorClasses, errorClasses } from '../client.ts'
+import type { ApiRequest, Params, RequestOptions } from '../request.ts'
 import { StreamTask } from './stream.ts'
-import { ToolCallsTask, toolsToCheck } from './tool-calls.ts'
+import { CompletionTask, ResponseHeadTask } from './task.ts'
+import { ToolCallsTask } from './tool-calls.ts'
 
-/** openai's error classes of the client, where it has them. */
-type Classes = () => ErrorClasses | undefined
-
-interface Prepared {
-  readonly request: ApiRequest
+/** What a drop-in `create` was called with. */
+export interface CreateCall {
+  readonly client: ChatClient
   readonly context: CallContext
+  readonly params: Params
+  /** openai accepts a promise of options as well. */
+  readonly options: RequestOptions | Promise<RequestOptions>
+  /** Checks and resolves them. What it throws rejects the call, as openai's own checks do. */
+  readonly prepare: (create: CreateCall, options: RequestOptions) => ApiRequest
 }
 
-/**
- * `chat.completions.create` with openai's parameters, results and error classes. What `prepare`
- * throws rejects the call, as openai's own checks do.
- */
-export function dropInCreate(
-  prepare: () => Prepared | Promise<Prepared>,
-  classes: Classes,
-): CallPromise<unknown> {
+/** `chat.completions.create` with openai's parameters, results and error classes. */
+export function dropInCreate(create: CreateCall): CallPromise<unknown> {
   return CallPromise.of(async (mode) => {
-    const prepared = prepare()
-    const { request, context } = prepared instanceof Promise ? await prepared : prepared
+    const { client, context, options, prepare } = create
+    const request = prepare(create, options instanceof Promise ? await options : options)
     try {
       if (mode === 'response') return await rawResponse(request, context)
       const tools = toolsToCheck(request)
-      if (request.given.facts['stream'] === true) return await streamed(request, context, classes)
+      if (request.given.facts['stream'] === true) return await streamed(request, context, client)
       const task =
         tools === undefined ? new CompletionTask(request) : new ToolCallsTask(request, tools)
       const { value, report } = await begin(task, request, context)
       attachReport(value.data, report)
       return value
     } catch (error) {
-      throw isCallError(error) ? dropInError(error, classes) : error
+      throw isCallError(error) ? dropInError(error, client) : error
     }
   })
 }
@@ -53,7 +51,7 @@ function begin<T>(
   task: Task<T>,
   request: ApiRequest,
   context: CallContext,
-): Promise<CallResult<T>> {
+): ReturnType<typeof call<T>> {
   const running = call(task, context)
   request.given.hold()
   return running
@@ -68,12 +66,12 @@ async function rawResponse(request: ApiRequest, context: CallContext): Promise<A
 async function streamed(
   request: ApiRequest,
   context: CallContext,
-  classes: Classes,
+  client: ChatClient,
 ): Promise<Answer<unknown>> {
   let latest: CallReport | undefined
   const broken: unknown[] = []
   const toCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => {
-    const error = streamError(failure, { ...so, where: request.targets[0].host }, classes)
+    const error = streamError(failure, { ...so, where: request.targets[0].host }, client)
     broken.push(error)
     if (latest !== undefined) attachReport(error, latest)
     return error
@@ -99,8 +97,8 @@ async function streamed(
  * The provider's own error where there is one; else openai's class for what happened. Either way
  * `callReport` knows the attempts, and no outer steadycall layer retries it.
  */
-function dropInError(error: CallError, classes: Classes): unknown {
-  const thrown = errorOfClass(error, classes())
+function dropInError(error: CallError, client: ChatClient): unknown {
+  const thrown = errorOfClass(error, errorClasses(client))
   brandExhausted(thrown)
   const report = callReport(error)
   if (report !== undefined) attachReport(thrown, report)
@@ -203,7 +201,7 @@ function withCause(error: Error, cause: unknown): Error {
 function streamError(
   failure: Failure,
   so: { readonly where: string; readonly attempts: number; readonly elapsedMs: number },
-  classes: Classes,
+  client: ChatClient,
 ): unknown {
   const message = explain({
     failure,
@@ -213,7 +211,26 @@ function streamError(
     deterministic: false,
   })
   const { kind, cause, status } = failure
-  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), classes())
+  const thrown = errorOfClass(new CallError({ kind, message, cause, status }), errorClasses(client))
   brandExhausted(thrown)
   return thrown
+}
+
+/**
+ * The tools whose calls have to be checked; undefined where there is nothing to check.
+ * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
+ */
+function toolsToCheck(request: ApiRequest): readonly unknown[] | undefined {
+  if (request.options.toolCalls === 'off') return undefined
+  const { tools, functions, stream, n } = request.params
+  const refuse = (what: string) => {
+    throw new TypeError(
+      `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
+    )
+  }
+  if (functions !== undefined) refuse('functions must be given as tools')
+  if (!Array.isArray(tools) || tools.length === 0) return undefined
+  if (stream === true) refuse('stream must be left out: arguments are checked as a whole')
+  if (typeof n === 'number' && n > 1) refuse('n must be 1')
+  return tools
 }

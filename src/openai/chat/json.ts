@@ -1,5 +1,4 @@
-import type { Waiting } from '../../call/limits.ts'
-import type { AnswerFacts, CallIdentity, Codec, Exchange, Sent } from '../../call/task.ts'
+import type { AnswerFacts, Codec, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { readEnvelope } from '../../errors/envelope.ts'
 import { readProperty, readText } from '../../errors/hostile.ts'
@@ -7,15 +6,13 @@ import { foundAtRoot, toldOf } from '../../output/named-path.ts'
 import type { Repair } from '../../output/parse-json.ts'
 import { type FormatRequest, formatRequest } from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
-import { refusesReask } from '../../retry/refused-reask.ts'
+import { refusesReask } from '../../retry/loop-contract.ts'
+import type { Waiting } from '../../time.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
-import type { Params } from '../given-params.ts'
-import type { ApiRequest } from '../request.ts'
+import type { ApiRequest, Params } from '../request.ts'
 import { wireOf } from '../wire.ts'
-import { type Checked, checkCompletion } from './checked.ts'
+import { type Checked, checkCompletion, learnFormat, waitingForOthers } from './checked.ts'
 import { type Asked, Conversation } from './conversation.ts'
-import { learnFormat } from './formats.ts'
-import { waitingForOthers } from './reading.ts'
 import { factsOf } from './shape.ts'
 import { ChatTask, decodeCompletion, encodeCompletion } from './task.ts'
 
@@ -37,7 +34,7 @@ export class JsonTask extends ChatTask<Structured> {
     // Read first: what the caller's own getters throw reaches the caller as it is, and the rest is made of
     // the JSON that is sent.
     const { params } = request
-    super('json', request)
+    super(request)
     this.#params = params
     this.#schema = schema
     this.#conversation = new Conversation(request, schema)
@@ -48,7 +45,11 @@ export class JsonTask extends ChatTask<Structured> {
     return { ...this.#params, schema: this.#schema.jsonSchema }
   }
 
-  override identify(): CallIdentity {
+  override describe(): ReturnType<ChatTask<Structured>['describe']> {
+    return { ...super.describe(), outputType: 'json' }
+  }
+
+  override identify(): ReturnType<ChatTask<Structured>['identify']> {
     return this.identityOf({
       ...this.#params,
       schema: this.#schema.jsonSchema,

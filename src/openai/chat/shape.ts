@@ -1,9 +1,18 @@
 import type { AnswerFacts } from '../../call/task.ts'
+import type { Failure, TokenCounts } from '../../errors/call-error.ts'
+import {
+  type Classification,
+  classifyErrorBody,
+  classifyErrorChunk,
+} from '../../errors/classify.ts'
 import { FailedAnswer } from '../../errors/failed-answer.ts'
-import { finishReasonOf } from '../../errors/finish-reason.ts'
-import { readProperty } from '../../errors/hostile.ts'
-import type { Progress, StreamJudge } from '../../stream/progress.ts'
+import { finishReasonOf, isObject, readProperty } from '../../errors/hostile.ts'
+import { mayBeError } from '../../errors/judge-response.ts'
+import type { TargetState } from '../../retry/health/target-state.ts'
+import type { Progress, StreamJudge } from '../../stream/watch.ts'
+import type { Clock } from '../../time.ts'
 import { withoutUndefined } from '../../without-undefined.ts'
+import type { Params } from '../request.ts'
 
 /**
  * The shape of what the chat completions API answers. Only this file reads the members of a
@@ -31,6 +40,13 @@ interface Delta {
 
 /** A completion without an answer in it. */
 export const WITHOUT_CHOICE: { readonly choices: readonly never[] } = { choices: [] }
+
+/** What was put together from chunks, in the form of a completion. */
+export function withChoices(choices: readonly unknown[]): {
+  readonly choices: readonly unknown[]
+} {
+  return { choices }
+}
 
 /** What a completion and its response say about themselves; anything may be missing. */
 export function factsOf(data: unknown, response: Response | undefined): AnswerFacts {
@@ -79,7 +95,7 @@ export function looksLikeChunk(text: string): boolean {
 
 export interface ChatProgressRequest {
   /** As many as were asked for: `n`. @default 1 */
-  readonly choices?: number
+  readonly asked?: number
   /** Puts the answer together on the way. */
   readonly answer?: { see(chunk: unknown): void; readonly completion: unknown } | undefined
   /** Absent where each chunk was judged before. */
@@ -150,7 +166,7 @@ export class ChatProgress implements Progress {
 
   /** Every choice has its finish_reason: each that was opened, and as many as were asked for. */
   get isWhole(): boolean {
-    const { choices: asked = 1 } = this.#request
+    const { asked = 1 } = this.#request
     if (this.#isDoubtful || this.#choices.size < asked) return false
     return [...this.#choices.values()].every((reason) => reason !== undefined)
   }
@@ -229,4 +245,154 @@ function partOf(whole: number, usage: object, details: string, name: string): nu
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+/** What is wrong with an answer that came under 200 but is none; undefined for a completion. */
+export function failureInAnswer(
+  data: unknown,
+  { status, headers }: Response,
+  clock: Clock,
+): Failure | undefined {
+  return asFailure(classifyErrorBody(data, { status, headers, clock }), data)
+}
+
+/** The same of a chunk of a stream, which may also be without a choice. */
+export function failureInChunk(
+  chunk: unknown,
+  { status, headers }: Partial<Response> = {},
+  clock?: Clock,
+): Failure | undefined {
+  if (isObject(chunk) && !mayBeError(chunk)) return undefined
+  return asFailure(classifyErrorChunk(chunk, { status, headers, clock }), chunk)
+}
+
+function asFailure(found: Classification | undefined, data: unknown): Failure | undefined {
+  if (found === undefined) return undefined
+  const failure = { ...found, message: found.kind, cause: readProperty(data, 'error') ?? data }
+  return found.kind === 'empty_response' ? { ...failure, detail: 'it has no choice' } : failure
+}
+
+export function requestIdOf(response: Response): { requestId?: string } {
+  const requestId = response.headers.get('x-request-id')
+  return requestId === null ? {} : { requestId }
+}
+
+/** A chat request, as far as it is read here. */
+interface CountedRequest {
+  readonly given: { readonly facts: Readonly<Record<string, unknown>> }
+  readonly params: unknown
+  readonly targets: readonly { readonly state: TargetState }[]
+}
+
+/** What is learned of the tokens that a target's requests use. */
+interface LearnedTokens {
+  /** Prompt tokens by the target's count, for each one estimated here. */
+  ratio: number
+  /** Tokens of one answer. */
+  answer: number
+}
+
+const learned = new WeakMap<TargetState, LearnedTokens>()
+
+/** For English text; how a target's own tokenizer differs is learned. */
+const CHARS_PER_TOKEN = 4
+const FIRST_ANSWER = 1_000
+/** Weight of one answer in what is learned. */
+const NEW = 0.05
+/** An image in a request may be a million characters and a thousand tokens. */
+const RATIO = { min: 0.001, max: 4 }
+
+/** Estimates the tokens of one request, and learns from the usage that its answers report. */
+export class RequestTokens {
+  readonly #request: CountedRequest
+  /** The estimate before what was learned; undefined until it is needed. */
+  #prompt: number | undefined
+
+  constructor(request: CountedRequest) {
+    this.#request = request
+  }
+
+  /** Of prompt and answer, as the target at this index counts them; 0 for a prompt that is no JSON. */
+  estimate(target: number): number {
+    const { given, targets } = this.#request
+    this.#prompt ??= promptTokens(this.#request)
+    const known = learnedOf(targets[target]?.state)
+    const { max_completion_tokens: limit, max_tokens: olderLimit } = given.facts
+    const answer = countIn(limit) ?? countIn(olderLimit) ?? known.answer
+    return Math.ceil(this.#prompt * known.ratio + answer * choicesAsked(given.facts))
+  }
+
+  /** Learns from what an answer used; returns the sum. */
+  used(target: number, { inputTokens, outputTokens }: TokenCounts): number {
+    const state = this.#request.targets[target]?.state
+    if (state === undefined) return inputTokens + outputTokens
+    const known = learnedOf(state)
+    known.answer += NEW * (outputTokens / choicesAsked(this.#request.given.facts) - known.answer)
+    if (this.#prompt !== undefined && this.#prompt > 0 && inputTokens > 0) {
+      const ratio = Math.min(Math.max(inputTokens / this.#prompt, RATIO.min), RATIO.max)
+      known.ratio += NEW * (ratio - known.ratio)
+    }
+    learned.set(state, known)
+    return inputTokens + outputTokens
+  }
+}
+
+function learnedOf(state: TargetState | undefined): LearnedTokens {
+  const known = state === undefined ? undefined : learned.get(state)
+  return known ?? { ratio: 1, answer: FIRST_ANSWER }
+}
+
+function promptTokens(request: CountedRequest): number {
+  try {
+    return JSON.stringify(request.params).length / CHARS_PER_TOKEN
+  } catch {
+    // What cannot be serialised is refused where it is sent.
+    return 0
+  }
+}
+
+function countIn(limit: unknown): number | undefined {
+  return typeof limit === 'number' && limit > 0 && Number.isFinite(limit) ? limit : undefined
+}
+
+/** As many choices as the request asks for. */
+export function choicesAsked({ n }: Readonly<Record<string, unknown>>): number {
+  return typeof n === 'number' && n > 1 ? n : 1
+}
+
+const OUTPUT_LIMITS = ['max_completion_tokens', 'max_tokens'] as const
+
+/** The caller's output limits, twice as high; empty where there are none. */
+export function doubledLimits(params: Params): Params {
+  const doubled: Record<string, number> = {}
+  for (const name of OUTPUT_LIMITS) {
+    const limit = params[name]
+    if (typeof limit === 'number') doubled[name] = limit * 2
+  }
+  return doubled
+}
+
+/**
+ * What to do about an answer that was cut, by what the request says itself.
+ * @param doubled what it was sent with instead, once it had been asked for again
+ */
+export function adviceOnCut(
+  params: Params,
+  doubled: Params,
+  onTruncated: 'fail' | 'extend',
+): string {
+  const given = OUTPUT_LIMITS.filter((name) => typeof params[name] === 'number')
+  if (given.length === 0) {
+    return (
+      "The request sets no output limit, so the provider's default or the model's context most likely ended it. " +
+      'Set max_completion_tokens (max_tokens for servers that know no other), or ask for less.'
+    )
+  }
+  const names = given.join(' and ')
+  const limit = given.map((name) => params[name]).join(' and ')
+  const are = given.length === 1 ? 'is' : 'are'
+  const isDoubled = Object.keys(doubled).length > 0
+  if (isDoubled) return `Raise ${names}: twice the request's own ${limit} was not enough either.`
+  const other = onTruncated === 'extend' ? 'ask for less' : "set onTruncated: 'extend'"
+  return `Raise ${names}, which ${are} ${limit}, or ${other}.`
 }

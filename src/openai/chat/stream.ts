@@ -1,10 +1,9 @@
 import { abortedBy, classifyThrown } from '../../call/attempt.ts'
 import type { AnswerFacts, Begun, Exchange, OnceProtocol, Sent } from '../../call/task.ts'
 import { type CallError, type Failure, isCallError } from '../../errors/call-error.ts'
-import { isObject } from '../../errors/hostile.ts'
+import { finishReasonOf, isObject, readProperty } from '../../errors/hostile.ts'
 import type { Flight, WorkOutcome } from '../../idempotency/protocol.ts'
 import { type StreamAnswer, streamOnce } from '../../stream/once.ts'
-import type { Progress, StreamJudge } from '../../stream/progress.ts'
 import { ProviderStream, type StreamEnd } from '../../stream/provider.ts'
 import {
   type ChunkSource,
@@ -13,18 +12,26 @@ import {
   streamOver,
 } from '../../stream/reader.ts'
 import { type Broken, READER_LEFT } from '../../stream/recording.ts'
-import type { Answer } from '../api-promise.ts'
-import { gatewayFacts } from '../gateways.ts'
-import { headSeen } from '../given-promise.ts'
-import { givenStream } from '../given-stream.ts'
+import type { Progress, StreamJudge } from '../../stream/watch.ts'
+import { type Answer, headSeen } from '../api-promise.ts'
 import type { ApiRequest } from '../request.ts'
 import { answerOf } from '../send.ts'
-import { streamClassOf } from '../stream-class.ts'
+import { givenStream, streamClassOf } from '../stream-class.ts'
+import { gatewayFacts } from '../targets.ts'
 import { wireOf } from '../wire.ts'
-import { failureInAnswer, failureInChunk, requestIdOf } from './answer.ts'
-import { choicesAsked } from './request-tokens.ts'
-import { ChatProgress, looksLikeChunk, WITHOUT_CHOICE } from './shape.ts'
-import { StreamedAnswer } from './streamed-answer.ts'
+import {
+  ChatProgress,
+  choicesAsked,
+  choicesOf,
+  deltaOf,
+  failureInAnswer,
+  failureInChunk,
+  indexOf,
+  looksLikeChunk,
+  requestIdOf,
+  WITHOUT_CHOICE,
+  withChoices,
+} from './shape.ts'
 import { ChatTask } from './task.ts'
 
 type ToCallerError = (failure: Failure, so: { attempts: number; elapsedMs: number }) => unknown
@@ -36,7 +43,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
   #attempts = 0
 
   constructor(request: ApiRequest, toCallerError: ToCallerError) {
-    super('create', request)
+    super(request)
     this.#toCallerError = toCallerError
     this.#startedMs = request.clock.monotonicMs()
   }
@@ -60,7 +67,7 @@ export class StreamTask extends ChatTask<Answer<ChunkStream>> {
     const { source, Class } = await givenStream(data, bounds, client)
     const judge = new ChatJudge(response, request)
     const progress = new ChatProgress({
-      choices: choicesAsked(request.given.facts),
+      asked: choicesAsked(request.given.facts),
       judge,
       answer: exchange.showsContent ? new StreamedAnswer() : undefined,
     })
@@ -165,7 +172,7 @@ function streamTail(
   const failure =
     error === undefined || isLeft
       ? undefined
-      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, 'create'))
+      : (caught.get(Object(error)) ?? classifyThrown(error, exchange, false))
   return {
     ...(failure !== undefined && { failure }),
     facts: { ...facts, ...said, ...progress.facts },
@@ -176,23 +183,23 @@ function streamTail(
 class ChatStreamAnswer implements StreamAnswer<Answer<ChunkStream>> {
   readonly #request: ApiRequest
   readonly #call: StreamTask
-  readonly #choices: number
+  readonly #asked: number
   readonly #showsContent: boolean
 
   constructor(request: ApiRequest, call: StreamTask, showsContent: boolean) {
     this.#request = request
     this.#call = call
-    this.#choices = choicesAsked(request.given.facts)
+    this.#asked = choicesAsked(request.given.facts)
     this.#showsContent = showsContent
   }
 
   progress(): Progress {
-    return new ChatProgress({ choices: this.#choices })
+    return new ChatProgress({ asked: this.#asked })
   }
 
   judging(): Progress {
     return new ChatProgress({
-      choices: this.#choices,
+      asked: this.#asked,
       judge: { chunk: (value) => failureInChunk(value) },
       answer: this.#showsContent ? new StreamedAnswer() : undefined,
     })
@@ -245,4 +252,130 @@ function replayedHead(source: 'store' | 'shared'): Response {
 function stoppedBy(cause: CallError): Failure {
   const { kind, message, retryable } = cause
   return { kind, message, retryable, executed: 'maybe', cause }
+}
+
+/**
+ * Assembles a streamed answer for users that opted in to content. It is kept as a whole because `redact` needs
+ * to see it whole: it could not recognise a secret cut in two. Of an answer that is too long, nothing is shown.
+ */
+class StreamedAnswer {
+  readonly #entries = new Map<number, StreamedChoice>()
+  /** How many more characters may be added, over all texts. */
+  #left = MAX_CHARACTERS
+
+  /** Adds a chunk. The chunk is not trusted. */
+  see(chunk: unknown): void {
+    for (const choice of choicesOf(chunk)) {
+      const known = entryOf(this.#entries, indexOf(choice), () => new StreamedChoice())
+      this.#left -= known?.see(choice) ?? 0
+    }
+    if (this.#left < 0) this.#entries.clear()
+  }
+
+  /** The answer so far, in the form of a ChatCompletion. `isCut` if it was too long. */
+  get completion(): ReturnType<typeof withChoices> & { readonly isCut: boolean } {
+    if (this.#left < 0) return { ...withChoices([]), isCut: true }
+    return { ...withChoices(inOrder(this.#entries).map(({ whole }) => whole)), isCut: false }
+  }
+}
+
+/** The default limit for a stored result; only a model stuck in a loop writes more. */
+const MAX_CHARACTERS = 2 ** 20
+
+// OpenAI accepts n up to 128, and up to 128 tools.
+const MAX_ENTRIES = 128
+
+class StreamedChoice {
+  readonly #texts = new Texts(['content', 'refusal'])
+  readonly #toolCalls = new Map<number, StreamedToolCall>()
+  #role: string | undefined
+  #finishReason: string | undefined
+
+  /** Returns how many characters of the choice were added. */
+  see(choice: unknown): number {
+    const delta = deltaOf(choice)
+    this.#role ??= textOf(readProperty(delta, 'role'))
+    this.#finishReason = finishReasonOf(choice) ?? this.#finishReason
+    let held = this.#texts.add(delta)
+    for (const call of listOf(readProperty(delta, 'tool_calls'))) {
+      const known = entryOf(this.#toolCalls, indexOf(call), () => new StreamedToolCall())
+      held += known?.see(call) ?? 0
+    }
+    return held
+  }
+
+  get whole(): unknown {
+    const calls = inOrder(this.#toolCalls).filter(({ isNamed }) => isNamed)
+    return {
+      message: {
+        role: this.#role ?? 'assistant',
+        ...this.#texts.whole,
+        ...(calls.length > 0 && { tool_calls: calls.map((call) => call.whole) }),
+      },
+      finish_reason: this.#finishReason,
+    }
+  }
+}
+
+class StreamedToolCall {
+  readonly #called = new Texts(['name', 'arguments', 'input'])
+  #id: string | undefined
+
+  see(call: unknown): number {
+    this.#id ??= textOf(readProperty(call, 'id'))
+    return this.#called.add(readProperty(call, 'function') ?? readProperty(call, 'custom'))
+  }
+
+  get isNamed(): boolean {
+    return this.#id !== undefined || 'name' in this.#called.whole
+  }
+
+  get whole(): unknown {
+    return { id: this.#id, type: 'function', function: this.#called.whole }
+  }
+}
+
+/** Texts by name, each arriving in pieces. */
+class Texts {
+  readonly #names: readonly string[]
+  readonly #pieces = new Map<string, string>()
+
+  constructor(names: readonly string[]) {
+    this.#names = names
+  }
+
+  add(delta: unknown): number {
+    let added = 0
+    for (const name of this.#names) {
+      const piece = textOf(readProperty(delta, name))
+      if (piece === undefined) continue
+      this.#pieces.set(name, (this.#pieces.get(name) ?? '') + piece)
+      added += piece.length
+    }
+    return added
+  }
+
+  get whole(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#pieces].filter(([, text]) => text !== ''))
+  }
+}
+
+function entryOf<T>(entries: Map<number, T>, index: number, create: () => T): T | undefined {
+  const known = entries.get(index)
+  if (known !== undefined || entries.size >= MAX_ENTRIES) return known
+  const created = create()
+  entries.set(index, created)
+  return created
+}
+
+function inOrder<T>(entries: ReadonlyMap<number, T>): readonly T[] {
+  return [...entries].sort(([a], [b]) => a - b).map(([, entry]) => entry)
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }

@@ -1,29 +1,26 @@
-import type { AnswerFacts, Exchange, RequestTelemetry, TaskTokens } from '../../call/task.ts'
+import type { AnswerFacts, Codec, Exchange, Sent, TaskTokens } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import { isObject } from '../../errors/hostile.ts'
-import { providerName } from '../../telemetry/provider-name.ts'
+import type { RequestTelemetry } from '../../telemetry/attributes.ts'
 import type { Answer } from '../api-promise.ts'
-import { ApiTask } from '../api-task.ts'
-import type { Params } from '../given-params.ts'
-import type { ApiRequest } from '../request.ts'
-import { answerIn, type Method, send } from '../send.ts'
+import type { ApiRequest, Params } from '../request.ts'
+import { ApiTask, answerIn, answerOf, type Method, send, sendForHead } from '../send.ts'
 import type { CallTarget } from '../targets.ts'
 import { wireOf } from '../wire.ts'
-import { failureInAnswer } from './answer.ts'
-import { RequestTokens } from './request-tokens.ts'
-import { factsOf } from './shape.ts'
+import { factsOf, failureInAnswer, RequestTokens, requestIdOf } from './shape.ts'
 
 /** What the tasks of chat completions have in common. */
 export abstract class ChatTask<T> extends ApiTask<T> {
   readonly operation = 'chat'
-  readonly telemetry: RequestTelemetry
   readonly tokens: TaskTokens
 
-  constructor(face: 'create' | 'json', request: ApiRequest) {
-    super(face, request)
-    const telemetry = requestTelemetry(request.given.facts, request.targets)
-    this.telemetry = face === 'json' ? { ...telemetry, outputType: 'json' } : telemetry
+  constructor(request: ApiRequest) {
+    super(request)
     this.tokens = new RequestTokens(request)
+  }
+
+  describe(): RequestTelemetry {
+    return requestTelemetry(this.request.given.facts, this.targets)
   }
 
   /** One completion, read whole (or its stream opened). */
@@ -52,7 +49,7 @@ export abstract class ChatTask<T> extends ApiTask<T> {
 }
 
 // The casts cross into openai's types: `prepareClient` has proved that the method is there.
-export const createCompletion: Method = (client, body, options) =>
+const createCompletion: Method = (client, body, options) =>
   client.chat.completions.create(body as never, options as never)
 
 /** How a completion is kept: as the JSON it came as. */
@@ -65,12 +62,11 @@ export function decodeCompletion(result: string): unknown {
 }
 
 function requestTelemetry(params: Params, targets: readonly CallTarget[]): RequestTelemetry {
-  const host = targets[0]?.host
   const maxTokens = params['max_completion_tokens'] ?? params['max_tokens']
   const { temperature, top_p: topP, seed, n, stop, service_tier: serviceTier } = params
   const { frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty } = params
   return {
-    providerName: host === undefined ? undefined : providerName(host),
+    providerName: targets[0]?.providerName,
     maxTokens: numberIn(maxTokens),
     temperature: numberIn(temperature),
     topP: numberIn(topP),
@@ -99,4 +95,58 @@ function outputTypeOf(format: unknown): 'json' | 'text' | undefined {
 
 function isStop(stop: unknown): stop is string | readonly string[] {
   return typeof stop === 'string' || Array.isArray(stop)
+}
+
+/** The drop-in call, not streamed: what openai answers is what the caller gets. */
+export class CompletionTask extends ChatTask<Answer<unknown>> {
+  readonly codec: Codec<Answer<unknown>> = completionCodec
+
+  async send(exchange: Exchange): Promise<Sent<Answer<unknown>>> {
+    const answer = await this.complete(exchange, this.request.ownBodyFor(exchange))
+    const { facts, failure } = this.readAnswer(answer, exchange)
+    return failure === undefined
+      ? { ok: true, value: answer, facts }
+      : { ok: false, failure, facts, completion: answer.data }
+  }
+
+  async late(
+    came: unknown,
+    exchange: Exchange,
+  ): Promise<{ readonly late: Answer<unknown> } | undefined> {
+    const answer = this.lateAnswer(came, exchange)
+    return answer && { late: answer }
+  }
+
+  completionOf({ data }: Answer<unknown>): unknown {
+    return data
+  }
+
+  replayedFacts({ data, response }: Answer<unknown>): AnswerFacts {
+    return factsOf(data, response)
+  }
+}
+
+/** `create(…).asResponse()`: guarded until the head has arrived; the body is the caller's. */
+export class ResponseHeadTask extends ChatTask<Answer<undefined>> {
+  async send(exchange: Exchange): Promise<Sent<Answer<undefined>>> {
+    const body = this.request.ownBodyFor(exchange)
+    const value = await sendForHead(createCompletion, this.request, exchange, body)
+    const { response } = value
+    const said = this.saidByGateway(exchange, value)
+    const facts = { status: response.status, ...requestIdOf(response), ...said }
+    return { ok: true, value, facts }
+  }
+}
+
+/** On replay it gets a response of its own. */
+const completionCodec: Codec<Answer<unknown>> = {
+  encode: ({ data }) => encodeCompletion(data),
+  decode: (result, source) => answerOf(decodeCompletion(result), replayedResponse(result, source)),
+}
+
+function replayedResponse(result: string, source: 'store' | 'shared'): Response {
+  return new Response(result, {
+    status: 200,
+    headers: { 'content-type': 'application/json', 'x-steadycall-source': source },
+  })
 }

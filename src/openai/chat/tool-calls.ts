@@ -1,9 +1,8 @@
-import type { Waiting } from '../../call/limits.ts'
 import type { AnswerFacts, Exchange, Sent } from '../../call/task.ts'
 import type { Failure } from '../../errors/call-error.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { readProperty } from '../../errors/hostile.ts'
-import { canonicalJson } from '../../idempotency/canonical-json.ts'
+import { canonicalJson } from '../../idempotency/key.ts'
 import { MAX_ISSUES } from '../../output/issues.ts'
 import { toldOf } from '../../output/named-path.ts'
 import { answerSignature } from '../../output/reask.ts'
@@ -18,32 +17,12 @@ import {
 } from '../../output/tool-calls.ts'
 import { saysTruncated } from '../../output/truncation.ts'
 import type { Resting } from '../../output/work.ts'
+import type { Waiting } from '../../time.ts'
 import type { Answer } from '../api-promise.ts'
-import type { Params } from '../given-params.ts'
-import type { ApiRequest } from '../request.ts'
-import { CompletionTask } from './create.ts'
-import { adviceOnCut, doubledLimits } from './output-limit.ts'
-import { ReadingEnded, readInTurns, waitingForOthers } from './reading.ts'
-import { firstChoice } from './shape.ts'
-
-/**
- * The tools whose calls have to be checked; undefined where there is nothing to check.
- * @throws {TypeError} for a request whose calls cannot be: better refused than left unguarded.
- */
-export function toolsToCheck(request: ApiRequest): readonly unknown[] | undefined {
-  if (request.options.toolCalls === 'off') return undefined
-  const { tools, functions, stream, n } = request.params
-  const refuse = (what: string) => {
-    throw new TypeError(
-      `create(): with toolCalls 'check' ${what}; or set it to 'off' for this call`,
-    )
-  }
-  if (functions !== undefined) refuse('functions must be given as tools')
-  if (!Array.isArray(tools) || tools.length === 0) return undefined
-  if (stream === true) refuse('stream must be left out: arguments are checked as a whole')
-  if (typeof n === 'number' && n > 1) refuse('n must be 1')
-  return tools
-}
+import type { ApiRequest, Params } from '../request.ts'
+import { ReadingEnded, readInTurns, waitingForOthers } from './checked.ts'
+import { adviceOnCut, doubledLimits, firstChoice } from './shape.ts'
+import { CompletionTask } from './task.ts'
 
 /**
  * The drop-in call with `toolCalls: 'check'`: the arguments of each call of a function follow its

@@ -2,7 +2,7 @@ import { isRecord, own } from '../json-value.ts'
 import {
   itemPointer,
   localRef,
-  memberPointer,
+  memberPointers,
   membersOf,
   partAt,
   partsOf,
@@ -65,20 +65,27 @@ export class Guide {
 
   #member(parts: Parts, key: string): Parts {
     if (parts === undefined) return undefined
-    return this.#follow(parts, (part) => memberPointer(part, '', key, matches))
+    return this.#follow(parts, (part) => memberPointers(part, '', key, matches))
   }
 
   #item(parts: Parts, index: number): Parts {
     if (parts === undefined) return undefined
-    return this.#follow(parts, (part) => itemPointer(part, '', index))
+    return this.#follow(parts, (part) => {
+      const pointer = itemPointer(part, '', index)
+      return pointer === undefined ? [] : [pointer]
+    })
   }
 
-  #follow(parts: readonly SchemaPart[], pointer: (part: SchemaPart) => string | undefined): Parts {
+  #follow(
+    parts: readonly SchemaPart[],
+    pointersIn: (part: SchemaPart) => readonly string[],
+  ): Parts {
     const found: SchemaPart[] = []
     for (const part of parts) {
-      const at = pointer(part)
-      const target = at === undefined ? undefined : partAt(part, at)
-      if (target !== undefined) this.#expand(target, found, 0)
+      for (const pointer of pointersIn(part)) {
+        const target = partAt(part, pointer)
+        if (target !== undefined) this.#expand(target, found, 0)
+      }
     }
     return found.length === 0 ? undefined : found
   }

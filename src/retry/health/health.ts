@@ -1,15 +1,9 @@
-import { Hint } from './hint.ts'
 import { Independence } from './independence.ts'
-import { Latency } from './latency.ts'
-import { Limit } from './limit.ts'
-import type { LineLimits } from './limits.ts'
-import type { End, LineStatus, Seen } from './line-contract.ts'
-import { Outage } from './outage.ts'
-import { Quota } from './quota.ts'
-import { Rate } from './rate.ts'
-import type { Sign } from './signs.ts'
-import { Tokens } from './tokens.ts'
-import { Traffic } from './traffic.ts'
+import { Latency, Limit, Tokens, Traffic } from './limit.ts'
+import type { LineLimits } from './limit-options.ts'
+import { type End, type LineStatus, type Seen, SeenFailures, type Sign } from './line-contract.ts'
+import { Hint, Outage } from './outage.ts'
+import { Quota, Rate } from './rate.ts'
 import type { HeldBy, PermitRequest, Room, Ticket } from './waiting.ts'
 
 /** The parts of a target's health. The simulator replaces them one at a time to measure what each contributes. */
@@ -25,17 +19,13 @@ export const SHIPPED_PARTS: LineParts = { Limit, Outage, Latency, Independence, 
 
 /** After a longer hint, waiting calls are released gradually. */
 const SHORT_HINT_MS = 2_000
-/** An outage this soon after the previous one means that calls were released too fast. */
-const RELAPSE_MS = 10_000
 /** With fewer attempts in flight, slow answers are not a sign of overload. */
 const FEW_IN_FLIGHT = 8
 /**
  * How many attempts may be in flight at first. After an outage a probe has shown that the target is up. After
  * a hint there was no probe, and all processes with the same hint return at the same moment.
  */
-const AFTER_OUTAGE = 2
-const AFTER_HINT = 1
-const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
+const AFTER = { outage: 2, hint: 1 }
 
 /**
  * The health of one target, and whether it can take a request now: hints, outage, concurrency limit, rate
@@ -71,9 +61,7 @@ export class Health {
   /** How many attempts in flight the target handled before the outage. */
   #good = Infinity
   /** The latest failure for each reason to hold a call. */
-  readonly #seen: Partial<Record<'hint' | 'down' | 'limit' | 'budget', Seen | undefined>> = {}
-  #downSinceMs = -Infinity
-  #downUntilMs = -Infinity
+  readonly #seen = new SeenFailures()
 
   constructor(random: () => number, bounds: LineLimits, parts: LineParts, nowMs: number) {
     this.#bounds = bounds
@@ -122,7 +110,7 @@ export class Health {
   forgetUnused(nowMs: number): void {
     // A long hint or an outage has to end before the limit is judged.
     if (this.#outage.isDown || this.#reopenWith !== undefined) return
-    if (this.#limit.forgetUnused(nowMs)) this.#seen.limit = undefined
+    if (this.#limit.forgetUnused(nowMs)) this.#seen.forgetLimit()
   }
 
   /** Whether a token limit applies, set by hand or reported by the target. */
@@ -138,8 +126,7 @@ export class Health {
   /** The failure behind this reason to hold a call. */
   seen(by: HeldBy, nowMs: number): Seen | undefined {
     if (by === 'backoff') return undefined
-    if (by !== 'limit') return this.#seen[by]
-    if (this.#limit.value < this.#bounds.concurrency) return this.#seen.limit
+    if (by !== 'limit' || this.#limit.value < this.#bounds.concurrency) return this.#seen.of(by)
     // No request was refused yet, but the next one would be.
     return this.isRationed(nowMs) ? RATIONED : undefined
   }
@@ -172,20 +159,12 @@ export class Health {
     return isUp
   }
 
-  /**
-   * For the period since `fromMs`: how long a hint closed the line, and how long the target was down without
-   * a hint, in milliseconds.
-   */
+  /** Why calls could not be sent since `fromMs`: see `Outage.reasonsSince`. */
   reasonsSince(
     fromMs: number,
     nowMs: number,
   ): { readonly hintMs: number; readonly downMs: number } {
-    const downFromMs = Math.max(this.#downSinceMs, fromMs)
-    const downToMs = this.isDown ? nowMs : Math.min(this.#downUntilMs, nowMs)
-    const hintMs = this.#hint.closedWithin(fromMs, nowMs)
-    if (downToMs <= downFromMs) return { hintMs, downMs: 0 }
-    const bothMs = this.#hint.closedWithin(downFromMs, downToMs)
-    return { hintMs, downMs: downToMs - downFromMs - bothMs }
+    return this.#outage.reasonsSince(this.#hint, fromMs, nowMs)
   }
 
   /** When the next probe may be sent; now if the target is not down. */
@@ -220,31 +199,8 @@ export class Health {
     return this.hasToken(nowMs) ? undefined : 'budget'
   }
 
-  /**
-   * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far
-   * longer than the call can wait. Applies only to calls that have sent nothing yet.
-   */
   isHopeless(request: PermitRequest, before: number, nowMs: number): boolean {
-    const { sinceMs, endedMs } = this.#outage
-    if (request.bulk || request.requests > 0) return false
-    if (sinceMs !== undefined) return nowMs - sinceMs > HOPELESS.downMs
-    if (nowMs - endedMs < RELAPSE_MS) return false
-    const perSecond = this.#servedPerSecond(nowMs)
-    if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
-    const neededMs = (before / perSecond) * 1_000
-    return neededMs > HOPELESS.times * (request.latestMs - nowMs)
-  }
-
-  /**
-   * Successes per second while the line was open; undefined if it was closed or the target down for most of
-   * the measured period.
-   */
-  #servedPerSecond(nowMs: number): number | undefined {
-    const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
-    const { hintMs, downMs } = this.reasonsSince(nowMs - spanMs, nowMs)
-    const openMs = spanMs - hintMs - downMs
-    if (openMs < spanMs / 2) return undefined
-    return this.#traffic.successesPerSecond(nowMs) * (spanMs / openMs)
+    return this.#outage.isHopeless(request, before, this.#hint, nowMs)
   }
 
   /**
@@ -282,7 +238,7 @@ export class Health {
     if (by === 'budget') return this.#tokens.nextAtMs(nowMs) - nowMs
     if (by !== 'limit') return 0
     const rateMs = this.rateAtMs(request.tokens, nowMs, request.impatient) - nowMs
-    const perSecond = this.#servedPerSecond(nowMs) ?? 0
+    const perSecond = this.#outage.servedPerSecond(this.#hint, nowMs) ?? 0
     const ahead = before + 1
     if (perSecond > 0) return Math.max(rateMs, (ahead / perSecond) * 1_000)
     if (rateMs > 0) return rateMs
@@ -330,7 +286,7 @@ export class Health {
     if (end.unsent === true) this.#returnCosts(ticket, paid, nowMs)
     this.#told(end, nowMs)
     const tookMs = nowMs - sentAtMs
-    if (seen !== undefined) this.#note(sign, seen, hintMs)
+    if (seen !== undefined) this.#seen.note(sign, seen, hintMs)
     switch (sign) {
       case 'success':
         this.#succeeded(ticket, tookMs, paid, nowMs)
@@ -363,17 +319,6 @@ export class Health {
     this.#quota ??= new Quota()
     const isRefused = sign === 'limited'
     this.#quota.told({ ticket, lastTicket: this.#lastTicket, isRefused, allowances, tokens }, nowMs)
-  }
-
-  #note(sign: Sign, seen: Seen, hintMs: number): void {
-    const noted = this.#seen
-    if (sign === 'limited' || sign === 'refused') {
-      if (hintMs > 0) noted.hint = seen
-      noted.limit = seen
-    }
-    if (sign === 'slow') noted.limit = seen
-    if (sign === 'slow' || sign === 'error') noted.budget = seen
-    if (sign !== 'answered' && sign !== 'nothing') noted.down = seen
   }
 
   #succeeded(ticket: number, tookMs: number, paid: boolean, nowMs: number): void {
@@ -461,21 +406,19 @@ export class Health {
   }
 
   #down(nowMs: number): void {
-    this.#downSinceMs = nowMs
     this.#remember(nowMs)
     this.#reopenWith = undefined
   }
 
   #up(nowMs: number): void {
-    this.#downUntilMs = nowMs
     this.#reopenWith = undefined
     if (!this.#outage.wasChance) this.#independence.outage()
-    if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER_OUTAGE, this.#lastTicket, nowMs)
+    if (this.#bounds.learns) this.#limit.letOut(this.#good, AFTER.outage, this.#lastTicket, nowMs)
   }
 
   /** Remembers how many attempts in flight the target handled before the outage; half as many after a relapse. */
   #remember(nowMs: number): void {
-    const isRelapse = nowMs - this.#outage.endedMs < RELAPSE_MS
+    const isRelapse = this.#outage.endedJust(nowMs)
     const good = Math.max(Math.min(this.#traffic.peak(nowMs), this.#limitBefore), 1)
     this.#good = isRelapse ? Math.max(Math.min(this.#good, good) / 2, 1) : good
   }
@@ -484,7 +427,7 @@ export class Health {
   isOpen(nowMs: number): boolean {
     if (nowMs < this.#hint.closedUntilMs) return false
     if (this.#reopenWith !== undefined) {
-      this.#limit.letOut(this.#reopenWith, AFTER_HINT, this.#lastTicket, nowMs)
+      this.#limit.letOut(this.#reopenWith, AFTER.hint, this.#lastTicket, nowMs)
       this.#reopenWith = undefined
     }
     return true

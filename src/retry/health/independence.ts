@@ -1,5 +1,4 @@
-import type { Latency } from './latency.ts'
-import type { Traffic } from './traffic.ts'
+import type { Latency, Traffic } from './limit.ts'
 
 /** Number of latest results that count. */
 const RESULTS = 64

@@ -1,6 +1,6 @@
-import type { FailureKind } from '../../errors/failure-kinds.ts'
-import type { Allowance } from '../../errors/rate-limit-headers.ts'
-import type { Sign } from './signs.ts'
+import type { Failure } from '../../errors/call-error.ts'
+import { FAILURE_KINDS, type FailureKind } from '../../errors/failure-kinds.ts'
+import type { Allowance } from '../../errors/hints.ts'
 import type { HeldBy } from './waiting.ts'
 
 /** How an attempt ended, as reported to the line. */
@@ -51,4 +51,60 @@ export interface LineStatus {
   readonly closedForMs: number
   /** How long it has been down, in milliseconds; 0 if it is up. */
   readonly downForMs: number
+}
+
+/**
+ * What the end of an attempt says about its target:
+ *
+ * - `success`: a good answer
+ * - `answered`: another answer that shows that the target is up (a 400, an exhausted quota, a bad answer)
+ * - `limited`: a rate limit
+ * - `refused`: not executed, because of missing capacity or connection
+ * - `slow`: no answer in time
+ * - `error`: failed after execution had begun
+ * - `nothing`: never sent, aborted, or a failure that did not reach the target
+ */
+export type Sign = 'success' | 'answered' | 'limited' | 'refused' | 'slow' | 'error' | 'nothing'
+
+const SIGNS: Partial<Record<FailureKind, Sign>> = {
+  rate_limit: 'limited',
+  overloaded: 'refused',
+  timeout: 'slow',
+  server_error: 'error',
+  // These did not reach the target, for reasons other than its load.
+  dns: 'nothing',
+  tls: 'nothing',
+}
+
+/** What a failed attempt says about its target. */
+export function signOf({ kind, executed, status }: Failure): Sign {
+  if (kind === 'network') return executed === 'no' ? 'refused' : 'error'
+  const known = SIGNS[kind]
+  if (known !== undefined) return known
+  if (FAILURE_KINDS[kind].ours) return 'nothing'
+  return kind === 'unknown' && status === undefined ? 'nothing' : 'answered'
+}
+
+/** The latest failure behind each reason to hold a call. */
+export class SeenFailures {
+  readonly #latest: Partial<Record<Exclude<HeldBy, 'backoff'>, Seen | undefined>> = {}
+
+  of(by: Exclude<HeldBy, 'backoff'>): Seen | undefined {
+    return this.#latest[by]
+  }
+
+  note(sign: Sign, seen: Seen, hintMs: number): void {
+    const latest = this.#latest
+    if (sign === 'limited' || sign === 'refused') {
+      if (hintMs > 0) latest.hint = seen
+      latest.limit = seen
+    }
+    if (sign === 'slow') latest.limit = seen
+    if (sign === 'slow' || sign === 'error') latest.budget = seen
+    if (sign !== 'answered' && sign !== 'nothing') latest.down = seen
+  }
+
+  forgetLimit(): void {
+    this.#latest.limit = undefined
+  }
 }

@@ -1,11 +1,10 @@
-import type { Clock } from '../../time.ts'
-import type { Closing } from '../closing.ts'
-import { AbortSignals } from './abort-signals.ts'
+import type { Clock, Closing } from '../../time.ts'
 import { Health, type LineParts, SHIPPED_PARTS } from './health.ts'
-import type { LineLimits } from './limits.ts'
+import type { LineLimits } from './limit-options.ts'
 import type { End, Held, LineStatus, Seen } from './line-contract.ts'
-import { type ReadingPace, StreamPlaces } from './stream-places.ts'
+import { type ReadingPace, StreamPlaces } from './places.ts'
 import {
+  AbortSignals,
   type HeldBy,
   type PermitRefusal,
   type PermitRequest,

@@ -1,5 +1,5 @@
-import type { Latency } from './latency.ts'
-import type { Traffic } from './traffic.ts'
+import type { Latency, Traffic } from './limit.ts'
+import type { PermitRequest } from './waiting.ts'
 
 const FOLLOW = 1 / 32
 /** A series of failures is an outage if chance would produce one of that length less often than this. */
@@ -10,6 +10,9 @@ const PENDING = 0.25
 const PROBE = { firstMs: 500, growth: 1.5, mostMs: 5_000, jitter: 0.2 }
 /** For processes that make few calls: such a process is probably one of many. */
 const TINY = { fromGapMs: 5_000, growth: 2, mostMs: 60_000, slowMostMs: 30_000 }
+const HOPELESS = { downMs: 5 * 60_000, times: 3, leastPerSecond: 2 }
+/** An outage this soon after the previous one means that calls were released too fast. */
+const RELAPSE_MS = 10_000
 const LEASE = { leastMs: 1_000, latencies: 5 }
 
 /**
@@ -32,6 +35,8 @@ export class Outage {
   #limitedRow = 0
   #limitedTicket = 0
   #sinceMs: number | undefined
+  /** When the latest outage began, also after its end. */
+  #beganMs = -Infinity
   #downTicket = 0
   #probes = 0
   #nextProbeMs = 0
@@ -62,9 +67,56 @@ export class Outage {
     return this.#sinceMs
   }
 
-  /** When the last outage ended. */
-  get endedMs(): number {
-    return this.#endedMs
+  /** Whether the last outage ended so recently that another would be a relapse. */
+  endedJust(nowMs: number): boolean {
+    return nowMs - this.#endedMs < RELAPSE_MS
+  }
+
+  /**
+   * For the period since `fromMs`: how long the hint closed the line, and how long the target was down without
+   * it, in milliseconds.
+   */
+  reasonsSince(
+    hint: Hint,
+    fromMs: number,
+    nowMs: number,
+  ): { readonly hintMs: number; readonly downMs: number } {
+    const downFromMs = Math.max(this.#beganMs, fromMs)
+    const downToMs = this.isDown ? nowMs : Math.min(this.#endedMs, nowMs)
+    const hintMs = hint.closedWithin(fromMs, nowMs)
+    if (downToMs <= downFromMs) return { hintMs, downMs: 0 }
+    const bothMs = hint.closedWithin(downFromMs, downToMs)
+    return { hintMs, downMs: downToMs - downFromMs - bothMs }
+  }
+
+  /**
+   * Successes per second while the line was open; undefined if it was closed or the target down for most of
+   * the measured period.
+   */
+  servedPerSecond(hint: Hint, nowMs: number): number | undefined {
+    const spanMs = this.#traffic.rateSpanS(nowMs) * 1_000
+    const { hintMs, downMs } = this.reasonsSince(hint, nowMs - spanMs, nowMs)
+    const openMs = spanMs - hintMs - downMs
+    if (openMs < spanMs / 2) return undefined
+    return this.#traffic.successesPerSecond(nowMs) * (spanMs / openMs)
+  }
+
+  /**
+   * Whether waiting is pointless: the target has been down for minutes, or the `before` calls ahead take far
+   * longer than the call can wait. Applies only to calls that have sent nothing yet.
+   */
+  isHopeless(
+    { bulk, requests, latestMs }: PermitRequest,
+    before: number,
+    hint: Hint,
+    nowMs: number,
+  ): boolean {
+    if (bulk || requests > 0) return false
+    if (this.#sinceMs !== undefined) return nowMs - this.#sinceMs > HOPELESS.downMs
+    if (this.endedJust(nowMs)) return false
+    const perSecond = this.servedPerSecond(hint, nowMs)
+    if (perSecond === undefined || perSecond < HOPELESS.leastPerSecond) return false
+    return (before / perSecond) * 1_000 > HOPELESS.times * (latestMs - nowMs)
   }
 
   /** Whether the latest outage ended with its first probe, so that its row may have been chance. */
@@ -190,6 +242,7 @@ export class Outage {
 
   #begin(lastTicket: number, tookMs: number, nowMs: number): true {
     this.#sinceMs = nowMs
+    this.#beganMs = nowMs
     this.#downTicket = lastTicket
     this.#probes = 0
     this.#probeTicket = 0
@@ -226,5 +279,84 @@ export class Outage {
     if (tookMs === 0) return 0
     if (!this.isTiny(nowMs)) return tookMs / 2
     return Math.min(tookMs * 2 ** Math.min(this.#probes, 60), TINY.slowMostMs)
+  }
+}
+
+/** The longest time a hint can close a line. */
+const LONGEST_MS = 24 * 3_600_000
+const SPREAD = 0.1
+const TINY_SPREAD_MS = 30_000
+const DISPROVED_MS = 5 * 60_000
+
+/**
+ * How long a target has asked all calls to wait, plus a random spread, so that processes with the same hint
+ * do not return at the same moment. All times are milliseconds on the monotonic clock.
+ */
+export class Hint {
+  readonly #random: () => number
+  #closedUntilMs = -Infinity
+  /** `#closedUntilMs` without the spread. */
+  #endsMs = -Infinity
+  #closedFromMs = -Infinity
+  #ticket = 0
+  #personalUntilMs = -Infinity
+
+  constructor(random: () => number) {
+    this.#random = random
+  }
+
+  get closedUntilMs(): number {
+    return this.#closedUntilMs
+  }
+
+  /** The end of the hint itself, without the spread. */
+  get endsMs(): number {
+    return this.#endsMs
+  }
+
+  /** Whether the hint is over and only its spread still closes the line. */
+  isSpread(nowMs: number): boolean {
+    return this.#endsMs <= nowMs && nowMs < this.#closedUntilMs
+  }
+
+  /** What is left of the hint itself, in milliseconds. */
+  leftMs(nowMs: number): number {
+    return this.#closedUntilMs > nowMs ? Math.max(this.#endsMs - nowMs, 0) : 0
+  }
+
+  /** For how long within this period it closed the line, in milliseconds. */
+  closedWithin(fromMs: number, toMs: number): number {
+    return Math.max(Math.min(this.#closedUntilMs, toMs) - Math.max(this.#closedFromMs, fromMs), 0)
+  }
+
+  /**
+   * Records a hint given to an attempt. `isTiny`: this process makes few calls, so it is probably one of
+   * many. Returns whether the line was open until now.
+   */
+  told(ticket: number, hintMs: number, isTiny: boolean, nowMs: number): boolean {
+    // Hints of this target were wrong a moment ago, so a new one binds only the call it is given to.
+    if (nowMs < this.#personalUntilMs) return false
+    const heldMs = Math.min(hintMs, LONGEST_MS)
+    const untilMs = nowMs + heldMs
+    this.#endsMs = Math.max(this.#endsMs, untilMs)
+    // Hints with the same end share one spread.
+    if (untilMs <= this.#closedUntilMs) return false
+    const wasOpen = this.#closedUntilMs <= nowMs
+    if (wasOpen) this.#closedFromMs = nowMs
+    const spreadMs = isTiny ? Math.min(heldMs, TINY_SPREAD_MS) : heldMs * SPREAD
+    this.#closedUntilMs = Math.min(untilMs + this.#random() * spreadMs, nowMs + LONGEST_MS)
+    this.#ticket = ticket
+    return wasOpen
+  }
+
+  /** Whether the success of this attempt shows that the hint is wrong. */
+  isDisprovedBy(ticket: number, nowMs: number): boolean {
+    return ticket > this.#ticket && this.#closedUntilMs > nowMs
+  }
+
+  disproved(nowMs: number): void {
+    this.#endsMs = nowMs
+    this.#closedUntilMs = nowMs
+    this.#personalUntilMs = nowMs + DISPROVED_MS
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../time.ts'
 import { type HedgeOptions, Hedging, readHedge } from '../hedge.ts'
 import type { LineParts } from './health.ts'
-import { type AnyLimits, readLimits } from './limits.ts'
+import { type AnyLimits, readLimits } from './limit-options.ts'
 import { Line } from './line.ts'
 
 /** The state shared by all calls to one target (host, model, credential). */

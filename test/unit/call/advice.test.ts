@@ -6,7 +6,7 @@ import {
   type FailureKind,
   isFailureKind,
 } from '../../../src/errors/failure-kinds.ts'
-import { WHY_ENDED } from '../../../src/report/why-ended.ts'
+import { WHY_ENDED } from '../../../src/report/format-report.ts'
 
 const KINDS = Object.keys(FAILURE_KINDS).filter(isFailureKind)
 // One row per reason there is: the compiler says so.

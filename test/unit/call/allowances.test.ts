@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { allowancesIn } from '../../../src/openai/allowances.ts'
+import { allowancesIn } from '../../../src/openai/request.ts'
 import { createTargetState } from '../../../src/retry/health/target-state.ts'
 import { VirtualClock } from '../retry/virtual-clock.ts'
 

@@ -1,7 +1,15 @@
+import OpenAI from 'openai'
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions'
 import { describe, expect, it, vi } from 'vitest'
-import { callReport, memoryStore, runIdempotent } from '../../../src/index.ts'
-import { hangs, overloaded } from '../../../src/testing/index.ts'
+import {
+  callReport,
+  createRuntime,
+  fixed,
+  memoryStore,
+  runIdempotent,
+  steady,
+} from '../../../src/index.ts'
+import { hangs, overloaded, virtualClock } from '../../../src/testing/index.ts'
 import { ask, person, rejection, type SetUp, setUp } from '../../support/set-up.ts'
 
 type Face = (set: SetUp, metadata: never) => PromiseLike<unknown>
@@ -243,6 +251,33 @@ describe("the caller's own objects", () => {
   })
 })
 
+describe('the time limit of an attempt', () => {
+  it('is that of the request as it was given, whatever the caller changes meanwhile', async () => {
+    const clock = virtualClock()
+    const params: { model: string; messages: []; stream?: boolean } = { model: 'm', messages: [] }
+    const answers = [
+      () => {
+        params.stream = true
+        return Response.json({ error: { message: 'broken' } }, { status: 500 })
+      },
+      async () => {
+        await clock.advance(600)
+        return Response.json({ object: 'chat.completion', model: 'm', choices: CHOICES })
+      },
+    ]
+    const fetch = async () => answers.shift()?.() ?? raise(new Error('a third request'))
+    const llm = steady(new OpenAI({ apiKey: 'k', fetch }), {
+      runtime: createRuntime({ clock, random: () => 0 }),
+      firstChunkTimeoutMs: 300,
+      attemptTimeoutMs: 5_000,
+      backoff: fixed(0),
+    })
+    // Not streamed when it is given; its type is that of a request that is not.
+    const request = params as Omit<typeof params, 'stream'>
+    await expect(llm.chat.completions.create(request)).resolves.toMatchObject({ model: 'm' })
+  })
+})
+
 describe('half a character', () => {
   it.each([
     ['without a key', {}],
@@ -273,3 +308,7 @@ describe('half a character', () => {
 function raise(failure: unknown): never {
   throw failure
 }
+
+const CHOICES = [
+  { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hello' } },
+]

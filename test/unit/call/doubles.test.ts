@@ -198,6 +198,20 @@ describe('a double', () => {
     expect(await llm.chat.completions.create(ask('two'))).toBe(data)
   })
 
+  it('may reject with an object whose iterator throws: the rejection is what the caller gets', async () => {
+    const refused = Object.assign(new Error('no such parameter'), { status: 400 })
+    const thenable = {
+      // biome-ignore lint/suspicious/noThenProperty: a promise of another library
+      then: (_: unknown, reject: (reason: unknown) => void) => reject(refused),
+      [Symbol.asyncIterator]() {
+        throw new Error('locked')
+      },
+    }
+    const { client } = double(() => thenable)
+    const error = await rejection(steady(client, quick()).chat.completions.create(ask('hi')))
+    expect(callReport(error)).toMatchObject({ outcome: 'invalid_request' })
+  })
+
   it.each([
     ['an array', () => chunks],
     ['a promise of an array', async () => chunks],

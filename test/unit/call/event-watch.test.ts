@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EventWatch } from '../../../src/stream/event-watch.ts'
+import { EventWatch } from '../../../src/stream/watch.ts'
 import { fuzzRuns } from '../../support/fuzz-runs.ts'
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RequestTokens } from '../../../src/openai/chat/request-tokens.ts'
+import { RequestTokens } from '../../../src/openai/chat/shape.ts'
 import { createTargetState } from '../../../src/retry/health/target-state.ts'
 import { VirtualClock } from '../retry/virtual-clock.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { SteadyOutcome } from '../../../src/cli/clients.ts'
 import { endingOf, explainBare, explainCall } from '../../../src/cli/explain.ts'
-import type { SteadyOutcome } from '../../../src/cli/steady-client.ts'
 import { attempt, report } from './reports.ts'
 
 const overloaded = attempt({ outcome: 'overloaded' })

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { openTerminal } from '../../../src/cli/command.ts'
 import {
+  type FinishedCall,
   formatCalls,
   formatComparison,
   formatTotals,
   formatUnexpected,
+  totalsOf,
 } from '../../../src/cli/render.ts'
-import { type FinishedCall, totalsOf } from '../../../src/cli/results.ts'
-import { openTerminal } from '../../../src/cli/terminal.ts'
-import { formatMs } from '../../../src/report/format-ms.ts'
-import { plainPaint } from '../../../src/report/paint.ts'
+import { formatMs, plainPaint } from '../../../src/report/timeline.ts'
 import { attempt, report } from './reports.ts'
 
 const clean: FinishedCall = {

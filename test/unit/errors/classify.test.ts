@@ -1,8 +1,12 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai'
 import { describe, expect, it } from 'vitest'
 import { CallError } from '../../../src/errors/call-error.ts'
-import { classify, classifyError, classifyErrorBody } from '../../../src/errors/classify.ts'
-import { notExecuted } from '../../../src/errors/not-executed.ts'
+import {
+  classify,
+  classifyError,
+  classifyErrorBody,
+  notExecuted,
+} from '../../../src/errors/classify.ts'
 
 const wrap = (cause: unknown) =>
   new APIConnectionError({ message: 'Connection error.', cause: toError(cause) })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { classify, classifyError } from '../../../src/errors/classify.ts'
-import { splitAtJson } from '../../../src/errors/embedded-json.ts'
 import { readEnvelope } from '../../../src/errors/envelope.ts'
+import { splitAtJson } from '../../../src/errors/hostile.ts'
 
 const quota = { error: { message: 'm', code: 'insufficient_quota' } }
 const text = JSON.stringify(quota)

@@ -9,7 +9,7 @@ import {
   classifyError,
   classifyErrorBody,
 } from '../../../src/errors/classify.ts'
-import { WORDING_RULES } from '../../../src/errors/rules.ts'
+import { WORDING_RULES } from '../../../src/errors/match-wording.ts'
 
 interface Fixture {
   readonly name: string

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HEADER_SCHEMES, readAllowance, readCount } from '../../../src/errors/rate-limit-headers.ts'
+import { HEADER_SCHEMES, readAllowance, readCount } from '../../../src/errors/hints.ts'
 
 const NOW = Date.parse('2026-11-28T09:00:00Z')
 

@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { CAUSE_RULES } from '../../../src/errors/cause-rules.ts'
+import { CAUSE_RULES, matchCause } from '../../../src/errors/cause-rules.ts'
 import { classify, classifyErrorBody } from '../../../src/errors/classify.ts'
 import { readEnvelope } from '../../../src/errors/envelope.ts'
-import { matchCause } from '../../../src/errors/match-cause.ts'
-import { matchWording } from '../../../src/errors/match-wording.ts'
-import { STATUS_KINDS, WORDING_RULES } from '../../../src/errors/rules.ts'
+import { matchWording, STATUS_KINDS, WORDING_RULES } from '../../../src/errors/match-wording.ts'
 
 describe('wordings', () => {
   it.each(WORDING_RULES)('reaches the line of $kind for $example', (rule) => {

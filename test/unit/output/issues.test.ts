@@ -17,6 +17,20 @@ const at = (schema: object, value: unknown, more: object = {}) =>
     .map(({ path, message }) => `${path} ${message}`)
 
 describe('what is wrong with a value of a union', () => {
+  it.each([
+    [
+      'a union within another',
+      { anyOf: [{ anyOf: [string, { type: 'number' }] }, { type: 'null' }] },
+    ],
+    ['a union of one', { anyOf: [{ anyOf: [string] }] }],
+    ['a oneOf', { oneOf: [{ oneOf: [string, { type: 'null' }] }] }],
+    ['a reference', { anyOf: [{ $ref: '#/$defs/text' }, { type: 'null' }] }],
+  ])('is said where no branch is for its type: %s', (_, schema) => {
+    const more = { $defs: { text: { anyOf: [string, { type: 'number' }] } } }
+    expect(at(schema, [], more)).not.toEqual([])
+    expect(at(schema, {}, more)).not.toEqual([])
+  })
+
   it.each<[string, object, unknown, readonly string[]]>([
     [
       'is said of the branch that its discriminator names',

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { colourPaint } from '../../../src/report/paint.ts'
-import { formatTimeline } from '../../../src/report/timeline.ts'
+import { colourPaint, formatTimeline } from '../../../src/report/timeline.ts'
 import { attempt, report } from '../cli/reports.ts'
 
 const failed = (durationMs: number) => attempt({ outcome: 'overloaded', durationMs })

@@ -4,8 +4,8 @@ import { FAILURE_KINDS, type FailureKind } from '../../../src/errors/failure-kin
 import {
   type DecideInput,
   decide,
-  type FailedAttempt,
   type FallbackChoice,
+  type StepFailure,
 } from '../../../src/retry/decide.ts'
 import type { Held } from '../../../src/retry/health/line-contract.ts'
 import type { HeldBy, PermitRefusal } from '../../../src/retry/health/waiting.ts'
@@ -27,7 +27,7 @@ type Policy = Partial<DecideInput['policy']>
 interface Facts extends Partial<Omit<DecideInput, 'result' | 'policy'>> {
   readonly kind?: FailureKind
   readonly failure?: Partial<Failure>
-  readonly result?: Partial<Omit<FailedAttempt, 'ok' | 'failure'>>
+  readonly result?: Partial<Omit<StepFailure, 'ok' | 'failure'>>
   readonly policy?: Policy
 }
 

@@ -1,28 +1,28 @@
 import { describe, expect, it } from 'vitest'
 import type { FailureKind } from '../../../src/errors/failure-kinds.ts'
 import { type Backoff, fixed } from '../../../src/retry/backoff.ts'
-import type { FailedAttempt } from '../../../src/retry/decide.ts'
-import type { Sign } from '../../../src/retry/health/signs.ts'
+import type { StepFailure } from '../../../src/retry/decide.ts'
+import type { Sign } from '../../../src/retry/health/line-contract.ts'
 import {
   createTargetState,
   type TargetStateOptions,
 } from '../../../src/retry/health/target-state.ts'
 import {
-  type AttemptResult,
   type AttemptStep,
   type LoopOutcome,
   type LoopRequest,
   type LoopTarget,
   runAttempts,
+  type StepResult,
   type VerdictEvent,
 } from '../../../src/retry/loop.ts'
 import { deadlineAfter } from '../../../src/time.ts'
 import { failureOf } from './failures.ts'
 import { microtasks, VirtualClock } from './virtual-clock.ts'
 
-type Reply = AttemptResult<string>
+type Reply = StepResult<string>
 const GOOD: Reply = { ok: true, value: 'good' }
-const failing = (...given: Parameters<typeof failureOf>): FailedAttempt => ({
+const failing = (...given: Parameters<typeof failureOf>): StepFailure => ({
   ok: false,
   failure: failureOf(...given),
 })
@@ -778,7 +778,7 @@ describe('a call that does not wait', () => {
 })
 
 describe('an attempt that was withheld in the last moment', () => {
-  const withheld: FailedAttempt = {
+  const withheld: StepFailure = {
     ...failing('outcome_unknown', { executed: 'no' }),
     withheld: true,
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Allowance } from '../../../src/errors/rate-limit-headers.ts'
-import { readLimits } from '../../../src/retry/health/limits.ts'
+import type { Allowance } from '../../../src/errors/hints.ts'
+import { readLimits } from '../../../src/retry/health/limit-options.ts'
 import { Line } from '../../../src/retry/health/line.ts'
 import type { End } from '../../../src/retry/health/line-contract.ts'
 import type { PermitRequest, TicketOrRefusal } from '../../../src/retry/health/waiting.ts'

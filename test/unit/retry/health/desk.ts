@@ -1,8 +1,6 @@
-import type { AnyLimits } from '../../../../src/retry/health/limits.ts'
-import { readLimits } from '../../../../src/retry/health/limits.ts'
+import { type AnyLimits, readLimits } from '../../../../src/retry/health/limit-options.ts'
 import { Line } from '../../../../src/retry/health/line.ts'
-import type { End } from '../../../../src/retry/health/line-contract.ts'
-import type { Sign } from '../../../../src/retry/health/signs.ts'
+import type { End, Sign } from '../../../../src/retry/health/line-contract.ts'
 import type {
   PermitRequest,
   Ticket,
