@@ -207,6 +207,13 @@ export const EDITS = {
     example: ['{"name":Ada Lovelace}', '{"name":"Ada Lovelace"}'],
     says: 'words without quotes where the schema asks for a string',
   },
+  'grouped-number': {
+    ...guided,
+    cost: 1,
+    rule: 'guess-quotes',
+    example: ['{"total":1,299.5}', '{"total":1299.5}'],
+    says: 'a number with separators of thousands, which becomes a number at lenient only',
+  },
   'bare-address': {
     ...anomaly,
     cost: 1.2,

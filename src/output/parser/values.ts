@@ -151,6 +151,10 @@ function bareText(c: Configuration, isLiteral: boolean, reach: Reach): Configura
   const address = ADDRESS.exec(text)?.[0]
   if (address !== undefined) return bareAs(c, 'bare-address', address, address, reach)
   const parts = partsAt(c, reach)
+  const grouped = c.frame?.kind === '{' ? GROUPED.exec(text)?.[0] : undefined
+  if (grouped !== undefined && takes(parts, 'number') && !takes(parts, 'string')) {
+    return bareAs(c, 'grouped-number', grouped, grouped, reach)
+  }
   const content = bareContent(c, text)
   if (content === undefined) return []
   const listed = listedWord(parts, content)
@@ -159,6 +163,9 @@ function bareText(c: Configuration, isLiteral: boolean, reach: Reach): Configura
   const isLone = c.fresh && /^\s*\]/.test(text.slice(content.length))
   return bareAs(c, isLone ? 'lone-word' : 'bare-string', content, content, reach)
 }
+
+// 1,234,567.89 as the value of a property: no list can stand there.
+const GROUPED = /^-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?=\s*(?:\}|,\s*["'\p{L}_$]))/u
 
 const ADDRESS = /^https?:\/\/[^\s"'`<>,{}[\]]+/i
 
