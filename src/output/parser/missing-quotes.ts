@@ -1,4 +1,4 @@
-import type { Configuration } from './configuration.ts'
+import type { Configuration, Frame } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
 import { closesMore, phaseCost } from './quote-costs.ts'
 import type { Reach } from './reach.ts'
@@ -35,6 +35,45 @@ export function closedBefore(c: Configuration, s: Segment, reach: Reach): Config
     }),
   )
 }
+
+/**
+ * The last string of the text lost its closing quote: a key before its colon and the rest of the object, or a
+ * value before the lines of all closing brackets. Otherwise the text may be cut.
+ */
+export function closedAtEnd(c: Configuration, s: Segment, reach: Reach): Configuration[] {
+  const { source } = reach
+  const rest = source.text.slice(s.segmentFrom)
+  if (s.inner > 0 || rest.length > MAX_LOOK) return []
+  const length = c.mode === 'key' ? lastKeyIn(rest) : lastValueIn(rest, c.frame)
+  const cost = costOf('close-quote')
+  if (length <= 0 || c.cost + s.cost + cost > reach.limit) return []
+  const to = s.from + length
+  const range = { at: s.at, from: s.from, contentTo: to, to }
+  const found = { ...range, name: 'close-quote' as const, cost: s.cost + cost }
+  return [finished(c, { ...found, isChanged: true, torn: true }, source)]
+}
+
+/** `approve: false}`: the length of the key. */
+function lastKeyIn(rest: string): number {
+  return LAST_KEY.exec(rest)?.[1]?.length ?? 0
+}
+
+const LAST_KEY =
+  /^([^\s:,{}[\]"']{1,60})\s*:\s*(?:-?\d[\d.]*|true|false|null|True|False|None)\s*\}[\s}\]]{0,40}$/
+
+/** The length of a value before the brackets that close all that is open, on lines of their own. */
+function lastValueIn(rest: string, frame: Frame | undefined): number {
+  const closers = LAST_CLOSERS.exec(rest)?.[0] ?? ''
+  let open = frame
+  for (const mark of closers.replace(/\s/g, '')) {
+    if (open === undefined || open.kind !== (mark === '}' ? '{' : '[')) return 0
+    open = open.up
+  }
+  const isWhole = open === undefined && frame?.up !== undefined && closers.trim().includes('\n')
+  return isWhole ? rest.length - closers.length : 0
+}
+
+const LAST_CLOSERS = /(?:\s{0,40}[}\]]){1,20}\s{0,40}$/
 
 /** The ends of the content before a point: with the blanks before it, and without them. */
 function endsBefore({ from }: Segment, point: number, source: Source): readonly number[] {

@@ -5,7 +5,7 @@ import { Guide } from './guide.ts'
 import { behindComments } from './members.ts'
 import { contentOf, type Reach } from './reach.ts'
 import { type Cut, type Finished, NO_CUT, Search, type Stretch } from './search.ts'
-import { Source } from './source.ts'
+import { MAX_LOOK, Source } from './source.ts'
 import { Strict } from './strict.ts'
 import { successors } from './successors.ts'
 import { tailOf } from './tail.ts'
@@ -38,6 +38,8 @@ export class TextParser {
   #stretches = 0
   #steps = 0
   #cut: Cut = NO_CUT
+  /** Whether the plain reading ran into the end. */
+  #isPlainlyCut = false
   /** A step that saw the end of the text is not tried again before the text is so long. */
   #retryAt = 0
 
@@ -92,6 +94,14 @@ export class TextParser {
     if (this.#cut.price < Infinity) {
       // A bracket was corrected, and now one is missing: the text is not cut, but damaged in another way.
       const isDamaged = this.#strict.state().brackets !== '' && this.#closesItself()
+      // The last string may have lost a quote.
+      const { insideString } = this.#cut
+      const isShort = source.text.length - this.#strict.pos < MAX_LOOK
+      if (insideString && isShort && !this.#isPlainlyCut && this.#closesItself()) {
+        this.#isPlainlyCut = true
+        this.#cut = NO_CUT
+        return yield* this.#searched()
+      }
       if (isDamaged) return this.#refuse('its brackets do not match')
       this.#outcome = { kind: 'cut', insideString: this.#cut.insideString }
       return true
@@ -182,7 +192,7 @@ export class TextParser {
     const [best] = sorted
     const isCut =
       best === undefined
-        ? cut.price <= LIMITS.cutPrice && !this.#closesItself()
+        ? cut.price <= LIMITS.cutPrice && (this.#isPlainlyCut || !this.#closesItself())
         : cut.price + LIMITS.cutMargin <= best.price
     if (isCut) this.#outcome = { kind: 'cut', insideString: cut.insideString }
     else if (best === undefined) return this.#refuse('its syntax has no single repair')

@@ -43,6 +43,7 @@ export function contentCost(place: QuotePlace): QuoteCost {
     (inList && /^\s*,/.test(rest) ? 2.6 : 0) +
     (inList && /,\s*$/.test(segment) ? 1.5 : 0) +
     (MEMBER.test(segment) ? 1.5 : 0) +
+    (LAST.test(rest) ? 1.5 : 0) +
     (/^\s*,\s*[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:/u.test(rest) ? 2 : 0) +
     (inner > 0 && /^\s*:/.test(rest) && opener !== '{' && !place.inBraces ? 1.5 : 0)
   const { cost, depth: after } = byOrientation(
@@ -56,6 +57,9 @@ export function contentCost(place: QuotePlace): QuoteCost {
 
 // What stands before a value that begins with this quote.
 const MEMBER = /,\s*["'`]?[\p{L}\p{N}_$-]{1,60}["'`]?\s*[:=]\s*$/u
+
+// Only closing brackets to the end of the text: the quote is the last string's end.
+const LAST = /^\s*[}\]][\s}\]]{0,40}$/
 
 function opensAt(before: string, behind: string): boolean {
   const isBefore = before === '' || /[\s([{<>=:,;/\-—*_`‘“]/.test(before)

@@ -1,6 +1,6 @@
 import type { Configuration } from './configuration.ts'
 import { costOf } from './edits.ts'
-import { closedBefore } from './missing-quotes.ts'
+import { closedAtEnd, closedBefore } from './missing-quotes.ts'
 import { contentCost, endCost, phaseCost, type QuotePlace } from './quote-costs.ts'
 import type { Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
@@ -39,8 +39,10 @@ function endedElsewhere(c: Configuration, walk: Walk, end: number, reach: Reach)
   const { at, from, cost, depth, inner } = walk
   const others = mixed(c, { ...walk, end }, reach)
   if (end < 0) {
-    if (others.length === 0) reach.cut(c, cost, true)
-    return others
+    const last = closedAtEnd(c, { at, from: at + 1, segmentFrom: from, end, cost, depth, inner }, reach)
+    // What stands behind a last string that lost its quote is hardly a part of it.
+    if (others.length === 0) reach.cut(c, cost + last.length, true)
+    return [...others, ...last]
   }
   const segment = { at, from: at + 1, segmentFrom: from, end, cost, depth, inner }
   return [...closedBefore(c, segment, reach), ...others]
