@@ -15,6 +15,11 @@ export function* candidatesIn(
     const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
     return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
   }
+  const quoted = unquotedLines(text)
+  if (quoted !== undefined) {
+    const inside = yield* extract(quoted, { schema, work })
+    return { ...inside, rules: ['strip-prose', ...inside.rules] }
+  }
   const trimmed = text.trim()
   if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
     const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
@@ -29,4 +34,13 @@ export function* candidatesIn(
   if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
   const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
   return { ...again, candidates: [candidate] }
+}
+
+/** A text in which each line carries the mark of a Markdown quotation, without the marks. */
+function unquotedLines(text: string): string | undefined {
+  if (!text.startsWith('>')) return undefined
+  const lines = text.trimEnd().split('\n')
+  return lines.every((line) => line.startsWith('>'))
+    ? lines.map((line) => line.slice(1)).join('\n')
+    : undefined
 }

@@ -231,8 +231,17 @@ function* parse(
   for (const candidate of candidates) readings.push(yield* readCandidate(candidate, against))
   if (mark !== undefined) yield* markFirst(readings, mark, work)
   const results = readings.map(({ result }) => result)
+  if (validator === undefined && prose !== '' && results.some(isNumbers)) {
+    return malformed('found numbers in brackets, which may be a part of the words around them')
+  }
   const list = chosen(results, rules) ?? (yield* fromLines(extraction, readings, against))
   return list ?? noneOf(results, text)
+}
+
+/** [1] and [0, 2] are citations and intervals; without a schema nothing says that they are the answer. */
+function isNumbers(result: AnswerResult): boolean {
+  const value = result.ok ? result.value : undefined
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number')
 }
 
 function* markFirst(

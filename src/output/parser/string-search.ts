@@ -39,7 +39,11 @@ function endedElsewhere(c: Configuration, walk: Walk, end: number, reach: Reach)
   const { at, from, cost, depth, inner } = walk
   const others = mixed(c, { ...walk, end }, reach)
   if (end < 0) {
-    const last = closedAtEnd(c, { at, from: at + 1, segmentFrom: from, end, cost, depth, inner }, reach)
+    const last = closedAtEnd(
+      c,
+      { at, from: at + 1, segmentFrom: from, end, cost, depth, inner },
+      reach,
+    )
     // What stands behind a last string that lost its quote is hardly a part of it.
     if (others.length === 0) reach.cut(c, cost + last.length, true)
     return [...others, ...last]
