@@ -238,7 +238,10 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   if (isBracket && (frame.kind === '{' || (c.last === 'word' && c.pos === from))) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
   const touches = isQuote && isString && c.pos === from
-  const name = touches && isDoubtful(c, source) ? 'comma-in-quotes' : 'insert-comma'
+  // [48" x"]: the quote may be an inch mark.
+  const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
+  const isUncertain = isInch || (touches && isDoubtful(c, source))
+  const name = isUncertain ? 'comma-in-quotes' : 'insert-comma'
   const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })

@@ -70,9 +70,12 @@ function lastValueIn(rest: string, frame: Frame | undefined): number {
     open = open.up
   }
   const isWhole = open === undefined && frame?.up !== undefined && closers.trim().includes('\n')
-  return isWhole ? rest.length - closers.length : 0
+  const length = rest.length - closers.length
+  return isWhole && PLAIN_LINE.test(rest.slice(0, length)) ? length : 0
 }
 
+// One line without what could be a comment or another member.
+const PLAIN_LINE = /^[^\n,#{}[\]]*[\p{L}\p{N}.!?)]$/u
 const LAST_CLOSERS = /(?:\s{0,40}[}\]]){1,20}\s{0,40}$/
 
 /** The ends of the content before a point: with the blanks before it, and without them. */
@@ -92,8 +95,12 @@ function endingExtra(content: string): number {
 }
 
 function hasOddEnd(content: string): boolean {
-  return /[,:]\s*$/.test(content.slice(-MAX_LOOK)) || closesMore(content)
+  const end = content.slice(-MAX_LOOK)
+  return /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
 }
+
+// What looks like a comment behind the string.
+const COMMENT_END = /(?:\*\/|\s(?:#|\/\/)[^\n]*)\s*$/
 
 function keyPoint({ segmentFrom, end }: Segment, source: Source, points: Set<number>): void {
   const text = source.slice(segmentFrom, Math.min(end, segmentFrom + MAX_LOOK))

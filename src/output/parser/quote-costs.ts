@@ -112,7 +112,7 @@ export function phaseCost(content: string): number {
     return 1.5
   }
   if (LINE_OF_LIST.test(content.slice(0, 4_000))) return 1
-  return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? 1.5 : 0
+  return /\n\s{0,40}[}\]],?\s{0,40}\n/.test(content.slice(0, 4_000)) ? OUT : 0
 }
 
 // A comma at the end of a line, a comment behind it aside.

@@ -30,6 +30,8 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
     if (open === '"') reach.cut(c, 0, true)
     return []
   }
+  // A key has one line.
+  if (c.mode === 'key' && source.slice(c.pos, end).includes('\n')) return []
   if (open !== '"' && !endsCleanly(c, end + 1, source)) return []
   const name = open === '"' ? 'escape' : 'other-quotes'
   const range = { at: c.pos, from: c.pos + 1, contentTo: end, to: end + 1 }

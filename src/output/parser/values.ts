@@ -179,7 +179,9 @@ function bareAs(
   const to = c.pos + content.length
   const cost = name === 'bare-address' && asksForText(partsAt(c, reach)) ? 1 : costOf(name)
   const changed = edited(c, name, [c.pos, to], json, { cost, isString: true })
-  return [afterScalar(changed, [c.pos, to], to, { last: 'word' })]
+  // Behind words without quotes in a list, the next may have lost theirs too.
+  const torn = name === 'bare-string' && c.frame?.kind === '['
+  return [afterScalar(changed, [c.pos, to], to, { last: 'word', torn })]
 }
 
 /** Up to what ends the value: a comma or a bracket in a list; a bracket, or a comma and a key, in an object. */
