@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { COERCION_RULES, type CoercionTraits } from '../src/output/coercion-rules.ts'
 import { parseJson } from '../src/output/parse-json.ts'
+import { COERCION_RULES, type CoercionTraits } from '../src/output/value-rules.ts'
 import { tableAfter } from './support/pages.ts'
 
 const page = 'docs/reference/coercion.md'

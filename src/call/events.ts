@@ -2,7 +2,6 @@ import type { Failure } from '../errors/call-error.ts'
 import type { CallEvent, CallReport } from '../report/call-report.ts'
 import type { VerdictEvent } from '../retry/loop.ts'
 import type { ResponseInfo, TargetInfo, WaitFor } from '../telemetry/attributes.ts'
-import { placesOf } from './repair-places.ts'
 
 /**
  * What happens in a call, in one vocabulary: the events that `onEvent` gets, with what only traces
@@ -178,3 +177,19 @@ export function tellSuccess(
   const response = { id, model, finishReasons, systemFingerprint, serviceTier }
   tell({ type: 'call-settled', report, traced: { response, answer: answer ?? came, firstChunkMs } })
 }
+
+interface PlacedRepair {
+  readonly rule: string
+  readonly path: string
+  readonly offset?: number
+}
+
+/** `fix-syntax /tags/0 @17`: the rule, the path if it is not the whole answer, and the offset if there is one. */
+function placesOf(repairs: readonly PlacedRepair[]): readonly string[] {
+  return repairs.slice(0, MAX_PLACES).map(({ rule, path, offset }) => {
+    const at = offset === undefined ? '' : ` @${offset}`
+    return `${rule}${path === '' ? '' : ` ${path}`}${at}`
+  })
+}
+
+const MAX_PLACES = 32

@@ -34,7 +34,7 @@ export interface Spent {
 }
 
 /** What is carried along the asynchronous context of an attempt. */
-interface Frame {
+interface ScopeFrame {
   readonly scope: Scope
   readonly wire: Wire | undefined
   /** The attempt's span: for calls inside it, where the application has no context manager. */
@@ -44,7 +44,7 @@ interface Frame {
 const STORAGE = Symbol.for('steadycall.scope.v2')
 
 /** One storage for all copies of the package, so that they see each other's calls. */
-const storage = processWide(STORAGE, () => new AsyncLocalStorage<Frame>())
+const storage = processWide(STORAGE, () => new AsyncLocalStorage<ScopeFrame>())
 
 /** The scope of one call, inside that of another or not. */
 export function createScope(deadline: Deadline, outer: Scope | undefined): Scope {
@@ -104,7 +104,7 @@ export function currentTrace(): Context | undefined {
 }
 
 /** Runs one attempt's work inside its call's scope. */
-export function runInScope<T>(frame: Frame, work: () => T): T {
+export function runInScope<T>(frame: ScopeFrame, work: () => T): T {
   return storage.run(frame, work)
 }
 

@@ -198,7 +198,7 @@ export type Sent<T> =
       readonly value: T
       readonly facts: AnswerFacts
       /** Tells of a stream's end, later; the attempt stays open until then. */
-      readonly onTail?: (listener: (tail: Tail) => void) => void
+      readonly onTail?: (listener: (tail: StreamTail) => void) => void
       /** How a stream is being read. */
       readonly pace?: ReadingPace
     }
@@ -236,7 +236,7 @@ export interface AnswerFacts {
 }
 
 /** How a stream ended after its first content. */
-interface Tail {
+interface StreamTail {
   readonly failure?: Failure
   readonly facts: AnswerFacts
 }

@@ -49,7 +49,7 @@ export interface Envelope {
  * Python repr is not parsed: its codes are found by their keys.
  */
 export function readEnvelope(body: unknown): Envelope {
-  const found: Found = {
+  const found: FoundError = {
     texts: [],
     codes: [],
     types: [],
@@ -80,7 +80,7 @@ export function readEnvelope(body: unknown): Envelope {
   }
 }
 
-interface Found {
+interface FoundError {
   readonly texts: string[]
   readonly codes: string[]
   readonly types: string[]
@@ -138,7 +138,7 @@ const NESTED_FIELDS = [
   'provider_specific_fields',
 ]
 
-function visit(value: unknown, found: Found, depth: number): void {
+function visit(value: unknown, found: FoundError, depth: number): void {
   if (value === undefined || value === null || depth > MAX_DEPTH || found.left-- <= 0) return
   if (typeof value === 'string') {
     visitText(value, found, depth)
@@ -151,7 +151,7 @@ function visit(value: unknown, found: Found, depth: number): void {
   if (items.length === 0) visitObject(value, found, depth)
 }
 
-function visitText(text: string, found: Found, depth: number): void {
+function visitText(text: string, found: FoundError, depth: number): void {
   const split = splitAtJson(text)
   if (split === undefined) {
     const capped = text.slice(0, MAX_TEXT_LENGTH)
@@ -173,7 +173,7 @@ function visitText(text: string, found: Found, depth: number): void {
 const QUOTED_FIELD =
   /["'](code|type|status|reason|error_type|quotaId)\\{0,3}["']: ?\\{0,3}["']?([\w.:-]{1,100})/g
 
-function readQuotedFields(text: string, found: Found): void {
+function readQuotedFields(text: string, found: FoundError): void {
   for (const [, field, word = ''] of text.matchAll(QUOTED_FIELD)) {
     if (field === 'quotaId') found.quotas.push(word)
     else if (field === 'code' || field === 'status') addCode(word, found)
@@ -181,7 +181,7 @@ function readQuotedFields(text: string, found: Found): void {
   }
 }
 
-function visitObject(value: object, found: Found, depth: number): void {
+function visitObject(value: object, found: FoundError, depth: number): void {
   for (const field of CODE_FIELDS) addCode(readProperty(value, field), found)
   for (const field of TYPE_FIELDS) addType(readText(value, field, MAX_CODE_LENGTH), found)
   readFacts(value, found)
@@ -199,7 +199,7 @@ const READ = [...CODE_FIELDS, ...TYPE_FIELDS, ...TEXT_FIELDS, ...NESTED_FIELDS]
 const OTHER_TEXT = /^(?:message|msg|detail|title|reason|status_?text)$/i
 
 /** Visits a member whose name suggests a failure: `fault`, `Message`, `throttlingException`. */
-function visitOther(name: string, member: unknown, found: Found, depth: number): void {
+function visitOther(name: string, member: unknown, found: FoundError, depth: number): void {
   if (READ.includes(name)) return
   const isFailure = namesFailure(name)
   if (isFailure && typeof member === 'object' && member !== null) addType(name, found)
@@ -207,7 +207,7 @@ function visitOther(name: string, member: unknown, found: Found, depth: number):
 }
 
 /** Provider-specific fields. */
-function readFacts(value: object, found: Found): void {
+function readFacts(value: object, found: FoundError): void {
   // google.rpc.QuotaFailure
   const quota = readText(value, 'quotaId', MAX_CODE_LENGTH)
   if (quota !== undefined) found.quotas.push(quota)
@@ -253,7 +253,7 @@ export function isNonEmpty(error: unknown): boolean {
   }
 }
 
-function addCode(code: unknown, found: Found): void {
+function addCode(code: unknown, found: FoundError): void {
   const text = typeof code === 'number' ? String(code) : code
   if (typeof text !== 'string' || text === '') return
   if (/^[45]\d\d$/.test(text)) {
@@ -262,7 +262,7 @@ function addCode(code: unknown, found: Found): void {
   } else if (text.length <= MAX_CODE_LENGTH && !isUntelling(text)) found.codes.push(text)
 }
 
-function addType(type: string | undefined, found: Found): void {
+function addType(type: string | undefined, found: FoundError): void {
   if (type !== undefined && type !== '' && !isUntelling(type)) found.types.push(type)
 }
 

@@ -25,13 +25,13 @@ const MAX_DEPTH = 200
 const MAX_CONTAINERS = 100_000
 const TOO_MUCH = Symbol('too much')
 
-interface Walk {
+interface CopyWalk {
   containers: number
   depth: number
 }
 
 /** Walks plain data, which is nearly all there is; whatever has ways of its own is left to JSON. */
-function copyOf(walk: Walk, value: unknown, key: string | number): unknown {
+function copyOf(walk: CopyWalk, value: unknown, key: string | number): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -57,7 +57,7 @@ function isPlain(value: object): boolean {
     : prototype === Object.prototype || prototype === null
 }
 
-function copyWithin(walk: Walk, value: object | null): object | null {
+function copyWithin(walk: CopyWalk, value: object | null): object | null {
   if (value === null) return null
   walk.containers++
   walk.depth++
@@ -67,7 +67,7 @@ function copyWithin(walk: Walk, value: object | null): object | null {
   return copy
 }
 
-function copyItems(walk: Walk, array: readonly unknown[]): unknown[] {
+function copyItems(walk: CopyWalk, array: readonly unknown[]): unknown[] {
   const items: unknown[] = []
   // By index, as JSON does: a hole is read as undefined, and null stands for both.
   for (let index = 0; index < array.length; index++) {
@@ -76,7 +76,7 @@ function copyItems(walk: Walk, array: readonly unknown[]): unknown[] {
   return items
 }
 
-function copyMembers(walk: Walk, object: object): object {
+function copyMembers(walk: CopyWalk, object: object): object {
   const copy: Record<string, unknown> = {}
   for (const name of Object.keys(object)) {
     const member = copyOf(walk, Reflect.get(object, name), name)

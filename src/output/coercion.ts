@@ -1,5 +1,3 @@
-import type { CoercionRule } from './coercion-rules.ts'
-import { DROP_RULES } from './dropped-members.ts'
 import { childPath, isRecord, own } from './json-value.ts'
 import { LENIENT_VALUE_RULES } from './lenient-rules.ts'
 import { type DecimalMark, decimalMarkIn } from './number-text.ts'
@@ -16,7 +14,13 @@ import {
   typeOfValue,
   typesOf,
 } from './schema-part.ts'
-import { type RuleSite, SAFE_VALUE_RULES, type ValueRule } from './value-rules.ts'
+import { DROP_RULES, isAsked, wrapped } from './unwrap.ts'
+import {
+  type CoercionRule,
+  type RuleSite,
+  SAFE_VALUE_RULES,
+  type ValueRule,
+} from './value-rules.ts'
 import type { Resting, Work } from './work.ts'
 
 /** Which rules may be applied. */
@@ -26,7 +30,7 @@ export interface Allowed {
   readonly always: ReadonlySet<RepairRule>
 }
 
-export function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
+function mayApply({ level, always }: Allowed, rule: RepairRule): boolean {
   return allows(level, rule) || always.has(rule)
 }
 
@@ -77,7 +81,7 @@ interface Child {
 }
 
 /** Coerces the places of a value that the schema rejects. */
-export class Coercion {
+class Coercion {
   readonly #schema: SchemaValidator
   readonly #allowed: Allowed
   readonly #sources: NumberSources
@@ -330,4 +334,92 @@ const ELEMENT = /\/\d+$/
 function nameIn(path: string): string {
   const names = path.split('/').slice(1)
   return names.findLast((name) => !/^\d+$/.test(name)) ?? ''
+}
+
+/** A value after coercion. It may still be invalid. */
+export interface Coerced {
+  readonly value: unknown
+  /** If empty, nothing could be changed and `value` is the parsed value itself. */
+  readonly repairs: readonly Repair[]
+  readonly isAccepted: boolean
+}
+
+/**
+ * Changes a value that the schema rejects, only in the places it rejects and only by the allowed rules.
+ * Nothing is guessed: a missing required property stays missing, and a value inside a union changes only
+ * if all branches that accept the changed value agree. Rules with a loss are applied only to a value that
+ * those without one cannot save, so that `lenient` returns what `safe` does wherever that returns anything.
+ * @throws {OutOfSteps}
+ */
+export function* coerce(
+  parsed: ParsedJson,
+  schema: SchemaValidator,
+  allowed: Allowed,
+  work: Work,
+): Resting<Coerced> {
+  if (schema.accepts(parsed.value, work)) {
+    return { value: parsed.value, repairs: [], isAccepted: true }
+  }
+  const how = { parsed, schema, allowed, work }
+  const layers = mayApply(allowed, 'unwrap') ? layersOf(parsed, schema) : layersOf(parsed)
+  if (allowed.level !== 'lenient') return yield* firstAccepted(how, layers)
+  const safe = yield* firstAccepted({ ...how, allowed: { ...allowed, level: 'safe' } }, layers)
+  // From inside: with a loss, a wrapper may pass for the answer.
+  return safe.isAccepted ? safe : yield* firstAccepted(how, layers.toReversed())
+}
+
+/** The whole value, or one inside of wrappers. */
+interface Layer {
+  readonly value: unknown
+  readonly source: string | undefined
+  readonly unwrapping: readonly Repair[]
+}
+
+const MAX_WRAPPERS = 4
+
+/** The value and, for a schema that may have been answered inside of wrappers, what they hold. */
+function layersOf({ value, source, sources }: ParsedJson, schema?: SchemaValidator) {
+  let last: Layer = { value, source, unwrapping: [] }
+  const layers: Layer[] = [last]
+  let path = ''
+  for (let count = 0; schema !== undefined && count < MAX_WRAPPERS; count += 1) {
+    const inner = wrapped(last.value, schema.jsonSchema)
+    if (inner === undefined) break
+    path += inner.path
+    const unwrapping = [...last.unwrapping, { path, rule: 'unwrap' as const }]
+    last = { value: inner.value, source: sources.of(inner.holder, inner.key), unwrapping }
+    if (isAsked(inner.value, schema.jsonSchema)) layers.push(last)
+  }
+  return layers
+}
+
+/** The first layer that the schema accepts, coerced; or the last failure to. */
+function* firstAccepted(how: How, layers: readonly Layer[]): Resting<Coerced> {
+  let outer: Coerced | undefined
+  for (const { value, source, unwrapping } of layers) {
+    const isAccepted = unwrapping.length > 0 && how.schema.accepts(value, how.work)
+    const found = isAccepted
+      ? { value, repairs: [], isAccepted }
+      : yield* coerced(how, value, source)
+    if (found.isAccepted) return { ...found, repairs: [...unwrapping, ...found.repairs] }
+    if (unwrapping.length === 0) outer = found
+  }
+  return outer ?? { value: how.parsed.value, repairs: [], isAccepted: false }
+}
+
+// A validator that stops at the first error allows only one place to be coerced per round.
+const MAX_ROUNDS = 20
+
+/** Coerces a value that the schema rejects. */
+function* coerced(how: How, value: unknown, source: string | undefined): Resting<Coerced> {
+  const coercion = new Coercion(how)
+  let current = value
+  let isAccepted = false
+  for (let round = 0; round < MAX_ROUNDS && !isAccepted; round++) {
+    const next = yield* coercion.run(current, source)
+    if (next === current) break
+    current = next
+    isAccepted = how.schema.accepts(current, how.work)
+  }
+  return { value: current, repairs: coercion.repairs, isAccepted }
 }

@@ -1,11 +1,11 @@
 import { emitProcessWarning, processWide } from '../process-wide.ts'
 import { ajvCompiler } from './ajv-engine.ts'
 import { interpreter } from './interpreter/interpreter.ts'
+import { wrongTypeIn } from './issues.ts'
 import { isRecord, own } from './json-value.ts'
-import { NotLoaded } from './load-ajv.ts'
 import type { Draft, RegExpEngine, SchemaEngine } from './schema-engine.ts'
+import { NotLoaded } from './schema-part.ts'
 import { OutOfSteps } from './work.ts'
-import { wrongTypeIn } from './wrong-type.ts'
 
 /** Validators by schema text, in order of last use. */
 const plainEngines = new Map<string, SchemaEngine>()

@@ -77,3 +77,43 @@ const LATEX_BF =
   /^\\(?:backslash|bar|beta|begin|bf|big|bigcap|bigcup|binom|bmod|boldsymbol|bot|boxed|bullet|fbox|flat|forall|frac|frown)(?![A-Za-z])/
 const LATEX_NRT =
   /^\\(?:nabla|natural|ne|nearrow|neg|neq|newline|ngeq|ni|nleq|nmid|not|notin|nu|nwarrow|rangle|rceil|rfloor|rho|right|rightarrow|rightharpoonup|rm|tan|tanh|tau|tbinom|text|textbf|textit|textrm|tfrac|therefore|theta|tilde|times|to|top|triangle|triangleleft|triangleq|triangleright)(?![A-Za-z])/
+
+/**
+ * JSON that was escaped once too often, without quotes around it: `{\"a\":1}`. Undefined if the text is no
+ * such JSON: each of its quotes has to be escaped.
+ */
+export function unescapedJson(text: string): string | undefined {
+  const trimmed = text.trim()
+  if (!/^[{[]\s*\\/.test(trimmed.slice(0, MAX_LOOK)) || BARE_QUOTE.test(trimmed)) return undefined
+  if (!trimmed.includes('\\"')) return undefined
+  // Inside a string, a quote has two or three backslashes.
+  return trimmed.replace(ESCAPED, (found, escaped: string) => {
+    if (found.endsWith('"')) return found.length > 2 ? '\\"' : '"'
+    return WHITE_SPACE[escaped] ?? (escaped === '\\' ? '\\' : found)
+  })
+}
+
+const MAX_LOOK = 200
+const BARE_QUOTE = /(?:^|[^\\])"/
+const ESCAPED = /\\{1,3}"|\\([\\ntr])/g
+const WHITE_SPACE: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
+
+/**
+ * JSON whose braces are all doubled, as a template needs them: `{{"a":1}}`. Undefined if the text is no such
+ * JSON.
+ */
+export function undoubledJson(text: string): string | undefined {
+  const trimmed = text.trim()
+  if (!/^(?:\[\s*)?\{\{/.test(trimmed.slice(0, MAX_LOOK)) || !trimmed.includes('}}'))
+    return undefined
+  if (/[{}]/.test(trimmed.replace(DOUBLED, ''))) return undefined
+  return trimmed.replace(DOUBLED, (braces) => braces.charAt(0))
+}
+
+const DOUBLED = /\{\{|\}\}/g
+
+/** The end of a sticky pattern's match at `at`; `at` itself if it does not match. */
+export function matchAt(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at
+  return pattern.test(text) ? pattern.lastIndex : at
+}

@@ -1,4 +1,6 @@
-import { matchAt } from './match-at.ts'
+import { matchAt, undoubledJson, unescapedJson } from './escapes.ts'
+import { own } from './json-value.ts'
+import type { Against } from './judged.ts'
 import { type Outcome, TextParser } from './parser/parser.ts'
 import type { RepairRule } from './repair-rules.ts'
 import type { Resting, Work } from './work.ts'
@@ -164,7 +166,7 @@ const ARRAY_START =
 const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
 /** Lets the parser read from an opening bracket; it says where the value ends. */
-function* candidateAt(text: string, start: number, reading: Reading): Resting<Found> {
+function* candidateAt(text: string, start: number, reading: Reading): Resting<FoundPart> {
   const parser = new TextParser(reading.schema, reading.work, start)
   parser.feed(text)
   parser.end()
@@ -176,7 +178,7 @@ function* candidateAt(text: string, start: number, reading: Reading): Resting<Fo
   return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
 }
 
-interface Found {
+interface FoundPart {
   readonly candidate: Candidate
   readonly end: number
 }
@@ -184,7 +186,7 @@ interface Found {
 const NOT_READ: Outcome = { kind: 'refused', message: 'expected JSON' }
 
 /** A whole text as one value, without a search for brackets. */
-export function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Candidate> {
+function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Candidate> {
   const parser = new TextParser(schema, work)
   parser.feed(text)
   parser.end()
@@ -311,3 +313,44 @@ const MAX_MEMBER = 300
 // {name 986, items: […]: a bracket opens that the parser could not begin with.
 const MEMBER_BEFORE = /[{[][^{}[\]]*[:,][^{}[\]]*$/
 const INVISIBLE = /[\u200b-\u200d\u2060\ufeff]/g
+
+/** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
+export function* candidatesIn(
+  text: string,
+  { validator, work }: Pick<Against, 'validator' | 'work'>,
+): Resting<Extraction> {
+  const schema = validator?.jsonSchema
+  const unescaped = unescapedJson(text) ?? undoubledJson(text)
+  if (unescaped !== undefined) {
+    const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
+    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
+  }
+  const quoted = unquotedLines(text)
+  if (quoted !== undefined) {
+    const inside = yield* extract(quoted, { schema, work })
+    return { ...inside, rules: ['strip-prose', ...inside.rules] }
+  }
+  const trimmed = text.trim()
+  if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
+    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
+    if (tuple.outcome.kind === 'readings') {
+      return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
+    }
+  }
+  const found = yield* extract(text, { schema, work })
+  if (found.candidates.length > 0) return found
+  const lists = own(schema, 'type') === 'array'
+  const again = lists ? yield* extract(text, { schema, work, lists }) : found
+  if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
+  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
+  return { ...again, candidates: [candidate] }
+}
+
+/** A text in which each line carries the mark of a Markdown quotation, without the marks. */
+function unquotedLines(text: string): string | undefined {
+  if (!text.startsWith('>')) return undefined
+  const lines = text.trimEnd().split('\n')
+  return lines.every((line) => line.startsWith('>'))
+    ? lines.map((line) => line.slice(1)).join('\n')
+    : undefined
+}

@@ -1,5 +1,5 @@
 import { isObject } from '../errors/hostile.ts'
-import { exactNumber } from './exact-number.ts'
+import { exactNumber } from './json-value.ts'
 import type { Work } from './work.ts'
 
 /** The character before the fraction. */

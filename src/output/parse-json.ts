@@ -6,14 +6,14 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { candidatesIn } from './candidates.ts'
-import { type Extraction, MAX_CANDIDATES } from './extract.ts'
+import { candidatesIn, type Extraction, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { own, sortedJson } from './json-value.ts'
 import {
   type Accepted,
   type Against,
   type AnswerResult,
+  echoes,
   failure,
   foundIn,
   judged,
@@ -30,12 +30,11 @@ import {
   readCandidate,
   withRules,
 } from './read-candidate.ts'
-import { isRefusal, saidAround } from './refusal.ts'
 import type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
 import type { RegExpEngine } from './schema-engine.ts'
+import { isRefusal, saidAround } from './strict-schema.ts'
 import { isCut, saysTruncated } from './truncation.ts'
-import { echoes } from './value-issues.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'

@@ -1,6 +1,5 @@
-import { isRounded, mayOverflow, mayRound } from './exact-number.ts'
-import { LargeNumber, own } from './json-value.ts'
-import { matchAt } from './match-at.ts'
+import { matchAt } from './escapes.ts'
+import { isRounded, LargeNumber, mayOverflow, mayRound, own } from './json-value.ts'
 import { atOnce, type Resting, Work } from './work.ts'
 
 /** A parsed text, and the original notation of its numbers. */

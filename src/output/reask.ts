@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import type { OutputIssue } from '../errors/call-error.ts'
-import { carriedFields, carriedParts } from './carried-fields.ts'
 import { MAX_ISSUES } from './issues.ts'
 import { sortedJson } from './json-value.ts'
 import { parseExactly } from './parse-with-sources.ts'
+import { carriedFields, carriedParts } from './tool-calls.ts'
 
 /** An answer that was rejected. */
 export interface BadAnswer {

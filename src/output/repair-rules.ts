@@ -1,4 +1,4 @@
-import { COERCION_RULES, type CoercionRule } from './coercion-rules.ts'
+import { COERCION_RULES, type CoercionRule } from './value-rules.ts'
 
 /** One change made to a model's answer: `path` is a JSON Pointer (`''` for the whole text). */
 export interface Repair {

@@ -1,4 +1,6 @@
-import { childPath, isRecord, own, valueAt } from './json-value.ts'
+import type { Ajv, Name, _ as Template } from 'ajv'
+import * as packages from './ajv-packages.cjs'
+import { childPath, isEqual, isRecord, own, valueAt } from './json-value.ts'
 
 /** The JSON Schema keywords that repairs use, with unchecked values. */
 export interface SchemaPart {
@@ -193,3 +195,155 @@ export function partsAtTop(root: object): readonly SchemaPart[] {
 }
 
 const MAX_TOP_PARTS = 50
+
+/**
+ * Whether listing all errors of a value can take time exponential in its depth. If a union may contain
+ * itself, every branch is followed into every branch of the next level. Stopping at the first error avoids
+ * this, because most branches then end at their discriminator.
+ */
+export function explodes(schema: object): boolean {
+  return mentionsUnion(schema) && recurs(schema)
+}
+
+/**
+ * Whether a schema may contain itself. If it does so by two routes to the same value, such as two patterns
+ * or an `if` and its `then`, the time of a check doubles with each level.
+ */
+export function recurs(schema: object): boolean {
+  return refersToItself(schema, schema, new Set(), new Set())
+}
+
+function mentionsUnion(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false
+  return Object.entries(schema).some(([key, child]) => UNIONS.has(key) || mentionsUnion(child))
+}
+
+const UNIONS: ReadonlySet<string> = new Set(['anyOf', 'oneOf'])
+
+/** Depth-first search through nested parts and references; true if it returns to a part it is inside of. */
+function refersToItself(
+  part: object,
+  root: object,
+  above: Set<object>,
+  done: Set<object>,
+): boolean {
+  if (done.has(part)) return false
+  if (above.has(part)) return true
+  above.add(part)
+  const found = linksOf(part, root).some(
+    (link) => link === undefined || refersToItself(link, root, above, done),
+  )
+  above.delete(part)
+  done.add(part)
+  return found
+}
+
+/** Undefined stands for a reference that cannot be followed here and may lead anywhere. */
+function linksOf(part: object, root: object): readonly (object | undefined)[] {
+  const children = Object.values(part).filter(
+    (child): child is object => typeof child === 'object' && child !== null,
+  )
+  const refers = REFERENCES.some((keyword) => typeof own(part, keyword) === 'string')
+  if (!refers || !isRecord(part)) return children
+  const target = localRef(part)
+  return [...children, target === undefined ? undefined : partAt(root, target)]
+}
+
+/** Up to this many scalar members, AJV compares a value with each of them in generated code. */
+export const MAX_INLINE_MEMBERS = 200
+
+/**
+ * Replaces AJV's `enum` in cases where AJV would call a comparison function for every member: members that
+ * are objects or arrays, and long lists. Takes the same time for any number of members.
+ */
+export function addEnum(ajv: Ajv, { _ }: CodeGeneration): void {
+  const known = ajv.getKeyword('enum')
+  if (typeof known !== 'object' || !('code' in known)) throw new TypeError('AJV has no enum')
+  ajv.removeKeyword('enum')
+  ajv.addKeyword({
+    ...known,
+    // Keeps the keyword's old position, because the order of keywords determines the order of errors.
+    before: 'not',
+    code(context, ruleType) {
+      const members: unknown = context.schema
+      const isInline = !Array.isArray(members) || isShort(members)
+      if (isInline) return known.code(context, ruleType)
+      const accepts = context.gen.scopeValue('func', { ref: membership(members) })
+      context.pass(_`${accepts}(${context.data})`)
+    },
+  })
+}
+
+function isShort(members: readonly unknown[]): boolean {
+  return members.length <= MAX_INLINE_MEMBERS && members.every(isScalar)
+}
+
+/** Tests whether a value equals a member. Compares objects only with members whose first level is the same. */
+export function membership(members: readonly unknown[]): (value: unknown) => boolean {
+  const scalars = new Set(members.filter(isScalar))
+  const others = new Map<string, unknown[]>()
+  let mostNames = 0
+  for (const member of members) {
+    if (isScalar(member)) continue
+    const alike = others.get(firstLevelOf(member))
+    if (alike === undefined) others.set(firstLevelOf(member), [member])
+    else alike.push(member)
+    mostNames = Math.max(mostNames, sizeOf(member))
+  }
+  return (value) => {
+    if (isScalar(value)) return scalars.has(value)
+    if (sizeOf(value) > mostNames) return false
+    return others.get(firstLevelOf(value))?.some((member) => isEqual(member, value)) === true
+  }
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value !== 'object' || value === null
+}
+
+function sizeOf(value: unknown): number {
+  return Array.isArray(value) ? value.length : Object.keys(Object(value)).length
+}
+
+/** Equal for equal values. Deeper levels are left out, so that nested values are not serialized repeatedly. */
+function firstLevelOf(value: unknown): string {
+  if (Array.isArray(value)) return JSON.stringify(value.map(scalarOf))
+  if (!isRecord(value)) return ''
+  const names = Object.keys(value).sort()
+  return JSON.stringify([names, names.map((name) => scalarOf(value[name]))])
+}
+
+/** Treats all objects alike. JSON writes -0 as 0, which is also the right comparison. */
+function scalarOf(value: unknown): unknown {
+  return isScalar(value) ? value : {}
+}
+
+/** The helpers with which AJV keywords generate code. */
+export interface CodeGeneration {
+  readonly _: typeof Template
+  readonly Name: typeof Name
+}
+
+/** AJV could not be loaded. Says nothing about the schema. */
+export class NotLoaded extends Error {
+  override readonly name = 'NotLoaded'
+}
+
+function loading<T>(load: () => T): () => T {
+  return () => {
+    try {
+      return load()
+    } catch (cause) {
+      const said = cause instanceof Error ? cause.message : String(cause)
+      throw new NotLoaded(`AJV, which checks answers, could not be loaded: ${said}`, { cause })
+    }
+  }
+}
+
+/** Each loads its AJV package on the first call. @throws {NotLoaded} */
+export const draft7: typeof packages.draft7 = loading(packages.draft7)
+export const draft2019: typeof packages.draft2019 = loading(packages.draft2019)
+export const draft2020: typeof packages.draft2020 = loading(packages.draft2020)
+export const addFormats: typeof packages.addFormats = loading(packages.addFormats)
+export const fullFormats: typeof packages.fullFormats = loading(packages.fullFormats)
+export const codeGeneration: typeof packages.codeGeneration = loading(packages.codeGeneration)

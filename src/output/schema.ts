@@ -1,12 +1,11 @@
 import type { OutputIssue } from '../errors/call-error.ts'
 import { engineFor } from './engines.ts'
 import type { StandardIssue, StandardProps, StandardResult } from './infer.ts'
-import { issuesOf, MAX_ISSUES } from './issues.ts'
+import { issuesOf, MAX_ISSUES, ofNearestBranches } from './issues.ts'
 import { childPath, valueAt } from './json-value.ts'
 import { refuseOldLibraries, standardJsonSchema, standardProps } from './library-schema.ts'
 import type { ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
 import { isOpen } from './schema-part.ts'
-import { ofNearestBranches } from './union-errors.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 /** A schema prepared for checking answers. */
@@ -26,10 +25,10 @@ export interface CompiledSchema {
    * Returns the value itself for a plain JSON Schema. Throws or rejects with whatever the user's own
    * transform throws.
    */
-  finish(value: unknown): Promise<Finished> | Finished
+  finish(value: unknown): Promise<FinishedSchema> | FinishedSchema
 }
 
-export type Finished =
+export type FinishedSchema =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly issues: readonly OutputIssue[] }
 
@@ -128,14 +127,14 @@ export class SchemaValidator implements CompiledSchema {
     return issuesOf(seen).slice(0, MAX_ISSUES - 1)
   }
 
-  finish(value: unknown): Promise<Finished> | Finished {
+  finish(value: unknown): Promise<FinishedSchema> | FinishedSchema {
     if (this.#standard?.validate === undefined) return { ok: true, value }
     const result = this.#standard.validate(value)
     return 'then' in result ? Promise.resolve(result).then(finishedWith) : finishedWith(result)
   }
 
   /** Like `finish`, for a schema that works synchronously; throws a TypeError for any other. */
-  finishNow(value: unknown): Finished {
+  finishNow(value: unknown): FinishedSchema {
     if (this.#standard?.validate === undefined) return { ok: true, value }
     const result = this.#standard.validate(value)
     if (!('then' in result)) return finishedWith(result)
@@ -171,7 +170,7 @@ function outOfSteps(error: unknown): OutputIssue {
   throw error
 }
 
-function finishedWith(result: StandardResult<unknown>): Finished {
+function finishedWith(result: StandardResult<unknown>): FinishedSchema {
   return result.issues === undefined
     ? { ok: true, value: result.value }
     : { ok: false, issues: result.issues.slice(0, MAX_ISSUES).map(fromStandardIssue) }

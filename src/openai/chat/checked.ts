@@ -38,7 +38,7 @@ export type Checked =
       readonly cause?: unknown
     }
 
-export interface Reading {
+export interface AnswerReading {
   readonly level: RepairLevel
   readonly regExp: RegExpEngine | undefined
   /** How it was asked for. */
@@ -49,7 +49,7 @@ export interface Reading {
 export async function checkCompletion(
   completion: unknown,
   schema: CompiledSchema,
-  { level, regExp, format }: Reading,
+  { level, regExp, format }: AnswerReading,
   waiting: Waiting,
 ): Promise<Checked> {
   const { text, finishReason, refusal, message } = answerIn(completion)

@@ -1,6 +1,5 @@
 import type { Exchange } from '../../call/task.ts'
 import { readProperty } from '../../errors/hostile.ts'
-import { missedIn, speaksOfCarried } from '../../output/carried-fields.ts'
 import { answerSignature, carrying, type ReaskMessage, reaskMessages } from '../../output/reask.ts'
 import {
   couldBe,
@@ -9,6 +8,7 @@ import {
   withInstructions,
 } from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
+import { missedIn, speaksOfCarried } from '../../output/tool-calls.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
 import type { ApiRequest, Params } from '../request.ts'
 import { type Checked, formatFor, ignoresFormat, learnIgnored } from './checked.ts'

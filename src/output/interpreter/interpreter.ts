@@ -1,6 +1,4 @@
-import { metaSchemasOf, pointersInto } from '../ajv-engine.ts'
-import { spend, stepsOf } from '../ajv-steps.ts'
-import { explodes, recurs } from '../recursion.ts'
+import { metaSchemasOf, pointersInto, spend, stepsOf } from '../ajv-engine.ts'
 import {
   type Draft,
   type ErrorObject,
@@ -8,12 +6,41 @@ import {
   type RegExpEngine,
   type SchemaEngine,
 } from '../schema-engine.ts'
-import { type Check, Evaluated, fail, isObject, type Schema, type Validation } from './checks.ts'
-import { type Formats, formatsOfAjv } from './formats.ts'
-import type { Compiler } from './keyword.ts'
-import { type Group, groupsOf, KEYWORDS } from './keywords.ts'
-import { References } from './references.ts'
-import { isOfType, typeCheck, typesOf } from './types.ts'
+import { explodes, recurs } from '../schema-part.ts'
+import {
+  ANY_ASSERTIONS,
+  ARRAY_ASSERTIONS,
+  isOfType,
+  NUMBER_ASSERTIONS,
+  OBJECT_ASSERTIONS,
+  STRING_ASSERTIONS,
+  typeCheck,
+  typesOf,
+  UNIQUE_ITEMS,
+} from './assertions.ts'
+import {
+  DEPENDENT,
+  ITEMS_BEFORE_2020,
+  ITEMS_OF_2020,
+  PROPERTIES,
+  UNEVALUATED_ITEMS,
+  UNEVALUATED_PROPERTIES,
+} from './items.ts'
+import { type Formats, formatsOfAjv, References } from './references.ts'
+import {
+  type Check,
+  type Compiler,
+  dynamicRef,
+  Evaluated,
+  fail,
+  isObject,
+  type Keyword,
+  recursiveRef,
+  ref,
+  type Schema,
+  UNIONS,
+  type Validation,
+} from './unions.ts'
 
 /**
  * Prepares a validator that interprets the schema, for runtimes that forbid code generation and hence AJV.
@@ -225,3 +252,56 @@ function counting(schema: Schema, address: string, check: Check): Check {
     return check(place, within, evaluated)
   }
 }
+
+/** Keywords for values of one type, or of any type. In AJV's order, which determines the order of errors. */
+export interface Group {
+  readonly type?: string
+  readonly keywords: readonly (readonly [string, Keyword])[]
+}
+
+/** The `id` of older drafts, which AJV rejects. */
+const ID: Keyword = (): Check => {
+  throw new TypeError('NOT SUPPORTED: keyword "id", use "$id" for schema ID')
+}
+
+function groupsOf(draft: Draft): readonly Group[] {
+  const isOld = draft === 'draft-07'
+  const dynamic = [['$dynamicRef', dynamicRef] as const, ['$recursiveRef', recursiveRef] as const]
+  return [
+    {
+      keywords: [
+        ...(isOld ? [] : dynamic),
+        ['id', ID],
+        ['$ref', ref],
+        ...ANY_ASSERTIONS,
+        ...UNIONS,
+      ],
+    },
+    { type: 'number', keywords: NUMBER_ASSERTIONS },
+    { type: 'string', keywords: STRING_ASSERTIONS },
+    {
+      type: 'array',
+      keywords: [
+        ...ARRAY_ASSERTIONS,
+        ...(draft === '2020-12' ? ITEMS_OF_2020 : ITEMS_BEFORE_2020),
+        UNIQUE_ITEMS,
+        ...(isOld ? [] : [UNEVALUATED_ITEMS]),
+      ],
+    },
+    {
+      type: 'object',
+      keywords: [
+        ...OBJECT_ASSERTIONS,
+        ...PROPERTIES,
+        ...(isOld ? [] : [...DEPENDENT, UNEVALUATED_PROPERTIES]),
+      ],
+    },
+  ]
+}
+
+/** All keywords of any draft that can reject a value. */
+const KEYWORDS: ReadonlySet<string> = new Set([
+  'type',
+  ...groupsOf('2019-09').flatMap(({ keywords }) => keywords.map(([keyword]) => keyword)),
+  'prefixItems',
+])

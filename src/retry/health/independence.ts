@@ -31,7 +31,7 @@ interface Experiment {
   failures: number
 }
 
-export type Change = {
+export type LimitChange = {
   readonly limit: number
   /** Set if the cuts were wrong: the limit may grow again as if there had been no overload. */
   readonly acquitted?: true
@@ -90,7 +90,7 @@ export class Independence {
     lastTicket: number,
     limit: number,
     nowMs: number,
-  ): Change | undefined {
+  ): LimitChange | undefined {
     this.#note(failed, ticket, lastTicket)
     const trying = this.#experiment
     if (trying !== undefined) {
@@ -129,14 +129,14 @@ export class Independence {
     return this.#share >= SHARE.from && this.#share < SHARE.until
   }
 
-  #acquit(share: number, limit: number): Change {
+  #acquit(share: number, limit: number): LimitChange {
     this.#forget()
     this.#cuts.length = 0
     this.#usual = share
     return { limit, acquitted: true }
   }
 
-  #begin(lastTicket: number, limit: number, nowMs: number): Change {
+  #begin(lastTicket: number, limit: number, nowMs: number): LimitChange {
     const restore = this.#before(limit)
     const places = Math.max(Math.min(restore / 4, this.#served(nowMs)), 1)
     this.#experiment = {
@@ -174,7 +174,7 @@ export class Independence {
     failed: boolean,
     lastTicket: number,
     nowMs: number,
-  ): Change | undefined {
+  ): LimitChange | undefined {
     trying.results += 1
     if (failed) trying.failures += 1
     if (trying.results < Math.ceil(4 / trying.share) && trying.failures < FAILURES) return undefined

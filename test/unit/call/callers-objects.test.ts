@@ -288,19 +288,19 @@ describe('half a character', () => {
       'in a payload that a key is derived from',
       { idempotency: 'derive', payload: ['\udc00'], occurrence: 0 },
     ],
-  ] as const)('in a prompt goes out as openai sends it: %s', async (_, steady) => {
+  ] as const)('in a prompt goes out as openai sends it: %s', async (_, options) => {
     const { llm, server } = await setUp()
-    await llm.chat.completions.create(ask('cut \ud83d'), { steady })
+    await llm.chat.completions.create(ask('cut \ud83d'), { steady: options })
     expect(server.requests[0]?.body?.messages).toEqual([{ role: 'user', content: 'cut \ud83d' }])
   })
 
   it('tells two requests apart, as every other does', async () => {
     const { llm } = await setUp()
-    const steady = { idempotencyKey: 'k' }
-    await llm.chat.completions.create(ask('cut \ud83d'), { steady })
-    const other = llm.chat.completions.create(ask('cut \ud83c'), { steady })
+    const own = { steady: { idempotencyKey: 'k' } }
+    await llm.chat.completions.create(ask('cut \ud83d'), own)
+    const other = llm.chat.completions.create(ask('cut \ud83c'), own)
     expect(callReport(await rejection(other))).toMatchObject({ outcome: 'idempotency_mismatch' })
-    const written = llm.chat.completions.create(ask('cut \\ud83d'), { steady })
+    const written = llm.chat.completions.create(ask('cut \\ud83d'), own)
     expect(callReport(await rejection(written))).toMatchObject({ outcome: 'idempotency_mismatch' })
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { COERCION_RULES } from '../../../src/output/coercion-rules.ts'
 import { parseJson } from '../../../src/output/parse-json.ts'
+import { COERCION_RULES } from '../../../src/output/value-rules.ts'
 
 const property = (schema: object, name = 'v') => ({
   type: 'object',

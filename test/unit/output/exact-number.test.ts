@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isRounded } from '../../../src/output/exact-number.ts'
+import { isRounded } from '../../../src/output/json-value.ts'
 import { parseJson } from '../../../src/output/parse-json.ts'
 import { answerSignature } from '../../../src/output/reask.ts'
 

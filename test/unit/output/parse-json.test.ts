@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { isRounded, mayOverflow, mayRound } from '../../../src/output/exact-number.ts'
+import { isRounded, mayOverflow, mayRound } from '../../../src/output/json-value.ts'
 import { type ParseOptions, parseJson } from '../../../src/output/parse-json.ts'
 import { compileSchema } from '../../../src/output/schema.ts'
 
