@@ -15,7 +15,7 @@ import type { AttemptReport, Usage } from './errors/call-error.ts'
 import { FunctionTask, type RunContext } from './function-task.ts'
 import type { CallPromise } from './openai/api-promise.ts'
 import { type CreateCall, dropInCreate } from './openai/chat/drop-in.ts'
-import { checkJsonParams, JsonTask } from './openai/chat/json.ts'
+import { JsonTask } from './openai/chat/json.ts'
 import type { ChatClient } from './openai/chat-client.ts'
 import { clientTimeoutMs, prepareClient } from './openai/client.ts'
 import { facadeOf } from './openai/facade.ts'
@@ -24,6 +24,7 @@ import { checkOption, text } from './options/option-check.ts'
 import type { CallOptions, SteadyOptions } from './options/options.ts'
 import {
   checkCallOptions,
+  checkJsonParams,
   checkNoOptionsIn,
   checkRequestOptions,
   checkSteadyOptions,

@@ -232,6 +232,46 @@ export function checkNoOptionsIn(face: 'create' | 'json', params: unknown): void
   }
 }
 
+/** Parameters that would make another kind of answer than one JSON value. */
+const REFUSED_BY_JSON = {
+  stream: 'an answer can only be checked whole',
+  response_format: 'it is made from the schema',
+  functions: 'it asks for JSON; use create() for calls of functions',
+} as const
+
+/** @throws {TypeError} for a parameter that `json` cannot use, before any request. */
+export function checkJsonParams(params: unknown): Readonly<Record<string, unknown>> {
+  if (typeof params !== 'object' || params === null) {
+    throw new TypeError(
+      `json(): params must be an object, got ${params === null ? 'null' : typeof params}`,
+    )
+  }
+  const given: Readonly<Record<string, unknown>> = { ...params }
+  for (const [name, why] of Object.entries(REFUSED_BY_JSON)) {
+    if (!isAbsent(given[name])) throw new TypeError(`json(): ${name} must be left out: ${why}`)
+  }
+  const { n, tools, tool_choice: toolChoice, model, messages, schema } = given
+  if (!isAbsent(n) && n !== 1) {
+    throw new TypeError(`json(): n must be 1 or left out, got ${String(n)}`)
+  }
+  if (!isAbsent(tools) && toolChoice !== 'none') {
+    throw new TypeError("json(): tools must be left out, or tool_choice be 'none'")
+  }
+  if (typeof model !== 'string' || model === '') {
+    throw new TypeError('json(): model must be the name of a model')
+  }
+  if (!Array.isArray(messages)) throw new TypeError('json(): messages must be an array')
+  if (schema === undefined) {
+    throw new TypeError('json(): schema must be a JSON Schema or a Standard Schema')
+  }
+  return given
+}
+
+/** openai takes null for "left out" too. */
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null
+}
+
 /** vLLM has a parameter `priority`, a number. */
 function isProviders(name: string, value: unknown): boolean {
   return value === undefined || (name === 'priority' && !CALL_ROWS.priority.accepts(value))

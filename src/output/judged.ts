@@ -2,12 +2,12 @@ import type { OutputIssue } from '../errors/call-error.ts'
 import { isObject } from '../errors/hostile.ts'
 import { type Allowed, type Coerced, coerce } from './coercion.ts'
 import { MAX_ISSUES } from './issues.ts'
-import { childPath, isRecord, LargeNumber, mayOverflow, mayRound, own } from './json-value.ts'
+import { childPath, LargeNumber, own } from './json-value.ts'
 import { type FoundIssue, foundAtRoot, SchemaNames } from './named-path.ts'
 import { type ParsedJson, parseWithSources } from './parse-with-sources.ts'
 import { allows, type Repair } from './repair-rules.ts'
 import { ASKED_WRAPPER } from './response-format.ts'
-import type { SchemaValidator } from './schema.ts'
+import { echoes, mayBeRounded, type SchemaValidator } from './schema.ts'
 import { OutOfSteps, type Resting, saysOutOfSteps, type Work } from './work.ts'
 
 export interface ParseFailure<I extends OutputIssue> {
@@ -111,11 +111,6 @@ function insideOfWrapper(value: unknown): unknown {
 function insideWrapper({ path, message, told }: FoundIssue): FoundIssue {
   const within = (inner: string) => `/${ASKED_WRAPPER}${inner}`
   return { path: within(path), message, told: { path: within(told.path), message } }
-}
-
-/** A schema that covers every number rejects an overflow to Infinity by itself. */
-export function mayBeRounded(text: string, validator: SchemaValidator | undefined): boolean {
-  return mayRound(text) || (validator?.isOpen !== false && mayOverflow(text))
 }
 
 /** A JSON text and its parsed value. */
@@ -229,15 +224,3 @@ function pathTo(spot: Spot): string {
 
 const TOO_LARGE = 'integer too large to keep exactly; expected it as a string, or smaller'
 const ECHO = 'expected data that follows the schema, got the schema'
-
-/** JSON that repeats the schema is not data, even if every property is optional. */
-export function echoes(value: unknown, { jsonSchema: schema }: SchemaValidator): boolean {
-  const repeated = own(value, 'properties')
-  if (!isRecord(repeated)) return false
-  const declared = own(schema, 'properties')
-  if (!isRecord(declared)) return false
-  if (own(declared, 'properties') !== undefined || own(value, 'type') !== own(schema, 'type')) {
-    return false
-  }
-  return Object.keys(declared).every((key) => Object.hasOwn(repeated, key))
-}

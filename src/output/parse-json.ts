@@ -13,16 +13,15 @@ import {
   type Accepted,
   type Against,
   type AnswerResult,
-  echoes,
   failure,
   foundIn,
   judged,
   malformed,
-  mayBeRounded,
   type ParseFailure,
   parsedOrUndefined,
 } from './judged.ts'
 import { toldOf } from './named-path.ts'
+import type { Outcome } from './parser/parser.ts'
 import {
   type CandidateReading,
   type MarkedText,
@@ -31,10 +30,15 @@ import {
   withRules,
 } from './read-candidate.ts'
 import type { Repair, RepairLevel, RepairRule } from './repair-rules.ts'
-import { type CompiledSchema, compileSchema, type SchemaValidator } from './schema.ts'
+import {
+  type CompiledSchema,
+  compileSchema,
+  echoes,
+  mayBeRounded,
+  type SchemaValidator,
+} from './schema.ts'
 import type { RegExpEngine } from './schema-engine.ts'
 import { isRefusal, saidAround } from './strict-schema.ts'
-import { isCut, saysTruncated } from './truncation.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 export type { Repair } from './repair-rules.ts'
@@ -313,3 +317,41 @@ function noneOf(results: readonly AnswerResult[], text: string): AnswerResult {
   if (isRefusal(text)) return failure('refusal', DECLINED)
   return results.at(-1) ?? malformed('expected JSON, found none')
 }
+
+/** Whether the provider reports that the answer reached a length limit. */
+export function saysTruncated(finishReason: string | undefined): boolean {
+  return finishReason !== undefined && CUT_REASONS.has(finishReason.toLowerCase())
+}
+
+// OpenAI and most others: `length`. Anthropic: `max_tokens`, `model_context_window_exceeded`. Gemini:
+// `MAX_TOKENS`. Mistral: `model_length`. OpenAI's Responses API: `max_output_tokens`.
+const CUT_REASONS: ReadonlySet<string> = new Set([
+  'length',
+  'max_tokens',
+  'max_output_tokens',
+  'model_length',
+  'model_context_window_exceeded',
+])
+
+/** Whether the answer reached the end of the model's context rather than the output limit. */
+export function fillsContext(finishReason: string | undefined): boolean {
+  return finishReason !== undefined && FULL_REASONS.has(finishReason.toLowerCase())
+}
+
+const FULL_REASONS: ReadonlySet<string> = new Set(['model_length', 'model_context_window_exceeded'])
+
+/**
+ * Whether a candidate's text ends inside the JSON it started. A list whose last item is complete counts as cut
+ * too, because further items may be missing.
+ */
+export function isCut(outcome: Outcome, text: string, finishReason?: string): boolean {
+  if (outcome.kind !== 'cut') return false
+  if (!outcome.insideString) return true
+  // A string that lost its closing quote swallows the rest: the fence behind the JSON, or its last bracket
+  // in a text that the provider says is finished.
+  if (CLOSING_FENCE.test(text)) return false
+  const closesItself = text.trimEnd().endsWith(text.startsWith('{') ? '}' : ']')
+  return !(finishReason === 'stop' && closesItself)
+}
+
+const CLOSING_FENCE = /[}\]]\s*\n(?:`{3}|~{3})(?:\s|$)/

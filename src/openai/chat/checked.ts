@@ -5,7 +5,7 @@ import type { FailureKind } from '../../errors/failure-kinds.ts'
 import { readItems, readProperty, readText } from '../../errors/hostile.ts'
 import { asksLess, formatAfterRefusal } from '../../output/format-refusals.ts'
 import { type FoundIssue, SchemaNames } from '../../output/named-path.ts'
-import { parseAnswer, type Repair } from '../../output/parse-json.ts'
+import { fillsContext, parseAnswer, type Repair, saysTruncated } from '../../output/parse-json.ts'
 import type { RepairLevel } from '../../output/repair-rules.ts'
 import {
   type FormatRequest,
@@ -14,11 +14,9 @@ import {
 } from '../../output/response-format.ts'
 import type { CompiledSchema } from '../../output/schema.ts'
 import type { RegExpEngine } from '../../output/schema-engine.ts'
-import { fillsContext, saysTruncated } from '../../output/truncation.ts'
 import { inTurns, type Resting } from '../../output/work.ts'
 import type { TargetState } from '../../retry/health/target-state.ts'
 import { type Clock, soon, type Waiting } from '../../time.ts'
-import { withoutUndefined } from '../../without-undefined.ts'
 import { firstChoice } from './shape.ts'
 
 /** What came of an answer. */
@@ -64,11 +62,11 @@ export async function checkCompletion(
   }
   if (text.trim() === '') return reject('empty_response', whyEmpty(message, text))
   try {
-    const reading = parseAnswer(
-      text,
-      schema,
-      withoutUndefined({ level, undo: format.undo, finishReason }),
-    )
+    const reading = parseAnswer(text, schema, {
+      level,
+      undo: format.undo,
+      ...(finishReason !== undefined && { finishReason }),
+    })
     const parsed = await readInTurns(reading, waiting)
     if (!parsed.ok) {
       const { kind } = parsed

@@ -5,6 +5,7 @@ import { readProperty } from '../../errors/hostile.ts'
 import { canonicalJson } from '../../idempotency/key.ts'
 import { MAX_ISSUES } from '../../output/issues.ts'
 import { toldOf } from '../../output/named-path.ts'
+import { saysTruncated } from '../../output/parse-json.ts'
 import { answerSignature } from '../../output/reask.ts'
 import type { Repair } from '../../output/repair-rules.ts'
 import {
@@ -15,7 +16,6 @@ import {
   type Tools,
   toolsOf,
 } from '../../output/tool-calls.ts'
-import { saysTruncated } from '../../output/truncation.ts'
 import type { Resting } from '../../output/work.ts'
 import type { Waiting } from '../../time.ts'
 import type { Answer } from '../api-promise.ts'
