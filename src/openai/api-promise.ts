@@ -1,5 +1,4 @@
 import { readProperty } from '../errors/hostile.ts'
-import { shareReport } from '../report/call-report.ts'
 import { discard } from './stream-class.ts'
 import type { WireRecord } from './wire.ts'
 
@@ -11,6 +10,9 @@ export interface Answer<T> {
   /** As openai's own helpers expect them beside the data. */
   readonly props: { readonly response: Response; readonly options: object }
 }
+
+/** A value and the answer that it was made of. */
+type Derived = (value: unknown, source: unknown) => void
 
 /** Starts the call once, as the caller wants it: the data, or the response with its body unread. */
 export type Start<T> = (mode: 'data' | 'response') => Promise<Answer<T>>
@@ -38,8 +40,9 @@ export class CallPromise<T> extends Promise<T> {
     void Object.defineProperty(this, 'state', { configurable: true, writable: true, value })
   }
 
-  static of<D>(start: Start<D>): CallPromise<D> {
-    const call: State<D>['call'] = { started: undefined, start }
+  /** `derived` is told of each value that a helper of openai makes of the answer, or throws instead. */
+  static of<D>(start: Start<D>, derived: Derived): CallPromise<D> {
+    const call: State<D>['call'] = { started: undefined, start, derived }
     queueMicrotask(() => {
       call.started ??= start('data')
     })
@@ -69,11 +72,11 @@ export class CallPromise<T> extends Promise<T> {
       const data = before(answer)
       try {
         const transformed = transform(data, answer.props)
-        shareReport(transformed, data)
+        call.derived(transformed, data)
         return transformed
       } catch (error) {
         // What was wrong with the answer: the call itself went well.
-        shareReport(error, data)
+        call.derived(error, data)
         throw error
       }
     })
@@ -106,6 +109,7 @@ interface State<T> {
   readonly call: {
     started: Promise<Answer<unknown>> | undefined
     readonly start: Start<unknown>
+    readonly derived: Derived
   }
   readonly transform: (answer: Answer<unknown>) => T
   data: Promise<T> | undefined

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { currentScope, outsideScopes } from '../call/nesting.ts'
 import { readProperty } from '../errors/hostile.ts'
 import type { ChatClient } from './chat-client.ts'
-import { inherited, isFacade, ownValue, rawClient } from './facade.ts'
+import { inherited, isFacade, OWN_RETRIES, ownValue, rawClient } from './facade.ts'
 import { observeClient, ownFetch } from './wire.ts'
 
 /** openai's error classes, as found on a client's class. */
@@ -126,9 +126,6 @@ function senderOf(client: object): object {
   return typeof sender === 'object' && sender !== null ? sender : raw
 }
 
-/** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
-const OWN_RETRIES = Symbol.for('steadycall.own-retries.v1')
-
 function neutraliseRetries(client: object): void {
   const descriptor = Object.getOwnPropertyDescriptor(client, 'maxRetries')
   // Ours already, also through another copy of the package; or frozen: then the per-request option
@@ -151,39 +148,6 @@ function neutraliseRetries(client: object): void {
       own.maxRetries = value
     },
   })
-}
-
-// openai-node's DEFAULT_MAX_RETRIES: indistinguishable from "not set", so it is not a wish.
-const SDK_DEFAULT_MAX_RETRIES = 2
-
-/** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
-export function clientAttempts(client: ChatClient): number | undefined {
-  const raw = rawClient(client)
-  const maxRetries = readProperty(readProperty(raw, OWN_RETRIES) ?? raw, 'maxRetries')
-  return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
-}
-
-// openai-node's DEFAULT_TIMEOUT.
-const SDK_DEFAULT_TIMEOUT_MS = 600_000
-
-/** The client's own `timeout`, or the SDK's default where it has none. */
-export function clientTimeoutMs(client: ChatClient): number {
-  const timeout = readProperty(client, 'timeout')
-  return typeof timeout === 'number' ? timeout : SDK_DEFAULT_TIMEOUT_MS
-}
-
-/** The client was built with another `timeout` than the SDK's default. */
-export function setsTimeout(client: ChatClient): boolean {
-  return clientTimeoutMs(client) !== SDK_DEFAULT_TIMEOUT_MS
-}
-
-// The upper end of maxAttempts.
-const MOST_ATTEMPTS = 10
-
-/** openai's `maxRetries` as our `maxAttempts`: who switched retries off gets none. */
-export function attemptsFor(maxRetries: unknown): number | undefined {
-  if (typeof maxRetries !== 'number' || !Number.isInteger(maxRetries)) return undefined
-  return Math.min(Math.max(maxRetries, 0) + 1, MOST_ATTEMPTS)
 }
 
 /**

@@ -1,5 +1,6 @@
 import { readProperty } from '../errors/hostile.ts'
-import { callReport, shareReport } from '../report/call-report.ts'
+import type { ChatClient } from './chat-client.ts'
+import { watchedHelper } from './helper-reports.ts'
 
 /** Marks a wrapped client; its value is the client inside. */
 const RAW = Symbol.for('steadycall.raw-client.v1')
@@ -154,6 +155,44 @@ function through<T extends object>(
   return facade as T
 }
 
+// What the client inside was built with.
+
+/** On a prepared client: `maxRetries` as its owner set it, whatever scope we are read in. */
+export const OWN_RETRIES: unique symbol = Symbol.for('steadycall.own-retries.v1')
+
+// openai-node's DEFAULT_MAX_RETRIES: indistinguishable from "not set", so it is not a wish.
+const SDK_DEFAULT_MAX_RETRIES = 2
+
+/** `maxRetries + 1` when the client's owner set something else than the SDK's default. */
+export function clientAttempts(client: ChatClient): number | undefined {
+  const raw = rawClient(client)
+  const maxRetries = readProperty(readProperty(raw, OWN_RETRIES) ?? raw, 'maxRetries')
+  return maxRetries === SDK_DEFAULT_MAX_RETRIES ? undefined : attemptsFor(maxRetries)
+}
+
+// openai-node's DEFAULT_TIMEOUT.
+const SDK_DEFAULT_TIMEOUT_MS = 600_000
+
+/** The client's own `timeout`, or the SDK's default where it has none. */
+export function clientTimeoutMs(client: ChatClient): number {
+  const timeout = readProperty(client, 'timeout')
+  return typeof timeout === 'number' ? timeout : SDK_DEFAULT_TIMEOUT_MS
+}
+
+/** The client was built with another `timeout` than the SDK's default. */
+export function setsTimeout(client: ChatClient): boolean {
+  return clientTimeoutMs(client) !== SDK_DEFAULT_TIMEOUT_MS
+}
+
+// The upper end of maxAttempts.
+const MOST_ATTEMPTS = 10
+
+/** openai's `maxRetries` as our `maxAttempts`: who switched retries off gets none. */
+export function attemptsFor(maxRetries: unknown): number | undefined {
+  if (typeof maxRetries !== 'number' || !Number.isInteger(maxRetries)) return undefined
+  return Math.min(Math.max(maxRetries, 0) + 1, MOST_ATTEMPTS)
+}
+
 // Reading of objects that may be proxies: tracers answer each property of a client with something of
 // their own. Property descriptors and prototypes say what is really there, since hardly a proxy changes
 // those. None of these functions throws.
@@ -219,93 +258,4 @@ function valueIn({ get, value }: PropertyDescriptor, object: unknown): unknown {
 
 function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
-}
-
-export interface WatchedHelper {
-  /** openai's `parse`, `stream` or `runTools`: it sends with `this._client.chat.completions.create`. */
-  readonly helper: (...args: never[]) => unknown
-  /** The completions resource it belongs to. */
-  readonly resource: object
-  /** The wrapped client. */
-  readonly client: object
-}
-
-/**
- * The helper, reaching the wrapped client's `create`. What a runner of `stream` and `runTools` puts
- * together, throws, and itself is, shares the report of the call it last made; a promise of `parse`
- * has it already.
- */
-function watchedHelper({ helper, resource, client }: WatchedHelper): unknown {
-  return (...args: unknown[]): unknown => {
-    let watch: (call: unknown) => void = () => {}
-    const sender = clientThat(client, (call) => watch(call))
-    // The helper finds its client through this view; the resource itself has no private fields.
-    const view: object = Object.create(resource, { _client: { value: sender } })
-    const result: unknown = Reflect.apply(helper, view, args)
-    // A runner makes its calls later; `parse` has made its only one already.
-    if (isRunner(result)) watch = watchOf(result)
-    return result
-  }
-}
-
-/** The client, telling of each call of `create`. */
-function clientThat(client: object, tell: (call: unknown) => void): object {
-  const chat = Object(Reflect.get(client, 'chat'))
-  const completions = Object(Reflect.get(chat, 'completions'))
-  const create = (...args: unknown[]): unknown => {
-    // Read now: it may be a test's spy.
-    const call: unknown = Reflect.apply(Reflect.get(completions, 'create'), completions, args)
-    tell(call)
-    return call
-  }
-  return over(client, 'chat', over(chat, 'completions', over(completions, 'create', create)))
-}
-
-function over(object: object, key: string, value: unknown): object {
-  return Object.create(object, { [key]: { value } })
-}
-
-/** openai's `EventStream`, as far as it is needed. */
-interface Runner {
-  on(event: 'chatCompletion', listener: (completion: unknown) => void): unknown
-}
-
-function isRunner(result: unknown): result is Runner {
-  const has = (name: string) => typeof readProperty(result, name) === 'function'
-  return has('on') && !has('then')
-}
-
-function watchOf(runner: Runner): (call: unknown) => void {
-  let latest: unknown
-  const told = (source: unknown) => {
-    latest = source
-    shareReport(runner, source)
-  }
-  runner.on('chatCompletion', (completion) => shareReport(completion, latest))
-  tellOfErrors(runner, (error) => {
-    if (callReport(error) === undefined) shareReport(error, latest)
-    else told(error)
-  })
-  return (call) => {
-    // The runner awaits it itself, and nothing of its rejection is lost.
-    if (isThenable(call)) call.then(told, told)
-  }
-}
-
-/**
- * A listener for errors would count as one that handles them. So they are seen where the runner
- * sends out its events, as long as it does so by this name; if not, only errors of its own go without.
- */
-function tellOfErrors(runner: object, tell: (error: unknown) => void): void {
-  const emit: unknown = readProperty(runner, '_emit')
-  if (typeof emit !== 'function') return
-  const value = (event: unknown, ...args: unknown[]): unknown => {
-    if (event === 'error' || event === 'abort') tell(args[0])
-    return Reflect.apply(emit, runner, [event, ...args])
-  }
-  Object.defineProperty(runner, '_emit', { configurable: true, writable: true, value })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof readProperty(value, 'then') === 'function'
 }

@@ -15,13 +15,8 @@ import { type CallFace, resolveCall } from '../options/resolve-options.ts'
 import type { TargetState } from '../retry/health/target-state.ts'
 import { type Clock, isSignal, nativeSignal } from '../time.ts'
 import type { ChatClient } from './chat-client.ts'
-import {
-  attemptsFor,
-  clientAttempts,
-  clientTimeoutMs,
-  prepareClient,
-  setsTimeout,
-} from './client.ts'
+import { prepareClient } from './client.ts'
+import { attemptsFor, clientAttempts, clientTimeoutMs, setsTimeout } from './facade.ts'
 import { jsonOf, parseExactly } from './json-of.ts'
 import { type CallTarget, chatTargets, gatewayOf, throughGateway } from './targets.ts'
 import { seesBodies, switchesGatewayOn, WIRE, type WireRecord, wireOf } from './wire.ts'

@@ -28,13 +28,13 @@ export function ajvCompiler(
   draft: Draft,
   regExp: RegExpEngine | undefined,
 ): () => SchemaEngine {
-  const own: Options = {
+  const settings: Options = {
     ...(regExp === undefined ? {} : { code: { regExp: asAjvTakes(regExp) } }),
     ownProperties: mentionsInherited(text),
   }
   const checker = checkerOf(draft)
   const meter = new StepMeter()
-  const ajv = newAjv(draft, own, meter)
+  const ajv = newAjv(draft, settings, meter)
   return () => {
     checkSchema(parseSchema(text), checker)
     const schema = parseSchema(text)
@@ -48,7 +48,7 @@ export function ajvCompiler(
         isCounted ? meter.counted(work, () => accepts(value)) === true : accepts(value) === true,
       firstErrors: (value, work) =>
         meter.counted(work, () => (accepts(value) ? [] : (accepts.errors ?? []))),
-      ...explaining(text, draft, { ...own, allErrors }, meter),
+      ...explaining(text, draft, { ...settings, allErrors }, meter),
     }
   }
 }

@@ -56,9 +56,9 @@ export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledS
       `schema: expected a JSON Schema or a Standard Schema, got ${kindOf(schema)}`,
     )
   }
-  const compiled = compiledWith.get(regExp ?? NO_REGEXP) ?? new WeakMap<object, SchemaValidator>()
-  compiledWith.set(regExp ?? NO_REGEXP, compiled)
-  const known = compiled.get(schema)
+  const validators = compiledWith.get(regExp ?? NO_REGEXP) ?? new WeakMap<object, SchemaValidator>()
+  compiledWith.set(regExp ?? NO_REGEXP, validators)
+  const known = validators.get(schema)
   if (known !== undefined) return known
   const standard = standardProps(schema)
   const created = new SchemaValidator(
@@ -66,7 +66,7 @@ export function compileSchema(schema: unknown, regExp?: RegExpEngine): CompiledS
     standard,
     regExp,
   )
-  compiled.set(schema, created)
+  validators.set(schema, created)
   return created
 }
 

@@ -5,7 +5,7 @@ import type { CallContext, Task } from '../../call/task.ts'
 import { CallError, type Failure, isCallError } from '../../errors/call-error.ts'
 import { classifyError } from '../../errors/classify.ts'
 import type { FailureKind } from '../../errors/failure-kinds.ts'
-import { attachReport, type CallReport, callReport } from '../../report/call-report.ts'
+import { attachReport, type CallReport, callReport, shareReport } from '../../report/call-report.ts'
 import { ClientClosed } from '../../time.ts'
 import { type Answer, CallPromise } from '../api-promise.ts'
 import type { ChatClient } from '../chat-client.ts'
@@ -43,7 +43,7 @@ export function dropInCreate(create: CreateCall): CallPromise<unknown> {
     } catch (error) {
       throw isCallError(error) ? dropInError(error, client) : error
     }
-  })
+  }, shareReport)
 }
 
 /** Starts the call, and holds on to the request where it waits before it has sent anything. */

@@ -1,9 +1,9 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { engineFor, compileSchema } from '../../../src/output/schema.ts'
 import { interpreter } from '../../../src/output/interpreter/interpreter.ts'
 import { type ParseResult, parseAnswer, parseJson } from '../../../src/output/parse-json.ts'
+import { compileSchema, engineFor } from '../../../src/output/schema.ts'
 import { OutOfSteps, type Resting, Work } from '../../../src/output/work.ts'
 import { fuzzRuns } from '../../support/fuzz-runs.ts'
 
