@@ -58,6 +58,7 @@ const CASES: readonly (readonly [string, Schema])[] = [
   [`{"${KEY}":{"a":{"x":"${VALUE}"}}}`, STRICT],
   [`Well, ${VALUE}: {'${KEY}': '7',}`, AMOUNTS],
   [`{"${KEY}": ${VALUE} ${VALUE}`, AMOUNTS],
+  [`{"${KEY}": "${VALUE} ${VALUE}`, AMOUNTS],
 ]
 
 it('nothing that only an answer says is in an event, a report, an error or a span', async () => {
