@@ -26,10 +26,12 @@ export function bodyStream(queue: ByteQueue, codings: readonly Coding[]): BodySt
       // Bytes that a reader of another kind has left are in the stream's own queue.
       const isPlain = options?.mode === undefined && !source.isPulled
       const reader = Reflect.apply(real, stream, options === undefined ? [] : [options])
-      if (!isPlain) return reader
-      return new QueueReader(queue, stream, reader, () => {
-        hasRead = true
-      })
+      if (isPlain) {
+        readFrom(queue, reader, () => {
+          hasRead = true
+        })
+      }
+      return reader
     },
     configurable: true,
     writable: true,
@@ -158,54 +160,58 @@ interface PendingRead {
 }
 
 /**
- * A default reader that takes all that has arrived with each read. It holds the lock of the real stream, and ends
- * it, so that `closed`, `locked` and `cancel` are those of the real reader.
+ * Lets a default reader take all that has arrived with each read. It stays a real one, with the lock of the
+ * stream: some of Node's own code reads by its private fields.
  */
-class QueueReader {
+function readFrom(queue: ByteQueue, reader: RealReader, onRead: () => void): void {
+  const reads = new QueueReads(queue, reader, onRead)
+  reader.read = () => reads.read()
+  reader.releaseLock = () => reads.release()
+}
+
+class QueueReads {
   readonly #queue: ByteQueue
-  // Who keeps the reader keeps the stream: a dropped one ends the request.
-  readonly stream: unknown
-  readonly #real: RealReader
+  readonly #reader: RealReader
+  readonly #read: RealReader['read']
+  readonly #release: RealReader['releaseLock']
   readonly #onRead: () => void
   readonly #pending: PendingRead[] = []
   #isReleased = false
 
-  constructor(queue: ByteQueue, stream: unknown, real: RealReader, onRead: () => void) {
+  constructor(queue: ByteQueue, reader: RealReader, onRead: () => void) {
     this.#queue = queue
-    this.stream = stream
-    this.#real = real
+    this.#reader = reader
+    this.#read = reader.read
+    this.#release = reader.releaseLock
     this.#onRead = onRead
   }
 
   read(): Promise<Read> {
     // The real one rejects where its lock is released.
-    if (this.#isReleased) return this.#real.read()
+    if (this.#isReleased) return this.#realRead()
     this.#onRead()
     if (this.#pending.length > 0) return this.#wait()
     try {
       const value = this.#queue.take()
       if (value !== undefined) return Promise.resolve({ done: false, value })
     } catch {
-      return this.#real.read()
+      return this.#realRead()
     }
-    return this.#queue.isOver ? this.#real.read() : this.#wait()
+    return this.#queue.isOver ? this.#realRead() : this.#wait()
   }
 
-  cancel(reason?: unknown): Promise<void> {
-    return this.#real.cancel(reason)
-  }
-
-  releaseLock(): void {
+  release(): void {
+    if (!this.#isReleased) this.#queue.stopWaiting()
     this.#isReleased = true
-    this.#queue.stopWaiting()
     for (const { reject } of this.#pending.splice(0)) {
       reject(new TypeError('Invalid state: Releasing reader'))
     }
-    this.#real.releaseLock()
+    Reflect.apply(this.#release, this.#reader, [])
   }
 
-  get closed(): RealReader['closed'] {
-    return this.#real.closed
+  /** The end, or the error, is that of the real stream: this read brings it there. */
+  #realRead(): Promise<Read> {
+    return Reflect.apply(this.#read, this.#reader, [])
   }
 
   #wait(): Promise<Read> {
@@ -216,19 +222,16 @@ class QueueReader {
   }
 
   #onReady(): void {
-    const next = this.#pending.shift()
-    // The end, or the error, is that of the real stream: this read brings it there.
-    next?.resolve(this.#taken())
+    this.#pending.shift()?.resolve(this.#taken())
     if (this.#pending.length > 0) this.#queue.whenReady(() => this.#onReady())
   }
 
   #taken(): Read | Promise<Read> {
     try {
       const value = this.#queue.take()
-      return value === undefined ? this.#real.read() : { done: false, value }
+      return value === undefined ? this.#realRead() : { done: false, value }
     } catch {
-      return this.#real.read()
+      return this.#realRead()
     }
   }
 }
-Object.setPrototypeOf(QueueReader.prototype, ReadableStreamDefaultReader.prototype)
