@@ -1,4 +1,5 @@
 import type { AttemptReport, Failure } from '../errors/call-error.ts'
+import { runtimeLimit } from '../errors/runtime-limits.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/cause-rules.ts'
 import { classify, isNotExecuted } from '../errors/classify.ts'
 import { FailedAnswer } from '../errors/failed-answer.ts'
@@ -267,6 +268,8 @@ export function classifyThrown(
   const found = classify(error, { status, headers, body, now: clock.wallMs() })
   return {
     ...found,
+    // What the runtime ended itself is not for the provider to mend.
+    ...(found.status === undefined && runtimeLimit(found.code)),
     message: found.kind,
     cause: error,
     // The innermost steadycall layer has the hints, and has retried already.

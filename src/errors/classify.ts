@@ -3,6 +3,7 @@ import { matchCause } from './cause-rules.ts'
 import { isNonEmpty, readEnvelope } from './envelope.ts'
 import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
 import { type HeaderSource, readItems, readProperty, readText, someCause } from './hostile.ts'
+import { runtimeLimit } from './runtime-limits.ts'
 import {
   type Classification,
   type Evidence,
@@ -104,7 +105,7 @@ function describe(
   { kind, executed }: { readonly kind: FailureKind; readonly executed: Executed },
   code: string | undefined,
 ): Classification {
-  const retryable = mayRetry(kind, false, undefined)
+  const retryable = runtimeLimit(code) === undefined && mayRetry(kind, false, undefined)
   return { kind, retryable, executed, ...(code !== undefined && { code }) }
 }
 

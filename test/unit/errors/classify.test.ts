@@ -113,14 +113,14 @@ describe('classifyError', () => {
       'no headers in time',
       wrap(fetchFailed(withCode('UND_ERR_HEADERS_TIMEOUT'))),
       'timeout',
-      true,
+      false,
       'maybe',
     ],
     [
       'body stalled',
       new TypeError('terminated', { cause: withCode('UND_ERR_BODY_TIMEOUT') }),
       'timeout',
-      true,
+      false,
       'maybe',
     ],
     [
