@@ -264,8 +264,8 @@ export function classifyThrown(
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
   if (error instanceof FailedAnswer) return error.failure
-  const { status, headers, errorBody: body } = wire ?? NOTHING_SEEN
-  const found = classify(error, { status, headers, body, now: clock.wallMs() })
+  const { status, headers, errorBody: body, limitCode } = wire ?? NOTHING_SEEN
+  const found = classify(error, { status, headers, body, limitCode, now: clock.wallMs() })
   return {
     ...found,
     // What the runtime ended itself is not for the provider to mend.
@@ -281,7 +281,12 @@ export function classifyThrown(
   }
 }
 
-const NOTHING_SEEN = { status: undefined, headers: undefined, errorBody: undefined }
+const NOTHING_SEEN = {
+  status: undefined,
+  headers: undefined,
+  errorBody: undefined,
+  limitCode: undefined,
+}
 
 /** Ended by the signal of the callers, when something had been sent. */
 export function abortedBy(signal: AbortSignal | undefined): Failure {

@@ -3,7 +3,7 @@ import { matchCause } from './cause-rules.ts'
 import { isNonEmpty, readEnvelope } from './envelope.ts'
 import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
 import { type HeaderSource, readItems, readProperty, readText, someCause } from './hostile.ts'
-import { runtimeLimit } from './runtime-limits.ts'
+import { limitIn } from './runtime-limits.ts'
 import {
   type Classification,
   type Evidence,
@@ -31,8 +31,16 @@ export function classifyError(error: unknown, now?: number): Classification {
 
 /** `classifyError`, supplemented by what was observed on the wire. */
 export function classify(error: unknown, evidence: Evidence = {}): Classification {
-  const found = judge(error, evidence, { left: MAX_ERRORS }, 0) ?? judgeEvidence(error, evidence)
+  const judged = judge(error, evidence, { left: MAX_ERRORS }, 0) ?? judgeEvidence(error, evidence)
+  const found = underLimit(judged, error, evidence)
   return isNotExecuted(error) ? { ...found, executed: 'no' } : found
+}
+
+/** A request that the runtime's own limit ended would meet it again. openai calls it a time-out of its own. */
+function underLimit(found: Classification, error: unknown, { limitCode }: Evidence): Classification {
+  if (found.kind !== 'timeout' || found.status !== undefined) return found
+  const code = limitIn(error) ?? limitCode
+  return code === undefined ? found : { ...found, code, retryable: false }
 }
 
 // Real chains of causes have up to five links; the limit also ends a cyclic chain.
@@ -105,7 +113,7 @@ function describe(
   { kind, executed }: { readonly kind: FailureKind; readonly executed: Executed },
   code: string | undefined,
 ): Classification {
-  const retryable = runtimeLimit(code) === undefined && mayRetry(kind, false, undefined)
+  const retryable = mayRetry(kind, false, undefined)
   return { kind, retryable, executed, ...(code !== undefined && { code }) }
 }
 

@@ -1,3 +1,5 @@
+import { readText, someCause } from './hostile.ts'
+
 /** A limit of the runtime, or of a transport, that the same request would meet again. */
 export interface RuntimeLimit {
   /** What ended the request. */
@@ -35,6 +37,19 @@ const LIMITS: ReadonlyMap<string, RuntimeLimit> = new Map([
     },
   ],
 ])
+
+/** The code of the limit that an error, or one of its causes, tells of. */
+export function limitIn(error: unknown): string | undefined {
+  let found: string | undefined
+  someCause(error, (cause) => {
+    const code = readText(cause, 'code', MAX_CODE_LENGTH)
+    if (code !== undefined && LIMITS.has(code)) found ??= code
+    return found !== undefined
+  })
+  return found
+}
+
+const MAX_CODE_LENGTH = 40
 
 /**
  * The limit that a code of an error without a response stands for. Sending the request again would be paid for
