@@ -100,8 +100,11 @@ interface Init extends Omit<RequestInit, 'dispatcher'> {
 
 type AnyFetch = (input: string | URL | Request, init?: Init) => Promise<Response>
 
-/** The fetch of the runtime, when this module was loaded. It takes any dispatcher. */
-const RUNTIME_FETCH = globalThis.fetch as AnyFetch
+/**
+ * The fetch of the runtime, if nobody replaced it before this module was loaded; it takes any dispatcher. Where
+ * the global one is ours, it is the way to the runtime's.
+ */
+const FETCH_AT_LOAD = globalThis.fetch as AnyFetch
 
 class Transport {
   readonly #given: Dispatcher | undefined
@@ -120,15 +123,22 @@ class Transport {
   }
 
   fetch(input: string | URL | Request, init?: Init): Promise<Response> {
-    // A patched fetch is called as the runtime's is.
-    if (isPatched(init)) return (globalThis.fetch as AnyFetch)(input, handedOn(init))
+    // Read at each call: mocks come and go. It is called as the runtime's is.
+    const current = globalThis.fetch as AnyFetch
+    const isRuntimes = isRuntimeFetch(current)
+    if (!isRuntimes && !isOurs(current) && init?.[HANDED_ON] !== true) {
+      if (!HAS_DISPATCHER) sayOnce()
+      return current(input, { ...init, [HANDED_ON]: true })
+    }
+    const runtimeFetch = isRuntimes ? current : FETCH_AT_LOAD
     const asked = init?.dispatcher ?? undefined
-    const dispatcher =
-      asked ?? this.#given ?? (HAS_DISPATCHER ? this.#process.current() : undefined)
+    const dispatcher = HAS_DISPATCHER
+      ? (asked ?? this.#given ?? this.#process.current())
+      : undefined
     if (!isDispatcher(dispatcher)) {
       // What is no dispatcher is refused by the runtime's fetch, in its own words.
-      if (asked === undefined) sayOnce()
-      return RUNTIME_FETCH(input, init)
+      if (asked === undefined || !HAS_DISPATCHER) sayOnce()
+      return runtimeFetch(input, init)
     }
     let request: PlainRequest | undefined
     try {
@@ -138,7 +148,7 @@ class Transport {
     } catch (error) {
       return Promise.reject(error)
     }
-    const instead = () => this.#byRuntime(dispatcher, input, init)
+    const instead = () => runtimeFetch(input, this.#withoutLimits(dispatcher, init))
     if (request === undefined) return instead()
     return send(request, {
       dispatcher,
@@ -152,32 +162,35 @@ class Transport {
     })
   }
 
-  #byRuntime(
-    dispatcher: Dispatcher,
-    input: string | URL | Request,
-    init?: Init,
-  ): Promise<Response> {
+  #withoutLimits(dispatcher: Dispatcher, init: Init | undefined): Init {
     const isForeign = dispatcher !== this.#process.current()
-    const sent = {
-      ...init,
-      dispatcher: new FetchDispatcher(dispatcher, this.#bodyTimeout, isForeign),
-    }
-    return RUNTIME_FETCH(input, sent)
+    return { ...init, dispatcher: new FetchDispatcher(dispatcher, this.#bodyTimeout, isForeign) }
   }
 }
 
-function isPatched(init: Init | undefined): boolean {
-  const current: unknown = globalThis.fetch
-  if (current === RUNTIME_FETCH && !IS_PATCHED_AT_LOAD) return false
-  return init?.[HANDED_ON] !== true && Reflect.get(Object(current), OURS) !== true
+function isOurs(fetch: unknown): boolean {
+  return Reflect.get(Object(fetch), OURS) === true
 }
 
-function handedOn(init: Init | undefined): Init {
-  return { ...init, [HANDED_ON]: true }
+/**
+ * Whether a fetch is Node's own, and not one that a mock or a framework has put in its place, which may have
+ * happened before this module was loaded. No other function can load that module of Node's.
+ */
+function isRuntimeFetch(fetch: unknown): boolean {
+  if (fetch !== seen.fetch) {
+    seen.fetch = fetch
+    seen.isRuntimes =
+      typeof fetch === 'function' && sourceOf(fetch).includes('internal/deps/undici')
+  }
+  return seen.isRuntimes
 }
 
-// Next.js marks its fetch; it may have been there first.
-const IS_PATCHED_AT_LOAD = Reflect.get(Object(RUNTIME_FETCH), '__nextPatched') === true
+// The last one asked about: it is almost always the same.
+const seen: { fetch: unknown; isRuntimes: boolean } = { fetch: undefined, isRuntimes: false }
+
+function sourceOf(given: object): string {
+  return Reflect.apply(Function.prototype.toString, given, [])
+}
 
 // Bun and Deno name the undici that they imitate, but send requests by other means.
 const { undici, bun, deno }: Readonly<Record<string, string | undefined>> =
