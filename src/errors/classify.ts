@@ -3,7 +3,6 @@ import { matchCause } from './cause-rules.ts'
 import { isNonEmpty, readEnvelope } from './envelope.ts'
 import { type Executed, type FailureKind, isFailureKind } from './failure-kinds.ts'
 import { type HeaderSource, readItems, readProperty, readText, someCause } from './hostile.ts'
-import { limitIn } from './runtime-limits.ts'
 import {
   type Classification,
   type Evidence,
@@ -14,6 +13,7 @@ import {
   MAX_ID_LENGTH,
   mayRetry,
 } from './judge-response.ts'
+import { limitIn } from './runtime-limits.ts'
 
 export type { Classification, Evidence } from './judge-response.ts'
 export { classifyErrorBody, classifyErrorChunk } from './judge-response.ts'
@@ -37,7 +37,11 @@ export function classify(error: unknown, evidence: Evidence = {}): Classificatio
 }
 
 /** A request that the runtime's own limit ended would meet it again. openai calls it a time-out of its own. */
-function underLimit(found: Classification, error: unknown, { limitCode }: Evidence): Classification {
+function underLimit(
+  found: Classification,
+  error: unknown,
+  { limitCode }: Evidence,
+): Classification {
   if (found.kind !== 'timeout' || found.status !== undefined) return found
   const code = limitIn(error) ?? limitCode
   return code === undefined ? found : { ...found, code, retryable: false }

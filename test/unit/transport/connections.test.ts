@@ -1,5 +1,5 @@
 import { createServer, type RequestListener } from 'node:http'
-import { createServer as createPlainServer, type AddressInfo, type Socket } from 'node:net'
+import { type AddressInfo, createServer as createPlainServer, type Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
@@ -28,9 +28,9 @@ describe('the connections of directFetch()', () => {
   it('send a request that waits for one only once, and never if it is aborted meanwhile', async () => {
     const seen: string[] = []
     const waiting: (() => void)[] = []
-    const origin = await serve((request, response) => {
+    const origin = await serve((request, out) => {
       seen.push(request.url ?? '')
-      waiting.push(() => response.end())
+      waiting.push(() => out.end())
     })
     const fetch = directFetch({ connections: 1 })
     const controller = new AbortController()
@@ -49,9 +49,9 @@ describe('the connections of directFetch()', () => {
 
   it('are never more than allowed, and are used again', async () => {
     const sockets = new Set<Socket>()
-    const origin = await serve((request, response) => {
+    const origin = await serve((request, out) => {
       sockets.add(request.socket)
-      response.end('ok')
+      out.end('ok')
     })
     const fetch = directFetch({ connections: 2 })
     const texts = Array.from({ length: 20 }, async () => (await fetch(origin)).text())
@@ -61,22 +61,27 @@ describe('the connections of directFetch()', () => {
 
   it('stop reading while nobody takes what has arrived', async () => {
     let sent = 0
-    const origin = await serve((_request, response) => {
+    const origin = await serve((_request, out) => {
       const chunk = Buffer.alloc(65_536)
       const more = () => {
         while (sent < 64 * 2 ** 20) {
           sent += chunk.length
-          if (!response.write(chunk)) return
+          if (!out.write(chunk)) return
         }
-        response.end()
+        out.end()
       }
-      response.on('drain', more)
+      out.on('drain', more)
       more()
     })
     const response = await directFetch()(origin)
     let before = -1
     // Nothing more goes out once the buffers of both ends are full.
-    await vi.waitUntil(() => before === (before = sent), { interval: 50 })
+    const isStill = () => {
+      const was = before
+      before = sent
+      return was === before
+    }
+    await vi.waitUntil(isStill, { interval: 50 })
     expect(sent).toBeLessThan(16 * 2 ** 20)
     expect((await response.bytes()).byteLength).toBe(64 * 2 ** 20)
   })
@@ -85,9 +90,9 @@ describe('the connections of directFetch()', () => {
     setFlagsFromString('--expose-gc')
     const collect: () => void = runInNewContext('gc')
     let closed = 0
-    const origin = await serve((_request, response) => {
-      response.on('close', () => closed++)
-      response.writeHead(200).write('beginning')
+    const origin = await serve((_request, out) => {
+      out.on('close', () => closed++)
+      out.writeHead(200).write('beginning')
     })
     // An endless signal, as that of a process that shuts down.
     const { signal } = new AbortController()
@@ -112,9 +117,9 @@ describe('the connections of directFetch()', () => {
     setFlagsFromString('--expose-gc')
     const collect: () => void = runInNewContext('gc')
     const open: (() => void)[] = []
-    const origin = await serve((_request, response) => {
-      response.writeHead(200).write('beginning ')
-      open.push(() => response.end('end'))
+    const origin = await serve((_request, out) => {
+      out.writeHead(200).write('beginning ')
+      open.push(() => out.end('end'))
     })
     const fetch = directFetch()
     const textOnly = (await fetch(origin)).text()
@@ -148,7 +153,7 @@ describe('the connections of directFetch()', () => {
   })
 
   it('are told to use HTTP/2 where the server does, and do without where it does not', async () => {
-    const origin = await serve((request, response) => void response.end(request.httpVersion))
+    const origin = await serve((request, out) => void out.end(request.httpVersion))
     expect(await (await directFetch({ allowH2: true })(origin)).text()).toBe('1.1')
   })
 })
@@ -156,8 +161,8 @@ describe('the connections of directFetch()', () => {
 describe('an answer of directFetch()', () => {
   it('is not decoded beyond 128 MiB, whatever it grows to', async () => {
     const bomb = gzipSync(Buffer.alloc(140 * 2 ** 20))
-    const origin = await serve((_request, response) => {
-      response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+    const origin = await serve((_request, out) => {
+      out.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
     })
     const error = await errorOf((await directFetch()(origin)).text())
     expect(error).toMatchObject({
@@ -179,9 +184,9 @@ describe('an answer of directFetch()', () => {
 
   it('is asked for compressed where that is wanted, and decoded', async () => {
     const asked: unknown[] = []
-    const origin = await serve((request, response) => {
+    const origin = await serve((request, out) => {
       asked.push(request.headers['accept-encoding'])
-      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('decoded'))
+      out.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('decoded'))
     })
     expect(await (await directFetch({ compress: true })(origin)).text()).toBe('decoded')
     const own = { headers: { 'accept-encoding': 'br' } }
@@ -192,12 +197,12 @@ describe('an answer of directFetch()', () => {
 
   it('goes on without the keys of a provider to another origin', async () => {
     const arrived: (string | undefined)[] = []
-    const other = await serve((request, response) => {
+    const other = await serve((request, out) => {
       arrived.push(request.headers['api-key']?.toString(), request.headers['x-api-key']?.toString())
-      response.end('elsewhere')
+      out.end('elsewhere')
     })
-    const origin = await serve((_request, response) => {
-      response.writeHead(307, { location: other }).end()
+    const origin = await serve((_request, out) => {
+      out.writeHead(307, { location: other }).end()
     })
     const headers = { 'api-key': 'secret', 'x-api-key': 'secret' }
     const response = await directFetch()(origin, { method: 'POST', body: '{}', headers })
@@ -211,7 +216,7 @@ describe('an answer of directFetch()', () => {
 
   it('shows what it is, without its body', async () => {
     const { inspect } = await import('node:util')
-    const origin = await serve((_request, response) => void response.end('secret words'))
+    const origin = await serve((_request, out) => void out.end('secret words'))
     const response = await directFetch()(origin)
     expect(inspect(response)).toMatch(/^Response \{\n {2}status: 200,/)
     expect(inspect(response.headers)).toMatch(/^Headers \{/)

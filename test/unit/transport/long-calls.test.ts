@@ -54,7 +54,10 @@ async function slowProvider() {
 function impatientAgent(): Dispatcher {
   void globalThis.Response
   const [major = 0] = process.versions['undici']?.split('.').map(Number) ?? []
-  const shared = Reflect.get(globalThis, Symbol.for(`undici.globalDispatcher.${major >= 8 ? 2 : 1}`))
+  const shared = Reflect.get(
+    globalThis,
+    Symbol.for(`undici.globalDispatcher.${major >= 8 ? 2 : 1}`),
+  )
   return Reflect.construct(shared.constructor, [{ headersTimeout: 100, bodyTimeout: 100 }])
 }
 
@@ -82,36 +85,39 @@ describe.each([
   it.each([
     ['openai 7', OpenAI],
     ['openai 6', OpenAI6 as unknown as typeof OpenAI],
-  ])('of %s dies over Node’s fetch, once, and says what to do; arrives over directFetch()', async (_major, Client) => {
-    const { origin, held, finish } = await slowProvider()
-    const dispatcher = impatientAgent()
-    const llmWith = (fetch: typeof globalThis.fetch) =>
-      steady(new Client({ apiKey: 'test', baseURL: origin + path, fetch, maxRetries: 2 }), {
-        runtime: createRuntime(),
+  ])(
+    'of %s dies over Node’s fetch, once, and says what to do; arrives over directFetch()',
+    async (_major, Client) => {
+      const { origin, held, finish } = await slowProvider()
+      const dispatcher = impatientAgent()
+      const llmWith = (fetch: typeof globalThis.fetch) =>
+        steady(new Client({ apiKey: 'test', baseURL: origin + path, fetch, maxRetries: 2 }), {
+          runtime: createRuntime(),
+        })
+      const patient = llmWith(directFetch({ dispatcher })).chat.completions.create(ask)
+      await vi.waitFor(() => expect(held).toHaveLength(1), { interval: 1 })
+
+      const error = await llmWith(overNode(dispatcher))
+        .json({ ...ask, schema: { type: 'object' } })
+        .catch((thrown: unknown) => thrown)
+      expect(isCallError(error) && error).toMatchObject({
+        kind: 'timeout',
+        code,
+        executed: 'maybe',
+        retryable: false,
+        reason: 'not_retryable',
       })
-    const patient = llmWith(directFetch({ dispatcher })).chat.completions.create(ask)
-    await vi.waitFor(() => expect(held).toHaveLength(1), { interval: 1 })
+      expect(callReport(error)?.attempts).toHaveLength(1)
+      expect(held).toHaveLength(2)
+      expect(String(error)).toContain(`(${code}) after 1 attempt`)
+      expect(String(error)).toContain(
+        `; ${words}. Give the client \`fetch: directFetch()\` of steadycall/transport`,
+      )
 
-    const error = await llmWith(overNode(dispatcher))
-      .json({ ...ask, schema: { type: 'object' } })
-      .catch((thrown: unknown) => thrown)
-    expect(isCallError(error) && error).toMatchObject({
-      kind: 'timeout',
-      code,
-      executed: 'maybe',
-      retryable: false,
-      reason: 'not_retryable',
-    })
-    expect(callReport(error)?.attempts).toHaveLength(1)
-    expect(held).toHaveLength(2)
-    expect(String(error)).toContain(`(${code}) after 1 attempt`)
-    expect(String(error)).toContain(
-      `; ${words}. Give the client \`fetch: directFetch()\` of steadycall/transport`,
-    )
-
-    finish()
-    expect((await patient).choices[0]?.message.content).toBe('late')
-  })
+      finish()
+      expect((await patient).choices[0]?.message.content).toBe('late')
+    },
+  )
 
   it('is taken over by a fallback, which may have no such limit', async () => {
     const { origin, held } = await slowProvider()

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { http, HttpResponse } from 'msw'
+import { HttpResponse, http } from 'msw'
 import { setupServer } from 'msw/node'
 import nock from 'nock'
 import { getGlobalDispatcher, MockAgent, setGlobalDispatcher } from 'undici'
@@ -87,44 +87,49 @@ describe.each([
 })
 
 describe('directFetch() under NODE_USE_ENV_PROXY', () => {
-  it.skipIf(process.versions.node.startsWith('22.'))('goes through the proxy as fetch does', async () => {
-    const origin = await textServer()
-    const tunnels: string[] = []
-    const proxy = createServer((request, response) => {
-      tunnels.push(request.url ?? '')
-      response.end('hello')
-    })
-    proxy.on('connect', (request, socket, head) => {
-      tunnels.push(request.url ?? '')
-      const [host = '', port = ''] = request.url?.split(':') ?? []
-      const target = connect(Number(port), host, () => {
-        socket.write('HTTP/1.1 200 OK\r\n\r\n')
-        target.write(head)
-        target.pipe(socket).pipe(target)
+  it.skipIf(process.versions.node.startsWith('22.'))(
+    'goes through the proxy as fetch does',
+    async () => {
+      const origin = await textServer()
+      const tunnels: string[] = []
+      const proxy = createServer((request, response) => {
+        tunnels.push(request.url ?? '')
+        response.end('hello')
       })
-      for (const end of [target, socket]) end.on('error', () => undefined)
-    })
-    await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => {
-      proxy.closeAllConnections()
-      proxy.close()
-    })
-    // An `AddressInfo` for a server that listens on a port.
-    const { port } = proxy.address() as AddressInfo
-    const source = fileURLToPath(new URL('../../../src/transport/direct-fetch.ts', import.meta.url))
-    const program = `
+      proxy.on('connect', (request, socket, head) => {
+        tunnels.push(request.url ?? '')
+        const [host = '', port = ''] = request.url?.split(':') ?? []
+        const target = connect(Number(port), host, () => {
+          socket.write('HTTP/1.1 200 OK\r\n\r\n')
+          target.write(head)
+          target.pipe(socket).pipe(target)
+        })
+        for (const end of [target, socket]) end.on('error', () => undefined)
+      })
+      await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve))
+      onTestFinished(() => {
+        proxy.closeAllConnections()
+        proxy.close()
+      })
+      // An `AddressInfo` for a server that listens on a port.
+      const { port } = proxy.address() as AddressInfo
+      const source = fileURLToPath(
+        new URL('../../../src/transport/direct-fetch.ts', import.meta.url),
+      )
+      const program = `
       const { directFetch } = await import(${JSON.stringify(source)})
       const fetches = [fetch, directFetch(), directFetch({ connections: 2 })]
       for (const one of fetches) console.log(await (await one(${JSON.stringify(origin)})).text())
       process.exit()`
-    const output = await runNode(program, {
-      NODE_USE_ENV_PROXY: '1',
-      HTTP_PROXY: `http://127.0.0.1:${port}`,
-    })
-    expect(output).toBe('hello\nhello\nhello\n')
-    // fetch and the first share the connections of the process.
-    expect(tunnels.length).toBeGreaterThanOrEqual(2)
-  })
+      const output = await runNode(program, {
+        NODE_USE_ENV_PROXY: '1',
+        HTTP_PROXY: `http://127.0.0.1:${port}`,
+      })
+      expect(output).toBe('hello\nhello\nhello\n')
+      // fetch and the first share the connections of the process.
+      expect(tunnels.length).toBeGreaterThanOrEqual(2)
+    },
+  )
 })
 
 async function textServer(): Promise<string> {

@@ -97,7 +97,9 @@ describe.each([
   })
 
   it('throws the class of a refusal, with its body and headers', async () => {
-    const { baseURL } = await provider({ script: [httpError(400, { error: { message: 'no such model' } })] })
+    const { baseURL } = await provider({
+      script: [httpError(400, { error: { message: 'no such model' } })],
+    })
     const error = await clientOf(baseURL)
       .chat.completions.create(ask)
       .catch((thrown: unknown) => thrown)

@@ -8,7 +8,11 @@ const dispatcher = { dispatch: () => true }
 describe('directFetch() refuses by name', () => {
   it.each<[string, unknown, string]>([
     ['what is no object', 'http2', "options must be an object, got 'http2'"],
-    ['an unknown option', { conections: 3 }, "unknown option 'conections'; did you mean 'connections'?"],
+    [
+      'an unknown option',
+      { conections: 3 },
+      "unknown option 'conections'; did you mean 'connections'?",
+    ],
     [
       'a class in the place of a dispatcher',
       { dispatcher: class Agent {} },
@@ -61,7 +65,7 @@ describe('where there is no dispatcher of undici, directFetch()', () => {
     const runtimeFetch = vi.fn(async () => new Response('of the runtime'))
     vi.stubGlobal('process', { versions, emitWarning })
     vi.stubGlobal('fetch', runtimeFetch)
-const { directFetch: loaded } = await import('../../../src/transport/direct-fetch.ts')
+    const { directFetch: loaded } = await import('../../../src/transport/direct-fetch.ts')
     const fetch = loaded({ connections: 3 })
     expect(await (await fetch('http://127.0.0.1:1/')).text()).toBe('of the runtime')
     await loaded()('http://127.0.0.1:1/')
