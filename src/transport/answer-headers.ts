@@ -107,12 +107,19 @@ function listOf(value: string | readonly string[]): readonly string[] {
 
 /** Headers that are made when they are asked for. */
 export function answerHeaders(record: HeaderRecord): Headers {
+  if (!isLinked) link()
   // Its prototype's prototype is that of `Headers`, and it has all of its members.
   return new AnswerHeaders(record) as unknown as Headers
 }
 
-Object.setPrototypeOf(AnswerHeaders.prototype, Headers.prototype)
-Object.defineProperty(AnswerHeaders.prototype, 'constructor', { value: Headers })
+let isLinked = false
+
+/** Not when this is loaded: Node would then load all of its undici, which takes longer than all of this package. */
+function link(): void {
+  Object.setPrototypeOf(AnswerHeaders.prototype, Headers.prototype)
+  Object.defineProperty(AnswerHeaders.prototype, 'constructor', { value: Headers })
+  isLinked = true
+}
 
 /** One header of a record; a list is joined. */
 export function headerOf(record: HeaderRecord, name: string): string | undefined {

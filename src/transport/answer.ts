@@ -202,6 +202,7 @@ const SHORT_BYTES = 65_536
 
 /** An answer as a `Response`. If it is dropped unread, its request ends. */
 export function answer(head: Head, body: Body): Response {
+  if (!isLinked) link()
   const made = new Answer(head, body)
   if (body !== undefined && 'queue' in body) {
     const length = Number(headerOf(head.headers, 'content-length') ?? Number.NaN)
@@ -211,5 +212,11 @@ export function answer(head: Head, body: Body): Response {
   return made as unknown as Response
 }
 
-Object.setPrototypeOf(Answer.prototype, Response.prototype)
-Object.defineProperty(Answer.prototype, 'constructor', { value: Response })
+let isLinked = false
+
+/** With the first answer: to ask for `Response` loads Node's undici. */
+function link(): void {
+  Object.setPrototypeOf(Answer.prototype, Response.prototype)
+  Object.defineProperty(Answer.prototype, 'constructor', { value: Response })
+  isLinked = true
+}

@@ -84,8 +84,8 @@ export class ProcessDispatcher {
 
   /** Undefined in a runtime that has none. */
   current(): Dispatcher | undefined {
-    const shared: unknown = Reflect.get(globalThis, SHARED)
-    if (!isDispatcher(shared)) return undefined
+    const shared = sharedDispatcher()
+    if (shared === undefined) return undefined
     if (!this.#isOwn) return shared
     if (this.#own?.of !== shared) this.#own = { of: shared, dispatcher: this.#ownLike(shared) }
     return this.#own.dispatcher
@@ -116,8 +116,14 @@ const UNDICI_MAJOR = Number.parseInt(globalThis.process?.versions?.['undici'] ??
 // the fetch of older versions.
 const SHARED = Symbol.for(`undici.globalDispatcher.${UNDICI_MAJOR >= 8 ? 2 : 1}`)
 
-// Node loads its undici, which fills that place, when one of its classes is first asked for.
-void globalThis.Response
+function sharedDispatcher(): Dispatcher | undefined {
+  const early: unknown = Reflect.get(globalThis, SHARED)
+  if (isDispatcher(early)) return early
+  // Node loads its undici, which fills that place, when one of its classes is first asked for.
+  void globalThis.Response
+  const shared: unknown = Reflect.get(globalThis, SHARED)
+  return isDispatcher(shared) ? shared : undefined
+}
 
 export function isDispatcher(value: unknown): value is Dispatcher {
   return (
