@@ -4,7 +4,7 @@ import type { ByteQueue } from './byte-queue.ts'
 import { type Coding, decodeWhole } from './codings.ts'
 
 /** What an answer says of itself before its body. */
-export interface Head {
+export interface AnswerHead {
   readonly status: number
   readonly statusText: string
   readonly headers: HeaderRecord
@@ -15,12 +15,12 @@ export interface Head {
 }
 
 /** Where the bytes of an answer come from: still to be read, or a branch of a stream. */
-export type Body =
+export type AnswerBody =
   | { readonly queue: ByteQueue; readonly codings: readonly Coding[] }
   | { readonly stream: BodyStream['stream'] }
   | undefined
 
-type Reading = 'text' | 'json' | 'bytes' | 'arrayBuffer'
+type ReadMethod = 'text' | 'json' | 'bytes' | 'arrayBuffer'
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const NOTHING: Uint8Array = new Uint8Array(0)
@@ -30,15 +30,15 @@ const NOTHING: Uint8Array = new Uint8Array(0)
  * others ask of one is its status, a few headers, and its text or body, and that costs nothing here. All the
  * rest is done by a real one, over the same stream.
  */
-class Answer {
-  readonly #head: Head
-  readonly #body: Body
+class LazyResponse {
+  readonly #head: AnswerHead
+  readonly #body: AnswerBody
   #headers: Headers | undefined
   /** Made when the body is asked for as a stream; from then on the real response reads it. */
   #opened: { readonly real: Response; wasRead(): boolean } | undefined
   #isUsed = false
 
-  constructor(head: Head, body: Body) {
+  constructor(head: AnswerHead, body: AnswerBody) {
     this.#head = head
     this.#body = body
     if (body !== undefined && 'stream' in body) {
@@ -126,7 +126,7 @@ class Answer {
   }
 
   /** From the queue, without a stream, unless there is one by now. */
-  #read<T>(how: Reading, convert: (bytes: Uint8Array) => T): Promise<T> {
+  #read<T>(how: ReadMethod, convert: (bytes: Uint8Array) => T): Promise<T> {
     const opened = this.#opened
     // `how` is the method that brings what `convert` does.
     if (opened !== undefined && !this.bodyUsed) return opened.real[how]() as Promise<T>
@@ -201,9 +201,9 @@ function textOf(bytes: Uint8Array): string {
 const SHORT_BYTES = 65_536
 
 /** An answer as a `Response`. If it is dropped unread, its request ends. */
-export function answer(head: Head, body: Body): Response {
+export function answer(head: AnswerHead, body: AnswerBody): Response {
   if (!isLinked) link()
-  const made = new Answer(head, body)
+  const made = new LazyResponse(head, body)
   if (body !== undefined && 'queue' in body) {
     const length = Number(headerOf(head.headers, 'content-length') ?? Number.NaN)
     if (!(length <= SHORT_BYTES)) made.freeWhenDropped(body.queue)
@@ -216,7 +216,7 @@ let isLinked = false
 
 /** With the first answer: to ask for `Response` loads Node's undici. */
 function link(): void {
-  Object.setPrototypeOf(Answer.prototype, Response.prototype)
-  Object.defineProperty(Answer.prototype, 'constructor', { value: Response })
+  Object.setPrototypeOf(LazyResponse.prototype, Response.prototype)
+  Object.defineProperty(LazyResponse.prototype, 'constructor', { value: Response })
   isLinked = true
 }

@@ -9,9 +9,9 @@ import {
 import { emitProcessWarning, processWide } from '../process-wide.ts'
 import { ACCEPT_ENCODING } from './codings.ts'
 import { type Dispatcher, isDispatcher, ProcessDispatcher } from './dispatcher.ts'
-import { send } from './exchange.ts'
 import { FetchDispatcher } from './fetch-dispatcher.ts'
-import { Places, type PlainRequest, plainRequest } from './request.ts'
+import { Destinations, type PlainRequest, plainRequest } from './request.ts'
+import { send } from './transfer.ts'
 
 export type { Dispatcher } from './dispatcher.ts'
 
@@ -111,7 +111,7 @@ class Transport {
   readonly #process: ProcessDispatcher
   readonly #bodyTimeout: number
   readonly #acceptEncoding: string | undefined
-  readonly #places = new Places()
+  readonly #destinations = new Destinations()
   // Those whose handlers are of a kind unknown here.
   readonly #unfit = new WeakSet<object>()
 
@@ -144,7 +144,7 @@ class Transport {
     try {
       request = this.#unfit.has(dispatcher)
         ? undefined
-        : plainRequest(input, init, this.#places, this.#acceptEncoding)
+        : plainRequest(input, init, this.#destinations, this.#acceptEncoding)
     } catch (error) {
       return Promise.reject(error)
     }

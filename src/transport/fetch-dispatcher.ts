@@ -59,7 +59,7 @@ interface RawController extends DispatchController {
   readonly rawTrailers?: unknown
 }
 
-type Parsed = Readonly<Record<string, string | readonly string[]>>
+type ParsedHeaders = Readonly<Record<string, string | readonly string[]>>
 
 /** A legacy handler, with the methods that undici 8 calls. */
 class BothHandler {
@@ -114,7 +114,12 @@ class BothHandler {
     this.#handler.onConnect?.((reason) => controller.abort(reason), context)
   }
 
-  onResponseStart(controller: RawController, status: number, headers: Parsed, text?: string): void {
+  onResponseStart(
+    controller: RawController,
+    status: number,
+    headers: ParsedHeaders,
+    text?: string,
+  ): void {
     const raw = rawOf(controller.rawHeaders, headers)
     const goesOn = this.#handler.onHeaders?.(status, raw, () => controller.resume(), text)
     if (goesOn === false) controller.pause()
@@ -124,7 +129,7 @@ class BothHandler {
     if (this.#handler.onData?.(chunk) === false) controller.pause()
   }
 
-  onResponseEnd(controller: RawController, trailers: Parsed): void {
+  onResponseEnd(controller: RawController, trailers: ParsedHeaders): void {
     this.#handler.onComplete?.(rawOf(controller.rawTrailers, trailers))
   }
 
@@ -135,7 +140,7 @@ class BothHandler {
   onRequestUpgrade(
     controller: RawController,
     status: number,
-    headers: Parsed,
+    headers: ParsedHeaders,
     socket: unknown,
   ): void {
     this.#handler.onUpgrade?.(status, rawOf(controller.rawHeaders, headers), socket)
@@ -143,7 +148,7 @@ class BothHandler {
 }
 
 /** As they came; an interceptor may have only parsed ones. */
-function rawOf(raw: unknown, parsed: Parsed): readonly unknown[] {
+function rawOf(raw: unknown, parsed: ParsedHeaders): readonly unknown[] {
   if (Array.isArray(raw)) return raw
   return Object.entries(parsed ?? {}).flatMap(([name, value]) =>
     (typeof value === 'string' ? [value] : value).flatMap((one) => [

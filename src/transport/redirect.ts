@@ -1,4 +1,4 @@
-import { type PlainRequest, placeOf } from './request.ts'
+import { destinationOf, type PlainRequest } from './request.ts'
 
 // https://fetch.spec.whatwg.org/#http-redirect-fetch
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -36,13 +36,13 @@ export function isRedirect(status: number, location: string | undefined): locati
  * @throws Error if it is not to be followed
  */
 export function redirected(request: PlainRequest, status: number, location: string): PlainRequest {
-  const { origin, href } = request.place
+  const { origin, href } = request.destination
   const url = new URL(asText(location), href)
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new Error('URL scheme must be a HTTP(S) scheme')
   }
-  const place = placeOf(url)
-  if (place === undefined) {
+  const destination = destinationOf(url)
+  if (destination === undefined) {
     throw new Error(
       url.username === '' && url.password === ''
         ? 'bad port'
@@ -52,9 +52,9 @@ export function redirected(request: PlainRequest, status: number, location: stri
   const { method } = request
   const becomesGet =
     status === 303 ? method !== 'GET' && method !== 'HEAD' : status < 303 && method === 'POST'
-  const isElsewhere = place.origin !== origin
+  const isElsewhere = destination.origin !== origin
   return {
-    place,
+    destination,
     method: becomesGet ? 'GET' : method,
     body: becomesGet ? null : request.body,
     headers: without(

@@ -1,5 +1,5 @@
 /** Where a request goes, as a dispatcher is told. */
-export interface Place {
+export interface Destination {
   readonly origin: string
   readonly path: string
   /** Without its fragment. */
@@ -8,7 +8,7 @@ export interface Place {
 
 /** A request that the transport sends itself. */
 export interface PlainRequest {
-  readonly place: Place
+  readonly destination: Destination
   readonly method: string
   /** Names and values in turn. */
   readonly headers: readonly string[]
@@ -27,7 +27,7 @@ const METHODS: ReadonlySet<string> = new Set([
 ])
 
 /** A `RequestInit`; who sends it is another's affair. */
-type Described = Omit<RequestInit, 'dispatcher'>
+type PlainInit = Omit<RequestInit, 'dispatcher'>
 
 // The members of a `RequestInit` that are understood here. Symbols are others' marks, which fetch ignores too.
 const KNOWN: ReadonlySet<string> = new Set([
@@ -48,8 +48,8 @@ const KNOWN: ReadonlySet<string> = new Set([
  */
 export function plainRequest(
   input: unknown,
-  init: Described | undefined,
-  places: Places,
+  init: PlainInit | undefined,
+  destinations: Destinations,
   acceptEncoding: string | undefined,
 ): PlainRequest | undefined {
   if (typeof input !== 'string' || (init !== undefined && typeof init !== 'object'))
@@ -61,12 +61,12 @@ export function plainRequest(
     (signal === undefined || signal === null || signal instanceof AbortSignal) &&
     isPlainBody(body, method) &&
     isUnderstood(init)
-  const place = isPlain ? places.of(input) : undefined
-  if (place === undefined) return undefined
+  const destination = isPlain ? destinations.of(input) : undefined
+  if (destination === undefined) return undefined
   const flat = flatHeaders(headers, typeof body === 'string', acceptEncoding)
   if (flat === undefined) return undefined
   return {
-    place,
+    destination,
     method,
     headers: flat,
     // A caller may change bytes after the call; the queue of a dispatcher may be long.
@@ -86,7 +86,7 @@ function isPlainBody(body: unknown, method: string): boolean {
   return typeof body === 'string' || (isBytes(body) && body.buffer instanceof ArrayBuffer)
 }
 
-function isUnderstood(init: Described | undefined): boolean {
+function isUnderstood(init: PlainInit | undefined): boolean {
   for (const name in init) if (!KNOWN.has(name)) return false
   return true
 }
@@ -115,20 +115,20 @@ function flatHeaders(
 }
 
 /** Reads URLs. A client asks for the same one again and again, so the last is kept. */
-export class Places {
+export class Destinations {
   #text = ''
-  #place: Place | undefined
+  #destination: Destination | undefined
 
   /** Undefined if fetch would refuse the URL, or might. */
-  of(text: string): Place | undefined {
-    if (text === this.#text) return this.#place
+  of(text: string): Destination | undefined {
+    if (text === this.#text) return this.#destination
     this.#text = text
-    this.#place = URL.canParse(text) ? placeOf(new URL(text)) : undefined
-    return this.#place
+    this.#destination = URL.canParse(text) ? destinationOf(new URL(text)) : undefined
+    return this.#destination
   }
 }
 
-export function placeOf(url: URL): Place | undefined {
+export function destinationOf(url: URL): Destination | undefined {
   const { protocol, username, password, port, origin, pathname, search, href, hash } = url
   if (protocol !== 'http:' && protocol !== 'https:') return undefined
   if (username !== '' || password !== '' || (port !== '' && mayBeBlocked(Number(port))))

@@ -28,7 +28,7 @@ export interface Errand {
 /** Sends a request: settles with its answer as soon as the head of it has come. */
 export function send(request: PlainRequest, errand: Errand): Promise<Response> {
   return new Promise((resolve, reject) => {
-    new Exchange(request, errand, resolve, reject).start()
+    new Transfer(request, errand, resolve, reject).start()
   })
 }
 
@@ -43,7 +43,7 @@ const NOT_EXECUTED = Symbol.for('steadycall.not-executed.v1')
  * the caller's signal, and the source of the answer's bytes, so that a request is one object. It must not refer to
  * the answer: then one that nobody keeps can be freed, and its request ended.
  */
-class Exchange implements DispatchHandler, ByteSource {
+class Transfer implements DispatchHandler, ByteSource {
   readonly #request: PlainRequest
   readonly #errand: Errand
   // Taken off once they are called: each keeps the promise alive, and with it the answer.
@@ -66,14 +66,14 @@ class Exchange implements DispatchHandler, ByteSource {
   }
 
   start(): void {
-    const { place, method, headers, body, signal } = this.#request
+    const { destination, method, headers, body, signal } = this.#request
     if (signal?.aborted) {
       this.#refuse(signal.reason)
       return
     }
     signal?.addEventListener('abort', this, ONCE)
     const { dispatcher, bodyTimeout } = this.#errand
-    const { origin, path } = place
+    const { origin, path } = destination
     const options = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout }
     try {
       dispatch(dispatcher, options, this)
@@ -123,13 +123,13 @@ class Exchange implements DispatchHandler, ByteSource {
       this.#follow(controller, status, location)
       return
     }
-    const { method, place } = this.#request
+    const { method, destination } = this.#request
     const hasBody = method !== 'HEAD' && !NO_BODY.has(status)
     const codings = hasBody ? this.#codingsOf(headers) : NO_CODINGS
     if (codings === undefined) return
     const queue = hasBody ? new ByteQueue(this) : undefined
     this.#queue = queue
-    const { href: url } = place
+    const { href: url } = destination
     const { type, redirects } = this.#errand
     const head = { status, statusText, headers, url, type, redirected: redirects > 0 }
     this.#settle(answer(head, queue && { queue, codings }))
@@ -201,10 +201,10 @@ class Exchange implements DispatchHandler, ByteSource {
       if (resolve === undefined || reject === undefined) return
       this.#resolve = undefined
       this.#reject = undefined
-      const isElsewhere = next.place.origin !== this.#request.place.origin
+      const isElsewhere = next.destination.origin !== this.#request.destination.origin
       const type = isElsewhere ? 'cors' : this.#errand.type
       const errand: Errand = { ...this.#errand, redirects: redirects + 1, type }
-      new Exchange(next, errand, resolve, reject).start()
+      new Transfer(next, errand, resolve, reject).start()
     } catch (error) {
       this.#refuse(failed(error))
     }
