@@ -174,6 +174,13 @@ class LazyResponse {
     return this.#opened
   }
 
+  /** A member that a later runtime has and this class does not, as its own responses have it. */
+  static member(made: LazyResponse, name: string): unknown {
+    const real = made.#open()?.real ?? new Response(null)
+    const value: unknown = Reflect.get(real, name)
+    return typeof value === 'function' ? value.bind(real) : value
+  }
+
   /** Ends the request if nobody keeps this answer, or its stream, any more. */
   freeWhenDropped(queue: ByteQueue): void {
     dropped?.register(this, queue, this)
@@ -218,5 +225,13 @@ let isLinked = false
 function link(): void {
   Object.setPrototypeOf(LazyResponse.prototype, Response.prototype)
   Object.defineProperty(LazyResponse.prototype, 'constructor', { value: Response })
+  for (const name of Object.getOwnPropertyNames(Response.prototype)) {
+    if (Object.hasOwn(LazyResponse.prototype, name)) continue
+    Object.defineProperty(LazyResponse.prototype, name, {
+      get(this: LazyResponse) {
+        return LazyResponse.member(this, name)
+      },
+    })
+  }
   isLinked = true
 }

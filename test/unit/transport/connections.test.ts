@@ -221,4 +221,44 @@ describe('an answer of directFetch()', () => {
     expect(inspect(response)).toMatch(/^Response \{\n {2}status: 200,/)
     expect(inspect(response.headers)).toMatch(/^Headers \{/)
   })
+
+  it('has the members that a later runtime adds to its own', async () => {
+    vi.resetModules()
+    Object.defineProperty(Response.prototype, 'textInUpperCase', {
+      async value(this: Response) {
+        return (await this.text()).toUpperCase()
+      },
+      configurable: true,
+    })
+    onTestFinished(() => void Reflect.deleteProperty(Response.prototype, 'textInUpperCase'))
+    const origin = await serve((_request, out) => void out.end('hello'))
+    const { directFetch: loaded } = await import('../../../src/transport/direct-fetch.ts')
+    const response = await loaded()(origin)
+    expect(await Reflect.get(response, 'textInUpperCase')()).toBe('HELLO')
+    expect(response.bodyUsed).toBe(true)
+  })
+})
+
+describe('a dispatcher of a version to come, which wants other methods of a handler', () => {
+  it('is left to the runtime’s fetch, and asked no more', async () => {
+    const origin = await serve((_request, out) => void out.end('hello'))
+    const [major = 0] = process.versions['undici']?.split('.').map(Number) ?? []
+    void globalThis.Response
+    const shared = Reflect.get(
+      globalThis,
+      Symbol.for(`undici.globalDispatcher.${major >= 8 ? 2 : 1}`),
+    )
+    let refused = 0
+    const dispatcher = {
+      dispatch(options: object, handler: object): boolean {
+        // Ours alone listens to the caller's signal by itself.
+        if (!('handleEvent' in handler)) return shared.dispatch(options, handler)
+        refused++
+        throw Object.assign(new Error('invalid onTomorrow method'), { code: 'UND_ERR_INVALID_ARG' })
+      },
+    }
+    const fetch = directFetch({ dispatcher })
+    const texts = [await (await fetch(origin)).text(), await (await fetch(origin)).text()]
+    expect([texts, refused]).toEqual([['hello', 'hello'], 1])
+  })
 })
