@@ -123,23 +123,22 @@ class Transport {
   }
 
   fetch(input: string | URL | Request, init?: Init): Promise<Response> {
-    // Read at each call: mocks come and go. It is called as the runtime's is.
-    const current = globalThis.fetch as AnyFetch
-    const isRuntimes = isRuntimeFetch(current)
-    if (!isRuntimes && !isOurs(current) && init?.[HANDED_ON] !== true) {
-      if (!HAS_DISPATCHER) sayOnce()
-      return current(input, { ...init, [HANDED_ON]: true })
-    }
-    const runtimeFetch = isRuntimes ? current : FETCH_AT_LOAD
     const asked = init?.dispatcher ?? undefined
     const dispatcher = HAS_DISPATCHER
       ? (asked ?? this.#given ?? this.#process.current())
       : undefined
-    if (!isDispatcher(dispatcher)) {
-      // What is no dispatcher is refused by the runtime's fetch, in its own words.
-      if (asked === undefined || !HAS_DISPATCHER) sayOnce()
-      return runtimeFetch(input, init)
+    // What is no dispatcher is refused by the runtime's fetch, in its own words.
+    const isUsable = isDispatcher(dispatcher)
+    if (!isUsable && !(HAS_DISPATCHER && asked !== undefined)) sayOnce()
+    // Read at each call: mocks come and go. It is called as the runtime's is.
+    const current = globalThis.fetch as AnyFetch
+    const isRuntimes = isRuntimeFetch(current)
+    if (!isRuntimes && !isOurs(current) && init?.[HANDED_ON] !== true) {
+      const sent = isUsable ? this.#withoutLimits(dispatcher, init) : init
+      return current(input, { ...sent, [HANDED_ON]: true })
     }
+    const runtimeFetch = isRuntimes ? current : FETCH_AT_LOAD
+    if (!isUsable) return runtimeFetch(input, init)
     let request: PlainRequest | undefined
     try {
       request = this.#unfit.has(dispatcher)

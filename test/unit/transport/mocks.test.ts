@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { HttpResponse, http } from 'msw'
 import { setupServer } from 'msw/node'
 import nock from 'nock'
-import { getGlobalDispatcher, MockAgent, setGlobalDispatcher } from 'undici'
+import { Agent, type Dispatcher, getGlobalDispatcher, MockAgent, setGlobalDispatcher } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { directFetch } from '../../../src/transport/direct-fetch.ts'
 import { runNode } from './run-node.ts'
@@ -83,6 +83,32 @@ describe.each([
     })
     globalThis.fetch = fetch
     expect(await (await globalThis.fetch(origin)).text()).toBe('hello')
+  })
+})
+
+describe('directFetch() with a dispatcher of its own', () => {
+  it('hands that on with a request to whoever replaced the global fetch', async () => {
+    const origin = await textServer()
+    const { fetch: runtime } = globalThis
+    onTestFinished(() => {
+      globalThis.fetch = runtime
+    })
+    let replaced = 0
+    globalThis.fetch = (input, init) => {
+      replaced++
+      return runtime(input, init)
+    }
+    let dispatched = 0
+    const agent = new Agent()
+    const dispatcher = {
+      dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
+        dispatched++
+        return agent.dispatch(options, handler)
+      },
+    }
+    const response = await directFetch({ dispatcher })(origin, { method: 'POST', body: 'x' })
+    expect([await response.text(), replaced, dispatched]).toEqual(['hello', 1, 1])
+    await agent.destroy()
   })
 })
 
