@@ -123,13 +123,10 @@ class Transport {
   }
 
   fetch(input: string | URL | Request, init?: Init): Promise<Response> {
-    const asked = init?.dispatcher ?? undefined
-    const dispatcher = HAS_DISPATCHER
-      ? (asked ?? this.#given ?? this.#process.current())
-      : undefined
+    const dispatcher = this.#dispatcherFor(init)
     // What is no dispatcher is refused by the runtime's fetch, in its own words.
     const isUsable = isDispatcher(dispatcher)
-    if (!isUsable && !(HAS_DISPATCHER && asked !== undefined)) sayOnce()
+    if (dispatcher === undefined) sayOnce()
     // Read at each call: mocks come and go. It is called as the runtime's is.
     const current = globalThis.fetch as AnyFetch
     const isRuntimes = isRuntimeFetch(current)
@@ -161,7 +158,16 @@ class Transport {
     })
   }
 
-  #withoutLimits(dispatcher: Dispatcher, init: Init | undefined): Init {
+  /** As the request asks for it, whatever that is; undefined if this runtime has none. */
+  #dispatcherFor(init: Init | undefined): unknown {
+    if (!HAS_DISPATCHER) return undefined
+    const asked = init?.dispatcher
+    return asked === undefined ? (this.#given ?? this.#process.current()) : asked
+  }
+
+  #withoutLimits(dispatcher: Dispatcher, init: Init | undefined): Init | undefined {
+    // Something that fetch refuses.
+    if (init !== undefined && typeof init !== 'object') return init
     const isForeign = dispatcher !== this.#process.current()
     return { ...init, dispatcher: new FetchDispatcher(dispatcher, this.#bodyTimeout, isForeign) }
   }

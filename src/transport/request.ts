@@ -54,10 +54,11 @@ export function plainRequest(
 ): PlainRequest | undefined {
   if (typeof input !== 'string' || (init !== undefined && typeof init !== 'object'))
     return undefined
-  const { method = 'GET', headers, body, signal, redirect = 'follow' } = init ?? {}
+  const { method = 'GET', headers, body, signal, redirect = 'follow', duplex = 'half' } = init ?? {}
   const isPlain =
     METHODS.has(method) &&
     redirect === 'follow' &&
+    duplex === 'half' &&
     (signal === undefined || signal === null || signal instanceof AbortSignal) &&
     isPlainBody(body, method) &&
     isUnderstood(init)

@@ -423,6 +423,19 @@ const cases: readonly Case[] = [
   ['credentials in the URL', async ({ fetch }) => fetch('http://a:b@127.0.0.1/')],
   ['a blocked port', async ({ fetch }) => fetch('http://127.0.0.1:6000/')],
   ['a signal that is none', sent(() => ({ signal: {} as AbortSignal }))],
+  ['no dispatcher', sent(() => ({ dispatcher: null }) as never)],
+  ['a duplex that is none', sent(() => ({ duplex: 'x' }) as never)],
+  ['a redirect mode that is none', sent(() => ({ redirect: 'x' }) as never)],
+  ['a method that is null', sent(() => ({ method: null }) as never)],
+  ['headers that are null', sent(() => ({ headers: null }) as never)],
+  [
+    'an init that is null',
+    async ({ fetch, origin }) => (await fetch(`${origin}/text`, null as never)).text(),
+  ],
+  [
+    'an init that is a text',
+    async ({ fetch, origin }) => (await fetch(`${origin}/text`, 'x' as never)).text(),
+  ],
   ['a dispatcher that is none', sent(() => ({ dispatcher: { dispatch: 1 } }) as never)],
   // Redirects.
   ...[301, 302, 303, 307, 308].flatMap((code): Case[] => [
