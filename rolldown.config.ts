@@ -29,6 +29,7 @@ const config: RolldownOptions = defineConfig({
     index: 'src/index.ts',
     'cli/main': 'src/cli/main.ts',
     'testing/index': 'src/testing/index.ts',
+    'transport/direct-fetch': 'src/transport/direct-fetch.ts',
     'stores/sqlite-store': 'src/stores/sqlite-store.ts',
     'stores/redis-store': 'src/stores/redis-store.ts',
     'stores/postgres-store': 'src/stores/postgres-store.ts',

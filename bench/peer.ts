@@ -39,7 +39,14 @@ const FILES = [
   'steadycall',
 ] as const
 
-export type PeerFile = (typeof FILES)[number] | 'openai-jsonrepair' | 'steadycall-traced'
+// Measured for their overhead only: they fail and recover as those without the transport do.
+export const TRANSPORT_FILES = ['openai-transport', 'steadycall-transport'] as const
+
+export type PeerFile =
+  | (typeof FILES)[number]
+  | (typeof TRANSPORT_FILES)[number]
+  | 'openai-jsonrepair'
+  | 'steadycall-traced'
 
 /**
  * All of them, the bare client before those around it and ours last. Loaded when asked for: their

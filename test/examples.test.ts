@@ -56,6 +56,7 @@ const EXAMPLES = [
   '25-queue',
   '26-web-handler',
   '27-many-calls',
+  '28-transport',
 ] as const
 
 describe('an example runs as it stands and says what its page promises:', () => {
@@ -384,6 +385,13 @@ describe('an example runs as it stands and says what its page promises:', () => 
     })
     const { stdout } = await run('27-many-calls', { OPENAI_BASE_URL: server.baseURL })
     expect(stdout).toEqual(['8 answers'])
+  })
+
+  it('28-transport calls and streams over its own fetch', async () => {
+    const server = await startServer({ answer: 'Therefore.', perCall: [overloaded()] })
+    const { stdout } = await run('28-transport', { OPENAI_BASE_URL: server.baseURL })
+    expect(stdout).toEqual(['Therefore.', 'Therefore.'])
+    expect(server.count).toBe(3)
   })
 
   it('17-overload shows the health of the one target it has called', async () => {

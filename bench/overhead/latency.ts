@@ -1,12 +1,12 @@
 import { type Child, startChild } from '../child.ts'
 import { table } from '../markdown.ts'
-import { BARE, loadPeer, PEER_FILES, type Peer, type PeerFile } from '../peer.ts'
+import { BARE, loadPeer, PEER_FILES, type Peer, type PeerFile, TRANSPORT_FILES } from '../peer.ts'
 import { median, middleHalf } from '../statistics.ts'
 import { NO_NETWORK } from './completion.ts'
 import type { Goal } from './goals.ts'
 import type { BlockRequest, BlockResult } from './worker.ts'
 
-const FILES: readonly PeerFile[] = [...PEER_FILES, 'steadycall-traced']
+export const FILES: readonly PeerFile[] = [...PEER_FILES, ...TRANSPORT_FILES, 'steadycall-traced']
 export const ROUNDS = 13
 const WARM_UP_CALLS = 3_000
 // Of code that has run before, in another mode.
@@ -52,9 +52,12 @@ export async function latencyTables(provider: string): Promise<Measured> {
   return { text: sections.join('\n'), goals }
 }
 
+// Their cost is in what the answer from memory leaves out.
+const SENDS_BY_ITSELF: ReadonlySet<PeerFile> = new Set(['fetch', 'instructor', ...TRANSPORT_FILES])
+
 /** The same with a `fetch` that answers from memory, in one long loop. */
 export async function ownCodeTable(): Promise<string> {
-  const files = FILES.filter((file) => file !== 'fetch' && file !== 'instructor')
+  const files = FILES.filter((file) => !SENDS_BY_ITSELF.has(file))
   const runners = await Promise.all(files.map((file) => start(file, NO_NETWORK)))
   const rows = new Map<string, string[]>(runners.map(({ peer }) => [peer.name, [peer.name]]))
   for (const kind of ['plain', 'structured'] as const) {

@@ -1,13 +1,13 @@
 import { startChild } from '../child.ts'
-import { loadPeer, PEER_FILES } from '../peer.ts'
+import { loadPeer } from '../peer.ts'
 import { goalsTable } from './goals.ts'
 import { heapTable } from './heap.ts'
 import { importTable } from './import-time.ts'
-import { latencyTables, ownCodeTable, ROUNDS } from './latency.ts'
+import { FILES, latencyTables, ownCodeTable, ROUNDS } from './latency.ts'
 
 /** What a call costs that has nothing to recover from. Prints its section of the results. */
 const provider = await startChild<object, string>(new URL('provider.ts', import.meta.url))
-const peers = await Promise.all([...PEER_FILES, 'steadycall-traced' as const].map(loadPeer))
+const peers = await Promise.all(FILES.map(loadPeer))
 
 const latency = await latencyTables(provider.first)
 const ownCode = await ownCodeTable()

@@ -6,12 +6,17 @@ import { MODEL, messagesOf, RESPONSE_FORMAT, TICKET_SCHEMA } from '../ticket.ts'
 /** Something that runs a call, perhaps more than once. */
 export type Around = <T>(call: () => Promise<T>) => Promise<T>
 
+interface AroundOptions extends PeerOptions {
+  readonly maxRetries?: number
+  readonly fetch?: typeof globalThis.fetch
+}
+
 /**
  * The calls that an application makes with openai, inside whatever it put around them; a structured
  * answer is read by hand: `JSON.parse`, then a compiled AJV validator, inside the same loop.
  */
 export function aroundOpenAI(
-  { baseURL, timeoutMs, maxRetries }: PeerOptions & { readonly maxRetries?: number },
+  { baseURL, timeoutMs, maxRetries, fetch }: AroundOptions,
   around: Around = (call) => call(),
 ): PeerClient {
   const client = new OpenAI({
@@ -19,6 +24,7 @@ export function aroundOpenAI(
     baseURL,
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     ...(maxRetries !== undefined && { maxRetries }),
+    ...(fetch !== undefined && { fetch }),
   })
   const validate = new Ajv().compile(TICKET_SCHEMA)
   return {

@@ -2,6 +2,7 @@ import type { AttemptReport, Failure } from '../errors/call-error.ts'
 import { TOO_MANY_REDIRECTS } from '../errors/cause-rules.ts'
 import { classify, isNotExecuted } from '../errors/classify.ts'
 import { FailedAnswer } from '../errors/failed-answer.ts'
+import { runtimeLimit } from '../errors/runtime-limits.ts'
 import type { ReadingPace } from '../retry/health/places.ts'
 import type { AttemptStep, StepResult } from '../retry/loop.ts'
 import { type AttemptSpan, type CallSpan, UNWATCHED_ATTEMPT } from '../telemetry/telemetry.ts'
@@ -263,10 +264,12 @@ export function classifyThrown(
   const limit = limitReached(bounds, error)
   if (limit !== undefined) return limit
   if (error instanceof FailedAnswer) return error.failure
-  const { status, headers, errorBody: body } = wire ?? NOTHING_SEEN
-  const found = classify(error, { status, headers, body, now: clock.wallMs() })
+  const { status, headers, errorBody: body, limitCode } = wire ?? NOTHING_SEEN
+  const found = classify(error, { status, headers, body, limitCode, now: clock.wallMs() })
   return {
     ...found,
+    // What the runtime ended itself is not for the provider to mend.
+    ...(found.status === undefined && runtimeLimit(found.code)),
     message: found.kind,
     cause: error,
     // The innermost steadycall layer has the hints, and has retried already.
@@ -278,7 +281,12 @@ export function classifyThrown(
   }
 }
 
-const NOTHING_SEEN = { status: undefined, headers: undefined, errorBody: undefined }
+const NOTHING_SEEN = {
+  status: undefined,
+  headers: undefined,
+  errorBody: undefined,
+  limitCode: undefined,
+}
 
 /** Ended by the signal of the callers, when something had been sent. */
 export function abortedBy(signal: AbortSignal | undefined): Failure {

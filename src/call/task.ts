@@ -86,6 +86,8 @@ export interface Wire {
   readonly headers: Headers | undefined
   /** The body of an error, as it came, cut at some length. */
   readonly errorBody: string | undefined
+  /** The code of the runtime's own limit that ended it. */
+  readonly limitCode?: string | undefined
   /** HTTP requests really sent, or undefined where nothing could be observed. */
   readonly requests: number | undefined
   /** A layer below us sent more than the one request that was asked for. */

@@ -204,6 +204,8 @@ export const CAUSE_RULES: readonly CauseRule[] = [
   { kind: 'timeout', executed: 'maybe', when: { code: 'esockettimedout' }, example: { code: 'ESOCKETTIMEDOUT' } },
   { kind: 'timeout', executed: 'maybe', when: { code: 'und_err_headers_timeout' }, example: { code: 'UND_ERR_HEADERS_TIMEOUT' } },
   { kind: 'timeout', executed: 'maybe', when: { code: 'und_err_body_timeout' }, example: { code: 'UND_ERR_BODY_TIMEOUT' } },
+  // steadycall/transport: it came, but is not decoded beyond a limit.
+  { kind: 'unknown', executed: 'yes', when: { code: 'err_answer_too_large' }, example: { code: 'ERR_ANSWER_TOO_LARGE' } },
   { kind: 'timeout', executed: 'maybe', when: { name: 'apiconnectiontimeouterror' }, example: { name: 'APIConnectionTimeoutError' } },
   { kind: 'timeout', executed: 'maybe', when: { message: 'request timed out.' }, example: { message: 'Request timed out.' } },
   { kind: 'timeout', executed: 'maybe', when: { code: 'econnaborted', text: 'timeout of' }, example: { code: 'ECONNABORTED', message: 'timeout of 1000ms exceeded' } },

@@ -13,6 +13,7 @@ import {
   MAX_ID_LENGTH,
   mayRetry,
 } from './judge-response.ts'
+import { limitIn } from './runtime-limits.ts'
 
 export type { Classification, Evidence } from './judge-response.ts'
 export { classifyErrorBody, classifyErrorChunk } from './judge-response.ts'
@@ -30,8 +31,20 @@ export function classifyError(error: unknown, now?: number): Classification {
 
 /** `classifyError`, supplemented by what was observed on the wire. */
 export function classify(error: unknown, evidence: Evidence = {}): Classification {
-  const found = judge(error, evidence, { left: MAX_ERRORS }, 0) ?? judgeEvidence(error, evidence)
+  const judged = judge(error, evidence, { left: MAX_ERRORS }, 0) ?? judgeEvidence(error, evidence)
+  const found = underLimit(judged, error, evidence)
   return isNotExecuted(error) ? { ...found, executed: 'no' } : found
+}
+
+/** A request that the runtime's own limit ended would meet it again. openai calls it a time-out of its own. */
+function underLimit(
+  found: Classification,
+  error: unknown,
+  { limitCode }: Evidence,
+): Classification {
+  if (found.kind !== 'timeout' || found.status !== undefined) return found
+  const code = limitIn(error) ?? limitCode
+  return code === undefined ? found : { ...found, code, retryable: false }
 }
 
 // Real chains of causes have up to five links; the limit also ends a cyclic chain.

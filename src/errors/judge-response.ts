@@ -50,6 +50,8 @@ export interface Evidence {
   readonly headers?: HeaderSource | undefined
   /** The response body, unparsed. */
   readonly body?: string | undefined
+  /** The code of the runtime's limit that ended the request, which openai 6 drops. */
+  readonly limitCode?: string | undefined
 }
 
 /** The known parts of an HTTP response. */

@@ -1,6 +1,7 @@
 import { currentWire } from '../call/nesting.ts'
 import type { Exchange, Wire } from '../call/task.ts'
 import { isObject, readProperty } from '../errors/hostile.ts'
+import { limitIn } from '../errors/runtime-limits.ts'
 import { EventWatch } from '../stream/watch.ts'
 import { type Bounds, isSignal } from '../time.ts'
 import type { ChatClient } from './chat-client.ts'
@@ -50,6 +51,8 @@ export class WireRecord implements Wire {
   url: string | undefined = undefined
   /** A code for what is wrong with it, where no request can be made of it. */
   refusal: string | undefined = undefined
+  /** The code of the runtime's own limit that ended it. */
+  limitCode: string | undefined = undefined
 
   /** Of the attempt with this number. */
   constructor(attempt: number) {
@@ -168,6 +171,7 @@ async function observedFetch(
   } catch (error) {
     const isUnseen = wire.sockets === 0 && wire.fetches === 1
     if (isUnseen && isRefused(error, url, sent)) wire.refusal = 'invalid_option'
+    wire.limitCode = limitIn(error)
     throw error
   }
   wire.status = response.status

@@ -5,13 +5,14 @@ import * as postgres from 'steadycall/postgres'
 import * as redis from 'steadycall/redis'
 import * as sqlite from 'steadycall/sqlite'
 import * as testing from 'steadycall/testing'
+import { directFetch } from 'steadycall/transport'
 import { z } from 'zod'
 
 export const stores = [postgres.postgresStore, redis.redisStore, sqlite.sqliteStore]
 export const { startFaultServer } = testing
 
 export async function name(): Promise<string> {
-  const llm = steady(new OpenAI())
+  const llm = steady(new OpenAI({ fetch: directFetch({ connections: 8 }) }))
   const result: JsonResult<{ name: string }> = await llm.json({
     model: 'm',
     messages: [{ role: 'user', content: 'hi' }],

@@ -113,14 +113,23 @@ describe('classifyError', () => {
       'no headers in time',
       wrap(fetchFailed(withCode('UND_ERR_HEADERS_TIMEOUT'))),
       'timeout',
-      true,
+      false,
+      'maybe',
+    ],
+    [
+      'no headers in time, told by openai 7',
+      Object.assign(new APIConnectionTimeoutError(), {
+        cause: fetchFailed(withCode('UND_ERR_HEADERS_TIMEOUT')),
+      }),
+      'timeout',
+      false,
       'maybe',
     ],
     [
       'body stalled',
       new TypeError('terminated', { cause: withCode('UND_ERR_BODY_TIMEOUT') }),
       'timeout',
-      true,
+      false,
       'maybe',
     ],
     [
