@@ -344,7 +344,7 @@ const FULL_REASONS: ReadonlySet<string> = new Set(['model_length', 'model_contex
  * Whether a candidate's text ends inside the JSON it started. A list whose last item is complete counts as cut
  * too, because further items may be missing.
  */
-export function isCut(outcome: Outcome, text: string, finishReason?: string): boolean {
+function isCut(outcome: Outcome, text: string, finishReason?: string): boolean {
   if (outcome.kind !== 'cut') return false
   if (!outcome.insideString) return true
   // A string that lost its closing quote swallows the rest: the fence behind the JSON, or its last bracket

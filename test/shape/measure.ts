@@ -51,9 +51,9 @@ export function measure(): readonly Figure[] {
       files.reduce((sum, { lines }) => sum + lines, 0),
       25_900,
       24_000,
-      43_100,
+      45_200,
     ),
-    row('files of src/', files.length, 205, 185, 190),
+    row('files of src/', files.length, 205, 185, 202),
   ]
 }
 
