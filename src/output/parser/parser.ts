@@ -88,7 +88,8 @@ export class TextParser {
     if (this.#work.did(STEPS_A_DIALECT)) yield
     if (source.touchedEnd && !source.ended) return this.#wait()
     if (next !== undefined) {
-      if (next !== 'done') this.#strict.take(next)
+      if ('kind' in next) this.#outcome = next
+      else this.#strict.take(next)
       return true
     }
     if (this.#cut.price < Infinity) {
@@ -116,16 +117,15 @@ export class TextParser {
     return false
   }
 
-  /** The only reading of the next token, if it has one that leaves no doubt. */
-  #oneReading(progress: 'read' | 'stuck' | 'end'): Configuration | 'done' | undefined {
+  /** The only reading of the next token, or of the whole value, if it has one that leaves no doubt. */
+  #oneReading(progress: 'read' | 'stuck' | 'end'): Configuration | Outcome | undefined {
     const now = this.#strict.state()
     const isSum = this.source.at(behindComments(this.source, now.pos)) === '+'
     if (now.mode === 'end' && !isSum) {
       const tail = tailOf(now, this.start, this.#reach(now))
       if (tail === undefined || tail.cost > 0) return undefined
       const finished = { configuration: tail.configuration, price: 0, end: tail.end }
-      this.#outcome = { kind: 'readings', readings: [finished], isGuessed: this.#stretches > 0 }
-      return 'done'
+      return { kind: 'readings', readings: [finished], isGuessed: this.#stretches > 0 }
     }
     if (progress === 'end' && now.frame !== undefined) {
       const rest = this.source.text.slice(now.pos).trimStart()

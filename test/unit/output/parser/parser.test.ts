@@ -16,9 +16,11 @@ function outcomeOf(pieces: readonly string[], schema?: object): unknown {
   parser.end()
   outcome = atOnce(parser.read())
   if (outcome?.kind !== 'readings') return outcome
+  const { isGuessed } = outcome
   return outcome.readings.map(({ configuration, end }) => ({
     json: atOnce(written(configuration, 0, parser.source, work))?.json,
     end,
+    isGuessed,
   }))
 }
 
@@ -32,6 +34,10 @@ const TEXTS: readonly string[] = [
   '{"a": "C:\\new\\dir", "b": "\\d+"}',
   '{"a": [1, 2',
   '{"a": "x" or "y"}',
+  // The value seems to end at the first brace.
+  '{"a": "x"}, "b": true}',
+  // Two of three quotes are an empty string.
+  '{"a": """x""", "b": "", "c": ""}',
 ]
 
 describe('a text that is fed in pieces', () => {
