@@ -1,5 +1,7 @@
 import { matchAt } from './match-at.ts'
+import { isSpent } from './parser/bounds.ts'
 import { type Outcome, TextParser } from './parser/parser.ts'
+import { Source } from './parser/source.ts'
 import type { RepairRule } from './repair-rules.ts'
 import type { Resting, Work } from './work.ts'
 
@@ -40,12 +42,16 @@ export const MAX_CANDIDATES = 50
  */
 export function* extract(text: string, reading: Reading): Resting<Extraction> {
   const found = new Findings()
+  const source = new Source()
+  source.append(text)
+  source.ended = true
+  const piece = { ...reading, source }
   let at = 0
   while (at < text.length) {
     MARKER.lastIndex = at
     const next = MARKER.exec(text)?.index ?? text.length
     found.prose(text.slice(at, next))
-    at = next < text.length ? yield* stepAt(text, next, found, reading) : next
+    at = next < text.length ? yield* stepAt(text, next, found, piece) : next
     if (reading.work.did(STEPS_A_MARKER)) yield
   }
   return found.result()
@@ -58,10 +64,11 @@ const STEPS_A_MARKER = 10
 const MARKER = /[<{[`~◁]/g
 
 /** Consumes the construct that starts at a marker; returns its end. */
-function* stepAt(text: string, at: number, found: Findings, reading: Reading): Resting<number> {
+function* stepAt(text: string, at: number, found: Findings, reading: Piece): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
   // With too many candidates the text is refused, unless a reasoning block turns out to end behind them.
+  if (isSpent(reading.work.reading, text.length)) found.overflow = true
   if (!found.overflow && looksLikeJson(text, at, reading)) {
     const { candidate, end } = yield* candidateAt(text, at, reading)
     found.add(candidate, text.slice(Math.max(0, at - MAX_MEMBER), at))
@@ -164,16 +171,22 @@ const ARRAY_START =
 const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
 /** Lets the parser read from an opening bracket; it says where the value ends. */
-function* candidateAt(text: string, start: number, reading: Reading): Resting<Found> {
-  const parser = new TextParser(reading.schema, reading.work, start)
-  parser.feed(text)
-  parser.end()
+function* candidateAt(text: string, start: number, reading: Piece): Resting<Found> {
+  const parser = new TextParser(reading.schema, reading.work, start, reading.source)
   const outcome = (yield* parser.read()) ?? NOT_READ
+  const spent = reading.work.reading
+  spent.pieces += 1
+  spent.chars += parser.reached - start
   const end = outcome.kind === 'readings' ? outcome.readings[0]?.end : undefined
   const behind =
     outcome.kind === 'refused' ? yield* balancedEnd(text, start, reading.work) : text.length
   const until = end ?? behind
   return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
+}
+
+/** The whole text is looked at in one source, which remembers where its quotes are. */
+interface Piece extends Reading {
+  readonly source: Source
 }
 
 interface Found {
@@ -220,7 +233,8 @@ class Findings {
   readonly #rules = new Set<RepairRule>()
   /** The prose in blocks, between which fences and tags stood. */
   #blocks: string[][] = [[]]
-  #overflow = false
+  /** Whether there were too many. */
+  overflow = false
   /** The candidates before which so many brackets of the prose are open. */
   readonly #depths = new Map<Candidate, number>()
   #depth = 0
@@ -257,10 +271,6 @@ class Findings {
     this.#blocks.push([])
   }
 
-  get overflow(): boolean {
-    return this.#overflow
-  }
-
   /** `before` is the end of the text before the candidate. */
   add(candidate: Candidate, before: string): void {
     const known = this.#candidates.has(candidate.text)
@@ -270,7 +280,7 @@ class Findings {
       const outcome = isMember ? A_PART : candidate.outcome
       this.#candidates.set(candidate.text, { ...candidate, outcome })
       this.#depths.set(candidate, this.#depth)
-    } else this.#overflow = true
+    } else this.overflow = true
   }
 
   forget(): void {
@@ -278,7 +288,7 @@ class Findings {
     this.#depths.clear()
     this.#depth = 0
     this.#blocks = [[]]
-    this.#overflow = false
+    this.overflow = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
   }
@@ -298,7 +308,7 @@ class Findings {
       rules: [...this.#rules],
       prose: rest,
       alone: others.length === 0 ? alone : '',
-      overflow: this.#overflow,
+      overflow: this.overflow,
     }
   }
 }
