@@ -212,21 +212,40 @@ export function* wholeAsCandidate(text: string, { schema, work }: Reading): Rest
 function* balancedEnd(text: string, start: number, work: Work): Resting<number> {
   const open: string[] = []
   let end = start
+  // Where no string ends on its line, each later quote of the line is escaped, and begins none either.
+  let noStringBefore = start
   do {
-    BRACKETS.lastIndex = end
-    const mark = BRACKETS.exec(text)?.[0]
+    BRACKET_OR_QUOTE.lastIndex = end
+    const mark = BRACKET_OR_QUOTE.exec(text)?.[0]
     if (mark === undefined) return text.length
-    end = BRACKETS.lastIndex
+    let looked = BRACKET_OR_QUOTE.lastIndex - end
+    end = BRACKET_OR_QUOTE.lastIndex
     if (mark === '{' || mark === '[') open.push(mark)
-    else if (mark.length === 1 && open.pop() !== (mark === '}' ? '{' : '[')) return text.length
-    if (work.did(1 + mark.length / CHARS_A_STEP)) yield
+    else if (mark !== '"') {
+      if (open.pop() !== (mark === '}' ? '{' : '[')) return text.length
+    } else if (end > noStringBefore) {
+      const to = stringEnd(text, end)
+      looked += to - end
+      if (text[to] === '"') end = to + 1
+      else noStringBefore = to
+    }
+    if (work.did(1 + looked / CHARS_A_STEP)) yield
   } while (open.length > 0)
   return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
 }
 
 const CHARS_A_STEP = 16
 
-const BRACKETS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}[\]]/g
+const BRACKET_OR_QUOTE = /["{}[\]]/g
+
+/** The index of the quote that ends a string, or of the end of its line. */
+function stringEnd(text: string, from: number): number {
+  let at = from
+  for (let mark = text[at]; mark !== undefined && mark !== '"' && mark !== '\n'; mark = text[at]) {
+    at += mark === '\\' && text[at + 1] !== '\n' ? 2 : 1
+  }
+  return Math.min(at, text.length)
+}
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()

@@ -393,6 +393,28 @@ describe('reading a large text', () => {
     expect(read(quoted(100_000), { type: 'object' }).result.ok).toBe(false)
   })
 
+  it.each([
+    ['lists that a comment leaves open', '[1 # x]\n'],
+    ['quotes that no other closes', '[\u201ca" b` c\' d]\n'],
+    ['words in brackets', '[b] '],
+    ['empty objects', '{} '],
+    ['objects behind which reasoning ends', '{"a":1}</think>'],
+  ])('is bounded for many pieces: %s', (_, piece) => {
+    const schema = { type: 'array', items: { type: 'string' } }
+    const few = read(piece.repeat(200_000 / piece.length), schema).rests
+    const many = read(piece.repeat(800_000 / piece.length), schema).rests
+    expect(few).toBeLessThan(100)
+    expect(many).toBeLessThanOrEqual(4 * few + 20)
+  })
+
+  it('looks for the end of a refused piece once, where all of its quotes are escaped', () => {
+    const records = Array.from({ length: 5_000 }, () => '{"id":1,"text":"a, b"}').join()
+    const escaped = JSON.stringify(`[${records}]`).slice(1, -1)
+    const { rests, result } = read(escaped, { type: 'array' })
+    expect(result.ok).toBe(false)
+    expect(rests).toBeLessThan(10)
+  })
+
   it('does not rest for a small one', () => {
     expect(read('```\n{"id":"1",}\n```', { properties: { id: { type: 'integer' } } }).rests).toBe(0)
   })
