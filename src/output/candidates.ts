@@ -13,16 +13,18 @@ export function* candidatesIn(
   const unescaped = unescapedJson(text) ?? undoubledJson(text)
   if (unescaped !== undefined) {
     const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
-    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
+    const candidates = [{ ...candidate, isRewritten: true }]
+    return { candidates, rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
   }
   const quoted = unquotedLines(text)
   if (quoted !== undefined) {
     const inside = yield* extract(quoted, { schema, work })
-    return { ...inside, rules: ['strip-prose', ...inside.rules] }
+    const candidates = inside.candidates.map((one) => ({ ...one, isRewritten: true }))
+    return { ...inside, candidates, rules: ['strip-prose', ...inside.rules] }
   }
   const trimmed = text.trim()
   if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
-    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
+    const tuple = yield* wholeAsCandidate(text.trimEnd(), { schema, work }, text.indexOf('('))
     if (tuple.outcome.kind === 'readings') {
       return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
     }
@@ -32,7 +34,13 @@ export function* candidatesIn(
   const lists = own(schema, 'type') === 'array'
   const again = lists ? yield* extract(text, { schema, work, lists }) : found
   if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
-  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
+  const { alone } = again
+  const start = text.indexOf(alone)
+  // Invisible characters may have been dropped within it.
+  const candidate: Candidate =
+    start < 0
+      ? { ...(yield* wholeAsCandidate(alone, { schema, work })), isRewritten: true }
+      : yield* wholeAsCandidate(text.slice(0, start + alone.length), { schema, work }, start)
   return { ...again, candidates: [candidate] }
 }
 

@@ -10,6 +10,8 @@ export interface Candidate {
   readonly text: string
   readonly parser: TextParser
   readonly outcome: Outcome
+  /** Whether the parser read another text than the answer, in which its offsets mean nothing. */
+  readonly isRewritten?: boolean
 }
 
 /** What candidates are read for. */
@@ -196,12 +198,16 @@ interface Found {
 
 const NOT_READ: Outcome = { kind: 'refused', message: 'expected JSON' }
 
-/** A whole text as one value, without a search for brackets. */
-export function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Candidate> {
-  const parser = new TextParser(schema, work)
+/** A whole text as one value, without a search for brackets; it may begin behind something else. */
+export function* wholeAsCandidate(
+  text: string,
+  { schema, work }: Reading,
+  start = 0,
+): Resting<Candidate> {
+  const parser = new TextParser(schema, work, start)
   parser.feed(text)
   parser.end()
-  return { text, parser, outcome: (yield* parser.read()) ?? NOT_READ }
+  return { text: text.slice(start), parser, outcome: (yield* parser.read()) ?? NOT_READ }
 }
 
 /**

@@ -96,6 +96,24 @@ describe('a repair', () => {
     })
   })
 
+  it.each([
+    ['behind blanks', '  \u200b "a" + "b" ', [undefined, 7]],
+    ['of a tuple behind blanks', '  \n (1, 2,)', [4]],
+    [
+      'not at all, where every quote was escaped',
+      '{\\"a\\": 1, b: \\"x\\",}',
+      [undefined, undefined, undefined],
+    ],
+    [
+      'not at all, in a quotation of Markdown',
+      '> {"a": 1,\n>  b: "x",}',
+      [undefined, undefined, undefined],
+    ],
+  ])('is listed with an offset in the text as it came: %s', (_, text, offsets) => {
+    const result = parseJson(text)
+    expect(result.ok && result.repairs.map(({ offset }) => offset)).toEqual(offsets)
+  })
+
   it('is listed under names of the schema, and * for other names', () => {
     const schema = { properties: { a: { type: 'object' } } }
     expect(parseJson('{a: {"secret": [1,]}}', schema)).toMatchObject({
