@@ -275,8 +275,9 @@ export class Strict {
     const { text } = this.#source
     // """: an empty string and a quote, or Python's triple quotes.
     if (text.charCodeAt(at + 1) === QUOTE) {
-      if (text.charCodeAt(at + 2) === QUOTE) return NOT_JSON
-      if (at + 2 >= text.length && !this.#source.ended) return END
+      const third = text.charCodeAt(at + 2)
+      if (third === QUOTE) return NOT_JSON
+      return Number.isNaN(third) && !this.#source.ended ? END : at + 2
     }
     const isKnown = this.#scanned.from === at
     for (let index = isKnown ? this.#scanned.to : at + 1; index < text.length; index += 1) {
