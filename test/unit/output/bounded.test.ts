@@ -382,6 +382,12 @@ describe('reading a large text', () => {
     expect(rests).toBeGreaterThan(10)
   })
 
+  it('rests while the places of many repairs are named', () => {
+    const quoted = `[${list(20_000, (index) => `{'id':${index},'name':'x'}`)}]`
+    const items = { type: 'object', properties: { id: { type: 'integer' } } }
+    expect(read(quoted, { type: 'array', items }).rests).toBeGreaterThan(40)
+  })
+
   it('rests within one long string too', () => {
     const escaped = `{"a":"${'\\d'.repeat(300_000)}",}`
     expect(read(escaped, { type: 'object' }).rests).toBeGreaterThan(5)
