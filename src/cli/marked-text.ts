@@ -12,14 +12,25 @@ export function withMarks({ source, changes }: MarkedText, paint: Paint): string
     // Two changes of one place: the first shows it.
     if (from < at) continue
     const { start, end, put } = differenceOf(source.slice(from, to), text)
-    pieces.push(source.slice(at, from + start))
-    pieces.push(marked(source.slice(from + start, to - end), put, edit, paint))
-    pieces.push(source.slice(to - end, to))
+    pieces.push(harmless(source.slice(at, from + start)))
+    pieces.push(marked(harmless(source.slice(from + start, to - end)), harmless(put), edit, paint))
+    pieces.push(harmless(source.slice(to - end, to)))
     at = to
   }
-  pieces.push(source.slice(at))
+  pieces.push(harmless(source.slice(at)))
   return pieces.join('')
 }
+
+/** A terminal obeys control characters; all but line breaks and tabs are shown as pictures of themselves. */
+function harmless(text: string): string {
+  return text.replace(CONTROLS, (control) => {
+    const code = control.charCodeAt(0)
+    return code < 32 ? String.fromCharCode(0x2400 + code) : '\u2421'
+  })
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal.
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 
 /** What differs: the length of the common start and end, and what stands between them now. */
 function differenceOf(was: string, is: string) {

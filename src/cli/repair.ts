@@ -8,7 +8,8 @@ import { withMarks } from './marked-text.ts'
 const HELP = `steadycall repair [options] < text
 
 Reads a model's answer from standard input and writes the JSON value it contains. Each change
-that was made is written to standard error, one per line: the path and the rule.
+that was made is written to standard error, one per line: the path, the rule and, for the
+syntax, the offset in the text.
 
   --schema FILE          a JSON Schema; without one any JSON is valid
   --level LEVEL          off, syntax, safe (default) or lenient
@@ -83,7 +84,10 @@ function parsed(
 function report(result: ParseResult<unknown>): void {
   if (result.ok) {
     process.stdout.write(`${JSON.stringify(result.value, undefined, 2)}\n`)
-    for (const { path, rule } of result.repairs) process.stderr.write(`${path || '/'}: ${rule}\n`)
+    for (const { path, rule, offset } of result.repairs) {
+      const at = offset === undefined ? '' : ` at ${offset}`
+      process.stderr.write(`${path || '/'}: ${rule}${at}\n`)
+    }
     return
   }
   process.stderr.write(`steadycall: ${result.kind}\n`)

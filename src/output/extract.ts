@@ -1,7 +1,7 @@
-import { matchAt, undoubledJson, unescapedJson } from './escapes.ts'
-import { own } from './json-value.ts'
-import type { Against } from './judged.ts'
+import { matchAt } from './escapes.ts'
+import { isSpent } from './parser/bounds.ts'
 import { type Outcome, TextParser } from './parser/parser.ts'
+import { Source } from './parser/source.ts'
 import type { RepairRule } from './repair-rules.ts'
 import type { Resting, Work } from './work.ts'
 
@@ -10,6 +10,8 @@ export interface Candidate {
   readonly text: string
   readonly parser: TextParser
   readonly outcome: Outcome
+  /** Whether the parser read another text than the answer, in which its offsets mean nothing. */
+  readonly isRewritten?: boolean
 }
 
 /** What candidates are read for. */
@@ -42,12 +44,16 @@ export const MAX_CANDIDATES = 50
  */
 export function* extract(text: string, reading: Reading): Resting<Extraction> {
   const found = new Findings()
+  const source = new Source()
+  source.append(text)
+  source.ended = true
+  const piece = { ...reading, source }
   let at = 0
   while (at < text.length) {
     MARKER.lastIndex = at
     const next = MARKER.exec(text)?.index ?? text.length
     found.prose(text.slice(at, next))
-    at = next < text.length ? yield* stepAt(text, next, found, reading) : next
+    at = next < text.length ? yield* stepAt(text, next, found, piece) : next
     if (reading.work.did(STEPS_A_MARKER)) yield
   }
   return found.result()
@@ -60,10 +66,11 @@ const STEPS_A_MARKER = 10
 const MARKER = /[<{[`~◁]/g
 
 /** Consumes the construct that starts at a marker; returns its end. */
-function* stepAt(text: string, at: number, found: Findings, reading: Reading): Resting<number> {
+function* stepAt(text: string, at: number, found: Findings, reading: Piece): Resting<number> {
   const reasoning = reasoningEnd(text, at, found)
   if (reasoning !== undefined) return reasoning
   // With too many candidates the text is refused, unless a reasoning block turns out to end behind them.
+  if (isSpent(reading.work.reading, text.length)) found.overflow = true
   if (!found.overflow && looksLikeJson(text, at, reading)) {
     const { candidate, end } = yield* candidateAt(text, at, reading)
     found.add(candidate, text.slice(Math.max(0, at - MAX_MEMBER), at))
@@ -166,11 +173,12 @@ const ARRAY_START =
 const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
 /** Lets the parser read from an opening bracket; it says where the value ends. */
-function* candidateAt(text: string, start: number, reading: Reading): Resting<FoundPart> {
-  const parser = new TextParser(reading.schema, reading.work, start)
-  parser.feed(text)
-  parser.end()
+function* candidateAt(text: string, start: number, reading: Piece): Resting<Found> {
+  const parser = new TextParser(reading.schema, reading.work, start, reading.source)
   const outcome = (yield* parser.read()) ?? NOT_READ
+  const spent = reading.work.reading
+  spent.pieces += 1
+  spent.chars += parser.reached - start
   const end = outcome.kind === 'readings' ? outcome.readings[0]?.end : undefined
   const behind =
     outcome.kind === 'refused' ? yield* balancedEnd(text, start, reading.work) : text.length
@@ -178,19 +186,28 @@ function* candidateAt(text: string, start: number, reading: Reading): Resting<Fo
   return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
 }
 
-interface FoundPart {
+/** The whole text is looked at in one source, which remembers where its quotes are. */
+interface Piece extends Reading {
+  readonly source: Source
+}
+
+interface Found {
   readonly candidate: Candidate
   readonly end: number
 }
 
 const NOT_READ: Outcome = { kind: 'refused', message: 'expected JSON' }
 
-/** A whole text as one value, without a search for brackets. */
-function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Candidate> {
-  const parser = new TextParser(schema, work)
+/** A whole text as one value, without a search for brackets; it may begin behind something else. */
+export function* wholeAsCandidate(
+  text: string,
+  { schema, work }: Reading,
+  start = 0,
+): Resting<Candidate> {
+  const parser = new TextParser(schema, work, start)
   parser.feed(text)
   parser.end()
-  return { text, parser, outcome: (yield* parser.read()) ?? NOT_READ }
+  return { text: text.slice(start), parser, outcome: (yield* parser.read()) ?? NOT_READ }
 }
 
 /**
@@ -201,28 +218,48 @@ function* wholeAsCandidate(text: string, { schema, work }: Reading): Resting<Can
 function* balancedEnd(text: string, start: number, work: Work): Resting<number> {
   const open: string[] = []
   let end = start
+  // Where no string ends on its line, each later quote of the line is escaped, and begins none either.
+  let noStringBefore = start
   do {
-    BRACKETS.lastIndex = end
-    const mark = BRACKETS.exec(text)?.[0]
+    BRACKET_OR_QUOTE.lastIndex = end
+    const mark = BRACKET_OR_QUOTE.exec(text)?.[0]
     if (mark === undefined) return text.length
-    end = BRACKETS.lastIndex
+    let looked = BRACKET_OR_QUOTE.lastIndex - end
+    end = BRACKET_OR_QUOTE.lastIndex
     if (mark === '{' || mark === '[') open.push(mark)
-    else if (mark.length === 1 && open.pop() !== (mark === '}' ? '{' : '[')) return text.length
-    if (work.did(1 + mark.length / CHARS_A_STEP)) yield
+    else if (mark !== '"') {
+      if (open.pop() !== (mark === '}' ? '{' : '[')) return text.length
+    } else if (end > noStringBefore) {
+      const to = stringEnd(text, end)
+      looked += to - end
+      if (text[to] === '"') end = to + 1
+      else noStringBefore = to
+    }
+    if (work.did(1 + looked / CHARS_A_STEP)) yield
   } while (open.length > 0)
   return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
 }
 
 const CHARS_A_STEP = 16
 
-const BRACKETS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}[\]]/g
+const BRACKET_OR_QUOTE = /["{}[\]]/g
+
+/** The index of the quote that ends a string, or of the end of its line. */
+function stringEnd(text: string, from: number): number {
+  let at = from
+  for (let mark = text[at]; mark !== undefined && mark !== '"' && mark !== '\n'; mark = text[at]) {
+    at += mark === '\\' && text[at + 1] !== '\n' ? 2 : 1
+  }
+  return Math.min(at, text.length)
+}
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()
   readonly #rules = new Set<RepairRule>()
   /** The prose in blocks, between which fences and tags stood. */
   #blocks: string[][] = [[]]
-  #overflow = false
+  /** Whether there were too many. */
+  overflow = false
   /** The candidates before which so many brackets of the prose are open. */
   readonly #depths = new Map<Candidate, number>()
   #depth = 0
@@ -259,10 +296,6 @@ class Findings {
     this.#blocks.push([])
   }
 
-  get overflow(): boolean {
-    return this.#overflow
-  }
-
   /** `before` is the end of the text before the candidate. */
   add(candidate: Candidate, before: string): void {
     const known = this.#candidates.has(candidate.text)
@@ -272,7 +305,7 @@ class Findings {
       const outcome = isMember ? A_PART : candidate.outcome
       this.#candidates.set(candidate.text, { ...candidate, outcome })
       this.#depths.set(candidate, this.#depth)
-    } else this.#overflow = true
+    } else this.overflow = true
   }
 
   forget(): void {
@@ -280,7 +313,7 @@ class Findings {
     this.#depths.clear()
     this.#depth = 0
     this.#blocks = [[]]
-    this.#overflow = false
+    this.overflow = false
     this.#rules.clear()
     this.#rules.add('strip-reasoning')
   }
@@ -300,7 +333,7 @@ class Findings {
       rules: [...this.#rules],
       prose: rest,
       alone: others.length === 0 ? alone : '',
-      overflow: this.#overflow,
+      overflow: this.overflow,
     }
   }
 }
@@ -313,44 +346,3 @@ const MAX_MEMBER = 300
 // {name 986, items: […]: a bracket opens that the parser could not begin with.
 const MEMBER_BEFORE = /[{[][^{}[\]]*[:,][^{}[\]]*$/
 const INVISIBLE = /[\u200b-\u200d\u2060\ufeff]/g
-
-/** The pieces of the text that may be the answer; without any brackets, the text as a whole. */
-export function* candidatesIn(
-  text: string,
-  { validator, work }: Pick<Against, 'validator' | 'work'>,
-): Resting<Extraction> {
-  const schema = validator?.jsonSchema
-  const unescaped = unescapedJson(text) ?? undoubledJson(text)
-  if (unescaped !== undefined) {
-    const candidate = yield* wholeAsCandidate(unescaped, { schema, work })
-    return { candidates: [candidate], rules: ['fix-syntax'], prose: '', alone: '', overflow: false }
-  }
-  const quoted = unquotedLines(text)
-  if (quoted !== undefined) {
-    const inside = yield* extract(quoted, { schema, work })
-    return { ...inside, rules: ['strip-prose', ...inside.rules] }
-  }
-  const trimmed = text.trim()
-  if (trimmed.startsWith('(') && trimmed.endsWith(')')) {
-    const tuple = yield* wholeAsCandidate(trimmed, { schema, work })
-    if (tuple.outcome.kind === 'readings') {
-      return { candidates: [tuple], rules: [], prose: '', alone: '', overflow: false }
-    }
-  }
-  const found = yield* extract(text, { schema, work })
-  if (found.candidates.length > 0) return found
-  const lists = own(schema, 'type') === 'array'
-  const again = lists ? yield* extract(text, { schema, work, lists }) : found
-  if (again.candidates.length > 0 || /^[`~]*$/.test(again.alone)) return again
-  const candidate: Candidate = yield* wholeAsCandidate(again.alone, { schema, work })
-  return { ...again, candidates: [candidate] }
-}
-
-/** A text in which each line carries the mark of a Markdown quotation, without the marks. */
-function unquotedLines(text: string): string | undefined {
-  if (!text.startsWith('>')) return undefined
-  const lines = text.trimEnd().split('\n')
-  return lines.every((line) => line.startsWith('>'))
-    ? lines.map((line) => line.slice(1)).join('\n')
-    : undefined
-}

@@ -6,7 +6,8 @@ import {
   type OptionCheck,
   oneOf,
 } from '../options/option-check.ts'
-import { candidatesIn, type Extraction, MAX_CANDIDATES } from './extract.ts'
+import { candidatesIn } from './candidates.ts'
+import { type Extraction, MAX_CANDIDATES } from './extract.ts'
 import type { InferSchema, SchemaInput } from './infer.ts'
 import { own, sortedJson } from './json-value.ts'
 import {
@@ -226,7 +227,7 @@ function* parse(
     return failure('truncated', CUT)
   }
   if (level === 'off') return malformed('expected JSON and nothing else')
-  if (overflow) return malformed(`found more than ${MAX_CANDIDATES} pieces of JSON, expected one`)
+  if (overflow) return malformed(candidates.length < MAX_CANDIDATES ? TOO_MUCH : TOO_MANY)
   const said = candidates.length > 0 ? saidAround(prose) : undefined
   if (said === 'declined') return failure('refusal', DECLINED)
   if (said !== undefined) return malformed(said)
@@ -275,6 +276,8 @@ function* fromLines(
   return list.ok ? withRules(list, [...rules, 'join-lines']) : undefined
 }
 
+const TOO_MANY = `found more than ${MAX_CANDIDATES} pieces of JSON, expected one`
+const TOO_MUCH = 'found too much that may be damaged JSON, expected one piece'
 const TOO_DEEP = 'nested too deeply'
 const CUT = 'the answer is cut off'
 const DECLINED = 'the model declined to answer'

@@ -48,7 +48,7 @@ export function* markedText(
  * that is valid within the margin, and none at all that the text makes much likelier.
  */
 export function* readCandidate(
-  { parser, outcome }: Candidate,
+  { parser, outcome, isRewritten = false }: Candidate,
   against: Against,
 ): Resting<CandidateReading> {
   const refused = (message: string) => ({ result: malformed(message) })
@@ -56,7 +56,7 @@ export function* readCandidate(
   if (outcome.kind === 'refused') return refused(outcome.message)
   const judgements: Judgement[] = []
   for (const reading of outcome.readings) {
-    const one = yield* judgementOf(reading, parser, against)
+    const one = yield* judgementOf(reading, parser, isRewritten, against)
     // A key twice: one of its values would be lost, and the reading is likely to be wrong.
     if (outcome.isGuessed && one?.isShort === true) continue
     if (one !== undefined) judgements.push(one)
@@ -90,6 +90,7 @@ interface Judgement extends CandidateReading {
 function* judgementOf(
   finished: Finished,
   parser: TextParser,
+  isRewritten: boolean,
   against: Against,
 ): Resting<Judgement | undefined> {
   const { configuration, price } = finished
@@ -106,7 +107,7 @@ function* judgementOf(
   const isVague = configuration.vague
   const isShort = keysIn(parsed.value) < configuration.keys
   return {
-    result: yield* withChanges(result, changes, parsed.value, against),
+    result: yield* withChanges(result, changes, { value: parsed.value, isRewritten }, against),
     price,
     isVague,
     isShort,
@@ -134,7 +135,7 @@ function keysIn(value: unknown): number {
 function* withChanges(
   result: AnswerResult,
   changes: readonly Change[],
-  value: unknown,
+  { value, isRewritten }: { readonly value: unknown; readonly isRewritten: boolean },
   { validator, work }: Against,
 ): Resting<AnswerResult> {
   if (!result.ok || changes.length === 0) return result
@@ -143,13 +144,16 @@ function* withChanges(
   for (const { rule, path, from } of changes) {
     const told = names?.path(path, value) ?? path
     const before = repairs.at(-1)
-    if (work.did(1)) yield
+    if (work.did(STEPS_A_PATH)) yield
     // The quotes of a key and of its value, and so on: one repair of one member.
     if (before?.rule === rule && before.path === told) continue
-    repairs.push({ path: told, rule, offset: from })
+    repairs.push({ path: told, rule, ...(!isRewritten && { offset: from }) })
   }
   return { ...result, repairs: [...repairs, ...result.repairs] }
 }
+
+// Finding the names of a path takes some microseconds.
+const STEPS_A_PATH = 30
 
 /** Puts rules that concern the whole text before the others. */
 export function withRules(result: AnswerResult, rules: readonly RepairRule[]): AnswerResult {

@@ -61,6 +61,8 @@ const CHARS_A_STEP = 16
 export class Work {
   /** The maximum number of steps for comparing. */
   readonly limit: number
+  /** What the parser has spent on the text, which its own limits bound. */
+  readonly reading = { stretches: 0, steps: 0, pieces: 0, chars: 0 }
   readonly #atOnce: number
   readonly #problems: number
   readonly #length: number

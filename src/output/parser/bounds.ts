@@ -26,7 +26,29 @@ export const LIMITS = {
   /** Damaged stretches in a text. */
   stretches: 2_000,
   stepsPerStretch: 6_000,
+  /** Steps of the search in a text. */
   steps: 100_000,
   /** Open brackets. */
   depth: 2_000,
+  /** Pieces of a text that are read, and how often the text may be passed over while they are. */
+  pieces: 10_000,
+  passes: 8,
 } as const
+
+/** What was spent on a text, whatever the number of its pieces. */
+export interface Spent {
+  stretches: number
+  steps: number
+  pieces: number
+  chars: number
+}
+
+/** Whether no further piece of a text of that length may be read. */
+export function isSpent({ stretches, steps, pieces, chars }: Spent, length: number): boolean {
+  return (
+    stretches >= LIMITS.stretches ||
+    steps > LIMITS.steps ||
+    pieces > LIMITS.pieces ||
+    chars > LIMITS.passes * length
+  )
+}

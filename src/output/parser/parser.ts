@@ -29,22 +29,23 @@ export type Outcome =
  * allows. The text can be fed in pieces; the outcome does not depend on them.
  */
 export class TextParser {
-  readonly source: Source = new Source()
+  readonly source: Source
   readonly start: number
   #outcome: Outcome | undefined
   readonly #guide: Guide
   readonly #strict: Strict
   readonly #work: Work
-  #stretches = 0
-  #steps = 0
+  #isGuessed = false
   #cut: Cut = NO_CUT
   /** Whether the plain reading ran into the end. */
   #isPlainlyCut = false
   /** A step that saw the end of the text is not tried again before the text is so long. */
   #retryAt = 0
 
-  constructor(schema: unknown, work: Work, start = 0) {
+  /** Pieces of one text share their source. */
+  constructor(schema: unknown, work: Work, start = 0, source: Source = new Source()) {
     this.start = start
+    this.source = source
     this.#work = work
     this.#guide = new Guide(schema, (from, to) => contentOf(this.source, from, to))
     this.#strict = new Strict(this.source, start)
@@ -64,6 +65,11 @@ export class TextParser {
   /** The state up to which the text is certain: no later character changes how it is read. */
   get certain(): Configuration {
     return this.#strict.before()
+  }
+
+  /** Up to where the text was read. */
+  get reached(): number {
+    return this.#strict.pos
   }
 
   /** Reads as far as the text allows; undefined if there is more to come. */
@@ -88,7 +94,8 @@ export class TextParser {
     if (this.#work.did(STEPS_A_DIALECT)) yield
     if (source.touchedEnd && !source.ended) return this.#wait()
     if (next !== undefined) {
-      if (next !== 'done') this.#strict.take(next)
+      if ('kind' in next) this.#outcome = next
+      else this.#strict.take(next)
       return true
     }
     if (this.#cut.price < Infinity) {
@@ -116,16 +123,15 @@ export class TextParser {
     return false
   }
 
-  /** The only reading of the next token, if it has one that leaves no doubt. */
-  #oneReading(progress: 'read' | 'stuck' | 'end'): Configuration | 'done' | undefined {
+  /** The only reading of the next token, or of the whole value, if it has one that leaves no doubt. */
+  #oneReading(progress: 'read' | 'stuck' | 'end'): Configuration | Outcome | undefined {
     const now = this.#strict.state()
     const isSum = this.source.at(behindComments(this.source, now.pos)) === '+'
     if (now.mode === 'end' && !isSum) {
       const tail = tailOf(now, this.start, this.#reach(now))
       if (tail === undefined || tail.cost > 0) return undefined
       const finished = { configuration: tail.configuration, price: 0, end: tail.end }
-      this.#outcome = { kind: 'readings', readings: [finished], isGuessed: this.#stretches > 0 }
-      return 'done'
+      return { kind: 'readings', readings: [finished], isGuessed: this.#isGuessed }
     }
     if (progress === 'end' && now.frame !== undefined) {
       const rest = this.source.text.slice(now.pos).trimStart()
@@ -153,8 +159,8 @@ export class TextParser {
   /** Compares the readings of a damaged stretch. False if more of the text is needed. */
   *#searched(): Resting<boolean> {
     const { source } = this
-    this.#stretches += 1
-    if (this.#stretches > LIMITS.stretches)
+    const spent = this.#work.reading
+    if (spent.stretches >= LIMITS.stretches)
       return this.#refuse(`more than ${LIMITS.stretches} places are damaged`)
     const base = this.#strict.before()
     const search = new Search(base, this.#strict.pos, this.start, source, this.#guide)
@@ -163,12 +169,13 @@ export class TextParser {
       stretch = search.step()
       if (this.#work.did(STEPS_A_READING)) yield
       if (source.touchedEnd && !source.ended) {
-        this.#stretches -= 1
         return this.#wait()
       }
     }
-    this.#steps += search.steps
-    if (this.#steps > LIMITS.steps || stretch.kind === 'too much') {
+    this.#isGuessed = true
+    spent.stretches += 1
+    spent.steps += search.steps
+    if (spent.steps > LIMITS.steps || stretch.kind === 'too much') {
       return this.#refuse('reading it takes too many steps')
     }
     return this.#settle(stretch)

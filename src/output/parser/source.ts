@@ -10,6 +10,7 @@ export class Source {
   touchedEnd = false
   #spaceFrom = -1
   #spaceTo = -1
+  readonly #marks = new Map<string, { from: number; at: number }>()
   readonly #quotes = new Map<string, { from: number; at: number }>()
 
   /** The character at an index; `''` behind the end. */
@@ -57,6 +58,18 @@ export class Source {
     return at
   }
 
+  /** The next such text; -1 if there is none. */
+  next(mark: string, from: number): number {
+    const known = this.#marks.get(mark)
+    let at = known?.at ?? -1
+    if (known === undefined || from < known.from || (at >= 0 && from > at)) {
+      at = this.text.indexOf(mark, from)
+      this.#marks.set(mark, { from, at })
+    }
+    if (at < 0) this.touchedEnd = true
+    return at
+  }
+
   /** Whether an odd number of backslashes stands before an index, from `start` on. */
   isEscaped(at: number, start: number): boolean {
     let from = at
@@ -67,7 +80,9 @@ export class Source {
 
   append(piece: string): void {
     this.text += piece
-    for (const [mark, { at }] of this.#quotes) if (at < 0) this.#quotes.delete(mark)
+    for (const known of [this.#quotes, this.#marks]) {
+      for (const [mark, { at }] of known) if (at < 0) known.delete(mark)
+    }
     this.#spaceFrom = -1
     this.#spaceTo = -1
   }

@@ -274,7 +274,11 @@ export class Strict {
   #stringEnd(at: number): number {
     const { text } = this.#source
     // """: an empty string and a quote, or Python's triple quotes.
-    if (text.charCodeAt(at + 1) === QUOTE && text.charCodeAt(at + 2) === QUOTE) return NOT_JSON
+    if (text.charCodeAt(at + 1) === QUOTE) {
+      const third = text.charCodeAt(at + 2)
+      if (third === QUOTE) return NOT_JSON
+      return Number.isNaN(third) && !this.#source.ended ? END : at + 2
+    }
     const isKnown = this.#scanned.from === at
     for (let index = isKnown ? this.#scanned.to : at + 1; index < text.length; index += 1) {
       const code = text.charCodeAt(index)

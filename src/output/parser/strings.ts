@@ -31,7 +31,8 @@ function plain(c: Configuration, open: string, reach: Reach): Configuration[] {
     return []
   }
   // A key has one line.
-  if (c.mode === 'key' && source.slice(c.pos, end).includes('\n')) return []
+  const line = c.mode === 'key' ? source.next('\n', c.pos) : -1
+  if (line >= 0 && line < end) return []
   if (open !== '"' && !endsCleanly(c, end + 1, source)) return []
   const name = open === '"' ? 'escape' : 'other-quotes'
   const range = { at: c.pos, from: c.pos + 1, contentTo: end, to: end + 1 }
@@ -48,13 +49,10 @@ function tripleAt(c: Configuration, open: string, reach: Reach): Configuration |
   const from = c.pos + 3
   // A row of quotes is no string, but for the six of an empty one.
   if (source.slice(from, from + 4) === open.repeat(4)) return undefined
-  let end = source.text.indexOf(open.repeat(3), from)
+  let end = source.next(open.repeat(3), from)
   // Quotes at the end of the content: the last three are the closing ones.
   for (let more = 0; more < 3 && end >= 0 && source.at(end + 3) === open; more += 1) end += 1
-  if (end < 0) {
-    source.touchedEnd = true
-    return undefined
-  }
+  if (end < 0) return undefined
   if (!endsCleanly(c, end + 3, source)) return undefined
   const content = source.text.slice(from, end)
   if (/^\s*[,:}\]]/.test(content.slice(0, 40))) return undefined

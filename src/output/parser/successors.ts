@@ -59,9 +59,8 @@ function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | u
     if (source.at(c.pos + 1) === '') reach.cut(c, 0, false)
     return undefined
   }
-  const end = source.text.indexOf(isBlock ? '*/' : '\n', c.pos + 2)
+  const end = source.next(isBlock ? '*/' : '\n', c.pos + 2)
   if (end < 0) {
-    source.touchedEnd = true
     // A line comment at the end of the text: what follows is missing in any case.
     reach.cut(c, 0, false)
     return []

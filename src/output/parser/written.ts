@@ -45,7 +45,7 @@ export function* written(
   for (const edit of inOrder(edits)) {
     pieces.add(text.slice(at, edit.from))
     at = edit.to
-    if (work.did(1)) yield
+    if (work.did(STEPS_AN_EDIT)) yield
     if (edit.name === 'sum' || edit.name === 'adjacent-strings') pieces.join()
     const { json, kept } = isPlain(edit, text)
       ? { json: edit.isString ? `"${edit.text}"` : edit.text, kept: false }
@@ -67,6 +67,8 @@ export function* written(
   pieces.add(text.slice(at, Math.max(at, pos)))
   return { json: pieces.text, changes }
 }
+
+const STEPS_AN_EDIT = 15
 
 function inOrder(last: Edit | undefined): readonly Edit[] {
   const edits: Edit[] = []

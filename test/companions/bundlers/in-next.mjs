@@ -13,7 +13,7 @@ execFileSync('npx', ['next', 'build', '--turbopack'], { stdio: 'inherit', env })
 
 const folder = await mkdtemp(join(tmpdir(), 'steadycall-next-'))
 await cp('.next/standalone', folder, { recursive: true })
-for (const name of ['steadycall', 'openai', 'jsonrepair', 'p-retry']) {
+for (const name of ['steadycall', 'openai', 'p-retry']) {
   assert.equal(
     existsSync(join(folder, 'node_modules', name)),
     false,

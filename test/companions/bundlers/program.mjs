@@ -22,7 +22,7 @@ export async function run(baseURL) {
   return {
     json: [typeof value.count, repairs.map(({ rule }) => rule)],
     parsed: parseJson('Here: {"count": "36",}', count),
-    quotes: parseJson('{"a": the one}').ok,
+    quotes: parseJson('{"a": "the "only" one"}').ok,
     refused: Object.values(drafts).map(
       (schema) =>
         parseJson(
@@ -42,7 +42,7 @@ export const EXPECTED = {
     value: { count: 36 },
     repairs: [
       { path: '', rule: 'strip-prose' },
-      { path: '', rule: 'fix-syntax' },
+      { path: '', rule: 'fix-syntax', offset: 20 },
       { path: '/count', rule: 'number-from-string' },
     ],
   },

@@ -22,7 +22,7 @@ describe('steadycall repair', () => {
     expect(stderr.trim().split('\n')).toEqual([
       '/: strip-fence',
       '/: strip-prose',
-      '/: fix-syntax',
+      '/: fix-syntax at 49',
       '/age: number-from-string',
     ])
   })
@@ -48,6 +48,12 @@ describe('steadycall repair', () => {
       `Here: {[-name-]{+"name"+}: [-'Ada'-]{+"Ada"+}, "note": "the [-"best-]{+\\"best\\+}" one", "tags": [1[-,-]][-,-]}`,
     )
     expect((await repair('{"a": 1}', '--explain')).stderr).toBe('')
+  })
+
+  it('shows control characters of the text, which a terminal would obey, as pictures', async () => {
+    const { stderr } = await repair('x\u001bc{a: "b\u0007"}', '--explain')
+    expect(stderr).toContain('x\u241bc{[-a-]{+"a"+}')
+    expect(stderr).not.toContain('\u001b')
   })
 
   it('gives the whole result as JSON', async () => {

@@ -381,6 +381,12 @@ describe('reading a large text', () => {
     expect(rests).toBeGreaterThan(10)
   })
 
+  it('rests while the places of many repairs are named', () => {
+    const quoted = `[${list(20_000, (index) => `{'id':${index},'name':'x'}`)}]`
+    const items = { type: 'object', properties: { id: { type: 'integer' } } }
+    expect(read(quoted, { type: 'array', items }).rests).toBeGreaterThan(40)
+  })
+
   it('rests within one long string too', () => {
     const escaped = `{"a":"${'\\d'.repeat(300_000)}",}`
     expect(read(escaped, { type: 'object' }).rests).toBeGreaterThan(5)
@@ -390,6 +396,28 @@ describe('reading a large text', () => {
     const quoted = (times: number) => `{"a":"${'"x" '.repeat(times)}"}`
     expect(read(quoted(8), { type: 'object' }).result.ok).toBe(true)
     expect(read(quoted(100_000), { type: 'object' }).result.ok).toBe(false)
+  })
+
+  it.each([
+    ['lists that a comment leaves open', '[1 # x]\n'],
+    ['quotes that no other closes', '[\u201ca" b` c\' d]\n'],
+    ['words in brackets', '[b] '],
+    ['empty objects', '{} '],
+    ['objects behind which reasoning ends', '{"a":1}</think>'],
+  ])('is bounded for many pieces: %s', (_, piece) => {
+    const schema = { type: 'array', items: { type: 'string' } }
+    const few = read(piece.repeat(200_000 / piece.length), schema).rests
+    const many = read(piece.repeat(800_000 / piece.length), schema).rests
+    expect(few).toBeLessThan(100)
+    expect(many).toBeLessThanOrEqual(4 * few + 20)
+  })
+
+  it('looks for the end of a refused piece once, where all of its quotes are escaped', () => {
+    const records = Array.from({ length: 5_000 }, () => '{"id":1,"text":"a, b"}').join()
+    const escaped = JSON.stringify(`[${records}]`).slice(1, -1)
+    const { rests, result } = read(escaped, { type: 'array' })
+    expect(result.ok).toBe(false)
+    expect(rests).toBeLessThan(10)
   })
 
   it('does not rest for a small one', () => {

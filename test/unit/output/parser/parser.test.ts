@@ -16,9 +16,11 @@ function outcomeOf(pieces: readonly string[], schema?: object): unknown {
   parser.end()
   outcome = atOnce(parser.read())
   if (outcome?.kind !== 'readings') return outcome
+  const { isGuessed } = outcome
   return outcome.readings.map(({ configuration, end }) => ({
     json: atOnce(written(configuration, 0, parser.source, work))?.json,
     end,
+    isGuessed,
   }))
 }
 
@@ -32,6 +34,10 @@ const TEXTS: readonly string[] = [
   '{"a": "C:\\new\\dir", "b": "\\d+"}',
   '{"a": [1, 2',
   '{"a": "x" or "y"}',
+  // The value seems to end at the first brace.
+  '{"a": "x"}, "b": true}',
+  // Two of three quotes are an empty string.
+  '{"a": """x""", "b": "", "c": ""}',
 ]
 
 describe('a text that is fed in pieces', () => {
@@ -88,6 +94,24 @@ describe('a repair', () => {
         { path: '/b', rule: 'fix-syntax', offset: 31 },
       ],
     })
+  })
+
+  it.each([
+    ['behind blanks', '  \u200b "a" + "b" ', [undefined, 7]],
+    ['of a tuple behind blanks', '  \n (1, 2,)', [4]],
+    [
+      'not at all, where every quote was escaped',
+      '{\\"a\\": 1, b: \\"x\\",}',
+      [undefined, undefined, undefined],
+    ],
+    [
+      'not at all, in a quotation of Markdown',
+      '> {"a": 1,\n>  b: "x",}',
+      [undefined, undefined, undefined],
+    ],
+  ])('is listed with an offset in the text as it came: %s', (_, text, offsets) => {
+    const result = parseJson(text)
+    expect(result.ok && result.repairs.map(({ offset }) => offset)).toEqual(offsets)
   })
 
   it('is listed under names of the schema, and * for other names', () => {
