@@ -225,7 +225,7 @@ export const EDITS = {
     ...anomaly,
     cost: 1.5,
     rule: 'fix-brackets',
-    example: ['{"a":["x","b":["y"]}', '{"a":["x"],"b":["y"]}'],
+    example: ['{"a":["x","y","b":["z"]}', '{"a":["x","y"],"b":["z"]}'],
     says: 'a closing bracket that is missing where the bracket around it is of the other kind',
   },
   'wrong-bracket': {
@@ -283,6 +283,27 @@ export const EDITS = {
     rule: 'fix-syntax',
     example: ['["x" "x"]', null],
     says: 'the same value twice without a comma, which may be one value or two',
+  },
+  'stray-literal': {
+    ...vague,
+    cost: 1,
+    rule: 'fix-syntax',
+    example: ['[7 "x"]', null],
+    says: 'a number or a literal beside something else in a list, with no comma between them',
+  },
+  'stray-opener': {
+    ...vague,
+    cost: 1.5,
+    rule: 'fix-brackets',
+    example: ['{"a":["x","b":1}', null],
+    says: 'a closing bracket that is missing where the opening one may be too many',
+  },
+  'early-brace': {
+    ...vague,
+    cost: 1.6,
+    rule: 'fix-brackets',
+    example: ['[{"a":{"b":1},"c":2}}]', null],
+    says: 'a closing brace twice, in a list, where an earlier one may be too many',
   },
   'lone-word': {
     ...vague,

@@ -28,10 +28,6 @@ export class Guide {
     this.#keyOf = keyOf
   }
 
-  get hasSchema(): boolean {
-    return this.#root !== undefined
-  }
-
   /** The parts for a value in an open bracket, or for the root. */
   at(frame: Frame | undefined, index: number, key: string | undefined): Parts {
     if (this.#root === undefined) return undefined

@@ -1,3 +1,4 @@
+import { mayBeStray, mayGoOn, mayHaveEndedEarly } from './brackets.ts'
 import {
   afterColon,
   afterComma,
@@ -67,7 +68,8 @@ function closedBeforeComma(c: Configuration, source: Source): Configuration[] {
   const { frame, comma, edits } = c
   if (comma < 0 || frame?.kind !== '{' || (edits?.to ?? 0) > comma) return []
   if (!mayClose(c, frame, source)) return []
-  const next = bracketEdit(c, 'insert-bracket', [comma, comma], '}')
+  const isVague = source.at(c.pos) === '{' && mayGoOn(c, frame, source)
+  const next = insertedBracket(c, comma, '}', isVague)
   return [afterComma(closed(next, c.pos), comma, c.pos)]
 }
 
@@ -87,6 +89,17 @@ function bracketEdit(
   text: string,
 ): Configuration {
   return { ...edited(c, name, range, text), brackets: name }
+}
+
+/** Closes a container; the reading is not used if the bracket that opens it may be one too many. */
+function insertedBracket(
+  c: Configuration,
+  at: number,
+  bracket: '}' | ']',
+  isVague: boolean,
+): Configuration {
+  const name = isVague ? 'stray-opener' : 'insert-bracket'
+  return { ...edited(c, name, [at, at], bracket), brackets: 'insert-bracket' }
 }
 
 /** What stands between a key and its value. */
@@ -124,7 +137,7 @@ export function separatorsAt(c: Configuration, reach: Reach, from: number): Conf
   if (frame === undefined) return []
   if (first === ',') {
     const next = afterComma(c, c.pos, c.pos + 1)
-    return reach.isSearching ? [next, ...closedAtComma(c, source)] : [next]
+    return reach.isSearching ? [next, ...closedAtComma(c, reach)] : [next]
   }
   if (first === ';' && frame.kind !== '(') {
     return [afterComma(edited(c, 'other-comma', [c.pos, c.pos + 1], ','), c.pos, c.pos + 1)]
@@ -169,8 +182,8 @@ function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Co
   if (!reach.isSearching || bracket === ')' || frame.kind === '(') return []
   return [
     ...wrongBracket(c, frame, to),
-    ...missingBracket(c, frame, bracket, source),
-    ...doubledBrace(c, frame, bracket, to),
+    ...missingBracket(c, frame, bracket, reach),
+    ...doubledBrace(c, frame, bracket, source),
   ]
 }
 
@@ -191,13 +204,14 @@ function missingBracket(
   c: Configuration,
   frame: Frame,
   bracket: '}' | ']',
-  source: Source,
+  { source, guide }: Reach,
 ): Configuration[] {
   const { up } = frame
   if (up?.kind !== OPENER[bracket] || !mayClose(c, frame, source)) return []
   // At the very end an element may be missing too.
   if (up.up === undefined && frame.kind === '[') return []
-  const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], frame.kind === '{' ? '}' : ']')
+  const isVague = mayBeStray(c, frame, source, guide)
+  const next = insertedBracket(c, c.pos, frame.kind === '{' ? '}' : ']', isVague)
   return [closed(closed(next, c.pos), c.pos + 1)]
 }
 
@@ -205,19 +219,21 @@ function doubledBrace(
   c: Configuration,
   frame: Frame,
   bracket: '}' | ']',
-  to: number,
+  source: Source,
 ): Configuration[] {
   if (bracket !== '}' || frame.kind !== '[' || c.last !== 'container') return []
   if (c.brackets !== '' && c.brackets !== 'drop-brace') return []
-  return [{ ...bracketEdit(c, 'drop-brace', [c.pos, to], ''), pos: to }]
+  const to = c.pos + 1
+  const name = mayHaveEndedEarly(c, source) ? 'early-brace' : 'drop-brace'
+  return [{ ...edited(c, name, [c.pos, to], ''), brackets: 'drop-brace', pos: to }]
 }
 
 /** `{"a": ["x", "b": 1}`: the next token turns out to be a key. */
-function closedAtComma(c: Configuration, source: Source): Configuration[] {
+function closedAtComma(c: Configuration, { source, guide }: Reach): Configuration[] {
   const { frame } = c
   if (frame?.kind !== '[' || !mayClose(c, frame, source)) return []
   if (!NEXT_KEY.test(source.slice(c.pos, c.pos + MAX_LOOK))) return []
-  const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], ']')
+  const next = insertedBracket(c, c.pos, ']', mayBeStray(c, frame, source, guide))
   return [afterComma(closed(next, c.pos), c.pos, c.pos + 1)]
 }
 
@@ -233,7 +249,8 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   const isQuote = CLOSERS[first] !== undefined
   const isBracket = first === '{' || first === '['
   const isString = c.last === 'double' || c.last === 'other'
-  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : LITERAL.test(text)
+  const isLiteral = LITERAL.test(text)
+  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : isLiteral
   if (!isQuote && !isBracket && !(isWord && (isString || isLine || frame.kind === '{'))) return []
   if (isBracket && (frame.kind === '{' || (c.last === 'word' && c.pos === from))) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
@@ -241,7 +258,9 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   // [48" x"]: the quote may be an inch mark.
   const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
   const isUncertain = isInch || (touches && isDoubtful(c, source))
-  const name = isUncertain ? 'comma-in-quotes' : 'insert-comma'
+  // [7 "x"]: elements of a list are alike, so a number beside something else may be a stray word.
+  const isStray = frame.kind !== '{' && !isLine && (c.last === 'word') !== isLiteral
+  const name = isUncertain ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'
   const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })
