@@ -305,6 +305,20 @@ export const EDITS = {
     example: ['[{"a":{"b":1},"c":2}}]', null],
     says: 'a closing brace twice, in a list, where an earlier one may be too many',
   },
+  'comma-comment': {
+    ...vague,
+    cost: 0.05,
+    rule: 'fix-syntax',
+    example: ['[\n# tag,\n[]]', null],
+    says: 'a comment in place of a value that ends in a comma, and may be a string without quotes',
+  },
+  'doubled-quote': {
+    ...vague,
+    cost: 0.1,
+    rule: 'guess-quotes',
+    example: ['{"a":"x y""}', null],
+    says: 'a string that begins or ends with two quotes, one of which may be too many',
+  },
   'lone-word': {
     ...vague,
     cost: 1,
@@ -332,7 +346,7 @@ export const EDITS = {
     cost: 1,
     rule: 'guess-quotes',
     example: ['{"a":"x,,"b":1}', null],
-    says: 'a string that lost its closing quote and would end in a comma or a colon',
+    says: 'a string that lost its closing quote and would end in a comma or a colon, or be a value of another type',
   },
   'blank-end': {
     ...vague,
@@ -374,7 +388,7 @@ export const EDITS = {
     cost: 3,
     rule: 'fix-syntax',
     example: ['["\\u00e"]', null],
-    says: 'a Unicode escape that lost a digit, and a backslash before a line break',
+    says: 'an escape that lost a digit or its quote, and a backslash before a line break',
   },
   placeholder: {
     ...dead,

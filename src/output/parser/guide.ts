@@ -127,7 +127,7 @@ function matches(): boolean {
   return false
 }
 
-type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'array' | 'object'
+export type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'array' | 'object'
 
 /** Whether a value of this type may stand in the place, as far as the schema says. */
 export function takes(parts: Parts, type: JsonType): boolean {

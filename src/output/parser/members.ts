@@ -258,8 +258,8 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   // [48" x"]: the quote may be an inch mark.
   const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
   const isUncertain = isInch || (touches && isDoubtful(c, source))
-  // [7 "x"]: elements of a list are alike, so a number beside something else may be a stray word.
-  const isStray = frame.kind !== '{' && !isLine && (c.last === 'word') !== isLiteral
+  // [7 "x"]: elements of a list are alike, so a number before something else may be a stray word.
+  const isStray = frame.kind !== '{' && !isLine && c.last === 'word' && !isLiteral
   const name = isUncertain ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'
   const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase

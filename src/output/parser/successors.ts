@@ -72,11 +72,16 @@ function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | u
   // Signs of comments also stand in strings that lost their opening quote.
   const isDoubtful = source.at(c.pos - 1) === '"' || (text.match(/"/g)?.length ?? 0) % 2 === 1
   if (isDoubtful && !reach.isSearching) return []
-  const next = edited(c, 'comment', [c.pos, to], isBlock ? ' ' : '', {
+  // A string without quotes, and the comma behind it.
+  const isElement = !isBlock && c.mode === 'value' && ELEMENT.test(text)
+  if (isElement && !reach.isSearching) return []
+  const next = edited(c, isElement ? 'comma-comment' : 'comment', [c.pos, to], isBlock ? ' ' : '', {
     cost: isDoubtful ? 1 : 0.05,
   })
   return [{ ...next, pos: to }]
 }
 
+// What was taken out of a list by a comment has quotes, brackets or digits.
+const ELEMENT = /^[^"'`[\]{}()\d]*,\s*$/
 const MAX_COMMENT_LOOK = 4 * MAX_LOOK
 const OMISSION = /\.\.\.|…|\b(?:omitted|remaining|rest|more|etc|continues?|truncated|similar)\b/i
