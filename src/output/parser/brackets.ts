@@ -5,8 +5,12 @@ import type { Source } from './source.ts'
 
 /** Whether a member follows an object: a brace that seems to be too many may have closed it too early. */
 export function hasMemberBehindObject(text: string): boolean {
-  return /\}\s{0,100},?\s{0,100}["'“`\p{L}_$]/u.test(text)
+  return MEMBER_BEHIND.test(text)
 }
+
+// A member with its comma, or a key in quotes without one.
+const MEMBER_BEHIND =
+  /\}\s{0,100}(?:,\s{0,100}["'“`\p{L}_$]|["'“`][^"'“”`\n]{1,60}["'”`]\s{0,9}:)/u
 
 /** Whether the container before the position holds an object behind which it goes on. */
 export function mayHaveEndedEarly({ lastFrom, pos }: Configuration, source: Source): boolean {

@@ -108,15 +108,19 @@ export function endCost(place: QuotePlace): number {
 
 /**
  * `"x""` and `" "x"`: whether one of the two quotes at an end of the string is too many. It is not if the content
- * has another quote that it belongs to.
+ * has another quote that it belongs to, or if it is an inch mark.
  */
 export function hasDoubledQuote(content: string, inner: number): boolean {
-  const isAtEnd = content.endsWith('"')
+  const isAtEnd = RAW_END.test(content.slice(-MAX_END)) && !INCHES.test(content.slice(-MAX_END))
   if (!isAtEnd && !/^\s+"/.test(content)) return false
   const all = content.match(/"/g)?.length ?? 0
   if (!isAtEnd) return inner % 2 === 1
   return all % 2 === 1 || (inner === 1 && !OPENED.test(content))
 }
+
+const MAX_END = 40
+const RAW_END = /(?:^|[^\\])(?:\\\\)*"$/
+const INCHES = /[\p{L}:,] \d{1,3}(?:\.\d)?"$/u
 
 // An escaped quote that opens a quotation.
 const OPENED = /(?:^|[\s([{<>=:,;/\-—*_`‘“])\\"[^\s.,;:!?)\]}"\\]/
