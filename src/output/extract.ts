@@ -174,7 +174,8 @@ function* candidateAt(text: string, start: number, reading: Reading): Resting<Fo
   const behind =
     outcome.kind === 'refused' ? yield* balancedEnd(text, start, reading.work) : text.length
   const until = end ?? behind
-  const isInner = outcome.kind === 'refused' && (yield* closesMore(text, start, until, reading.work))
+  const isInner =
+    outcome.kind === 'refused' && (yield* closesMore(text, start, until, reading.work))
   return { candidate: { text: text.slice(start, until), parser, outcome }, end: until, isInner }
 }
 

@@ -9,8 +9,7 @@ export function hasMemberBehindObject(text: string): boolean {
 }
 
 // A member with its comma, or a key in quotes without one.
-const MEMBER_BEHIND =
-  /\}\s{0,100}(?:,\s{0,100}["'“`\p{L}_$]|["'“`][^"'“”`\n]{1,60}["'”`]\s{0,9}:)/u
+const MEMBER_BEHIND = /\}\s{0,100}(?:,\s{0,100}["'“`\p{L}_$]|["'“`][^"'“”`\n]{1,60}["'”`]\s{0,9}:)/u
 
 /** Whether the container before the position holds an object behind which it goes on. */
 export function mayHaveEndedEarly({ lastFrom, pos }: Configuration, source: Source): boolean {

@@ -268,7 +268,7 @@ export const EDITS = {
     cost: 1,
     rule: 'fix-syntax',
     example: ['["""x"]', null],
-    says: 'a comma between two quotes that touch, behind a string that is empty or torn itself',
+    says: 'a comma between two quotes that touch, behind a string that is empty or torn itself, and between a quote and a name',
   },
   'stray-word': {
     ...vague,

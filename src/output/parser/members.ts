@@ -257,7 +257,9 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   const touches = isQuote && isString && c.pos === from
   // [48" x"]: the quote may be an inch mark.
   const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
-  const isUncertain = isInch || (touches && isDoubtful(c, source))
+  // {"a":""b: c"}: the quote may be content.
+  const isTouched = isString && c.pos === from && frame.kind === '{' && !isQuote && !isBracket
+  const isUncertain = isInch || isTouched || (touches && isDoubtful(c, source))
   // [7 "x"]: elements of a list are alike, so a number before something else may be a stray word.
   const isStray = frame.kind !== '{' && !isLine && c.last === 'word' && !isLiteral
   const name = isUncertain ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'

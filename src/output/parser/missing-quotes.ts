@@ -1,7 +1,7 @@
 import type { Configuration, Frame } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
-import { closesMore, phaseCost } from './quote-costs.ts'
 import { type JsonType, takes } from './guide.ts'
+import { closesMore, phaseCost } from './quote-costs.ts'
 import { partsAt, type Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 import { endsCleanly, escapedQuotes, finished, isApostrophe } from './string-token.ts'
@@ -214,9 +214,15 @@ function nameFor(c: Configuration, content: string, { guide, source }: Reach): E
   if (c.frame?.kind === '[' && content.split(',').length > 2) return 'odd-opening'
   if (/\s$/.test(content)) return 'blank-end'
   // Inside and outside may have been taken for each other.
-  if (c.mode === 'value' && (c.torn || endsInQuotation(c, source))) return 'odd-opening'
+  if (c.mode === 'value' && (c.torn || isSplit(c) || endsInQuotation(c, source)))
+    return 'odd-opening'
   if (c.mode !== 'key' || !/\s/.test(content) || c.frame === undefined) return 'open-quote'
   return guide.knows(c.frame, content) === 'declared' ? 'open-quote' : 'unknown-key'
+}
+
+/** `"x: y"`: whether the key before lost its closing quote, so that both may be one string. */
+function isSplit({ edits, keyFrom }: Configuration): boolean {
+  return edits?.name === 'close-quote' && edits.from === keyFrom - 1
 }
 
 /** Whether the string before opens an inner quotation that it does not close, or ends in an inch mark. */

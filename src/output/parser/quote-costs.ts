@@ -112,14 +112,13 @@ export function endCost(place: QuotePlace): number {
  */
 export function hasDoubledQuote(content: string, inner: number): boolean {
   const isAtEnd = RAW_END.test(content.slice(-MAX_END)) && !INCHES.test(content.slice(-MAX_END))
-  if (!isAtEnd && !/^\s+"/.test(content)) return false
   const all = content.match(/"/g)?.length ?? 0
-  if (!isAtEnd) return inner % 2 === 1
+  if (!isAtEnd) return /^\s*"/.test(content) && (content.startsWith('"') ? all : inner) % 2 === 1
   return all % 2 === 1 || (inner === 1 && !OPENED.test(content))
 }
 
 const MAX_END = 40
-const RAW_END = /(?:^|[^\\])(?:\\\\)*"$/
+const RAW_END = /(?:^|[^\\])(?:\\\\)*"\s*$/
 const INCHES = /[\p{L}:,] \d{1,3}(?:\.\d)?"$/u
 
 // An escaped quote that opens a quotation.

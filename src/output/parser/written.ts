@@ -108,7 +108,7 @@ function* quoted(
 /** `say \"x\ now` and `5\ disk`: a backslash that lost the quote behind it. */
 function hasTornQuote(content: string): boolean {
   if (!content.includes('\\')) return false
-  if (/^[^\\]*\d\\\s[^\\]*$/.test(content)) return true
+  if (/^(?:[^\\]*\d\\\s[^\\]*|\\[,;:.])$/.test(content)) return true
   if (!content.includes('\\"') || !UNKNOWN.test(content)) return false
   return (content.match(/"/g)?.length ?? 0) % 2 === 1
 }
