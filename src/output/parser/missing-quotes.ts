@@ -117,7 +117,8 @@ function endingExtra(content: string): number {
 
 function hasOddEnd(content: string): boolean {
   const end = content.slice(-MAX_LOOK)
-  return /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
+  // {"a"": 1}: the key has a quote too many.
+  return /^\s*[:,]/.test(content) || /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
 }
 
 // What looks like a comment behind the string.

@@ -113,6 +113,7 @@ export function endCost(place: QuotePlace): number {
 export function hasDoubledQuote(content: string, inner: number): boolean {
   const isAtEnd = RAW_END.test(content.slice(-MAX_END)) && !INCHES.test(content.slice(-MAX_END))
   const all = content.match(/"/g)?.length ?? 0
+  if (content.startsWith('"') && inner === 1 && ONLY_INCHES.test(content)) return true
   if (!isAtEnd) return /^\s*"/.test(content) && (content.startsWith('"') ? all : inner) % 2 === 1
   return all % 2 === 1 || (inner === 1 && !OPENED.test(content))
 }
@@ -120,6 +121,9 @@ export function hasDoubledQuote(content: string, inner: number): boolean {
 const MAX_END = 40
 const RAW_END = /(?:^|[^\\])(?:\\\\)*"\s*$/
 const INCHES = /[\p{L}:,] \d{1,3}(?:\.\d)?"$/u
+
+// `""5\" disk"`: the escaped quote closes nothing.
+const ONLY_INCHES = /^"(?:[^"\\]*\d\\")+[^"\\]+$/
 
 // An escaped quote that opens a quotation.
 const OPENED = /(?:^|[\s([{<>=:,;/\-—*_`‘“])\\"[^\s.,;:!?)\]}"\\]/

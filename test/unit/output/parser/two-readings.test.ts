@@ -47,6 +47,8 @@ describe('a text with two readings that are plausible is refused', () => {
     ['a colon in a string behind a stray number', '{"a":1,"b": 7 "x: y"}'],
     ['a colon in a string behind two quotes', '{"a":""e-mail: x","b":1}'],
     ['a quote before the last bracket', '{"a":"5\\" disk"\n"}'],
+    ['a quote twice before an inch mark', '[1,""5\\" disk"]'],
+    ['a key that ends in two quotes', '[{"a": true,"b"": -2.75\n}]'],
     ['a backslash and a comma', '["\\,"]'],
     ['a backslash that may have lost its quote', '["say \\"x\\ now"]'],
     ['a backslash before the other quote', '["say \\x\\" now"]'],
