@@ -9,6 +9,7 @@ import {
   type Frame,
 } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
+import { takes } from './guide.ts'
 import { openedBefore } from './missing-quotes.ts'
 import { phaseCost } from './quote-costs.ts'
 import { contentOf, type Reach } from './reach.ts'
@@ -240,8 +241,9 @@ function closedAtComma(c: Configuration, { source, guide }: Reach): Configuratio
 const NEXT_KEY = /^,\s*(?:"[^"\\\n]{0,80}"|'[^'\\\n]{0,80}'|[\p{L}_$][\p{L}\p{N}_$-]{0,80})\s*[:=]/u
 
 /** A comma is missing before the next token. */
-function commaBefore(c: Configuration, { source }: Reach, from: number): Configuration[] {
+function commaBefore(c: Configuration, reach: Reach, from: number): Configuration[] {
   const { frame } = c
+  const { source } = reach
   if (frame === undefined || from < 0) return []
   const first = source.at(c.pos)
   const text = source.slice(c.pos, c.pos + 80)
@@ -249,24 +251,44 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   const isQuote = CLOSERS[first] !== undefined
   const isBracket = first === '{' || first === '['
   const isString = c.last === 'double' || c.last === 'other'
-  const isLiteral = LITERAL.test(text)
-  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : isLiteral
+  const isWord = frame.kind === '{' ? BARE_KEY.test(text) : LITERAL.test(text)
   if (!isQuote && !isBracket && !(isWord && (isString || isLine || frame.kind === '{'))) return []
   if (isBracket && (frame.kind === '{' || (c.last === 'word' && c.pos === from))) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
   const touches = isQuote && isString && c.pos === from
-  // [48" x"]: the quote may be an inch mark.
-  const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
-  // {"a":""b: c"}: the quote may be content.
-  const isTouched = isString && c.pos === from && frame.kind === '{' && !isQuote && !isBracket
-  const isUncertain = isInch || isTouched || (touches && isDoubtful(c, source))
-  // [7 "x"]: elements of a list are alike, so a number before something else may be a stray word.
-  const isStray = frame.kind !== '{' && !isLine && c.last === 'word' && !isLiteral
-  const name = isUncertain ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'
+  const isContent = c.pos === from && (isString || isQuote) && isInString(c, frame.kind, source)
+  const isStray = frame.kind !== '{' && mayBeWord(c, isLine, reach)
+  const name = isContent ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'
   const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })
   return [{ ...afterComma(next, -1, c.pos), torn: c.torn || touches }]
+}
+
+/** Whether a quote before or behind the place may be content. */
+function isInString(c: Configuration, kind: Frame['kind'], source: Source): boolean {
+  const isQuote = CLOSERS[source.at(c.pos)] !== undefined
+  // [48" x"]: the quote may be an inch mark.
+  if (c.last === 'word') return isQuote && kind !== '{'
+  // {"a":""b: c"}
+  return isQuote ? isDoubtful(c, source) : kind === '{'
+}
+
+/**
+ * `[7 "x"]`: elements of a list are alike, so a number or a literal before something else, or one that the schema
+ * does not take, may be a stray word.
+ */
+function mayBeWord(c: Configuration, isLine: boolean, reach: Reach): boolean {
+  const { source } = reach
+  const text = source.slice(c.pos, c.pos + 8)
+  const isLiteral = LITERAL.test(text)
+  const isBehind = c.last === 'word'
+  if (isBehind === isLiteral) return false
+  if (isBehind && !isLine) return true
+  const first = isBehind ? source.at(c.lastFrom) : text.charAt(0)
+  const index = isBehind ? c.index - 1 : c.index
+  const type = /[nN]/.test(first) ? 'null' : /[tTfF]/.test(first) ? 'boolean' : 'number'
+  return !takes(reach.guide.at(c.frame, index, undefined), type)
 }
 
 const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/

@@ -111,10 +111,13 @@ export function endCost(place: QuotePlace): number {
  * has another quote that it belongs to, or if it is an inch mark.
  */
 export function hasDoubledQuote(content: string, inner: number): boolean {
-  const isAtEnd = RAW_END.test(content.slice(-MAX_END)) && !INCHES.test(content.slice(-MAX_END))
+  const end = content.slice(-MAX_END)
+  const isAtEnd = RAW_END.test(end) && !INCHES.test(end)
+  if (!isAtEnd && !/^\s*"/.test(content)) return false
   const all = content.match(/"/g)?.length ?? 0
-  if (content.startsWith('"') && inner === 1 && ONLY_INCHES.test(content)) return true
-  if (!isAtEnd) return /^\s*"/.test(content) && (content.startsWith('"') ? all : inner) % 2 === 1
+  const isFirst = content.startsWith('"')
+  if (isFirst && inner === 1 && ONLY_INCHES.test(content)) return true
+  if (!isAtEnd) return (isFirst ? all : inner) % 2 === 1
   return all % 2 === 1 || (inner === 1 && !OPENED.test(content))
 }
 

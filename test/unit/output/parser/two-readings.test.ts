@@ -54,6 +54,8 @@ describe('a text with two readings that are plausible is refused', () => {
     ['a backslash before the other quote', '["say \\x\\" now"]'],
     ['a backslash behind a number', '["5\\ disk"]'],
     ['a number before a string in a list', '[7 "x"]'],
+    ['a number on its own line where the schema has a string', '[7\n"x"]', LIST_OF_TEXT],
+    ['a number behind a string where the schema has a string', '["x" 7,"y"]', LIST_OF_TEXT],
     ['null before an object in a list', '[null {}]'],
     ['words made of literals', '[nullnull]', LIST_OF_TEXT],
     ['words behind an inch mark', '[\n5" disk,\n{}\n]', { items: { type: ['string', 'object'] } }],
