@@ -226,19 +226,18 @@ function* closesMore(text: string, from: number, to: number, work: Work): Restin
   while (at < to) {
     MARKS.lastIndex = at
     const mark = MARKS.exec(text)?.[0]
-    if (mark === undefined || mark.startsWith('```') || MARKS.lastIndex > to) return false
+    if (mark === undefined || mark === FENCE_MARK || MARKS.lastIndex > to) return false
     at = MARKS.lastIndex
-    if (mark === '{' || mark === '[') depth += 1
-    else if (mark === '}' || mark === ']') {
-      depth -= 1
-      if (depth < 0 && BEHIND_VALUE.test(text.slice(Math.max(from, at - PEEK), at - 1))) return true
-      depth = Math.max(depth, 0)
-    }
+    depth += DEPTH_OF[mark] ?? 0
+    if (depth < 0 && BEHIND_VALUE.test(text.slice(Math.max(from, at - PEEK), at - 1))) return true
+    depth = Math.max(depth, 0)
     if (work.did(1 + mark.length / CHARS_A_STEP)) yield
   }
   return false
 }
 
+const FENCE_MARK = '```'
+const DEPTH_OF: Readonly<Record<string, number>> = { '{': 1, '[': 1, '}': -1, ']': -1 }
 // An open string ends with its line.
 const MARKS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"?|[{}[\]]|```/g
 const BEHIND_VALUE = /(?:["'\]},\d]|\b(?:true|false|null|True|False|None))\s*$/

@@ -118,7 +118,9 @@ function endingExtra(content: string): number {
 function hasOddEnd(content: string): boolean {
   const end = content.slice(-MAX_LOOK)
   // {"a"": 1}: the key has a quote too many.
-  return /^\s*[:,]/.test(content) || /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
+  return (
+    /^\s*[:,]/.test(content) || /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
+  )
 }
 
 // What looks like a comment behind the string.

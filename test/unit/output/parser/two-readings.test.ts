@@ -66,6 +66,7 @@ describe('a text with two readings that are plausible is refused', () => {
 
 describe('a text with one reading is read', () => {
   it.each<[what: string, text: string, value: unknown, schema?: object]>([
+    ['a list in prose that is no JSON', '{"a":1}\nSee [1 2] and [3 4].', { a: 1 }],
     ['prose with brackets behind the value', '{"a":1}\nSee a) and [x, y].', { a: 1 }],
     ['a bracket too many where the schema has no list', '{"a":1}]', { a: 1 }, NUMBER],
     ['a list with two elements', '{"a":["x","y","b":1}', { a: ['x', 'y'], b: 1 }],
