@@ -210,7 +210,7 @@ function* balancedEnd(text: string, start: number, work: Work): Resting<number> 
     if (mark === undefined) return text.length
     end = BRACKETS.lastIndex
     if (mark === '{' || mark === '[') open.push(mark)
-    else if (mark.length === 1 && open.pop() !== (mark === '}' ? '{' : '[')) return text.length
+    else if (!mark.startsWith('"') && open.pop() !== (mark === '}' ? '{' : '[')) return text.length
     if (work.did(1 + mark.length / CHARS_A_STEP)) yield
   } while (open.length > 0)
   return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
@@ -238,13 +238,13 @@ function* closesMore(text: string, from: number, to: number, work: Work): Restin
 
 const FENCE_MARK = '```'
 const DEPTH_OF: Readonly<Record<string, number>> = { '{': 1, '[': 1, '}': -1, ']': -1 }
-// An open string ends with its line.
+// An open string ends with its line: without that, each of its quotes would be looked at as a beginning.
 const MARKS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"?|[{}[\]]|```/g
 const BEHIND_VALUE = /(?:["'\]},\d]|\b(?:true|false|null|True|False|None))\s*$/
 
 const CHARS_A_STEP = 16
 
-const BRACKETS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}[\]]/g
+const BRACKETS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"?|[{}[\]]/g
 
 class Findings {
   readonly #candidates = new Map<string, Candidate>()

@@ -106,4 +106,8 @@ describe('a text with one reading is read', () => {
     const text = `{"a":1}\n${'[1 2] '.repeat(20_000)}`
     expect(parseJson(text).ok).toBe(true)
   })
+
+  it('is refused in linear time if a string with many escaped quotes stays open', () => {
+    expect(parseJson(`[1 2 "${'\\"'.repeat(200_000)}`).ok).toBe(false)
+  })
 })
