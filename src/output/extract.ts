@@ -72,8 +72,9 @@ function* stepAt(text: string, at: number, found: Findings, reading: Piece): Res
   // With too many candidates the text is refused, unless a reasoning block turns out to end behind them.
   if (isSpent(reading.work.reading, text.length)) found.overflow = true
   if (!found.overflow && looksLikeJson(text, at, reading)) {
-    const { candidate, end } = yield* candidateAt(text, at, reading)
+    const { candidate, end, isInner } = yield* candidateAt(text, at, reading)
     found.add(candidate, text.slice(Math.max(0, at - MAX_MEMBER), at))
+    if (isInner) found.allAreParts()
     return end
   }
   const fence = matchAt(FENCE, text, at)
@@ -183,7 +184,9 @@ function* candidateAt(text: string, start: number, reading: Piece): Resting<Foun
   const behind =
     outcome.kind === 'refused' ? yield* balancedEnd(text, start, reading.work) : text.length
   const until = end ?? behind
-  return { candidate: { text: text.slice(start, until), parser, outcome }, end: until }
+  const isInner =
+    outcome.kind === 'refused' && (yield* closesMore(text, start, until, reading.work))
+  return { candidate: { text: text.slice(start, until), parser, outcome }, end: until, isInner }
 }
 
 /** The whole text is looked at in one source, which remembers where its quotes are. */
@@ -194,6 +197,8 @@ interface Piece extends Reading {
 interface Found {
   readonly candidate: Candidate
   readonly end: number
+  /** Whether a bracket closes in it that was opened before it, or nowhere. */
+  readonly isInner: boolean
 }
 
 const NOT_READ: Outcome = { kind: 'refused', message: 'expected JSON' }
@@ -239,6 +244,32 @@ function* balancedEnd(text: string, start: number, work: Work): Resting<number> 
   } while (open.length > 0)
   return /^\s*[,:"\]}]/.test(text.slice(end, end + PEEK)) ? text.length : end
 }
+
+/**
+ * Whether a text that was refused closes a bracket that it does not open: `[{},] [1] ]`. What came before it then
+ * belongs together with it. A fence ends the look, and only a bracket behind a value or a comma counts.
+ */
+function* closesMore(text: string, from: number, to: number, work: Work): Resting<boolean> {
+  let depth = 0
+  let at = from
+  while (at < to) {
+    MARKS.lastIndex = at
+    const mark = MARKS.exec(text)?.[0]
+    if (mark === undefined || mark === FENCE_MARK || MARKS.lastIndex > to) return false
+    at = MARKS.lastIndex
+    depth += DEPTH_OF[mark] ?? 0
+    if (depth < 0 && BEHIND_VALUE.test(text.slice(Math.max(from, at - PEEK), at - 1))) return true
+    depth = Math.max(depth, 0)
+    if (work.did(1 + mark.length / CHARS_A_STEP)) yield
+  }
+  return false
+}
+
+const FENCE_MARK = '```'
+const DEPTH_OF: Readonly<Record<string, number>> = { '{': 1, '[': 1, '}': -1, ']': -1 }
+// An open string ends with its line: without that, each of its quotes would be looked at as a beginning.
+const MARKS = /"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"?|[{}[\]]|```/g
+const BEHIND_VALUE = /(?:["'\]},\d]|\b(?:true|false|null|True|False|None))\s*$/
 
 const CHARS_A_STEP = 16
 
@@ -306,6 +337,15 @@ class Findings {
       this.#candidates.set(candidate.text, { ...candidate, outcome })
       this.#depths.set(candidate, this.#depth)
     } else this.overflow = true
+  }
+
+  /** A bracket closes that none of the text opened: what was found is a part of something. */
+  allAreParts(): void {
+    for (const candidate of this.#candidates.values()) {
+      if (candidate.outcome.kind === 'readings') {
+        this.#candidates.set(candidate.text, { ...candidate, outcome: A_PART })
+      }
+    }
   }
 
   forget(): void {

@@ -225,7 +225,7 @@ export const EDITS = {
     ...anomaly,
     cost: 1.5,
     rule: 'fix-brackets',
-    example: ['{"a":["x","b":["y"]}', '{"a":["x"],"b":["y"]}'],
+    example: ['{"a":["x","y","b":["z"]}', '{"a":["x","y"],"b":["z"]}'],
     says: 'a closing bracket that is missing where the bracket around it is of the other kind',
   },
   'wrong-bracket': {
@@ -268,7 +268,7 @@ export const EDITS = {
     cost: 1,
     rule: 'fix-syntax',
     example: ['["""x"]', null],
-    says: 'a comma between two quotes that touch, behind a string that is empty or torn itself',
+    says: 'a comma between two quotes that touch, behind a string that is empty or torn itself, and between a quote and a name',
   },
   'stray-word': {
     ...vague,
@@ -283,6 +283,41 @@ export const EDITS = {
     rule: 'fix-syntax',
     example: ['["x" "x"]', null],
     says: 'the same value twice without a comma, which may be one value or two',
+  },
+  'stray-literal': {
+    ...vague,
+    cost: 1,
+    rule: 'fix-syntax',
+    example: ['[7 "x"]', null],
+    says: 'a number or a literal beside something else in a list, with no comma between them',
+  },
+  'stray-opener': {
+    ...vague,
+    cost: 1.5,
+    rule: 'fix-brackets',
+    example: ['{"a":["x","b":1}', null],
+    says: 'a closing bracket that is missing where the opening one may be too many',
+  },
+  'early-brace': {
+    ...vague,
+    cost: 1.6,
+    rule: 'fix-brackets',
+    example: ['[{"a":{"b":1},"c":2}}]', null],
+    says: 'a closing brace twice, in a list, where an earlier one may be too many',
+  },
+  'comma-comment': {
+    ...vague,
+    cost: 0.05,
+    rule: 'fix-syntax',
+    example: ['[\n# tag,\n[]]', null],
+    says: 'a comment in place of a value that ends in a comma, and may be a string without quotes',
+  },
+  'doubled-quote': {
+    ...vague,
+    cost: 0.1,
+    rule: 'guess-quotes',
+    example: ['{"a":"x y""}', null],
+    says: 'a string that begins or ends with two quotes, one of which may be too many',
   },
   'lone-word': {
     ...vague,
@@ -311,7 +346,7 @@ export const EDITS = {
     cost: 1,
     rule: 'guess-quotes',
     example: ['{"a":"x,,"b":1}', null],
-    says: 'a string that lost its closing quote and would end in a comma or a colon',
+    says: 'a string that lost its closing quote and would end in a comma or a colon, or be a value of another type',
   },
   'blank-end': {
     ...vague,
@@ -353,7 +388,7 @@ export const EDITS = {
     cost: 3,
     rule: 'fix-syntax',
     example: ['["\\u00e"]', null],
-    says: 'a Unicode escape that lost a digit, and a backslash before a line break',
+    says: 'an escape that lost a digit or its quote, and a backslash before a line break',
   },
   placeholder: {
     ...dead,

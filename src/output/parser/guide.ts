@@ -28,10 +28,6 @@ export class Guide {
     this.#keyOf = keyOf
   }
 
-  get hasSchema(): boolean {
-    return this.#root !== undefined
-  }
-
   /** The parts for a value in an open bracket, or for the root. */
   at(frame: Frame | undefined, index: number, key: string | undefined): Parts {
     if (this.#root === undefined) return undefined
@@ -131,7 +127,7 @@ function matches(): boolean {
   return false
 }
 
-type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'array' | 'object'
+export type JsonType = 'string' | 'number' | 'boolean' | 'null' | 'array' | 'object'
 
 /** Whether a value of this type may stand in the place, as far as the schema says. */
 export function takes(parts: Parts, type: JsonType): boolean {

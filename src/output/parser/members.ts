@@ -1,3 +1,4 @@
+import { mayBeStray, mayGoOn, mayHaveEndedEarly } from './brackets.ts'
 import {
   afterColon,
   afterComma,
@@ -8,6 +9,7 @@ import {
   type Frame,
 } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
+import { takes } from './guide.ts'
 import { openedBefore } from './missing-quotes.ts'
 import { phaseCost } from './quote-costs.ts'
 import { contentOf, type Reach } from './reach.ts'
@@ -67,7 +69,8 @@ function closedBeforeComma(c: Configuration, source: Source): Configuration[] {
   const { frame, comma, edits } = c
   if (comma < 0 || frame?.kind !== '{' || (edits?.to ?? 0) > comma) return []
   if (!mayClose(c, frame, source)) return []
-  const next = bracketEdit(c, 'insert-bracket', [comma, comma], '}')
+  const isVague = source.at(c.pos) === '{' && mayGoOn(c, frame, source)
+  const next = insertedBracket(c, comma, '}', isVague)
   return [afterComma(closed(next, c.pos), comma, c.pos)]
 }
 
@@ -87,6 +90,17 @@ function bracketEdit(
   text: string,
 ): Configuration {
   return { ...edited(c, name, range, text), brackets: name }
+}
+
+/** Closes a container; the reading is not used if the bracket that opens it may be one too many. */
+function insertedBracket(
+  c: Configuration,
+  at: number,
+  bracket: '}' | ']',
+  isVague: boolean,
+): Configuration {
+  const name = isVague ? 'stray-opener' : 'insert-bracket'
+  return { ...edited(c, name, [at, at], bracket), brackets: 'insert-bracket' }
 }
 
 /** What stands between a key and its value. */
@@ -124,7 +138,7 @@ export function separatorsAt(c: Configuration, reach: Reach, from: number): Conf
   if (frame === undefined) return []
   if (first === ',') {
     const next = afterComma(c, c.pos, c.pos + 1)
-    return reach.isSearching ? [next, ...closedAtComma(c, source)] : [next]
+    return reach.isSearching ? [next, ...closedAtComma(c, reach)] : [next]
   }
   if (first === ';' && frame.kind !== '(') {
     return [afterComma(edited(c, 'other-comma', [c.pos, c.pos + 1], ','), c.pos, c.pos + 1)]
@@ -169,8 +183,8 @@ function closersAt(c: Configuration, bracket: '}' | ']' | ')', reach: Reach): Co
   if (!reach.isSearching || bracket === ')' || frame.kind === '(') return []
   return [
     ...wrongBracket(c, frame, to),
-    ...missingBracket(c, frame, bracket, source),
-    ...doubledBrace(c, frame, bracket, to),
+    ...missingBracket(c, frame, bracket, reach),
+    ...doubledBrace(c, frame, bracket, source),
   ]
 }
 
@@ -191,13 +205,14 @@ function missingBracket(
   c: Configuration,
   frame: Frame,
   bracket: '}' | ']',
-  source: Source,
+  { source, guide }: Reach,
 ): Configuration[] {
   const { up } = frame
   if (up?.kind !== OPENER[bracket] || !mayClose(c, frame, source)) return []
   // At the very end an element may be missing too.
   if (up.up === undefined && frame.kind === '[') return []
-  const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], frame.kind === '{' ? '}' : ']')
+  const isVague = mayBeStray(c, frame, source, guide)
+  const next = insertedBracket(c, c.pos, frame.kind === '{' ? '}' : ']', isVague)
   return [closed(closed(next, c.pos), c.pos + 1)]
 }
 
@@ -205,27 +220,30 @@ function doubledBrace(
   c: Configuration,
   frame: Frame,
   bracket: '}' | ']',
-  to: number,
+  source: Source,
 ): Configuration[] {
   if (bracket !== '}' || frame.kind !== '[' || c.last !== 'container') return []
   if (c.brackets !== '' && c.brackets !== 'drop-brace') return []
-  return [{ ...bracketEdit(c, 'drop-brace', [c.pos, to], ''), pos: to }]
+  const to = c.pos + 1
+  const name = mayHaveEndedEarly(c, source) ? 'early-brace' : 'drop-brace'
+  return [{ ...edited(c, name, [c.pos, to], ''), brackets: 'drop-brace', pos: to }]
 }
 
 /** `{"a": ["x", "b": 1}`: the next token turns out to be a key. */
-function closedAtComma(c: Configuration, source: Source): Configuration[] {
+function closedAtComma(c: Configuration, { source, guide }: Reach): Configuration[] {
   const { frame } = c
   if (frame?.kind !== '[' || !mayClose(c, frame, source)) return []
   if (!NEXT_KEY.test(source.slice(c.pos, c.pos + MAX_LOOK))) return []
-  const next = bracketEdit(c, 'insert-bracket', [c.pos, c.pos], ']')
+  const next = insertedBracket(c, c.pos, ']', mayBeStray(c, frame, source, guide))
   return [afterComma(closed(next, c.pos), c.pos, c.pos + 1)]
 }
 
 const NEXT_KEY = /^,\s*(?:"[^"\\\n]{0,80}"|'[^'\\\n]{0,80}'|[\p{L}_$][\p{L}\p{N}_$-]{0,80})\s*[:=]/u
 
 /** A comma is missing before the next token. */
-function commaBefore(c: Configuration, { source }: Reach, from: number): Configuration[] {
+function commaBefore(c: Configuration, reach: Reach, from: number): Configuration[] {
   const { frame } = c
+  const { source } = reach
   if (frame === undefined || from < 0) return []
   const first = source.at(c.pos)
   const text = source.slice(c.pos, c.pos + 80)
@@ -238,14 +256,39 @@ function commaBefore(c: Configuration, { source }: Reach, from: number): Configu
   if (isBracket && (frame.kind === '{' || (c.last === 'word' && c.pos === from))) return []
   const isCheap = isLine || (c.last === 'container' && isBracket)
   const touches = isQuote && isString && c.pos === from
-  // [48" x"]: the quote may be an inch mark.
-  const isInch = isQuote && c.last === 'word' && c.pos === from && frame.kind !== '{'
-  const isUncertain = isInch || (touches && isDoubtful(c, source))
-  const name = isUncertain ? 'comma-in-quotes' : 'insert-comma'
+  const isContent = c.pos === from && (isString || isQuote) && isInString(c, frame.kind, source)
+  const isStray = frame.kind !== '{' && mayBeWord(c, isLine, reach)
+  const name = isContent ? 'comma-in-quotes' : isStray ? 'stray-literal' : 'insert-comma'
   const phase = touches ? phaseCost(source.slice(c.lastFrom + 1, from - 1)) : 0
   const cost = (isCheap ? costOf('insert-comma') : 1) + phase
   const next = edited(c, name, [from, from], ',', { cost })
   return [{ ...afterComma(next, -1, c.pos), torn: c.torn || touches }]
+}
+
+/** Whether a quote before or behind the place may be content. */
+function isInString(c: Configuration, kind: Frame['kind'], source: Source): boolean {
+  const isQuote = CLOSERS[source.at(c.pos)] !== undefined
+  // [48" x"]: the quote may be an inch mark.
+  if (c.last === 'word') return isQuote && kind !== '{'
+  // {"a":""b: c"}
+  return isQuote ? isDoubtful(c, source) : kind === '{'
+}
+
+/**
+ * `[7 "x"]`: elements of a list are alike, so a number or a literal before something else, or one that the schema
+ * does not take, may be a stray word.
+ */
+function mayBeWord(c: Configuration, isLine: boolean, reach: Reach): boolean {
+  const { source } = reach
+  const text = source.slice(c.pos, c.pos + 8)
+  const isLiteral = LITERAL.test(text)
+  const isBehind = c.last === 'word'
+  if (isBehind === isLiteral) return false
+  if (isBehind && !isLine) return true
+  const first = isBehind ? source.at(c.lastFrom) : text.charAt(0)
+  const index = isBehind ? c.index - 1 : c.index
+  const type = /[nN]/.test(first) ? 'null' : /[tTfF]/.test(first) ? 'boolean' : 'number'
+  return !takes(reach.guide.at(c.frame, index, undefined), type)
 }
 
 const LITERAL = /^(?:-?\d|(?:true|false|null|True|False|None)\b)/

@@ -1,7 +1,8 @@
 import type { Configuration, Frame } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
+import { type JsonType, takes } from './guide.ts'
 import { closesMore, phaseCost } from './quote-costs.ts'
-import type { Reach } from './reach.ts'
+import { partsAt, type Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 import { endsCleanly, escapedQuotes, finished, isApostrophe } from './string-token.ts'
 
@@ -29,7 +30,7 @@ export function closedBefore(c: Configuration, s: Segment, reach: Reach): Config
       const content = source.slice(s.from, end)
       const cost = base + phaseCost(content) + endingExtra(content)
       if (c.cost + cost > reach.limit) return []
-      const name = closingName(content)
+      const name = closingName(c, content, reach)
       const range = { at: s.at, from: s.from, contentTo: end, to: point }
       return [finished(c, { ...range, name, cost, isChanged: true, torn: true }, source)]
     }),
@@ -49,7 +50,8 @@ export function closedAtEnd(c: Configuration, s: Segment, reach: Reach): Configu
   if (length <= 0 || c.cost + s.cost + cost > reach.limit) return []
   const to = s.from + length
   const range = { at: s.at, from: s.from, contentTo: to, to }
-  const found = { ...range, name: 'close-quote' as const, cost: s.cost + cost }
+  const name = closingName(c, source.slice(s.from, to), reach)
+  const found = { ...range, name, cost: s.cost + cost }
   return [finished(c, { ...found, isChanged: true, torn: true }, source)]
 }
 
@@ -84,19 +86,41 @@ function endsBefore({ from }: Segment, point: number, source: Source): readonly 
   return blanks === '' ? [point] : [point - blanks.length, point]
 }
 
-function closingName(content: string): EditName {
+function closingName(c: Configuration, content: string, reach: Reach): EditName {
   if (content.trim() === '') return 'empty-string'
-  return hasOddEnd(content) ? 'odd-closing' : 'close-quote'
+  const isOdd = c.mode === 'key' ? ENDS_IN_QUOTE.test(content) : mayBeOther(c, content, reach)
+  return isOdd || hasOddEnd(content) ? 'odd-closing' : 'close-quote'
+}
+
+const ENDS_IN_QUOTE = /["'´`’”]\s*$/
+
+/** Whether the content may be a value that is no string, before which a quote is one too many. */
+function mayBeOther(c: Configuration, content: string, reach: Reach): boolean {
+  const type = typeOf(content.slice(0, MAX_LOOK).trim())
+  if (type === undefined) return false
+  const parts = partsAt(c, reach)
+  return parts === undefined || takes(parts, type) || !takes(parts, 'string')
+}
+
+function typeOf(word: string): JsonType | undefined {
+  if (/^\{.*\}$/s.test(word)) return 'object'
+  if (/^\[.*\]$/s.test(word)) return 'array'
+  if (!isLiteral(word)) return undefined
+  if (/^(?:true|false)$/i.test(word)) return 'boolean'
+  return /^[-+.]?\d/.test(word) ? 'number' : 'null'
 }
 
 /** A string that ends in a quote was closed by it, and one that ends in a line break was closed before. */
 function endingExtra(content: string): number {
-  return (/["'´`’”]\s*$/.test(content) ? 1 : 0) + (/\n\s*$/.test(content) ? 1.5 : 0)
+  return (ENDS_IN_QUOTE.test(content) ? 1 : 0) + (/\n\s*$/.test(content) ? 1.5 : 0)
 }
 
 function hasOddEnd(content: string): boolean {
   const end = content.slice(-MAX_LOOK)
-  return /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
+  // {"a"": 1}: the key has a quote too many.
+  return (
+    /^\s*[:,]/.test(content) || /[,:]\s*$/.test(end) || COMMENT_END.test(end) || closesMore(content)
+  )
 }
 
 // What looks like a comment behind the string.
@@ -193,9 +217,15 @@ function nameFor(c: Configuration, content: string, { guide, source }: Reach): E
   if (c.frame?.kind === '[' && content.split(',').length > 2) return 'odd-opening'
   if (/\s$/.test(content)) return 'blank-end'
   // Inside and outside may have been taken for each other.
-  if (c.mode === 'value' && (c.torn || endsInQuotation(c, source))) return 'odd-opening'
+  if (c.mode === 'value' && (c.torn || isSplit(c) || endsInQuotation(c, source)))
+    return 'odd-opening'
   if (c.mode !== 'key' || !/\s/.test(content) || c.frame === undefined) return 'open-quote'
   return guide.knows(c.frame, content) === 'declared' ? 'open-quote' : 'unknown-key'
+}
+
+/** `"x: y"`: whether the key before lost its closing quote, so that both may be one string. */
+function isSplit({ edits, keyFrom }: Configuration): boolean {
+  return edits?.name === 'close-quote' && edits.from === keyFrom - 1
 }
 
 /** Whether the string before opens an inner quotation that it does not close, or ends in an inch mark. */

@@ -45,6 +45,7 @@ export function contentCost(place: QuotePlace): QuoteCost {
     (MEMBER.test(segment) ? 1.5 : 0) +
     (LAST.test(rest) ? 1.5 : 0) +
     (/^\s*,\s*[\p{L}_$][\p{L}\p{N}_$-]{0,60}\s*:/u.test(rest) ? 2 : 0) +
+    (inList && isKeyOf(place) ? OUT : 0) +
     (inner > 0 && /^\s*:/.test(rest) && opener !== '{' && !place.inBraces ? 1.5 : 0)
   const { cost, depth: after } = byOrientation(
     place,
@@ -54,6 +55,13 @@ export function contentCost(place: QuotePlace): QuoteCost {
   const isEnd = depth === 0 && /^[\s\]}]*,\s*["'{,]/.test(rest)
   return { cost: (isEnd ? OUT : cost) + extra, depth: after }
 }
+
+/** `["5\" disk": 1]`: the quote ends a key, or a string behind which a comma became a colon. */
+function isKeyOf({ rest, inner, opener, inBraces }: QuotePlace): boolean {
+  return inner === 0 && opener !== '{' && !inBraces && VALUE_BEHIND.test(rest)
+}
+
+const VALUE_BEHIND = /^\s*:\s*(?:["'{[]|-?\d|(?:true|false|null|True|False|None)\b)/
 
 // What stands before a value that begins with this quote.
 const MEMBER = /,\s*["'`]?[\p{L}\p{N}_$-]{1,60}["'`]?\s*[:=]\s*$/u
@@ -97,6 +105,31 @@ export function endCost(place: QuotePlace): number {
   const inBlank = inList && /\s/.test(before) ? 2.7 : 0
   return 1 + inBlank + (inner >= 3 ? 1 : 0) + (segment === '' ? 1 : 0)
 }
+
+/**
+ * `"x""` and `" "x"`: whether one of the two quotes at an end of the string is too many. It is not if the content
+ * has another quote that it belongs to, or if it is an inch mark.
+ */
+export function hasDoubledQuote(content: string, inner: number): boolean {
+  const end = content.slice(-MAX_END)
+  const isAtEnd = RAW_END.test(end) && !INCHES.test(end)
+  if (!isAtEnd && !/^\s*"/.test(content)) return false
+  const all = content.match(/"/g)?.length ?? 0
+  const isFirst = content.startsWith('"')
+  if (isFirst && inner === 1 && ONLY_INCHES.test(content)) return true
+  if (!isAtEnd) return (isFirst ? all : inner) % 2 === 1
+  return all % 2 === 1 || (inner === 1 && !OPENED.test(content))
+}
+
+const MAX_END = 40
+const RAW_END = /(?:^|[^\\])(?:\\\\)*"\s*$/
+const INCHES = /[\p{L}:,] \d{1,3}(?:\.\d)?"$/u
+
+// `""5\" disk"`: the escaped quote closes nothing.
+const ONLY_INCHES = /^"(?:[^"\\]*\d\\")+[^"\\]+$/
+
+// An escaped quote that opens a quotation.
+const OPENED = /(?:^|[\s([{<>=:,;/\-—*_`‘“])\\"[^\s.,;:!?)\]}"\\]/
 
 /** Content that looks like what stands between two strings: inside and outside were taken for each other. */
 export function phaseCost(content: string): number {

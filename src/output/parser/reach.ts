@@ -1,5 +1,5 @@
 import type { Configuration } from './configuration.ts'
-import type { Guide } from './guide.ts'
+import type { Guide, Parts } from './guide.ts'
 import type { Source } from './source.ts'
 
 /** What the readers of tokens see, and how far they may go. */
@@ -23,4 +23,13 @@ export function contentOf(source: Source, from: number, to: number): string {
   } catch {
     return raw
   }
+}
+
+/** What the schema says about the value at the position. */
+export function partsAt(
+  c: Configuration,
+  { guide, source }: Pick<Reach, 'guide' | 'source'>,
+): Parts {
+  const key = c.frame?.kind === '{' ? contentOf(source, c.keyFrom, c.keyTo) : undefined
+  return guide.at(c.frame, c.index, key)
 }

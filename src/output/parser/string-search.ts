@@ -1,7 +1,7 @@
 import type { Configuration } from './configuration.ts'
 import { costOf } from './edits.ts'
 import { closedAtEnd, closedBefore } from './missing-quotes.ts'
-import { contentCost, endCost, phaseCost, type QuotePlace } from './quote-costs.ts'
+import { contentCost, endCost, hasDoubledQuote, phaseCost, type QuotePlace } from './quote-costs.ts'
 import type { Reach } from './reach.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 import { CLOSERS, endsCleanly, escapedQuotes, finished } from './string-token.ts'
@@ -96,7 +96,8 @@ function endedAt(
   const usual = open === '"' ? 'escape' : 'other-quotes'
   const isChanged = open !== '"' || inner > 0 || needsEscapes(source, at + 1, end)
   const range = { at, from: at + 1, contentTo: end, to: end + 1 }
-  const name = inner > 0 ? 'inner-quote' : usual
+  const isDoubled = open === '"' && inner > 0 && hasDoubledQuote(source.slice(at + 1, end), inner)
+  const name = isDoubled ? 'doubled-quote' : inner > 0 ? 'inner-quote' : usual
   return finished(c, { ...range, name, cost: price, isChanged, torn: inner > 0 }, source)
 }
 

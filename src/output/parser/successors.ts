@@ -1,4 +1,5 @@
 import { type Configuration, edited } from './configuration.ts'
+import { costOf, type EditName } from './edits.ts'
 import { colonsAt, keysAt, separatorsAt } from './members.ts'
 import type { Reach } from './reach.ts'
 import { isJsonSpace, MAX_LOOK, type Source } from './source.ts'
@@ -68,14 +69,26 @@ function commentAt(c: Configuration, reach: Reach): readonly Configuration[] | u
   const to = isBlock ? end + 2 : end
   const text = source.text.slice(c.pos, Math.min(to, c.pos + MAX_COMMENT_LOOK))
   if (OMISSION.test(text)) return []
-  // Signs of comments also stand in strings that lost their opening quote.
-  const isDoubtful = source.at(c.pos - 1) === '"' || (text.match(/"/g)?.length ?? 0) % 2 === 1
-  if (isDoubtful && !reach.isSearching) return []
-  const next = edited(c, 'comment', [c.pos, to], isBlock ? ' ' : '', {
-    cost: isDoubtful ? 1 : 0.05,
-  })
-  return [{ ...next, pos: to }]
+  const { name, cost } = commentEdit(c, text, isBlock, source)
+  if (!reach.isSearching && (cost === DOUBTFUL || name !== 'comment')) return []
+  return [{ ...edited(c, name, [c.pos, to], isBlock ? ' ' : '', { cost }), pos: to }]
 }
 
+/** Signs of comments also stand in strings that lost their quotes. */
+function commentEdit(c: Configuration, text: string, isBlock: boolean, source: Source) {
+  const isTouched = source.at(c.pos - 1) === '"'
+  const isTorn = (text.match(/"/g)?.length ?? 0) % 2 === 1
+  const isElement =
+    !isBlock &&
+    ((c.mode === 'value' && (ELEMENT.test(text) || TORN_ELEMENT.test(text))) ||
+      (isTouched && isTorn))
+  const name: EditName = isElement ? 'comma-comment' : 'comment'
+  return { name, cost: isTouched || isTorn ? DOUBTFUL : costOf(name) }
+}
+
+const DOUBTFUL = 1
+// What was taken out of a list by a comment has quotes, brackets or digits.
+const TORN_ELEMENT = /^[^"]*"\s*,?\s*$/
+const ELEMENT = /^[^"'`[\]{}()\d]*,\s*$/
 const MAX_COMMENT_LOOK = 4 * MAX_LOOK
 const OMISSION = /\.\.\.|…|\b(?:omitted|remaining|rest|more|etc|continues?|truncated|similar)\b/i

@@ -1,3 +1,4 @@
+import { hasMemberBehindObject } from './brackets.ts'
 import { type Configuration, edited, type Frame } from './configuration.ts'
 import { costOf } from './edits.ts'
 import { takes } from './guide.ts'
@@ -84,7 +85,9 @@ function strayClosers(
   if (isList && marks.includes(']') && mayBeInner) return undefined
   // What looks like too many may close what was opened before, or lost its opening bracket.
   if (opensBefore(source, start)) return undefined
-  if (marks.includes(isList ? '}' : ']') && !guide.hasSchema) return undefined
+  const other = isList ? ('object' as const) : ('array' as const)
+  const mayHaveOpened = takes(guide.at(undefined, 0, undefined), other)
+  if (marks.includes(isList ? '}' : ']') && mayHaveOpened) return undefined
   if (marks.includes('}') && hasMemberBehindObject(source.text.slice(start, c.pos)))
     return undefined
   const end = c.pos + closers.length
@@ -100,8 +103,3 @@ function opensBefore(source: Source, start: number): boolean {
 
 const OPENING = /[{[]/
 const MAX_BEFORE = 4_000
-
-/** Whether a member follows an object: the brace that seems to be too many may have closed it too early. */
-function hasMemberBehindObject(text: string): boolean {
-  return /\}\s{0,100},\s{0,100}["'“`\p{L}_$]/u.test(text)
-}

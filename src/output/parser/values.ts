@@ -1,9 +1,9 @@
 import { LIMITS } from './bounds.ts'
 import { afterScalar, type Configuration, closed, edited, opened } from './configuration.ts'
 import { costOf, type EditName } from './edits.ts'
-import { asksForText, listedWord, type Parts, takes } from './guide.ts'
+import { asksForText, listedWord, takes } from './guide.ts'
 import { openedBefore } from './missing-quotes.ts'
-import { contentOf, type Reach } from './reach.ts'
+import { partsAt, type Reach } from './reach.ts'
 import { MAX_LOOK } from './source.ts'
 import { CLOSERS } from './string-token.ts'
 import { stringsAt } from './strings.ts'
@@ -47,14 +47,6 @@ function typed(
   // What is coerced without loss, or found to be wrong by the validator.
   const isClose = (type === 'string' || type === 'number') && !takes(parts, 'object')
   return { ...next, mis: next.mis + (isClose ? 0.05 : 1.5) }
-}
-
-export function partsAt(
-  c: Configuration,
-  { guide, source }: Pick<Reach, 'guide' | 'source'>,
-): Parts {
-  const key = c.frame?.kind === '{' ? contentOf(source, c.keyFrom, c.keyTo) : undefined
-  return guide.at(c.frame, c.index, key)
 }
 
 function endOfList(c: Configuration, bracket: ']' | ')'): Configuration[] {

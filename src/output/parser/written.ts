@@ -101,10 +101,21 @@ function* quoted(
   const open = text.charAt(edit.from)
   const content = open === '`' ? edit.text.replaceAll('\\`', '`') : edit.text
   if (open === '`' && content.includes('${')) return { json: undefined, kept: false }
+  if (open === '"' && hasTornQuote(content)) return { json: undefined, kept: false }
   if (yield* isTorn(content, work)) return { json: undefined, kept: false }
   const { json, keptBackslash } = yield* looseEscapes(content, work)
   return { json: `"${json}"`, kept: keptBackslash }
 }
+
+/** `say \"x\ now` and `5\ disk`: a backslash that lost the quote behind it. */
+function hasTornQuote(content: string): boolean {
+  if (!content.includes('\\')) return false
+  if (/^(?:[^\\]*\d\\\s[^\\]*|\\[,;:.])$/.test(content)) return true
+  if (!content.includes('\\"') || !UNKNOWN.test(content)) return false
+  return (content.match(/"/g)?.length ?? 0) % 2 === 1
+}
+
+const UNKNOWN = /(?<!\\)(?:\\\\)*\\[^"'\\/bfnrtu]/
 
 function* isTorn(content: string, work: Work): Resting<boolean> {
   if (!content.includes('\\')) return false
