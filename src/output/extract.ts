@@ -174,7 +174,7 @@ const ARRAY_START =
 const BARE_START = /^\[\s*[\p{L}\p{N}]/u
 
 /** Lets the parser read from an opening bracket; it says where the value ends. */
-function* candidateAt(text: string, start: number, reading: Piece): Resting<Found> {
+function* candidateAt(text: string, start: number, reading: Piece): Resting<FoundPart> {
   const parser = new TextParser(reading.schema, reading.work, start, reading.source)
   const outcome = (yield* parser.read()) ?? NOT_READ
   const spent = reading.work.reading
@@ -194,7 +194,7 @@ interface Piece extends Reading {
   readonly source: Source
 }
 
-interface Found {
+interface FoundPart {
   readonly candidate: Candidate
   readonly end: number
   /** Whether a bracket closes in it that was opened before it, or nowhere. */

@@ -51,9 +51,9 @@ export function measure(): readonly Figure[] {
       files.reduce((sum, { lines }) => sum + lines, 0),
       25_900,
       24_000,
-      45_200,
+      45_600,
     ),
-    row('files of src/', files.length, 205, 185, 202),
+    row('files of src/', files.length, 205, 185, 205),
   ]
 }
 

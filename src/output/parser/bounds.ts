@@ -36,7 +36,7 @@ export const LIMITS = {
 } as const
 
 /** What was spent on a text, whatever the number of its pieces. */
-export interface Spent {
+export interface ReadingSpent {
   stretches: number
   steps: number
   pieces: number
@@ -44,7 +44,10 @@ export interface Spent {
 }
 
 /** Whether no further piece of a text of that length may be read. */
-export function isSpent({ stretches, steps, pieces, chars }: Spent, length: number): boolean {
+export function isSpent(
+  { stretches, steps, pieces, chars }: ReadingSpent,
+  length: number,
+): boolean {
   return (
     stretches >= LIMITS.stretches ||
     steps > LIMITS.steps ||

@@ -1,4 +1,5 @@
-import { costOf, type EditName, isVague } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf, isVague } from './edits.ts'
 
 /** What may stand at the position: a value, a key, a colon, what separates two members; or nothing more. */
 export type Mode = 'value' | 'key' | 'colon' | 'separator' | 'end'

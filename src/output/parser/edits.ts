@@ -1,4 +1,5 @@
 import type { RepairRule } from '../repair-rules.ts'
+import type { EditName } from './edit-name.ts'
 
 /** One way in which a text can differ from JSON, and what becomes of it. */
 export interface EditTraits {
@@ -31,7 +32,7 @@ const dead = { when: 'at an anomaly', fate: 'dead', schema: 'not needed' } as co
  * All edits of the parser. The prices are found by experiment (`npm run score:output`, and random damage of
  * test/property); only their order and distances matter.
  */
-export const EDITS = {
+export const EDITS: Readonly<Record<EditName, EditTraits>> = {
   'odd-space': {
     ...everywhere,
     cost: 0,
@@ -440,9 +441,7 @@ export const EDITS = {
     example: ['{"a":[1,2', null],
     says: 'the end of a text that was cut',
   },
-} as const satisfies Readonly<Record<string, EditTraits>>
-
-export type EditName = keyof typeof EDITS
+}
 
 /** What an edit costs at least. */
 export function costOf(name: EditName): number {

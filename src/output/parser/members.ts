@@ -8,7 +8,8 @@ import {
   edited,
   type Frame,
 } from './configuration.ts'
-import { costOf, type EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf } from './edits.ts'
 import { takes } from './guide.ts'
 import { openedBefore } from './missing-quotes.ts'
 import { phaseCost } from './quote-costs.ts'

@@ -1,5 +1,6 @@
 import type { Configuration, Frame } from './configuration.ts'
-import { costOf, type EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf } from './edits.ts'
 import { type JsonType, takes } from './guide.ts'
 import { closesMore, phaseCost } from './quote-costs.ts'
 import { partsAt, type Reach } from './reach.ts'

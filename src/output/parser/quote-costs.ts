@@ -28,7 +28,7 @@ export interface QuoteCost {
 }
 
 /** A price beyond what a stretch may cost: the reading is out. */
-export const OUT = 3
+const OUT = 3
 
 /**
  * What it costs to read a quote as content. A quotation opens behind a blank or a bracket and closes before

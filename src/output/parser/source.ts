@@ -95,7 +95,7 @@ const MAX_BACKSLASHES = 4_000
 const BACKSLASH = 92
 
 /** White space of Unicode, and invisible characters that editors and models insert. */
-export function isSpace(code: number): boolean {
+function isSpace(code: number): boolean {
   if (code <= 32) return code === 32 || (code >= 9 && code <= 13)
   if (code < 160) return false
   return code === 0xa0 || code === 0xfeff || (code >= 0x1680 && ODD_SPACE.has(code))

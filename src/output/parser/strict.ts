@@ -1,10 +1,11 @@
 import { LIMITS } from './bounds.ts'
 import { beginning, type Configuration, type Frame, type Mode, mix } from './configuration.ts'
-import { costOf, type EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf } from './edits.ts'
 import type { Source } from './source.ts'
 
 /** What came of one token: it was JSON; it was not; or the text ended before or inside it. */
-export type Progress = 'read' | 'stuck' | 'end'
+export type StrictProgress = 'read' | 'stuck' | 'end'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -64,7 +65,7 @@ export class Strict {
   }
 
   /** Reads one token, and the white space before it. */
-  step(): Progress {
+  step(): StrictProgress {
     const { text } = this.#source
     const now = this.#now
     let at = now.pos
@@ -92,7 +93,7 @@ export class Strict {
     }
   }
 
-  #value(at: number, code: number): Progress {
+  #value(at: number, code: number): StrictProgress {
     const now = this.#now
     if (code === QUOTE) {
       const end = this.#stringEnd(at)
@@ -125,7 +126,7 @@ export class Strict {
     return 'read'
   }
 
-  #key(at: number, code: number): Progress {
+  #key(at: number, code: number): StrictProgress {
     const now = this.#now
     if (code === CLOSE_BRACE && now.fresh) return this.#close(at)
     if (code !== QUOTE) return this.#dialectKey(at, code)
@@ -137,7 +138,7 @@ export class Strict {
   }
 
   /** A key in single quotes, or without quotes. */
-  #dialectKey(at: number, code: number): Progress {
+  #dialectKey(at: number, code: number): StrictProgress {
     const isQuoted = code === APOSTROPHE
     const end = isQuoted ? this.#singleEnd(at) : this.#nameEnd(at, code)
     if (end < 0) return 'stuck'
@@ -200,7 +201,7 @@ export class Strict {
     return text.charCodeAt(end) === COLON ? end : NOT_JSON
   }
 
-  #separator(at: number, code: number): Progress {
+  #separator(at: number, code: number): StrictProgress {
     const now = this.#now
     const kind = now.frame?.kind
     if (code === COMMA && kind !== '(') {
@@ -239,7 +240,7 @@ export class Strict {
     now.keyTo = -1
   }
 
-  #close(at: number): Progress {
+  #close(at: number): StrictProgress {
     const now = this.#now
     const { frame } = now
     if (frame === undefined) return 'stuck'

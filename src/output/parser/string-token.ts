@@ -1,5 +1,5 @@
 import { afterKey, afterScalar, type Configuration, edited } from './configuration.ts'
-import type { EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
 import { MAX_LOOK, type Source } from './source.ts'
 
 /** The closing quote for each opening one. */

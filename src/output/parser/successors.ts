@@ -1,5 +1,6 @@
 import { type Configuration, edited } from './configuration.ts'
-import { costOf, type EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf } from './edits.ts'
 import { colonsAt, keysAt, separatorsAt } from './members.ts'
 import type { Reach } from './reach.ts'
 import { isJsonSpace, MAX_LOOK, type Source } from './source.ts'

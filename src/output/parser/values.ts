@@ -1,6 +1,7 @@
 import { LIMITS } from './bounds.ts'
 import { afterScalar, type Configuration, closed, edited, opened } from './configuration.ts'
-import { costOf, type EditName } from './edits.ts'
+import type { EditName } from './edit-name.ts'
+import { costOf } from './edits.ts'
 import { asksForText, listedWord, takes } from './guide.ts'
 import { openedBefore } from './missing-quotes.ts'
 import { partsAt, type Reach } from './reach.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../../../src/output/parse-json.ts'
-import { EDITS, type EditName } from '../../../../src/output/parser/edits.ts'
+import type { EditName } from '../../../../src/output/parser/edit-name.ts'
+import { EDITS } from '../../../../src/output/parser/edits.ts'
 import { TextParser } from '../../../../src/output/parser/parser.ts'
 import { written } from '../../../../src/output/parser/written.ts'
 import { atOnce, Work } from '../../../../src/output/work.ts'
