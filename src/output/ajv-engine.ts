@@ -1,21 +1,17 @@
 import type { Ajv, Options, ValidateFunction } from 'ajv'
+import { addEnum, MAX_INLINE_MEMBERS } from './enum-members.ts'
 import { addUniqueItems, childPath, isRecord, own } from './json-value.ts'
 import { metaSchemasFor } from './library-schema.ts'
-import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
 import {
-  addEnum,
   addFormats,
   type CodeGeneration,
   codeGeneration,
   draft7,
   draft2019,
   draft2020,
-  explodes,
-  MAX_INLINE_MEMBERS,
-  partsIn,
-  REFERENCES,
-  recurs,
-} from './schema-part.ts'
+} from './load-ajv.ts'
+import { type Draft, parseSchema, type RegExpEngine, type SchemaEngine } from './schema-engine.ts'
+import { explodes, partsIn, REFERENCES, recurs } from './schema-part.ts'
 import type { Work } from './work.ts'
 
 /**

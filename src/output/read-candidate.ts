@@ -105,7 +105,7 @@ function* judgementOf(
   if (parsed === undefined) return undefined
   const result = yield* judged(parsed, against)
   const isVague = configuration.vague
-  const isShort = keysIn(parsed.value) < configuration.keys
+  const isShort = (yield* keysIn(parsed.value, against.work)) < configuration.keys
   return {
     result: yield* withChanges(result, changes, { value: parsed.value, isRewritten }, against),
     price,
@@ -118,16 +118,18 @@ function* judgementOf(
 }
 
 /** The number of members of all objects in a value. */
-function keysIn(value: unknown): number {
+function* keysIn(value: unknown, work: Work): Resting<number> {
   let keys = 0
   const left = [value]
   while (left.length > 0) {
     const one = left.pop()
     if (Array.isArray(one)) for (const item of one) left.push(item)
     else if (isRecord(one)) {
-      for (const key of Object.keys(one)) left.push(one[key])
-      keys += Object.keys(one).length
+      const names = Object.keys(one)
+      for (const name of names) left.push(one[name])
+      keys += names.length
     }
+    if (work.did(1)) yield
   }
   return keys
 }

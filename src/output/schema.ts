@@ -6,8 +6,9 @@ import { interpreter } from './interpreter/interpreter.ts'
 import { issuesOf, MAX_ISSUES, ofNearestBranches, wrongTypeIn } from './issues.ts'
 import { childPath, isRecord, mayOverflow, mayRound, own, valueAt } from './json-value.ts'
 import { refuseOldLibraries, standardJsonSchema, standardProps } from './library-schema.ts'
+import { NotLoaded } from './load-ajv.ts'
 import type { Draft, ErrorObject, RegExpEngine, SchemaEngine } from './schema-engine.ts'
-import { isOpen, NotLoaded } from './schema-part.ts'
+import { isOpen } from './schema-part.ts'
 import { atOnce, OutOfSteps, type Resting, Work } from './work.ts'
 
 /** A schema prepared for checking answers. */

@@ -1,10 +1,10 @@
 import { isRecord, own } from './json-value.ts'
+import { NotLoaded } from './load-ajv.ts'
 import type { FoundIssue } from './named-path.ts'
 import { parseAnswer, type Repair } from './parse-json.ts'
 import type { RepairLevel } from './repair-rules.ts'
 import { type CompiledSchema, compileSchema } from './schema.ts'
 import type { RegExpEngine } from './schema-engine.ts'
-import { NotLoaded } from './schema-part.ts'
 import type { Resting } from './work.ts'
 
 /** The functions a model may call, with the schemas of their arguments. */

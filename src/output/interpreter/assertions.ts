@@ -1,5 +1,5 @@
+import { membership } from '../enum-members.ts'
 import { duplicateIn, isEqual } from '../json-value.ts'
-import { membership } from '../schema-part.ts'
 import {
   type Check,
   type Compiler,

@@ -1,7 +1,8 @@
 import { isRecord, own, valueAt } from '../json-value.ts'
 import { type MetaSchemasOf, metaSchemasFor } from '../library-schema.ts'
+import { fullFormats } from '../load-ajv.ts'
 import type { Draft } from '../schema-engine.ts'
-import { fullFormats, partsIn } from '../schema-part.ts'
+import { partsIn } from '../schema-part.ts'
 
 /** A schema, and the base address of its references. */
 export interface Located {
