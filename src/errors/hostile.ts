@@ -72,9 +72,18 @@ const MAX_HEADER_LENGTH = 1024
  */
 export function readHeader(headers: unknown, name: string): string | undefined {
   const found = lookUp(headers, name)
-  // undici's own request and many clients represent a repeated header as a list.
-  const value = Array.isArray(found) ? found.slice(0, MAX_HEADERS).join(', ') : found
+  const value = typeof found === 'object' ? joined(found) : found
   return typeof value === 'string' && value.length <= MAX_HEADER_LENGTH ? value : undefined
+}
+
+/** undici's own request and many clients represent a repeated header as a list. */
+function joined(values: unknown): string | undefined {
+  try {
+    return Array.isArray(values) ? values.slice(0, MAX_HEADERS).join(', ') : undefined
+  } catch {
+    // A revoked proxy, or a member that is no text.
+    return undefined
+  }
 }
 
 function lookUp(headers: unknown, name: string): unknown {

@@ -172,7 +172,7 @@ describe('one file made of a program and of all it imports', () => {
       return [
         typeof value.count,
         parseJson('Here: {"count": "36",}', count).value.count,
-        parseJson('{"a": the one}').ok,
+        parseJson('{"a": "the "only" one"}').ok,
         [draft7, ...dated].map((schema) => parseJson('"no date"', schema).kind),
       ]
     }`

@@ -174,6 +174,12 @@ describe('classification', () => {
     )
   })
 
+  it('never throws on headers whose value is a proxy that has been revoked', () => {
+    const { proxy, revoke } = Proxy.revocable([], {})
+    revoke()
+    expectWhole(classifyErrorBody({ error: {}, headers: { get: () => proxy } }) ?? classify(''))
+  })
+
   it('never throws on a hostile object in any place', () => {
     fc.assert(
       fc.property(hostile, fc.constantFrom(...FIELDS), (make, field) => {
