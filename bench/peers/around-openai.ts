@@ -54,11 +54,18 @@ export function aroundOpenAI(
           messages: messagesOf(question),
           stream: true,
         })
-        let text = ''
-        for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
-        return text
+        return streamedText(stream)
       }),
   }
+}
+
+/** The text of a streamed answer. */
+export async function streamedText(
+  stream: AsyncIterable<OpenAI.Chat.ChatCompletionChunk>,
+): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+  return text
 }
 
 /** The answer's text. One that has none is an error here, though it is a success to openai. */

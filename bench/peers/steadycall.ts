@@ -2,7 +2,7 @@ import OpenAI from 'openai'
 import { createRuntime, steady } from '../../src/index.ts'
 import type { Peer, PeerClient, PeerOptions } from '../peer.ts'
 import { MODEL, messagesOf, TICKET_SCHEMA } from '../ticket.ts'
-import { textOf } from './around-openai.ts'
+import { streamedText, textOf } from './around-openai.ts'
 
 export const peer: Peer = {
   name: 'steadycall',
@@ -40,9 +40,7 @@ export function aroundSteady(
         messages: messagesOf(question),
         stream: true,
       })
-      let text = ''
-      for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
-      return text
+      return streamedText(stream)
     },
   }
 }

@@ -320,13 +320,12 @@ export function withOwnHeaders(
   own: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const all = headerPairs(given)
-  const said: Record<string, string> = {}
-  for (const [name, value] of Object.entries(own)) if (value !== undefined) said[name] = value
-  if (all.length === 0) return Object.keys(said).length > 0 ? said : undefined
+  const said = Object.entries(own).filter(([, value]) => value !== undefined)
+  if (all.length === 0) return said.length > 0 ? Object.fromEntries(said) : undefined
   const isOwn = (name: unknown) => Object.hasOwn(own, String(name).toLowerCase())
   const pairs = nested ? all.filter(([name]) => !isOwn(name)) : all
   const taken = new Set(pairs.map(([name]) => String(name).toLowerCase()))
-  return [...Object.entries(said).filter(([name]) => !taken.has(name)), ...pairs]
+  return [...said.filter(([name]) => !taken.has(name)), ...pairs]
 }
 
 /** Do the caller's own headers set or remove it? */

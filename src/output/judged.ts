@@ -29,8 +29,8 @@ export interface Accepted {
   readonly repairs: readonly Repair[]
 }
 
-export /** What an answer is checked against, which repairs are allowed, and the work done so far. */
-interface Against {
+/** What an answer is checked against, which repairs are allowed, and the work done so far. */
+export interface Against {
   readonly validator: SchemaValidator | undefined
   readonly allowed: Allowed
   readonly work: Work

@@ -136,7 +136,7 @@ async function decodeOne(bytes: Uint8Array, coding: Coding): Promise<Uint8Array>
   }
 }
 
-/** `code` is read by whoever classifies errors: asking again would bring the same. */
+/** `code` says to a classifier of errors that asking again would bring the same. */
 class AnswerTooLarge extends Error {
   override readonly name = 'AnswerTooLarge'
   readonly code = 'ERR_ANSWER_TOO_LARGE'

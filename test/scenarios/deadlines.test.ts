@@ -1,8 +1,8 @@
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import fc from 'fast-check'
 import OpenAI from 'openai'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   callReport,
   createRuntime,
@@ -13,6 +13,7 @@ import {
 } from '../../src/index.ts'
 import { virtualClock } from '../../src/testing/index.ts'
 import { fuzzRuns } from '../support/fuzz-runs.ts'
+import { originOf } from '../support/origin.ts'
 import { ask, rejection } from '../support/set-up.ts'
 import { callAs, faces } from './faces.ts'
 import { chunk, finish, good, pieces, type Reply, type Stage, stageFor, watch } from './stage.ts'
@@ -172,15 +173,9 @@ async function against(answer: RequestListener) {
     answer(request, response)
   })
   server.on('connection', (socket) => sockets.push(socket))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  // A server that listens on a port has an address of this kind.
-  const { port } = server.address() as AddressInfo
+  const origin = await originOf(server)
   const clock = virtualClock()
-  const client = new OpenAI({ apiKey: 'k', baseURL: `http://127.0.0.1:${port}/v1` })
+  const client = new OpenAI({ apiKey: 'k', baseURL: `${origin}/v1` })
   const runtime = createRuntime({ clock, random: () => 0.5 })
   const llm: SteadyClient<OpenAI> = steady(client, {
     runtime,

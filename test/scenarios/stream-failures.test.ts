@@ -1,9 +1,9 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import OpenAI from 'openai'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { callReport, createRuntime, memoryStore, steady } from '../../src/index.ts'
 import { DONE, event, role, stop, text } from '../support/event-streams.ts'
+import { originOf } from '../support/origin.ts'
 import { ask, rejection } from '../support/set-up.ts'
 
 const hello = [role, text('Hel'), text('lo'), stop, DONE]
@@ -16,15 +16,10 @@ async function setUp(...streams: (readonly string[])[]) {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.end(streams[Math.min(requests++, streams.length - 1)]?.join(''))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
+  const origin = await originOf(server)
   const client = new OpenAI({
     apiKey: 'k',
-    baseURL: `http://127.0.0.1:${port}/v1`,
+    baseURL: `${origin}/v1`,
     logLevel: 'off',
   })
   const runtime = createRuntime({ random: () => 0 })

@@ -1,9 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import nodeFetch from 'node-fetch'
 import OpenAI, { type ClientOptions } from 'openai'
 import OpenAIv6 from 'openai-v6'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   type CallEvent,
   callReport,
@@ -12,6 +11,7 @@ import {
   type SteadyOptions,
   steady,
 } from '../../src/index.ts'
+import { originOf } from '../support/origin.ts'
 import { ask, person, rejection } from '../support/set-up.ts'
 
 interface Place {
@@ -30,13 +30,7 @@ async function place(
     urls.push(request.url ?? '')
     answer(request.url ?? '', response, request)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return { origin: `http://127.0.0.1:${port}`, urls }
+  return { origin: await originOf(server), urls }
 }
 
 /** Sends everybody on to one address; a path of its own where there is none. */

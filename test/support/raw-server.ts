@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http'
-import { onTestFinished } from 'vitest'
+import { originOf } from './origin.ts'
 
 export interface RawServer {
   readonly baseURL: string
@@ -34,15 +34,9 @@ export async function startRawServer(): Promise<RawServer> {
       response.end(fails ? OVERLOADED : GOOD)
     })
   })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const origin = await originOf(server)
   const raw: RawServer = {
-    baseURL: `http://127.0.0.1:${port}/v1`,
+    baseURL: `${origin}/v1`,
     bodies: [],
     headers: [],
     failures: 0,

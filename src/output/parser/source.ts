@@ -1,6 +1,6 @@
 /**
  * The text being read, which may still grow. Every look at a place behind its present end is remembered, so
- * that whoever decided something from that look can take it back and wait for more.
+ * that a reading which was decided by that look can be taken back until more has come.
  */
 export class Source {
   text = ''

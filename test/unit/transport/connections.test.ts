@@ -6,16 +6,11 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { classifyError } from '../../../src/index.ts'
 import { directFetch } from '../../../src/transport/direct-fetch.ts'
+import { originOf } from '../../support/origin.ts'
 
 async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener)
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  // An `AddressInfo` for a server that listens on a port.
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  return `${await originOf(server)}/`
 }
 
 const errorOf = (pending: Promise<unknown>) =>

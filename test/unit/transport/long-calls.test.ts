@@ -5,6 +5,7 @@ import OpenAI6 from 'openai-v6'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { callReport, createRuntime, isCallError, steady } from '../../../src/index.ts'
 import { type Dispatcher, directFetch } from '../../../src/transport/direct-fetch.ts'
+import { originOf } from '../../support/origin.ts'
 
 const ask = { model: 'm', messages: [{ role: 'user' as const, content: 'hi' }] }
 
@@ -34,20 +35,14 @@ async function slowProvider() {
       response.write(' ')
     })
   })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  // An `AddressInfo` for a server that listens on a port.
-  const { port } = server.address() as AddressInfo
+  const origin = await originOf(server)
   const finish = () => {
     for (const { response } of held) {
       if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json' })
       response.end(ANSWER)
     }
   }
-  return { origin: `http://127.0.0.1:${port}`, held, finish }
+  return { origin, held, finish }
 }
 
 /** Node's own Agent, with limits of a tenth of a second instead of five minutes. */

@@ -7,6 +7,7 @@ import nock from 'nock'
 import { Agent, type Dispatcher, getGlobalDispatcher, MockAgent, setGlobalDispatcher } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { directFetch } from '../../../src/transport/direct-fetch.ts'
+import { originOf } from '../../support/origin.ts'
 import { runNode } from './run-node.ts'
 
 // It is at work from its import on, which came before that of directFetch.
@@ -160,11 +161,5 @@ describe('directFetch() under NODE_USE_ENV_PROXY', () => {
 
 async function textServer(): Promise<string> {
   const server = createServer((_request, response) => void response.end('hello'))
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  // An `AddressInfo` for a server that listens on a port.
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  return `${await originOf(server)}/`
 }

@@ -12,6 +12,7 @@ import {
   startFaultServer,
 } from '../../../src/testing/index.ts'
 import { directFetch } from '../../../src/transport/direct-fetch.ts'
+import { originOf } from '../../support/origin.ts'
 
 const ask = { model: 'm', messages: [{ role: 'user' as const, content: 'hi' }] }
 
@@ -38,14 +39,7 @@ async function fileServer(): Promise<{ baseURL: string; received: string[] }> {
       response.end('{"id":"file-1","object":"file"}')
     })
   })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  // An `AddressInfo` for a server that listens on a port.
-  const { port } = server.address() as AddressInfo
-  return { baseURL: `http://127.0.0.1:${port}/v1`, received }
+  return { baseURL: `${await originOf(server)}/v1`, received }
 }
 
 // The classes differ in private fields only.
